@@ -1,0 +1,150 @@
+// Moving batch norm, y = (x − m)/√(v + ε)·e^w + b, ε = 1e-4, as the reference implementation has
+// it: training normalises with the running statistics of before the batch, mixed with the batch's
+// own where lag > 0; the running statistics move by a tenth after the optimizer's step.
+#pragma once
+
+#include <cmath>
+#include <span>
+#include <vector>
+
+#include "core/transforms.h"
+
+namespace ffjord {
+
+inline constexpr double kBatchNormEpsilon = 1e-4;
+inline constexpr double kBatchNormDecay = 0.1;
+
+/// What one call normalises with, and what it will leave behind. Vectors have one entry an element.
+struct BatchMoments {
+  std::vector<double> mean, variance;  // used
+  std::vector<double> batch_mean,
+      batch_variance;      // of the batch, unbiased; empty when not training
+  double batch_share = 0;  // ∂ mean / ∂ batch mean = L / (1 − L^(step+1)); 0 without lag
+};
+
+/// The statistics' slice of one block.
+template <class Real>
+struct RunningStatistics {
+  std::span<Real> mean, variance;
+  Real& step;
+};
+
+template <class Real>
+BatchMoments batch_moments(const BatchNorm& norm, const RunningStatistics<Real>& running,
+                           bool training, const TransformRows<Real>& rows) {
+  BatchMoments moments;
+  moments.mean.assign(running.mean.begin(), running.mean.end());
+  moments.variance.assign(running.variance.begin(), running.variance.end());
+  if (!training || rows.batch < 2) return moments;
+
+  const std::size_t size = rows.size;
+  moments.batch_mean.assign(size, 0);
+  moments.batch_variance.assign(size, 0);
+  for (std::size_t b = 0; b < rows.batch; ++b)
+    for (std::size_t i = 0; i < size; ++i)
+      moments.batch_mean[i] += rows.values[b * size + i] / double(rows.batch);
+  for (std::size_t b = 0; b < rows.batch; ++b)
+    for (std::size_t i = 0; i < size; ++i) {
+      const double centred = rows.values[b * size + i] - moments.batch_mean[i];
+      moments.batch_variance[i] += centred * centred / double(rows.batch - 1);
+    }
+  if (norm.lag > 0) {
+    const double correction = 1 - std::pow(norm.lag, double(running.step) + 1);
+    moments.batch_share = norm.lag / correction;
+    for (std::size_t i = 0; i < size; ++i) {
+      const double rest = (1 - norm.lag) / correction;
+      moments.mean[i] = moments.batch_share * moments.batch_mean[i] + rest * moments.mean[i];
+      moments.variance[i] =
+          moments.batch_share * moments.batch_variance[i] + rest * moments.variance[i];
+    }
+  }
+  return moments;
+}
+
+template <class Real>
+void commit(const BatchMoments& moments, const RunningStatistics<Real>& running) {
+  if (moments.batch_mean.empty()) return;
+  for (std::size_t i = 0; i < running.mean.size(); ++i) {
+    running.mean[i] = static_cast<Real>((1 - kBatchNormDecay) * running.mean[i] +
+                                        kBatchNormDecay * moments.batch_mean[i]);
+    running.variance[i] = static_cast<Real>((1 - kBatchNormDecay) * running.variance[i] +
+                                            kBatchNormDecay * moments.batch_variance[i]);
+  }
+  running.step += 1;
+}
+
+/// The map as slope and offset: y = slope·x + offset; forward subtracts log_slope from Δlogp.
+struct Affine {
+  std::vector<double> slope, offset;
+  double log_slope = 0;  // Σ_i log slope_i
+};
+
+template <class Real>
+Affine affine_of(const BatchMoments& moments, std::span<const Real> log_scale,
+                 std::span<const Real> bias) {
+  const std::size_t size = moments.mean.size();
+  Affine map{std::vector<double>(size), std::vector<double>(size)};
+  for (std::size_t i = 0; i < size; ++i) {
+    const double log_slope = log_scale[i] - 0.5 * std::log(moments.variance[i] + kBatchNormEpsilon);
+    map.slope[i] = std::exp(log_slope);
+    map.offset[i] = bias[i] - moments.mean[i] * map.slope[i];
+    map.log_slope += log_slope;
+  }
+  return map;
+}
+
+template <class Real>
+void apply(const Affine& map, bool inverted, const TransformRows<Real>& rows) {
+  for (std::size_t b = 0; b < rows.batch; ++b) {
+    for (std::size_t i = 0; i < rows.size; ++i) {
+      Real& value = rows.values[b * rows.size + i];
+      value = static_cast<Real>(inverted ? (value - map.offset[i]) / map.slope[i]
+                                         : map.slope[i] * value + map.offset[i]);
+    }
+    rows.delta_logp[b] += static_cast<Real>(inverted ? map.log_slope : -map.log_slope);
+  }
+}
+
+/// Cotangents in place; `x` is the data side (B, size). Adds to the gradients of w and b unless
+/// empty.
+template <class Real>
+void pull_back(const BatchMoments& moments, const Affine& map, bool inverted,
+               std::span<const Real> x, const TransformRows<Real>& rows,
+               std::span<Real> log_scale_bar, std::span<Real> bias_bar) {
+  const double sign = inverted ? 1 : -1;
+  double delta_logp_bar = 0;
+  for (std::size_t b = 0; b < rows.batch; ++b) delta_logp_bar += rows.delta_logp[b];
+
+  for (std::size_t i = 0; i < rows.size; ++i) {
+    const double slope = map.slope[i];
+    // With y = (x − m) slope + b:  ∂y/∂w = y − b, ∂y/∂b = 1;  x = m + (y − b)/slope gives
+    // ∂x/∂w = −(x − m), ∂x/∂b = −1/slope.
+    double w_bar = sign * delta_logp_bar, b_bar = 0, mean_bar = 0;
+    for (std::size_t b = 0; b < rows.batch; ++b) {
+      const std::size_t at = b * rows.size + i;
+      const double centred = x[at] - moments.mean[i];
+      const double bar = rows.values[at];
+      w_bar += inverted ? -bar * centred : bar * centred * slope;
+      b_bar += inverted ? -bar / slope : bar;
+      mean_bar += inverted ? bar : -bar * slope;
+      rows.values[at] = static_cast<Real>(inverted ? bar / slope : bar * slope);
+    }
+    if (moments.batch_share > 0 && !moments.batch_mean.empty() && !inverted) {
+      // The batch's own mean and variance depend on x; log slope = w − ½ log(v + ε).
+      const double variance_bar = -0.5 * w_bar / (moments.variance[i] + kBatchNormEpsilon);
+      for (std::size_t b = 0; b < rows.batch; ++b) {
+        const std::size_t at = b * rows.size + i;
+        const double centred = x[at] - moments.batch_mean[i];
+        rows.values[at] += static_cast<Real>(
+            moments.batch_share *
+            (mean_bar / double(rows.batch) + variance_bar * 2 * centred / double(rows.batch - 1)));
+      }
+    }
+    if (!log_scale_bar.empty()) {
+      log_scale_bar[i] += static_cast<Real>(w_bar);
+      bias_bar[i] += static_cast<Real>(b_bar);
+    }
+  }
+}
+
+}  // namespace ffjord

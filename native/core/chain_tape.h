@@ -1,0 +1,41 @@
+// What a HostFlow keeps of a solve for its pullback: one entry a block, in the order of the solve.
+#pragma once
+
+#include <memory>
+#include <variant>
+#include <vector>
+
+#include "core/batch_norm.h"
+#include "core/continuous_block.h"
+#include "core/engine.h"
+
+namespace ffjord {
+
+/// Of an elementwise transform: the data side of its map (B, D).
+template <class Real>
+struct ElementTape {
+  std::vector<Real> x;
+};
+
+template <class Real>
+struct BatchNormTape {
+  BatchMoments moments;
+  Affine map;
+  std::vector<Real> x;
+};
+
+template <class Real>
+using StepTape = std::variant<std::monostate, std::unique_ptr<BlockTape>, ElementTape<Real>,
+                              BatchNormTape<Real>>;
+
+template <class Real>
+class ChainTape : public Tape {
+ public:
+  std::size_t batch = 0;
+  Direction direction = Direction::Forward;
+  int regularisers = 0;
+  std::uint64_t generation = 0;       // of the weights that the solve saw
+  std::vector<StepTape<Real>> steps;  // indexed as the flow's blocks
+};
+
+}  // namespace ffjord

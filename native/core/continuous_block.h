@@ -1,0 +1,100 @@
+// A CNF block as an engine for host memory implements it: solve, pullback, velocity. HostFlow
+// chains blocks, keeps parameters and calls these; it is the only caller.
+#pragma once
+
+#include <cstddef>
+#include <memory>
+#include <span>
+#include <stop_token>
+#include <vector>
+
+#include "core/flow_description.h"
+#include "core/options.h"
+#include "core/parameters.h"
+#include "core/step_control.h"
+#include "core/trace_plan.h"
+
+namespace ffjord {
+
+/// What a block's pullback needs of its solve; each engine derives its own.
+class BlockTape {
+ public:
+  virtual ~BlockTape() = default;
+};
+
+/// How a block is integrated, equal for all engines.
+struct BlockPlan {
+  SolverOptions solver;
+  GradientOptions gradient;
+  TracePlan trace;
+  Regularisers regularisers;
+  std::stop_token stop;  ///< looked at between attempts; a stop throws Error(Cancelled)
+};
+
+/// Rows of one block: D values, the accumulated Δlogp and R regularisers each.
+template <class Real>
+struct BlockRows {
+  std::size_t count = 0;         ///< B
+  std::span<Real> z;             ///< (B, D)
+  std::span<Real> delta_logp;    ///< (B)
+  std::span<Real> regularisers;  ///< (B, R), in the order kinetic, jacobian
+};
+
+/// States on the way: the integration lands on each time exactly.
+template <class Real>
+struct BlockTrajectory {
+  std::span<const double> times;  ///< within [0, T], monotone in the direction of the solve
+  std::span<Real> z;              ///< (times, B, D)
+  std::span<Real> delta_logp;     ///< (times, B)
+};
+
+template <class Real>
+class ContinuousBlock {
+ public:
+  virtual ~ContinuousBlock() = default;
+
+  /// Must be called after the weights changed and before the next use: repacks what is derived.
+  virtual void parameters_changed() = 0;
+
+  /// Integrates dz/dt = f, dΔlogp/dt = −div f and the regularisers in place, over 0 → T (Forward)
+  /// or T → 0. `eps` is (K, B, D), empty for exact traces; Δlogp and regularisers are added to.
+  /// Under Control::Sample the reference steps row by row, others tile by tile.
+  /// With `keep_tape`, returns what the pullback needs: checkpoints, or the end state (adjoint).
+  /// Throws SolveFailure.
+  virtual std::unique_ptr<BlockTape> solve(const BlockPlan& plan, bool reverse,
+                                           const BlockRows<Real>& rows, std::span<const Real> eps,
+                                           bool keep_tape, const BlockTrajectory<Real>* trajectory,
+                                           SolveStatistics& statistics) = 0;
+
+  /// `rows` holds the cotangents of what `solve` returned; z becomes the cotangent of the rows that
+  /// went in. Adds to `gradients` (whole flat buffer; √T included, chained through T = s²), unless
+  /// it is empty. Δlogp and regularisers pass through the block, so theirs are left as they are.
+  virtual void pullback(const BlockTape& tape, const BlockRows<Real>& rows,
+                        std::span<Real> gradients, SolveStatistics& statistics) = 0;
+
+  /// f(z, t) and, where `divergence` is not empty, its divergence by `trace`.
+  /// `times` has one entry, or one a row.
+  virtual void velocity(const TracePlan& trace, std::span<const double> times, std::size_t batch,
+                        std::span<const Real> z, std::span<const Real> eps, std::span<Real> f,
+                        std::span<Real> divergence) = 0;
+
+  /// Cotangents f̄ (B, D) and div̄ (B; may be empty) → z̄ (B, D; may be empty), gradients (may be
+  /// empty) and t̄ (as `times`; may be empty), which are added to.
+  virtual void velocity_pullback(const TracePlan& trace, std::span<const double> times,
+                                 std::size_t batch, std::span<const Real> z,
+                                 std::span<const Real> eps, std::span<const Real> f_bar,
+                                 std::span<const Real> divergence_bar, std::span<Real> z_bar,
+                                 std::span<Real> gradients, std::span<double> times_bar) = 0;
+};
+
+/// What a block reads: its place in the flow, and the flat buffer of all weights, which outlives
+/// it.
+template <class Real>
+struct BlockContext {
+  const Cnf& cnf;
+  const std::vector<int>& shape;  ///< of a sample before the block
+  const BlockOffsets& offsets;
+  std::span<const Real> parameters;
+};
+
+}  // namespace ffjord

@@ -1,0 +1,157 @@
+// The whole agreement between the binding and a device. reference, cpu and cuda implement it;
+// losses, log-densities, samples and training are compositions of these calls (objectives.h,
+// training.h).
+#pragma once
+
+#include <cstdint>
+#include <functional>
+#include <memory>
+#include <stop_token>
+#include <string>
+#include <vector>
+
+#include "core/arrays.h"
+#include "core/errors.h"
+#include "core/flow_description.h"
+#include "core/optimizer_options.h"
+#include "core/options.h"
+#include "core/parameters.h"
+#include "core/step_control.h"
+#include "core/trace_plan.h"
+
+namespace ffjord {
+
+enum class Direction { Forward, Reverse };  ///< data → base over t: 0 → T; base → data
+
+/// What a solve leaves for its pullback. Holds the weights' generation: a pullback after the
+/// weights changed is an error.
+class Tape {
+ public:
+  virtual ~Tape() = default;
+};
+
+struct Settings {
+  TraceOptions trace;
+  SolverOptions solver;
+  GradientOptions gradient;
+  Regularisers regularisers;
+};
+
+/// Where the noise of a call comes from: drawn, or given per CNF block as (K, B, D).
+struct Noise {
+  std::uint64_t seed = 0;
+  std::uint32_t call = 0;
+  std::uint32_t row_offset = 0;
+  std::vector<Input> given;
+};
+
+struct SolveRequest {
+  Direction direction = Direction::Forward;
+  std::size_t batch = 0;
+  Input rows;  ///< (B, shape); for Reverse (B, D), as `z` comes out
+  Noise noise;
+  Settings settings;
+  bool training = false;  ///< batch norm normalises and counts as in training
+  bool keep_tape = false;
+  std::stop_token stop;
+  /// Flow time, 0 at the data and ΣT at the base, monotone in the direction of the solve. Refused
+  /// for flows with squeeze or split.
+  std::vector<double> times;
+};
+
+struct SolveOutput {
+  Output z;           ///< (B, D); after a split the concatenation [first half out, …, last]
+  Output delta_logp;  ///< (B): log p(x) = log N(z) − Δlogp; reversed, log p(x) = log N(z) + Δlogp
+  Output regularisers;           ///< (B, R)
+  Output trajectory;             ///< (times, B, D)
+  Output trajectory_delta_logp;  ///< (times, B)
+};
+
+struct SolveResult {
+  SolveStatistics statistics;             ///< summed over blocks
+  std::vector<double> block_evaluations;  ///< one a CNF block
+  std::vector<std::string> traces;        ///< what was used, one a CNF block
+  std::unique_ptr<Tape> tape;             ///< with keep_tape
+};
+
+struct PullbackRequest {
+  Input z_bar;             ///< (B, D)
+  Input delta_logp_bar;    ///< (B), or empty for zero
+  Input regularisers_bar;  ///< (B, R), or empty for zero
+  bool parameters = true;  ///< add to the gradient buffer
+  Output rows_bar;         ///< (B, shape), or empty
+  std::stop_token stop;
+};
+
+struct VelocityRequest {
+  int block = 0;              ///< counted among CNF blocks
+  std::vector<double> times;  ///< one, or one a row
+  std::size_t batch = 0;
+  Input z;      ///< (B, D)
+  Noise noise;  ///< given[0] is the block's ε
+  TraceOptions trace;
+};
+
+/// Flat buffers of a flow, in the order of its layout.
+enum class Buffer { Parameters, Gradients, Statistics, FirstMoment, SecondMoment, Average };
+
+struct StepReport {
+  double gradient_norm = 0;  ///< before clipping, over trainable parameters
+};
+
+/// Rows that stay on the device for a training run.
+class Rows {
+ public:
+  virtual ~Rows() = default;
+  virtual std::size_t count() const = 0;
+};
+
+/// One flow on one device. Not thread-safe: its owner queues calls.
+class Flow {
+ public:
+  virtual ~Flow() = default;
+
+  virtual const FlowDescription& description() const = 0;
+  virtual const ParameterLayout& layout() const = 0;
+
+  virtual void read(Buffer buffer, const Output& values) const = 0;
+  virtual void write(Buffer buffer, const Input& values) = 0;
+  virtual void zero_gradients() = 0;
+
+  virtual SolveResult solve(const SolveRequest& request, const SolveOutput& output) = 0;
+  virtual SolveStatistics pullback(const Tape& tape, const PullbackRequest& request) = 0;
+
+  /// f (B, D) and divergence (B; may be empty) of one CNF block at given states.
+  virtual void velocity(const VelocityRequest& request, const Output& f,
+                        const Output& divergence) = 0;
+  /// f_bar (B, D) → z_bar (may be empty), gradients (where `parameters`).
+  virtual void velocity_pullback(const VelocityRequest& request, const Input& f_bar,
+                                 const Input& divergence_bar, bool parameters,
+                                 const Output& z_bar) = 0;
+
+  /// One step of the optimizer along the gradient buffer; then commits pending batch statistics.
+  virtual StepReport step(const OptimizerOptions& options) = 0;
+
+  virtual std::unique_ptr<Rows> upload(std::size_t count, const Input& rows) = 0;
+  /// Copies rows by index into `target` (indices, D).
+  virtual void gather(const Rows& rows, std::span<const std::uint32_t> indices,
+                      const Output& target) const = 0;
+};
+
+struct EngineOptions {
+  int threads = 0;  ///< 0: as many as the machine grants this process
+};
+
+/// A device that can hold flows.
+struct Engine {
+  std::string name;         ///< 'reference', 'cpu', 'cuda:0'
+  std::string description;  ///< e.g. "float32, AVX2, 2 threads"
+  std::string unusable;     ///< why it cannot be used, with a remedy; empty if it can
+  bool supports_convolutions = false;
+  bool float64 = false;  ///< host arrays in float64 lose nothing
+  std::function<std::unique_ptr<Flow>(const FlowDescription&, std::uint64_t seed,
+                                      const EngineOptions&)>
+      create;
+};
+
+}  // namespace ffjord

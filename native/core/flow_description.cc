@@ -1,0 +1,166 @@
+#include "core/flow_description.h"
+
+#include <array>
+#include <cmath>
+#include <functional>
+#include <numeric>
+#include <utility>
+
+#include "core/errors.h"
+
+namespace ffjord {
+namespace {
+
+constexpr std::array<std::pair<LayerKind, std::string_view>, 7> kLayers{{
+    {LayerKind::Ignore, "ignore"},
+    {LayerKind::Concat, "concat"},
+    {LayerKind::ConcatV2, "concat_v2"},
+    {LayerKind::Squash, "squash"},
+    {LayerKind::ConcatSquash, "concatsquash"},
+    {LayerKind::Blend, "blend"},
+    {LayerKind::Hyper, "hyper"},
+}};
+
+constexpr std::array<std::pair<Activation, std::string_view>, 7> kActivations{{
+    {Activation::Tanh, "tanh"},
+    {Activation::Softplus, "softplus"},
+    {Activation::Elu, "elu"},
+    {Activation::Relu, "relu"},
+    {Activation::Swish, "swish"},
+    {Activation::Square, "square"},
+    {Activation::Identity, "identity"},
+}};
+
+template <class Table, class Key>
+std::string_view find_name(const Table& table, Key key) {
+  for (const auto& [value, name] : table)
+    if (value == key) return name;
+  return "";
+}
+
+template <class Table>
+auto parse(const Table& table, std::string_view name, const std::string& what) {
+  std::string known;
+  for (const auto& [value, candidate] : table) {
+    if (candidate == name) return value;
+    known += (known.empty() ? "" : ", ") + std::string(candidate);
+  }
+  throw Error(ErrorCode::InvalidArgument,
+              "unknown " + what + " '" + std::string(name) + "'; known: " + known);
+}
+
+[[noreturn]] void refuse(std::size_t block, const std::string& message) {
+  throw Error(ErrorCode::InvalidArgument, "blocks[" + std::to_string(block) + "]: " + message);
+}
+
+std::string text_of(const std::vector<int>& shape) {
+  std::string text = "[";
+  for (std::size_t i = 0; i < shape.size(); ++i) text += (i ? ", " : "") + std::to_string(shape[i]);
+  return text + "]";
+}
+
+void check_net(std::size_t block, const Net& net, const std::vector<int>& shape) {
+  for (int width : net.hidden)
+    if (width < 1)
+      refuse(block, "net.hidden holds " + std::to_string(width) + "; widths are at least 1");
+  if (!net.convolutional()) {
+    if (shape.size() != 1)
+      refuse(block, "a dense net takes samples of shape [D], and here they are " + text_of(shape) +
+                        "; give net.strides for a convolutional net, or flatten the data");
+    return;
+  }
+  if (shape.size() != 3)
+    refuse(block,
+           "net.strides asks for convolutions, which take samples of shape [channels, height, "
+           "width]; here they are " +
+               text_of(shape));
+  if (net.strides.size() != net.hidden.size() + 1)
+    refuse(block, "net.strides needs one entry a layer: " + std::to_string(net.hidden.size() + 1));
+  for (int stride : net.strides)
+    if (stride != 1 && stride != 2 && stride != -2)
+      refuse(block, "net.strides holds " + std::to_string(stride) + "; strides are 1, 2 or -2");
+  if (layer_shapes(net, shape).back() != shape)
+    refuse(block, "net.strides must bring the image back to " + text_of(shape));
+}
+
+std::vector<int> shape_after(std::size_t index, const Block& block, std::vector<int> shape) {
+  if (const auto* cnf = std::get_if<Cnf>(&block)) {
+    if (!(cnf->time > 0) || !std::isfinite(cnf->time))
+      refuse(index, "time must be a positive number");
+    check_net(index, cnf->net, shape);
+  } else if (const auto* norm = std::get_if<BatchNorm>(&block)) {
+    if (shape.size() != 1)
+      refuse(index, "batch_norm takes samples of shape [D]; here they are " + text_of(shape));
+    if (!(norm->lag >= 0 && norm->lag < 1)) refuse(index, "lag must lie in [0, 1)");
+  } else if (const auto* logit = std::get_if<Logit>(&block)) {
+    if (!(logit->alpha >= 0 && logit->alpha < 0.5)) refuse(index, "alpha must lie in [0, 0.5)");
+  } else if (const auto* standardize = std::get_if<Standardize>(&block)) {
+    const std::size_t size = element_count(shape);
+    if (standardize->mean.size() != size || standardize->scale.size() != size)
+      refuse(index, "mean and scale need " + std::to_string(size) + " numbers each");
+    for (double mean : standardize->mean)
+      if (!std::isfinite(mean)) refuse(index, "mean must hold finite numbers");
+    for (double scale : standardize->scale)
+      if (!(scale > 0) || !std::isfinite(scale))
+        refuse(index, "scale must hold positive numbers; drop constant columns");
+  } else if (std::holds_alternative<Squeeze>(block)) {
+    if (shape.size() != 3 || shape[1] % 2 || shape[2] % 2)
+      refuse(index, "squeeze takes [channels, height, width] with even height and width; here " +
+                        text_of(shape));
+    shape = {4 * shape[0], shape[1] / 2, shape[2] / 2};
+  } else if (std::holds_alternative<Split>(block)) {
+    if (shape.size() != 3 || shape[0] % 2)
+      refuse(index, "split takes [channels, height, width] with an even number of channels; here " +
+                        text_of(shape));
+    shape[0] /= 2;
+  }
+  return shape;
+}
+
+}  // namespace
+
+std::vector<std::vector<int>> validate(const FlowDescription& flow) {
+  if (flow.shape.empty())
+    throw Error(ErrorCode::InvalidArgument, "shape needs at least one number");
+  for (int size : flow.shape)
+    if (size < 1)
+      throw Error(ErrorCode::InvalidArgument,
+                  "shape holds " + std::to_string(size) + "; sizes are at least 1");
+  if (flow.blocks.empty())
+    throw Error(ErrorCode::InvalidArgument, "blocks is empty; a flow needs at least one block");
+  std::vector<std::vector<int>> shapes = {flow.shape};
+  for (std::size_t i = 0; i < flow.blocks.size(); ++i)
+    shapes.push_back(shape_after(i, flow.blocks[i], shapes.back()));
+  return shapes;
+}
+
+std::size_t element_count(const std::vector<int>& shape) {
+  return std::accumulate(shape.begin(), shape.end(), std::size_t{1}, std::multiplies<>());
+}
+
+std::vector<std::vector<int>> layer_shapes(const Net& net, const std::vector<int>& shape) {
+  std::vector<std::vector<int>> shapes = {shape};
+  for (std::size_t l = 0; l <= net.hidden.size(); ++l) {
+    const int out = l < net.hidden.size() ? net.hidden[l] : shape[0];
+    if (!net.convolutional()) {
+      shapes.push_back({out});
+      continue;
+    }
+    const auto& in = shapes.back();
+    const int stride = net.strides[l];
+    const auto resized = [stride](int size) {
+      return stride == 1 ? size : stride == 2 ? size / 2 : 2 * size;
+    };
+    shapes.push_back({out, resized(in[1]), resized(in[2])});
+  }
+  return shapes;
+}
+
+std::string_view name_of(LayerKind kind) { return find_name(kLayers, kind); }
+std::string_view name_of(Activation activation) { return find_name(kActivations, activation); }
+LayerKind parse_layer(std::string_view name) { return parse(kLayers, name, "layer"); }
+Activation parse_activation(std::string_view name) {
+  return parse(kActivations, name, "activation");
+}
+
+}  // namespace ffjord

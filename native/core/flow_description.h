@@ -1,0 +1,76 @@
+// What a flow is: a list of blocks in data → base order. Plain data; knows no numbers but
+// constants.
+#pragma once
+
+#include <cstddef>
+#include <string>
+#include <string_view>
+#include <variant>
+#include <vector>
+
+namespace ffjord {
+
+/// y = g(t) ⊙ (W(t) a + b(t)) + s(t); the kinds differ in g, s and W(t) only (docs/mathematics.md).
+enum class LayerKind { Ignore, Concat, ConcatV2, Squash, ConcatSquash, Blend, Hyper };
+enum class Activation { Tanh, Softplus, Elu, Relu, Swish, Square, Identity };
+
+struct Net {
+  std::vector<int> hidden;  ///< widths (dense) or channels (convolutional) of the hidden layers
+  LayerKind layer = LayerKind::ConcatSquash;
+  Activation activation = Activation::Tanh;  ///< after every layer but the last
+  bool residual = false;                     ///< f(z) − z in place of f(z)
+  /// Empty: dense layers. Else one of 1 (3×3), 2 (4×4, halves), −2 (4×4 transposed, doubles) a
+  /// layer.
+  std::vector<int> strides;
+
+  bool convolutional() const { return !strides.empty(); }
+};
+
+struct Cnf {
+  double time = 0.5;  ///< initial end time T
+  bool train_time = false;
+  Net net;
+};
+/// Moving batch norm: y = (x − m) / sqrt(v + 1e-4) · exp(w) + b; `lag` as in the reference.
+struct BatchNorm {
+  double lag = 0;
+};
+/// y = logit(α + (1 − 2α) x)
+struct Logit {
+  double alpha = 1e-6;
+};
+/// y = x − 0.5
+struct ZeroMean {};
+/// y = (x − mean) / scale, one number an element of a sample
+struct Standardize {
+  std::vector<double> mean, scale;
+};
+/// (c, h, w) → (4c, h/2, w/2): out[4c + 2a + b, i, j] = in[c, 2i + a, 2j + b]
+struct Squeeze {};
+/// The first half of the channels goes on, the second half is factored out to the base.
+struct Split {};
+
+using Block = std::variant<Cnf, BatchNorm, Logit, ZeroMean, Standardize, Squeeze, Split>;
+
+struct FlowDescription {
+  std::vector<int> shape;  ///< of one sample
+  std::vector<Block> blocks;
+};
+
+/// Throws Error(InvalidArgument) with the block's index and a remedy; returns the shape before each
+/// block, and after the last one (of the part that was never split off).
+std::vector<std::vector<int>> validate(const FlowDescription& flow);
+
+/// Number of elements of a sample of this shape.
+std::size_t element_count(const std::vector<int>& shape);
+
+/// Shapes of a net's layer inputs, and of its output: hidden.size() + 2 entries.
+std::vector<std::vector<int>> layer_shapes(const Net& net, const std::vector<int>& shape);
+
+/// The spelling used in files and in JavaScript; the `parse_` forms throw on an unknown name.
+std::string_view name_of(LayerKind kind);
+std::string_view name_of(Activation activation);
+LayerKind parse_layer(std::string_view name);
+Activation parse_activation(std::string_view name);
+
+}  // namespace ffjord

@@ -1,0 +1,385 @@
+#include "core/host_flow.h"
+
+#include <algorithm>
+#include <optional>
+#include <string>
+#include <utility>
+
+#include "core/chain_state.h"
+#include "core/chain_tape.h"
+#include "core/optimizer.h"
+#include "core/trajectory.h"
+#include "core/transform_block.h"
+
+namespace ffjord {
+namespace {
+
+void require(bool condition, const std::string& message) {
+  if (!condition) throw Error(ErrorCode::InvalidArgument, message);
+}
+
+template <class Real>
+class HostRows : public Rows {
+ public:
+  HostRows(std::size_t count, std::vector<Real> values)
+      : count_(count), values_(std::move(values)) {}
+  std::size_t count() const override { return count_; }
+  std::span<const Real> values() const { return values_; }
+
+ private:
+  std::size_t count_;
+  std::vector<Real> values_;
+};
+
+template <class Real>
+class HostFlow : public Flow {
+ public:
+  HostFlow(const FlowDescription& description, std::uint64_t seed,
+           const MakeBlock<Real>& make_block)
+      : description_(description),
+        shapes_(validate(description)),
+        layout_(description),
+        size_(element_count(description.shape)),
+        gradients_(layout_.parameter_count, Real(0)) {
+    const auto parameters = initial_parameters(description_, layout_, seed);
+    const auto buffers = initial_buffers(description_, layout_);
+    parameters_.assign(parameters.begin(), parameters.end());
+    buffers_.assign(buffers.begin(), buffers.end());
+    for (std::size_t i = 0; i < description_.blocks.size(); ++i) {
+      const Block& block = description_.blocks[i];
+      const auto* cnf = std::get_if<Cnf>(&block);
+      continuous_.push_back(cnf ? make_block({*cnf, shapes_[i], layout_.blocks[i], parameters_})
+                                : nullptr);
+      transforms_.emplace_back();
+      if (cnf)
+        cnf_blocks_.push_back(i);
+      else
+        transforms_[i].emplace(block, shapes_[i], layout_.blocks[i], parameters_, buffers_);
+    }
+    parameters_changed();
+  }
+
+  const FlowDescription& description() const override { return description_; }
+  const ParameterLayout& layout() const override { return layout_; }
+
+  void read(Buffer buffer, const Output& values) const override {
+    const std::vector<Real>* source = &buffer_of(*this, buffer);
+    const std::size_t count = size_of(buffer);
+    require(values.size() == count, "this buffer holds " + std::to_string(count) + " values");
+    if (buffer == Buffer::Average && source->empty()) source = &parameters_;
+    if (source->empty()) {
+      const std::vector<Real> zeros(count, Real(0));
+      values.assign(std::span<const Real>(zeros));
+    } else {
+      values.assign(std::span<const Real>(*source));
+    }
+  }
+
+  void write(Buffer buffer, const Input& values) override {
+    const std::size_t count = size_of(buffer);
+    require(values.size() == count, "this buffer holds " + std::to_string(count) + " values, and " +
+                                        std::to_string(values.size()) + " were given");
+    std::vector<Real>& target = buffer_of(*this, buffer);
+    target.resize(count);
+    values.copy_to(std::span<Real>(target));
+    if (buffer == Buffer::Parameters) parameters_changed();
+  }
+
+  void zero_gradients() override { std::fill(gradients_.begin(), gradients_.end(), Real(0)); }
+
+  SolveResult solve(const SolveRequest& request, const SolveOutput& output) override {
+    require(request.batch > 0, "the batch is empty");
+    require(request.rows.size() == request.batch * size_,
+            "rows must hold batch × " + std::to_string(size_) + " values");
+    const bool reverse = request.direction == Direction::Reverse;
+
+    ChainState<Real> state{request.batch,
+                           request.rows.template as<Real>(),
+                           std::vector<Real>(request.batch, Real(0)),
+                           std::vector<Real>(request.batch * request.settings.regularisers.count()),
+                           {}};
+    if (reverse) set_splits_aside(state);
+
+    SolveResult result;
+    auto tape = std::make_unique<ChainTape<Real>>();
+    tape->batch = request.batch;
+    tape->direction = request.direction;
+    tape->regularisers = request.settings.regularisers.count();
+    tape->generation = generation_;
+    tape->steps.resize(description_.blocks.size());
+
+    auto trajectory = make_trajectory(request, output);
+    for (std::size_t step = 0; step < description_.blocks.size(); ++step) {
+      const std::size_t i = reverse ? description_.blocks.size() - 1 - step : step;
+      if (continuous_[i])
+        solve_continuous(i, request, state, trajectory, result, tape->steps[i]);
+      else
+        tape->steps[i] = transforms_[i]->solve(reverse, request.training, request.keep_tape, state);
+    }
+    while (!state.aside.empty()) state.collect();
+
+    output.z.assign(std::span<const Real>(state.z));
+    output.delta_logp.assign(std::span<const Real>(state.delta_logp));
+    output.regularisers.assign(std::span<const Real>(state.regularisers));
+    if (request.training && !reverse) set_pending(*tape);
+    if (request.keep_tape) result.tape = std::move(tape);
+    return result;
+  }
+
+  SolveStatistics pullback(const Tape& any_tape, const PullbackRequest& request) override {
+    const auto& tape = dynamic_cast<const ChainTape<Real>&>(any_tape);
+    require(tape.generation == generation_,
+            "the weights changed since the solve; solve again before this pullback");
+    const std::size_t batch = tape.batch;
+    require(request.z_bar.size() == batch * size_, "z_bar must have the shape of z");
+
+    ChainState<Real> bar{batch,
+                         request.z_bar.template as<Real>(),
+                         std::vector<Real>(batch, Real(0)),
+                         std::vector<Real>(batch * tape.regularisers, Real(0)),
+                         {}};
+    if (!request.delta_logp_bar.empty()) {
+      require(request.delta_logp_bar.size() == batch, "delta_logp_bar needs one number a row");
+      request.delta_logp_bar.copy_to(std::span<Real>(bar.delta_logp));
+    }
+    if (!request.regularisers_bar.empty()) {
+      require(request.regularisers_bar.size() == bar.regularisers.size(),
+              "regularisers_bar must have the shape of the regularisers");
+      request.regularisers_bar.copy_to(std::span<Real>(bar.regularisers));
+    }
+    const bool reverse = tape.direction == Direction::Reverse;
+    if (!reverse) set_splits_aside(bar);
+
+    SolveStatistics statistics;
+    const std::span<Real> gradients =
+        request.parameters ? std::span<Real>(gradients_) : std::span<Real>();
+    for (std::size_t step = 0; step < description_.blocks.size(); ++step) {
+      const std::size_t i = reverse ? step : description_.blocks.size() - 1 - step;
+      if (continuous_[i]) {
+        SolveStatistics one;
+        continuous_[i]->pullback(*std::get<std::unique_ptr<BlockTape>>(tape.steps[i]),
+                                 {batch, bar.z, bar.delta_logp, bar.regularisers}, gradients, one);
+        statistics.add(one);
+      } else {
+        transforms_[i]->pullback(reverse, tape.steps[i], bar, gradients);
+      }
+    }
+    while (!bar.aside.empty()) bar.collect();
+    request.rows_bar.assign(std::span<const Real>(bar.z));
+    return statistics;
+  }
+
+  void velocity(const VelocityRequest& request, const Output& f,
+                const Output& divergence) override {
+    const Point point(*this, request, !divergence.empty());
+    std::vector<Real> f_values(point.z.size()), divergence_values(divergence.size());
+    point.block.velocity(point.plan, request.times, request.batch, point.z, point.eps, f_values,
+                         divergence_values);
+    f.assign(std::span<const Real>(f_values));
+    divergence.assign(std::span<const Real>(divergence_values));
+  }
+
+  void velocity_pullback(const VelocityRequest& request, const Input& f_bar,
+                         const Input& divergence_bar, bool parameters,
+                         const Output& z_bar) override {
+    const Point point(*this, request, !divergence_bar.empty());
+    require(f_bar.size() == point.z.size(), "f_bar must have the shape of z");
+    require(divergence_bar.empty() || divergence_bar.size() == request.batch,
+            "divergence_bar needs one number a row");
+    std::vector<Real> z_values(z_bar.size());
+    point.block.velocity_pullback(point.plan, request.times, request.batch, point.z, point.eps,
+                                  f_bar.template as<Real>(), divergence_bar.template as<Real>(),
+                                  z_values,
+                                  parameters ? std::span<Real>(gradients_) : std::span<Real>(), {});
+    z_bar.assign(std::span<const Real>(z_values));
+  }
+
+  StepReport step(const OptimizerOptions& options) override {
+    StepReport report{optimizer_step<Real>(options, layout_, gradients_, parameters_, optimizer_)};
+    for (const auto& [block, moments] : pending_) transforms_[block]->commit_statistics(moments);
+    pending_.clear();
+    parameters_changed();
+    return report;
+  }
+
+  std::unique_ptr<Rows> upload(std::size_t count, const Input& rows) override {
+    require(rows.size() == count * size_,
+            "rows must hold " + std::to_string(size_) + " values each");
+    return std::make_unique<HostRows<Real>>(count, rows.template as<Real>());
+  }
+
+  void gather(const Rows& any_rows, std::span<const std::uint32_t> indices,
+              const Output& target) const override {
+    const auto& rows = dynamic_cast<const HostRows<Real>&>(any_rows);
+    std::vector<Real> batch(indices.size() * size_);
+    for (std::size_t b = 0; b < indices.size(); ++b) {
+      require(indices[b] < rows.count(), "row index out of range");
+      std::copy_n(rows.values().begin() + indices[b] * size_, size_, batch.begin() + b * size_);
+    }
+    target.assign(std::span<const Real>(batch));
+  }
+
+ private:
+  // One CNF block at given states.
+  struct Point {
+    Point(HostFlow& flow, const VelocityRequest& request, bool with_divergence)
+        : block(flow.cnf(request.block)), z(request.z.template as<Real>()) {
+      const std::size_t i = flow.cnf_blocks_[request.block];
+      require(request.batch > 0, "the batch is empty");
+      require(z.size() == request.batch * element_count(flow.shapes_[i]),
+              "z must hold one state a row");
+      require(request.times.size() == 1 || request.times.size() == request.batch,
+              "times needs one entry, or one a row");
+      const auto& net = std::get<Cnf>(flow.description_.blocks[i]).net;
+      plan = plan_trace(net, flow.shapes_[i], request.trace, {});
+      if (with_divergence)
+        eps = flow.draw_noise(request.noise,
+                              request.noise.given.empty() ? Input() : request.noise.given[0],
+                              request.block, plan, request.batch, z.size() / request.batch);
+    }
+    ContinuousBlock<Real>& block;
+    std::vector<Real> z, eps;
+    TracePlan plan;
+  };
+
+  // What this training solve saw is committed with the optimizer's next step.
+  void set_pending(const ChainTape<Real>& tape) {
+    pending_.clear();
+    for (std::size_t i = 0; i < tape.steps.size(); ++i)
+      if (const auto* norm = std::get_if<BatchNormTape<Real>>(&tape.steps[i]))
+        pending_.emplace_back(i, norm->moments);
+  }
+
+  Trajectory<Real> make_trajectory(const SolveRequest& request, const SolveOutput& output) const {
+    std::vector<double> lengths;
+    for (std::size_t i : cnf_blocks_) lengths.push_back(end_time(i));
+    for (const auto& shape : shapes_)
+      require(request.times.empty() || shape == shapes_.front(),
+              "a flow with squeeze or split has no trajectory");
+    return {std::move(lengths), request, output, size_};
+  }
+
+  void parameters_changed() {
+    ++generation_;
+    for (auto& block : continuous_)
+      if (block) block->parameters_changed();
+  }
+
+  double end_time(std::size_t i) const {
+    const double root = parameters_[layout_.blocks[i].sqrt_end_time];
+    return root * root;
+  }
+
+  ContinuousBlock<Real>& cnf(int number) {
+    require(number >= 0 && std::size_t(number) < cnf_blocks_.size(),
+            "this flow has " + std::to_string(cnf_blocks_.size()) + " CNF blocks, counted from 0");
+    return *continuous_[cnf_blocks_[number]];
+  }
+
+  // ε (K, B, D) of one CNF block; empty for an exact trace.
+  std::vector<Real> draw_noise(const Noise& noise, const Input& given, std::uint32_t cnf,
+                               const TracePlan& plan, std::size_t batch, std::size_t size) const {
+    const std::size_t count = plan.draws_noise() ? plan.probes * batch * size : 0;
+    if (!given.empty()) {
+      require(plan.draws_noise(), "noise was given, but the trace is " + describe(plan) +
+                                      "; ask for trace: { noise: … }");
+      require(given.size() == count,
+              "noise of CNF block " + std::to_string(cnf) + " must hold " + std::to_string(count) +
+                  " values (probes × batch × dimension), not " + std::to_string(given.size()));
+      return given.template as<Real>();
+    }
+    std::vector<Real> eps(count);
+    for (int probe = 0; probe < plan.probes && count > 0; ++probe)
+      fill_noise(plan.noise, {noise.seed, noise.call, cnf, static_cast<std::uint32_t>(probe)},
+                 noise.row_offset, size,
+                 std::span<Real>(eps).subspan(probe * batch * size, batch * size));
+    return eps;
+  }
+
+  void solve_continuous(std::size_t i, const SolveRequest& request, ChainState<Real>& state,
+                        Trajectory<Real>& trajectory, SolveResult& result, StepTape<Real>& tape) {
+    const auto number = static_cast<std::uint32_t>(
+        std::find(cnf_blocks_.begin(), cnf_blocks_.end(), i) - cnf_blocks_.begin());
+    const auto& net = std::get<Cnf>(description_.blocks[i]).net;
+    const Settings& settings = request.settings;
+    const BlockPlan plan{settings.solver, settings.gradient,
+                         plan_trace(net, shapes_[i], settings.trace, settings.regularisers),
+                         settings.regularisers, request.stop};
+    const auto& given = request.noise.given;
+    const std::vector<Real> eps =
+        draw_noise(request.noise, number < given.size() ? given[number] : Input(), number,
+                   plan.trace, state.batch, state.z.size() / state.batch);
+    const BlockTrajectory<Real> stops = trajectory.enter(number);
+    SolveStatistics statistics;
+    try {
+      tape = continuous_[i]->solve(plan, request.direction == Direction::Reverse,
+                                   {state.batch, state.z, state.delta_logp, state.regularisers},
+                                   eps, request.keep_tape, stops.times.empty() ? nullptr : &stops,
+                                   statistics);
+    } catch (SolveFailure& failure) {
+      failure.block = static_cast<int>(i);
+      throw;
+    }
+    trajectory.leave();
+    result.statistics.add(statistics);
+    result.block_evaluations.push_back(statistics.evaluations);
+    result.traces.push_back(describe(plan.trace));
+  }
+
+  // Base side → moving part and parts aside: z is [first half out, …, last].
+  void set_splits_aside(ChainState<Real>& state) const {
+    for (std::size_t i = 0; i < description_.blocks.size(); ++i)
+      if (std::holds_alternative<Split>(description_.blocks[i]))
+        state.set_aside(element_count(shapes_[i + 1]));
+  }
+
+  std::size_t size_of(Buffer buffer) const {
+    return buffer == Buffer::Statistics ? layout_.buffer_count : layout_.parameter_count;
+  }
+
+  template <class Self>
+  static auto& buffer_of(Self& self, Buffer buffer) {
+    switch (buffer) {
+      case Buffer::Gradients:
+        return self.gradients_;
+      case Buffer::Statistics:
+        return self.buffers_;
+      case Buffer::FirstMoment:
+        return self.optimizer_.first;
+      case Buffer::SecondMoment:
+        return self.optimizer_.second;
+      case Buffer::Average:
+        return self.optimizer_.average;
+      case Buffer::Parameters:
+        break;
+    }
+    return self.parameters_;
+  }
+
+  const FlowDescription description_;
+  const std::vector<std::vector<int>> shapes_;  // before each block, and after the last
+  const ParameterLayout layout_;
+  const std::size_t size_;  // of a sample
+  std::vector<Real> parameters_, gradients_, buffers_;
+  OptimizerState<Real> optimizer_;
+  std::uint64_t generation_ = 0;
+  std::vector<std::pair<std::size_t, BatchMoments>> pending_;       // batch statistics to commit
+  std::vector<std::unique_ptr<ContinuousBlock<Real>>> continuous_;  // null where a transform stands
+  std::vector<std::optional<TransformBlock<Real>>> transforms_;     // empty where a CNF stands
+  std::vector<std::size_t> cnf_blocks_;
+};
+
+}  // namespace
+
+template <class Real>
+std::unique_ptr<Flow> make_host_flow(const FlowDescription& description, std::uint64_t seed,
+                                     const MakeBlock<Real>& make_block) {
+  return std::make_unique<HostFlow<Real>>(description, seed, make_block);
+}
+
+template std::unique_ptr<Flow> make_host_flow(const FlowDescription&, std::uint64_t,
+                                              const MakeBlock<float>&);
+template std::unique_ptr<Flow> make_host_flow(const FlowDescription&, std::uint64_t,
+                                              const MakeBlock<double>&);
+
+}  // namespace ffjord

@@ -1,0 +1,157 @@
+#include "core/objectives.h"
+
+#include <algorithm>
+#include <cmath>
+#include <numbers>
+
+namespace ffjord {
+namespace {
+
+constexpr std::size_t kRowsAtOnce = 65536;
+
+std::size_t sample_size(const Flow& flow) { return element_count(flow.description().shape); }
+
+// log N(z; 0, I) of each row of z (B, D), plus sign · Δlogp.
+std::vector<double> log_density(const std::vector<double>& z, const std::vector<double>& delta_logp,
+                                double sign) {
+  const std::size_t batch = delta_logp.size(), size = z.size() / batch;
+  std::vector<double> values(batch);
+  for (std::size_t b = 0; b < batch; ++b) {
+    double square = 0;
+    for (std::size_t i = 0; i < size; ++i) square += z[b * size + i] * z[b * size + i];
+    values[b] = -0.5 * (square + size * std::log(2 * std::numbers::pi)) + sign * delta_logp[b];
+  }
+  return values;
+}
+
+// Runs `call(part request, first row)` over parts of the batch and joins what they count.
+template <class Call>
+SolveResult in_parts(const SolveRequest& request, std::size_t size, const Call& call) {
+  if (request.batch <= kRowsAtOnce || !request.noise.given.empty()) return call(request, 0);
+  SolveResult joined;
+  for (std::size_t first = 0; first < request.batch; first += kRowsAtOnce) {
+    SolveRequest part = request;
+    part.batch = std::min(kRowsAtOnce, request.batch - first);
+    if (!request.rows.empty()) part.rows = request.rows.subspan(first * size, part.batch * size);
+    part.noise.row_offset = request.noise.row_offset + static_cast<std::uint32_t>(first);
+    SolveResult result = call(part, first);
+    const double weight = double(part.batch) / double(request.batch);
+    joined.statistics.add(result.statistics, weight);
+    joined.block_evaluations.resize(result.block_evaluations.size());
+    for (std::size_t i = 0; i < result.block_evaluations.size(); ++i)
+      joined.block_evaluations[i] += weight * result.block_evaluations[i];
+    joined.traces = std::move(result.traces);
+  }
+  return joined;
+}
+
+struct Solved {
+  std::vector<double> z, delta_logp, regularisers;
+  SolveResult result;
+};
+
+Solved solve_rows(Flow& flow, const SolveRequest& request) {
+  Solved solved;
+  solved.z.resize(request.batch * sample_size(flow));
+  solved.delta_logp.resize(request.batch);
+  solved.regularisers.resize(request.batch * request.settings.regularisers.count());
+  solved.result = flow.solve(request, {solved.z, solved.delta_logp, solved.regularisers, {}, {}});
+  return solved;
+}
+
+}  // namespace
+
+SolveResult log_prob(Flow& flow, const SolveRequest& request, const Output& log_prob) {
+  return in_parts(request, sample_size(flow), [&](const SolveRequest& part, std::size_t first) {
+    Solved solved = solve_rows(flow, part);
+    const auto values = log_density(solved.z, solved.delta_logp, -1);
+    log_prob.subspan(first, part.batch).assign(std::span<const double>(values));
+    return std::move(solved.result);
+  });
+}
+
+LossReport loss(Flow& flow, SolveRequest request, const RegulariserWeights& weights,
+                const Output& rows_bar) {
+  request.keep_tape = true;
+  const std::size_t batch = request.batch;
+  const Solved solved = solve_rows(flow, request);
+
+  LossReport report;
+  for (double value : log_density(solved.z, solved.delta_logp, -1))
+    report.negative_log_prob -= value / double(batch);
+  const int channels = request.settings.regularisers.count();
+  std::vector<double> channel_weights;
+  if (request.settings.regularisers.kinetic) channel_weights.push_back(weights.kinetic);
+  if (request.settings.regularisers.jacobian) channel_weights.push_back(weights.jacobian);
+  std::vector<double> means(channels, 0.0);
+  for (std::size_t i = 0; i < solved.regularisers.size(); ++i)
+    means[i % channels] += solved.regularisers[i] / double(batch);
+  report.loss = report.negative_log_prob;
+  for (int r = 0; r < channels; ++r) report.loss += channel_weights[r] * means[r];
+  if (request.settings.regularisers.kinetic) report.kinetic = means.front();
+  if (request.settings.regularisers.jacobian) report.jacobian = means.back();
+  report.forward = solved.result.statistics;
+  if (!std::isfinite(report.loss))
+    throw SolveFailure(
+        "the loss is not finite; look for outliers in the data, lower the learning rate, "
+        "clip gradients",
+        0, 0);
+
+  // −log p = ½‖z‖² + const + Δlogp, averaged over the batch.
+  std::vector<double> z_bar(solved.z.size()), regularisers_bar(solved.regularisers.size());
+  std::transform(solved.z.begin(), solved.z.end(), z_bar.begin(),
+                 [batch](double z) { return z / double(batch); });
+  for (std::size_t i = 0; i < regularisers_bar.size(); ++i)
+    regularisers_bar[i] = channel_weights[i % channels] / double(batch);
+  const std::vector<double> delta_logp_bar(batch, 1.0 / double(batch));
+
+  flow.zero_gradients();
+  report.backward = flow.pullback(
+      *solved.result.tape, {z_bar, delta_logp_bar, regularisers_bar, true, rows_bar, request.stop});
+  return report;
+}
+
+SolveResult score(Flow& flow, SolveRequest request, const Output& score) {
+  request.keep_tape = true;
+  request.settings.regularisers = {};
+  const std::size_t size = sample_size(flow);
+  return in_parts(request, size, [&](const SolveRequest& part, std::size_t first) {
+    Solved solved = solve_rows(flow, part);
+    for (double& z : solved.z) z = -z;  // ∂ log N(z) / ∂z
+    const std::vector<double> delta_logp_bar(part.batch, -1.0);
+    const auto backward =
+        flow.pullback(*solved.result.tape, {solved.z,
+                                            delta_logp_bar,
+                                            {},
+                                            false,
+                                            score.subspan(first * size, part.batch * size),
+                                            part.stop});
+    solved.result.statistics.add(backward);
+    solved.result.tape.reset();
+    return std::move(solved.result);
+  });
+}
+
+SolveResult sample(Flow& flow, SolveRequest request, double temperature, const Output& rows,
+                   const Output& log_prob) {
+  request.direction = Direction::Reverse;
+  request.rows = {};
+  const std::size_t size = sample_size(flow);
+  return in_parts(request, size, [&](SolveRequest part, std::size_t first) {
+    std::vector<double> z(part.batch * size);
+    fill_noise<double>(NoiseLaw::Gaussian, {part.noise.seed, part.noise.call, kBaseBlock, 0},
+                       part.noise.row_offset, size, z);
+    for (double& value : z) value *= temperature;
+    part.rows = z;
+    std::vector<double> delta_logp(part.batch);
+    SolveResult result =
+        flow.solve(part, {rows.subspan(first * size, part.batch * size), delta_logp, {}, {}, {}});
+    if (!log_prob.empty()) {
+      const auto values = log_density(z, delta_logp, +1);
+      log_prob.subspan(first, part.batch).assign(std::span<const double>(values));
+    }
+    return result;
+  });
+}
+
+}  // namespace ffjord

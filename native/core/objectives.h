@@ -1,0 +1,39 @@
+// Log-densities, samples, scores and the training loss, as compositions of solve and pullback.
+// Nothing here knows a device.
+#pragma once
+
+#include "core/engine.h"
+
+namespace ffjord {
+
+/// Coefficients of the regularisers in the loss.
+struct RegulariserWeights {
+  double kinetic = 0, jacobian = 0;
+};
+
+/// log p(x) = log N(z; 0, I) − Δlogp, nats a row; writes log_prob (B). Batches over 65,536 rows are
+/// cut (each cut steps on its own); noise stays that of the whole batch.
+SolveResult log_prob(Flow& flow, const SolveRequest& request, const Output& log_prob);
+
+struct LossReport {
+  double loss = 0;  ///< −mean log p(x) + Σ weight · mean regulariser, nats a sample
+  double negative_log_prob = 0;      ///< −mean log p(x)
+  double kinetic = 0, jacobian = 0;  ///< means over the batch, unweighted
+  SolveStatistics forward, backward;
+};
+
+/// The loss and its gradients, which replace the gradient buffer; `rows_bar` (B, shape) takes
+/// ∂loss/∂x where it is not empty. Throws SolveFailure, also for a loss that is not finite, before
+/// the gradients are of use to anyone.
+LossReport loss(Flow& flow, SolveRequest request, const RegulariserWeights& weights,
+                const Output& rows_bar);
+
+/// ∇ₓ log p(x), (B, shape). Leaves the gradient buffer as it is.
+SolveResult score(Flow& flow, SolveRequest request, const Output& score);
+
+/// x = flow⁻¹(z) with z ~ N(0, I) drawn from request.noise in block 0xFFFF, times `temperature`.
+/// `rows` (B, shape); `log_prob` (B) may be empty. request.rows is ignored.
+SolveResult sample(Flow& flow, SolveRequest request, double temperature, const Output& rows,
+                   const Output& log_prob);
+
+}  // namespace ffjord

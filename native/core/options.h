@@ -1,0 +1,56 @@
+// How a flow is computed: trace, solver, gradient, regularisers. Plain data, already validated
+// above.
+#pragma once
+
+#include <string_view>
+
+#include "core/philox.h"
+
+namespace ffjord {
+
+enum class TraceMode { Auto, Exact, Hutchinson };
+/// Tangent pushes (a, ȧ) forward: ε·(Jε). Vjp pulls ε back: (εᵀJ)·ε. Equal to rounding.
+enum class TraceForm { Tangent, Vjp };
+
+struct TraceOptions {
+  TraceMode mode = TraceMode::Auto;
+  NoiseLaw noise = NoiseLaw::Gaussian;
+  int probes = 1;
+  TraceForm form = TraceForm::Tangent;
+};
+
+/// Batch: all rows share one step. Sample: every row (reference) or tile of rows (cpu) has its own.
+enum class Control { Batch, Sample };
+/// Torchdiffeq: that library's dopri5, step for step, overshoot and interpolation included.
+enum class Controller { Pi, Torchdiffeq };
+
+struct Tableau;
+
+struct SolverOptions {
+  const Tableau* tableau = nullptr;
+  double rtol = 1e-5, atol = 1e-5;
+  int steps = 0;  ///< fixed-step methods: steps over [0, T]
+  Control control = Control::Batch;
+  Controller controller = Controller::Pi;
+  int max_attempts = 10000;  ///< a block, per direction
+};
+
+enum class GradientMethod { Checkpoint, Adjoint };
+/// Full: the weights' cotangent is in the error norm, as in torchdiffeq. Seminorm: it is not
+/// (Kidger, Chen, Lyons 2021).
+enum class AdjointNorm { Full, Seminorm };
+
+struct GradientOptions {
+  GradientMethod method = GradientMethod::Checkpoint;
+  AdjointNorm norm = AdjointNorm::Seminorm;
+};
+
+/// Integrals that ride along outside the error norm; a channel exists where its flag is set.
+/// kinetic = ∫ ½‖f‖²/D, jacobian = ∫ ‖Jε‖²/D per row (Finlay et al. 2020, RNODE, eq. 9-10).
+struct Regularisers {
+  bool kinetic = false;
+  bool jacobian = false;
+  int count() const { return int{kinetic} + int{jacobian}; }
+};
+
+}  // namespace ffjord

@@ -1,0 +1,106 @@
+// A block without dynamics, as the chain calls it: one dispatch over the transforms.
+#pragma once
+
+#include <optional>
+#include <span>
+#include <vector>
+
+#include "core/batch_norm.h"
+#include "core/chain_state.h"
+#include "core/chain_tape.h"
+#include "core/parameters.h"
+#include "core/transforms.h"
+
+namespace ffjord {
+
+template <class Real>
+class TransformBlock {
+ public:
+  /// All outlive the block; `parameters` and `buffers` are the flow's flat ones.
+  TransformBlock(const Block& block, const std::vector<int>& shape, const BlockOffsets& offsets,
+                 std::span<Real> parameters, std::span<Real> buffers)
+      : block_(block),
+        shape_(shape),
+        size_(element_count(shape)),
+        offsets_(offsets),
+        parameters_(parameters),
+        buffers_(buffers) {}
+
+  /// Maps the rows in place; the tape is empty unless `keep_tape`.
+  StepTape<Real> solve(bool reverse, bool training, bool keep_tape, ChainState<Real>& state) const {
+    if (const auto* norm = std::get_if<BatchNorm>(&block_)) {
+      BatchNormTape<Real> tape;
+      tape.moments = batch_moments(*norm, running(), training && !reverse, state.rows());
+      tape.map = affine_of<Real>(tape.moments, slice(parameters_, offsets_.log_scale),
+                                 slice(parameters_, offsets_.bias));
+      if (keep_tape && !reverse) tape.x = state.z;
+      ffjord::apply(tape.map, reverse, state.rows());
+      if (keep_tape && reverse) tape.x = state.z;
+      return tape;
+    }
+    if (std::holds_alternative<Squeeze>(block_)) {
+      squeeze(shape_, reverse, state.batch, std::span<Real>(state.z));
+      return {};
+    }
+    if (std::holds_alternative<Split>(block_)) {
+      reverse ? state.join() : state.split(size_ / 2);
+      return {};
+    }
+    return with_element_map([&](const auto& transform) {
+      ElementTape<Real> tape;
+      if (keep_tape && !reverse) tape.x = state.z;
+      reverse ? invert(transform, state.rows()) : ffjord::apply(transform, state.rows());
+      if (keep_tape && reverse) tape.x = state.z;
+      return StepTape<Real>(std::move(tape));
+    });
+  }
+
+  /// Cotangents in place; adds to the gradients (the flow's flat buffer) unless that is empty.
+  void pullback(bool reverse, const StepTape<Real>& any_tape, ChainState<Real>& bar,
+                std::span<Real> gradients) const {
+    if (std::holds_alternative<BatchNorm>(block_)) {
+      const auto& tape = std::get<BatchNormTape<Real>>(any_tape);
+      const bool wanted = !gradients.empty();
+      pull_back<Real>(tape.moments, tape.map, reverse, tape.x, bar.rows(),
+                      wanted ? slice(gradients, offsets_.log_scale) : gradients,
+                      wanted ? slice(gradients, offsets_.bias) : gradients);
+    } else if (std::holds_alternative<Squeeze>(block_)) {
+      squeeze(shape_, !reverse, bar.batch, std::span<Real>(bar.z));
+    } else if (std::holds_alternative<Split>(block_)) {
+      reverse ? bar.split(size_ / 2) : bar.join();
+    } else {
+      with_element_map([&](const auto& transform) {
+        pull_back<Real>(transform, reverse, std::get<ElementTape<Real>>(any_tape).x, bar.rows());
+        return StepTape<Real>();
+      });
+    }
+  }
+
+  /// Moves the running statistics by what a training solve saw.
+  void commit_statistics(const BatchMoments& moments) const { commit(moments, running()); }
+
+ private:
+  template <class Call>
+  StepTape<Real> with_element_map(const Call& call) const {
+    if (const auto* logit = std::get_if<Logit>(&block_)) return call(*logit);
+    if (const auto* standardize = std::get_if<Standardize>(&block_)) return call(*standardize);
+    return call(std::get<ZeroMean>(block_));
+  }
+
+  RunningStatistics<Real> running() const {
+    return {slice(buffers_, offsets_.running_mean), slice(buffers_, offsets_.running_var),
+            buffers_[offsets_.step]};
+  }
+
+  std::span<Real> slice(std::span<Real> values, std::size_t offset) const {
+    return values.subspan(offset, size_);
+  }
+
+  const Block& block_;
+  const std::vector<int>& shape_;  // before the block
+  const std::size_t size_;
+  const BlockOffsets& offsets_;
+  const std::span<Real> parameters_, buffers_;
+};
+
+}  // namespace ffjord

@@ -1,0 +1,131 @@
+// The blocks without dynamics: elementwise maps, moving batch norm, squeeze and split. Each maps
+// rows in place, adds to Δlogp, inverts, and pulls cotangents back. log p(x) = log p(y) − Δlogp, so
+// that a map with log|det| ℓ subtracts ℓ in the forward direction and adds it in reverse.
+#pragma once
+
+#include <cmath>
+#include <cstddef>
+#include <span>
+#include <vector>
+
+#include "core/flow_description.h"
+
+namespace ffjord {
+
+/// Rows (B, size) in place with their Δlogp (B).
+template <class Real>
+struct TransformRows {
+  std::size_t batch = 0, size = 0;
+  std::span<Real> values;
+  std::span<Real> delta_logp;
+};
+
+/// An invertible map y = φ(x) of single elements: what a transform needs to say of itself.
+template <class Real>
+struct ElementMap {
+  Real y;                     ///< φ(x)
+  Real log_slope;             ///< log φ'(x)
+  Real slope;                 ///< φ'(x)
+  Real log_slope_derivative;  ///< d log φ'(x) / dx
+};
+
+template <class Real>
+ElementMap<Real> map_element(const Logit& logit, Real x, std::size_t) {
+  const Real a = static_cast<Real>(logit.alpha);
+  const Real s = a + (1 - 2 * a) * x;
+  const Real slope = (1 - 2 * a) / (s * (1 - s));
+  return {std::log(s) - std::log1p(-s), std::log(slope), slope, (2 * s - 1) * slope};
+}
+template <class Real>
+ElementMap<Real> map_element(const ZeroMean&, Real x, std::size_t) {
+  return {x - Real(0.5), 0, 1, 0};
+}
+template <class Real>
+ElementMap<Real> map_element(const Standardize& standardize, Real x, std::size_t i) {
+  const Real scale = static_cast<Real>(standardize.scale[i]);
+  return {(x - static_cast<Real>(standardize.mean[i])) / scale, -std::log(scale), 1 / scale, 0};
+}
+
+template <class Real>
+Real invert_element(const Logit& logit, Real y, std::size_t) {
+  const Real a = static_cast<Real>(logit.alpha);
+  return (1 / (1 + std::exp(-y)) - a) / (1 - 2 * a);
+}
+template <class Real>
+Real invert_element(const ZeroMean&, Real y, std::size_t) {
+  return y + Real(0.5);
+}
+template <class Real>
+Real invert_element(const Standardize& standardize, Real y, std::size_t i) {
+  return static_cast<Real>(standardize.mean[i]) + y * static_cast<Real>(standardize.scale[i]);
+}
+
+/// Data → base: y = φ(x), Δlogp −= Σ log φ'.
+template <class Real, class Transform>
+void apply(const Transform& transform, const TransformRows<Real>& rows) {
+  for (std::size_t b = 0; b < rows.batch; ++b) {
+    double log_slope = 0;
+    for (std::size_t i = 0; i < rows.size; ++i) {
+      Real& value = rows.values[b * rows.size + i];
+      const auto mapped = map_element(transform, value, i);
+      value = mapped.y;
+      log_slope += mapped.log_slope;
+    }
+    rows.delta_logp[b] -= static_cast<Real>(log_slope);
+  }
+}
+
+/// Base → data: x = φ⁻¹(y), Δlogp += Σ log φ'(x).
+template <class Real, class Transform>
+void invert(const Transform& transform, const TransformRows<Real>& rows) {
+  for (std::size_t b = 0; b < rows.batch; ++b) {
+    double log_slope = 0;
+    for (std::size_t i = 0; i < rows.size; ++i) {
+      Real& value = rows.values[b * rows.size + i];
+      value = invert_element(transform, value, i);
+      log_slope += map_element(transform, value, i).log_slope;
+    }
+    rows.delta_logp[b] += static_cast<Real>(log_slope);
+  }
+}
+
+/// Cotangents of `apply`'s or `invert`'s outputs → of its input, in place. `x` is the data side of
+/// the map (B, size): the input of apply, the output of invert. `rows.delta_logp` holds Δlogp's
+/// cotangent.
+template <class Real, class Transform>
+void pull_back(const Transform& transform, bool inverted, std::span<const Real> x,
+               const TransformRows<Real>& rows) {
+  for (std::size_t b = 0; b < rows.batch; ++b) {
+    const Real delta_logp_bar = rows.delta_logp[b];
+    for (std::size_t i = 0; i < rows.size; ++i) {
+      const std::size_t at = b * rows.size + i;
+      const auto mapped = map_element(transform, x[at], i);
+      Real& bar = rows.values[at];
+      bar = inverted ? (bar + delta_logp_bar * mapped.log_slope_derivative) / mapped.slope
+                     : bar * mapped.slope - delta_logp_bar * mapped.log_slope_derivative;
+    }
+  }
+}
+
+/// (c, h, w) → (4c, h/2, w/2); `inverse` the other way. `shape` is the unsqueezed one.
+template <class Real>
+void squeeze(const std::vector<int>& shape, bool inverse, std::size_t batch,
+             std::span<Real> values) {
+  const std::size_t channels = shape[0], height = shape[1] / 2, width = shape[2] / 2;
+  const std::size_t size = element_count(shape);
+  std::vector<Real> row(size);
+  for (std::size_t b = 0; b < batch; ++b) {
+    const auto sample = values.subspan(b * size, size);
+    for (std::size_t c = 0; c < channels; ++c)
+      for (std::size_t i = 0; i < height; ++i)
+        for (std::size_t j = 0; j < width; ++j)
+          for (std::size_t a = 0; a < 4; ++a) {
+            const std::size_t wide = (c * 2 * height + 2 * i + a / 2) * 2 * width + 2 * j + a % 2;
+            const std::size_t deep = ((4 * c + a) * height + i) * width + j;
+            row[inverse ? wide : deep] = sample[inverse ? deep : wide];
+          }
+    std::copy(row.begin(), row.end(), sample.begin());
+  }
+}
+
+}  // namespace ffjord

@@ -74,6 +74,10 @@ void check_net(std::size_t block, const Net& net, const std::vector<int>& shape)
            "net.strides asks for convolutions, which take samples of shape [channels, height, "
            "width]; here they are " +
                text_of(shape));
+  if (net.layer == LayerKind::Hyper)
+    refuse(block,
+           "hyper layers are dense; convolutions take ignore, concat, concat_v2, squash, "
+           "concatsquash or blend");
   if (net.strides.size() != net.hidden.size() + 1)
     refuse(block, "net.strides needs one entry a layer: " + std::to_string(net.hidden.size() + 1));
   for (int stride : net.strides)

@@ -71,8 +71,9 @@ LayerOffsets add_layer(Builder& to, const Net& net, const std::string& prefix, s
   }
   if (shifted) at.shift = to.add(layer + "_hyper_bias.weight", {out, 1}, Role::Gate);
   if (gated) {
-    at.gate_weight = to.add(layer + "_hyper_gate.weight", {out, 1}, Role::Gate);
-    at.gate_bias = to.add(layer + "_hyper_gate.bias", {out}, Role::Gate);
+    const std::string gate = layer + (net.layer == LayerKind::Squash ? "_hyper" : "_hyper_gate");
+    at.gate_weight = to.add(gate + ".weight", {out, 1}, Role::Gate);
+    at.gate_bias = to.add(gate + ".bias", {out}, Role::Gate);
   }
   if (net.activation == Activation::Swish && l < net.hidden.size())
     at.beta = to.add(prefix + ".activation_fns." + std::to_string(l) + ".beta", {1}, Role::Beta);

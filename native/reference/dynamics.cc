@@ -1,0 +1,160 @@
+#include "reference/dynamics.h"
+
+#include <optional>
+
+#include "reference/closed_trace.h"
+
+namespace ffjord::reference {
+
+namespace {
+
+bool is_closed(const TracePlan& plan) {
+  return plan.divergence == Divergence::ClosedOneHidden ||
+         plan.divergence == Divergence::ClosedTwoHidden;
+}
+
+}  // namespace
+
+Dynamics::Dynamics(const BlockContext<double>& context)
+    : network_(context.cnf.net, context.shape, context.offsets, context.parameters),
+      residual_(context.cnf.net.residual),
+      dimension_(element_count(context.shape)),
+      parameter_count_(context.parameters.size()) {}
+
+std::vector<ParameterRange> Dynamics::parameters() const {
+  std::vector<ParameterRange> ranges;
+  for (const Layer& layer : network_.layers())
+    for (const ParameterRange& range : layer.parameters()) ranges.push_back(range);
+  return ranges;
+}
+
+Columns Dynamics::columns_of(const DynamicsPlan& plan, const Point& point, std::size_t row,
+                             bool tangents) const {
+  const auto row_of = [&](View values, std::size_t index) {
+    const View view = values.subspan(index * dimension_, dimension_);
+    return Vector(view.begin(), view.end());
+  };
+  Columns columns = {row_of(point.z, row)};
+  if (!tangents || is_closed(plan.trace)) return columns;
+  const bool unit = plan.trace.divergence == Divergence::UnitTangents;
+  const std::size_t count = unit ? dimension_ : plan.trace.probes;
+  for (std::size_t k = 0; k < count; ++k) {
+    columns.push_back(unit ? Vector(dimension_) : row_of(point.eps, k * point.batch + row));
+    if (unit) columns.back()[k] = 1;
+  }
+  return columns;
+}
+
+void Dynamics::subtract_input(const Columns& input, Columns& output) const {
+  if (!residual_) return;
+  for (std::size_t k = 0; k < output.size(); ++k) add_scaled(-1, input[k], output[k]);
+}
+
+std::vector<Vector> Dynamics::hidden_slopes(const std::vector<LayerAt>& at,
+                                            const RowTape& tape) const {
+  std::vector<Vector> slopes;
+  for (std::size_t l = 0; l + 1 < network_.depth(); ++l)
+    slopes.push_back(network_.slopes(at, tape, l));
+  return slopes;
+}
+
+void Dynamics::evaluate(const DynamicsPlan& plan, const Point& point,
+                        const Rates<Target>& rates) const {
+  const std::vector<LayerAt> at = network_.at(point.t);
+  const bool with_divergence = !rates.divergence.empty();
+  const bool jacobian = plan.regularisers.jacobian && !rates.regularisers.empty();
+  const bool vjp = plan.trace.divergence == Divergence::Vjp;
+  const bool tangents = (with_divergence && !vjp) || jacobian;
+  const double weight = tangent_weight(plan.trace);
+  std::optional<ClosedTrace> closed;
+  if (with_divergence && is_closed(plan.trace)) closed.emplace(at);
+
+  RowTape tape;
+  for (std::size_t row = 0; row < point.batch; ++row) {
+    const Columns input = columns_of(plan, point, row, tangents);
+    network_.push(at, input, tape);
+
+    if (with_divergence) {
+      double divergence = residual_ ? -static_cast<double>(dimension_) : 0;
+      if (closed) {
+        divergence += closed->trace(hidden_slopes(at, tape));
+      } else if (vjp) {
+        for (int k = 0; k < plan.trace.probes; ++k) {
+          const View eps = point.eps.subspan((k * point.batch + row) * dimension_, dimension_);
+          divergence += weight * dot(network_.vector_jacobian(at, tape, eps), eps);
+        }
+      } else {
+        for (std::size_t k = 1; k < input.size(); ++k)
+          divergence += weight * dot(input[k], tape.output[k]);
+      }
+      rates.divergence[row] = divergence;
+    }
+
+    Columns& field = tape.output;
+    subtract_input(input, field);
+    for (std::size_t i = 0; i < dimension_; ++i) rates.f[row * dimension_ + i] = field[0][i];
+
+    if (rates.regularisers.empty()) continue;
+    double* integrand = &rates.regularisers[row * plan.regularisers.count()];
+    if (plan.regularisers.kinetic) *integrand++ = dot(field[0], field[0]) / (2.0 * dimension_);
+    if (plan.regularisers.jacobian) {
+      *integrand = 0;
+      for (std::size_t k = 1; k < field.size(); ++k)
+        *integrand += weight * dot(field[k], field[k]) / dimension_;
+    }
+  }
+}
+
+double Dynamics::pullback(const DynamicsPlan& plan, const Point& point, const Rates<View>& bars,
+                          Target z_bar, Target gradients) const {
+  const std::vector<LayerAt> at = network_.at(point.t);
+  std::vector<LayerAt> at_bars;
+  for (const LayerAt& layer : at) at_bars.push_back(layer.zeros());
+  const bool with_divergence = !bars.divergence.empty();
+  const bool with_regularisers = !bars.regularisers.empty();
+  const bool tangents = with_divergence || (with_regularisers && plan.regularisers.jacobian);
+  const double weight = tangent_weight(plan.trace);
+  std::optional<ClosedTrace> closed;
+  if (with_divergence && is_closed(plan.trace)) closed.emplace(at);
+
+  RowTape tape;
+  for (std::size_t row = 0; row < point.batch; ++row) {
+    // The VJP form of the divergence is the same function as the tangent form; so is its pullback.
+    const Columns input = columns_of(plan, point, row, tangents);
+    network_.push(at, input, tape);
+    Columns& field = tape.output;
+    subtract_input(input, field);
+    const double divergence_bar = with_divergence ? bars.divergence[row] : 0;
+
+    const View f_bar = bars.f.subspan(row * dimension_, dimension_);
+    Columns field_bars = {Vector(f_bar.begin(), f_bar.end())};
+    for (std::size_t k = 1; k < input.size(); ++k) {
+      field_bars.emplace_back(dimension_);
+      add_scaled(weight * divergence_bar, input[k], field_bars[k]);
+    }
+    if (with_regularisers) {
+      const double* integrand_bar = &bars.regularisers[row * plan.regularisers.count()];
+      if (plan.regularisers.kinetic)
+        add_scaled(*integrand_bar++ / dimension_, field[0], field_bars[0]);
+      if (plan.regularisers.jacobian)
+        for (std::size_t k = 1; k < field.size(); ++k)
+          add_scaled(2 * weight * *integrand_bar / dimension_, field[k], field_bars[k]);
+    }
+
+    std::vector<Vector> slope_bars;
+    if (closed) slope_bars = closed->pull_row(divergence_bar, hidden_slopes(at, tape), at_bars);
+    const Target row_bar = z_bar.subspan(row * dimension_, dimension_);
+    if (residual_) add_scaled(-1, field_bars[0], row_bar);
+    add_scaled(1, network_.pull(at, tape, std::move(field_bars), slope_bars, at_bars), row_bar);
+  }
+  if (closed) closed->pull_coefficients(at_bars);
+
+  Vector unwanted;
+  if (gradients.empty()) {
+    unwanted.resize(parameter_count_);
+    gradients = unwanted;
+  }
+  return network_.pullback(point.t, at_bars, gradients);
+}
+
+}  // namespace ffjord::reference

@@ -1,0 +1,66 @@
+// The vector field of a block: f(z, t), its divergence and the regularisers' integrands, row by
+// row, and the pullback of all three.
+#pragma once
+
+#include <vector>
+
+#include "core/continuous_block.h"
+#include "reference/network.h"
+
+namespace ffjord::reference {
+
+/// Which divergence and which integrands an evaluation computes.
+struct DynamicsPlan {
+  TracePlan trace;
+  Regularisers regularisers;
+};
+
+/// Where the field is evaluated.
+struct Point {
+  double t = 0;
+  std::size_t batch = 0;
+  View z;    ///< (B, D)
+  View eps;  ///< (K, B, D); empty for exact traces
+};
+
+/// Values, or cotangents, of an evaluation.
+template <class Array>
+struct Rates {
+  Array f;           ///< (B, D)
+  Array divergence;  ///< (B); empty: not wanted, or zero
+  Array regularisers;  ///< (B, R): ½‖f‖²/D and w Σ_k ‖J ε_k‖²/D, where asked for; may be empty
+};
+
+class Dynamics {
+ public:
+  explicit Dynamics(const BlockContext<double>& context);
+
+  std::size_t dimension() const { return dimension_; }
+  std::size_t parameter_count() const { return parameter_count_; }
+  /// The tensors of the net, as ranges of the flow's flat buffer.
+  std::vector<ParameterRange> parameters() const;
+
+  void evaluate(const DynamicsPlan& plan, const Point& point, const Rates<Target>& rates) const;
+
+  /// Adds z̄ to `z_bar` (B, D) and θ̄ to `gradients` (whole flat buffer, or empty); returns t̄.
+  double pullback(const DynamicsPlan& plan, const Point& point, const Rates<View>& bars,
+                  Target z_bar, Target gradients) const;
+
+ private:
+  /// The value of row `row` and its tangents ε_k or e_i, as columns.
+  Columns columns_of(const DynamicsPlan& plan, const Point& point, std::size_t row,
+                     bool tangents) const;
+  /// Weight of a tangent in the divergence: 1/K of a probe, 1 of a unit vector.
+  static double tangent_weight(const TracePlan& plan) {
+    return plan.exact() ? 1 : 1.0 / plan.probes;
+  }
+  /// The net's output columns made those of the field: minus the input where it is residual.
+  void subtract_input(const Columns& input, Columns& output) const;
+  std::vector<Vector> hidden_slopes(const std::vector<LayerAt>& at, const RowTape& tape) const;
+
+  Network network_;
+  bool residual_;
+  std::size_t dimension_, parameter_count_;
+};
+
+}  // namespace ffjord::reference

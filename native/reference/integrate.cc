@@ -1,0 +1,204 @@
+#include "reference/integrate.h"
+
+#include <algorithm>
+#include <cmath>
+#include <limits>
+#include <string>
+
+#include "core/errors.h"
+
+namespace ffjord::reference {
+
+namespace {
+
+constexpr std::size_t kRowsNamed = 16;  // of those that made a solve fail
+
+// y₁ = y + h Σ weights_j k_j over the first `stages` stages.
+void advance(View y, double h, std::span<const double> weights, const std::vector<Vector>& stages,
+             int count, Target result) {
+  std::copy(y.begin(), y.end(), result.begin());
+  for (int j = 0; j < count; ++j)
+    if (weights[j] != 0) add_scaled(h * weights[j], stages[j], result);
+}
+
+bool is_finite(View values) {
+  return std::all_of(values.begin(), values.end(),
+                     [](double value) { return std::isfinite(value); });
+}
+
+// Root of the mean square of `values` over atol + rtol max(|y₀|, |y₁|).
+double scaled_rms(const SolverOptions& options, View values, View y0, View y1) {
+  double sum = 0;
+  for (std::size_t i = 0; i < values.size(); ++i) {
+    const double scale = options.atol + options.rtol * std::max(std::abs(y0[i]), std::abs(y1[i]));
+    sum += (values[i] / scale) * (values[i] / scale);
+  }
+  return std::sqrt(sum / static_cast<double>(values.size()));
+}
+
+double norm(const System& system, const SolverOptions& options, View values, View y0, View y1) {
+  double largest = 0;
+  for (const Tensor& tensor : system.tensors) {
+    if (!tensor.in_norm || tensor.size() == 0) continue;
+    const auto part = [&](View view) { return view.subspan(tensor.offset, tensor.size()); };
+    const double rms = scaled_rms(options, part(values), part(y0), part(y1));
+    if (std::isnan(rms)) return rms;
+    largest = std::max(largest, rms);
+  }
+  return largest;
+}
+
+// The first rows of which a tensor's part fulfils `offends(tensor, offset)`.
+template <class Offends>
+std::vector<std::size_t> rows_where(const System& system, Offends offends) {
+  std::vector<std::size_t> rows;
+  for (std::size_t row = 0; row < system.batch && rows.size() < kRowsNamed; ++row)
+    if (std::any_of(system.tensors.begin(), system.tensors.end(), [&](const Tensor& tensor) {
+          return tensor.rows == system.batch && tensor.columns > 0 &&
+                 offends(tensor, tensor.offset + row * tensor.columns);
+        }))
+      rows.push_back(row);
+  return rows;
+}
+
+class Solve {
+ public:
+  Solve(const System& system, const SolverOptions& options, Target y)
+      : system_(system),
+        options_(options),
+        tableau_(*options.tableau),
+        y_(y),
+        stages_(tableau_.stages, Vector(system.size)),
+        y1_(y.begin(), y.end()),
+        argument_(system.size),
+        error_(system.size) {}
+
+  double evaluations() const { return evaluations_; }
+
+  void run(const std::stop_token& stop, double t0, double t1, const OnStep& on_step,
+           SolveStatistics& statistics) {
+    evaluate(t0, y_, stages_[0]);
+    require_finite_start(t0);
+    StepControl control(options_, t0, t1, tableau_.adaptive ? first_step_size(t0, t1) : 0);
+    try {
+      bool first_stage_known = true;
+      while (!control.done()) {
+        if (stop.stop_requested()) throw Error(ErrorCode::Cancelled, "the solve was stopped");
+        const StepControl::Attempt attempt = control.attempt();
+        if (!first_stage_known) evaluate(attempt.t, y_, stages_[0]);
+        first_stage_known = true;
+        if (!control.judge(take_step(attempt.t, attempt.h))) continue;
+        finish_step(attempt, control, t1, on_step);
+        first_stage_known = tableau_.fsal;
+      }
+    } catch (SolveFailure& failure) {
+      failure.rows = offending_rows();
+      throw;
+    }
+    statistics.add(control.statistics());
+  }
+
+ private:
+  void evaluate(double t, View y, Target rate) {
+    system_.derivative(t, y, rate);
+    evaluations_ += 1;
+  }
+
+  void require_finite_start(double t0) const {
+    if (is_finite(y_) && is_finite(stages_[0])) return;
+    SolveFailure failure(
+        "the state or its velocity is not finite at the start, t = " + std::to_string(t0) +
+            "; look for values in the input or weights that are not finite",
+        t0, 0);
+    failure.rows = rows_where(system_, [&](const Tensor& tensor, std::size_t offset) {
+      return !is_finite(y_.subspan(offset, tensor.columns)) ||
+             !is_finite(View(stages_[0]).subspan(offset, tensor.columns));
+    });
+    throw failure;
+  }
+
+  // After an attempt: rows that are not finite or over their tolerance.
+  std::vector<std::size_t> offending_rows() const {
+    return rows_where(system_, [&](const Tensor& tensor, std::size_t offset) {
+      const auto part = [&](View view) { return view.subspan(offset, tensor.columns); };
+      if (!is_finite(part(y1_)) || !is_finite(part(error_))) return true;
+      return tensor.in_norm && scaled_rms(options_, part(error_), part(y_), part(y1_)) > 1;
+    });
+  }
+
+  double first_step_size(double t0, double t1) {
+    const double d0 = norm(system_, options_, y_, y_, y_);
+    const double d1 = norm(system_, options_, stages_[0], y_, y_);
+    const double h0 = trial_step(d0, d1), sign = t1 < t0 ? -1 : 1;
+    Vector trial(y_.begin(), y_.end()), change(system_.size);
+    add_scaled(sign * h0, stages_[0], trial);
+    evaluate(t0 + sign * h0, trial, change);
+    add_scaled(-1, stages_[0], change);
+    const double d2 = norm(system_, options_, change, y_, y_) / h0;
+    return first_step(h0, d1, d2, tableau_.order);
+  }
+
+  // Fills y1_, error_ and the stages after the first; returns the error norm.
+  double take_step(double t, double h) {
+    for (int i = 1; i < tableau_.stages; ++i) {
+      advance(y_, h, tableau_.a[i], stages_, i, argument_);
+      evaluate(t + tableau_.c[i] * h, argument_, stages_[i]);
+    }
+    advance(y_, h, tableau_.b, stages_, tableau_.stages, y1_);
+    std::fill(error_.begin(), error_.end(), 0.0);
+    for (int i = 0; i < tableau_.stages; ++i) add_scaled(h * tableau_.e[i], stages_[i], error_);
+    if (!is_finite(y1_)) return std::numeric_limits<double>::quiet_NaN();
+    return tableau_.adaptive ? norm(system_, options_, error_, y_, y1_) : 0;
+  }
+
+  void finish_step(const StepControl::Attempt& attempt, const StepControl& control, double t1,
+                   const OnStep& on_step) {
+    const bool interpolate =
+        control.done() && tableau_.adaptive && options_.controller == Controller::Torchdiffeq;
+    const AcceptedStep step{attempt.t, attempt.h, interpolate ? (t1 - attempt.t) / attempt.h : 1};
+    if (on_step) on_step(step, y_);
+    if (step.theta != 1)
+      advance(y_, step.h, step_weights(tableau_, step.theta), stages_, tableau_.stages, y1_);
+    std::copy(y1_.begin(), y1_.end(), y_.begin());
+    if (tableau_.fsal) std::swap(stages_.front(), stages_.back());
+  }
+
+  const System& system_;
+  const SolverOptions& options_;
+  const Tableau& tableau_;
+  Target y_;
+  std::vector<Vector> stages_;  // k_i
+  Vector y1_, argument_, error_;
+  double evaluations_ = 0;
+};
+
+}  // namespace
+
+void integrate(const System& system, const SolverOptions& options, const std::stop_token& stop,
+               double t0, double t1, Target y, const OnStep& on_step, SolveStatistics& statistics) {
+  if (t0 == t1) return;
+  Solve solve(system, options, y);
+  solve.run(stop, t0, t1, on_step, statistics);
+  statistics.evaluations += solve.evaluations();
+}
+
+std::array<double, kMaxStages> step_weights(const Tableau& tableau, double theta) {
+  if (theta == 1) return tableau.b;
+  // y at the middle of a dopri5 step: y₀ + h Σ middle_i k_i.
+  constexpr std::array<double, 7> middle = {
+      6025192743. / 30085553152. / 2,     0,
+      51252292925. / 65400821598. / 2,    -2691868925. / 45128329728. / 2,
+      187940372067. / 1594534317056. / 2, -1776094331. / 19743644256. / 2,
+      11237099. / 235043384. / 2};
+  // The quartic's weights of y₁, y_mid, h f₀ and h f₁; what is left of 1 stands at y₀.
+  const double x = theta, x2 = x * x, x3 = x2 * x, x4 = x3 * x;
+  const double end = -5 * x2 + 14 * x3 - 8 * x4, mid = 16 * x2 - 32 * x3 + 16 * x4;
+  const double f0 = x - 4 * x2 + 5 * x3 - 2 * x4, f1 = x2 - 3 * x3 + 2 * x4;
+  std::array<double, kMaxStages> weights{};
+  for (std::size_t i = 0; i < middle.size(); ++i) weights[i] = end * tableau.b[i] + mid * middle[i];
+  weights[0] += f0;
+  weights[6] += f1;
+  return weights;
+}
+
+}  // namespace ffjord::reference

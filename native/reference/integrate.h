@@ -1,0 +1,45 @@
+// One Runge-Kutta solve of rows that step together. Where a step is accepted: core/step_control.
+#pragma once
+
+#include <array>
+#include <functional>
+#include <stop_token>
+#include <vector>
+
+#include "core/step_control.h"
+#include "reference/vectors.h"
+
+namespace ffjord::reference {
+
+/// A part of the state with an error norm of its own.
+struct Tensor {
+  std::size_t offset = 0, rows = 0, columns = 0;
+  bool in_norm = true;
+  std::size_t size() const { return rows * columns; }
+};
+
+/// dy/dt = derivative(t, y).
+struct System {
+  std::size_t size = 0;
+  std::size_t batch = 0;        ///< tensors with as many rows tell which row failed
+  std::vector<Tensor> tensors;  ///< RMS of each, the largest counts
+  std::function<void(double t, View y, Target rate)> derivative;
+};
+
+/// An accepted step; the solution goes on from t + theta · h. theta is 1 but for a last step that
+/// went past the end and was interpolated (Controller::Torchdiffeq).
+struct AcceptedStep {
+  double t = 0, h = 0, theta = 1;
+};
+using OnStep = std::function<void(const AcceptedStep& step, View y_before)>;
+
+/// Integrates `y` from t0 to t1 in place and adds the counts to `statistics`. Throws SolveFailure,
+/// and Error(Cancelled) when `stop` was asked for.
+void integrate(const System& system, const SolverOptions& options, const std::stop_token& stop,
+               double t0, double t1, Target y, const OnStep& on_step, SolveStatistics& statistics);
+
+/// y(t + theta h) = y + h Σ weights_i k_i: b of the tableau at theta = 1, else dopri5's quartic
+/// through y₀, f₀, y_mid, y₁, f₁ (Shampine 1986), which is linear in the stages as well.
+std::array<double, kMaxStages> step_weights(const Tableau& tableau, double theta);
+
+}  // namespace ffjord::reference

@@ -1,0 +1,63 @@
+// A net on one row: values and tangents pushed forward together (dual numbers), and pulled back
+// (reverse over dual). Column 0 is the value, columns 1 … K the tangents ȧ_k.
+#pragma once
+
+#include <vector>
+
+#include "reference/layer.h"
+
+namespace ffjord::reference {
+
+using Columns = std::vector<Vector>;
+
+/// What one layer leaves for its pullback.
+struct LayerTape {
+  Columns input;    ///< a, ȧ_k
+  Columns product;  ///< W a + b, W ȧ_k
+  Vector before;    ///< z = g ⊙ (W a + b) + s, which the activation takes
+};
+
+struct RowTape {
+  std::vector<LayerTape> layers;
+  Columns output;  ///< net(a), and J ȧ_k
+};
+
+class Network {
+ public:
+  Network(const Net& net, const std::vector<int>& shape, const BlockOffsets& offsets,
+          View parameters);
+
+  std::size_t depth() const { return layers_.size(); }
+  const std::vector<Layer>& layers() const { return layers_; }
+  std::vector<LayerAt> at(double t) const;
+  /// Chains the cotangents of `at(t)` to the weights, and returns t̄.
+  double pullback(double t, const std::vector<LayerAt>& bars, Target gradients) const;
+
+  /// a' = σ(z) with z = g ⊙ (W a + b) + s;  ȧ' = σ'(z) ⊙ u with u = g ⊙ W ȧ.
+  void push(const std::vector<LayerAt>& at, Columns input, RowTape& tape) const;
+
+  /// Cotangents of the output columns → of the value that went in; `bars` collects those of the
+  /// layers. `slope_bars` holds further cotangents of σ'(z), one vector a hidden layer, or is
+  /// empty.
+  Vector pull(const std::vector<LayerAt>& at, const RowTape& tape, Columns output_bars,
+              const std::vector<Vector>& slope_bars, std::vector<LayerAt>& bars) const;
+
+  /// εᵀJ at the value that `tape` holds.
+  Vector vector_jacobian(const std::vector<LayerAt>& at, const RowTape& tape, View eps) const;
+
+  /// σ'(z) of hidden layer `l`.
+  Vector slopes(const std::vector<LayerAt>& at, const RowTape& tape, std::size_t l) const;
+
+ private:
+  /// Through the activation after layer `l`: (ā, ǡ_k, slope_bar) → (z̄, ū_k).
+  void pull_activation(const LayerAt& at, const LayerTape& tape, std::size_t plane,
+                       const Vector* slope_bar, Columns& bars, LayerAt& at_bar) const;
+  /// Through layer `l`: (z̄, ū_k) → (ā, ǡ_k).
+  void pull_layer(const Layer& layer, const LayerAt& at, const LayerTape& tape, Columns& bars,
+                  LayerAt& at_bar) const;
+
+  Activation activation_;
+  std::vector<Layer> layers_;
+};
+
+}  // namespace ffjord::reference

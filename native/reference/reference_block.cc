@@ -1,0 +1,214 @@
+#include "reference/reference_block.h"
+
+#include <algorithm>
+#include <cmath>
+#include <utility>
+
+#include "core/errors.h"
+#include "reference/adjoint.h"
+
+namespace ffjord::reference {
+
+namespace {
+
+/// Rows that step together: all of a batch, or one under Control::Sample.
+struct Group {
+  std::size_t first = 0, count = 0;
+};
+
+std::vector<Group> groups_of(Control control, std::size_t batch) {
+  if (control == Control::Batch) return {{0, batch}};
+  std::vector<Group> groups;
+  for (std::size_t row = 0; row < batch; ++row) groups.push_back({row, 1});
+  return groups;
+}
+
+// Rows `group` of a (K, B, D) array.
+Vector rows_of_probes(View eps, const Group& group, std::size_t batch, std::size_t dimension) {
+  Vector part;
+  for (std::size_t probe = 0; probe * batch * dimension < eps.size(); ++probe) {
+    const View rows =
+        eps.subspan((probe * batch + group.first) * dimension, group.count * dimension);
+    part.insert(part.end(), rows.begin(), rows.end());
+  }
+  return part;
+}
+
+// The group's rows as one state [z | Δlogp | r], and back.
+Vector gather(const RowSystem& system, const Group& group, const BlockRows<double>& rows) {
+  const std::size_t dimension = system.dynamics().dimension();
+  const std::size_t regularisers = rows.regularisers.size() / rows.count;
+  Vector state(system.size());
+  const auto copy = [&](View from, std::size_t columns, Target to) {
+    std::copy_n(from.begin() + group.first * columns, group.count * columns, to.begin());
+  };
+  copy(rows.z, dimension, system.z(state));
+  copy(rows.delta_logp, 1, system.delta_logp(state));
+  copy(rows.regularisers, regularisers, system.regularisers(state));
+  return state;
+}
+
+void scatter(View part, const Group& group, Target rows) {
+  const std::size_t columns = part.size() / group.count;
+  std::copy(part.begin(), part.end(), rows.begin() + group.first * columns);
+}
+
+struct GroupTape {
+  Group group;
+  Vector eps;                           // (K, rows, D)
+  std::vector<Checkpoint> checkpoints;  // checkpoint
+  Vector end;                           // adjoint: the end state
+};
+
+struct ReferenceTape : BlockTape {
+  BlockPlan plan;
+  bool reverse = false;
+  std::vector<GroupTape> groups;
+};
+
+DynamicsPlan dynamics_plan(const BlockPlan& plan) { return {plan.trace, plan.regularisers}; }
+
+// Fixed-step methods take `steps` steps over the whole interval, and their share over a part of it.
+SolverOptions options_over(const SolverOptions& options, double part, double whole) {
+  SolverOptions shared = options;
+  if (part > 0)
+    shared.steps = std::max(1, static_cast<int>(std::ceil(options.steps * part / whole - 1e-9)));
+  return shared;
+}
+
+void require_supported(const BlockPlan& plan, bool keep_tape) {
+  const SolverOptions& solver = plan.solver;
+  if (keep_tape && plan.gradient.method == GradientMethod::Adjoint &&
+      solver.control == Control::Sample)
+    throw Error(ErrorCode::Unsupported,
+                "the adjoint steps whole batches; use control 'batch' or gradient 'checkpoint'");
+  if (solver.controller == Controller::Torchdiffeq &&
+      (solver.tableau->name != "dopri5" || solver.control == Control::Sample ||
+       plan.regularisers.count() > 0))
+    throw Error(ErrorCode::Unsupported,
+                "controller 'torchdiffeq' is dopri5 with control 'batch' and no regularisers");
+}
+
+}  // namespace
+
+ReferenceBlock::ReferenceBlock(const BlockContext<double>& context)
+    : dynamics_(context),
+      parameters_(context.parameters),
+      sqrt_end_time_offset_(context.offsets.sqrt_end_time) {}
+
+std::unique_ptr<BlockTape> ReferenceBlock::solve(const BlockPlan& plan, bool reverse,
+                                                 const BlockRows<double>& rows, View eps,
+                                                 bool keep_tape,
+                                                 const BlockTrajectory<double>* trajectory,
+                                                 SolveStatistics& statistics) {
+  require_supported(plan, keep_tape);
+  const double end_time = sqrt_end_time() * sqrt_end_time();
+  const double t0 = reverse ? end_time : 0, t1 = reverse ? 0 : end_time;
+  std::vector<double> targets;
+  if (trajectory) targets.assign(trajectory->times.begin(), trajectory->times.end());
+  targets.push_back(t1);
+
+  auto tape = std::make_unique<ReferenceTape>();
+  tape->plan = plan;
+  tape->reverse = reverse;
+  const bool keep_steps = keep_tape && plan.gradient.method == GradientMethod::Checkpoint;
+
+  for (const Group& group : groups_of(plan.solver.control, rows.count)) {
+    GroupTape kept{group, rows_of_probes(eps, group, rows.count, dynamics_.dimension()), {}, {}};
+    const RowSystem rates(dynamics_, dynamics_plan(plan), reverse, group.count, kept.eps);
+    const System system{rates.size(), group.count, rates.tensors(),
+                        [&](double t, View y, Target rate) { rates.derivative(t, y, rate); }};
+    const OnStep on_step = [&](const AcceptedStep& step, View y) {
+      const View z = rates.z(y);
+      if (keep_steps) kept.checkpoints.push_back({step, Vector(z.begin(), z.end())});
+    };
+
+    Vector state = gather(rates, group, rows);
+    SolveStatistics counts;
+    double t = t0;
+    try {
+      for (std::size_t i = 0; i < targets.size(); ++i) {
+        const double part = std::abs(targets[i] - t);
+        integrate(system, options_over(plan.solver, part, end_time), plan.stop, t, targets[i],
+                  state, on_step, counts);
+        t = targets[i];
+        if (i + 1 == targets.size()) break;
+        const std::size_t before = i * rows.count;
+        scatter(rates.z(state), group, trajectory->z.subspan(before * dynamics_.dimension()));
+        scatter(rates.delta_logp(state), group, trajectory->delta_logp.subspan(before));
+      }
+    } catch (SolveFailure& failure) {
+      for (std::size_t& row : failure.rows) row += group.first;
+      throw;
+    }
+    statistics.add(counts, static_cast<double>(group.count) / rows.count);
+    scatter(rates.z(state), group, rows.z);
+    scatter(rates.delta_logp(state), group, rows.delta_logp);
+    scatter(rates.regularisers(state), group, rows.regularisers);
+    if (!keep_tape) continue;
+    if (!keep_steps) kept.end = std::move(state);
+    tape->groups.push_back(std::move(kept));
+  }
+  return keep_tape ? std::move(tape) : nullptr;
+}
+
+void ReferenceBlock::pullback(const BlockTape& any_tape, const BlockRows<double>& rows,
+                              Target gradients, SolveStatistics& statistics) {
+  const auto& tape = dynamic_cast<const ReferenceTape&>(any_tape);
+  const BlockPlan& plan = tape.plan;
+  const double end_time = sqrt_end_time() * sqrt_end_time();
+  double end_time_bar = 0;
+  for (const GroupTape& kept : tape.groups) {
+    const RowSystem rates(dynamics_, dynamics_plan(plan), tape.reverse, kept.group.count, kept.eps);
+    Vector bar = gather(rates, kept.group, rows);
+    SolveStatistics counts;
+    if (plan.gradient.method == GradientMethod::Checkpoint) {
+      const double sum = pull_checkpoints(rates, *plan.solver.tableau, kept.checkpoints, plan.stop,
+                                          bar, gradients, counts);
+      if (end_time > 0) end_time_bar += sum / end_time;
+    } else {
+      const AdjointProblem problem{tape.reverse ? end_time : 0, tape.reverse ? 0 : end_time,
+                                   kept.end, plan.gradient.norm};
+      end_time_bar += pull_adjoint(rates, plan.solver, problem, plan.stop, bar, gradients, counts);
+    }
+    statistics.add(counts, static_cast<double>(kept.group.count) / rows.count);
+    scatter(rates.z(bar), kept.group, rows.z);
+  }
+  if (!gradients.empty()) gradients[sqrt_end_time_offset_] += 2 * sqrt_end_time() * end_time_bar;
+}
+
+void ReferenceBlock::velocity(const TracePlan& trace, std::span<const double> times,
+                              std::size_t batch, View z, View eps, Target f, Target divergence) {
+  const std::size_t dimension = dynamics_.dimension();
+  for (const Group& group :
+       groups_of(times.size() == 1 ? Control::Batch : Control::Sample, batch)) {
+    const Vector noise = rows_of_probes(eps, group, batch, dimension);
+    const auto part = [&](auto array, std::size_t columns) {
+      return array.empty() ? array : array.subspan(group.first * columns, group.count * columns);
+    };
+    dynamics_.evaluate({trace, {}}, {times[group.first], group.count, part(z, dimension), noise},
+                       {part(f, dimension), part(divergence, 1), {}});
+  }
+}
+
+void ReferenceBlock::velocity_pullback(const TracePlan& trace, std::span<const double> times,
+                                       std::size_t batch, View z, View eps, View f_bar,
+                                       View divergence_bar, Target z_bar, Target gradients,
+                                       std::span<double> times_bar) {
+  const std::size_t dimension = dynamics_.dimension();
+  for (const Group& group :
+       groups_of(times.size() == 1 ? Control::Batch : Control::Sample, batch)) {
+    const Vector noise = rows_of_probes(eps, group, batch, dimension);
+    const auto part = [&](auto array, std::size_t columns) {
+      return array.empty() ? array : array.subspan(group.first * columns, group.count * columns);
+    };
+    Vector rows_bar(group.count * dimension);
+    const double t_bar = dynamics_.pullback(
+        {trace, {}}, {times[group.first], group.count, part(z, dimension), noise},
+        {part(f_bar, dimension), part(divergence_bar, 1), {}}, rows_bar, gradients);
+    if (!z_bar.empty()) add_scaled(1, rows_bar, part(z_bar, dimension));
+    if (!times_bar.empty()) times_bar[group.first] += t_bar;
+  }
+}
+
+}  // namespace ffjord::reference

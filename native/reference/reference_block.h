@@ -1,0 +1,39 @@
+// A CNF block of the float64 engine: groups of rows that step together, their solves and pullbacks.
+#pragma once
+
+#include "core/continuous_block.h"
+#include "reference/checkpoint.h"
+
+namespace ffjord::reference {
+
+class ReferenceBlock : public ContinuousBlock<double> {
+ public:
+  explicit ReferenceBlock(const BlockContext<double>& context);
+
+  /// Nothing is derived from the weights between calls.
+  void parameters_changed() override {}
+
+  std::unique_ptr<BlockTape> solve(const BlockPlan& plan, bool reverse,
+                                   const BlockRows<double>& rows, View eps, bool keep_tape,
+                                   const BlockTrajectory<double>* trajectory,
+                                   SolveStatistics& statistics) override;
+
+  void pullback(const BlockTape& tape, const BlockRows<double>& rows, Target gradients,
+                SolveStatistics& statistics) override;
+
+  void velocity(const TracePlan& trace, std::span<const double> times, std::size_t batch, View z,
+                View eps, Target f, Target divergence) override;
+
+  void velocity_pullback(const TracePlan& trace, std::span<const double> times, std::size_t batch,
+                         View z, View eps, View f_bar, View divergence_bar, Target z_bar,
+                         Target gradients, std::span<double> times_bar) override;
+
+ private:
+  double sqrt_end_time() const { return parameters_[sqrt_end_time_offset_]; }
+
+  Dynamics dynamics_;
+  View parameters_;
+  std::size_t sqrt_end_time_offset_;
+};
+
+}  // namespace ffjord::reference

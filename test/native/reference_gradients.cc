@@ -1,0 +1,263 @@
+// Gradients of the float64 engine on small random nets: every layer, activation, divergence and
+// direction against central differences, and the adjoint against the checkpoints.
+#include <cstdio>
+#include <exception>
+#include <random>
+#include <string>
+#include <vector>
+
+#include "flow_case.h"
+#include "reference/reference_engine.h"
+
+namespace {
+
+using namespace ffjord;
+using checks::Report;
+using checks::Vector;
+
+constexpr double kStep = 1e-6;  // of a central difference: short, or it would cross kinks of relu
+constexpr double kDifferenceTolerance = 1e-7;
+constexpr double kAdjointTolerance = 1e-7;
+constexpr std::size_t kBatch = 3;
+
+struct DivergenceCase {
+  std::string name;
+  std::vector<int> hidden;
+  TraceMode mode;
+  TraceForm form;
+  bool jacobian;
+  std::string trace;  // what the engine must report
+};
+
+const std::vector<DivergenceCase> kDivergences = {
+    {"one hidden", {5}, TraceMode::Exact, {}, false, "exact (closed form)"},
+    {"two hidden", {5, 4}, TraceMode::Exact, {}, false, "exact (closed form)"},
+    {"unit tangents", {5, 4, 3}, TraceMode::Exact, {}, true, "exact (unit tangents)"},
+    {"tangents",
+     {4, 3},
+     TraceMode::Hutchinson,
+     TraceForm::Tangent,
+     true,
+     "hutchinson (gaussian, 2 probes, tangent)"},
+    {"vjp",
+     {4, 3},
+     TraceMode::Hutchinson,
+     TraceForm::Vjp,
+     false,
+     "hutchinson (gaussian, 2 probes, vjp)"},
+};
+
+// A flow of one block, a request, and the loss whose gradient is checked: a random linear form of
+// everything that a solve returns.
+struct Experiment {
+  std::unique_ptr<Flow> flow;
+  SolveRequest request;
+  Vector rows, parameters, z_bar, delta_logp_bar, regularisers_bar;
+
+  double loss(const Vector& at_rows, const Vector& at_parameters) {
+    flow->write(Buffer::Parameters, at_parameters);
+    request.rows = at_rows;
+    request.keep_tape = false;
+    const checks::Solution s = checks::solve(*flow, request);
+    return checks::dot(z_bar, s.z) + checks::dot(delta_logp_bar, s.delta_logp) +
+           checks::dot(regularisers_bar, s.regularisers);
+  }
+
+  checks::Gradient gradient() {
+    flow->write(Buffer::Parameters, parameters);
+    request.rows = rows;
+    request.keep_tape = true;
+    const checks::Solution s = checks::solve(*flow, request);
+    return checks::pull_back(*flow, s, z_bar, delta_logp_bar, regularisers_bar);
+  }
+};
+
+Experiment make_experiment(const FlowDescription& description, const Settings& settings,
+                           Direction direction, std::mt19937_64& generator) {
+  Experiment experiment;
+  experiment.flow = reference::engine().create(description, generator(), {});
+  const std::size_t size = element_count(description.shape);
+  Vector& parameters = experiment.parameters;
+  parameters.resize(experiment.flow->layout().parameter_count);
+  experiment.flow->read(Buffer::Parameters, parameters);
+  const Vector noise = checks::normals(parameters.size(), generator, 0.1);
+  for (std::size_t i = 0; i < noise.size(); ++i) parameters[i] += noise[i];
+
+  experiment.rows = checks::normals(kBatch * size, generator, 0.7);
+  experiment.z_bar = checks::normals(kBatch * size, generator);
+  experiment.delta_logp_bar = checks::normals(kBatch, generator);
+  experiment.regularisers_bar = checks::normals(kBatch * settings.regularisers.count(), generator);
+  experiment.request.direction = direction;
+  experiment.request.batch = kBatch;
+  experiment.request.noise.seed = generator();
+  experiment.request.settings = settings;
+  return experiment;
+}
+
+Vector moved(const Vector& from, double step, const Vector& direction) {
+  Vector to = from;
+  for (std::size_t i = 0; i < to.size(); ++i) to[i] += step * direction[i];
+  return to;
+}
+
+// A derivative along a direction, relative to what its length would make typical.
+void compare(const std::string& what, double actual, double difference, Report& report) {
+  report.expect(what, std::abs(actual - difference) / std::max(1.0, std::abs(difference)),
+                kDifferenceTolerance);
+}
+
+void check_differences(const std::string& title, Experiment& experiment, std::mt19937_64& generator,
+                       Report& report) {
+  const checks::Gradient gradient = experiment.gradient();
+  const Vector still_rows(experiment.rows.size()), still_parameters(experiment.parameters.size());
+  const auto along = [&](const std::string& what, const Vector& rows, const Vector& parameters) {
+    const double difference = (experiment.loss(moved(experiment.rows, kStep, rows),
+                                               moved(experiment.parameters, kStep, parameters)) -
+                               experiment.loss(moved(experiment.rows, -kStep, rows),
+                                               moved(experiment.parameters, -kStep, parameters))) /
+                              (2 * kStep);
+    compare(title + " " + what,
+            checks::dot(gradient.rows, rows) + checks::dot(gradient.parameters, parameters),
+            difference, report);
+  };
+  Vector end_time = still_parameters;
+  end_time[experiment.flow->layout().blocks[0].sqrt_end_time] = 1;
+  along("rows", checks::normals(still_rows.size(), generator), still_parameters);
+  along("weights", still_rows, checks::normals(still_parameters.size(), generator));
+  along("end time", still_rows, end_time);
+}
+
+void check_velocity(const std::string& title, Experiment& experiment, std::mt19937_64& generator,
+                    Report& report) {
+  Flow& flow = *experiment.flow;
+  const std::size_t size = experiment.rows.size();
+  VelocityRequest request;
+  request.times = {0.1, 0.3, 0.2};
+  request.batch = kBatch;
+  request.noise = experiment.request.noise;
+  request.trace = experiment.request.settings.trace;
+  const Vector f_bar = checks::normals(size, generator);
+  const Vector divergence_bar = checks::normals(kBatch, generator);
+  const auto value = [&](const Vector& rows, const Vector& parameters) {
+    flow.write(Buffer::Parameters, parameters);
+    request.z = rows;
+    Vector f(size), divergence(kBatch);
+    flow.velocity(request, f, divergence);
+    return checks::dot(f, f_bar) + checks::dot(divergence, divergence_bar);
+  };
+  const Vector rows = checks::normals(size, generator);
+  const Vector weights = checks::normals(experiment.parameters.size(), generator);
+  const double difference =
+      (value(moved(experiment.rows, kStep, rows), moved(experiment.parameters, kStep, weights)) -
+       value(moved(experiment.rows, -kStep, rows), moved(experiment.parameters, -kStep, weights))) /
+      (2 * kStep);
+
+  flow.write(Buffer::Parameters, experiment.parameters);
+  flow.zero_gradients();
+  request.z = experiment.rows;
+  Vector z_bar(size), gradients(experiment.parameters.size());
+  flow.velocity_pullback(request, f_bar, divergence_bar, true, z_bar);
+  flow.read(Buffer::Gradients, gradients);
+  compare(title + " velocity", checks::dot(z_bar, rows) + checks::dot(gradients, weights),
+          difference, report);
+}
+
+void check_adjoint(const std::string& title, Experiment experiment, Report& report) {
+  SolverOptions& solver = experiment.request.settings.solver;
+  solver.tableau = &tableau("dopri5");
+  solver.rtol = solver.atol = 1e-11;
+  const checks::Gradient expected = experiment.gradient();
+  experiment.request.settings.gradient.method = GradientMethod::Adjoint;
+  const checks::Gradient actual = experiment.gradient();
+  report.expect(title + " adjoint rows", checks::relative_error(actual.rows, expected.rows, 1e-3),
+                kAdjointTolerance);
+  report.expect(title + " adjoint weights",
+                checks::relative_error(actual.parameters, expected.parameters, 1e-3),
+                kAdjointTolerance);
+  const std::size_t end_time = experiment.flow->layout().blocks[0].sqrt_end_time;
+  report.expect(title + " adjoint end time",
+                std::abs(actual.parameters[end_time] - expected.parameters[end_time]),
+                kAdjointTolerance);
+}
+
+Settings settings_of(const DivergenceCase& divergence) {
+  Settings settings;
+  settings.trace = {divergence.mode, NoiseLaw::Gaussian, 2, divergence.form};
+  settings.solver.tableau = &tableau("rk4");  // a step is a fraction of T, so differences see T̄
+  settings.solver.steps = 2;
+  settings.regularisers = {true, divergence.jacobian};
+  return settings;
+}
+
+void check_case(const FlowDescription& description, const DivergenceCase& divergence,
+                std::mt19937_64& generator, Report& report) {
+  const Net& net = std::get<Cnf>(description.blocks[0]).net;
+  const std::string title(name_of(net.activation));
+  for (Direction direction : {Direction::Forward, Direction::Reverse}) {
+    const std::string name =
+        title + ", " + divergence.name + (direction == Direction::Reverse ? ", reverse," : ",");
+    Experiment experiment =
+        make_experiment(description, settings_of(divergence), direction, generator);
+    experiment.request.rows = experiment.rows;
+    const checks::Solution solution = checks::solve(*experiment.flow, experiment.request);
+    report.expect(name + " trace", solution.result.traces.at(0) == divergence.trace);
+    check_differences(name, experiment, generator, report);
+    check_velocity(name, experiment, generator, report);
+    // The adjoint sees a net through the same pullback; one smooth activation will do.
+    if (net.activation == Activation::Tanh && !net.convolutional())
+      check_adjoint(name, std::move(experiment), report);
+  }
+}
+
+void check_dense(LayerKind layer, Report& report) {
+  std::mt19937_64 generator(static_cast<int>(layer) + 1);
+  bool residual = false;
+  for (Activation activation :
+       {Activation::Tanh, Activation::Softplus, Activation::Elu, Activation::Relu,
+        Activation::Swish, Activation::Square, Activation::Identity})
+    for (const DivergenceCase& divergence : kDivergences) {
+      Cnf cnf;
+      cnf.time = activation == Activation::Square ? 0.1 : 0.7;  // three squares blow up soon
+      cnf.train_time = true;
+      cnf.net = {divergence.hidden, layer, activation, residual, {}};
+      residual = !residual;
+      check_case({{3}, {cnf}}, divergence, generator, report);
+    }
+  report.finish("dense " + std::string(name_of(layer)));
+}
+
+void check_convolutional(LayerKind layer, Report& report) {
+  std::mt19937_64 generator(static_cast<int>(layer) + 101);
+  bool residual = true;
+  for (const DivergenceCase& divergence : kDivergences) {
+    if (divergence.trace == "exact (closed form)") continue;
+    Cnf cnf;
+    cnf.time = 0.7;
+    cnf.net = {divergence.hidden, layer, Activation::Tanh, residual, {}};
+    residual = !residual;
+    // (2, 4, 4) goes down and up again, by strided and transposed filters, or keeps its size.
+    cnf.net.strides =
+        divergence.hidden.size() == 3 ? std::vector<int>{1, 2, -2, 1} : std::vector<int>{2, 1, -2};
+    check_case({{2, 4, 4}, {cnf}}, divergence, generator, report);
+  }
+  report.finish("convolutional " + std::string(name_of(layer)));
+}
+
+}  // namespace
+
+int main() {
+  Report report;
+  try {
+    for (LayerKind layer :
+         {LayerKind::Ignore, LayerKind::Concat, LayerKind::ConcatV2, LayerKind::Squash,
+          LayerKind::ConcatSquash, LayerKind::Blend, LayerKind::Hyper}) {
+      check_dense(layer, report);
+      if (layer != LayerKind::Hyper) check_convolutional(layer, report);
+    }
+  } catch (const std::exception& error) {
+    std::printf("FAILED: %s\n", error.what());
+    return 1;
+  }
+  std::printf("%d failures\n", report.failures());
+  return report.failures() == 0 ? 0 : 1;
+}

@@ -1,0 +1,28 @@
+import { Flow, toy } from 'ffjord'
+
+const data = toy('pinwheel', { seed: 0 })
+const flow = await Flow.create({
+  shape: [2],
+  blocks: [
+    {
+      type: 'cnf',
+      time: 0.5,
+      trainTime: true,
+      net: { hidden: [64, 64, 64], layer: 'concatsquash', activation: 'tanh' }
+    }
+  ],
+  seed: 0
+})
+for await (const p of flow.fit(data, {
+  optimizer: { type: 'adam', lr: 1e-3 },
+  iterations: 2000,
+  batch: 512
+})) {
+  console.log(p.iteration, p.loss, p.nfe)
+}
+const logp = await flow.logProb([
+  [0, 0],
+  [1, 1]
+]) // Float32Array, nats
+const { data: x } = await flow.sample(10_000, { seed: 1 }) // Float32Array, (10000, 2)
+await flow.save('model.safetensors')

@@ -1,0 +1,116 @@
+import type { Batch, RealArray, TensorLike } from './batch'
+import { firstNotFinite, isReal } from './batch'
+import { binding } from './binding'
+import { fail, integer, isObject, number, object, show } from './check'
+import { FfjordError, translated } from './errors'
+import type { NativeArray, NativeNoise, NativeSettings, NativeStop } from './native'
+import { normalizeTrace } from './normalize'
+import type { Trace } from './options'
+
+/** What every call that draws noise takes. */
+export interface NoiseOptions {
+  /** Draws this seed's noise, always the same. Without it each call draws afresh from the flow's own seed. */
+  seed?: number
+  /** ε of each CNF block in turn, (probes, batch, D), in place of drawn noise. */
+  noise?: readonly (RealArray | TensorLike)[]
+  /** Number of the first row: a batch cut in parts draws the noise of the whole. */
+  rowOffset?: number
+}
+
+export interface CallOptions extends NoiseOptions {
+  /** Ends the call after the running step; it rejects with code CANCELLED. */
+  signal?: AbortSignal
+}
+
+/** Calls outside training may ask for another accuracy than the flow's. */
+export interface EvaluationOptions extends CallOptions {
+  trace?: Trace
+  rtol?: number
+  atol?: number
+}
+
+export const noiseKeys = ['seed', 'noise', 'rowOffset'] as const
+export const callKeys = [...noiseKeys, 'signal'] as const
+export const evaluationKeys = [...callKeys, 'trace', 'rtol', 'atol'] as const
+
+/** Draws are numbered: the flow's seed and its next call, or the first call of a given seed. */
+export function noiseOf(options: NoiseOptions, seed: number, nextCall: () => number): NativeNoise {
+  const rowOffset = integer(options.rowOffset ?? 0, 'rowOffset', 0, 2 ** 32 - 1)
+  if (options.noise !== undefined) {
+    if (options.seed !== undefined)
+      fail(
+        'CONTRADICTORY_OPTIONS',
+        'seed and noise are both given; give the noise, or the seed to draw it from'
+      )
+    return { seed, call: 0, rowOffset, given: noiseArrays(options.noise) }
+  }
+  if (options.seed !== undefined) return { seed: integer(options.seed, 'seed'), call: 0, rowOffset }
+  return { seed, call: nextCall(), rowOffset }
+}
+
+function noiseArrays(noise: unknown): NativeArray[] {
+  if (!Array.isArray(noise)) fail('INVALID_INPUT', `noise is ${show(noise)}; give one array a CNF block`)
+  return noise.map((one: unknown, block) => {
+    const data = isObject(one) ? one.data : one
+    if (!isReal(data))
+      fail(
+        'INVALID_INPUT',
+        `noise[${block}] is ${show(one)}; give a Float32Array or Float64Array of (probes, batch, D)`
+      )
+    if (firstNotFinite(data) >= 0)
+      fail('NOT_FINITE', `noise[${block}] holds NaN or infinity; give finite numbers`)
+    return data
+  })
+}
+
+/** `settings` with the trace and tolerances of one call. */
+export function overrideSettings(settings: NativeSettings, options: EvaluationOptions): NativeSettings {
+  const { trace, rtol, atol } = options
+  if (trace === undefined && rtol === undefined && atol === undefined) return settings
+  const changed = { ...settings, solver: { ...settings.solver } }
+  if (trace !== undefined) changed.trace = normalizeTrace(trace)
+  if ((rtol !== undefined || atol !== undefined) && settings.solver.steps > 0)
+    fail(
+      'CONTRADICTORY_OPTIONS',
+      `rtol and atol have no meaning with ${settings.solver.method}, whose steps are fixed`
+    )
+  if (rtol !== undefined) changed.solver.rtol = number(rtol, 'rtol', { least: 0 })
+  if (atol !== undefined) changed.solver.atol = number(atol, 'atol', { least: 0 })
+  if (changed.solver.rtol === 0 && changed.solver.atol === 0)
+    fail('CONTRADICTORY_OPTIONS', 'rtol and atol are both 0; give at least one above 0')
+  return changed
+}
+
+/** `options` checked against the keys that a call knows. */
+export function checkOptions<T extends object>(
+  options: T | undefined,
+  name: string,
+  known: readonly string[]
+): T {
+  if (options === undefined) return {} as T
+  object(options, `${name} options`, known)
+  return options
+}
+
+/** Runs a native call that `signal` can end. */
+export async function stoppable<T>(
+  signal: AbortSignal | undefined,
+  call: (stop: { stop?: NativeStop }) => Promise<T>
+): Promise<T> {
+  if (!signal) return translated(() => call({}))
+  if (signal.aborted)
+    throw new FfjordError('CANCELLED', 'the signal was aborted before the call; give a fresh one')
+  const stop = new (binding().Stop)()
+  const request = () => stop.request()
+  signal.addEventListener('abort', request, { once: true })
+  try {
+    return await translated(() => call({ stop }))
+  } catch (error) {
+    if (!(error instanceof FfjordError) || error.code !== 'CANCELLED') throw error
+    throw new FfjordError('CANCELLED', 'the signal ended this call; repeat it for a result', { cause: error })
+  } finally {
+    signal.removeEventListener('abort', request)
+  }
+}
+
+export type { Batch }

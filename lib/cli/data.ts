@@ -1,0 +1,85 @@
+import { existsSync } from 'node:fs'
+import { type Dataset, fromFile, type ToyName, toy, toyNames } from '../index'
+import { WrongCall } from './exit'
+
+/** Seeds of toy rows that no training run draws. */
+const VALIDATION_SEED = 1_000_003
+const TEST_SEED = 2_000_003
+
+/** Rows to train on, and rows of the same law that training does not see. */
+export interface Source {
+  name: string
+  train: Dataset
+  validation: Dataset
+  test: Dataset
+}
+
+export function isToy(name: string): name is ToyName {
+  return (toyNames as readonly string[]).includes(name)
+}
+
+/** Rows of a toy density or of a file, all of them. */
+export async function openData(name: string, seed: number): Promise<Dataset> {
+  if (isToy(name)) return toy(name, { seed })
+  if (!existsSync(name)) {
+    throw new WrongCall(`--data ${name} is neither a file nor a toy density (${toyNames.join(', ')})`)
+  }
+  return fromFile(name)
+}
+
+/** Rows to test a trained flow on: fresh ones of a toy density, all of a file. */
+export function openTestData(name: string): Promise<Dataset> {
+  return openData(name, TEST_SEED)
+}
+
+/**
+ * Splits what `--data`, `--validation` and `--test` name. A share of a file is cut off its rows in an order that `seed`
+ * decides; toy densities give fresh rows to each.
+ */
+export async function openSource(
+  name: string,
+  { seed, validation, test }: { seed: number; validation: string; test: string }
+): Promise<Source> {
+  const data = await openData(name, seed)
+  if (isToy(name)) {
+    return {
+      name,
+      train: data,
+      validation: toy(name, { seed: VALIDATION_SEED }),
+      test: toy(name, { seed: TEST_SEED })
+    }
+  }
+  const shares = [share(validation), share(test)]
+  const cut = shares.reduce<number>((sum, one) => sum + (one ?? 0), 0)
+  if (cut >= 1) throw new WrongCall('--validation and --test together take all rows; give smaller shares')
+  const parts =
+    cut > 0 ? data.split([1 - cut, ...shares.filter((one) => one !== undefined)], { seed }) : [data]
+  const [train, ...rest] = parts as [Dataset, ...Dataset[]]
+  const taken = async (text: string, one: number | undefined) =>
+    one === undefined ? openData(text, seed) : rest.shift()!
+  return {
+    name,
+    train,
+    validation: await taken(validation, shares[0]),
+    test: await taken(test, shares[1])
+  }
+}
+
+/** '0.1' is a share of the rows; anything else names data of its own. */
+function share(text: string): number | undefined {
+  const value = Number(text)
+  if (Number.isNaN(value)) return undefined
+  if (!(value > 0 && value < 1)) throw new WrongCall(`a share of the rows lies between 0 and 1, not ${text}`)
+  return value
+}
+
+/** Mean and standard deviation of every column. */
+export async function moments(data: Dataset): Promise<{ mean: number[]; scale: number[] }> {
+  const { data: values, rows } = await data.take(Math.min(data.rows, 100_000))
+  const width = values.length / rows
+  const mean = new Array<number>(width).fill(0)
+  const square = new Array<number>(width).fill(0)
+  for (let i = 0; i < values.length; i++) mean[i % width]! += values[i]! / rows
+  for (let i = 0; i < values.length; i++) square[i % width]! += (values[i]! - mean[i % width]!) ** 2 / rows
+  return { mean, scale: square.map((value) => Math.sqrt(value) || 1) }
+}

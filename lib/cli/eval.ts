@@ -1,0 +1,63 @@
+import type { Command } from 'commander'
+import { assess } from '../report/assess'
+import { openTestData } from './data'
+import { interruptible } from './interrupt'
+import { evaluationOptions, openModel } from './model'
+import {
+  addDevice,
+  addEvaluation,
+  type DeviceChoice,
+  type EvaluationChoice,
+  positiveInteger
+} from './options'
+
+interface Choice extends DeviceChoice, EvaluationChoice {
+  model: string
+  data: string
+  rows?: number
+  batch?: number
+  average?: boolean
+  json?: boolean
+}
+
+/** `ffjord eval`: mean −log p of data under a model. */
+export function addEval(program: Command): void {
+  const command = program
+    .command('eval')
+    .description('negative log-likelihood of data under a model, nats per sample')
+    .requiredOption('--model <file>', 'model.safetensors')
+    .requiredOption('--data <name|file>', 'a toy density (fresh rows), a .csv or a .npy file')
+    .option('--rows <n>', 'rows to use (default: all of a file, 10000 of a toy density)', positiveInteger)
+    .option('--batch <n>', 'rows a call (default: 4096)', positiveInteger)
+    .option('--average', 'use the moving average of the weights')
+    .option('--json', 'print one JSON object')
+  addDevice(addEvaluation(command)).action((choice: Choice) =>
+    interruptible((signal) => evaluate(choice, signal))
+  )
+}
+
+async function evaluate(choice: Choice, signal: AbortSignal): Promise<void> {
+  const { rows, batch, json } = choice
+  using flow = await openModel(choice.model, choice)
+  const data = await openTestData(choice.data)
+  const found = await assess(flow, data, {
+    ...evaluationOptions(choice),
+    ...(rows !== undefined && { rows }),
+    ...(batch !== undefined && { batch }),
+    signal
+  })
+  const { nll, standardError, nfe, entropy, klGap } = found
+  const trace = [...new Set(found.traces)].join(', ')
+  if (json) {
+    const gap = klGap && { entropy, klGap: klGap.value, klGapStderr: klGap.standardError }
+    console.log(
+      JSON.stringify({ nll, stderr: standardError, n: found.rows, nfe, trace, device: flow.device, ...gap })
+    )
+    return
+  }
+  console.log(`NLL      ${nll.toFixed(4)} ± ${standardError.toFixed(4)} nats (${found.rows} rows)`)
+  if (entropy !== undefined) console.log(`Entropy  ${entropy.toFixed(4)}`)
+  if (klGap) console.log(`KL gap   ${klGap.value.toFixed(4)} ± ${klGap.standardError.toFixed(4)}`)
+  console.log(`NFE      ${nfe.toFixed(1)}`)
+  console.log(`Trace    ${trace}`)
+}

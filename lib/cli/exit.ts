@@ -1,0 +1,46 @@
+import { CommanderError } from 'commander'
+import { type ErrorCode, FfjordError } from '../errors'
+
+/** Of the process: a job that failed, a call that was wrong, an interrupted job (128 + SIGINT). */
+export const EXIT = { failed: 1, wrongCall: 2, interrupted: 130 } as const
+
+/** A call that cannot be carried out as given; the message says what to change. */
+export class WrongCall extends Error {
+  override readonly name = 'WrongCall'
+}
+
+/** A job that was stopped by a signal, after it has saved what it had. */
+export class Interrupted extends Error {
+  override readonly name = 'Interrupted'
+}
+
+const wrongCallCodes = new Set<ErrorCode>([
+  'UNKNOWN_OPTION',
+  'INVALID_OPTION',
+  'CONTRADICTORY_OPTIONS',
+  'INVALID_ARGUMENT',
+  'FILE_NOT_FOUND',
+  'UNSUPPORTED_FILE',
+  'INVALID_SHAPE',
+  'UNSUPPORTED',
+  'DEVICE_UNUSABLE'
+])
+
+/** What the process should exit with after `error`, and what to print; nothing where it has been printed. */
+export function verdict(error: unknown): { code: number; message?: string } {
+  if (error instanceof CommanderError) {
+    return { code: error.exitCode === 0 ? 0 : EXIT.wrongCall }
+  }
+  if (error instanceof WrongCall) return { code: EXIT.wrongCall, message: error.message }
+  if (error instanceof Interrupted) return { code: EXIT.interrupted, message: error.message }
+  if (error instanceof FfjordError) {
+    const code = wrongCallCodes.has(error.code) ? EXIT.wrongCall : EXIT.failed
+    return { code, message: `${error.message} [${error.code}]` }
+  }
+  // What the system refused (a full disk, a missing folder) explains itself.
+  if (error instanceof Error && 'syscall' in error) return { code: EXIT.failed, message: error.message }
+  return {
+    code: EXIT.failed,
+    message: error instanceof Error ? (error.stack ?? error.message) : String(error)
+  }
+}

@@ -1,0 +1,32 @@
+#!/usr/bin/env node
+import { Command } from 'commander'
+import { VERSION } from '../report/version'
+import { addBench } from './bench'
+import { addDemo } from './demo'
+import { addEval } from './eval'
+import { verdict } from './exit'
+import { addInfo } from './info'
+import { addLogprob } from './logprob'
+import { addPlot } from './plot'
+import { addSample } from './sample'
+import { addTrain } from './train'
+
+/** The command `ffjord`. Results go to stdout, progress and errors to stderr. */
+async function main(): Promise<void> {
+  const program = new Command('ffjord')
+    .description('FFJORD continuous normalizing flows: train, evaluate and sample')
+    .version(VERSION)
+    .showHelpAfterError('(add --help for the options)')
+    .exitOverride()
+  for (const add of [addDemo, addTrain, addEval, addSample, addLogprob, addPlot, addInfo, addBench])
+    add(program)
+  try {
+    await program.parseAsync()
+  } catch (error) {
+    const { code, message } = verdict(error)
+    if (message) process.stderr.write(`ffjord: ${message}\n`)
+    process.exitCode = code
+  }
+}
+
+void main()

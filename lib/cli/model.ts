@@ -1,0 +1,37 @@
+import { type Device, type EvaluationOptions, Flow, type LoadOptions, type Solver } from '../index'
+import { describeTrace } from './architecture'
+import { WrongCall } from './exit'
+import type { DeviceChoice, EvaluationChoice } from './options'
+
+/** The flow in a model file, solved as the options say and otherwise as it was trained. */
+export async function openModel(
+  path: string,
+  choice: DeviceChoice & EvaluationChoice & { average?: boolean }
+): Promise<Flow> {
+  const { device, threads, solver: method, steps, average } = choice
+  const options: LoadOptions = { device: device as Device, ...(threads !== undefined && { threads }) }
+  if (method === 'euler' || method === 'rk4') {
+    if (steps === undefined) throw new WrongCall(`--solver ${method} needs --steps`)
+    options.solver = { method, steps }
+  } else if (steps !== undefined) {
+    throw new WrongCall('--steps goes with --solver euler or rk4')
+  } else if (method !== undefined) {
+    options.solver = { method } as Solver
+  }
+  const flow = await Flow.load(path, options)
+  if (average) flow.setParameters(flow.average())
+  return flow
+}
+
+/** Trace and tolerances of a call, where the options name them. */
+export function evaluationOptions(
+  choice: EvaluationChoice
+): Pick<EvaluationOptions, 'trace' | 'rtol' | 'atol'> {
+  const { rtol, atol } = choice
+  const trace = describeTrace(choice)
+  return {
+    ...(trace !== undefined && { trace }),
+    ...(rtol !== undefined && { rtol }),
+    ...(atol !== undefined && { atol })
+  }
+}

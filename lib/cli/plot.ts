@@ -1,0 +1,47 @@
+import { existsSync, mkdirSync } from 'node:fs'
+import { dirname, join } from 'node:path'
+import type { Command } from 'commander'
+import { assess } from '../report/assess'
+import { openTestData } from './data'
+import { interruptible } from './interrupt'
+import { openModel } from './model'
+import { addDevice, type DeviceChoice, positiveInteger } from './options'
+import { note } from './progress'
+import { writeReport } from './report'
+import { RunDirectory } from './run-directory'
+
+interface Choice extends DeviceChoice {
+  model: string
+  data: string
+  out?: string
+  rows?: number
+  average?: boolean
+}
+
+/** `ffjord plot`: report and figures of a model. */
+export function addPlot(program: Command): void {
+  const command = program
+    .command('plot')
+    .description('write report.html and figures of a model')
+    .requiredOption('--model <file>', 'model.safetensors')
+    .requiredOption(
+      '--data <name|file>',
+      'to test on and to show beside: a toy density, a .csv or a .npy file'
+    )
+    .option('--out <folder>', 'for the results (default: that of the model)')
+    .option('--rows <n>', 'test rows (default: all of a file, 10000 of a toy density)', positiveInteger)
+    .option('--average', 'use the moving average of the weights')
+  addDevice(command).action((choice: Choice) => interruptible((signal) => plot(choice, signal)))
+}
+
+async function plot({ model, data: name, rows, ...choice }: Choice, signal: AbortSignal): Promise<void> {
+  using flow = await openModel(model, choice)
+  const folder = choice.out ?? dirname(model)
+  mkdirSync(folder, { recursive: true })
+  const data = await openTestData(name)
+  const evaluation = await assess(flow, data, { seed: 0, signal, ...(rows !== undefined && { rows }) })
+  const run = new RunDirectory(dirname(model))
+  const history = existsSync(join(run.path, 'metrics.jsonl')) ? { history: run.history() } : {}
+  const files = await writeReport(folder, { title: `FFJORD on ${name}`, flow, data, evaluation, ...history })
+  for (const file of files) note(join(folder, file))
+}

@@ -1,0 +1,103 @@
+import {
+  appendFileSync,
+  existsSync,
+  mkdirSync,
+  readFileSync,
+  renameSync,
+  rmSync,
+  writeFileSync
+} from 'node:fs'
+import { join } from 'node:path'
+import type { IterationRecord } from '../fit'
+import type { History } from '../report/report'
+import { WrongCall } from './exit'
+
+/** One line of metrics.jsonl. */
+type Metrics = IterationRecord & { validation?: number }
+
+/** The folder of a training run, and what `train` leaves in it. */
+export class RunDirectory {
+  readonly model: string
+  readonly report: string
+  readonly #metrics: string
+  readonly #options: string
+  #written = false
+
+  constructor(readonly path: string) {
+    this.model = join(path, 'model.safetensors')
+    this.report = join(path, 'report.html')
+    this.#metrics = join(path, 'metrics.jsonl')
+    this.#options = join(path, 'options.json')
+  }
+
+  /** Whether a run has left a model here. */
+  get holdsRun(): boolean {
+    return existsSync(this.model)
+  }
+
+  /** Makes room for a new run, and notes its options for a resumption. */
+  start(options: object): void {
+    mkdirSync(this.path, { recursive: true })
+    for (const file of [this.model, this.#metrics]) rmSync(file, { force: true })
+    replaceFile(this.#options, `${JSON.stringify(options, null, 2)}\n`)
+  }
+
+  readOptions(): Record<string, unknown> {
+    if (!this.holdsRun || !existsSync(this.#options)) {
+      throw new WrongCall(
+        `${this.path} holds no training to resume; leave out --resume, or name the folder of a run`
+      )
+    }
+    return JSON.parse(readFileSync(this.#options, 'utf8')) as Record<string, unknown>
+  }
+
+  /** Appends; what an earlier run wrote from the first of these iterations on gives way. */
+  writeMetrics(records: readonly IterationRecord[], validation: number | undefined): void {
+    if (records.length === 0) return
+    const lines: Metrics[] = records.map((record) => ({ ...record }))
+    if (validation !== undefined) lines[lines.length - 1]!.validation = validation
+    if (!this.#written) {
+      const kept = this.#readMetrics().filter((line) => line.iteration < lines[0]!.iteration)
+      replaceFile(this.#metrics, kept.map((line) => `${JSON.stringify(line)}\n`).join(''))
+      this.#written = true
+    }
+    appendFileSync(this.#metrics, lines.map((line) => `${JSON.stringify(line)}\n`).join(''))
+  }
+
+  #readMetrics(): Metrics[] {
+    if (!existsSync(this.#metrics)) return []
+    const lines = readFileSync(this.#metrics, 'utf8').split('\n')
+    // The last line of a killed run may be cut short.
+    return lines.flatMap((line) => {
+      try {
+        return [JSON.parse(line) as Metrics]
+      } catch {
+        return []
+      }
+    })
+  }
+
+  history(): History {
+    const lines = this.#readMetrics()
+    const column = (key: keyof Metrics) =>
+      lines.map((line) => (line.skipped || typeof line[key] !== 'number' ? null : (line[key] as number)))
+    return {
+      iteration: lines.map((line) => line.iteration),
+      loss: column('negativeLogProb'),
+      validation: column('validation'),
+      evaluations: column('nfe'),
+      backwardEvaluations: column('backwardNfe'),
+      accepted: column('accepted'),
+      rejected: column('rejected'),
+      gradientNorm: column('gradientNorm'),
+      learningRate: column('learningRate')
+    }
+  }
+}
+
+/** Writes a file that appears whole or not at all. */
+export function replaceFile(path: string, text: string | Uint8Array): void {
+  const temporary = `${path}.${process.pid}.tmp`
+  writeFileSync(temporary, text)
+  renameSync(temporary, path)
+}

@@ -1,0 +1,134 @@
+import type { Dataset, FitOptions, FitResult, Flow } from '../index'
+import { assess } from '../report/assess'
+import type { Source } from './data'
+import { Interrupted } from './exit'
+import { duration, note, progressLine } from './progress'
+import { writeReport } from './report'
+import type { RunDirectory } from './run-directory'
+
+/** Between two checkpoints, in ms. */
+const CHECKPOINT_INTERVAL = 5000
+
+/** A training run from the first iteration to the report. */
+export async function trainAndReport(job: {
+  flow: Flow
+  source: Source
+  directory: RunDirectory
+  options: FitOptions
+  signal: AbortSignal
+  choice: { quiet?: boolean; json?: boolean; report: boolean; testRows: number; average?: number }
+}): Promise<void> {
+  const { flow, source, directory, options, signal, choice } = job
+  if (!choice.quiet) note(`Training on ${source.name} on device ${flow.device}; results in ${directory.path}`)
+  const result = await train(flow, source.train, directory, { ...options, signal }, choice.quiet ?? false)
+  const summary: Record<string, unknown> = {
+    out: directory.path,
+    model: directory.model,
+    iterations: result.iterations,
+    stopped: result.stopped,
+    seconds: result.seconds,
+    loss: result.loss,
+    ...(result.validation !== undefined && { validation: result.validation })
+  }
+  const lines = [`Trained  ${result.iterations} iterations in ${duration(result.seconds)}`]
+  if (choice.report) {
+    if (choice.average) flow.setParameters(flow.average())
+    const finite = Number.isFinite(source.test.rows)
+    const evaluation = await assess(flow, source.test, {
+      seed: 0,
+      signal,
+      ...(!finite && { rows: choice.testRows })
+    })
+    const { nll, standardError, rows, nfe, entropy, klGap, traces } = evaluation
+    Object.assign(summary, {
+      nll,
+      stderr: standardError,
+      n: rows,
+      nfe,
+      trace: [...new Set(traces)].join(', ')
+    })
+    lines.push(`Test NLL ${nll.toFixed(4)} ± ${standardError.toFixed(4)} nats (${rows} rows)`)
+    if (entropy !== undefined && klGap) {
+      Object.assign(summary, { entropy, klGap: klGap.value, klGapStderr: klGap.standardError })
+      lines.push(`Entropy  ${entropy.toFixed(4)} nats, the lowest that any model can reach`)
+      lines.push(`KL gap   ${klGap.value.toFixed(4)} ± ${klGap.standardError.toFixed(4)} nats`)
+    }
+    if (!choice.quiet) note('Writing the report …')
+    const files = await writeReport(directory.path, {
+      title: `FFJORD on ${source.name}`,
+      flow,
+      data: finite ? source.train : source.test,
+      evaluation,
+      history: directory.history(),
+      training: trainingRows(flow, options, result.skipped),
+      seconds: result.seconds
+    })
+    summary.files = ['model.safetensors', 'metrics.jsonl', ...files]
+    lines.push(`Report   ${directory.report}`)
+  }
+  lines.push(`Model    ${directory.model}`)
+  console.log(choice.json ? JSON.stringify(summary) : lines.join('\n'))
+}
+
+function trainingRows(flow: Flow, options: FitOptions, skipped: number): [string, string][] {
+  const { iterations, batch, optimizer, schedule } = options
+  return [
+    ['Iterations', iterations.toLocaleString('en-US')],
+    ['Rows an iteration', String(batch)],
+    ['Optimizer', `${optimizer?.type}, learning rate ${optimizer?.lr}`],
+    ['Schedule', `${schedule?.type}${schedule?.warmup ? `, warm-up ${schedule.warmup}` : ''}`],
+    ['Seed', String(flow.seed)],
+    ...(skipped ? [['Batches skipped', String(skipped)] as [string, string]] : [])
+  ]
+}
+
+/**
+ * Trains with live progress on stderr. Metrics go to the folder as they come, the model every few seconds, at the end,
+ * and where the run is interrupted or fails.
+ */
+async function train(
+  flow: Flow,
+  data: Dataset,
+  directory: RunDirectory,
+  options: FitOptions & { signal: AbortSignal },
+  quiet: boolean
+): Promise<FitResult> {
+  const line = progressLine(quiet)
+  let saved = performance.now()
+  const fit = flow.fit(data, options)
+  let validation: number | undefined
+  try {
+    for await (const progress of fit) {
+      directory.writeMetrics(progress.records, progress.validation)
+      validation = progress.validation ?? validation
+      const { iteration, iterations, loss, nfe, backwardNfe, etaSeconds } = progress
+      const parts = [
+        `${String(iteration).padStart(String(iterations).length)}/${iterations}`,
+        `loss ${loss.toFixed(3)}`,
+        ...(validation === undefined ? [] : [`validation ${validation.toFixed(3)}`]),
+        `nfe ${nfe.toFixed(0)}+${backwardNfe.toFixed(0)}`,
+        ...(progress.skipped ? [`skipped ${progress.skipped}`] : []),
+        `eta ${duration(etaSeconds)}`
+      ]
+      line.update(iteration / iterations, parts.join('  '))
+      if (performance.now() - saved > CHECKPOINT_INTERVAL) {
+        await flow.save(directory.model)
+        saved = performance.now()
+      }
+    }
+  } catch (error) {
+    line.done()
+    await flow.save(directory.model)
+    note(`The state before the failure is in ${directory.model}`)
+    throw error
+  }
+  line.done()
+  const result = await fit
+  await flow.save(directory.model)
+  if (result.stopped === 'signal') {
+    throw new Interrupted(
+      `Interrupted at iteration ${result.iterations}. Go on with: ffjord train --resume --out ${directory.path}`
+    )
+  }
+  return result
+}

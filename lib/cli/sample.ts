@@ -1,0 +1,64 @@
+import type { Command } from 'commander'
+import { sizeOf } from '../batch'
+import { interruptible } from './interrupt'
+import { evaluationOptions, openModel } from './model'
+import {
+  addDevice,
+  addEvaluation,
+  type DeviceChoice,
+  type EvaluationChoice,
+  nonNegative,
+  positiveInteger,
+  wholeNumber
+} from './options'
+import { note } from './progress'
+import { checkTableName, writeTable } from './tables'
+
+interface Choice extends DeviceChoice, EvaluationChoice {
+  model: string
+  number: number
+  out: string
+  seed: number
+  temperature?: number
+  average?: boolean
+}
+
+/** Rows of one call; a long job ends soon after a signal. */
+const CHUNK = 16_384
+
+/** `ffjord sample`: draws from a model. */
+export function addSample(program: Command): void {
+  const command = program
+    .command('sample')
+    .description('draw samples from a model')
+    .requiredOption('--model <file>', 'model.safetensors')
+    .requiredOption('-n, --number <n>', 'how many', positiveInteger)
+    .requiredOption('--out <file>', 'a .csv or .npy file, or - for CSV on stdout')
+    .option('--seed <n>', 'the same seed gives the same samples', wholeNumber, 0)
+    .option('--temperature <x>', 'scale of the base samples', nonNegative)
+    .option('--average', 'use the moving average of the weights')
+  addDevice(addEvaluation(command)).action((choice: Choice) =>
+    interruptible((signal) => sample(choice, signal))
+  )
+}
+
+async function sample(choice: Choice, signal: AbortSignal): Promise<void> {
+  checkTableName(choice.out)
+  const { number: count, seed, temperature } = choice
+  using flow = await openModel(choice.model, choice)
+  const size = sizeOf(flow.shape)
+  const rows = new Float32Array(count * size)
+  for (let first = 0; first < count; first += CHUNK) {
+    const { data } = await flow.sample(Math.min(CHUNK, count - first), {
+      ...evaluationOptions(choice),
+      seed,
+      rowOffset: first,
+      ...(temperature !== undefined && { temperature }),
+      signal
+    })
+    rows.set(data, first * size)
+  }
+  const names = Array.from({ length: size }, (_, i) => `x${i + 1}`)
+  await writeTable(choice.out, rows, [count, ...flow.shape], names)
+  if (choice.out !== '-') note(`${count} samples in ${choice.out}`)
+}

@@ -1,0 +1,59 @@
+import { type Batch, type Rows, toRows, wantsFloat64 } from './batch'
+import { type EvaluationOptions, type NoiseOptions, noiseOf, overrideSettings } from './call'
+import { FfjordError } from './errors'
+import type { NativeDescription, NativeFlow, NativeSettings } from './native'
+import type { NormalizedSettings } from './normalize'
+import type { Optimizer } from './optimizer'
+import type { ComputeOptions } from './options'
+import type { Statistics } from './statistics'
+import type { TrainingState } from './training-state'
+
+/** What a Flow holds, shared with the modules that its methods live in. */
+export interface FlowCore {
+  readonly native: NativeFlow
+  readonly description: NativeDescription
+  readonly options: ComputeOptions
+  readonly settings: NormalizedSettings
+  readonly seed: number
+  /** Number of the next call that draws noise from the flow's own seed. */
+  calls: number
+  statistics?: Statistics
+  optimizer?: Optimizer
+  training?: TrainingState
+  disposed: boolean
+}
+
+export function assertUsable(core: FlowCore): void {
+  if (core.disposed) throw new FfjordError('DISPOSED', 'this flow was disposed; create or load another one')
+}
+
+export function drawNoise(core: FlowCore, options: NoiseOptions) {
+  return noiseOf(options, core.seed, () => core.calls++)
+}
+
+export interface PreparedCall {
+  rows: Rows
+  float64: boolean
+  settings: NativeSettings
+}
+
+/** Checks of a call on a batch, before anything is drawn. */
+export function prepare(
+  core: FlowCore,
+  batch: Batch,
+  name: string,
+  options: EvaluationOptions
+): PreparedCall {
+  assertUsable(core)
+  return {
+    rows: toRows(batch, core.description.shape, name),
+    float64: wantsFloat64(batch),
+    settings: overrideSettings(core.settings.evaluation, options)
+  }
+}
+
+/** The arguments of an evaluation of the binding. */
+export function evaluationCall(core: FlowCore, batch: Batch, name: string, options: EvaluationOptions) {
+  const { rows, float64, settings } = prepare(core, batch, name, options)
+  return { rows: rows.data, batch: rows.count, noise: drawNoise(core, options), settings, float64 }
+}

@@ -1,0 +1,157 @@
+import { type Batch, sizeOf, type Tensor, toRows } from './batch'
+import { fail, integer, object, show } from './check'
+import {
+  ArrayDataset,
+  type BatchOptions,
+  checkState,
+  type DatasetState,
+  type Feed,
+  type FeedingDataset,
+  normalizeBatchOptions
+} from './dataset'
+
+export interface StreamOptions {
+  /** Of one sample. */
+  shape: readonly number[]
+  columns?: readonly string[]
+}
+
+/** What a stream yields: one row, or several. */
+export type StreamItem = Batch | readonly number[]
+type Source = AsyncIterable<StreamItem> | Iterable<StreamItem>
+
+/**
+ * Rows as they come, in their order. A function that opens the stream can be read from the start again, so that a
+ * restored data set goes on where it stood; an iterable can only go on.
+ */
+export function fromAsyncIterable(source: Source | (() => Source), options: StreamOptions): FeedingDataset {
+  object(options, 'fromAsyncIterable options', ['shape', 'columns'])
+  const shape = options.shape
+  if (!Array.isArray(shape) || shape.length === 0)
+    fail('INVALID_SHAPE', `shape is ${show(shape)}; give the shape of one sample, like [2]`)
+  return new StreamDataset(source, {
+    ...options,
+    shape: shape.map((size, i) => integer(size, `shape[${i}]`, 1))
+  })
+}
+
+class StreamDataset implements FeedingDataset {
+  readonly rows = Infinity
+  readonly shape: readonly number[]
+  readonly columns?: readonly string[]
+  readonly #source: Source | (() => Source)
+  readonly #size: number
+  #iterator: AsyncIterator<StreamItem> | Iterator<StreamItem> | undefined
+  /** Rows read ahead. */
+  #ahead: number[] = []
+  /** Rows taken, and rows to pass over before the next one. */
+  #row = 0
+  #toSkip = 0
+  #ended = false
+
+  constructor(source: Source | (() => Source), { shape, columns }: StreamOptions) {
+    this.#source = source
+    this.shape = shape
+    this.#size = sizeOf(shape)
+    if (columns) this.columns = columns
+  }
+
+  async *batches(options?: BatchOptions): AsyncGenerator<Tensor> {
+    const normalized = normalizeBatchOptions(options)
+    for (;;) {
+      const { data, count } = await this.peek(1, normalized)
+      if (count === 0) return
+      this.advance(1, normalized)
+      yield { data: data as Float32Array, shape: [count, ...this.shape] }
+    }
+  }
+
+  split(): never {
+    return fail(
+      'UNSUPPORTED',
+      'a stream cannot be split; give one stream a part, or take(rows) and split those'
+    )
+  }
+
+  async take(count: number): Promise<ArrayDataset> {
+    const options = normalizeBatchOptions({ size: integer(count, 'count', 1, 2 ** 31 - 1) })
+    const { data } = await this.peek(1, options)
+    this.advance(1, options)
+    return new ArrayDataset(data, this.shape, this.columns)
+  }
+
+  state(): DatasetState {
+    return { epoch: 0, row: this.#row }
+  }
+
+  restore(state: DatasetState): void {
+    const { row } = checkState(state)
+    if (row === this.#row) return
+    if (typeof this.#source !== 'function' && row < this.#row)
+      fail('UNSUPPORTED', 'this stream cannot go back; give fromAsyncIterable a function that opens it')
+    if (typeof this.#source === 'function') {
+      this.#iterator = undefined
+      this.#ahead = []
+      this.#ended = false
+      this.#toSkip = row
+    } else {
+      this.#toSkip += row - this.#row
+    }
+    this.#row = row
+  }
+
+  async peek(batches: number, { size, drop }: Required<BatchOptions>): Promise<Feed> {
+    await this.#readAhead(batches * size)
+    const available = this.#ahead.length / this.#size
+    const sizes: number[] = []
+    let count = 0
+    while (sizes.length < batches && count < available) {
+      const rows = Math.min(size, available - count)
+      if (drop && rows < size) break
+      sizes.push(rows)
+      count += rows
+    }
+    const data = Float32Array.from(this.#ahead.slice(0, count * this.#size))
+    return {
+      data,
+      count,
+      indices: Uint32Array.from({ length: count }, (_, i) => i),
+      sizes: Uint32Array.from(sizes)
+    }
+  }
+
+  advance(batches: number, { size }: Required<BatchOptions>): void {
+    const taken = this.#ahead.splice(0, batches * size * this.#size)
+    this.#row += taken.length / this.#size
+  }
+
+  async #readAhead(rows: number): Promise<void> {
+    while (!this.#ended && (this.#toSkip > 0 || this.#ahead.length < rows * this.#size)) {
+      if (this.#toSkip > 0 && this.#ahead.length > 0) {
+        const skipped = this.#ahead.splice(0, this.#toSkip * this.#size).length / this.#size
+        this.#toSkip -= skipped
+        continue
+      }
+      this.#iterator ??= this.#open()
+      const next = await this.#iterator.next()
+      if (next.done) this.#ended = true
+      else for (const value of this.#numbers(next.value)) this.#ahead.push(value)
+    }
+  }
+
+  #open(): AsyncIterator<StreamItem> | Iterator<StreamItem> {
+    const source: unknown = typeof this.#source === 'function' ? this.#source() : this.#source
+    const iterable = source as Partial<AsyncIterable<StreamItem> & Iterable<StreamItem>> | null
+    if (typeof iterable?.[Symbol.asyncIterator] === 'function') return iterable[Symbol.asyncIterator]!()
+    if (typeof iterable?.[Symbol.iterator] === 'function') return iterable[Symbol.iterator]!()
+    return fail(
+      'INVALID_INPUT',
+      `the source is ${show(source)}; give an async iterable, or a function that opens one`
+    )
+  }
+
+  #numbers(item: StreamItem) {
+    const oneRow = Array.isArray(item) && typeof item[0] === 'number'
+    return toRows((oneRow ? [item] : item) as Batch, this.shape, `item after row ${this.#row}`).data
+  }
+}

@@ -1,0 +1,93 @@
+import type { NativeError } from './native'
+
+/** What kind of failure it was; the message says what to do about it. */
+export type ErrorCode =
+  | 'ADDON_NOT_LOADED'
+  | 'UNKNOWN_OPTION'
+  | 'INVALID_OPTION'
+  | 'CONTRADICTORY_OPTIONS'
+  | 'INVALID_SHAPE'
+  | 'INVALID_INPUT'
+  | 'EMPTY_BATCH'
+  | 'NOT_FINITE'
+  | 'FILE_NOT_FOUND'
+  | 'FILE_NOT_READABLE'
+  | 'FILE_NOT_WRITABLE'
+  | 'INVALID_FILE'
+  | 'WRONG_MODEL'
+  | 'UNSUPPORTED_FILE'
+  | 'UNSUPPORTED'
+  | 'DEVICE_UNUSABLE'
+  | 'DISPOSED'
+  | 'SOLVE_FAILED'
+  | 'CANCELLED'
+  | 'OUT_OF_MEMORY'
+  | 'INVALID_ARGUMENT'
+  | 'INTERNAL'
+
+/** Where a solve could not go on. */
+export interface SolveFailure {
+  /** Time within the block, and the last step tried. */
+  t: number
+  h: number
+  /** Index in the flow's list of blocks. */
+  block: number
+  /** Rows of the batch that are not finite or far over tolerance; may be cut. */
+  rows: number[]
+}
+
+/** Every error of this library: a `code` to act on, and a message that ends with what to do. */
+export class FfjordError extends Error {
+  override readonly name = 'FfjordError'
+  readonly code: ErrorCode
+  /** Present with code SOLVE_FAILED. */
+  readonly failure?: SolveFailure
+
+  constructor(code: ErrorCode, message: string, options: { cause?: unknown; failure?: SolveFailure } = {}) {
+    super(message, 'cause' in options ? { cause: options.cause } : undefined)
+    this.code = code
+    if (options.failure) this.failure = options.failure
+  }
+}
+
+const nativeCodes = new Set([
+  'INVALID_ARGUMENT',
+  'UNSUPPORTED',
+  'SOLVE_FAILED',
+  'CANCELLED',
+  'OUT_OF_MEMORY',
+  'INTERNAL'
+])
+
+/** An error of the binding as an FfjordError; others pass unchanged. */
+export function translate(error: unknown): unknown {
+  const native = error as Partial<NativeError>
+  if (error instanceof FfjordError || typeof native?.message !== 'string') return error
+  if (typeof native.code !== 'string' || !nativeCodes.has(native.code)) return error
+  const code = native.code as ErrorCode
+  if (code !== 'SOLVE_FAILED') return new FfjordError(code, native.message, { cause: error })
+  const failure = {
+    t: native.t ?? Number.NaN,
+    h: native.h ?? Number.NaN,
+    block: native.block ?? -1,
+    rows: native.rows ?? []
+  }
+  return new FfjordError(code, native.message, { cause: error, failure })
+}
+
+/** Runs a call into the binding and translates what it throws or rejects with. */
+export async function translated<T>(call: () => Promise<T>): Promise<T> {
+  try {
+    return await call()
+  } catch (error) {
+    throw translate(error)
+  }
+}
+
+export function translatedSync<T>(call: () => T): T {
+  try {
+    return call()
+  } catch (error) {
+    throw translate(error)
+  }
+}

@@ -1,0 +1,117 @@
+import type { Batch } from './batch'
+import { fail } from './check'
+import { assertUsable, type FlowCore } from './core'
+import type { Dataset } from './dataset'
+import { type FitOptions, normalizeFitOptions } from './fit-options'
+import type { Flow } from './flow'
+import { type StopReason, Training } from './training'
+
+/** One iteration. */
+export interface IterationRecord {
+  /** Counted from 1. */
+  iteration: number
+  loss: number
+  negativeLogProb: number
+  kinetic: number
+  jacobian: number
+  nfe: number
+  backwardNfe: number
+  accepted: number
+  rejected: number
+  /** ‖g‖₂ before clipping. */
+  gradientNorm: number
+  learningRate: number
+  seconds: number
+  /** Its solve failed and it changed nothing; its numbers are 0. */
+  skipped: boolean
+}
+
+/** Where training stands; losses and counts are means since the last progress. */
+export interface Progress {
+  /** Iterations done, of how many. */
+  iteration: number
+  iterations: number
+  loss: number
+  negativeLogProb: number
+  nfe: number
+  backwardNfe: number
+  gradientNorm: number
+  learningRate: number
+  /** Validation loss, where this progress follows one; exact trace where `validation.trace` says so. */
+  validation?: number
+  /** In all. */
+  skipped: number
+  seconds: number
+  etaSeconds: number
+  /** Every iteration since the last progress. */
+  records: IterationRecord[]
+}
+
+export interface FitResult {
+  iterations: number
+  /** Mean since the last progress. */
+  loss: number
+  validation?: number
+  best?: { validation: number; iteration: number }
+  skipped: number
+  seconds: number
+  stopped: StopReason
+}
+
+/**
+ * A training run: iterate for progress, or await the result, or both in turn. It starts at the first request and runs
+ * while one is open. Errors reject.
+ */
+export class Fit implements AsyncIterable<Progress, FitResult>, PromiseLike<FitResult> {
+  readonly #start: () => Training
+  #training: Training | undefined
+  #run: AsyncGenerator<Progress, FitResult> | undefined
+  #result: FitResult | undefined
+  #awaited: Promise<FitResult> | undefined
+
+  /** Use flow.fit(). */
+  constructor(flow: Flow, core: FlowCore, data: Dataset | Batch, options: FitOptions) {
+    this.#start = () => {
+      assertUsable(core)
+      return new Training(flow, core, data, normalizeFitOptions(options))
+    }
+  }
+
+  [Symbol.asyncIterator](): AsyncIterator<Progress, FitResult> {
+    return {
+      next: () => this.#next(),
+      return: async () => {
+        await this.#run?.return(undefined as unknown as FitResult)
+        this.#result ??= this.#training?.result('break')
+        return { done: true, value: this.#result as FitResult }
+      }
+    }
+  }
+
+  // A thenable is what the contract asks for: `await flow.fit(…)` gives the result.
+  // biome-ignore lint/suspicious/noThenProperty: see above
+  then<A = FitResult, B = never>(
+    onResult?: ((result: FitResult) => A | PromiseLike<A>) | null,
+    onError?: ((error: unknown) => B | PromiseLike<B>) | null
+  ): Promise<A | B> {
+    this.#awaited ??= this.#drain()
+    return this.#awaited.then(onResult, onError)
+  }
+
+  async #next(): Promise<IteratorResult<Progress, FitResult>> {
+    if (this.#result) return { done: true, value: this.#result }
+    this.#training ??= this.#start()
+    this.#run ??= this.#training.run()
+    const next = await this.#run.next()
+    if (next.done) this.#result = next.value
+    return next
+  }
+
+  async #drain(): Promise<FitResult> {
+    for (;;) {
+      const next = await this.#next()
+      if (!next.done) continue
+      return next.value ?? fail('INTERNAL', 'this fit failed before; start another one')
+    }
+  }
+}

@@ -1,0 +1,433 @@
+import { type ArrayOf, type Batch, type RealArray, sizeOf, type Tensor } from './batch'
+import { binding } from './binding'
+import {
+  type CallOptions,
+  callKeys,
+  checkOptions,
+  type EvaluationOptions,
+  evaluationKeys,
+  overrideSettings,
+  stoppable
+} from './call'
+import { boolean, choice, fail, integer, number, object, show } from './check'
+import { assertUsable, drawNoise, evaluationCall, type FlowCore, prepare } from './core'
+import type { Dataset } from './dataset'
+import { chooseEngine, threadCount } from './device'
+import { translatedSync } from './errors'
+import { type EvaluateOptions, type Evaluation, evaluate } from './evaluate'
+import { Fit } from './fit'
+import type { FitOptions } from './fit-options'
+import { readModel, writeModel } from './model-file'
+import { normalizeDescription, normalizeSettings } from './normalize'
+import { Optimizer, resetMoments } from './optimizer'
+import type { ComputeOptions, Device, FlowDescription, FlowOptions, OptimizerOptions } from './options'
+import {
+  type ForwardSolution,
+  type ReverseSolution,
+  type Solution,
+  type SolveOptions,
+  solve
+} from './solution'
+import { type Statistics, solverStatistics, statisticsOf } from './statistics'
+import { baseSamples, type Trajectory, type TrajectoryOptions, trajectory } from './trajectory'
+import {
+  type Velocity,
+  type VelocityOptions,
+  type VelocityPullback,
+  type VelocityPullbackOptions,
+  velocity,
+  velocityPullback
+} from './velocity'
+import { readTensors, type Weights, writeTensors } from './weights'
+
+/** What a model file may leave open, or should be overridden. */
+export type LoadOptions = Partial<FlowDescription> &
+  ComputeOptions & { device?: Device; threads?: number; seed?: number }
+
+export interface SampleOptions<P extends Precision = 'float32'> extends EvaluationOptions {
+  /** Scales the base samples. Default: 1. */
+  temperature?: number
+  /** Of the arrays that come back. Default: 'float32'. */
+  precision?: P
+}
+
+export type Precision = 'float32' | 'float64'
+export type Precise<P> = P extends 'float64' ? Float64Array : Float32Array
+
+export interface LossOptions extends CallOptions {
+  inputGradient?: boolean
+}
+
+export interface Loss<A extends RealArray = Float32Array> {
+  /** −mean log p plus weighted regularisers, nats per sample. */
+  loss: number
+  negativeLogProb: number
+  /** Means of the regularisers without their weights; 0 where not tracked. */
+  kinetic: number
+  jacobian: number
+  /** Evaluations of the dynamics, forward and backward. */
+  nfe: number
+  backwardNfe: number
+  /** ∂ loss / ∂ x where it was asked for, in the shape of x. */
+  inputGradient?: Tensor<A>
+}
+
+const flowKeys = ['shape', 'blocks', 'trace', 'solver', 'gradient', 'regularize', 'device', 'seed', 'threads']
+
+/**
+ * A continuous normalizing flow: dz/dt = f(z, t) from data at t = 0 to the base N(0, I) at t = T, with density
+ * log p(x) = log N(z(T); 0, I) + ∫ tr ∂f/∂z dt (Grathwohl et al. 2019, eq. 3 and 4). Nats per sample.
+ *
+ * Calls on one flow queue up; several flows run side by side. A call that fails leaves the flow as it was.
+ */
+export class Flow {
+  readonly #core: FlowCore
+  /** The engine that computes: 'cpu', 'reference', 'cuda:0' … */
+  readonly device: string
+
+  private constructor(options: FlowOptions) {
+    object(options, 'options', flowKeys)
+    const description = normalizeDescription(options)
+    const { trace, solver, gradient, regularize } = options
+    const settings = normalizeSettings(options)
+    const seed = integer(options.seed ?? 0, 'seed')
+    const threads = threadCount(options.threads)
+    const device: unknown = options.device ?? 'auto'
+    if (typeof device !== 'string') fail('INVALID_OPTION', `device is ${show(device)}; give 'auto' or 'cpu'`)
+    const engine = chooseEngine(device as Device, description)
+    this.device = engine.name
+    this.#core = {
+      native: translatedSync(() => new (binding().Flow)(description, engine.name, seed, threads)),
+      description,
+      options: structuredClone({ trace, solver, gradient, regularize }),
+      settings,
+      seed,
+      calls: 0,
+      disposed: false
+    }
+    this.traces // a trace that this flow cannot have is an error now
+  }
+
+  /** A flow with the reference implementation's initialisation, drawn from `seed`. */
+  static async create(options: FlowOptions): Promise<Flow> {
+    return new Flow(options)
+  }
+
+  /**
+   * Reads a model file of this package, or a safetensors file of the reference implementation's state dict; the latter
+   * holds no description, so give `shape` and `blocks`. Other options take the place of the file's.
+   */
+  static async load(path: string, options: LoadOptions = {}): Promise<Flow> {
+    object(options, 'load options', flowKeys)
+    const model = await readModel(path, options)
+    const flow = new Flow(model.options)
+    try {
+      model.restore(flow.#core)
+      return flow
+    } catch (error) {
+      flow.dispose()
+      throw error
+    }
+  }
+
+  /**
+   * Writes weights and description, and what training needs to go on: optimizer, averages, random and data state.
+   * `weightsOnly` leaves the latter out; PyTorch loads such a file strictly. The file appears whole or not at all.
+   */
+  async save(path: string, options: { weightsOnly?: boolean } = {}): Promise<void> {
+    assertUsable(this.#core)
+    object(options, 'save options', ['weightsOnly'])
+    await writeModel(path, this.#core, boolean(options.weightsOnly ?? false, 'weightsOnly'))
+  }
+
+  /** What the flow is, defaults filled in. */
+  get description(): FlowDescription {
+    return structuredClone(this.#core.description) as FlowDescription
+  }
+
+  /** How it is computed, as it was asked for. */
+  get options(): ComputeOptions {
+    return structuredClone(this.#core.options)
+  }
+
+  /** Of one sample. */
+  get shape(): number[] {
+    return [...this.#core.description.shape]
+  }
+
+  get seed(): number {
+    return this.#core.seed
+  }
+
+  /** Counts of the last call that solved. */
+  get statistics(): Statistics | undefined {
+    return this.#core.statistics
+  }
+
+  /** The divergence that each CNF block uses in training: what 'auto' became. */
+  get traces(): string[] {
+    assertUsable(this.#core)
+    return translatedSync(() => this.#core.native.traces(this.#core.settings.training))
+  }
+
+  /** End time T of each CNF block. */
+  get endTimes(): number[] {
+    return Object.entries(this.parameters())
+      .filter(([name]) => name.endsWith('.sqrt_end_time'))
+      .map(([, { data }]) => data[0]! ** 2)
+  }
+
+  /** log p(x), one number a row. */
+  async logProb<B extends Batch>(x: B, options?: EvaluationOptions): Promise<ArrayOf<B>> {
+    const checked = checkOptions(options, 'logProb', evaluationKeys)
+    const call = evaluationCall(this.#core, x, 'x', checked)
+    const { logProb, statistics } = await stoppable(checked.signal, (stop) =>
+      this.#core.native.logProb({ ...call, ...stop })
+    )
+    this.#core.statistics = statisticsOf(statistics)
+    return logProb as ArrayOf<B>
+  }
+
+  /** logProb on the caller's thread, for small batches: saves the turn of another thread. */
+  logProbSync<B extends Batch>(x: B, options?: Omit<EvaluationOptions, 'signal'>): ArrayOf<B> {
+    const checked = checkOptions(options, 'logProbSync', without(evaluationKeys, 'signal'))
+    const call = evaluationCall(this.#core, x, 'x', checked)
+    const { logProb, statistics } = translatedSync(() => this.#core.native.logProbSync(call))
+    this.#core.statistics = statisticsOf(statistics)
+    return logProb as ArrayOf<B>
+  }
+
+  /** Data → base: z and Δlogp with log p(x) = log N(z; 0, I) − Δlogp. */
+  async forward<B extends Batch>(
+    x: B,
+    options?: EvaluationOptions
+  ): Promise<{ z: Tensor<ArrayOf<B>>; deltaLogp: ArrayOf<B> }> {
+    const { rows, deltaLogp } = await this.#transform('forward', x, options)
+    return { z: rows as Tensor<ArrayOf<B>>, deltaLogp: deltaLogp as ArrayOf<B> }
+  }
+
+  /** forward on the caller's thread, for small batches. */
+  forwardSync<B extends Batch>(
+    x: B,
+    options?: Omit<EvaluationOptions, 'signal'>
+  ): { z: Tensor<ArrayOf<B>>; deltaLogp: ArrayOf<B> } {
+    const checked = checkOptions(options, 'forwardSync', without(evaluationKeys, 'signal'))
+    const call = evaluationCall(this.#core, x, 'x', checked)
+    const result = translatedSync(() =>
+      this.#core.native.solveSync({ ...call, direction: 'forward', training: false, keepTape: false })
+    )
+    this.#core.statistics = statisticsOf(result.statistics)
+    const z = { data: result.z as ArrayOf<B>, shape: [call.batch, ...this.shape] }
+    return { z, deltaLogp: result.deltaLogp as ArrayOf<B> }
+  }
+
+  /** Base → data: x and Δlogp with log p(x) = log N(z; 0, I) + Δlogp. */
+  async inverse<B extends Batch>(
+    z: B,
+    options?: EvaluationOptions
+  ): Promise<{ x: Tensor<ArrayOf<B>>; deltaLogp: ArrayOf<B> }> {
+    const { rows, deltaLogp } = await this.#transform('reverse', z, options)
+    return { x: rows as Tensor<ArrayOf<B>>, deltaLogp: deltaLogp as ArrayOf<B> }
+  }
+
+  async #transform(direction: 'forward' | 'reverse', batch: Batch, options: EvaluationOptions | undefined) {
+    const checked = checkOptions(options, direction === 'forward' ? 'forward' : 'inverse', evaluationKeys)
+    const call = evaluationCall(this.#core, batch, direction === 'forward' ? 'x' : 'z', checked)
+    const result = await stoppable(checked.signal, (stop) =>
+      this.#core.native.solve({ ...call, ...stop, direction, training: false, keepTape: false })
+    )
+    this.#core.statistics = statisticsOf(result.statistics)
+    return { rows: { data: result.z, shape: [call.batch, ...this.shape] }, deltaLogp: result.deltaLogp }
+  }
+
+  /** `count` samples of the model. */
+  async sample<P extends Precision = 'float32'>(
+    count: number,
+    options?: SampleOptions<P>
+  ): Promise<Tensor<Precise<P>>> {
+    const { rows } = await this.#sample(count, options, false)
+    return rows as Tensor<Precise<P>>
+  }
+
+  /** `count` samples x and log p(x), from one solve. */
+  async sampleAndLogProb<P extends Precision = 'float32'>(
+    count: number,
+    options?: SampleOptions<P>
+  ): Promise<{ x: Tensor<Precise<P>>; logProb: Precise<P> }> {
+    const { rows, logProb } = await this.#sample(count, options, true)
+    return { x: rows as Tensor<Precise<P>>, logProb: logProb as Precise<P> }
+  }
+
+  async #sample(count: number, options: SampleOptions<Precision> | undefined, logProb: boolean) {
+    assertUsable(this.#core)
+    const checked = checkOptions(options, 'sample', [...evaluationKeys, 'temperature', 'precision'])
+    const call = {
+      batch: integer(count, 'count', 1, 2 ** 32 - 1),
+      settings: overrideSettings(this.#core.settings.evaluation, checked),
+      temperature: number(checked.temperature ?? 1, 'temperature', { least: 0 }),
+      float64: choice(checked.precision ?? 'float32', 'precision', ['float32', 'float64']) === 'float64',
+      noise: drawNoise(this.#core, checked),
+      logProb
+    }
+    const result = await stoppable(checked.signal, (stop) => this.#core.native.sample({ ...call, ...stop }))
+    this.#core.statistics = statisticsOf(result.statistics)
+    return { rows: { data: result.rows, shape: [count, ...this.shape] }, logProb: result.logProb }
+  }
+
+  /** `count` samples of N(0, I), those that `sample` with the same seed starts from. */
+  sampleBase(count: number, options?: { seed?: number; rowOffset?: number }): Tensor {
+    assertUsable(this.#core)
+    const checked = checkOptions(options, 'sampleBase', ['seed', 'rowOffset'])
+    const rows = integer(count, 'count', 1, 2 ** 31 - 1)
+    const { data } = baseSamples(rows, sizeOf(this.shape), drawNoise(this.#core, checked))
+    return { data, shape: [rows, ...this.shape] }
+  }
+
+  /** ∇ₓ log p(x), in the shape of x. */
+  async score<B extends Batch>(x: B, options?: EvaluationOptions): Promise<Tensor<ArrayOf<B>>> {
+    const checked = checkOptions(options, 'score', evaluationKeys)
+    const call = evaluationCall(this.#core, x, 'x', checked)
+    const result = await stoppable(checked.signal, (stop) => this.#core.native.score({ ...call, ...stop }))
+    this.#core.statistics = statisticsOf(result.statistics)
+    return { data: result.score as ArrayOf<B>, shape: [call.batch, ...this.shape] }
+  }
+
+  /** States and Δlogp on the way, at given times between data (0) and base (Σ T). */
+  trajectory(options: TrajectoryOptions): Promise<Trajectory> {
+    return trajectory(this.#core, options)
+  }
+
+  /** f(z, t) of one CNF block, and its divergence where asked for. */
+  velocity<B extends Batch>(z: B, options: VelocityOptions): Promise<Velocity<ArrayOf<B>>> {
+    return velocity(this.#core, z, options)
+  }
+
+  /** Cotangents of f and its divergence → cotangent of z; adds to the gradients. */
+  velocityPullback<B extends Batch>(
+    z: B,
+    options: VelocityPullbackOptions
+  ): Promise<VelocityPullback<ArrayOf<B>>> {
+    return velocityPullback(this.#core, z, options)
+  }
+
+  /** −mean log p(x) plus regularisers; its gradients replace those on the device, for optimizer.step(). */
+  async loss<B extends Batch>(x: B, options?: LossOptions): Promise<Loss<ArrayOf<B>>> {
+    const checked = checkOptions(options, 'loss', [...callKeys, 'inputGradient'])
+    const { rows, float64 } = prepare(this.#core, x, 'x', {})
+    const inputGradient = boolean(checked.inputGradient ?? false, 'inputGradient')
+    const call = {
+      rows: rows.data,
+      batch: rows.count,
+      noise: drawNoise(this.#core, checked),
+      settings: this.#core.settings.training,
+      float64,
+      inputGradient
+    }
+    const result = await stoppable(checked.signal, (stop) => this.#core.native.loss({ ...call, ...stop }))
+    const { loss, negativeLogProb, kinetic, jacobian, forward, backward } = result
+    this.#core.statistics = {
+      ...solverStatistics(forward),
+      blockNfe: [],
+      traces: this.traces,
+      backward: solverStatistics(backward)
+    }
+    const counts = { nfe: forward.evaluations, backwardNfe: backward.evaluations }
+    const summary: Loss<ArrayOf<B>> = { loss, negativeLogProb, kinetic, jacobian, ...counts }
+    if (inputGradient)
+      summary.inputGradient = {
+        data: result.inputGradient as ArrayOf<B>,
+        shape: [rows.count, ...this.shape]
+      }
+    return summary
+  }
+
+  /** An optimizer that starts afresh; without options the one that is at work, or came with the model file. */
+  optimizer(options?: OptimizerOptions): Optimizer {
+    assertUsable(this.#core)
+    if (options) {
+      const optimizer = new Optimizer(this.#core.native, options)
+      resetMoments(this.#core.native, optimizer.state.options)
+      this.#core.optimizer = optimizer
+    }
+    return (
+      this.#core.optimizer ??
+      fail('INVALID_OPTION', "this flow has no optimizer yet; give options like { type: 'adam', lr: 1e-3 }")
+    )
+  }
+
+  /** Weights by the reference implementation's names, as PyTorch shapes them; copies. */
+  parameters(): Weights {
+    return readTensors(this.#core, 'parameters')
+  }
+
+  /** Gradients of the last loss, and of every pullback since; copies. */
+  gradients(): Weights {
+    return readTensors(this.#core, 'gradients')
+  }
+
+  /** The moving average of the weights that the optimizer's `average` keeps; the weights where there is none. */
+  average(): Weights {
+    const kept = this.#core.optimizer?.state.options.averageDecay
+    return readTensors(this.#core, kept ? 'average' : 'parameters')
+  }
+
+  /** Running statistics of batch norms. */
+  buffers(): Weights {
+    return readTensors(this.#core, 'statistics')
+  }
+
+  /** Sets weights and running statistics by name; those left out stay. All or nothing. */
+  setParameters(weights: Record<string, RealArray | { data: RealArray; shape?: readonly number[] }>): void {
+    writeTensors(this.#core, weights)
+  }
+
+  /** Before pullbacks that should add up from nothing; `loss` does so itself. */
+  zeroGradients(): void {
+    assertUsable(this.#core)
+    translatedSync(() => this.#core.native.zeroGradients())
+  }
+
+  /**
+   * Maximum likelihood on `data`. Iterate over it for progress (at most every 50 ms), or await its result; training
+   * goes on while the caller waits for either, so between two rounds of a loop the flow is at rest.
+   */
+  fit(data: Dataset | Batch, options: FitOptions): Fit {
+    return new Fit(this, this.#core, data, options)
+  }
+
+  /** Mean −log p over a data set with its standard error. */
+  evaluate(data: Dataset | Batch, options?: EvaluateOptions): Promise<Evaluation> {
+    return evaluate(this, this.#core, data, options)
+  }
+
+  /** A solve that can be differentiated: what losses are made of. */
+  solve<B extends Batch>(
+    x: B,
+    options?: SolveOptions & { direction?: 'forward' }
+  ): Promise<ForwardSolution<ArrayOf<B>>>
+  solve<B extends Batch>(
+    z: B,
+    options: SolveOptions & { direction: 'reverse' }
+  ): Promise<ReverseSolution<ArrayOf<B>>>
+  async solve(
+    batch: Batch,
+    options: SolveOptions & { direction?: 'forward' | 'reverse' } = {}
+  ): Promise<unknown> {
+    return solve(this.#core, batch, options) satisfies Promise<Solution>
+  }
+
+  /** Frees what the flow holds on its device, after the calls under way. */
+  dispose(): void {
+    if (this.#core.disposed) return
+    this.#core.disposed = true
+    this.#core.native.dispose()
+  }
+
+  [Symbol.dispose](): void {
+    this.dispose()
+  }
+}
+
+function without(keys: readonly string[], key: string): string[] {
+  return keys.filter((one) => one !== key)
+}

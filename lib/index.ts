@@ -1,0 +1,63 @@
+/** FFJORD continuous normalizing flows: train, evaluate and sample, on a native core. */
+
+export type { ArrayOf, Batch, RealArray, Tensor, TensorLike } from './batch'
+export type { CallOptions, EvaluationOptions, NoiseOptions } from './call'
+export {
+  ArrayDataset,
+  type BatchOptions,
+  type Dataset,
+  type DatasetState,
+  fromArray,
+  fromRows
+} from './dataset'
+export { fromFile } from './dataset-file'
+export { fromAsyncIterable } from './dataset-stream'
+export { type DeviceInfo, deviceInfo } from './device'
+export { type ErrorCode, FfjordError, type SolveFailure } from './errors'
+export type { EvaluateOptions, Evaluation } from './evaluate'
+export type { Fit, FitResult, IterationRecord, Progress } from './fit'
+export type { FitOptions, ValidationOptions } from './fit-options'
+export { Flow, type LoadOptions, type Loss, type LossOptions, type SampleOptions } from './flow'
+export type { Optimizer, StepResult } from './optimizer'
+export type {
+  Activation,
+  AdamOptions,
+  AdaptiveMethod,
+  AdaptiveSolver,
+  BatchNormBlock,
+  Block,
+  CnfBlock,
+  ComputeOptions,
+  Device,
+  EvaluationSolver,
+  FixedStepMethod,
+  FixedStepSolver,
+  FlowDescription,
+  FlowOptions,
+  Gradient,
+  HutchinsonTrace,
+  Layer,
+  LogitBlock,
+  Method,
+  Net,
+  OptimizerOptions,
+  Regularize,
+  SgdOptions,
+  Solver,
+  SplitBlock,
+  SqueezeBlock,
+  StandardizeBlock,
+  Tolerances,
+  TorchdiffeqSolver,
+  Trace,
+  ZeroMeanBlock
+} from './options'
+export { readSafetensors, type SafetensorsFile, type StoredTensor, writeSafetensors } from './safetensors'
+export type { Schedule } from './schedule'
+export type { ForwardSolution, ReverseSolution, SolveOptions } from './solution'
+export type { SolverStatistics, Statistics } from './statistics'
+export { ToyDataset, type ToyName, type ToyOptions, toy, toyNames } from './toy'
+export type { StopReason } from './training'
+export type { Trajectory, TrajectoryOptions } from './trajectory'
+export type { Velocity, VelocityOptions, VelocityPullback, VelocityPullbackOptions } from './velocity'
+export type { Weights } from './weights'

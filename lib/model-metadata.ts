@@ -1,0 +1,81 @@
+import { choice, integer, isObject, number } from './check'
+import { checkState } from './dataset'
+import { FfjordError } from './errors'
+import type { OptimizerState } from './optimizer'
+import type { ComputeOptions } from './options'
+import type { TrainingState } from './training-state'
+
+/** Under `ffjord` in a model file's metadata; tensors stand beside it. */
+export interface ModelMetadata {
+  version: 1
+  options: ComputeOptions
+  /** What the engine used for the divergence of each CNF block in training. */
+  traces: string[]
+  optimizer?: OptimizerState
+  training?: Omit<TrainingState, 'best'> & { best?: { validation: number; iteration: number } }
+}
+
+/** The metadata as this package wrote it. @throws FfjordError INVALID_FILE on anything else */
+export function checkMetadata(path: string, value: unknown): ModelMetadata | undefined {
+  if (value === undefined) return undefined
+  try {
+    if (!isObject(value) || value.version !== 1 || !isObject(value.options))
+      throw new Error('unknown version')
+    const traces = Array.isArray(value.traces) ? value.traces.map(String) : []
+    const metadata: ModelMetadata = { version: 1, options: value.options as ComputeOptions, traces }
+    if (value.optimizer !== undefined) metadata.optimizer = optimizerState(value.optimizer)
+    if (value.training !== undefined) metadata.training = trainingState(value.training)
+    return metadata
+  } catch (cause) {
+    const { message } = cause as Error
+    throw new FfjordError(
+      'INVALID_FILE',
+      `${path}: its metadata 'ffjord' is malformed (${message}); write the file again with this version`,
+      { cause }
+    )
+  }
+}
+
+function optimizerState(value: unknown): OptimizerState {
+  if (!isObject(value) || !isObject(value.options)) throw new Error('no optimizer options')
+  const { options } = value
+  const positive = (key: string) => number(options[key], key, { least: 0 })
+  return {
+    step: integer(value.step, 'step'),
+    options: {
+      type: choice(options.type, 'type', ['adam', 'adamw', 'adamax', 'sgd']),
+      learningRate: positive('learningRate'),
+      beta1: positive('beta1'),
+      beta2: positive('beta2'),
+      epsilon: positive('epsilon'),
+      momentum: positive('momentum'),
+      weightDecay: positive('weightDecay'),
+      clipNorm: positive('clipNorm'),
+      averageDecay: positive('averageDecay')
+    }
+  }
+}
+
+function trainingState(value: unknown): ModelMetadata['training'] {
+  if (!isObject(value) || !isObject(value.schedule)) throw new Error('no training state')
+  const { schedule, best } = value
+  const state: ModelMetadata['training'] = {
+    iteration: integer(value.iteration, 'iteration'),
+    skipped: integer(value.skipped, 'skipped'),
+    seconds: number(value.seconds, 'seconds', { least: 0 }),
+    data: checkState(value.data),
+    schedule: {
+      factor: number(schedule.factor, 'factor', { least: 0 }),
+      // JSON has no infinity: nothing was validated yet
+      best: schedule.best === null ? Infinity : number(schedule.best, 'best'),
+      since: integer(schedule.since, 'since')
+    }
+  }
+  if (value.validation !== undefined) state.validation = number(value.validation, 'validation')
+  if (isObject(best))
+    state.best = {
+      validation: number(best.validation, 'best.validation'),
+      iteration: integer(best.iteration, 'best.iteration')
+    }
+  return state
+}

@@ -1,0 +1,312 @@
+/**
+ * The binding's interface, as native/binding implements it. Everything else in lib/ talks to the core
+ * through these types; nothing else describes them. Arrays are float32 or float64 and row-major;
+ * arguments have been validated in lib/, and the binding only defends the process.
+ */
+
+/** Input arrays are copied before an asynchronous call returns. */
+export type NativeArray = Float32Array | Float64Array
+
+export type NativeBlock =
+  | {
+      type: 'cnf'
+      time: number
+      trainTime: boolean
+      net: { hidden: number[]; layer: string; activation: string; residual: boolean; strides: number[] }
+    }
+  | { type: 'batch_norm'; lag: number }
+  | { type: 'logit'; alpha: number }
+  | { type: 'zero_mean' }
+  | { type: 'standardize'; mean: number[]; scale: number[] }
+  | { type: 'squeeze' }
+  | { type: 'split' }
+
+export interface NativeDescription {
+  shape: number[]
+  blocks: NativeBlock[]
+}
+
+export interface NativeSettings {
+  trace: {
+    mode: 'auto' | 'exact' | 'hutchinson'
+    noise: 'gaussian' | 'rademacher'
+    probes: number
+    form: 'tangent' | 'vjp'
+  }
+  solver: {
+    method: string
+    rtol: number
+    atol: number
+    /** 0 for adaptive methods. */
+    steps: number
+    control: 'batch' | 'sample'
+    controller: 'pi' | 'torchdiffeq'
+    maxAttempts: number
+  }
+  gradient: { method: 'checkpoint' | 'adjoint'; norm: 'full' | 'seminorm' }
+  /** A regulariser is integrated where its weight is given (0: tracked only). */
+  regularize: { kinetic?: number; jacobian?: number }
+}
+
+/** Philox: key = seed (an integer below 2^53), counter = (row, element, probe and block, call). */
+export interface NativeNoise {
+  seed: number
+  call: number
+  rowOffset: number
+  /** ε of each CNF block, (K, B, D), in place of drawn noise. */
+  given?: NativeArray[]
+}
+
+export interface NativeStop {
+  request(): void
+}
+
+/** Common to all calls that solve. */
+export interface NativeCall {
+  batch: number
+  noise: NativeNoise
+  settings: NativeSettings
+  /** Results in float64 arrays in place of float32. */
+  float64?: boolean
+  stop?: NativeStop
+}
+
+export interface NativeStatistics {
+  /** Evaluations of the dynamics, mean over rows, summed over blocks. */
+  evaluations: number
+  accepted: number
+  rejected: number
+  smallestStep: number
+  largestStep: number
+}
+
+export interface NativeSolveStatistics extends NativeStatistics {
+  blockEvaluations: number[]
+  /** What the engine used for the divergence of each CNF block. */
+  traces: string[]
+}
+
+export interface NativeLoss {
+  loss: number
+  negativeLogProb: number
+  kinetic: number
+  jacobian: number
+  forward: NativeStatistics
+  backward: NativeStatistics
+  inputGradient?: NativeArray
+}
+
+/** Opaque: what a pullback needs of its solve. Freed when collected, or at once by release(). */
+export interface NativeTape {
+  release(): void
+}
+
+/** Opaque: rows kept where the flow computes. */
+export interface NativeRows {
+  readonly count: number
+  release(): void
+}
+
+export interface NativeSolve {
+  z: NativeArray
+  deltaLogp: NativeArray
+  regularisers: NativeArray
+  trajectory?: NativeArray
+  trajectoryDeltaLogp?: NativeArray
+  statistics: NativeSolveStatistics
+  tape?: NativeTape
+}
+
+export type NativeBuffer =
+  | 'parameters'
+  | 'gradients'
+  | 'statistics'
+  | 'firstMoment'
+  | 'secondMoment'
+  | 'average'
+
+export interface NativeTensor {
+  name: string
+  shape: number[]
+  /** In elements, within its flat buffer. */
+  offset: number
+  size: number
+  role: 'weight' | 'bias' | 'gate' | 'end_time' | 'scale' | 'beta' | 'buffer'
+  trainable: boolean
+}
+
+export interface NativeOptimizer {
+  type: 'adam' | 'adamw' | 'adamax' | 'sgd'
+  learningRate: number
+  beta1: number
+  beta2: number
+  epsilon: number
+  momentum: number
+  weightDecay: number
+  /** 0: none. */
+  clipNorm: number
+  /** 0: none. */
+  averageDecay: number
+  /** Counted from 1. */
+  step: number
+}
+
+export interface NativeBurst {
+  rows: NativeRows
+  indices: Uint32Array
+  batchSizes: Uint32Array
+  learningRates: Float64Array
+  settings: NativeSettings
+  optimizer: NativeOptimizer
+  noiseSeed: number
+  firstCall: number
+  seconds: number
+  skipFailures: boolean
+  stop?: NativeStop
+}
+
+export interface NativeIteration {
+  loss: number
+  negativeLogProb: number
+  kinetic: number
+  jacobian: number
+  evaluations: number
+  backwardEvaluations: number
+  accepted: number
+  rejected: number
+  gradientNorm: number
+  seconds: number
+  skipped: boolean
+}
+
+/**
+ * One flow on one device. Asynchronous calls run one after the other on a thread of the flow's own;
+ * synchronous ones first wait until that thread is idle.
+ */
+export interface NativeFlow {
+  readonly parameters: NativeTensor[]
+  readonly buffers: NativeTensor[]
+  /** The trace that `settings` resolve to, one description a CNF block. */
+  traces(settings: NativeSettings): string[]
+
+  /** Float64Array where the engine computes in float64. */
+  read(buffer: NativeBuffer): NativeArray
+  write(buffer: NativeBuffer, values: NativeArray): void
+  zeroGradients(): void
+
+  logProb(
+    call: NativeCall & { rows: NativeArray }
+  ): Promise<{ logProb: NativeArray; statistics: NativeSolveStatistics }>
+  logProbSync(call: NativeCall & { rows: NativeArray }): {
+    logProb: NativeArray
+    statistics: NativeSolveStatistics
+  }
+  score(
+    call: NativeCall & { rows: NativeArray }
+  ): Promise<{ score: NativeArray; statistics: NativeSolveStatistics }>
+  sample(call: NativeCall & { temperature: number; logProb: boolean }): Promise<{
+    rows: NativeArray
+    logProb?: NativeArray
+    statistics: NativeSolveStatistics
+  }>
+  loss(call: NativeCall & { rows: NativeArray; inputGradient: boolean }): Promise<NativeLoss>
+  step(optimizer: NativeOptimizer): Promise<{ gradientNorm: number }>
+
+  solve(call: NativeCall & NativeSolveArguments): Promise<NativeSolve>
+  solveSync(call: NativeCall & NativeSolveArguments): NativeSolve
+  /** Adds to the gradients where `parameters`; resolves to the cotangent of the rows that went in. */
+  pullback(
+    tape: NativeTape,
+    call: {
+      zBar: NativeArray
+      deltaLogpBar?: NativeArray
+      regularisersBar?: NativeArray
+      parameters: boolean
+      float64?: boolean
+    }
+  ): Promise<{ rowsBar: NativeArray; statistics: NativeStatistics }>
+  velocity(
+    call: NativeVelocity & { divergence: boolean }
+  ): Promise<{ f: NativeArray; divergence?: NativeArray }>
+  velocityPullback(
+    call: NativeVelocity & { fBar: NativeArray; divergenceBar?: NativeArray; parameters: boolean }
+  ): Promise<{ zBar: NativeArray }>
+
+  upload(count: number, rows: NativeArray): NativeRows
+  /** At least one iteration; ends early when its seconds are up or `stop` is requested. */
+  train(burst: NativeBurst): Promise<NativeIteration[]>
+
+  /** Resolves after an empty turn of the flow's thread: what an asynchronous call costs by itself. */
+  idle(): Promise<void>
+  /** Frees the flow after the calls under way; idempotent. */
+  dispose(): void
+}
+
+export interface NativeSolveArguments {
+  direction: 'forward' | 'reverse'
+  rows: NativeArray
+  training: boolean
+  keepTape: boolean
+  /** Flow time, 0 at the data; monotone in the direction of the solve. */
+  times?: Float64Array
+}
+
+export interface NativeVelocity {
+  /** Counted among the CNF blocks. */
+  block: number
+  /** One, or one a row. */
+  times: Float64Array
+  batch: number
+  z: NativeArray
+  noise: NativeNoise
+  trace: NativeSettings['trace']
+  float64?: boolean
+}
+
+export interface NativeEngine {
+  /** 'cpu', 'reference', 'cuda:0' … */
+  name: string
+  description: string
+  /** Why it cannot be used; empty if it can. */
+  unusable: string
+  convolutions: boolean
+  float64: boolean
+}
+
+export interface NativeMethod {
+  name: string
+  order: number
+  stages: number
+  adaptive: boolean
+}
+
+/**
+ * Errors thrown or rejected by the binding: `code` is INVALID_ARGUMENT, UNSUPPORTED, SOLVE_FAILED,
+ * CANCELLED, OUT_OF_MEMORY or INTERNAL; a SOLVE_FAILED carries t, h, block and rows.
+ */
+export interface NativeError extends Error {
+  code: string
+  t?: number
+  h?: number
+  block?: number
+  rows?: number[]
+}
+
+export interface Binding {
+  engines(): NativeEngine[]
+  methods(): NativeMethod[]
+  Flow: new (description: NativeDescription, device: string, seed: number, threads: number) => NativeFlow
+  Stop: new () => NativeStop
+  /** Philox noise (rows, columns), as flows draw it; for data sets and tests. */
+  noise(
+    law: 'gaussian' | 'rademacher' | 'uniform',
+    key: { seed: number; call: number; block: number; probe: number },
+    rowOffset: number,
+    rows: number,
+    columns: number
+  ): Float32Array
+  /** Instruction set and threads of the CPU engine. */
+  cpu(): { instructionSet: string; instructionSets: string[]; threads: number }
+  /** Peak single-precision FMA rate of one core, GFLOP/s, measured for `seconds`; for the benchmark. */
+  fmaPeak(seconds: number): number
+}

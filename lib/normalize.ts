@@ -1,0 +1,227 @@
+import { boolean, choice, fail, integer, isObject, number, object, show } from './check'
+import type { NativeBlock, NativeDescription, NativeOptimizer, NativeSettings } from './native'
+import type { ComputeOptions, FlowDescription } from './options'
+
+/** Checks what users pass, fills in defaults, and hands the binding complete plain data. */
+
+const layers = ['ignore', 'concat', 'concat_v2', 'squash', 'concatsquash', 'blend', 'hyper'] as const
+const activations = ['tanh', 'softplus', 'elu', 'relu', 'swish', 'square', 'identity'] as const
+const adaptiveMethods = ['dopri5', 'tsit5', 'bosh3'] as const
+const fixedStepMethods = ['euler', 'rk4'] as const
+const methods = [...adaptiveMethods, ...fixedStepMethods]
+const blockTypes = ['cnf', 'batch_norm', 'logit', 'zero_mean', 'standardize', 'squeeze', 'split'] as const
+
+/** Settings of training, and those of everything else. */
+export interface NormalizedSettings {
+  training: NativeSettings
+  evaluation: NativeSettings
+}
+
+export function normalizeDescription(value: FlowDescription): NativeDescription {
+  const shape = integers(value.shape, 'shape', 1)
+  if (shape.length !== 1 && shape.length !== 3)
+    fail(
+      'INVALID_SHAPE',
+      `shape is [${shape}]; give [D] for vectors, or [channels, height, width] for images`
+    )
+  if (!Array.isArray(value.blocks) || value.blocks.length === 0)
+    fail('INVALID_OPTION', `blocks is ${show(value.blocks)}; give a list of at least one block`)
+  return { shape, blocks: value.blocks.map((block, i) => normalizeBlock(block, `blocks[${i}]`)) }
+}
+
+function normalizeBlock(value: unknown, name: string): NativeBlock {
+  if (!isObject(value)) fail('INVALID_OPTION', `${name} is ${show(value)}; give an object with a type`)
+  const type = choice(value.type, `${name}.type`, blockTypes)
+  switch (type) {
+    case 'cnf': {
+      const block = object(value, name, ['type', 'time', 'trainTime', 'net'])
+      return {
+        type,
+        time: number(block.time ?? 0.5, `${name}.time`, { least: 0, open: true }),
+        trainTime: boolean(block.trainTime ?? false, `${name}.trainTime`),
+        net: normalizeNet(block.net, `${name}.net`)
+      }
+    }
+    case 'batch_norm': {
+      const block = object(value, name, ['type', 'lag'])
+      const lag = number(block.lag ?? 0, `${name}.lag`, { least: 0, most: 1 })
+      if (lag === 1) fail('INVALID_OPTION', `${name}.lag is 1; give a number in [0, 1)`)
+      return { type, lag }
+    }
+    case 'logit': {
+      const block = object(value, name, ['type', 'alpha'])
+      const alpha = number(block.alpha ?? 1e-6, `${name}.alpha`, { least: 0, most: 0.5 })
+      if (alpha === 0.5) fail('INVALID_OPTION', `${name}.alpha is 0.5; give a number in [0, 0.5)`)
+      return { type, alpha }
+    }
+    case 'standardize': {
+      const block = object(value, name, ['type', 'mean', 'scale'])
+      return { type, mean: numbers(block.mean, `${name}.mean`), scale: numbers(block.scale, `${name}.scale`) }
+    }
+    default:
+      object(value, name, ['type'])
+      return { type }
+  }
+}
+
+function normalizeNet(value: unknown, name: string) {
+  const net = object(value, name, ['hidden', 'layer', 'activation', 'residual', 'strides'])
+  return {
+    hidden: integers(net.hidden, `${name}.hidden`, 1),
+    layer: choice(net.layer ?? 'concatsquash', `${name}.layer`, layers),
+    activation: choice(net.activation ?? 'tanh', `${name}.activation`, activations),
+    residual: boolean(net.residual ?? false, `${name}.residual`),
+    strides: net.strides === undefined ? [] : integers(net.strides, `${name}.strides`, -2)
+  }
+}
+
+export function normalizeSettings(options: ComputeOptions): NormalizedSettings {
+  const { training: solver, evaluation } = normalizeSolvers(options.solver)
+  const training: NativeSettings = {
+    trace: normalizeTrace(options.trace),
+    solver,
+    gradient: normalizeGradient(options.gradient),
+    regularize: normalizeRegularize(options.regularize)
+  }
+  if (training.gradient.method === 'adjoint' && [solver, evaluation].some((one) => one.control === 'sample'))
+    fail(
+      'CONTRADICTORY_OPTIONS',
+      "gradient 'adjoint' works with solver.control 'batch' alone; use gradient 'checkpoint' or control 'batch'"
+    )
+  if (solver.controller === 'torchdiffeq' && Object.keys(training.regularize).length > 0)
+    fail(
+      'CONTRADICTORY_OPTIONS',
+      "controller 'torchdiffeq' takes no regularisers; drop regularize or use controller 'pi'"
+    )
+  // Regularisers belong to the loss alone.
+  return { training, evaluation: { ...training, solver: evaluation, regularize: {} } }
+}
+
+export function normalizeTrace(value: unknown = 'auto'): NativeSettings['trace'] {
+  const hutchinson = { noise: 'rademacher', probes: 1, form: 'tangent' } as const
+  if (value === 'auto' || value === 'exact') return { mode: value, ...hutchinson }
+  if (!isObject(value))
+    fail('INVALID_OPTION', `trace is ${show(value)}; give 'auto', 'exact' or { noise: 'rademacher' }`)
+  const trace = object(value, 'trace', ['noise', 'probes', 'form'])
+  return {
+    mode: 'hutchinson',
+    noise: choice(trace.noise, 'trace.noise', ['gaussian', 'rademacher']),
+    probes: integer(trace.probes ?? 1, 'trace.probes', 1, 65535),
+    form: choice(trace.form ?? 'tangent', 'trace.form', ['tangent', 'vjp'])
+  }
+}
+
+type NativeSolver = NativeSettings['solver']
+
+function normalizeSolvers(value: unknown = {}): { training: NativeSolver; evaluation: NativeSolver } {
+  if (!isObject(value))
+    fail('INVALID_OPTION', `solver is ${show(value)}; give an object like { method: 'dopri5' }`)
+  const { evaluation, ...training } = value
+  const solver = normalizeSolver(training, 'solver')
+  if (evaluation === undefined) return { training: solver, evaluation: solver }
+  const name = 'solver.evaluation'
+  if (isObject(evaluation) && evaluation.method !== undefined)
+    return { training: solver, evaluation: normalizeSolver(evaluation, name) }
+  object(evaluation, name, solver.steps > 0 ? ['steps', 'method'] : ['rtol', 'atol', 'method'])
+  return { training: solver, evaluation: normalizeSolver({ ...training, ...(evaluation as object) }, name) }
+}
+
+export function normalizeSolver(value: Record<string, unknown>, name: string): NativeSolver {
+  const method = choice(value.method ?? 'dopri5', `${name}.method`, methods)
+  const base = {
+    method,
+    rtol: 1e-5,
+    atol: 1e-5,
+    control: 'batch',
+    controller: 'pi',
+    maxAttempts: 10000
+  } as const
+  if ((fixedStepMethods as readonly string[]).includes(method)) {
+    refuse(
+      value,
+      name,
+      ['rtol', 'atol', 'control', 'controller', 'maxAttempts'],
+      `steps are fixed with ${method}`
+    )
+    object(value, name, ['method', 'steps'])
+    if (value.steps === undefined)
+      fail(
+        'INVALID_OPTION',
+        `${name}.steps is missing; ${method} takes the number of equal steps over [0, T]`
+      )
+    return { ...base, steps: integer(value.steps, `${name}.steps`, 1) }
+  }
+  refuse(value, name, ['steps'], `${method} chooses its steps; use rtol and atol, or method 'rk4'`)
+  const known = ['method', 'rtol', 'atol', 'control', 'controller', 'maxAttempts']
+  const solver = object(value, name, known)
+  const controller = choice(solver.controller ?? 'pi', `${name}.controller`, ['pi', 'torchdiffeq'])
+  const control = choice(solver.control ?? 'batch', `${name}.control`, ['batch', 'sample'])
+  if (controller === 'torchdiffeq' && (method !== 'dopri5' || control !== 'batch'))
+    fail(
+      'CONTRADICTORY_OPTIONS',
+      `${name}.controller 'torchdiffeq' goes with method 'dopri5' and control 'batch'; use controller 'pi'`
+    )
+  const rtol = number(solver.rtol ?? base.rtol, `${name}.rtol`, { least: 0 })
+  const atol = number(solver.atol ?? base.atol, `${name}.atol`, { least: 0 })
+  if (rtol === 0 && atol === 0)
+    fail('CONTRADICTORY_OPTIONS', `${name}.rtol and atol are both 0; give at least one above 0`)
+  const maxAttempts = integer(solver.maxAttempts ?? base.maxAttempts, `${name}.maxAttempts`, 1, 2 ** 31 - 1)
+  return { method, rtol, atol, steps: 0, control, controller, maxAttempts }
+}
+
+function refuse(value: Record<string, unknown>, name: string, keys: string[], reason: string): void {
+  for (const key of keys)
+    if (value[key] !== undefined)
+      fail('CONTRADICTORY_OPTIONS', `${name}.${key} has no meaning here: ${reason}`)
+}
+
+function normalizeGradient(value: unknown = 'checkpoint'): NativeSettings['gradient'] {
+  if (value === 'checkpoint' || value === 'adjoint') return { method: value, norm: 'seminorm' }
+  const gradient = object(value, 'gradient', ['method', 'norm'])
+  const method = choice(gradient.method, 'gradient.method', ['checkpoint', 'adjoint'])
+  if (method === 'checkpoint')
+    refuse(gradient, 'gradient', ['norm'], "'checkpoint' has no error norm of its own; drop it")
+  return { method, norm: choice(gradient.norm ?? 'seminorm', 'gradient.norm', ['seminorm', 'full']) }
+}
+
+function normalizeRegularize(value: unknown = {}): NativeSettings['regularize'] {
+  const given = object(value, 'regularize', ['kinetic', 'jacobian'])
+  const regularize: NativeSettings['regularize'] = {}
+  for (const key of ['kinetic', 'jacobian'] as const)
+    if (given[key] !== undefined) regularize[key] = number(given[key], `regularize.${key}`, { least: 0 })
+  return regularize
+}
+
+/** Everything but the step number, which the optimizer counts. */
+export function normalizeOptimizer(value: unknown): Omit<NativeOptimizer, 'step'> {
+  if (!isObject(value))
+    fail('INVALID_OPTION', `optimizer is ${show(value)}; give an object like { type: 'adam' }`)
+  const type = choice(value.type, 'optimizer.type', ['adam', 'adamw', 'adamax', 'sgd'])
+  const own = type === 'sgd' ? ['momentum'] : ['beta1', 'beta2', 'epsilon']
+  const others = type === 'sgd' ? ['beta1', 'beta2', 'epsilon'] : ['momentum']
+  refuse(value, 'optimizer', others, `${type} takes ${own.join(', ')}`)
+  const given = object(value, 'optimizer', ['type', 'lr', 'weightDecay', 'clipNorm', 'average', ...own])
+  const fraction = (key: string, standard: number) =>
+    number(given[key] ?? standard, `optimizer.${key}`, { least: 0, most: 1 - Number.EPSILON })
+  return {
+    type,
+    learningRate: number(given.lr ?? 1e-3, 'optimizer.lr', { least: 0 }),
+    beta1: fraction('beta1', 0.9),
+    beta2: fraction('beta2', 0.999),
+    epsilon: number(given.epsilon ?? 1e-8, 'optimizer.epsilon', { least: 0, open: true }),
+    momentum: fraction('momentum', 0),
+    weightDecay: number(given.weightDecay ?? 0, 'optimizer.weightDecay', { least: 0 }),
+    clipNorm: number(given.clipNorm ?? 0, 'optimizer.clipNorm', { least: 0 }),
+    averageDecay: fraction('average', 0)
+  }
+}
+
+function numbers(value: unknown, name: string): number[] {
+  if (!Array.isArray(value)) fail('INVALID_OPTION', `${name} is ${show(value)}; give an array of numbers`)
+  return value.map((entry, i) => number(entry, `${name}[${i}]`))
+}
+
+function integers(value: unknown, name: string, least: number): number[] {
+  if (!Array.isArray(value)) fail('INVALID_OPTION', `${name} is ${show(value)}; give an array of integers`)
+  return value.map((entry, i) => integer(entry, `${name}[${i}]`, least, 2 ** 31 - 1))
+}

@@ -1,0 +1,199 @@
+/** What users pass. Plain types; normalize.ts checks them and fills in defaults. */
+
+/** y = g(t) ⊙ (W(t) x + b(t)) + s(t); the kinds differ in g, s and W(t). */
+export type Layer = 'ignore' | 'concat' | 'concat_v2' | 'squash' | 'concatsquash' | 'blend' | 'hyper'
+
+export type Activation = 'tanh' | 'softplus' | 'elu' | 'relu' | 'swish' | 'square' | 'identity'
+
+/** The network f(z, t) of a CNF block. */
+export interface Net {
+  /** Widths of the hidden layers; channels where `strides` asks for convolutions. */
+  hidden: readonly number[]
+  /** Default: 'concatsquash'. */
+  layer?: Layer
+  /** After every layer but the last. Default: 'tanh'. */
+  activation?: Activation
+  /** f(z) − z in place of f(z). */
+  residual?: boolean
+  /** Makes the layers convolutions, one entry a layer: 1 (3×3), 2 (4×4, halves), −2 (4×4 transposed, doubles). */
+  strides?: readonly (1 | 2 | -2)[]
+}
+
+export interface CnfBlock {
+  type: 'cnf'
+  /** End time T of the integration, its initial value where `trainTime`. Default: 0.5. */
+  time?: number
+  trainTime?: boolean
+  net: Net
+}
+
+/** Moving batch norm; `lag` in [0, 1) mixes the batch's own statistics in. */
+export interface BatchNormBlock {
+  type: 'batch_norm'
+  lag?: number
+}
+
+/** y = logit(α + (1 − 2α) x), for data in [0, 1]. Default: α = 1e-6. */
+export interface LogitBlock {
+  type: 'logit'
+  alpha?: number
+}
+
+/** y = x − 0.5 */
+export interface ZeroMeanBlock {
+  type: 'zero_mean'
+}
+
+/** y = (x − mean) / scale, one number an element of a sample. */
+export interface StandardizeBlock {
+  type: 'standardize'
+  mean: readonly number[]
+  scale: readonly number[]
+}
+
+/** (c, h, w) → (4c, h/2, w/2) */
+export interface SqueezeBlock {
+  type: 'squeeze'
+}
+
+/** Half of the channels goes on, the other half is factored out to the base. */
+export interface SplitBlock {
+  type: 'split'
+}
+
+export type Block =
+  | CnfBlock
+  | BatchNormBlock
+  | LogitBlock
+  | ZeroMeanBlock
+  | StandardizeBlock
+  | SqueezeBlock
+  | SplitBlock
+
+/** Hutchinson's estimate of the divergence: ε·Jε with E[εεᵀ] = I, averaged over `probes`. */
+export interface HutchinsonTrace {
+  noise: 'gaussian' | 'rademacher'
+  /** Default: 1. */
+  probes?: number
+  /** 'tangent' pushes ε forward, 'vjp' pulls it back; equal to rounding. Default: 'tangent'. */
+  form?: 'tangent' | 'vjp'
+}
+
+/** 'auto' is exact where that costs at most twice the estimate, else one Rademacher probe. */
+export type Trace = 'auto' | 'exact' | HutchinsonTrace
+
+export type AdaptiveMethod = 'dopri5' | 'tsit5' | 'bosh3'
+export type FixedStepMethod = 'euler' | 'rk4'
+export type Method = AdaptiveMethod | FixedStepMethod
+
+export interface Tolerances {
+  /** A step is accepted where RMS(error / (atol + rtol |y|)) ≤ 1. Default: 1e-5 each. */
+  rtol?: number
+  atol?: number
+}
+
+/** Steps of chosen size. */
+export interface AdaptiveSolver extends Tolerances {
+  /** Default: 'dopri5'. */
+  method?: AdaptiveMethod
+  /** One step for the whole batch, or one a row. Default: 'batch'. */
+  control?: 'batch' | 'sample'
+  controller?: 'pi'
+  /** Attempts a block and direction before a solve gives up. Default: 10000. */
+  maxAttempts?: number
+}
+
+/** torchdiffeq's dopri5 step for step, its overshoot and interpolation included. */
+export interface TorchdiffeqSolver extends Tolerances {
+  method?: 'dopri5'
+  control?: 'batch'
+  controller: 'torchdiffeq'
+  maxAttempts?: number
+}
+
+/** Equal steps over [0, T]. */
+export interface FixedStepSolver {
+  method: FixedStepMethod
+  steps: number
+}
+
+export type Solver =
+  | (AdaptiveSolver & { evaluation?: Tolerances | EvaluationSolver })
+  | (TorchdiffeqSolver & { evaluation?: Tolerances | EvaluationSolver })
+  | (FixedStepSolver & { evaluation?: { steps: number } | EvaluationSolver })
+
+/** Another solver for everything but training. */
+export type EvaluationSolver =
+  | (AdaptiveSolver & { method: AdaptiveMethod })
+  | (TorchdiffeqSolver & { method: 'dopri5' })
+  | FixedStepSolver
+
+/**
+ * 'checkpoint' differentiates the discrete solve, exactly for the steps taken. 'adjoint' integrates the
+ * continuous adjoint backwards in constant memory; 'seminorm' (default) leaves the weights out of its error norm.
+ */
+export type Gradient =
+  | 'checkpoint'
+  | 'adjoint'
+  | { method: 'checkpoint' }
+  | { method: 'adjoint'; norm?: 'seminorm' | 'full' }
+
+/** Weights in the loss. A regulariser is integrated where its weight is given; 0 tracks it only. */
+export interface Regularize {
+  /** ∫ ½ mean ‖f‖² / D */
+  kinetic?: number
+  /** ∫ mean ‖εᵀJ‖² / D */
+  jacobian?: number
+}
+
+/** 'auto' is the GPU where one is usable, else the CPU. 'reference' is the float64 specification in code. */
+export type Device = 'auto' | 'cpu' | 'reference' | 'cuda' | `cuda:${number}`
+
+/** What a flow is: its weights have these shapes. */
+export interface FlowDescription {
+  /** Of one sample: [D], or [channels, height, width]. */
+  shape: readonly number[]
+  /** In the direction data → base. */
+  blocks: readonly Block[]
+}
+
+/** How it is computed; may change without touching the weights. */
+export interface ComputeOptions {
+  trace?: Trace
+  solver?: Solver
+  gradient?: Gradient
+  regularize?: Regularize
+}
+
+export interface FlowOptions extends FlowDescription, ComputeOptions {
+  device?: Device
+  /** Of the initial weights and of all noise: an integer in [0, 2⁵³). Default: 0. */
+  seed?: number
+  /** Of the CPU engine. Default: as many as this process may use. */
+  threads?: number
+}
+
+interface OptimizerCommon {
+  /** Learning rate. Default: 1e-3. */
+  lr?: number
+  /** Acts on matrices and filters alone: not on biases, gates, end times. Default: 0. */
+  weightDecay?: number
+  /** Scales the gradient down to this norm. Default: no clipping. */
+  clipNorm?: number
+  /** Decay of an exponential moving average of the weights (flow.average()). Default: none kept. */
+  average?: number
+}
+
+export interface AdamOptions extends OptimizerCommon {
+  type: 'adam' | 'adamw' | 'adamax'
+  beta1?: number
+  beta2?: number
+  epsilon?: number
+}
+
+export interface SgdOptions extends OptimizerCommon {
+  type: 'sgd'
+  momentum?: number
+}
+
+export type OptimizerOptions = AdamOptions | SgdOptions

@@ -1,0 +1,101 @@
+/**
+ * Counter-based random numbers: Philox4x32-10 (Salmon, Moraes, Dror, Shaw, SC 2011), as the core draws them.
+ * A draw depends on its place alone, so that the state of a generator is a counter.
+ */
+
+// Bound once: the inner loop of every draw runs through them.
+const { floor, imul } = Math
+
+export type Words = [number, number, number, number]
+
+/** Upper 32 bits of the product of two unsigned 32-bit integers. */
+function multiplyHigh(a: number, b: number): number {
+  const a0 = a & 0xffff
+  const a1 = a >>> 16
+  const b0 = b & 0xffff
+  const b1 = b >>> 16
+  const middle = a1 * b0 + floor((a0 * b0) / 0x10000)
+  const carried = a0 * b1 + (middle % 0x10000)
+  return a1 * b1 + floor(middle / 0x10000) + floor(carried / 0x10000)
+}
+
+/** `seed` is an integer in [0, 2⁵³). */
+export function philox(counter: Words, seed: number): Words {
+  let [c0, c1, c2, c3] = counter
+  let key0 = seed >>> 0
+  let key1 = floor(seed / 0x100000000) >>> 0
+  for (let round = 0; round < 10; round++) {
+    const high0 = multiplyHigh(0xd2511f53, c0 >>> 0)
+    const low0 = imul(0xd2511f53, c0)
+    const high1 = multiplyHigh(0xcd9e8d57, c2 >>> 0)
+    const low1 = imul(0xcd9e8d57, c2)
+    c0 = high1 ^ c1 ^ key0
+    c1 = low1
+    c2 = high0 ^ c3 ^ key1
+    c3 = low0
+    key0 = (key0 + 0x9e3779b9) >>> 0
+    key1 = (key1 + 0xbb67ae85) >>> 0
+  }
+  return [c0 >>> 0, c1 >>> 0, c2 >>> 0, c3 >>> 0]
+}
+
+/** Streams that must not share draws; the core's own use block numbers (the third word) below 2¹⁶. */
+export const streams = { rows: 0x5f0000, order: 0x5f0001, split: 0x5f0002 } as const
+
+/** A draw of 53 bits in (0, 1). */
+function unit(high: number, low: number): number {
+  return ((high >>> 6) * 0x8000000 + (low >>> 5) + 0.5) / 2 ** 53
+}
+
+/** Independent draws for one row of a data set: its place in the stream decides them all. */
+export class RowRandom {
+  #words: Words = [0, 0, 0, 0]
+  #left = 0
+  #quad = 0
+  #row = 0
+
+  constructor(readonly seed: number) {}
+
+  /** Goes to the first draw of row number `row`. */
+  seek(row: number): void {
+    this.#row = row
+    this.#quad = 0
+    this.#left = 0
+  }
+
+  /** In (0, 1). */
+  uniform(): number {
+    if (this.#left === 0) {
+      const call = floor(this.#row / 0x100000000)
+      this.#words = philox([this.#row >>> 0, this.#quad++, streams.rows, call], this.seed)
+      this.#left = 2
+    }
+    this.#left--
+    const first = this.#left * 2
+    return unit(this.#words[first]!, this.#words[first + 1]!)
+  }
+
+  /** From N(0, 1), by Box and Muller. */
+  normal(): number {
+    const radius = Math.sqrt(-2 * Math.log(this.uniform()))
+    return radius * Math.cos(2 * Math.PI * this.uniform())
+  }
+}
+
+/** A permutation of 0 … count − 1 that (seed, epoch) decides, by Fisher and Yates. */
+export function permutation(
+  count: number,
+  seed: number,
+  epoch: number,
+  stream: number = streams.order
+): Uint32Array {
+  const order = Uint32Array.from({ length: count }, (_, i) => i)
+  for (let i = count - 1; i > 0; i--) {
+    const [high, low] = philox([i, 0, stream, epoch], seed)
+    const j = floor(unit(high, low) * (i + 1))
+    const held = order[i]!
+    order[i] = order[j]!
+    order[j] = held
+  }
+  return order
+}

@@ -1,0 +1,222 @@
+import { sizeOf } from '../batch'
+import type { Dataset } from '../dataset'
+import type { Flow } from '../flow'
+import type { CnfBlock } from '../options'
+import type { SolverStatistics } from '../statistics'
+import type { Assessment } from './assess'
+import { imagePanels, linePanels, marginalPanels, pairPanels } from './columns'
+import { animate, COARSE, FINE, pictureTolerance, planePanels } from './plane'
+import type { Highlight, History, Report } from './report'
+import { VERSION } from './version'
+
+export interface ReportInput {
+  title: string
+  flow: Flow
+  /** Rows to show beside the flow. */
+  data: Dataset
+  /** Of the flow on test data. */
+  evaluation?: Assessment
+  history?: History
+  /** Of the training run, for the table of details. */
+  training?: [name: string, value: string][]
+  /** Spent in training. */
+  seconds?: number
+  /** Of the samples shown. */
+  seed?: number
+}
+
+/** Of the solves whose statistics a report lists, at the flow's own tolerances. */
+const MEASURED_ROWS = 1000
+
+/** Runs the flow for everything a report shows. */
+export async function collectReport(input: ReportInput): Promise<Report> {
+  const { title, flow, data, evaluation, history, training = [], seed = 1 } = input
+  const detail = flow.device === 'reference' ? COARSE : FINE
+  const wanted = Math.min(detail.samples, Math.ceil(6e6 / sizeOf(flow.shape)))
+  const rows = Float32Array.from((await data.take(wanted)).data)
+  const drawn = await flow.sample(wanted, { seed, ...pictureTolerance(flow) })
+  await flow.sample(MEASURED_ROWS, { seed })
+  const sampling = flow.statistics
+  await flow.logProb(rows.subarray(0, MEASURED_ROWS * sizeOf(flow.shape)))
+  const density = flow.statistics
+
+  const plane = flow.shape.length === 1 && flow.shape[0] === 2
+  return {
+    title,
+    subtitle: describe(flow),
+    highlights: highlights(input),
+    sections: await sections(flow, rows, drawn.data, columnNames(flow, data)),
+    ...(plane && { animation: await animate(flow, detail, seed) }),
+    ...(history && history.iteration.length > 0 && { history: { ...history, entropy: evaluation?.entropy } }),
+    tables: [
+      { title: 'Flow', rows: flowRows(flow) },
+      ...(training.length > 0 ? [{ title: 'Training', rows: training }] : []),
+      ...(evaluation ? [{ title: 'Evaluation', rows: evaluationRows(evaluation) }] : []),
+      ...(density
+        ? [{ title: `Solver: log-density of ${number(MEASURED_ROWS)} rows`, rows: solverRows(density) }]
+        : []),
+      ...(sampling ? [{ title: `Solver: ${number(MEASURED_ROWS)} samples`, rows: solverRows(sampling) }] : [])
+    ],
+    footer: `Made by ffjord ${VERSION} on device ${flow.device}. Densities in nats per sample.`
+  }
+
+  async function sections(flow: Flow, rows: Float32Array, samples: Float32Array, names: string[]) {
+    if (flow.shape.length === 3) {
+      return [
+        {
+          title: 'Images',
+          note: 'Data and samples of the flow.',
+          panels: imagePanels(rows, samples, flow.shape)
+        }
+      ]
+    }
+    if (names.length === 1) {
+      const note = 'Density of the flow beside the histogram of the data.'
+      return [{ title: 'Density', note, panels: await linePanels(flow, rows) }]
+    }
+    if (names.length === 2) {
+      const note =
+        `Histograms of ${number(rows.length / 2)} rows of data and as many samples beside the densities. ` +
+        'Colour follows the square root of the density, on one scale.'
+      return [{ title: 'Density', note, panels: await planePanels(flow, data, rows, samples, detail) }]
+    }
+    return [
+      {
+        title: 'Marginals',
+        note: `Columns of the data (grey) and of samples of the flow (blue)${names.length > 12 ? ': the first 12' : ''}.`,
+        panels: marginalPanels(rows, samples, names)
+      },
+      {
+        title: 'Pairs of columns',
+        note: 'Data (grey) and samples (blue).',
+        panels: pairPanels(rows, samples, names)
+      }
+    ]
+  }
+}
+
+function columnNames(flow: Flow, data: Dataset): string[] {
+  return [...(data.columns ?? Array.from({ length: sizeOf(flow.shape) }, (_, i) => `x${i + 1}`))]
+}
+
+function highlights({ flow, evaluation, history, seconds }: ReportInput): Highlight[] {
+  const list: Highlight[] = []
+  if (evaluation) {
+    const { nll, standardError, rows, nfe, entropy, klGap } = evaluation
+    list.push({
+      name: 'Test NLL',
+      value: nll.toFixed(3),
+      note: `± ${standardError.toFixed(3)} nats, ${number(rows)} rows`
+    })
+    if (entropy !== undefined) {
+      list.push({ name: 'Entropy of the data', value: entropy.toFixed(3), note: 'nats: the lowest mean NLL' })
+    }
+    if (klGap) {
+      list.push({
+        name: 'KL gap',
+        value: klGap.value.toFixed(3),
+        note: `± ${klGap.standardError.toFixed(3)} nats`
+      })
+    }
+    list.push({ name: 'Evaluations', value: nfe.toFixed(1), note: 'of the dynamics per log-density' })
+  }
+  const times = flow.endTimes
+  list.push({
+    name: 'End time T',
+    value:
+      times
+        .map((time) => time.toFixed(3))
+        .slice(0, 3)
+        .join(', ') + (times.length > 3 ? ' …' : '')
+  })
+  if (seconds !== undefined) {
+    const iterations = history?.iteration.at(-1)
+    list.push({
+      name: 'Training time',
+      value: seconds < 100 ? `${seconds.toFixed(1)} s` : `${(seconds / 60).toFixed(1)} min`,
+      ...(iterations !== undefined && { note: `${number(iterations)} iterations` })
+    })
+  }
+  return list
+}
+
+/** '2 → 64 → 64 → 2, concatsquash, tanh; 1 block; exact trace' */
+function describe(flow: Flow): string {
+  const blocks = flow.description.blocks.filter((block): block is CnfBlock => block.type === 'cnf')
+  const net = blocks[0]?.net
+  const widths = net ? [flow.shape[0], ...net.hidden, flow.shape[0]].join(' → ') : `[${flow.shape}]`
+  const parts = [
+    net ? `${widths}, ${net.layer}, ${net.activation}` : widths,
+    `${blocks.length} CNF block${blocks.length === 1 ? '' : 's'}`,
+    `trained with ${[...new Set(flow.traces)].join(' and ')} trace`
+  ]
+  return parts.join(' · ')
+}
+
+function flowRows(flow: Flow): [string, string][] {
+  const weights = Object.values(flow.parameters()).reduce((sum, { data }) => sum + data.length, 0)
+  const { solver, gradient, regularize } = flow.options
+  const tolerance =
+    'steps' in (solver ?? {}) ? undefined : (solver as { rtol?: number; atol?: number } | undefined)
+  return [
+    ['Shape of a sample', `[${flow.shape.join(', ')}]`],
+    ['Blocks', flow.description.blocks.map((block) => block.type).join(', ')],
+    ['Parameters', number(weights)],
+    ['Trace', [...new Set(flow.traces)].join(', ')],
+    ['Solver', solver?.method ?? 'dopri5'],
+    ...(tolerance || !solver
+      ? ([
+          [
+            'Tolerances (rtol, atol)',
+            [tolerance?.rtol, tolerance?.atol].map((one = 1e-5) => one.toExponential()).join(', ')
+          ]
+        ] as [string, string][])
+      : []),
+    ['Gradient', typeof gradient === 'string' ? gradient : (gradient?.method ?? 'checkpoint')],
+    ...Object.entries(regularize ?? {}).map(([name, weight]): [string, string] => [
+      `Regulariser ${name}`,
+      String(weight)
+    ]),
+    ['Device', flow.device]
+  ]
+}
+
+function evaluationRows({
+  nll,
+  standardError,
+  rows,
+  nfe,
+  traces,
+  entropy,
+  klGap
+}: Assessment): [string, string][] {
+  const list: [string, string][] = [
+    ['NLL, nats per sample', `${nll.toFixed(4)} ± ${standardError.toFixed(4)}`]
+  ]
+  if (entropy !== undefined) list.push(['Entropy of the data', entropy.toFixed(4)])
+  if (klGap) list.push(['KL gap', `${klGap.value.toFixed(4)} ± ${klGap.standardError.toFixed(4)}`])
+  list.push(
+    ['Rows', number(rows)],
+    ['Trace', [...new Set(traces)].join(', ')],
+    ['Evaluations a row', nfe.toFixed(1)]
+  )
+  return list
+}
+
+function solverRows({
+  nfe,
+  accepted,
+  rejected,
+  smallestStep,
+  largestStep
+}: SolverStatistics): [string, string][] {
+  return [
+    ['Evaluations', nfe.toFixed(1)],
+    ['Steps accepted, rejected', `${+accepted.toFixed(1)}, ${+rejected.toFixed(1)}`],
+    ['Smallest, largest step', `${smallestStep.toPrecision(3)}, ${largestStep.toPrecision(3)}`]
+  ]
+}
+
+function number(value: number): string {
+  return value.toLocaleString('en-US')
+}

@@ -1,0 +1,100 @@
+import type { History } from './report'
+
+/** Curves of a training run as the page draws them, at most some thousand points each. */
+export interface Curves {
+  iteration: number[]
+  charts: {
+    title: string
+    logarithmic?: boolean
+    series: {
+      name: string
+      tone: string
+      faint?: boolean
+      dashed?: boolean
+      dots?: boolean
+      values: (number | null)[]
+    }[]
+  }[]
+}
+
+const MOST_POINTS = 2000
+
+/** Thins a history to what a screen can show, and smooths what is noisy. Quantities never measured are left out. */
+export function curves(history: History): Curves {
+  const stride = Math.max(1, Math.ceil(history.iteration.length / MOST_POINTS))
+  const thin = (values: (number | null)[]) => binned(values, stride)
+  const iteration = history.iteration.filter(
+    (_, i) => i % stride === stride - 1 || i === history.iteration.length - 1
+  )
+  const loss = thin(history.loss)
+  const entropy = history.entropy
+  const charts: Curves['charts'] = [
+    {
+      title: 'Loss, nats per sample',
+      series: [
+        { name: 'batch', tone: 'model', faint: true, values: loss },
+        { name: 'smoothed', tone: 'model', values: smooth(loss) },
+        { name: 'validation', tone: 'validation', dots: true, values: thin(history.validation) },
+        ...(entropy === undefined
+          ? []
+          : [{ name: 'entropy', tone: 'reference', dashed: true, values: iteration.map(() => entropy) }])
+      ]
+    },
+    {
+      title: 'Evaluations per iteration',
+      series: [
+        { name: 'forward', tone: 'model', values: thin(history.evaluations) },
+        { name: 'backward', tone: 'validation', values: thin(history.backwardEvaluations) }
+      ]
+    },
+    {
+      title: 'Solver steps per iteration',
+      series: [
+        { name: 'accepted', tone: 'model', values: thin(history.accepted) },
+        { name: 'rejected', tone: 'validation', values: thin(history.rejected) }
+      ]
+    },
+    {
+      title: 'Gradient norm and learning rate',
+      logarithmic: true,
+      series: [
+        { name: 'gradient norm', tone: 'model', values: positive(thin(history.gradientNorm)) },
+        { name: 'learning rate', tone: 'reference', values: positive(thin(history.learningRate)) }
+      ]
+    }
+  ]
+  for (const chart of charts) {
+    chart.series = chart.series.filter((one) => one.values.some((value) => value !== null))
+  }
+  return { iteration, charts: charts.filter((chart) => chart.series.length > 0) }
+}
+
+/** Means over runs of `stride`; null where a run has no value. */
+function binned(values: (number | null)[], stride: number): (number | null)[] {
+  const means: (number | null)[] = []
+  for (let start = 0; start < values.length; start += stride) {
+    const present = values.slice(start, start + stride).filter((value) => value !== null)
+    means.push(present.length ? round(present.reduce((sum, value) => sum + value, 0) / present.length) : null)
+  }
+  return means
+}
+
+/** Running mean with a memory of a fortieth of the run, started without bias. */
+export function smooth(values: (number | null)[]): (number | null)[] {
+  const keep = 1 - 1 / Math.max(4, values.length / 40)
+  let [sum, weight] = [0, 0]
+  return values.map((value) => {
+    if (value === null) return null
+    sum = keep * sum + value
+    weight = keep * weight + 1
+    return round(sum / weight)
+  })
+}
+
+function positive(values: (number | null)[]): (number | null)[] {
+  return values.map((value) => (value !== null && value > 0 ? value : null))
+}
+
+function round(value: number): number {
+  return Number.isFinite(value) ? +value.toPrecision(6) : 0
+}

@@ -1,0 +1,49 @@
+import type { Extent } from './raster'
+
+/** What a page shows: figures and numbers, no flow. Made by collect.ts, laid out by page.ts. */
+export interface Report {
+  title: string
+  /** One sentence on the flow. */
+  subtitle: string
+  highlights: Highlight[]
+  /** Sections of still figures, each an SVG text. */
+  sections: { title: string; note: string; panels: string[] }[]
+  animation?: Animation
+  history?: History
+  tables: { title: string; rows: [name: string, value: string][] }[]
+  footer: string
+}
+
+export interface Highlight {
+  name: string
+  value: string
+  note?: string
+}
+
+/** A flow on the plane from base to data, frame by frame. */
+export interface Animation {
+  /** Flow time of each frame: T at the base first, 0 at the data last. */
+  times: number[]
+  extent: Extent
+  /** log p_t on a size × size grid: one PNG of all frames as colour levels, `columns` a row. */
+  density: { png: string; size: number; columns: number }
+  /** (frames, count, 2), and the colour level of each particle's density (frames, count). */
+  particles: { count: number; positions: Float32Array; levels: Uint8Array }
+  /** Velocity dz/dt (frames, size², 2) at the centres of a size × size grid, row 0 at the top. */
+  field: { size: number; velocities: Float32Array }
+}
+
+/** One entry an iteration recorded; `null` where a quantity was not measured. */
+export interface History {
+  iteration: number[]
+  loss: (number | null)[]
+  validation: (number | null)[]
+  evaluations: (number | null)[]
+  backwardEvaluations: (number | null)[]
+  accepted: (number | null)[]
+  rejected: (number | null)[]
+  gradientNorm: (number | null)[]
+  learningRate: (number | null)[]
+  /** Entropy of the data where it is known: the lowest loss in the long run. */
+  entropy?: number
+}

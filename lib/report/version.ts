@@ -1,0 +1,2 @@
+/** Of this package. */
+export const VERSION = (require('../../package.json') as { version: string }).version

@@ -1,0 +1,168 @@
+import { type Batch, type RealArray, sizeOf, type Tensor, toRows, toVector, wantsFloat64 } from './batch'
+import { type CallOptions, callKeys, checkOptions, stoppable } from './call'
+import { boolean, choice, object } from './check'
+import { assertUsable, drawNoise, type FlowCore } from './core'
+import { FfjordError, translated } from './errors'
+import type { NativeArray, NativeFlow, NativeSolve } from './native'
+import { type SolverStatistics, type Statistics, solverStatistics, statisticsOf } from './statistics'
+
+export interface SolveOptions extends CallOptions {
+  /** Training's solver, regularisers and batch statistics, or evaluation's. Default: true. */
+  training?: boolean
+  /** Keep what pullback needs. Default: true. */
+  differentiable?: boolean
+}
+
+/** Cotangents of what a solve returned; those left out are zero. */
+interface SolutionBar {
+  /** (B) */
+  deltaLogp?: RealArray | readonly number[]
+  /** (B), of a tracked regulariser. */
+  kinetic?: RealArray | readonly number[]
+  jacobian?: RealArray | readonly number[]
+  /** Add to the flow's gradients. Default: true. */
+  parameters?: boolean
+}
+
+interface SolutionCommon<A extends RealArray> {
+  /** (B) */
+  deltaLogp: A
+  /** (B), where the flow tracks them and the solve was in training. */
+  kinetic?: A
+  jacobian?: A
+  statistics: Statistics
+  /** Frees what pullback needs, before the collector does. */
+  dispose(): void
+  [Symbol.dispose](): void
+}
+
+/** x → z with log p(x) = log N(z; 0, I) − deltaLogp. */
+export interface ForwardSolution<A extends RealArray = Float32Array> extends SolutionCommon<A> {
+  z: Tensor<A>
+  /** Adds to the gradients and resolves to the cotangent of x. May be called again. */
+  pullback(bar: SolutionBar & { z: Batch }): Promise<Tensor<A>>
+}
+
+/** z → x with log p(x) = log N(z; 0, I) + deltaLogp. */
+export interface ReverseSolution<A extends RealArray = Float32Array> extends SolutionCommon<A> {
+  x: Tensor<A>
+  /** Adds to the gradients and resolves to the cotangent of z. May be called again. */
+  pullback(bar: SolutionBar & { x: Batch }): Promise<Tensor<A>>
+}
+
+interface SolutionContext {
+  native: NativeFlow
+  shape: readonly number[]
+  batch: number
+  direction: 'forward' | 'reverse'
+  regularisers: readonly ('kinetic' | 'jacobian')[]
+  float64: boolean
+  report(backward: SolverStatistics): void
+}
+
+/** A solve and its derivative: the differentiable level under every loss. */
+export class Solution {
+  readonly z?: Tensor<NativeArray>
+  readonly x?: Tensor<NativeArray>
+  readonly deltaLogp: NativeArray
+  kinetic?: NativeArray
+  jacobian?: NativeArray
+  readonly statistics: Statistics
+  readonly #context: SolutionContext
+  #tape: NativeSolve['tape']
+
+  constructor(context: SolutionContext, solve: NativeSolve) {
+    const rows = { data: solve.z, shape: [context.batch, ...context.shape] }
+    if (context.direction === 'forward') this.z = rows
+    else this.x = rows
+    this.deltaLogp = solve.deltaLogp
+    context.regularisers.forEach((name, r) => {
+      this[name] = column(solve.regularisers, context.regularisers.length, r)
+    })
+    this.statistics = statisticsOf(solve.statistics)
+    this.#context = context
+    this.#tape = solve.tape
+  }
+
+  async pullback(bar: SolutionBar & { z?: Batch; x?: Batch }): Promise<Tensor<NativeArray>> {
+    const { native, shape, batch, direction, regularisers, float64, report } = this.#context
+    const tape = this.#tape
+    if (!tape)
+      throw new FfjordError(
+        'DISPOSED',
+        'this solution keeps nothing to differentiate; solve again, without differentiable: false'
+      )
+    const name = direction === 'forward' ? 'z' : 'x'
+    object(bar, 'pullback', [name, 'deltaLogp', 'parameters', ...regularisers])
+    const rows = toRows(bar[name] as Batch, shape, name)
+    if (rows.count !== batch)
+      throw new FfjordError('INVALID_SHAPE', `${name} holds ${rows.count} rows; the solve had ${batch}`)
+    const vector = (key: 'deltaLogp' | 'kinetic' | 'jacobian') =>
+      bar[key] === undefined ? undefined : toVector(bar[key], batch, key)
+    const deltaLogpBar = vector('deltaLogp')
+    const { rowsBar, statistics } = await translated(() =>
+      native.pullback(tape, {
+        zBar: rows.data,
+        ...(deltaLogpBar && { deltaLogpBar }),
+        ...(regularisers.length > 0 && { regularisersBar: interleave(regularisers.map(vector), batch) }),
+        parameters: bar.parameters ?? true,
+        float64
+      })
+    )
+    this.statistics.backward = solverStatistics(statistics)
+    report(this.statistics.backward)
+    return { data: rowsBar, shape: [batch, ...shape] }
+  }
+
+  dispose(): void {
+    this.#tape?.release()
+    this.#tape = undefined
+  }
+
+  [Symbol.dispose](): void {
+    this.dispose()
+  }
+}
+
+function column(values: NativeArray, width: number, index: number): NativeArray {
+  return values.filter((_, i) => i % width === index)
+}
+
+function interleave(columns: (NativeArray | undefined)[], rows: number): Float64Array {
+  const values = new Float64Array(sizeOf([rows, columns.length]))
+  columns.forEach((column, c) => {
+    column?.forEach((value, row) => {
+      values[row * columns.length + c] = value
+    })
+  })
+  return values
+}
+
+export async function solve(
+  core: FlowCore,
+  batch: Batch,
+  options: SolveOptions & { direction?: 'forward' | 'reverse' }
+): Promise<Solution> {
+  assertUsable(core)
+  checkOptions(options, 'solve', [...callKeys, 'direction', 'training', 'differentiable'])
+  const direction = choice(options.direction ?? 'forward', 'direction', ['forward', 'reverse'])
+  const training = boolean(options.training ?? true, 'training')
+  const keepTape = boolean(options.differentiable ?? true, 'differentiable')
+  const { shape } = core.description
+  const rows = toRows(batch, shape, direction === 'forward' ? 'x' : 'z')
+  const settings = training ? core.settings.training : core.settings.evaluation
+  const float64 = wantsFloat64(batch)
+  const noise = drawNoise(core, options)
+  const call = { rows: rows.data, batch: rows.count, noise, settings, float64, direction, training, keepTape }
+  const result = await stoppable(options.signal, (stop) => core.native.solve({ ...call, ...stop }))
+  const regularisers = (['kinetic', 'jacobian'] as const).filter(
+    (name) => settings.regularize[name] !== undefined
+  )
+  const report = (backward: SolverStatistics) => {
+    if (core.statistics) core.statistics.backward = backward
+  }
+  const context = { native: core.native, shape, batch: rows.count, direction, regularisers, float64, report }
+  const solution = new Solution(context, result)
+  core.statistics = { ...solution.statistics }
+  return solution
+}

@@ -1,0 +1,267 @@
+import type { RowRandom } from './random'
+import { besselI0Scaled, normalCdf, normalDensity, simpson } from './special'
+
+/** The laws of the toy data: how to draw a point, and its density. Definitions as in FFJORD's toy data. */
+
+export type Point = [number, number]
+
+/** Place of a row in its batch, for laws that spread a batch evenly. */
+export interface Place {
+  index: number
+  count: number
+}
+
+export interface Law {
+  /** With a `place`, angles and parts of the batch are spread evenly; else each row is drawn by itself. */
+  draw(random: RowRandom, place?: Place): Point
+  density(x: number, y: number): number
+  /** Differential entropy in nats, the lowest mean −log p there is, and the error of that number. */
+  entropy: { nats: number; error: number }
+}
+
+const { PI, cos, sin, sqrt, exp, floor, hypot } = Math
+
+/** Which of `parts` a row belongs to: its place decides, or chance. */
+function part(random: RowRandom, parts: number, place: Place | undefined): number {
+  return place ? floor((place.index * parts) / place.count) : floor(random.uniform() * parts)
+}
+
+/** In [0, 1): evenly spaced over the rows of a part, or uniform. */
+function fraction(random: RowRandom, parts: number, place: Place | undefined): number {
+  return place ? ((place.index * parts) / place.count) % 1 : random.uniform()
+}
+
+function blurred(x: number, y: number, deviation: number, random: RowRandom): Point {
+  return [x + deviation * random.normal(), y + deviation * random.normal()]
+}
+
+function planeNormal(x: number, y: number, deviation: number): number {
+  return normalDensity(x, deviation) * normalDensity(y, deviation)
+}
+
+function eightGaussians(): Omit<Law, 'entropy'> {
+  // biome-ignore lint/suspicious/noApproximativeNumericConstant: the reference's own digits
+  const scale = 1 / 1.414
+  const radius = 4 * scale
+  const deviation = 0.5 * scale
+  const centres = Array.from(
+    { length: 8 },
+    (_, k): Point => [radius * cos((PI * k) / 4), radius * sin((PI * k) / 4)]
+  )
+  return {
+    draw(random) {
+      const [x, y] = centres[floor(random.uniform() * 8)]!
+      return blurred(x, y, deviation, random)
+    },
+    density: (x, y) => centres.reduce((sum, [cx, cy]) => sum + planeNormal(x - cx, y - cy, deviation) / 8, 0)
+  }
+}
+
+const checkerboard: Omit<Law, 'entropy'> = {
+  draw(random) {
+    const x = 4 * random.uniform() - 2
+    const parity = ((floor(x) % 2) + 2) % 2
+    const y = random.uniform() - 2 * floor(2 * random.uniform()) + parity
+    return [2 * x, 2 * y]
+  },
+  density(x, y) {
+    if (x < -4 || x >= 4) return 0
+    const parity = ((floor(x / 2) % 2) + 2) % 2
+    const v = y / 2 - parity
+    return (v >= 0 && v < 1) || (v >= -2 && v < -1) ? 1 / 32 : 0
+  }
+}
+
+/** Concentric circles with normal noise; the density of one is a Rice law of the radius. */
+function rings(radii: readonly number[], deviation: number): Omit<Law, 'entropy'> {
+  const variance = deviation * deviation
+  return {
+    draw(random, place) {
+      const radius = radii[part(random, radii.length, place)]!
+      const angle = 2 * PI * fraction(random, radii.length, place)
+      return blurred(radius * cos(angle), radius * sin(angle), deviation, random)
+    },
+    density(x, y) {
+      const r = hypot(x, y)
+      const one = (radius: number) =>
+        (exp(-((r - radius) ** 2) / (2 * variance)) * besselI0Scaled((r * radius) / variance)) /
+        (2 * PI * variance)
+      return radii.reduce((sum, radius) => sum + one(radius) / radii.length, 0)
+    }
+  }
+}
+
+function moons(): Omit<Law, 'entropy'> {
+  const deviation = 0.2
+  const centre = (moon: number, angle: number): Point =>
+    moon === 0 ? [2 * cos(angle) - 1, 2 * sin(angle) - 0.2] : [1 - 2 * cos(angle), 0.8 - 2 * sin(angle)]
+  return {
+    draw(random, place) {
+      const moon = part(random, 2, place)
+      const [x, y] = centre(moon, PI * fraction(random, 2, place))
+      return blurred(x, y, deviation, random)
+    },
+    density: (x, y) =>
+      simpson(
+        (angle) => {
+          const at = (moon: number) => {
+            const [cx, cy] = centre(moon, angle)
+            return planeNormal(x - cx, y - cy, deviation)
+          }
+          return (at(0) + at(1)) / (2 * PI)
+        },
+        0,
+        PI,
+        200
+      )
+  }
+}
+
+const swissRoll: Omit<Law, 'entropy'> = {
+  draw(random) {
+    const t = 1.5 * PI * (1 + 2 * random.uniform())
+    return blurred((t * cos(t)) / 5, (t * sin(t)) / 5, 0.2, random)
+  },
+  density: (x, y) =>
+    simpson(
+      (t) => planeNormal(x - (t * cos(t)) / 5, y - (t * sin(t)) / 5, 0.2) / (3 * PI),
+      1.5 * PI,
+      4.5 * PI,
+      800
+    )
+}
+
+function twoSpirals(): Omit<Law, 'entropy'> {
+  const deviation = 0.1
+  const box = 0.5 / 3
+  const end = 3 * PI
+  // A coordinate is uniform over [centre, centre + box], blurred.
+  const coordinate = (offset: number) =>
+    (normalCdf(offset / deviation) - normalCdf((offset - box) / deviation)) / box
+  const arm = (x: number, y: number) =>
+    simpson(
+      (n) => {
+        const dx = x + (n * cos(n)) / 3
+        const dy = y - (n * sin(n)) / 3
+        const far = Math.abs(dx - box / 2) > 1 || Math.abs(dy - box / 2) > 1
+        return far ? 0 : (coordinate(dx) * coordinate(dy) * 2 * n) / (end * end)
+      },
+      0,
+      end,
+      800
+    )
+  return {
+    draw(random, place) {
+      const sign = part(random, 2, place) === 0 ? 1 : -1
+      const n = sqrt(random.uniform()) * end
+      const x = (-n * cos(n) + 0.5 * random.uniform()) / 3
+      const y = (n * sin(n) + 0.5 * random.uniform()) / 3
+      return blurred(sign * x, sign * y, deviation, random)
+    },
+    density: (x, y) => (arm(x, y) + arm(-x, -y)) / 2
+  }
+}
+
+function pinwheel(): Omit<Law, 'entropy'> {
+  const arms = 5
+  const radial = 0.3
+  const tangential = 0.1
+  const angleOf = (arm: number, a: number) => (2 * PI * arm) / arms + 0.25 * exp(a)
+  return {
+    draw(random, place) {
+      const arm = part(random, arms, place)
+      const a = 1 + radial * random.normal()
+      const b = tangential * random.normal()
+      const angle = angleOf(arm, a)
+      return [2 * (a * cos(angle) + b * sin(angle)), 2 * (-a * sin(angle) + b * cos(angle))]
+    },
+    /**
+     * Change of variables: the sum over the (a, b) that map to this point, of which a = p·(cos θ, −sin θ) has up to a
+     * few solutions an arm; |∂(x, y)/∂(a, b)| = 4 |1 + b θ'(a)|.
+     */
+    density(x, y) {
+      const px = x / 2
+      const py = y / 2
+      const r = hypot(px, py)
+      const inner = sqrt(Math.max(0, r * r - (9 * tangential) ** 2))
+      const step = 0.01
+      const ranges =
+        inner > 0
+          ? [[inner, r + step] as const, [-r - step, -inner] as const]
+          : [[-r - step, r + step] as const]
+      let sum = 0
+      for (let arm = 0; arm < arms; arm++) {
+        const excess = (a: number) => {
+          const angle = angleOf(arm, a)
+          return px * cos(angle) - py * sin(angle) - a
+        }
+        for (const [from, to] of ranges) {
+          let a0 = from
+          let e0 = excess(a0)
+          while (a0 < to) {
+            const a1 = Math.min(to, a0 + step)
+            const e1 = excess(a1)
+            if (e0 * e1 < 0 || e1 === 0) {
+              const a = root(excess, a0, a1, e0)
+              const angle = angleOf(arm, a)
+              const b = px * sin(angle) + py * cos(angle)
+              const jacobian = 4 * Math.abs(1 + b * 0.25 * exp(a))
+              sum += (normalDensity(a - 1, radial) * normalDensity(b, tangential)) / jacobian
+            }
+            a0 = a1
+            e0 = e1
+          }
+        }
+      }
+      return sum / arms
+    }
+  }
+}
+
+/** Bisection; f changes its sign between `low` and `high`. */
+function root(f: (x: number) => number, low: number, high: number, atLow: number): number {
+  for (let i = 0; i < 44; i++) {
+    const middle = (low + high) / 2
+    if (atLow * f(middle) > 0) low = middle
+    else high = middle
+  }
+  return (low + high) / 2
+}
+
+/** y = f(x) + normal noise over x uniform in [−2.5, 2.5]; without noise there is no density. */
+export function curve(f: (x: number) => number, noise: number): Law {
+  return {
+    draw(random) {
+      const x = 5 * random.uniform() - 2.5
+      return [x, f(x) + noise * random.normal()]
+    },
+    density: (x, y) => (Math.abs(x) <= 2.5 ? normalDensity(y - f(x), noise) / 5 : 0),
+    entropy: {
+      nats: noise > 0 ? Math.log(5) + 0.5 * Math.log(2 * PI * Math.E * noise * noise) : -Infinity,
+      error: 0
+    }
+  }
+}
+
+/** −∫ p log p on a grid of 0.02 to 0.04, which moves by less than `error` where the grid is halved. */
+const entropies = {
+  '8gaussians': { nats: 2.83188, error: 1e-4 },
+  checkerboard: { nats: Math.log(32), error: 0 },
+  circles: { nats: 3.26814, error: 1e-4 },
+  rings: { nats: 2.62318, error: 1e-4 },
+  moons: { nats: 2.39388, error: 1e-4 },
+  swissroll: { nats: 2.66965, error: 1e-4 },
+  '2spirals': { nats: 2.64545, error: 1e-4 },
+  pinwheel: { nats: 2.3178, error: 5e-4 }
+}
+
+export const laws: Record<keyof typeof entropies, Law> = {
+  '8gaussians': { ...eightGaussians(), entropy: entropies['8gaussians'] },
+  checkerboard: { ...checkerboard, entropy: entropies.checkerboard },
+  circles: { ...rings([3, 1.5], 0.24), entropy: entropies.circles },
+  rings: { ...rings([3, 2.25, 1.5, 0.75], 0.08), entropy: entropies.rings },
+  moons: { ...moons(), entropy: entropies.moons },
+  swissroll: { ...swissRoll, entropy: entropies.swissroll },
+  '2spirals': { ...twoSpirals(), entropy: entropies['2spirals'] },
+  pinwheel: { ...pinwheel(), entropy: entropies.pinwheel }
+}

@@ -1,0 +1,303 @@
+import type { Batch } from './batch'
+import { binding } from './binding'
+import { fail } from './check'
+import type { FlowCore } from './core'
+import { type Dataset, type Feed, type FeedingDataset, toDataset } from './dataset'
+import { FfjordError, translate, translatedSync } from './errors'
+import type { FitResult, IterationRecord, Progress } from './fit'
+import type { NormalizedFitOptions } from './fit-options'
+import type { Flow } from './flow'
+import type { NativeIteration, NativeRows } from './native'
+import { normalizeOptimizer } from './normalize'
+import { Optimizer, resetMoments } from './optimizer'
+import { afterValidation, initialScheduleState, scheduleFactor } from './schedule'
+import type { TrainingState } from './training-state'
+
+export type StopReason = 'iterations' | 'signal' | 'break' | 'patience' | 'data'
+
+/** Between two crossings into JavaScript, and between two reports of progress. */
+const burstSeconds = 0.05
+
+/** One run of `fit`: bursts of iterations in the core, and between them validation, checkpoints and progress. */
+export class Training {
+  readonly #flow: Flow
+  readonly #core: FlowCore
+  readonly #options: NormalizedFitOptions
+  readonly #data: FeedingDataset
+  readonly #state: TrainingState
+  readonly #optimizer: Optimizer
+  readonly #startIteration: number
+  readonly #startSeconds: number
+  #validationData: Dataset | undefined
+  #rows: { feed: Feed['data']; uploaded: NativeRows } | undefined
+  #records: IterationRecord[] = []
+  #loss = Number.NaN
+  /** Of one iteration, for the size of a burst. */
+  #pace = burstSeconds
+
+  constructor(flow: Flow, core: FlowCore, data: Dataset | Batch, options: NormalizedFitOptions) {
+    this.#flow = flow
+    this.#core = core
+    this.#options = options
+    this.#data = toDataset(data, core.description.shape, 'data')
+    if (options.validation) toDataset(options.validation.data, core.description.shape, 'validation.data')
+    const given = options.optimizer ?? { type: 'adam' as const }
+    if (options.resume) {
+      if (!core.training || !core.optimizer)
+        fail(
+          'INVALID_OPTION',
+          'there is no training to resume; leave out resume, or load a file that a fit has saved'
+        )
+      this.#state = core.training
+      this.#optimizer = core.optimizer
+      if (options.optimizer) this.#optimizer.state.options = normalizeOptimizer(options.optimizer)
+      this.#data.restore(this.#state.data)
+    } else {
+      this.#optimizer = new Optimizer(core.native, given)
+      this.#state = {
+        iteration: 0,
+        skipped: 0,
+        seconds: 0,
+        data: this.#data.state(),
+        schedule: initialScheduleState()
+      }
+      resetMoments(core.native, this.#optimizer.state.options)
+      core.optimizer = this.#optimizer
+      core.training = this.#state
+    }
+    this.#startIteration = this.#state.iteration
+    this.#startSeconds = this.#state.seconds
+  }
+
+  async *run(): AsyncGenerator<Progress, FitResult> {
+    const { iterations, signal } = this.#options
+    let reported = performance.now()
+    try {
+      this.#validationData = await this.#takeValidationData()
+      let reason: StopReason = 'iterations'
+      while (this.#state.iteration < iterations) {
+        if (signal?.aborted) {
+          reason = 'signal'
+          break
+        }
+        const began = performance.now()
+        const done = await this.#burst()
+        if (done === 0 && !signal?.aborted) {
+          reason = 'data'
+          break
+        }
+        const validation = await this.#validate()
+        this.#state.seconds += (performance.now() - began) / 1000
+        await this.#checkpoint()
+        if (validation !== undefined || performance.now() - reported >= 1000 * burstSeconds) {
+          reported = performance.now()
+          yield this.#progress(validation)
+        }
+        if (this.#outOfPatience()) {
+          reason = 'patience'
+          break
+        }
+      }
+      if (this.#records.length > 0) yield this.#progress(undefined)
+      if (this.#options.keepBest) this.#restoreBest()
+      return this.result(reason)
+    } finally {
+      this.#rows?.uploaded.release()
+      this.#rows = undefined
+    }
+  }
+
+  result(stopped: StopReason): FitResult {
+    const { iteration, validation, best, skipped, seconds } = this.#state
+    const result: FitResult = { iterations: iteration, loss: this.#loss, skipped, seconds, stopped }
+    if (validation !== undefined) result.validation = validation
+    if (best) result.best = { validation: best.validation, iteration: best.iteration }
+    return result
+  }
+
+  /** Runs some iterations in the core; resolves to how many. */
+  async #burst(): Promise<number> {
+    const { feed: batches, skipFailures, signal } = this.#options
+    const feed = await this.#data.peek(this.#burstLength(), batches)
+    if (feed.sizes.length === 0) return 0
+    const { iteration } = this.#state
+    const learningRates = Float64Array.from(feed.sizes, (_, i) => this.#learningRate(iteration + i))
+    const { options, step } = this.#optimizer.state
+    const stop = new (binding().Stop)()
+    const request = () => stop.request()
+    signal?.addEventListener('abort', request, { once: true })
+    let records: NativeIteration[]
+    try {
+      records = await this.#core.native.train({
+        rows: this.#upload(feed),
+        indices: feed.indices,
+        batchSizes: feed.sizes,
+        learningRates,
+        settings: this.#core.settings.training,
+        optimizer: { ...options, step: step + 1 },
+        noiseSeed: this.#core.seed,
+        firstCall: this.#core.calls,
+        seconds: burstSeconds,
+        skipFailures,
+        stop
+      })
+    } catch (error) {
+      const translated = translate(error)
+      if (!(translated instanceof FfjordError) || translated.code !== 'CANCELLED') throw translated
+      records = []
+    } finally {
+      signal?.removeEventListener('abort', request)
+    }
+    this.#count(records, learningRates)
+    this.#data.advance(records.length, batches)
+    this.#state.data = this.#data.state()
+    return records.length
+  }
+
+  #count(records: readonly NativeIteration[], learningRates: Float64Array): void {
+    let seconds = 0
+    records.forEach((record, i) => {
+      const { evaluations, backwardEvaluations, ...rest } = record
+      this.#records.push({
+        ...rest,
+        iteration: this.#state.iteration + i + 1,
+        nfe: evaluations,
+        backwardNfe: backwardEvaluations,
+        learningRate: learningRates[i]!
+      })
+      if (record.skipped) this.#state.skipped++
+      else this.#optimizer.state.step++
+      seconds += record.seconds
+    })
+    if (records.length > 0) this.#pace = seconds / records.length
+    this.#state.iteration += records.length
+    this.#core.calls += records.length
+  }
+
+  /** Up to the next validation, checkpoint or end, and not many more than fit into the time of a burst. */
+  #burstLength(): number {
+    const { iterations, validation, checkpoint } = this.#options
+    const { iteration } = this.#state
+    const untilNext = (every: number | undefined) => (every ? every - (iteration % every) : Infinity)
+    const fitting = Math.max(1, Math.ceil((1.2 * burstSeconds) / Math.max(this.#pace, 1e-6)))
+    return Math.min(
+      iterations - iteration,
+      untilNext(validation?.every),
+      untilNext(checkpoint?.every),
+      fitting
+    )
+  }
+
+  #learningRate(iteration: number): number {
+    const { schedule, iterations } = this.#options
+    const factor = scheduleFactor(schedule, iteration, iterations, this.#state.schedule)
+    return this.#optimizer.state.options.learningRate * factor
+  }
+
+  /** Rows in memory stay on the device; fresh ones take the place of those before. */
+  #upload(feed: Feed): NativeRows {
+    if (this.#rows?.feed !== feed.data) {
+      this.#rows?.uploaded.release()
+      this.#rows = undefined
+      const uploaded = translatedSync(() => this.#core.native.upload(feed.count, feed.data))
+      this.#rows = { feed: feed.data, uploaded }
+    }
+    return this.#rows.uploaded
+  }
+
+  /** Rows that do not end are taken once, so that losses compare. */
+  async #takeValidationData(): Promise<Dataset | undefined> {
+    const { validation } = this.#options
+    if (!validation) return undefined
+    const data = toDataset(validation.data, this.#core.description.shape, 'validation.data')
+    if (Number.isFinite(data.rows)) return validation.rows === undefined ? data : data.take(validation.rows)
+    const place = data.state()
+    const taken = await data.take(validation.rows ?? 10_000)
+    data.restore(place)
+    return taken
+  }
+
+  async #validate(): Promise<number | undefined> {
+    const { validation, schedule, keepBest, signal } = this.#options
+    const data = this.#validationData
+    const { iteration } = this.#state
+    if (!validation || !data || iteration === 0 || iteration % validation.every !== 0 || signal?.aborted)
+      return undefined
+    return this.#withAverage(async () => {
+      const { native, seed } = this.#core
+      const trace = validation.trace === undefined ? {} : { trace: validation.trace }
+      const { nll } = await this.#flow.evaluate(data, { seed, ...trace })
+      if (keepBest && nll < (this.#state.best?.validation ?? Infinity))
+        this.#state.best = {
+          validation: nll,
+          iteration,
+          parameters: native.read('parameters'),
+          statistics: native.read('statistics')
+        }
+      this.#state.schedule = afterValidation(schedule, this.#state.schedule, nll)
+      this.#state.validation = nll
+      return nll
+    })
+  }
+
+  /** Runs `work` with the average of the weights in their place, where one is kept. */
+  async #withAverage<T>(work: () => Promise<T>): Promise<T> {
+    const { native } = this.#core
+    if (this.#optimizer.state.options.averageDecay === 0) return work()
+    const parameters = native.read('parameters')
+    native.write('parameters', native.read('average'))
+    try {
+      return await work()
+    } finally {
+      native.write('parameters', parameters)
+    }
+  }
+
+  #outOfPatience(): boolean {
+    const patience = this.#options.validation?.patience
+    return patience !== undefined && this.#state.schedule.since >= patience
+  }
+
+  async #checkpoint(): Promise<void> {
+    const { checkpoint } = this.#options
+    if (!checkpoint || this.#state.iteration === 0 || this.#state.iteration % checkpoint.every !== 0) return
+    if (typeof checkpoint.save === 'string') await this.#flow.save(checkpoint.save)
+    else await checkpoint.save(this.#flow)
+  }
+
+  #restoreBest(): void {
+    const { best } = this.#state
+    if (!best) return
+    const { native } = this.#core
+    native.write('parameters', best.parameters)
+    if (best.statistics.length > 0) native.write('statistics', best.statistics)
+  }
+
+  #progress(validation: number | undefined): Progress {
+    const records = this.#records
+    this.#records = []
+    const counted = records.filter((record) => !record.skipped)
+    const mean = (key: 'loss' | 'negativeLogProb' | 'nfe' | 'backwardNfe' | 'gradientNorm') =>
+      counted.reduce((sum, record) => sum + record[key], 0) / counted.length
+    const { iteration, skipped, seconds } = this.#state
+    const { iterations } = this.#options
+    const pace = (seconds - this.#startSeconds) / Math.max(1, iteration - this.#startIteration)
+    if (counted.length > 0) this.#loss = mean('loss')
+    const progress: Progress = {
+      iteration,
+      iterations,
+      loss: this.#loss,
+      negativeLogProb: mean('negativeLogProb'),
+      nfe: mean('nfe'),
+      backwardNfe: mean('backwardNfe'),
+      gradientNorm: mean('gradientNorm'),
+      learningRate: records.at(-1)?.learningRate ?? this.#learningRate(iteration),
+      skipped,
+      seconds,
+      etaSeconds: pace * (iterations - iteration),
+      records
+    }
+    if (validation !== undefined) progress.validation = validation
+    return progress
+  }
+}

@@ -1,0 +1,101 @@
+import { type Batch, type RealArray, sizeOf, type Tensor, toRows } from './batch'
+import { binding } from './binding'
+import { checkOptions, type EvaluationOptions, evaluationKeys, overrideSettings, stoppable } from './call'
+import { choice, fail, integer, number, show } from './check'
+import { assertUsable, drawNoise, type FlowCore } from './core'
+import { statisticsOf } from './statistics'
+
+export type TrajectoryOptions = EvaluationOptions & {
+  /** Flow times from 0 (data) to Σ T (base), or how many, equally spaced. They are put in the direction of the solve. */
+  times: readonly number[] | number
+} & Start
+
+/** Data that flow to the base, base points that flow to the data, or base samples that `sample` would start from. */
+type Start =
+  | { x: Batch; z?: never; samples?: never }
+  | { z: Batch; x?: never; samples?: never }
+  | { samples: number; x?: never; z?: never }
+
+export interface Trajectory {
+  direction: 'forward' | 'reverse'
+  /** In the direction of the solve. */
+  times: number[]
+  /** (times, B, shape): what the CNF blocks integrate. Transforms before the first block and after the last are outside. */
+  states: Tensor
+  /** (times, B): Δlogp gathered since the start. */
+  deltaLogp: Tensor
+}
+
+/** Core number of the base samples' block. */
+const baseBlock = 0xffff
+
+export async function trajectory(core: FlowCore, options: TrajectoryOptions): Promise<Trajectory> {
+  assertUsable(core)
+  const given = checkOptions(options, 'trajectory', [...evaluationKeys, 'times', 'x', 'z', 'samples'])
+  const starts = (['x', 'z', 'samples'] as const).filter((key) => given[key] !== undefined)
+  if (starts.length !== 1)
+    fail('CONTRADICTORY_OPTIONS', 'trajectory needs exactly one of x, z and samples to start from')
+  const direction = choice(starts[0] === 'x' ? 'forward' : 'reverse', 'direction', ['forward', 'reverse'])
+  const { shape } = core.description
+  const settings = overrideSettings(core.settings.evaluation, given)
+  const times = flowTimes(given.times, endTime(core), direction)
+  const noise = drawNoise(core, given)
+  const rows =
+    given.samples === undefined
+      ? toRows(given.x ?? given.z ?? [], shape, starts[0])
+      : baseSamples(integer(given.samples, 'samples', 1, 2 ** 31 - 1), sizeOf(shape), noise)
+  const call = {
+    rows: rows.data,
+    batch: rows.count,
+    noise,
+    settings,
+    direction,
+    training: false,
+    keepTape: false,
+    times
+  }
+  const result = await stoppable(given.signal, (stop) => core.native.solve({ ...call, ...stop }))
+  core.statistics = statisticsOf(result.statistics)
+  return {
+    direction,
+    times: [...times],
+    states: { data: result.trajectory as Float32Array, shape: [times.length, rows.count, ...shape] },
+    deltaLogp: { data: result.trajectoryDeltaLogp as Float32Array, shape: [times.length, rows.count] }
+  }
+}
+
+/** Σ T over CNF blocks. */
+export function endTime({ native }: FlowCore): number {
+  const values = native.read('parameters')
+  return native.parameters
+    .filter(({ role }) => role === 'end_time')
+    .reduce((sum, { offset }) => sum + values[offset]! ** 2, 0)
+}
+
+function flowTimes(times: unknown, end: number, direction: 'forward' | 'reverse'): Float64Array {
+  const ordered = typeof times === 'number' ? spaced(integer(times, 'times', 2), end) : checked(times, end)
+  return direction === 'forward' ? ordered : ordered.reverse()
+}
+
+function spaced(count: number, end: number): Float64Array {
+  return Float64Array.from({ length: count }, (_, i) => (end * i) / (count - 1))
+}
+
+function checked(times: unknown, end: number): Float64Array {
+  if ((!Array.isArray(times) && !ArrayBuffer.isView(times)) || (times as RealArray).length === 0)
+    fail('INVALID_OPTION', `times is ${show(times)}; give a list of times in [0, ${end}], or how many`)
+  return Float64Array.from(times as ArrayLike<number>, (time, i) =>
+    number(time, `times[${i}]`, { least: 0, most: end })
+  ).sort()
+}
+
+/** Base samples (count, D), those that the binding's `sample` starts from under the same noise. */
+export function baseSamples(
+  count: number,
+  size: number,
+  noise: { seed: number; call: number; rowOffset: number }
+) {
+  const { seed, call, rowOffset } = noise
+  const key = { seed, call, block: baseBlock, probe: 0 }
+  return { data: binding().noise('gaussian', key, rowOffset, count, size), count }
+}

@@ -1,0 +1,34 @@
+#include "binding/engines.h"
+
+#include "core/errors.h"
+#include "cpu/cpu_engine.h"
+#include "cpu/processors.h"
+#include "cpu/tile_net.h"
+#include "reference/reference_engine.h"
+
+namespace ffjord::binding {
+
+const std::vector<Engine>& engines() {
+  static const std::vector<Engine> all = {cpu::engine(), reference::engine()};
+  return all;
+}
+
+const Engine& engine(std::string_view name) {
+  std::string known;
+  for (const Engine& candidate : engines()) {
+    if (candidate.name == name) {
+      if (!candidate.unusable.empty()) throw Error(ErrorCode::Unsupported, candidate.unusable);
+      return candidate;
+    }
+    known += (known.empty() ? "" : ", ") + candidate.name;
+  }
+  throw Error(ErrorCode::InvalidArgument,
+              "unknown device '" + std::string(name) + "'; known: " + known);
+}
+
+CpuReport cpu_report() {
+  const auto sets = cpu::instruction_sets();
+  return {sets.front(), {sets.begin(), sets.end()}, cpu::thread_count(0)};
+}
+
+}  // namespace ffjord::binding

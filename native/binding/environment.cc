@@ -1,0 +1,42 @@
+#include "binding/environment.h"
+
+#include "binding/engines.h"
+#include "binding/handles.h"
+#include "core/tableau.h"
+
+namespace ffjord::binding {
+namespace {
+
+Napi::FunctionReference global_class(Napi::Env env, const char* name) {
+  return Napi::Persistent(env.Global().Get(name).As<Napi::Function>());
+}
+
+}  // namespace
+
+std::shared_ptr<Environment> Environment::open(Napi::Env env) {
+  // Constants that calls use are made before the first thread, so that they are destroyed after the
+  // last.
+  engines();
+  tableaus();
+  return std::shared_ptr<Environment>(new Environment(env));
+}
+
+Environment::Environment(Napi::Env env)
+    : mailbox_(std::make_shared<Mailbox>(env)),
+      tape_class_(Napi::Persistent(TapeHandle::define(env))),
+      rows_class_(Napi::Persistent(RowsHandle::define(env))),
+      float32_array_(global_class(env, "Float32Array")),
+      float64_array_(global_class(env, "Float64Array")) {
+  // Runs before the mailbox's own hook, as hooks run last in, first out.
+  env.AddCleanupHook([](Environment* environment) { environment->close(); }, this);
+}
+
+void Environment::close() {
+  for (Worker* worker : workers_) worker->abandon();
+  for (Worker* worker : workers_) worker->join();
+  mailbox_->close();
+  for (auto* reference : {&tape_class_, &rows_class_, &float32_array_, &float64_array_})
+    reference->Reset();
+}
+
+}  // namespace ffjord::binding

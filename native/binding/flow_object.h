@@ -1,0 +1,54 @@
+// The JavaScript object of one flow on one device.
+#pragma once
+
+#include <memory>
+
+#include "binding/environment.h"
+#include "binding/jobs.h"
+#include "binding/worker.h"
+#include "core/engine.h"
+
+namespace ffjord::binding {
+
+/// Asynchronous calls run in order on the flow's own thread; synchronous ones wait until that is
+/// idle and run on the JavaScript thread, so a flow is never used by two threads at once.
+class FlowObject : public Napi::ObjectWrap<FlowObject> {
+ public:
+  static Napi::Function define(Napi::Env env, Environment& environment);
+
+  /// (description, device, seed, threads)
+  explicit FlowObject(const Napi::CallbackInfo& info);
+  ~FlowObject() override;
+  void Finalize(Napi::BasicEnv env) override;
+
+ private:
+  template <MakeJob make>
+  Napi::Value call(const Napi::CallbackInfo& info);
+  template <MakeJob make>
+  Napi::Value call_sync(const Napi::CallbackInfo& info);
+  /// A method that runs at once, with errors mapped.
+  template <Napi::Value (FlowObject::*method)(const Napi::CallbackInfo&)>
+  Napi::Value direct(const Napi::CallbackInfo& info);
+
+  Napi::Value traces(const Napi::CallbackInfo& info);
+  Napi::Value read(const Napi::CallbackInfo& info);
+  Napi::Value write(const Napi::CallbackInfo& info);
+  Napi::Value zero_gradients(const Napi::CallbackInfo& info);
+  Napi::Value upload(const Napi::CallbackInfo& info);
+  Napi::Value dispose(const Napi::CallbackInfo& info);
+
+  /// The flow, for a call that is about to be made. Throws Disposed.
+  const std::shared_ptr<Flow>& flow() const;
+  /// The same, once the flow's thread is idle.
+  Flow& idle_flow();
+  JobContext context(Napi::Env env) const { return {env, *environment_, flow()}; }
+  void forget_memory(Napi::BasicEnv env);
+
+  const std::shared_ptr<Environment> environment_;
+  bool float64_ = false;
+  std::int64_t bytes_ = 0;      // as garbage collection was told
+  std::shared_ptr<Flow> flow_;  // null after dispose(); pending calls hold it until they are done
+  Worker worker_;
+};
+
+}  // namespace ffjord::binding

@@ -1,0 +1,189 @@
+// solve and pullback, velocity and velocityPullback.
+#include "binding/handles.h"
+#include "binding/jobs.h"
+#include "binding/requests.h"
+#include "binding/results.h"
+
+namespace ffjord::binding {
+namespace {
+
+constexpr Choices<Direction, 2> kDirections{
+    {{"forward", Direction::Forward}, {"reverse", Direction::Reverse}}};
+
+class SolveJob : public Job {
+ public:
+  SolveJob(const JobContext& context, const Fields& fields, ArrayUse use)
+      : Job(context.flow, StopHandle::of(fields)),
+        environment_(context.environment),
+        call_(solve_call(fields, context.flow->description())),
+        results_(context.env, context.environment, call_.float64),
+        batch_(call_.request.batch),
+        size_(element_count(context.flow->description().shape)) {
+    SolveRequest& request = call_.request;
+    request.direction = fields.choice("direction", kDirections);
+    request.training = fields.flag("training");
+    request.keep_tape = fields.flag("keepTape");
+    output_.z = results_.array("z", batch_ * size_);
+    output_.delta_logp = results_.array("deltaLogp", batch_);
+    output_.regularisers = results_.array("regularisers", batch_ * regularisers());
+    if (fields.has("times")) {
+      request.times = fields.doubles("times");
+      const std::size_t states = request.times.size() * batch_;
+      output_.trajectory = results_.array("trajectory", states * size_);
+      output_.trajectory_delta_logp = results_.array("trajectoryDeltaLogp", states);
+    }
+    call_.take_rows(fields, size_, use);
+  }
+
+ private:
+  void compute(Flow& flow, const std::stop_token& stop) override {
+    call_.request.stop = stop;
+    solved_ = flow.solve(call_.request, output_);
+  }
+
+  Napi::Value result(Napi::Env env) override {
+    Napi::Object object = results_.object();
+    object.Set("statistics", solve_statistics_object(env, solved_));
+    if (!solved_.tape) return object;
+    auto kept = std::make_shared<const KeptTape>(
+        KeptTape{flow(), std::move(solved_.tape), batch_, regularisers()});
+    object.Set("tape",
+               TapeHandle::create(environment_.tape_class(), std::move(kept), tape_bytes()));
+    return object;
+  }
+
+  std::size_t regularisers() const {
+    return static_cast<std::size_t>(call_.request.settings.regularisers.count());
+  }
+
+  // The states at accepted steps, more or less: what garbage collection is told.
+  std::size_t tape_bytes() const {
+    const auto states = static_cast<std::size_t>(solved_.statistics.accepted) + 1;
+    return states * batch_ * (size_ + 1) * sizeof(float);
+  }
+
+  const Environment& environment_;
+  SolveCall call_;
+  Results results_;
+  const std::size_t batch_, size_;  // B, D
+  SolveOutput output_;
+  SolveResult solved_;
+};
+
+class PullbackJob : public Job {
+ public:
+  PullbackJob(const JobContext& context, std::shared_ptr<const KeptTape> kept, const Fields& call)
+      : Job(context.flow),
+        kept_(std::move(kept)),
+        z_bar_(call.array("zBar", ArrayUse::Copy)),
+        delta_logp_bar_(call.array_or_empty("deltaLogpBar", ArrayUse::Copy)),
+        regularisers_bar_(call.array_or_empty("regularisersBar", ArrayUse::Copy)),
+        results_(context.env, context.environment, call.flag_or_false("float64")) {
+    const std::size_t size = kept_->batch * element_count(context.flow->description().shape);
+    check_size(z_bar_, call.path("zBar"), size);
+    if (delta_logp_bar_.size() > 0)
+      check_size(delta_logp_bar_, call.path("deltaLogpBar"), kept_->batch);
+    if (regularisers_bar_.size() > 0)
+      check_size(regularisers_bar_, call.path("regularisersBar"),
+                 kept_->batch * kept_->regularisers);
+    request_.z_bar = z_bar_.view();
+    request_.delta_logp_bar = delta_logp_bar_.view();
+    request_.regularisers_bar = regularisers_bar_.view();
+    request_.parameters = call.flag("parameters");
+    request_.rows_bar = results_.array("rowsBar", size);
+  }
+
+ private:
+  void compute(Flow& flow, const std::stop_token& stop) override {
+    request_.stop = stop;
+    statistics_ = flow.pullback(*kept_->tape, request_);
+  }
+
+  Napi::Value result(Napi::Env env) override {
+    Napi::Object object = results_.object();
+    object.Set("statistics", statistics_object(env, statistics_));
+    return object;
+  }
+
+  const std::shared_ptr<const KeptTape> kept_;
+  const HostArray z_bar_, delta_logp_bar_, regularisers_bar_;  // (B, D), (B), (B, R)
+  Results results_;
+  PullbackRequest request_;
+  SolveStatistics statistics_;
+};
+
+class VelocityJob : public Job {
+ public:
+  VelocityJob(const JobContext& context, const Fields& fields)
+      : Job(context.flow),
+        call_(velocity_call(fields, context.flow->description())),
+        results_(context.env, context.environment, call_.float64),
+        f_(results_.array("f", call_.z.size())) {
+    if (fields.flag("divergence")) divergence_ = results_.array("divergence", call_.request.batch);
+  }
+
+ private:
+  void compute(Flow& flow, const std::stop_token&) override {
+    flow.velocity(call_.request, f_, divergence_);
+  }
+  Napi::Value result(Napi::Env) override { return results_.object(); }
+
+  const VelocityCall call_;
+  Results results_;
+  const Output f_;     // (B, D)
+  Output divergence_;  // (B)
+};
+
+class VelocityPullbackJob : public Job {
+ public:
+  VelocityPullbackJob(const JobContext& context, const Fields& fields)
+      : Job(context.flow),
+        call_(velocity_call(fields, context.flow->description())),
+        f_bar_(fields.array("fBar", ArrayUse::Copy)),
+        divergence_bar_(fields.array_or_empty("divergenceBar", ArrayUse::Copy)),
+        parameters_(fields.flag("parameters")),
+        results_(context.env, context.environment, call_.float64),
+        z_bar_(results_.array("zBar", call_.z.size())) {
+    check_size(f_bar_, fields.path("fBar"), call_.z.size());
+    if (divergence_bar_.size() > 0)
+      check_size(divergence_bar_, fields.path("divergenceBar"), call_.request.batch);
+  }
+
+ private:
+  void compute(Flow& flow, const std::stop_token&) override {
+    flow.velocity_pullback(call_.request, f_bar_.view(), divergence_bar_.view(), parameters_,
+                           z_bar_);
+  }
+  Napi::Value result(Napi::Env) override { return results_.object(); }
+
+  const VelocityCall call_;
+  const HostArray f_bar_, divergence_bar_;  // (B, D), (B)
+  const bool parameters_;
+  Results results_;
+  const Output z_bar_;  // (B, D)
+};
+
+}  // namespace
+
+std::unique_ptr<Job> solve_job(const JobContext& context, const Napi::CallbackInfo& info,
+                               ArrayUse use) {
+  return std::make_unique<SolveJob>(context, Fields(info[0], "call"), use);
+}
+
+std::unique_ptr<Job> pullback_job(const JobContext& context, const Napi::CallbackInfo& info,
+                                  ArrayUse) {
+  return std::make_unique<PullbackJob>(context, TapeHandle::of(info[0], context.flow.get()),
+                                       Fields(info[1], "call"));
+}
+
+std::unique_ptr<Job> velocity_job(const JobContext& context, const Napi::CallbackInfo& info,
+                                  ArrayUse) {
+  return std::make_unique<VelocityJob>(context, Fields(info[0], "call"));
+}
+
+std::unique_ptr<Job> velocity_pullback_job(const JobContext& context,
+                                           const Napi::CallbackInfo& info, ArrayUse) {
+  return std::make_unique<VelocityPullbackJob>(context, Fields(info[0], "call"));
+}
+
+}  // namespace ffjord::binding

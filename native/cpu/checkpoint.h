@@ -1,0 +1,16 @@
+// Gradient by `checkpoint`: the solve's accepted steps are differentiated as they were computed.
+// Stages are recomputed from the state before a step, so it costs 6 evaluations and 6 pullbacks a
+// dopri5 step.
+#pragma once
+
+#include "cpu/block_call.h"
+
+namespace ffjord::cpu {
+
+/// As ContinuousBlock::pullback, but for the end time: returns Σ (h h̄ + t t̄), which is T T̄ with the
+/// fractions h/T held constant. `weights` counts the block's weights.
+double pull_checkpoints(const BlockCall& call, const SolveTape& tape, std::size_t weights,
+                        const BlockRows<float>& rows, std::span<float> gradients,
+                        SolveStatistics& statistics);
+
+}  // namespace ffjord::cpu

@@ -1,0 +1,122 @@
+// The exact trace of nets with one or two hidden layers in closed form. Included inside the namespace
+// of one instruction set.
+//
+// With d_l = σ'(z_l) ⊙ g_l: one hidden layer, tr = cᵀ d₁ with c_j = Σ_i W₁[j,i] g₂[i] W₂[i,j]; two,
+// tr = d₂ᵀ M d₁ with M = W₂ ∘ Rᵀ, R = W₁ diag(g₃) W₃: 2 H₁ H₂ FLOPs a row beside the values, as many
+// as a tangent. R takes 2 D H₁ H₂ a distinct output gate, and so does its pullback.
+
+struct ClosedTrace {
+  std::vector<float> c;      ///< one hidden layer: (H₁)
+  AlignedFloats r;           ///< two: R (H₁, padded H₂)
+  PackedMatrix m, m_transposed;  ///< M (H₂, H₁), (H₁, H₂)
+
+  void build(const std::vector<Layer>& layers, const float* output_gate);
+};
+
+/// W (out, in) with rows padded to whole blocks of 2 kLanes, columns scaled.
+inline AlignedFloats padded_weight(const Layer& layer) {
+  const int stride = padded_features(layer.in);
+  AlignedFloats padded(std::size_t(layer.out) * stride, 0.f);
+  for (int j = 0; j < layer.out; ++j)
+    std::copy_n(layer.weight() + std::size_t(j) * layer.weight_stride(), layer.in,
+                padded.data() + std::size_t(j) * stride);
+  return padded;
+}
+
+/// `output_gate`: g of the last layer, [out][kLanes].
+inline void ClosedTrace::build(const std::vector<Layer>& layers, const float* output_gate) {
+  const Layer &first = layers.front(), &last = layers.back();
+  const int dimension = last.out, stride = first.weight_stride();
+  if (layers.size() == 2) {
+    c.assign(first.out, 0.f);
+    for (int i = 0; i < dimension; ++i) {
+      const float gate = output_gate[std::size_t(i) * kLanes];
+      const float* row = last.weight() + std::size_t(i) * last.weight_stride();
+      for (int j = 0; j < first.out; ++j)
+        c[j] += first.weight()[std::size_t(j) * stride + i] * gate * row[j];
+    }
+    return;
+  }
+  const Layer& middle = layers[1];
+  const int width = padded_features(middle.out);
+  const AlignedFloats w3 = padded_weight(last);  // (D, padded H₂)
+  std::vector<float> gated(std::size_t(first.out) * dimension);
+  for (int k = 0; k < first.out; ++k)
+    for (int i = 0; i < dimension; ++i)
+      gated[std::size_t(k) * dimension + i] =
+          first.weight()[std::size_t(k) * stride + i] * output_gate[std::size_t(i) * kLanes];
+  r.assign(std::size_t(first.out) * width, 0.f);
+  accumulate_product(r.data(), width, gated.data(), dimension, w3.data(), width, first.out, dimension,
+                     middle.out);
+  const auto element = [&](int j, int k) {
+    return middle.weight()[std::size_t(j) * middle.weight_stride() + k] *
+           r[std::size_t(k) * width + j];
+  };
+  m.pack(middle.out, first.out, element);
+  m_transposed.pack(first.out, middle.out, [&](int k, int j) { return element(j, k); });
+}
+
+/// Row-major gradient of one layer's W, rows padded to blocks of 2 kLanes.
+struct WeightSums {
+  float* data = nullptr;
+  int stride = 0;
+  float& at(int row, int k) const { return data[std::size_t(row) * stride + k]; }
+};
+
+/// Adds what M̄ (H₂, padded H₁) contributes to the three W̄, unless `sums` is empty, and returns ḡ₃ (D).
+inline std::vector<float> pull_back_closed_two(const std::vector<Layer>& layers,
+                                               const ClosedTrace& closed, const float* output_gate,
+                                               const float* m_bar, std::span<const WeightSums> sums) {
+  const Layer &first = layers[0], &middle = layers[1], &last = layers[2];
+  const int h1 = first.out, h2 = middle.out, dimension = last.out;
+  const int width1 = padded_features(h1), width2 = padded_features(h2);
+  AlignedFloats r_bar(std::size_t(h2) * width1, 0.f);  // R̄ᵀ = M̄ ∘ W₂ (H₂, padded H₁)
+  for (int j = 0; j < h2; ++j) {
+    const float* row = middle.weight() + std::size_t(j) * middle.weight_stride();
+    for (int k = 0; k < h1; ++k)
+      r_bar[std::size_t(j) * width1 + k] = m_bar[std::size_t(j) * width1 + k] * row[k];
+  }
+  AlignedFloats y(std::size_t(dimension) * width1, 0.f);  // W₃ R̄ᵀ (D, padded H₁)
+  accumulate_product(y.data(), width1, last.weight(), last.weight_stride(), r_bar.data(), width1,
+                     dimension, h2, h1);
+  std::vector<float> gate_bar(dimension, 0.f);
+  for (int k = 0; k < h1; ++k)
+    for (int i = 0; i < dimension; ++i)
+      gate_bar[i] += first.weight()[std::size_t(k) * first.weight_stride() + i] *
+                     y[std::size_t(i) * width1 + k];
+  if (sums.empty()) return gate_bar;
+
+  const int width = padded_features(dimension);
+  const AlignedFloats w1 = padded_weight(first);             // (H₁, padded D)
+  AlignedFloats x(std::size_t(h2) * width, 0.f);             // R̄ᵀ W₁ (H₂, padded D)
+  accumulate_product(x.data(), width, r_bar.data(), width1, w1.data(), width, h2, h1, dimension);
+  for (int j = 0; j < h2; ++j)
+    for (int k = 0; k < h1; ++k)
+      sums[1].at(j, k) += m_bar[std::size_t(j) * width1 + k] * closed.r[std::size_t(k) * width2 + j];
+  for (int i = 0; i < dimension; ++i) {
+    const float gate = output_gate[std::size_t(i) * kLanes];
+    for (int k = 0; k < h1; ++k) sums[0].at(k, i) += gate * y[std::size_t(i) * width1 + k];
+    for (int j = 0; j < h2; ++j) sums[2].at(i, j) += gate * x[std::size_t(j) * width + i];
+  }
+  return gate_bar;
+}
+
+/// The same for one hidden layer and c̄ (H₁).
+inline std::vector<float> pull_back_closed_one(const std::vector<Layer>& layers,
+                                               const float* output_gate, const float* c_bar,
+                                               std::span<const WeightSums> sums) {
+  const Layer &first = layers[0], &last = layers[1];
+  std::vector<float> gate_bar(last.out, 0.f);
+  for (int i = 0; i < last.out; ++i) {
+    const float gate = output_gate[std::size_t(i) * kLanes];
+    for (int j = 0; j < first.out; ++j) {
+      const float w1 = first.weight()[std::size_t(j) * first.weight_stride() + i];
+      const float w2 = last.weight()[std::size_t(i) * last.weight_stride() + j];
+      gate_bar[i] += c_bar[j] * w1 * w2;
+      if (sums.empty()) continue;
+      sums[0].at(j, i) += c_bar[j] * gate * w2;
+      sums[1].at(i, j) += c_bar[j] * gate * w1;
+    }
+  }
+  return gate_bar;
+}

@@ -1,0 +1,140 @@
+#include "cpu/cpu_block.h"
+
+#include <algorithm>
+
+#include "core/errors.h"
+#include "cpu/adjoint.h"
+#include "cpu/checkpoint.h"
+#include "cpu/flow_solve.h"
+#include "cpu/velocity.h"
+
+namespace ffjord::cpu {
+namespace {
+
+void require_supported(const BlockPlan& plan, bool keep_tape) {
+  const SolverOptions& solver = plan.solver;
+  if (keep_tape && plan.gradient.method == GradientMethod::Adjoint &&
+      solver.control == Control::Sample)
+    throw Error(ErrorCode::Unsupported,
+                "the adjoint steps whole batches; use control 'batch' or gradient 'checkpoint'");
+  if (solver.controller == Controller::Torchdiffeq &&
+      (solver.tableau->name != "dopri5" || solver.control == Control::Sample ||
+       plan.regularisers.count() > 0))
+    throw Error(ErrorCode::Unsupported,
+                "controller 'torchdiffeq' is dopri5 with control 'batch' and no regularisers");
+}
+
+std::unique_ptr<TileNet> make_net(std::string_view instruction_set,
+                                  const BlockContext<float>& context) {
+  if (context.cnf.net.convolutional())
+    throw Error(ErrorCode::Unsupported,
+                "the cpu engine has no convolutions; use device 'reference' or 'cuda'");
+  return make_tile_net(instruction_set, context);
+}
+
+std::size_t total_size(const std::vector<ParameterRange>& ranges) {
+  std::size_t size = 0;
+  for (const ParameterRange& range : ranges) size += range.size;
+  return size;
+}
+
+}  // namespace
+
+CpuBlock::CpuBlock(const BlockContext<float>& context, std::string_view instruction_set,
+                   int threads)
+    : description_(context.cnf.net),
+      shape_(context.shape),
+      dimension_(element_count(context.shape)),
+      parameters_(context.parameters),
+      sqrt_end_time_offset_(context.offsets.sqrt_end_time),
+      ranges_(parameter_ranges(context)),
+      weights_(total_size(ranges_)),
+      threads_(threads),
+      net_(make_net(instruction_set, context)) {}
+
+// A thread that is woken for less than some ten microseconds of work costs more than it brings.
+int CpuBlock::threads_for(const TracePlan& trace, std::size_t batch, int evaluations) const {
+  constexpr double kLeastWork = 400e3;  // multiply-adds
+  const double work = cost(description_, shape_, trace) * double(batch) * evaluations;
+  return static_cast<int>(std::clamp(work / kLeastWork, 1.0, double(threads_)));
+}
+
+// W(t) of a hypernet, and M(t) of a closed trace behind gates.
+bool CpuBlock::has_dear_times(const TracePlan& trace) const {
+  const LayerKind layer = description_.layer;
+  const bool gated = layer == LayerKind::Squash || layer == LayerKind::ConcatSquash;
+  return layer == LayerKind::Hyper || (gated && trace.divergence == Divergence::ClosedTwoHidden);
+}
+
+Workspace& CpuBlock::workspace(const TracePlan& trace, const Regularisers& regularisers,
+                               const Team& team) {
+  if (!workspace_ || !workspace_->serves(trace, regularisers))
+    workspace_ = std::make_unique<Workspace>(*net_, trace, regularisers);
+  workspace_->reserve_workers(team.size());
+  return *workspace_;
+}
+
+std::unique_ptr<BlockTape> CpuBlock::solve(const BlockPlan& plan, bool reverse,
+                                           const BlockRows<float>& rows, std::span<const float> eps,
+                                           bool keep_tape, const BlockTrajectory<float>* trajectory,
+                                           SolveStatistics& statistics) {
+  require_supported(plan, keep_tape);
+  Team team(threads_for(plan.trace, rows.count, plan.solver.tableau->stages));
+  const BlockCall call{*net_,
+                       workspace(plan.trace, plan.regularisers, team),
+                       team,
+                       plan,
+                       {rows.count, net_->rows()},
+                       dimension_,
+                       reverse,
+                       sqrt_end_time() * sqrt_end_time(),
+                       has_dear_times(plan.trace)};
+  return solve_flow(call, rows, eps, keep_tape, trajectory, statistics);
+}
+
+void CpuBlock::pullback(const BlockTape& any_tape, const BlockRows<float>& rows,
+                        std::span<float> gradients, SolveStatistics& statistics) {
+  const auto& tape = dynamic_cast<const SolveTape&>(any_tape);
+  const BlockPlan& plan = tape.plan;
+  Team team(threads_for(plan.trace, rows.count, 3 * plan.solver.tableau->stages));
+  const BlockCall call{*net_,
+                       workspace(plan.trace, plan.regularisers, team),
+                       team,
+                       plan,
+                       tape.tiles,
+                       dimension_,
+                       tape.reverse,
+                       sqrt_end_time() * sqrt_end_time(),
+                       has_dear_times(plan.trace)};
+  double end_time_bar = 0;
+  if (plan.gradient.method == GradientMethod::Checkpoint) {
+    const double sum = pull_checkpoints(call, tape, weights_, rows, gradients, statistics);
+    if (call.end_time > 0) end_time_bar = sum / call.end_time;
+  } else {
+    end_time_bar = pull_adjoint(call, tape, ranges_, rows, gradients, statistics);
+  }
+  if (!gradients.empty())
+    gradients[sqrt_end_time_offset_] += static_cast<float>(2 * sqrt_end_time() * end_time_bar);
+}
+
+void CpuBlock::velocity(const TracePlan& trace, std::span<const double> times, std::size_t batch,
+                        std::span<const float> z, std::span<const float> eps, std::span<float> f,
+                        std::span<float> divergence) {
+  Team team(threads_for(trace, batch, 1));
+  const VelocityCall call{
+      *net_, workspace(trace, {}, team), team, {batch, net_->rows()}, dimension_, times, z, eps};
+  evaluate_velocity(call, f, divergence);
+}
+
+void CpuBlock::velocity_pullback(const TracePlan& trace, std::span<const double> times,
+                                 std::size_t batch, std::span<const float> z,
+                                 std::span<const float> eps, std::span<const float> f_bar,
+                                 std::span<const float> divergence_bar, std::span<float> z_bar,
+                                 std::span<float> gradients, std::span<double> times_bar) {
+  Team team(threads_for(trace, batch, 3));
+  const VelocityCall call{
+      *net_, workspace(trace, {}, team), team, {batch, net_->rows()}, dimension_, times, z, eps};
+  pull_velocity(call, weights_, f_bar, divergence_bar, z_bar, gradients, times_bar);
+}
+
+}  // namespace ffjord::cpu

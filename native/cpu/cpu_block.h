@@ -1,0 +1,57 @@
+// A CNF block of the float32 engine.
+#pragma once
+
+#include <memory>
+#include <vector>
+
+#include "core/continuous_block.h"
+#include "cpu/block_call.h"
+#include "cpu/parameter_ranges.h"
+
+namespace ffjord::cpu {
+
+class CpuBlock : public ContinuousBlock<float> {
+ public:
+  /// Runs on at most `threads` threads. Throws Error(Unsupported) for convolutional nets.
+  CpuBlock(const BlockContext<float>& context, std::string_view instruction_set, int threads);
+
+  void parameters_changed() override { net_->parameters_changed(); }
+
+  std::unique_ptr<BlockTape> solve(const BlockPlan& plan, bool reverse,
+                                   const BlockRows<float>& rows, std::span<const float> eps,
+                                   bool keep_tape, const BlockTrajectory<float>* trajectory,
+                                   SolveStatistics& statistics) override;
+
+  void pullback(const BlockTape& tape, const BlockRows<float>& rows, std::span<float> gradients,
+                SolveStatistics& statistics) override;
+
+  void velocity(const TracePlan& trace, std::span<const double> times, std::size_t batch,
+                std::span<const float> z, std::span<const float> eps, std::span<float> f,
+                std::span<float> divergence) override;
+
+  void velocity_pullback(const TracePlan& trace, std::span<const double> times, std::size_t batch,
+                         std::span<const float> z, std::span<const float> eps,
+                         std::span<const float> f_bar, std::span<const float> divergence_bar,
+                         std::span<float> z_bar, std::span<float> gradients,
+                         std::span<double> times_bar) override;
+
+ private:
+  double sqrt_end_time() const { return parameters_[sqrt_end_time_offset_]; }
+  /// Threads that a job of this size is worth.
+  int threads_for(const TracePlan& trace, std::size_t batch, int evaluations) const;
+  bool has_dear_times(const TracePlan& trace) const;
+  Workspace& workspace(const TracePlan& trace, const Regularisers& regularisers, const Team& team);
+
+  const Net description_;
+  const std::vector<int> shape_;
+  const std::size_t dimension_;
+  const std::span<const float> parameters_;
+  const std::size_t sqrt_end_time_offset_;
+  const std::vector<ParameterRange> ranges_;
+  const std::size_t weights_;  // in the block
+  const int threads_;
+  const std::unique_ptr<TileNet> net_;
+  std::unique_ptr<Workspace> workspace_;  // of the form of the divergence used last
+};
+
+}  // namespace ffjord::cpu

@@ -1,0 +1,42 @@
+#include "cpu/cpu_engine.h"
+
+#include <string>
+
+#include "core/host_flow.h"
+#include "cpu/cpu_block.h"
+#include "cpu/processors.h"
+#include "cpu/tile_net.h"
+
+namespace ffjord::cpu {
+namespace {
+
+std::string spelled(std::string_view instruction_set) {
+  if (instruction_set == "avx512") return "AVX-512";
+  if (instruction_set == "avx2") return "AVX2";
+  return std::string(instruction_set);
+}
+
+}  // namespace
+
+Engine engine() {
+  Engine engine;
+  engine.name = "cpu";
+  try {
+    const int threads = thread_count(0);
+    engine.description = "float32, " + spelled(instruction_sets().front()) + ", " +
+                         std::to_string(threads) + (threads == 1 ? " thread" : " threads");
+  } catch (const Error& error) {
+    engine.description = "float32";
+    engine.unusable = error.what();
+  }
+  engine.create = [](const FlowDescription& description, std::uint64_t seed,
+                     const EngineOptions& options) {
+    const int threads = thread_count(options.threads);
+    return make_host_flow<float>(description, seed, [=](const BlockContext<float>& context) {
+      return std::make_unique<CpuBlock>(context, instruction_sets().front(), threads);
+    });
+  };
+  return engine;
+}
+
+}  // namespace ffjord::cpu

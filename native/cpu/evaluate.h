@@ -1,0 +1,237 @@
+// One evaluation of f and its divergence on a tile: Net::evaluate. Included inside the namespace of one
+// instruction set.
+
+using ForwardKernel = void (*)(const ForwardArguments&);
+
+template <class A>
+ForwardKernel forward_kernel(int tangents) {
+  if (tangents == 0) return forward_layer<A, 0>;
+  if (tangents == 1) return forward_layer<A, 1>;
+  return forward_layer<A, kAnyTangents>;
+}
+
+inline ForwardKernel forward_kernel(Activation activation, int tangents) {
+  switch (activation) {
+    case Activation::Tanh: return forward_kernel<TanhActivation>(tangents);
+    case Activation::Softplus: return forward_kernel<SoftplusActivation>(tangents);
+    case Activation::Elu: return forward_kernel<EluActivation>(tangents);
+    case Activation::Relu: return forward_kernel<ReluActivation>(tangents);
+    case Activation::Swish: return forward_kernel<SwishActivation>(tangents);
+    case Activation::Square: return forward_kernel<SquareActivation>(tangents);
+    case Activation::Identity: break;
+  }
+  return forward_kernel<IdentityActivation>(tangents);
+}
+
+inline bool keeps_preactivations(const Layer& layer) {
+  return layer.gated() || layer.activation == Activation::Swish ||
+         layer.activation == Activation::Square;
+}
+
+inline Panels Net::panels(AlignedFloats& memory, const Columns& columns, int features) const {
+  reserve(memory, columns.floats(features));
+  return columns.place(memory.data(), features);
+}
+
+inline Evaluation Net::plan(const TileActivations& memory, const NetTime& time,
+                            const TileArrays& arrays) const {
+  Evaluation evaluation;
+  evaluation.kinetic = arrays.regularisers && memory.regularisers.kinetic;
+  evaluation.jacobian = arrays.regularisers && memory.regularisers.jacobian;
+  if (!arrays.divergence && !evaluation.jacobian) return evaluation;
+  if (!evaluation.jacobian && closed_applies(memory.trace, time.own)) {
+    evaluation.form = Form::Closed;
+    return evaluation;
+  }
+  evaluation.form = Form::Tangents;
+  evaluation.unit = memory.trace.exact();
+  evaluation.tangents = evaluation.unit ? dimension_ : memory.trace.probes;
+  return evaluation;
+}
+
+inline void Net::load_input(const TileArrays& arrays, TileActivations& memory) const {
+  const Columns& columns = memory.columns;
+  const std::size_t rows = this->rows();
+  const Panels input = panels(memory.outputs[0], columns, features_at(0));
+  for (int g = 0; g < groups_; ++g)
+    for (int i = 0; i < dimension_; ++i) {
+      const std::size_t row = std::size_t(g) * kLanes;
+      store(input.column(g * columns.channels) + i * kFeatureStride, load(arrays.z + i * rows + row));
+      for (int k = 0; k + 1 < columns.channels; ++k) {
+        const Vec tangent =
+            memory.evaluation.unit
+                ? splat(i == k ? 1.f : 0.f)
+                : load(arrays.eps + (std::size_t(k) * dimension_ + i) * rows + row);
+        store(input.column(g * columns.channels + k + 1) + i * kFeatureStride, tangent);
+      }
+    }
+}
+
+/// (x) → (x, t x), for blend.
+inline void Net::expand_input(const NetTime& time, const Panels& input, int in,
+                              const Columns& columns) const {
+  const RowVectors t = time.time_vectors();
+  for (int n = 0; n < columns.count(); ++n) {
+    float* column = input.column(n);
+    const Vec factor = t.at(0, n / columns.channels);
+    for (int i = 0; i < in; ++i)
+      store(column + std::size_t(in + i) * kFeatureStride, factor * load(column + std::size_t(i) * kFeatureStride));
+  }
+}
+
+inline void Net::run_layers(const NetTime& time, TileActivations& memory, bool keep) const {
+  const Columns& columns = memory.columns;
+  const bool closed = memory.evaluation.form == Form::Closed;
+  const int last_layer = layer_count() - 1;
+  for (int l = 0; l <= last_layer; ++l) {
+    const Layer& layer = layers_[l];
+    const LayerTime& at = time.layers[l];
+    const bool hidden = l < last_layer;
+    const Panels in = panels(memory.outputs[l], columns, features_at(l));
+    const int out_features = features_at(l + 1);
+    const Panels out = panels(memory.outputs[l + 1], columns, out_features);
+    if (layer.expanded()) expand_input(time, in, layer.in, columns);
+
+    const PackedMatrix& matrix = layer.hyper() ? at.forward : layer.forward;
+    ForwardArguments arguments{.matrix = &matrix,
+                               .rows = layer.out,
+                               .columns = columns,
+                               .in = in,
+                               .out = out,
+                               .gate = time.vectors(at.gate, groups_),
+                               .offset = time.vectors(at.offset, groups_),
+                               .beta = layer.beta};
+    if (keep && keeps_preactivations(layer))
+      arguments.preactivations = panels(memory.preactivations[l + 1], columns, out_features).data;
+    if (keep && layer.activation == Activation::Softplus) {
+      reserve(memory.slopes[l + 1], layer.out * rows());
+      arguments.slopes = memory.slopes[l + 1].data();
+    }
+    if (closed && hidden)
+      arguments.closed_tangents = panels(memory.closed_tangents[l], columns, out_features).data;
+    forward_kernel(layer.activation, columns.channels - 1)(arguments);
+  }
+}
+
+/// f, divergence and regularisers from what the last layer left.
+inline void Net::write_output(const NetTime& time, const TileArrays& arrays, TileActivations& memory,
+                              const Panels& output) const {
+  const Evaluation& evaluation = memory.evaluation;
+  const Columns& columns = memory.columns;
+  const std::size_t rows = this->rows();
+  const float weight = evaluation.unit ? 1.f : 1.f / std::max(evaluation.tangents, 1);
+  for (int g = 0; g < groups_; ++g) {
+    const std::size_t row = std::size_t(g) * kLanes;
+    Vec divergence = {}, kinetic = {}, jacobian = {};
+    for (int i = 0; i < dimension_; ++i) {
+      Vec f = load(output.column(g * columns.channels) + i * kFeatureStride);
+      if (residual_) f = f - load(arrays.z + i * rows + row);
+      store(arrays.f + i * rows + row, f);
+      kinetic = fma(f, f, kinetic);
+      for (int k = 0; k < evaluation.tangents; ++k) {
+        Vec tangent = load(output.column(g * columns.channels + k + 1) + i * kFeatureStride);
+        Vec eps = splat(i == k ? 1.f : 0.f);
+        if (!evaluation.unit)
+          eps = load(arrays.eps + (std::size_t(k) * dimension_ + i) * rows + row);
+        divergence = fma(eps, tangent, divergence);
+        if (residual_) tangent = tangent - eps;
+        jacobian = fma(tangent, tangent, jacobian);
+      }
+    }
+    if (arrays.divergence && evaluation.form == Form::Tangents) {
+      divergence = divergence * splat(weight);
+      if (residual_) divergence = divergence - splat(float(dimension_));
+      store(arrays.divergence + row, divergence);
+    }
+    float* regulariser = arrays.regularisers;
+    if (evaluation.kinetic) {
+      store(regulariser + row, kinetic * splat(0.5f / dimension_));
+      regulariser += rows;
+    }
+    if (evaluation.jacobian) store(regulariser + row, jacobian * splat(weight / dimension_));
+  }
+  if (evaluation.form != Form::Closed) return;
+
+  // tr = d₂ · (M d₁), or c · d₁.
+  const ClosedTrace& closed = closed_trace(time);
+  const bool two = layer_count() == 3;
+  const int hidden = layers_[two ? 1 : 0].out;
+  const Panels d =
+      panels(memory.closed_tangents[two ? 1 : 0], columns, features_at(two ? 2 : 1));
+  Panels product{};
+  if (two) {
+    product = panels(memory.closed_product, columns, features_at(2));
+    const Panels d1 = panels(memory.closed_tangents[0], columns, features_at(1));
+    multiply(closed.m, d1, product, columns);
+  }
+  for (int g = 0; g < groups_; ++g) {
+    Vec sum = residual_ ? splat(-float(dimension_)) : Vec{};
+    Vec partial = {};
+    for (int j = 0; j < hidden; ++j) {
+      const std::size_t at = d.offset(g) + std::size_t(j) * kFeatureStride;
+      partial = fma(load(d.data + at), two ? load(product.data + at) : splat(closed.c[j]), partial);
+    }
+    store(arrays.divergence + std::size_t(g) * kLanes, sum + partial);
+  }
+}
+
+/// (εᵀJ) ε over the activations that run_layers kept: v ← Wᵀ(g ⊙ v) ⊙ σ', ε at first. Adds up one probe.
+inline void Net::evaluate_vjp(const NetTime& time, const TileArrays& arrays,
+                              TileActivations& memory) const {
+  const Columns& columns = memory.columns;
+  const std::size_t rows = this->rows();
+  const int probes = memory.trace.probes;
+  for (int k = 0; k < probes; ++k) {
+    const float* eps = arrays.eps + std::size_t(k) * dimension_ * rows;
+    Panels v = panels(memory.cotangents[0], columns, features_at(layer_count()));
+    for (int g = 0; g < groups_; ++g)
+      for (int i = 0; i < dimension_; ++i)
+        store(v.column(g) + i * kFeatureStride, load(eps + i * rows + g * kLanes));
+    Reverse reverse{time, {}, memory, nullptr, 0, nullptr};
+    int current = 0;
+    for (int l = layer_count() - 1; l >= 0; --l) {
+      pull_back_activation(reverse, l, v, {});
+      if (time.own) pull_back_own_gates(reverse, l, v);
+      const Panels next = panels(memory.cotangents[1 - current], columns, features_at(l));
+      multiply(backward_matrix(time, l), v, next, columns);
+      if (layers_[l].expanded()) contract_input(reverse, l, next);
+      v = next;
+      current = 1 - current;
+    }
+    for (int g = 0; g < groups_; ++g) {
+      const std::size_t row = std::size_t(g) * kLanes;
+      Vec sum = {};
+      for (int i = 0; i < dimension_; ++i)
+        sum = fma(load(v.column(g) + i * kFeatureStride), load(eps + i * rows + row), sum);
+      sum = sum * splat(1.f / probes);
+      if (k > 0) sum = sum + load(arrays.divergence + row);
+      else if (residual_) sum = sum - splat(float(dimension_));
+      store(arrays.divergence + row, sum);
+    }
+  }
+}
+
+inline void Net::evaluate(const TimeSlot& slot, const TileArrays& arrays, Activations& activations,
+                          bool keep) const {
+  const auto& time = static_cast<const NetTime&>(slot);
+  auto& memory = static_cast<TileActivations&>(activations);
+  memory.evaluation = plan(memory, time, arrays);
+  const Evaluation wanted = memory.evaluation;
+  const bool vjp = memory.trace.divergence == Divergence::Vjp && wanted.form == Form::Tangents &&
+                   !wanted.jacobian;
+  if (vjp) memory.evaluation = {.form = Form::Values, .kinetic = wanted.kinetic};
+
+  const auto run = [&](bool keep_tape) {
+    memory.columns = {groups_, memory.evaluation.tangents + 1};
+    load_input(arrays, memory);
+    run_layers(time, memory, keep_tape);
+  };
+  run(keep || vjp);
+  write_output(time, arrays, memory,
+               panels(memory.outputs[layer_count()], memory.columns, dimension_));
+  if (!vjp) return;
+  evaluate_vjp(time, arrays, memory);
+  if (!keep) return;
+  memory.evaluation = wanted;  // the pullback differentiates the equal tangent form
+  run(true);
+}

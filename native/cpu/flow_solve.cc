@@ -1,0 +1,153 @@
+#include "cpu/flow_solve.h"
+
+#include <algorithm>
+#include <utility>
+
+namespace ffjord::cpu {
+namespace {
+
+// dz/dt = f, d(−Δlogp)/dt = div f, dr/dt = ±ρ; channels [z | −Δlogp | r]. −Δlogp, so that the rates
+// are what a TileNet writes.
+class FlowSystem final : public TileSystem {
+ public:
+  /// `tape` may be null; `steps` is where the group's accepted steps go with it.
+  FlowSystem(const BlockCall& call, const SolveTape& noise, SolveTape* tape,
+             std::vector<Step>* steps, const BlockTrajectory<float>* trajectory)
+      : call_(call), noise_(noise), tape_(tape), steps_(steps), trajectory_(trajectory) {}
+
+  static Channels channels_of(const BlockCall& call) {
+    return {call.dimension + 1 + call.regularisers(), call.dimension, {call.dimension, 1, 0}};
+  }
+  Channels channels() const override { return channels_of(call_); }
+
+  void evaluate(int worker, std::size_t tile, int, const TimeSlot& time, const float* state,
+                float* rates) override {
+    float* divergence = rates + call_.z_size();
+    float* regularisers = call_.regularisers() > 0 ? divergence + call_.tiles.rows : nullptr;
+    auto& memory = call_.workspace.worker(worker);
+    call_.net.evaluate(time, {state, noise_.tile_noise(tile), rates, divergence, regularisers},
+                       call_.workspace.activations(memory, 0), false);
+    if (call_.reverse)
+      for (std::size_t i = 0; i < call_.regularisers() * call_.tiles.rows; ++i)
+        regularisers[i] = -regularisers[i];
+  }
+
+  void begin_step(std::size_t tile, const float* state) override {
+    if (tape_) tape_->states[tile].insert(tape_->states[tile].end(), state, state + call_.z_size());
+  }
+  void accept(const Step& step) override {
+    if (tape_) steps_->push_back(step);
+  }
+
+  void reach_stop(std::size_t stop, std::size_t tile, const float* state) override {
+    const std::size_t batch = call_.tiles.batch;
+    store_tile(call_.tiles, tile, state, call_.dimension,
+               trajectory_->z.subspan(stop * batch * call_.dimension));
+    const std::span<float> delta_logp = trajectory_->delta_logp.subspan(stop * batch, batch);
+    store_tile(call_.tiles, tile, state + call_.z_size(), 1, delta_logp);
+    const std::size_t first = call_.tiles.first_row(tile);
+    for (float& value : delta_logp.subspan(first, call_.tiles.rows_in(tile))) value = -value;
+  }
+
+ private:
+  const BlockCall& call_;
+  const SolveTape& noise_;
+  SolveTape* const tape_;
+  std::vector<Step>* const steps_;
+  const BlockTrajectory<float>* const trajectory_;
+};
+
+void negate(std::span<float> values) {
+  for (float& value : values) value = -value;
+}
+
+void load(const BlockCall& call, const BlockRows<float>& rows) {
+  negate(rows.delta_logp);
+  for (std::size_t tile = 0; tile < call.tiles.count(); ++tile) {
+    float* state = call.workspace.states.state(tile, 0);
+    load_tile(call.tiles, tile, rows.z, call.dimension, state);
+    load_tile(call.tiles, tile, rows.delta_logp, 1, state + call.z_size());
+    load_tile(call.tiles, tile, rows.regularisers, call.regularisers(),
+              state + call.z_size() + call.tiles.rows);
+  }
+  negate(rows.delta_logp);
+}
+
+void store(const BlockCall& call, std::size_t tile, const float* state,
+           const BlockRows<float>& rows) {
+  store_tile(call.tiles, tile, state, call.dimension, rows.z);
+  store_tile(call.tiles, tile, state + call.z_size(), 1, rows.delta_logp);
+  store_tile(call.tiles, tile, state + call.z_size() + call.tiles.rows, call.regularisers(),
+             rows.regularisers);
+  negate(rows.delta_logp.subspan(call.tiles.first_row(tile), call.tiles.rows_in(tile)));
+}
+
+}  // namespace
+
+std::unique_ptr<SolveTape> solve_flow(const BlockCall& call, const BlockRows<float>& rows,
+                                      std::span<const float> eps, bool keep_tape,
+                                      const BlockTrajectory<float>* trajectory,
+                                      SolveStatistics& statistics) {
+  const SolverOptions& solver = call.plan.solver;
+  const Tiles& tiles = call.tiles;
+  const bool alone = solver.control == Control::Sample;
+  const bool checkpoints = keep_tape && call.plan.gradient.method == GradientMethod::Checkpoint;
+  const std::span<const double> stops = trajectory ? trajectory->times : std::span<const double>();
+
+  auto tape = std::make_unique<SolveTape>();
+  tape->plan = call.plan;
+  tape->reverse = call.reverse;
+  tape->tiles = tiles;
+  tape->eps = tile_noise(tiles, eps, call.dimension);
+  if (checkpoints) {
+    tape->steps.resize(alone ? tiles.count() : 1);
+    tape->states.resize(tiles.count());
+  }
+  const auto system_of = [&](std::size_t group) {
+    return FlowSystem(call, *tape, checkpoints ? tape.get() : nullptr,
+                      checkpoints ? &tape->steps[group] : nullptr, trajectory);
+  };
+
+  Workspace& workspace = call.workspace;
+  workspace.states.resize(tiles.count(), FlowSystem::channels_of(call), tiles.rows);
+  workspace.steps.resize(std::max<std::size_t>(
+      workspace.steps.size(), keeps_stages(solver) ? tiles.count() : call.team.size()));
+  load(call, rows);
+
+  // The rows are written when every tile has arrived, so a failing solve leaves them as they were.
+  std::vector<const float*> ends(tiles.count());
+  if (alone) {
+    std::vector<SolveStatistics> counts(tiles.count());
+    call.team.run(tiles.count(), [&](int worker, std::size_t tile) {
+      FlowSystem system = system_of(tile);
+      const TileGroup group{tiles, tile, 1, [&](const Job& job) { job(worker, tile); }};
+      JointSolve solve(solver, call.plan.stop, system, group, workspace.worker(worker).times,
+                       workspace.states, workspace.steps);
+      solve.run(call.t0(), call.t1(), stops, call.end_time);
+      counts[tile] = solve.statistics();
+      ends[tile] = solve.state(tile);
+    });
+    for (std::size_t tile = 0; tile < tiles.count(); ++tile)
+      statistics.add(counts[tile],
+                     static_cast<double>(tiles.rows_in(tile)) / static_cast<double>(tiles.batch));
+  } else {
+    FlowSystem system = system_of(0);
+    const TileGroup group{tiles, 0, tiles.count(),
+                          [&](const Job& job) { call.team.run(tiles.count(), job); },
+                          call.time_setters()};
+    JointSolve solve(solver, call.plan.stop, system, group, workspace.times, workspace.states,
+                     workspace.steps);
+    solve.run(call.t0(), call.t1(), stops, call.end_time);
+    statistics.add(solve.statistics());
+    for (std::size_t tile = 0; tile < tiles.count(); ++tile) ends[tile] = solve.state(tile);
+  }
+
+  for (std::size_t tile = 0; tile < tiles.count(); ++tile) store(call, tile, ends[tile], rows);
+  if (!keep_tape) return nullptr;
+  if (!checkpoints)
+    for (const float* end : ends)
+      tape->end.insert(tape->end.end(), end, end + call.z_size() + tiles.rows);
+  return tape;
+}
+
+}  // namespace ffjord::cpu

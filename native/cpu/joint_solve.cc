@@ -1,0 +1,233 @@
+#include "cpu/joint_solve.h"
+
+#include <algorithm>
+#include <cmath>
+#include <limits>
+#include <string>
+
+#include "core/errors.h"
+#include "cpu/step_weights.h"
+
+namespace ffjord::cpu {
+namespace {
+
+constexpr std::size_t kRowsNamed = 16;  // of those that made a solve fail
+
+// Fixed-step methods take their share of the steps over a part of the interval.
+SolverOptions options_over(const SolverOptions& options, double part, double whole) {
+  SolverOptions shared = options;
+  shared.steps = std::max(1, static_cast<int>(std::ceil(options.steps * part / whole - 1e-9)));
+  return shared;
+}
+
+}  // namespace
+
+void TileStates::resize(std::size_t tiles, const Channels& channels, std::size_t rows) {
+  size_ = channels.count * rows;
+  rows_ = rows;
+  values_.resize(tiles * (4 * size_ + rows_));
+}
+
+bool keeps_stages(const SolverOptions& options) {
+  return options.controller == Controller::Torchdiffeq && options.tableau->adaptive;
+}
+
+JointSolve::JointSolve(const SolverOptions& options, const std::stop_token& stop,
+                       TileSystem& system, const TileGroup& group, StageTimes& times,
+                       TileStates& states, std::span<StepScratch> scratch)
+    : options_(options),
+      tableau_(*options.tableau),
+      stop_(stop),
+      system_(system),
+      group_(group),
+      channels_(system.channels()),
+      times_(times),
+      states_(states),
+      scratch_(scratch),
+      stepper_(tableau_, channels_, group.tiles.rows, {options.rtol, options.atol}),
+      sums_(group.count) {
+  times_.use(tableau_);
+}
+
+TileStep JointSolve::view(std::size_t tile) const {
+  return {states_.state(tile, current_), states_.state(tile, 1 - current_),
+          states_.rates(tile, current_), states_.rates(tile, 1 - current_),
+          states_.row_errors(tile)};
+}
+
+StepScratch& JointSolve::scratch(int worker, std::size_t tile) const {
+  StepScratch& scratch = scratch_[keeps_stages(options_) ? tile : worker];
+  scratch.resize(channels_, group_.tiles.rows, tableau_.stages - 1);
+  return scratch;
+}
+
+void JointSolve::run(double t0, double t1, std::span<const double> stops, double whole) {
+  double t = t0;
+  try {
+    if (keeps_stages(options_)) {
+      while (next_stop_ < stops.size() && stops[next_stop_] == t0) reach_stop();
+    } else {
+      for (double stop : stops) {
+        advance(t, stop, {}, whole);
+        reach_stop();
+        t = stop;
+      }
+      stops = {};
+    }
+    advance(t, t1, stops, whole);
+  } catch (SolveFailure& failure) {
+    if (failure.rows.empty()) failure.rows = rows_over(1);
+    throw;
+  }
+}
+
+// The norm of `sums_`.
+double JointSolve::norm(double shared) const {
+  double rows = 0;
+  TensorSums totals{};
+  for (std::size_t i = 0; i < group_.count; ++i) {
+    rows += static_cast<double>(group_.tiles.rows_in(group_.first + i));
+    for (std::size_t tensor = 0; tensor < totals.size(); ++tensor)
+      totals[tensor] += sums_[i][tensor];
+  }
+  if (std::isnan(shared)) return shared;
+  double largest = shared;
+  for (std::size_t tensor = 0; tensor < totals.size(); ++tensor) {
+    if (channels_.tensors[tensor] == 0) continue;
+    const double rms =
+        std::sqrt(totals[tensor] / (rows * static_cast<double>(channels_.tensors[tensor])));
+    if (std::isnan(rms)) return rms;
+    largest = std::max(largest, rms);
+  }
+  return largest;
+}
+
+// Hairer's first step; leaves k_0.
+void JointSolve::start(double t0, double t1) {
+  const auto for_each_sum = [&](auto&& sum_of) {
+    group_.for_each([&](int worker, std::size_t tile) {
+      sums_[tile - group_.first] =
+          sum_of(worker, tile, group_.tiles.rows_in(tile), view(tile), scratch(worker, tile));
+    });
+  };
+  times_.set(t0, 0, 0, 1);
+  std::vector<TensorSums> rate_sums(group_.count);
+  for_each_sum([&](int worker, std::size_t tile, std::size_t used, const TileStep& step,
+                   StepScratch& scratch) {
+    system_.evaluate(worker, tile, 0, times_.of(0), step.start, step.first);
+    rate_sums[tile - group_.first] =
+        stepper_.scaled_squares(step.first, step.start, step.start, used, scratch, step.row_errors);
+    return stepper_.scaled_squares(step.start, step.start, step.start, used, scratch,
+                                   scratch.error.data());
+  });
+  with_first_ = false;
+  const double d0 = norm(0);
+  sums_.swap(rate_sums);
+  const double d1 = norm(system_.shared_rate_norm());
+  if (!std::isfinite(d0) || !std::isfinite(d1)) {
+    SolveFailure failure(
+        "the state or its velocity is not finite at the start, t = " + std::to_string(t0) +
+            "; look for values in the input or weights that are not finite",
+        t0, 0);
+    failure.rows = rows_over(std::numeric_limits<float>::max());
+    throw failure;
+  }
+
+  const double h0 = (t1 < t0 ? -1 : 1) * trial_step(d0, d1);
+  times_.set(t0 + h0, 0, 0, 1);
+  for_each_sum([&](int worker, std::size_t tile, std::size_t used, const TileStep& step,
+                   StepScratch& scratch) {
+    const std::size_t inputs = channels_.inputs * group_.tiles.rows;
+    const std::size_t size = channels_.count * group_.tiles.rows;
+    const double one = 1;
+    combine(scratch.point.data(), step.start, h0, {&one, 1}, {step.first}, 1, 0, inputs);
+    system_.evaluate(worker, tile, TileSystem::kTrialStage, times_.of(0), scratch.point.data(),
+                     step.last);
+    combine(scratch.error.data(), step.last, -1, {&one, 1}, {step.first}, 1, 0, size);
+    return stepper_.scaled_squares(scratch.error.data(), step.start, step.start, used, scratch,
+                                   step.row_errors);
+  });
+  const double d2 = norm(system_.shared_change_norm()) / std::abs(h0);
+  statistics_.evaluations += 2;
+  first_step_ = first_step(std::abs(h0), d1, d2, tableau_.order);
+}
+
+void JointSolve::advance(double t0, double t1, std::span<const double> stops, double whole) {
+  if (t0 == t1) return;
+  if (tableau_.adaptive && first_step_ == 0) start(t0, t1);
+  StepControl control(options_over(options_, std::abs(t1 - t0), whole), t0, t1, first_step_);
+  while (!control.done()) {
+    if (stop_.stop_requested()) throw Error(ErrorCode::Cancelled, "the solve was stopped");
+    const StepControl::Attempt attempt = control.attempt();
+    const bool passes = std::abs(attempt.h) > std::abs(t1 - attempt.t);
+    const Step step{attempt.t, attempt.h, passes ? (t1 - attempt.t) / attempt.h : 1};
+    system_.attempt(step);
+    if (control.judge(try_step(step))) {
+      pass_stops(step, stops);
+      accept(step);
+    } else {
+      system_.reject();
+    }
+  }
+  first_step_ = control.proposed();
+  statistics_.add(control.statistics());
+}
+
+double JointSolve::try_step(const Step& step) {
+  times_.set(step.t, step.h, with_first_ ? 0 : 1, tableau_.stages, group_.team);
+  group_.for_each([&](int worker, std::size_t tile) {
+    const TileStep tile_step = view(tile);
+    if (fresh_) system_.begin_step(tile, tile_step.start);
+    sums_[tile - group_.first] =
+        stepper_.attempt(system_, worker, tile, group_.tiles.rows_in(tile), times_, step.h,
+                         with_first_, tile_step, scratch(worker, tile));
+  });
+  statistics_.evaluations += tableau_.stages - (with_first_ ? 0 : 1);
+  fresh_ = with_first_ = false;
+  return norm(tableau_.adaptive ? system_.shared_error_norm(step.h) : 0);
+}
+
+void JointSolve::accept(const Step& step) {
+  system_.accept(step);
+  if (step.theta != 1) {
+    const StageWeights weights = step_weights(tableau_, step.theta);
+    group_.for_each([&](int worker, std::size_t tile) {
+      const TileStep tile_step = view(tile);
+      stepper_.interpolate(step.h, weights, tile_step, scratch(worker, tile), tile_step.end);
+    });
+  }
+  current_ = 1 - current_;
+  fresh_ = true;
+  with_first_ = !tableau_.fsal;
+}
+
+void JointSolve::pass_stops(const Step& step, std::span<const double> stops) {
+  const double end = step.t + step.h;
+  while (next_stop_ < stops.size() &&
+         (step.h > 0 ? stops[next_stop_] <= end : stops[next_stop_] >= end)) {
+    const StageWeights weights = step_weights(tableau_, (stops[next_stop_] - step.t) / step.h);
+    group_.for_each([&](int worker, std::size_t tile) {
+      StepScratch& memory = scratch(worker, tile);
+      stepper_.interpolate(step.h, weights, view(tile), memory, memory.error.data());
+      system_.reach_stop(next_stop_, tile, memory.error.data());
+    });
+    ++next_stop_;
+  }
+}
+
+void JointSolve::reach_stop() {
+  group_.for_each(
+      [&](int, std::size_t tile) { system_.reach_stop(next_stop_, tile, state(tile)); });
+  ++next_stop_;
+}
+
+std::vector<std::size_t> JointSolve::rows_over(float limit) const {
+  std::vector<std::size_t> rows;
+  for (std::size_t tile = group_.first; tile < group_.first + group_.count; ++tile)
+    for (std::size_t row = 0; row < group_.tiles.rows_in(tile) && rows.size() < kRowsNamed; ++row)
+      if (!(states_.row_errors(tile)[row] <= limit))
+        rows.push_back(group_.tiles.first_row(tile) + row);
+  return rows;
+}
+
+}  // namespace ffjord::cpu

@@ -1,0 +1,100 @@
+// The solve of tiles that share t and h: all of a batch, or one tile under Control::Sample. Where a
+// step is accepted: core/step_control.
+#pragma once
+
+#include <functional>
+#include <span>
+#include <stop_token>
+#include <vector>
+
+#include "core/options.h"
+#include "core/step_control.h"
+#include "cpu/thread_pool.h"
+#include "cpu/tile_step.h"
+#include "cpu/tiles.h"
+
+namespace ffjord::cpu {
+
+/// States, rates and errors of all tiles of a batch: two of each, that before a step and that
+/// after.
+class TileStates {
+ public:
+  void resize(std::size_t tiles, const Channels& channels, std::size_t rows);
+
+  float* state(std::size_t tile, int which) { return at(tile, which); }
+  float* rates(std::size_t tile, int which) { return at(tile, 2 + which); }
+  float* row_errors(std::size_t tile) { return at(tile, 4); }
+
+ private:
+  float* at(std::size_t tile, int part) {
+    return values_.data() + tile * (4 * size_ + rows_) + part * size_;
+  }
+  std::size_t size_ = 0, rows_ = 0;
+  AlignedFloats values_;
+};
+
+/// The tiles that step together.
+struct TileGroup {
+  Tiles tiles;
+  std::size_t first = 0, count = 0;
+  /// Runs a job for each tile of the group, under its number.
+  std::function<void(const Job&)> for_each;
+  Team* team = nullptr;  ///< sets time slots; null: they are cheap, or the team is at work
+};
+
+/// Controller::Torchdiffeq reads the stages after the verdict, so every tile keeps its own.
+bool keeps_stages(const SolverOptions& options);
+
+class JointSolve {
+ public:
+  /// `scratch` has one entry a worker, or one a tile where keeps_stages(options).
+  JointSolve(const SolverOptions& options, const std::stop_token& stop, TileSystem& system,
+             const TileGroup& group, StageTimes& times, TileStates& states,
+             std::span<StepScratch> scratch);
+
+  /// Integrates from t0 to t1 the states numbered 0 of the group's tiles; passes `stops` on the
+  /// way, which lie between, monotone. `whole` is the interval that `options.steps` divide. Throws
+  /// SolveFailure with the offending rows, and Error(Cancelled).
+  void run(double t0, double t1, std::span<const double> stops, double whole);
+
+  /// After `run`: [channel][rows].
+  const float* state(std::size_t tile) const { return states_.state(tile, current_); }
+  const SolveStatistics& statistics() const { return statistics_; }
+
+ private:
+  TileStep view(std::size_t tile) const;
+  StepScratch& scratch(int worker, std::size_t tile) const;
+  void start(double t0, double t1);
+  void advance(double t0, double t1, std::span<const double> stops, double whole);
+  double try_step(const Step& step);
+  void accept(const Step& step);
+  /// The next stop is where the state stands.
+  void reach_stop();
+  /// Interpolates the stops within an accepted step.
+  void pass_stops(const Step& step, std::span<const double> stops);
+  /// Of `sums_`, and of what the tiles share.
+  double norm(double shared) const;
+  /// Rows whose last error is over `limit` or NaN.
+  std::vector<std::size_t> rows_over(float limit) const;
+
+  const SolverOptions options_;
+  const Tableau& tableau_;
+  const std::stop_token stop_;
+  TileSystem& system_;
+  const TileGroup& group_;
+  const Channels channels_;
+  StageTimes& times_;
+  TileStates& states_;
+  const std::span<StepScratch> scratch_;
+  const TileStepper stepper_;
+
+  int current_ = 0;         // which of a tile's states holds y₀
+  bool fresh_ = true;       // no attempt was made from y₀ yet
+  bool with_first_ = true;  // k_0 is not known
+  double first_step_ = 0;
+  std::size_t next_stop_ = 0;
+  std::vector<TensorSums> sums_;  // of the group's tiles
+  SolveStatistics statistics_;
+};
+
+}  // namespace ffjord::cpu

@@ -1,0 +1,148 @@
+// What Net makes before evaluations: packed weights, time slots, memory; and gradients in PyTorch's
+// layout after them. Included inside the namespace of one instruction set.
+
+inline constexpr int kTileRows = 32;
+
+inline Net::Net(const BlockContext<float>& context)
+    : dimension_(static_cast<int>(element_count(context.shape))),
+      residual_(context.cnf.net.residual),
+      layers_(make_layers(context)),
+      groups_(std::max(2, kTileRows / kLanes)) {
+  parameters_changed();
+}
+
+inline void Net::parameters_changed() {
+  for (Layer& layer : layers_) layer.pack();
+  ones_.assign(std::size_t(dimension_) * kLanes, 1.f);
+  const bool has_closed_form = layers_.size() == 2 || layers_.size() == 3;
+  const Layer& last = layers_.back();
+  if (has_closed_form && !last.gated() && !last.hyper() && !last.expanded())
+    closed_.build(layers_, ones_.data());
+}
+
+inline bool Net::closed_applies(const TracePlan& trace, bool own_times) const {
+  const Layer& last = layers_.back();
+  const bool closed = trace.divergence == Divergence::ClosedOneHidden ||
+                      trace.divergence == Divergence::ClosedTwoHidden;
+  return closed && !last.expanded() && !last.hyper() && !(own_times && last.gated());
+}
+
+inline const ClosedTrace& Net::closed_trace(const NetTime& time) const {
+  return layers_.back().gated() ? time.closed : closed_;
+}
+
+inline const float* Net::output_gate(const NetTime& time) const {
+  return layers_.back().gated() ? time.layers.back().gate.data() : ones_.data();
+}
+
+inline std::unique_ptr<TimeSlot> Net::make_time_slot(const TracePlan& trace) const {
+  auto slot = std::make_unique<NetTime>();
+  slot->layers.resize(layers_.size());
+  slot->builds_closed = closed_applies(trace, false) && layers_.back().gated();
+  return slot;
+}
+
+inline std::unique_ptr<Activations> Net::make_activations(const TracePlan& trace,
+                                                          const Regularisers& regularisers) const {
+  auto memory = std::make_unique<TileActivations>();
+  memory->trace = trace;
+  memory->regularisers = regularisers;
+  memory->outputs.resize(layers_.size() + 1);
+  memory->preactivations.resize(layers_.size() + 1);
+  memory->slopes.resize(layers_.size() + 1);
+  memory->closed_tangents.resize(layers_.size() - 1);
+  memory->closed_cotangents.resize(layers_.size() - 1);
+  int widest = 0;
+  for (const Layer& layer : layers_) widest = std::max(widest, layer.out);
+  memory->sums.resize(std::size_t(widest) * kLanes);
+  memory->gate_sums.resize(std::size_t(widest) * kLanes);
+  const int channels = 1 + (trace.exact() ? dimension_ : trace.probes);
+  memory->transposed.resize(rows() * channels * 2 * kLanes);
+  return memory;
+}
+
+inline std::unique_ptr<GradientSlot> Net::make_gradient_slot(const TracePlan& trace) const {
+  return std::make_unique<NetGradient>(
+      layers_, layers_.size() == 3 && closed_applies(trace, false) && !layers_.back().gated());
+}
+
+inline void Net::set_time(TimeSlot& slot, double t) const {
+  auto& time = static_cast<NetTime&>(slot);
+  time.own = false;
+  time.t = static_cast<float>(t);
+  time.times.assign(kLanes, time.t);
+  for (std::size_t l = 0; l < layers_.size(); ++l) {
+    const Layer& layer = layers_[l];
+    if (layer.hyper()) {
+      const std::vector<float> bias = set_hypernet(layer, time.t, time.layers[l]);
+      set_gates(layer, time, bias.data(), static_cast<int>(rows()), time.layers[l]);
+    } else {
+      set_gates(layer, time, layer.bias.data(), static_cast<int>(rows()), time.layers[l]);
+    }
+  }
+  if (time.builds_closed) time.closed.build(layers_, output_gate(time));
+}
+
+inline void Net::set_times(TimeSlot& slot, const float* t) const {
+  if (layers_.front().hyper())
+    throw Error(ErrorCode::Unsupported,
+                "hyper layers take one time for all rows of a call; evaluate rows of different "
+                "times in calls of their own");
+  auto& time = static_cast<NetTime&>(slot);
+  time.own = true;
+  time.times.assign(t, t + rows());
+  for (std::size_t l = 0; l < layers_.size(); ++l)
+    set_gates(layers_[l], time, layers_[l].bias.data(), static_cast<int>(rows()), time.layers[l]);
+}
+
+inline void Net::reduce(const GradientSlot& slot, float scale, std::span<float> gradients) const {
+  const auto& sums = static_cast<const NetGradient&>(slot);
+  std::vector<AlignedFloats> weights;
+  for (const LayerGradient& layer : sums.layers) weights.push_back(layer.weight);
+  if (!sums.m_bar.empty()) {
+    std::vector<WeightSums> targets;
+    for (std::size_t l = 0; l < layers_.size(); ++l)
+      targets.push_back({weights[l].data(), padded_features(layers_[l].depth())});
+    pull_back_closed_two(layers_, closed_, ones_.data(), sums.m_bar.data(), targets);
+  }
+  for (std::size_t l = 0; l < layers_.size(); ++l) {
+    const Layer& layer = layers_[l];
+    const LayerGradient& sum = sums.layers[l];
+    const auto add = [&](std::size_t offset, const std::vector<float>& values) {
+      if (offset == kAbsent) return;
+      for (std::size_t i = 0; i < values.size(); ++i) gradients[offset + i] += scale * values[i];
+    };
+    if (layer.offsets.beta != kAbsent) gradients[layer.offsets.beta] += scale * sum.beta;
+    if (layer.hyper()) {
+      add(layer.offsets.hyper0_weight, sum.hyper0_weight);
+      add(layer.offsets.hyper0_bias, sum.hyper0_bias);
+      add(layer.offsets.hyper2_weight, sum.hyper2_weight);
+      add(layer.offsets.hyper2_bias, sum.hyper2_bias);
+      continue;
+    }
+    const int stride = padded_features(layer.depth()), to_stride = layer.weight_stride();
+    float* to = gradients.data() + layer.weight_offset();
+    for (int j = 0; j < layer.out; ++j) {
+      const float* from = weights[l].data() + std::size_t(j) * stride;
+      float* row = to + std::size_t(j) * to_stride;
+      if (layer.kind == LayerKind::Concat) row[-1] += scale * sum.shift[j];
+      for (int k = 0; k < layer.in; ++k) {
+        if (!layer.expanded()) {
+          row[k] += scale * from[k];
+          continue;
+        }
+        const float second = from[layer.in + k];  // of W₁ − W₀
+        row[k] += scale * (from[k] - second);
+        gradients[layer.offsets.weight1 + std::size_t(j) * layer.in + k] += scale * second;
+      }
+      if (layer.expanded()) {
+        gradients[layer.offsets.bias + j] += scale * (sum.bias[j] - sum.shift[j]);
+        gradients[layer.offsets.bias1 + j] += scale * sum.shift[j];
+      }
+    }
+    if (!layer.expanded()) add(layer.offsets.bias, sum.bias);
+    add(layer.offsets.shift, sum.shift);
+    add(layer.offsets.gate_weight, sum.gate_weight);
+    add(layer.offsets.gate_bias, sum.gate_bias);
+  }
+}

@@ -1,0 +1,43 @@
+// How the values and tangents of one layer lie in memory. Included inside the namespace of one
+// instruction set, after vec.h.
+//
+// A tile is cut into groups of kLanes rows; a group has `channels` columns: the value and its tangents.
+// Columns are numbered group · channels + channel and laid side by side, two to a panel,
+// [panel][feature][2][kLanes]: a product reads one panel from front to end, and with one tangent a panel
+// is exactly one group.
+
+inline constexpr int kPanelColumns = 2;
+inline constexpr int kFeatureStride = kPanelColumns * kLanes;  ///< floats from feature to feature
+
+/// A borrowed array of panels.
+struct Panels {
+  float* data = nullptr;
+  std::size_t stride = 0;  ///< floats from one panel to the next
+
+  std::size_t offset(int column) const { return (column >> 1) * stride + (column & 1) * kLanes; }
+  float* column(int index) const { return data + offset(index); }
+};
+
+inline constexpr int round_up(int value, int multiple) {
+  return (value + multiple - 1) / multiple * multiple;
+}
+
+/// Features that transposition reads: whole blocks of 2 kLanes.
+inline constexpr int padded_features(int features) { return round_up(features, 2 * kLanes); }
+
+/// The arrangement of all arrays of a tile, for one number of channels.
+struct Columns {
+  int groups = 2;  ///< even
+  int channels = 1;
+
+  int count() const { return groups * channels; }
+  int panels() const { return count() / kPanelColumns; }
+  /// Room for whole blocks of a product's rows; and a little more than a power of two, which would put
+  /// the same feature of all groups into one set of the first cache, and stores to one group in the
+  /// way of loads from the next.
+  std::size_t panel_stride(int features) const {
+    return std::size_t(padded_features(features) + 8) * kFeatureStride;
+  }
+  std::size_t floats(int features) const { return panels() * panel_stride(features); }
+  Panels place(float* data, int features) const { return {data, panel_stride(features)}; }
+};

@@ -1,0 +1,96 @@
+// One net on one tile of rows: evaluation and pullback, as one instruction set compiles it.
+// The border between the kernels (this file's implementations) and the solves (cpu_block.cc).
+//
+// A tile holds `rows()` rows, a multiple of the vector width; arrays of a tile are feature-major,
+// [feature][row], so that a vector holds one feature of neighbouring rows. Rows beyond the batch are
+// computed like others (their state is zero) and must not reach a sum: their cotangents are zero.
+#pragma once
+
+#include <cstddef>
+#include <memory>
+#include <span>
+
+#include "core/continuous_block.h"
+
+namespace ffjord::cpu {
+
+/// What depends on t alone, shared by all tiles of a stage: gates, shifts, packed W(t) of blend and
+/// hyper, M(t). Made by the net that uses it.
+class TimeSlot {
+ public:
+  virtual ~TimeSlot() = default;
+};
+
+/// Scratch memory and the activations of one evaluation. One a thread, or one a stage where several
+/// evaluations must be kept for their pullback.
+class Activations {
+ public:
+  virtual ~Activations() = default;
+};
+
+/// Sums of weight gradients, in the kernels' own layout.
+class GradientSlot {
+ public:
+  virtual ~GradientSlot() = default;
+  virtual void clear() = 0;
+};
+
+struct TileArrays {
+  const float* z = nullptr;    // [D][rows]
+  const float* eps = nullptr;  // [K][D][rows]; null for exact traces
+  float* f = nullptr;          // [D][rows]
+  float* divergence = nullptr;    // [rows]; null: not wanted, the tangents are not computed
+  float* regularisers = nullptr;  // [R][rows], derivatives of kinetic, jacobian
+};
+
+struct TileCotangents {
+  const float* eps = nullptr;           // [K][D][rows]
+  const float* f = nullptr;             // [D][rows]
+  const float* divergence = nullptr;    // [rows]; null: zero
+  const float* regularisers = nullptr;  // [R][rows]; null: zero
+  float* z = nullptr;                   // [D][rows], overwritten
+};
+
+class TileNet {
+ public:
+  virtual ~TileNet() = default;
+
+  virtual std::size_t rows() const = 0;
+
+  /// Repacks the weights; also M of the closed-form trace where it does not depend on t.
+  virtual void parameters_changed() = 0;
+
+  /// `trace` and `regularisers` are those of the evaluations that will use the slot or activations.
+  virtual std::unique_ptr<TimeSlot> make_time_slot(const TracePlan& trace) const = 0;
+  virtual std::unique_ptr<Activations> make_activations(const TracePlan& trace,
+                                                        const Regularisers& regularisers) const = 0;
+  virtual std::unique_ptr<GradientSlot> make_gradient_slot(const TracePlan& trace) const = 0;
+
+  virtual void set_time(TimeSlot& slot, double t) const = 0;
+  /// One t a row of the tile ([rows]); throws Error(Unsupported) for hyper.
+  virtual void set_times(TimeSlot& slot, const float* t) const = 0;
+
+  /// Evaluates a tile. With `keep`, `activations` then holds what `pullback` needs.
+  virtual void evaluate(const TimeSlot& time, const TileArrays& arrays, Activations& activations,
+                        bool keep) const = 0;
+
+  /// Pulls back the evaluation that `activations` holds, made at the same time and ε. Adds to
+  /// `gradients` unless it is null. Returns t̄ (summed over rows); under set_times adds each row's to
+  /// `times_bar` ([rows]) where that is not null.
+  virtual double pullback(const TimeSlot& time, const TileCotangents& cotangents,
+                          Activations& activations, GradientSlot* gradients,
+                          double* times_bar = nullptr) const = 0;
+
+  /// Adds `slot`, scaled, to the flat gradient buffer of the whole flow (PyTorch's layout).
+  virtual void reduce(const GradientSlot& slot, float scale, std::span<float> gradients) const = 0;
+};
+
+/// The instruction sets that this build has, best first, as far as this processor runs them:
+/// "avx512", "avx2", "baseline". FFJORD_CPU in the environment names one to use.
+std::span<const std::string_view> instruction_sets();
+
+/// Throws Error(Unsupported) for a name that instruction_sets() does not list.
+std::unique_ptr<TileNet> make_tile_net(std::string_view instruction_set,
+                                       const BlockContext<float>& context);
+
+}  // namespace ffjord::cpu

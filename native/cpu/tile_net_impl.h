@@ -1,0 +1,103 @@
+// TileNet as one instruction set compiles it. Included by isa_*.cc inside its namespace, after kLanes
+// and kRegisters are defined: no header below includes another, so that no inline function of the
+// standard library is compiled for a wider machine than the build's own.
+
+#include "cpu/vec.h"
+//
+#include "cpu/activations.h"
+//
+#include "cpu/panels.h"
+//
+#include "cpu/product.h"
+//
+#include "cpu/layer_forward.h"
+//
+#include "cpu/layer_backward.h"
+//
+#include "cpu/weight_gradient.h"
+//
+#include "cpu/net_layers.h"
+//
+#include "cpu/closed_trace.h"
+//
+#include "cpu/time_slot.h"
+//
+#include "cpu/tile_memory.h"
+
+class Net final : public TileNet {
+ public:
+  explicit Net(const BlockContext<float>& context);
+
+  std::size_t rows() const override { return std::size_t(groups_) * kLanes; }
+  void parameters_changed() override;
+
+  std::unique_ptr<TimeSlot> make_time_slot(const TracePlan& trace) const override;
+  std::unique_ptr<Activations> make_activations(const TracePlan& trace,
+                                                const Regularisers& regularisers) const override;
+  std::unique_ptr<GradientSlot> make_gradient_slot(const TracePlan& trace) const override;
+
+  void set_time(TimeSlot& slot, double t) const override;
+  void set_times(TimeSlot& slot, const float* t) const override;
+
+  void evaluate(const TimeSlot& time, const TileArrays& arrays, Activations& activations,
+                bool keep) const override;
+  double pullback(const TimeSlot& time, const TileCotangents& cotangents, Activations& activations,
+                  GradientSlot* gradients, double* times_bar) const override;
+  void reduce(const GradientSlot& slot, float scale, std::span<float> gradients) const override;
+
+ private:
+  // What one pullback carries from layer to layer.
+  struct Reverse {
+    const NetTime& time;
+    const TileCotangents& arrays;
+    TileActivations& memory;
+    NetGradient* gradient;
+    double t_bar = 0;
+    double* times_bar;
+  };
+
+  int layer_count() const { return static_cast<int>(layers_.size()); }
+  /// Of the arrays between layers: after l layers.
+  int features_at(int l) const { return l < layer_count() ? layers_[l].depth() : dimension_; }
+  bool closed_applies(const TracePlan& trace, bool own_times) const;
+  const ClosedTrace& closed_trace(const NetTime& time) const;
+  const float* output_gate(const NetTime& time) const;
+  const PackedMatrix& backward_matrix(const NetTime& time, int l) const {
+    return layers_[l].hyper() ? time.layers[l].backward : layers_[l].backward;
+  }
+  Evaluation plan(const TileActivations& memory, const NetTime& time, const TileArrays& arrays) const;
+
+  // evaluate.h
+  void load_input(const TileArrays& arrays, TileActivations& memory) const;
+  void expand_input(const NetTime& time, const Panels& input, int depth, const Columns& columns) const;
+  void run_layers(const NetTime& time, TileActivations& memory, bool keep) const;
+  void write_output(const NetTime& time, const TileArrays& arrays, TileActivations& memory,
+                    const Panels& output) const;
+  void evaluate_vjp(const NetTime& time, const TileArrays& arrays, TileActivations& memory) const;
+  Panels panels(AlignedFloats& memory, const Columns& columns, int features) const;
+
+  // pullback.h
+  void load_seeds(Reverse& reverse, const Panels& seeds) const;
+  void prepare_closed(Reverse& reverse) const;
+  void finish_closed(Reverse& reverse) const;
+  void pull_back_activation(Reverse& reverse, int l, const Panels& cotangents,
+                            const Panels& above) const;
+  void finish_layer(Reverse& reverse, int l, const Panels& cotangents) const;
+  void pull_back_own_gates(Reverse& reverse, int l, const Panels& cotangents) const;
+  void pull_back_gates(Reverse& reverse, int l) const;
+  void pull_back_hypernet(Reverse& reverse, int l, const Panels& cotangents) const;
+  void contract_input(Reverse& reverse, int l, const Panels& cotangents) const;
+
+  const int dimension_;
+  const bool residual_;
+  std::vector<Layer> layers_;
+  int groups_;
+  ClosedTrace closed_;  // where the output is not gated
+  AlignedFloats ones_;  // [widest layer][kLanes]
+};
+
+#include "cpu/evaluate.h"
+//
+#include "cpu/pullback.h"
+//
+#include "cpu/net_setup.h"

@@ -1,0 +1,78 @@
+// One Runge-Kutta step of one tile: stages, end state, error. All loops run over [channel][row]
+// arrays.
+#pragma once
+
+#include <array>
+#include <span>
+#include <vector>
+
+#include "core/tableau.h"
+#include "cpu/aligned.h"
+#include "cpu/stage_times.h"
+#include "cpu/tile_system.h"
+
+namespace ffjord::cpu {
+
+using StagePointers = std::array<const float*, kMaxStages>;
+
+/// result = y + h Σ_(j < stages) weights_j k_j over the elements [begin, end); y may be `result`,
+/// and null for zero.
+void combine(float* result, const float* y, double h, std::span<const double> weights,
+             const StagePointers& k, int stages, std::size_t begin, std::size_t end);
+
+/// Sums over rows and channels of (value / (atol + rtol max(|y₀|, |y₁|)))², one a tensor; NaN where
+/// y₁ is not finite.
+using TensorSums = std::array<double, Channels::kMostTensors>;
+
+/// Memory of one worker, or of one tile.
+struct StepScratch {
+  AlignedFloats stages;          // k_1 … , [stage][channel][rows]
+  AlignedFloats point;           // Y_i, [channel][rows]
+  AlignedFloats error;           // [channel][rows]
+  std::vector<double> row_sums;  // [rows]
+
+  void resize(const Channels& channels, std::size_t rows, int stages_kept);
+};
+
+/// Of a tile: its states and rates before and after a step, all [channel][rows].
+struct TileStep {
+  const float* start;  // y₀
+  float* end;          // y₁
+  float* first;        // k_0
+  float* last;         // the last stage, where it is the next step's first (FSAL)
+  float* row_errors;   // [rows]: mean squares over the tensors, summed; NaN where not finite
+};
+
+struct Tolerance {
+  double rtol, atol;
+};
+
+class TileStepper {
+ public:
+  TileStepper(const Tableau& tableau, const Channels& channels, std::size_t rows,
+              const Tolerance& tolerance)
+      : tableau_(tableau), channels_(channels), rows_(rows), tolerance_(tolerance) {}
+
+  /// An attempt of size h. With `with_first`, k_0 is evaluated too.
+  TensorSums attempt(TileSystem& system, int worker, std::size_t tile, std::size_t used_rows,
+                     const StageTimes& times, double h, bool with_first, const TileStep& step,
+                     StepScratch& scratch) const;
+
+  /// y₀ + h Σ weights_j k_j after an attempt, from the stages that `scratch` still holds.
+  void interpolate(double h, std::span<const double> weights, const TileStep& step,
+                   const StepScratch& scratch, float* result) const;
+
+  /// `values` may be null for zero; `row_errors` as in TileStep.
+  TensorSums scaled_squares(const float* values, const float* y0, const float* y1,
+                            std::size_t used_rows, StepScratch& scratch, float* row_errors) const;
+
+ private:
+  StagePointers stages(const TileStep& step, const StepScratch& scratch) const;
+
+  const Tableau& tableau_;
+  const Channels channels_;
+  const std::size_t rows_;
+  const Tolerance tolerance_;
+};
+
+}  // namespace ffjord::cpu

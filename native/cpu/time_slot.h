@@ -1,0 +1,93 @@
+// What depends on t alone: gates, shifts, the hypernet's weights, M(t). Included inside the namespace
+// of one instruction set.
+
+/// One layer at one t, or at one t a row.
+struct LayerTime {
+  AlignedFloats gate, offset, shift;  ///< g, g ⊙ b + s, s: [out][kLanes] (equal lanes), or [out][rows]
+  PackedMatrix forward, backward;     ///< hyper: W(t), Wᵀ(t)
+  std::vector<float> hidden;          ///< hyper: tanh(v t + c), 8 entries
+};
+
+struct NetTime final : TimeSlot {
+  bool builds_closed = false;  ///< whether set_time fills `closed`
+  bool own = false;            ///< every row its own t
+  float t = 0;                 ///< otherwise
+  AlignedFloats times;         ///< [kLanes] of equal entries, or [rows]
+  std::vector<LayerTime> layers;
+  ClosedTrace closed;          ///< of nets with a gated output; others keep theirs
+
+  RowVectors vectors(const AlignedFloats& data, int groups) const {
+    return {data.data(), own ? groups * kLanes : kLanes, own ? kLanes : 0};
+  }
+  RowVectors time_vectors() const { return {times.data(), 0, own ? kLanes : 0}; }
+};
+
+/// Fills g, s and g ⊙ b + s; `bias` is b, of hyper b(t).
+inline void set_gates(const Layer& layer, const NetTime& time, const float* bias, int rows,
+                      LayerTime& at) {
+  const int lanes = time.own ? rows : kLanes;
+  for (AlignedFloats* vectors : {&at.gate, &at.offset, &at.shift})
+    vectors->resize(std::size_t(layer.out) * lanes);
+  const auto set = [&](int j, int lane, Vec gate, Vec t) {
+    const Vec shift = splat(layer.shift[j]) * t;
+    const std::size_t to = std::size_t(j) * lanes + lane;
+    store(at.gate.data() + to, gate);
+    store(at.shift.data() + to, shift);
+    store(at.offset.data() + to, fma(gate, splat(bias[j]), shift));
+  };
+  if (time.own) {
+    for (int j = 0; j < layer.out; ++j)
+      for (int lane = 0; lane < lanes; lane += kLanes) {
+        const Vec t = load(time.times.data() + lane);
+        const Vec gate = layer.gated() ? sigmoid(fma(splat(layer.gate_weight[j]), t,
+                                                     splat(layer.gate_bias[j])))
+                                       : splat(1.f);
+        set(j, lane, gate, t);
+      }
+    return;
+  }
+  const Vec t = splat(time.t);
+  for (int first = 0; first < layer.out; first += kLanes) {
+    float gates[kLanes];
+    const int count = std::min(kLanes, layer.out - first);
+    for (int i = 0; i < kLanes; ++i) {
+      const int j = first + std::min(i, count - 1);
+      gates[i] = layer.gate_weight[j] * time.t + layer.gate_bias[j];
+    }
+    store(gates, layer.gated() ? sigmoid(load(gates)) : splat(1.f));
+    for (int i = 0; i < count; ++i) set(first + i, 0, splat(gates[i]), t);
+  }
+}
+
+/// hyper: (b, W)(t) = V tanh(v t + c) + d, b first, then W (out, in).
+inline std::vector<float> hypernet_output(const Layer& layer, const LayerTime& at) {
+  const int units = static_cast<int>(at.hidden.size());
+  const std::size_t count = std::size_t(layer.out) * layer.in + layer.out;
+  const float* v = layer.parameters + layer.offsets.hyper2_weight;  // (count, units)
+  const float* d = layer.parameters + layer.offsets.hyper2_bias;
+  std::vector<float> output(count);
+  for (std::size_t p = 0; p < count; ++p) {
+    float sum = d[p];
+    for (int m = 0; m < units; ++m) sum += v[p * units + m] * at.hidden[m];
+    output[p] = sum;
+  }
+  return output;
+}
+
+inline constexpr int kHypernetUnits = 8;
+
+/// Fills the packed W(t) and returns b(t).
+inline std::vector<float> set_hypernet(const Layer& layer, float t, LayerTime& at) {
+  at.hidden.resize(kHypernetUnits);
+  for (int m = 0; m < kHypernetUnits; ++m)
+    at.hidden[m] = std::tanh(layer.parameters[layer.offsets.hyper0_weight + m] * t +
+                             layer.parameters[layer.offsets.hyper0_bias + m]);
+  std::vector<float> output = hypernet_output(layer, at);
+  const float* w = output.data() + layer.out;
+  at.forward.pack(layer.out, layer.in,
+                  [&](int row, int k) { return w[std::size_t(row) * layer.in + k]; });
+  at.backward.pack(layer.in, layer.out,
+                   [&](int k, int row) { return w[std::size_t(row) * layer.in + k]; });
+  output.resize(layer.out);
+  return output;
+}

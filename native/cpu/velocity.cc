@@ -1,0 +1,111 @@
+#include "cpu/velocity.h"
+
+#include <memory>
+#include <vector>
+
+namespace ffjord::cpu {
+namespace {
+
+class VelocityTiles {
+ public:
+  explicit VelocityTiles(const VelocityCall& call)
+      : call_(call),
+        eps_(tile_noise(call.tiles, call.eps, call.dimension)),
+        own_times_(call.times.size() > 1),
+        z_size_(call.dimension * call.tiles.rows) {
+    if (!own_times_) call.workspace.times.set_single(call.times[0]);
+  }
+
+  bool own_times() const { return own_times_; }
+  std::size_t z_size() const { return z_size_; }
+
+  const float* noise(std::size_t tile) const {
+    return eps_.empty() ? nullptr : eps_.data() + tile * (eps_.size() / call_.tiles.count());
+  }
+
+  /// The tile's slot; with a t a row it is the worker's own.
+  const TimeSlot& time(Workspace::Worker& memory, std::size_t tile) const {
+    if (!own_times_) return call_.workspace.times.of(0);
+    std::vector<float> times(call_.tiles.rows, 0.f);
+    for (std::size_t row = 0; row < call_.tiles.rows_in(tile); ++row)
+      times[row] = static_cast<float>(call_.times[call_.tiles.first_row(tile) + row]);
+    return memory.times.set_rows(times.data());
+  }
+
+  /// Evaluates into memory.rates: [f | div] where the divergence is wanted.
+  void evaluate(Workspace::Worker& memory, const TimeSlot& time, std::size_t tile,
+                bool with_divergence, bool keep) const {
+    memory.rates.resize(2 * z_size_ + call_.tiles.rows);
+    float* f = memory.rates.data();
+    float* z = f + z_size_ + call_.tiles.rows;
+    load_tile(call_.tiles, tile, call_.z, call_.dimension, z);
+    call_.net.evaluate(time, {z, noise(tile), f, with_divergence ? f + z_size_ : nullptr, nullptr},
+                       call_.workspace.activations(memory, 0), keep);
+  }
+
+ private:
+  const VelocityCall& call_;
+  const AlignedFloats eps_;
+  const bool own_times_;
+  const std::size_t z_size_;
+};
+
+}  // namespace
+
+void evaluate_velocity(const VelocityCall& call, std::span<float> f, std::span<float> divergence) {
+  const VelocityTiles tiles(call);
+  call.team.run(call.tiles.count(), [&](int worker, std::size_t tile) {
+    auto& memory = call.workspace.worker(worker);
+    tiles.evaluate(memory, tiles.time(memory, tile), tile, !divergence.empty(), false);
+    store_tile(call.tiles, tile, memory.rates.data(), call.dimension, f);
+    if (!divergence.empty())
+      store_tile(call.tiles, tile, memory.rates.data() + tiles.z_size(), 1, divergence);
+  });
+}
+
+void pull_velocity(const VelocityCall& call, std::size_t weights, std::span<const float> f_bar,
+                   std::span<const float> divergence_bar, std::span<float> z_bar,
+                   std::span<float> gradients, std::span<double> times_bar) {
+  const VelocityTiles tiles(call);
+  const std::size_t count = call.tiles.count(), rows = call.tiles.rows;
+  const bool with_gradients = !gradients.empty();
+  const std::size_t slots = with_gradients ? slot_count(weights, 1, count) : count;
+  const std::vector<GradientSlot*> sums = call.workspace.clear_slots(0, with_gradients ? slots : 0);
+  std::vector<double> tile_times_bar(tiles.own_times() ? count * rows : count);
+  AlignedFloats z_bars(count * tiles.z_size());
+
+  for_each_by_slot(call.team, count, slots, [&](int worker, std::size_t tile) {
+    auto& memory = call.workspace.worker(worker);
+    const TimeSlot& time = tiles.time(memory, tile);
+    tiles.evaluate(memory, time, tile, !divergence_bar.empty(), true);
+    memory.bars.resize(tiles.z_size() + rows);
+    float* bar = memory.bars.data();
+    load_tile(call.tiles, tile, f_bar, call.dimension, bar);
+    if (!divergence_bar.empty())
+      load_tile(call.tiles, tile, divergence_bar, 1, bar + tiles.z_size());
+    const TileCotangents cotangents{tiles.noise(tile), bar,
+                                    divergence_bar.empty() ? nullptr : bar + tiles.z_size(),
+                                    nullptr, z_bars.data() + tile * tiles.z_size()};
+    double* row_times = tiles.own_times() ? tile_times_bar.data() + tile * rows : nullptr;
+    const double t_bar =
+        call.net.pullback(time, cotangents, call.workspace.activations(memory, 0),
+                          with_gradients ? sums[tile % slots] : nullptr, row_times);
+    if (!row_times) tile_times_bar[tile] = t_bar;
+  });
+
+  if (with_gradients)
+    for (std::size_t slot = 0; slot < slots; ++slot) call.net.reduce(*sums[slot], 1, gradients);
+  if (!z_bar.empty()) {
+    std::vector<float> bars(z_bar.size());
+    for (std::size_t tile = 0; tile < count; ++tile)
+      store_tile(call.tiles, tile, z_bars.data() + tile * tiles.z_size(), call.dimension, bars);
+    for (std::size_t i = 0; i < bars.size(); ++i) z_bar[i] += bars[i];
+  }
+  if (times_bar.empty()) return;
+  if (tiles.own_times())
+    for (std::size_t row = 0; row < call.tiles.batch; ++row) times_bar[row] += tile_times_bar[row];
+  else
+    for (double t_bar : tile_times_bar) times_bar[0] += t_bar;
+}
+
+}  // namespace ffjord::cpu

@@ -1,0 +1,57 @@
+// Builds the addon by calling the C++ compiler, for machines that have one but neither make nor python3.
+const { execFile } = require('node:child_process')
+const { mkdirSync, readFileSync, renameSync, rmSync } = require('node:fs')
+const { availableParallelism } = require('node:os')
+const { join, resolve } = require('node:path')
+const { promisify } = require('node:util')
+const run = promisify(execFile)
+
+const root = resolve(__dirname, '..')
+const release = join(root, 'build/Release')
+const objects = join(root, 'build/direct')
+
+/** Compiles with `compiler` into build/Release/ffjord.node; resolves to undefined, or to why it failed. */
+async function build(compiler) {
+  const [program, ...leading] = compiler.split(' ') // CXX='ccache g++'
+  const { variables } = JSON.parse(readFileSync(join(root, 'native/sources.gypi'), 'utf8'))
+  const sources = Object.keys(variables)
+    .filter((name) => name.endsWith('_sources'))
+    .flatMap((name) => variables[name])
+  const flags = [
+    ...leading,
+    ...variables.compile_flags,
+    ...['-O3', '-fPIC', '-DNDEBUG', '-DNODE_GYP_MODULE_NAME=ffjord', '-DBUILDING_NODE_EXTENSION'],
+    `-I${join(root, 'native')}`,
+    `-I${require('node-api-headers').include_dir}`,
+    `-I${resolve(root, require('node-addon-api').include_dir)}`
+  ]
+  const objectOf = (source) => join(objects, `${source.replaceAll('/', '_')}.o`)
+
+  rmSync(objects, { recursive: true, force: true })
+  mkdirSync(objects, { recursive: true })
+  mkdirSync(release, { recursive: true })
+  try {
+    const queue = sources.values()
+    const compileNext = async () => {
+      for (const source of queue) {
+        console.log(`  ${source}`)
+        await run(program, [...flags, '-c', source, '-o', objectOf(source)], { cwd: root })
+      }
+    }
+    await Promise.all(Array.from({ length: availableParallelism() }, compileNext))
+    const linkFlags =
+      process.platform === 'linux'
+        ? [...variables.link_flags, `-Wl,--version-script=${join(root, 'native/exports.map')}`, '-s']
+        : ['-undefined', 'dynamic_lookup']
+    const linked = join(objects, 'ffjord.node')
+    await run(program, [...leading, '-shared', '-o', linked, ...sources.map(objectOf), ...linkFlags], {
+      cwd: root
+    })
+    renameSync(linked, join(release, 'ffjord.node'))
+  } catch (error) {
+    console.error(error.stderr || error.message)
+    return 'failed, see above'
+  }
+}
+
+module.exports = { build }

@@ -32,7 +32,7 @@ const TWO_CORES = 1.9
 
 /** Builds native/engine_times.cc beside the engines and runs it: the kernels without the binding. */
 export function engineTimes({ root, quick, machine }: Context): EngineTime[] {
-  const build = join(root, 'build/bench/native')
+  const build = join(root, 'build-cmake/bench')
   const silent = { stdio: ['ignore', 'ignore', 'inherit'] as ('ignore' | 'inherit')[] }
   execFileSync('cmake', ['-S', join(root, 'bench/native'), '-B', build, '-DCMAKE_BUILD_TYPE=Release'], silent)
   execFileSync('cmake', ['--build', build, '--target', 'engine_times', '-j2'], silent)

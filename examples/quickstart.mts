@@ -25,4 +25,5 @@ const logp = await flow.logProb([
   [1, 1]
 ]) // Float32Array, nats
 const { data: x } = await flow.sample(10_000, { seed: 1 }) // Float32Array, (10000, 2)
+console.log(logp, x.length)
 await flow.save('model.safetensors')

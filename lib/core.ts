@@ -14,6 +14,8 @@ export interface FlowCore {
   readonly description: NativeDescription
   readonly options: ComputeOptions
   readonly settings: NormalizedSettings
+  /** The divergence that each CNF block uses in training: what 'auto' became. */
+  readonly traces: string[]
   readonly seed: number
   /** Number of the next call that draws noise from the flow's own seed. */
   calls: number

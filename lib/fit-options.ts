@@ -19,7 +19,7 @@ export interface FitOptions {
   /** Of the order of rows. Default: 0. */
   seed?: number
   validation?: ValidationOptions
-  /** End with the weights of the best validation. Default: false. */
+  /** End with the weights of the best validation; a later resume goes on from them. Default: false. */
   keepBest?: boolean
   /** Go on past a batch whose solve fails, and count it. Default: false. */
   skipFailures?: boolean

@@ -62,7 +62,7 @@ export interface FitResult {
  * A training run: iterate for progress, or await the result, or both in turn. It starts at the first request and runs
  * while one is open. Errors reject.
  */
-export class Fit implements AsyncIterable<Progress, FitResult>, PromiseLike<FitResult> {
+export class Fit implements AsyncIterable<Progress>, PromiseLike<FitResult> {
   readonly #start: () => Training
   #training: Training | undefined
   #run: AsyncGenerator<Progress, FitResult> | undefined

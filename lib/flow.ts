@@ -96,16 +96,17 @@ export class Flow {
     if (typeof device !== 'string') fail('INVALID_OPTION', `device is ${show(device)}; give 'auto' or 'cpu'`)
     const engine = chooseEngine(device as Device, description)
     this.device = engine.name
+    const native = translatedSync(() => new (binding().Flow)(description, engine.name, seed, threads))
     this.#core = {
-      native: translatedSync(() => new (binding().Flow)(description, engine.name, seed, threads)),
+      native,
       description,
       options: structuredClone({ trace, solver, gradient, regularize }),
       settings,
+      traces: translatedSync(() => native.traces(settings.training)),
       seed,
       calls: 0,
       disposed: false
     }
-    this.traces // a trace that this flow cannot have is an error now
   }
 
   /** A flow with the reference implementation's initialisation, drawn from `seed`. */
@@ -166,8 +167,7 @@ export class Flow {
 
   /** The divergence that each CNF block uses in training: what 'auto' became. */
   get traces(): string[] {
-    assertUsable(this.#core)
-    return translatedSync(() => this.#core.native.traces(this.#core.settings.training))
+    return [...this.#core.traces]
   }
 
   /** End time T of each CNF block. */

@@ -18,6 +18,7 @@ export type { EvaluateOptions, Evaluation } from './evaluate'
 export type { Fit, FitResult, IterationRecord, Progress } from './fit'
 export type { FitOptions, ValidationOptions } from './fit-options'
 export { Flow, type LoadOptions, type Loss, type LossOptions, type SampleOptions } from './flow'
+export { type OdeSolution, type OdeSolver, odeint } from './odeint'
 export type { Optimizer, StepResult } from './optimizer'
 export type {
   Activation,

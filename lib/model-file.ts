@@ -24,7 +24,7 @@ const stateBuffers: readonly [NativeBuffer, string][] = [
 const statePrefixes = ['optimizer.', 'ema.', 'random.', 'best.']
 
 export async function writeModel(path: string, core: FlowCore, weightsOnly: boolean): Promise<void> {
-  const { native, description, options, seed, calls, optimizer, training } = core
+  const { native, description, options, traces, seed, calls, optimizer, training } = core
   const tensors = new Map<string, StoredTensor>()
   const add = (prefix: string, buffer: NativeBuffer, values: NativeArray) => {
     for (const [name, tensor] of Object.entries(cut(values, layoutOf(native, buffer))))
@@ -38,7 +38,6 @@ export async function writeModel(path: string, core: FlowCore, weightsOnly: bool
       tensors.set(`chain.${i}.odefunc._num_evals`, { shape: [], data: Float32Array.of(0) })
   })
 
-  const traces = native.traces(core.settings.training)
   const extra: ModelMetadata = { version: 1, options, traces }
   if (!weightsOnly) {
     tensors.set('random.seed', { shape: [1], data: BigInt64Array.of(BigInt(seed)) })

@@ -309,4 +309,11 @@ export interface Binding {
   cpu(): { instructionSet: string; instructionSets: string[]; threads: number }
   /** Peak single-precision FMA rate of one core, GFLOP/s, measured for `seconds`; for the benchmark. */
   fmaPeak(seconds: number): number
+  /** The solvers in float64 on the caller's thread; y is (times, size). What f throws comes back as it is. */
+  odeint(
+    f: (t: number, y: Float64Array) => NativeArray,
+    y0: Float64Array,
+    times: Float64Array,
+    solver: NativeSettings['solver']
+  ): { y: Float64Array; statistics: NativeStatistics }
 }

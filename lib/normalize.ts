@@ -106,7 +106,7 @@ export function normalizeTrace(value: unknown = 'auto'): NativeSettings['trace']
   return {
     mode: 'hutchinson',
     noise: choice(trace.noise, 'trace.noise', ['gaussian', 'rademacher']),
-    probes: integer(trace.probes ?? 1, 'trace.probes', 1, 65535),
+    probes: integer(trace.probes ?? 1, 'trace.probes', 1, 65534),
     form: choice(trace.form ?? 'tangent', 'trace.form', ['tangent', 'vjp'])
   }
 }

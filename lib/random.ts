@@ -39,8 +39,8 @@ export function philox(counter: Words, seed: number): Words {
   return [c0 >>> 0, c1 >>> 0, c2 >>> 0, c3 >>> 0]
 }
 
-/** Streams that must not share draws; the core's own use block numbers (the third word) below 2¹⁶. */
-export const streams = { rows: 0x5f0000, order: 0x5f0001, split: 0x5f0002 } as const
+/** Third words that no flow uses: the core puts probe and block there, and a probe is below 2¹⁶ − 1. */
+export const streams = { rows: 0xffff0000, order: 0xffff0001, split: 0xffff0002 } as const
 
 /** A draw of 53 bits in (0, 1). */
 function unit(high: number, low: number): number {
@@ -90,9 +90,10 @@ export function permutation(
   stream: number = streams.order
 ): Uint32Array {
   const order = Uint32Array.from({ length: count }, (_, i) => i)
+  let words: Words | undefined // four neighbours share a draw
   for (let i = count - 1; i > 0; i--) {
-    const [high, low] = philox([i, 0, stream, epoch], seed)
-    const j = floor(unit(high, low) * (i + 1))
+    if (!words || (i & 3) === 3) words = philox([i >>> 2, 0, stream, epoch], seed)
+    const j = floor((words[i & 3]! / 2 ** 32) * (i + 1))
     const held = order[i]!
     order[i] = order[j]!
     order[j] = held

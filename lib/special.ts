@@ -1,50 +1,45 @@
 /** Functions that densities of the toy data need. */
 
+const { PI, abs, exp, sign, sqrt } = Math
+
 /** e^(−|x|) I₀(x), the modified Bessel function, to 2e-7 (Abramowitz and Stegun 9.8.1 and 9.8.2). */
 export function besselI0Scaled(x: number): number {
-  const a = Math.abs(x)
+  const a = abs(x)
   if (a < 3.75) {
     const t = (x / 3.75) ** 2
     const series =
       1 +
       t * (3.5156229 + t * (3.0899424 + t * (1.2067492 + t * (0.2659732 + t * (0.0360768 + t * 0.0045813)))))
-    return Math.exp(-a) * series
+    return exp(-a) * series
   }
   const t = 3.75 / a
   const series = [
     0.39894228, 0.01328592, 0.00225319, -0.00157565, 0.00916281, -0.02057706, 0.02635537, -0.01647633,
     0.00392377
   ].reduceRight((sum, coefficient) => sum * t + coefficient, 0)
-  return series / Math.sqrt(a)
+  return series / sqrt(a)
 }
 
 /** P(N(0, 1) ≤ x): the series of Abramowitz and Stegun 26.2.10 near 0, the continued fraction 26.2.14 beyond. */
 export function normalCdf(x: number): number {
-  const a = Math.abs(x)
-  const density = Math.exp(-0.5 * a * a) / Math.sqrt(2 * Math.PI)
+  const a = abs(x)
+  if (a > 38) return x > 0 ? 1 : 0
+  const density = exp(-0.5 * a * a) / sqrt(2 * PI)
   if (a < 3) {
     let term = a
     let sum = a
-    for (let k = 1; Math.abs(term) > 1e-17 * sum; k++) {
+    for (let k = 1; abs(term) > 1e-17 * sum; k++) {
       term *= (a * a) / (2 * k + 1)
       sum += term
     }
-    return 0.5 + Math.sign(x) * density * sum
+    return 0.5 + sign(x) * density * sum
   }
   let fraction = a
-  for (let k = 60; k >= 1; k--) fraction = a + k / fraction
+  for (let k = 40; k >= 1; k--) fraction = a + k / fraction
   const tail = density / fraction
   return x > 0 ? 1 - tail : tail
 }
 
 export function normalDensity(x: number, deviation: number): number {
-  return Math.exp(-0.5 * (x / deviation) ** 2) / (deviation * Math.sqrt(2 * Math.PI))
-}
-
-/** ∫ f over [from, to] by Simpson's rule on an even number of intervals. */
-export function simpson(f: (x: number) => number, from: number, to: number, intervals: number): number {
-  const h = (to - from) / intervals
-  let sum = f(from) + f(to)
-  for (let i = 1; i < intervals; i++) sum += (i % 2 === 1 ? 4 : 2) * f(from + i * h)
-  return (sum * h) / 3
+  return exp(-0.5 * (x / deviation) ** 2) / (deviation * sqrt(2 * PI))
 }

@@ -37,6 +37,11 @@ export async function trajectory(core: FlowCore, options: TrajectoryOptions): Pr
     fail('CONTRADICTORY_OPTIONS', 'trajectory needs exactly one of x, z and samples to start from')
   const direction = choice(starts[0] === 'x' ? 'forward' : 'reverse', 'direction', ['forward', 'reverse'])
   const { shape } = core.description
+  if (core.description.blocks.some(({ type }) => type === 'squeeze' || type === 'split'))
+    fail(
+      'UNSUPPORTED',
+      'a flow with squeeze or split has no trajectory, as its state changes shape; use forward'
+    )
   const settings = overrideSettings(core.settings.evaluation, given)
   const times = flowTimes(given.times, endTime(core), direction)
   const noise = drawNoise(core, given)

@@ -13,7 +13,6 @@
       "native/cpu/instruction_sets.cc",
       "native/cpu/joint_solve.cc",
       "native/cpu/processors.cc",
-      "native/cpu/step_weights.cc",
       "native/cpu/thread_pool.cc",
       "native/cpu/tile_step.cc",
       "native/cpu/velocity.cc"
@@ -35,8 +34,10 @@
       "native/core/flow_description.cc",
       "native/core/host_flow.cc",
       "native/core/objectives.cc",
+      "native/core/options.cc",
       "native/core/parameters.cc",
       "native/core/step_control.cc",
+      "native/core/step_weights.cc",
       "native/core/tableau.cc",
       "native/core/trace_plan.cc",
       "native/core/training.cc"
@@ -52,6 +53,7 @@
       "native/binding/handles.cc",
       "native/binding/mailbox.cc",
       "native/binding/measure.cc",
+      "native/binding/odeint.cc",
       "native/binding/requests.cc",
       "native/binding/results.cc",
       "native/binding/solve_jobs.cc",

@@ -9,19 +9,19 @@ const logDensityGradient = (x: number, y: number) => {
   return [-x + 4 * residual * x, -4 * residual]
 }
 
-/** Minimises KL(q ‖ p) = E_z[log N(z) + Δlogp(z) − log p(x(z))]; returns its last estimates' mean. */
-async function trainByReverseKl(device: Device): Promise<number> {
+/** Minimises KL(q ‖ p) = E_z[log N(z) + Δlogp(z) − log p(x(z))]; returns all estimates. */
+async function trainByReverseKl(device: Device): Promise<number[]> {
   using flow = await Flow.create({
     shape: [2],
-    blocks: [{ type: 'cnf', time: 1, net: { hidden: [24, 24], layer: 'concatsquash' } }],
+    blocks: [{ type: 'cnf', time: 1, net: { hidden: [16, 16], layer: 'concatsquash' } }],
     solver: { rtol: 1e-3, atol: 1e-3 },
     trace: 'exact',
     device
   })
-  const optimizer = flow.optimizer({ type: 'adam', lr: 1e-2 })
-  const batch = 128
+  const optimizer = flow.optimizer({ type: 'adam', lr: 2e-2 })
+  const batch = 64
   const estimates: number[] = []
-  for (let iteration = 0; iteration < 200; iteration++) {
+  for (let iteration = 0; iteration < 150; iteration++) {
     const { data: z } = flow.sampleBase(batch)
     using solution = await flow.solve(z, { direction: 'reverse' })
     const { data: x } = solution.x
@@ -41,11 +41,13 @@ async function trainByReverseKl(device: Device): Promise<number> {
     await solution.pullback({ x: xBar, deltaLogp: new Float32Array(batch).fill(1 / batch) })
     await optimizer.step()
   }
-  return estimates.slice(-20).reduce((sum, value) => sum + value / 20, 0)
+  return estimates
 }
 
 test.each(engineNames)('%s learns a given density by reverse KL', async (device) => {
-  const divergence = await trainByReverseKl(device)
-  expect(divergence).toBeGreaterThan(-0.02)
-  expect(divergence).toBeLessThan(0.15)
+  const estimates = await trainByReverseKl(device)
+  const last = estimates.slice(-20).reduce((sum, value) => sum + value / 20, 0)
+  expect(estimates[0]).toBeGreaterThan(2)
+  expect(last).toBeGreaterThan(-0.02)
+  expect(last).toBeLessThan(0.35)
 })

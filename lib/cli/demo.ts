@@ -13,7 +13,7 @@ interface Choice extends DeviceChoice {
 /** A small flow with an exact trace in closed form, which reaches a good density in about a minute on two cores. */
 const recipe: Omit<TrainChoice, 'device' | 'data' | 'iterations' | 'out'> = {
   hidden: [64, 64],
-  layer: 'concatsquash',
+  layer: 'concat',
   activation: 'tanh',
   blocks: 1,
   time: 0.5,
@@ -25,7 +25,6 @@ const recipe: Omit<TrainChoice, 'device' | 'data' | 'iterations' | 'out'> = {
   evalRtol: 1e-5,
   evalAtol: 1e-5,
   gradient: 'checkpoint',
-  kinetic: 0.01,
   batch: 256,
   seed: 0,
   optimizer: 'adam',

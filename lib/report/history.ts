@@ -79,9 +79,9 @@ function binned(values: (number | null)[], stride: number): (number | null)[] {
   return means
 }
 
-/** Running mean with a memory of a fortieth of the run, started without bias. */
+/** Running mean with a memory of an eightieth of the run, started without bias. */
 export function smooth(values: (number | null)[]): (number | null)[] {
-  const keep = 1 - 1 / Math.max(4, values.length / 40)
+  const keep = 1 - 1 / Math.max(4, values.length / 80)
   let [sum, weight] = [0, 0]
   return values.map((value) => {
     if (value === null) return null

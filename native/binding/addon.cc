@@ -7,6 +7,7 @@
 #include "binding/flow_object.h"
 #include "binding/handles.h"
 #include "binding/measure.h"
+#include "binding/odeint.h"
 #include "binding/requests.h"
 #include "binding/results.h"
 #include "core/philox.h"
@@ -92,6 +93,7 @@ class Addon : public Napi::Addon<Addon> {
     add.operator()<cpu>("cpu");
     add.operator()<noise>("noise");
     add.operator()<fma_peak_rate>("fmaPeak");
+    add.operator()<odeint>("odeint");
     exports.Set("Flow", FlowObject::define(env, *environment_));
     exports.Set("Stop", StopHandle::define(env));
   }

@@ -16,6 +16,7 @@ struct KeptTape {
   std::unique_ptr<Tape> tape;  // freed before the flow
   std::size_t batch = 0;
   std::size_t regularisers = 0;
+  std::stop_source stop;  // the solve's own; engines heed it in pullbacks, too
 };
 
 struct KeptRows {

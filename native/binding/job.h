@@ -42,6 +42,7 @@ class Job {
   virtual Napi::Value result(Napi::Env env) = 0;
 
   const std::shared_ptr<Flow>& flow() const { return flow_; }
+  const std::stop_source& stop() const { return stop_; }
 
  private:
   std::shared_ptr<Flow> flow_;  // outlives dispose() until the job is done

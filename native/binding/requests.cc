@@ -121,26 +121,6 @@ void check_sizes(const FlowDescription& flow) {
   if (weights > kMostWeights) refuse("this flow would have over 2^31 weights");
 }
 
-SolverOptions solver_options(const Fields& solver, const Regularisers& regularisers) {
-  SolverOptions options;
-  options.tableau = &tableau(solver.text("method"));
-  options.rtol = solver.number("rtol");
-  options.atol = solver.number("atol");
-  options.steps = static_cast<int>(solver.integer("steps", 0, kLargestInt));
-  options.control = solver.choice("control", kControls);
-  options.controller = solver.choice("controller", kControllers);
-  options.max_attempts = static_cast<int>(solver.integer("maxAttempts", 1, kLargestInt));
-
-  if (options.rtol < 0 || options.atol < 0) refuse("rtol and atol must not be negative");
-  if (!options.tableau->adaptive && options.steps < 1)
-    refuse(solver.path("steps") + " must be at least 1 with " + std::string(options.tableau->name));
-  if (options.controller == Controller::Torchdiffeq &&
-      (options.tableau->name != "dopri5" || options.control != Control::Batch ||
-       regularisers.count() > 0))
-    refuse("controller 'torchdiffeq' takes dopri5, control 'batch' and no regularisers");
-  return options;
-}
-
 }  // namespace
 
 FlowDescription flow_description(const Napi::Value& value) {
@@ -165,6 +145,22 @@ TraceOptions trace_options(const Fields& trace) {
   return options;
 }
 
+SolverOptions solver_options(const Fields& solver) {
+  SolverOptions options;
+  options.tableau = &tableau(solver.text("method"));
+  options.rtol = solver.number("rtol");
+  options.atol = solver.number("atol");
+  options.steps = static_cast<int>(solver.integer("steps", 0, kLargestInt));
+  options.control = solver.choice("control", kControls);
+  options.controller = solver.choice("controller", kControllers);
+  options.max_attempts = static_cast<int>(solver.integer("maxAttempts", 1, kLargestInt));
+
+  if (options.rtol < 0 || options.atol < 0) refuse("rtol and atol must not be negative");
+  if (!options.tableau->adaptive && options.steps < 1)
+    refuse(solver.path("steps") + " must be at least 1 with " + std::string(options.tableau->name));
+  return options;
+}
+
 SettingsRequest settings_request(const Fields& settings) {
   SettingsRequest request;
   request.settings.trace = trace_options(settings.object("trace"));
@@ -176,7 +172,7 @@ SettingsRequest settings_request(const Fields& settings) {
   if (regularisers.kinetic) request.weights.kinetic = regularize.number("kinetic");
   if (regularisers.jacobian) request.weights.jacobian = regularize.number("jacobian");
 
-  request.settings.solver = solver_options(settings.object("solver"), regularisers);
+  request.settings.solver = solver_options(settings.object("solver"));
   const Fields gradient = settings.object("gradient");
   request.settings.gradient = {gradient.choice("method", kGradientMethods),
                                gradient.choice("norm", kAdjointNorms)};

@@ -19,6 +19,7 @@ struct SettingsRequest {
 };
 SettingsRequest settings_request(const Fields& settings);
 TraceOptions trace_options(const Fields& trace);
+SolverOptions solver_options(const Fields& solver);
 
 OptimizerOptions optimizer_options(const Fields& optimizer);
 NoiseKey noise_key(const Fields& key);

@@ -46,7 +46,7 @@ class SolveJob : public Job {
     object.Set("statistics", solve_statistics_object(env, solved_));
     if (!solved_.tape) return object;
     auto kept = std::make_shared<const KeptTape>(
-        KeptTape{flow(), std::move(solved_.tape), batch_, regularisers()});
+        KeptTape{flow(), std::move(solved_.tape), batch_, regularisers(), stop()});
     object.Set("tape",
                TapeHandle::create(environment_.tape_class(), std::move(kept), tape_bytes()));
     return object;
@@ -73,7 +73,7 @@ class SolveJob : public Job {
 class PullbackJob : public Job {
  public:
   PullbackJob(const JobContext& context, std::shared_ptr<const KeptTape> kept, const Fields& call)
-      : Job(context.flow),
+      : Job(context.flow, kept->stop),
         kept_(std::move(kept)),
         z_bar_(call.array("zBar", ArrayUse::Copy)),
         delta_logp_bar_(call.array_or_empty("deltaLogpBar", ArrayUse::Copy)),

@@ -91,6 +91,8 @@ class HostFlow : public Flow {
     require(request.batch > 0, "the batch is empty");
     require(request.rows.size() == request.batch * size_,
             "rows must hold batch × " + std::to_string(size_) + " values");
+    const Settings& settings = request.settings;
+    require_supported(settings.solver, settings.gradient, settings.regularisers, request.keep_tape);
     const bool reverse = request.direction == Direction::Reverse;
 
     ChainState<Real> state{request.batch,

@@ -53,4 +53,10 @@ struct Regularisers {
   int count() const { return int{kinetic} + int{jacobian}; }
 };
 
+/// Throws Error(Unsupported) for settings that no engine combines: the torchdiffeq controller
+/// beyond dopri5 with batch control and without regularisers; `differentiated`: the adjoint row by
+/// row.
+void require_supported(const SolverOptions& solver, const GradientOptions& gradient,
+                       const Regularisers& regularisers, bool differentiated);
+
 }  // namespace ffjord

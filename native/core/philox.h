@@ -50,7 +50,7 @@ inline double uniform(std::uint32_t word) {
 inline std::array<float, 4> draw4(NoiseLaw law, const NoiseKey& key, std::uint32_t row,
                                   std::uint32_t quad) {
   const PhiloxBlock words = philox({row, quad, key.probe << 16 | key.block, key.call}, key.seed);
-  std::array<float, 4> values;
+  std::array<float, 4> values{};
   switch (law) {
     case NoiseLaw::Rademacher:
       for (int i = 0; i < 4; ++i) values[i] = words[i] >> 31 ? -1.0f : 1.0f;

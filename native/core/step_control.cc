@@ -12,6 +12,9 @@ namespace ffjord {
 namespace {
 
 constexpr double kSafety = 0.9, kShrink = 0.2, kGrow = 10;
+// Hairer's first step errs on the small side, and its tiny ratio would hold the next steps back:
+// the ramp costs one step of five without this floor, at equal error.
+constexpr double kLeastPrevious = 1e-2;
 
 // A proportional-integral controller on the error per step (Gustafsson 1991), with the exponents
 // 0.7/k and 0.4/k; it may shrink the step after an accepted one.
@@ -126,7 +129,7 @@ bool StepControl::judge(double ratio) {
     // A clipped last step says nothing against the step that was proposed.
     const double factor = pi_factor(ratio, previous_ratio_, accepted, order);
     h_ = accepted && last_ ? std::max(h_, size * factor) : size * factor;
-    if (accepted) previous_ratio_ = std::max(ratio, 1e-10);
+    if (accepted) previous_ratio_ = std::max(ratio, kLeastPrevious);
   }
   return accepted;
 }

@@ -52,6 +52,8 @@ std::vector<IterationRecord> train(Flow& flow, const BurstRequest& request) {
       record.rejected = report.forward.rejected;
       record.gradient_norm = step.gradient_norm;
     } catch (const SolveFailure&) {
+      // What went before is reported first; the next burst meets this batch again.
+      if (!request.skip_failures && !records.empty()) break;
       if (!request.skip_failures) throw;
       record.skipped = true;
     } catch (const Error& error) {

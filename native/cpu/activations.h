@@ -61,11 +61,13 @@ struct TanhActivation {
   /// as the length of the chain of dependent operations is what costs.
   [[gnu::always_inline]] static void evaluate(Vec z, Vec, Vec& a, Vec& slope) {
     const Vec x = max(splat(-7.98f), min(splat(7.98f), z));
-    const Vec s = x * x, s2 = s * s, one = splat(1.f);
-    const Vec p = fma(s2, fma(s, splat(1.5331818961e-08f), splat(2.1964737731e-05f)),
-                      fma(s, splat(0.0035757851367f), splat(0.13448013524f)));
-    const Vec q = fma(s2, fma(s, splat(8.562902916e-07f), splat(0.00034181795399f)),
-                      fma(s, splat(0.026180334986f), splat(0.4678134293f)));
+    const Vec s = x * x, one = splat(1.f);
+    Vec p = fma(s, splat(1.5331818961e-08f), splat(2.1964737731e-05f));
+    p = fma(s, p, splat(0.0035757851367f));
+    p = fma(s, p, splat(0.13448013524f));
+    Vec q = fma(s, splat(8.562902916e-07f), splat(0.00034181795399f));
+    q = fma(s, q, splat(0.026180334986f));
+    q = fma(s, q, splat(0.4678134293f));
     a = fma(x * s, p, x) / fma(s, q, one);
     slope = splat(1.f) - a * a;
   }

@@ -7,7 +7,7 @@
 
 #include "cpu/block_call.h"
 #include "cpu/parameter_ranges.h"
-#include "cpu/step_weights.h"
+#include "core/step_weights.h"
 
 namespace ffjord::cpu {
 

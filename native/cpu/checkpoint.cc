@@ -4,7 +4,7 @@
 #include <cmath>
 
 #include "core/errors.h"
-#include "cpu/step_weights.h"
+#include "core/step_weights.h"
 
 namespace ffjord::cpu {
 namespace {

@@ -11,19 +11,6 @@
 namespace ffjord::cpu {
 namespace {
 
-void require_supported(const BlockPlan& plan, bool keep_tape) {
-  const SolverOptions& solver = plan.solver;
-  if (keep_tape && plan.gradient.method == GradientMethod::Adjoint &&
-      solver.control == Control::Sample)
-    throw Error(ErrorCode::Unsupported,
-                "the adjoint steps whole batches; use control 'batch' or gradient 'checkpoint'");
-  if (solver.controller == Controller::Torchdiffeq &&
-      (solver.tableau->name != "dopri5" || solver.control == Control::Sample ||
-       plan.regularisers.count() > 0))
-    throw Error(ErrorCode::Unsupported,
-                "controller 'torchdiffeq' is dopri5 with control 'batch' and no regularisers");
-}
-
 std::unique_ptr<TileNet> make_net(std::string_view instruction_set,
                                   const BlockContext<float>& context) {
   if (context.cnf.net.convolutional())
@@ -78,7 +65,6 @@ std::unique_ptr<BlockTape> CpuBlock::solve(const BlockPlan& plan, bool reverse,
                                            const BlockRows<float>& rows, std::span<const float> eps,
                                            bool keep_tape, const BlockTrajectory<float>* trajectory,
                                            SolveStatistics& statistics) {
-  require_supported(plan, keep_tape);
   Team team(threads_for(plan.trace, rows.count, plan.solver.tableau->stages));
   const BlockCall call{*net_,
                        workspace(plan.trace, plan.regularisers, team),

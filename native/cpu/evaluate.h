@@ -3,24 +3,31 @@
 
 using ForwardKernel = void (*)(const ForwardArguments&);
 
-template <class A>
-ForwardKernel forward_kernel(int tangents) {
-  if (tangents == 0) return forward_layer<A, 0>;
-  if (tangents == 1) return forward_layer<A, 1>;
-  return forward_layer<A, kAnyTangents>;
+template <class A, int Tangents>
+ForwardKernel forward_kernel(bool gated, bool keeps) {
+  if (keeps) return forward_layer<A, Tangents, true, true>;
+  return gated ? forward_layer<A, Tangents, true, false> : forward_layer<A, Tangents, false, false>;
 }
 
-inline ForwardKernel forward_kernel(Activation activation, int tangents) {
+template <class A>
+ForwardKernel forward_kernel(int tangents, bool gated, bool keeps) {
+  if (tangents == 0) return forward_kernel<A, 0>(gated, keeps);
+  if (tangents == 1) return forward_kernel<A, 1>(gated, keeps);
+  return forward_kernel<A, kAnyTangents>(gated, keeps);
+}
+
+inline ForwardKernel forward_kernel(Activation activation, int tangents, bool gated,
+                                    bool keeps) {
   switch (activation) {
-    case Activation::Tanh: return forward_kernel<TanhActivation>(tangents);
-    case Activation::Softplus: return forward_kernel<SoftplusActivation>(tangents);
-    case Activation::Elu: return forward_kernel<EluActivation>(tangents);
-    case Activation::Relu: return forward_kernel<ReluActivation>(tangents);
-    case Activation::Swish: return forward_kernel<SwishActivation>(tangents);
-    case Activation::Square: return forward_kernel<SquareActivation>(tangents);
+    case Activation::Tanh: return forward_kernel<TanhActivation>(tangents, gated, keeps);
+    case Activation::Softplus: return forward_kernel<SoftplusActivation>(tangents, gated, keeps);
+    case Activation::Elu: return forward_kernel<EluActivation>(tangents, gated, keeps);
+    case Activation::Relu: return forward_kernel<ReluActivation>(tangents, gated, keeps);
+    case Activation::Swish: return forward_kernel<SwishActivation>(tangents, gated, keeps);
+    case Activation::Square: return forward_kernel<SquareActivation>(tangents, gated, keeps);
     case Activation::Identity: break;
   }
-  return forward_kernel<IdentityActivation>(tangents);
+  return forward_kernel<IdentityActivation>(tangents, gated, keeps);
 }
 
 inline bool keeps_preactivations(const Layer& layer) {
@@ -87,9 +94,9 @@ inline void Net::run_layers(const NetTime& time, TileActivations& memory, bool k
     const Layer& layer = layers_[l];
     const LayerTime& at = time.layers[l];
     const bool hidden = l < last_layer;
-    const Panels in = panels(memory.outputs[l], columns, features_at(l));
+    const Panels in = panels(memory.output(l, keep), columns, features_at(l));
     const int out_features = features_at(l + 1);
-    const Panels out = panels(memory.outputs[l + 1], columns, out_features);
+    const Panels out = panels(memory.output(l + 1, keep), columns, out_features);
     if (layer.expanded()) expand_input(time, in, layer.in, columns);
 
     const PackedMatrix& matrix = layer.hyper() ? at.forward : layer.forward;
@@ -109,7 +116,8 @@ inline void Net::run_layers(const NetTime& time, TileActivations& memory, bool k
     }
     if (closed && hidden)
       arguments.closed_tangents = panels(memory.closed_tangents[l], columns, out_features).data;
-    forward_kernel(layer.activation, columns.channels - 1)(arguments);
+    const bool keeps = arguments.preactivations || arguments.slopes || arguments.closed_tangents;
+    forward_kernel(layer.activation, columns.channels - 1, layer.gated(), keeps)(arguments);
   }
 }
 
@@ -228,7 +236,7 @@ inline void Net::evaluate(const TimeSlot& slot, const TileArrays& arrays, Activa
   };
   run(keep || vjp);
   write_output(time, arrays, memory,
-               panels(memory.outputs[layer_count()], memory.columns, dimension_));
+               panels(memory.output(layer_count(), keep || vjp), memory.columns, dimension_));
   if (!vjp) return;
   evaluate_vjp(time, arrays, memory);
   if (!keep) return;

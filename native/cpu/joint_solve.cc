@@ -6,7 +6,7 @@
 #include <string>
 
 #include "core/errors.h"
-#include "cpu/step_weights.h"
+#include "core/step_weights.h"
 
 namespace ffjord::cpu {
 namespace {

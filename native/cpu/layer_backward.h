@@ -148,7 +148,7 @@ void backward_layer(const BackwardArguments& arguments) {
     for (int panel = 0; panel < panels; ++panel) {
       const float* from = s.above.data + panel * s.above.stride;
       Vec bars[kBlockRows][2];
-      multiply_block<kBlockRows>(matrix.block(block), matrix.depth, from, from + kLanes, bars);
+      multiply_block<kBlockRows, 2>(matrix.block(block), matrix.depth, {from, from + kLanes}, bars);
       std::size_t at = panel * s.cotangents.stride + std::size_t(first) * kFeatureStride;
 #pragma GCC unroll 8
       for (int r = 0; r < kBlockRows; ++r, at += kFeatureStride) {

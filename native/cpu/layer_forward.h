@@ -9,8 +9,9 @@ struct RowVectors {
   const float* data = nullptr;
   int feature_stride = kLanes, group_stride = 0;  ///< own entries: rows of the tile, kLanes
 
-  [[gnu::always_inline]] Vec at(int feature, int group) const {
-    return load(data + std::size_t(feature) * feature_stride + group * group_stride);
+  const float* feature(int index) const { return data + std::size_t(index) * feature_stride; }
+  Vec at(int feature_index, int group) const {
+    return load(feature(feature_index) + group * group_stride);
   }
 };
 
@@ -27,85 +28,91 @@ struct ForwardArguments {
   float* closed_tangents = nullptr;
 };
 
-/// z → a for unit j and group g; returns σ'(z).
-template <class Activation>
-[[gnu::always_inline]] inline Vec activate_value(const ForwardArguments& s, int j, int g,
-                                                 std::size_t at, Vec sum, Vec gate) {
-  const Vec z = fma(gate, sum, s.offset.at(j, g));
-  Vec a, slope;
-  Activation::evaluate(z, splat(s.beta), a, slope);
-  store(s.out.data + at, a);
-  if (s.preactivations) store(s.preactivations + at, z);
-  if (Activation::kKeepsSlope && s.slopes)
-    store(s.slopes + (std::size_t(j) * s.columns.groups + g) * kLanes, slope);
-  if (s.closed_tangents) store(s.closed_tangents + at, slope * gate);
-  return slope;
-}
+/// Pointers to one unit's columns of one group and what belongs to it, all of which advance together.
+template <class Activation, bool Gated, bool Keeps>
+struct ForwardUnit {
+  const ForwardArguments& s;
+  const float *gate, *offset;
+  float* slope;
 
-[[gnu::always_inline]] inline void activate_tangent(const ForwardArguments& s, std::size_t at,
-                                                    Vec sum, Vec gate, Vec slope) {
-  const Vec u = gate * sum;
-  if (s.preactivations) store(s.preactivations + at, u);
-  store(s.out.data + at, slope * u);
-}
+  ForwardUnit(const ForwardArguments& arguments, int j)
+      : s(arguments),
+        gate(s.gate.feature(j)),
+        offset(s.offset.feature(j)),
+        slope(Keeps && s.slopes ? s.slopes + std::size_t(j) * s.columns.groups * kLanes : nullptr) {}
 
-/// Activations of one full block of rows for one panel whose sums never left the registers. The panel
-/// holds a value and its tangent (Tangents = 1), or the values of two groups.
-template <class Activation, int Tangents>
-[[gnu::always_inline]] inline void activate_panel(const ForwardArguments& s, int first, int panel,
-                                                  const Vec (&sums)[kBlockRows][2]) {
-  std::size_t at = panel * s.out.stride + std::size_t(first) * kFeatureStride;
-#pragma GCC unroll 8
-  for (int r = 0; r < kBlockRows; ++r, at += kFeatureStride) {
-    const int j = first + r;
-    if constexpr (Tangents == 1) {
-      const Vec gate = s.gate.at(j, panel);
-      const Vec slope = activate_value<Activation>(s, j, panel, at, sums[r][0], gate);
-      activate_tangent(s, at + kLanes, sums[r][1], gate, slope);
-    } else {
-      const int g = 2 * panel;
-      activate_value<Activation>(s, j, g, at, sums[r][0], s.gate.at(j, g));
-      activate_value<Activation>(s, j, g + 1, at + kLanes, sums[r][1], s.gate.at(j, g + 1));
+  /// z → a; returns σ'(z) and g for the tangents.
+  [[gnu::always_inline]] Vec value(std::size_t at, Vec& gate_at) const {
+    gate_at = Gated ? load(gate) : splat(1.f);
+    Vec z = load(s.out.data + at);
+    z = Gated ? fma(gate_at, z, load(offset)) : z + load(offset);
+    Vec a, derivative;
+    Activation::evaluate(z, splat(s.beta), a, derivative);
+    store(s.out.data + at, a);
+    if constexpr (Keeps) {
+      if (s.preactivations) store(s.preactivations + at, z);
+      if (Activation::kKeepsSlope && slope) store(slope, derivative);
+      if (s.closed_tangents) store(s.closed_tangents + at, derivative * gate_at);
     }
+    return derivative;
   }
-}
+  /// u → ȧ.
+  [[gnu::always_inline]] void tangent(std::size_t at, Vec derivative, Vec gate_at) const {
+    Vec u = load(s.out.data + at);
+    if constexpr (Gated) u = gate_at * u;
+    if constexpr (Keeps)
+      if (s.preactivations) store(s.preactivations + at, u);
+    store(s.out.data + at, derivative * u);
+  }
+  [[gnu::always_inline]] void next_group() {
+    gate += s.gate.group_stride;
+    offset += s.offset.group_stride;
+    if constexpr (Keeps && Activation::kKeepsSlope)
+      if (slope) slope += kLanes;
+  }
+};
 
-/// Activations of rows whose sums lie in `out`, any number of tangents.
-template <class Activation>
-void activate_rows(const ForwardArguments& s, int first, int last) {
+/// Activations of rows whose sums lie in `out`. Tangents: 0, 1, or kAnyTangents.
+template <class Activation, int Tangents, bool Gated, bool Keeps>
+void activate_rows(const ForwardArguments& arguments, int first, int last) {
+  const ForwardArguments s = arguments;
+  const int groups = s.columns.groups;
   for (int j = first; j < last; ++j) {
-    const std::size_t row = std::size_t(j) * kFeatureStride;
-    int column = 0;
-    for (int g = 0; g < s.columns.groups; ++g) {
-      const std::size_t at = s.out.offset(column++) + row;
-      const Vec gate = s.gate.at(j, g);
-      const Vec slope = activate_value<Activation>(s, j, g, at, load(s.out.data + at), gate);
-      for (int k = 1; k < s.columns.channels; ++k) {
-        const std::size_t tangent_at = s.out.offset(column++) + row;
-        activate_tangent(s, tangent_at, load(s.out.data + tangent_at), gate, slope);
+    ForwardUnit<Activation, Gated, Keeps> unit(s, j);
+    std::size_t at = std::size_t(j) * kFeatureStride;
+    Vec gate;
+    if constexpr (Tangents == 0) {
+      for (int g = 0; g < groups; g += 2, at += s.out.stride) {
+        unit.value(at, gate);
+        unit.next_group();
+        unit.value(at + kLanes, gate);
+        unit.next_group();
+      }
+    } else if constexpr (Tangents == 1) {
+      for (int g = 0; g < groups; ++g, at += s.out.stride) {
+        const Vec slope = unit.value(at, gate);
+        unit.tangent(at + kLanes, slope, gate);
+        unit.next_group();
+      }
+    } else {
+      int column = 0;
+      for (int g = 0; g < groups; ++g) {
+        const Vec slope = unit.value(at + s.out.offset(column++), gate);
+        for (int k = 1; k < s.columns.channels; ++k)
+          unit.tangent(at + s.out.offset(column++), slope, gate);
+        unit.next_group();
       }
     }
   }
 }
 
-/// A whole layer: sums and activations, block of rows by block. Tangents: 0, 1, or kAnyTangents.
-template <class Activation, int Tangents>
-void forward_layer(const ForwardArguments& arguments) {
-  const ForwardArguments s = arguments;
-  const PackedMatrix& matrix = *s.matrix;
-  const int panels = s.columns.panels();
-  for (int block = 0; block <= matrix.full_blocks(); ++block) {
+/// A whole layer: sums and activations, block of rows by block, so that the sums are still in the first
+/// cache.
+template <class Activation, int Tangents, bool Gated, bool Keeps>
+void forward_layer(const ForwardArguments& s) {
+  for (int block = 0; block <= s.matrix->full_blocks(); ++block) {
+    multiply_panels(*s.matrix, block, s.in, s.out, s.columns.panels());
     const int first = block * kBlockRows;
-    if (Tangents == kAnyTangents || block == matrix.full_blocks()) {
-      multiply_panels(matrix, block, s.in, s.out, panels);
-      activate_rows<Activation>(s, first, std::min(first + kBlockRows, s.rows));
-      continue;
-    }
-    for (int panel = 0; panel < panels; ++panel) {
-      const float* from = s.in.data + panel * s.in.stride;
-      Vec sums[kBlockRows][2];
-      multiply_block<kBlockRows>(matrix.block(block), matrix.depth, from, from + kLanes, sums);
-      activate_panel<Activation, Tangents>(s, first, panel, sums);
-    }
+    activate_rows<Activation, Tangents, Gated, Keeps>(s, first, std::min(first + kBlockRows, s.rows));
   }
 }

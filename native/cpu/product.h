@@ -32,61 +32,93 @@ struct PackedMatrix {
   }
 };
 
-/// sums = `Rows` rows of W times two columns.
-template <int Rows>
-[[gnu::always_inline]] inline void multiply_block(const float* weights, int depth, const float* first,
-                                                  const float* second, Vec (&sums)[Rows][2]) {
+/// sums = `Rows` rows of W times some columns.
+template <int Rows, int Count>
+[[gnu::always_inline]] inline void multiply_block(const float* weights, int depth,
+                                                  const float* const (&columns)[Count],
+                                                  Vec (&sums)[Rows][Count]) {
+  const float* in[Count];
+#pragma GCC unroll 4
+  for (int c = 0; c < Count; ++c) in[c] = columns[c];
 #pragma GCC unroll 8
-  for (int r = 0; r < Rows; ++r) sums[r][0] = sums[r][1] = Vec{};
+  for (int r = 0; r < Rows; ++r)
+#pragma GCC unroll 4
+    for (int c = 0; c < Count; ++c) sums[r][c] = Vec{};
 #pragma GCC unroll 2
   for (int k = 0; k < depth; ++k) {
-    const Vec a = load(first), b = load(second);
-    first += kFeatureStride;
-    second += kFeatureStride;
+    Vec column[Count];
+#pragma GCC unroll 4
+    for (int c = 0; c < Count; ++c) {
+      column[c] = load(in[c]);
+      in[c] += kFeatureStride;
+    }
 #pragma GCC unroll 8
     for (int r = 0; r < Rows; ++r) {
       const Vec weight = splat(weights[r]);
-      sums[r][0] = fma(weight, a, sums[r][0]);
-      sums[r][1] = fma(weight, b, sums[r][1]);
+#pragma GCC unroll 4
+      for (int c = 0; c < Count; ++c) sums[r][c] = fma(weight, column[c], sums[r][c]);
     }
     weights += Rows;
   }
 }
 
-/// The same, stored.
+/// Rows of W times pairs of columns, stored: `pairs` of them, whose pointers advance by the strides.
+struct ColumnPairs {
+  const float *first, *second;
+  std::size_t stride;
+  float *first_out, *second_out;
+  std::size_t out_stride;
+  int pairs;
+};
+
 template <int Rows>
-void multiply_and_store(const float* weights, int depth, const float* first, const float* second,
-                        float* first_out, float* second_out) {
-  Vec sums[Rows][2];
-  multiply_block<Rows>(weights, depth, first, second, sums);
+void multiply_pairs(const float* weights, int depth, ColumnPairs s) {
+  constexpr int together = Rows == 2 ? 2 : 1;  // pairs: two rows make only four sums of one
+  int pair = 0;
+  const auto multiply = [&]<int Pairs>(std::integral_constant<int, Pairs>) {
+    const float* columns[2 * Pairs];
+    for (int p = 0; p < Pairs; ++p) {
+      columns[2 * p] = s.first + (pair + p) * s.stride;
+      columns[2 * p + 1] = s.second + (pair + p) * s.stride;
+    }
+    Vec sums[Rows][2 * Pairs];
+    multiply_block<Rows, 2 * Pairs>(weights, depth, columns, sums);
+#pragma GCC unroll 2
+    for (int p = 0; p < Pairs; ++p) {
+      float* const first = s.first_out + (pair + p) * s.out_stride;
+      float* const second = s.second_out + (pair + p) * s.out_stride;
 #pragma GCC unroll 8
-  for (int r = 0; r < Rows; ++r) {
-    store(first_out + r * kFeatureStride, sums[r][0]);
-    store(second_out + r * kFeatureStride, sums[r][1]);
-  }
+      for (int r = 0; r < Rows; ++r) {
+        store(first + r * kFeatureStride, sums[r][2 * p]);
+        store(second + r * kFeatureStride, sums[r][2 * p + 1]);
+      }
+    }
+    pair += Pairs;
+  };
+  while (pair + together <= s.pairs) multiply(std::integral_constant<int, together>());
+  while (pair < s.pairs) multiply(std::integral_constant<int, 1>());
 }
 
-inline void multiply_rows(int rows, const float* weights, int depth, const float* first,
-                          const float* second, float* first_out, float* second_out) {
-  switch (rows) {
-    case 2: return multiply_and_store<2>(weights, depth, first, second, first_out, second_out);
-    case 4: return multiply_and_store<4>(weights, depth, first, second, first_out, second_out);
-    case 6: return multiply_and_store<6>(weights, depth, first, second, first_out, second_out);
-    case 8: return multiply_and_store<8>(weights, depth, first, second, first_out, second_out);
+/// Rows [kBlockRows · block, …) of W; the block after the full ones is the tail.
+inline void multiply_rows(const PackedMatrix& matrix, int block, ColumnPairs pairs) {
+  const float* weights = matrix.block(block);
+  const std::size_t first_row = std::size_t(block) * kBlockRows * kFeatureStride;
+  pairs.first_out += first_row;
+  pairs.second_out += first_row;
+  switch (block < matrix.full_blocks() ? kBlockRows : matrix.tail_rows()) {
+    case 2: return multiply_pairs<2>(weights, matrix.depth, pairs);
+    case 4: return multiply_pairs<4>(weights, matrix.depth, pairs);
+    case 6: return multiply_pairs<6>(weights, matrix.depth, pairs);
+    case 8: return multiply_pairs<8>(weights, matrix.depth, pairs);
     default: return;
   }
 }
 
-/// Rows [kBlockRows · block, …) of out = W in, for all panels; the block after the full ones is the tail.
+/// Rows [kBlockRows · block, …) of out = W in, for all panels.
 inline void multiply_panels(const PackedMatrix& matrix, int block, const Panels& in,
                             const Panels& out, int panels) {
-  const int rows = block < matrix.full_blocks() ? kBlockRows : matrix.tail_rows();
-  const std::size_t first_row = std::size_t(block) * kBlockRows * kFeatureStride;
-  for (int panel = 0; panel < panels; ++panel) {
-    const float* from = in.data + panel * in.stride;
-    float* to = out.data + panel * out.stride + first_row;
-    multiply_rows(rows, matrix.block(block), matrix.depth, from, from + kLanes, to, to + kLanes);
-  }
+  multiply_rows(matrix, block,
+                {in.data, in.data + kLanes, in.stride, out.data, out.data + kLanes, out.stride, panels});
 }
 
 inline void multiply(const PackedMatrix& matrix, const Panels& in, const Panels& out,
@@ -98,13 +130,10 @@ inline void multiply(const PackedMatrix& matrix, const Panels& in, const Panels&
 /// The same for the values alone, those of two groups at a time.
 inline void multiply_values(const PackedMatrix& matrix, const Panels& in, const Panels& out,
                             const Columns& columns) {
-  for (int block = 0; block <= matrix.full_blocks(); ++block) {
-    const int rows = block < matrix.full_blocks() ? kBlockRows : matrix.tail_rows();
-    const std::size_t first_row = std::size_t(block) * kBlockRows * kFeatureStride;
+  for (int block = 0; block <= matrix.full_blocks(); ++block)
     for (int g = 0; g < columns.groups; g += 2) {
       const int n = g * columns.channels, next = n + columns.channels;
-      multiply_rows(rows, matrix.block(block), matrix.depth, in.column(n), in.column(next),
-                    out.column(n) + first_row, out.column(next) + first_row);
+      multiply_rows(matrix, block,
+                    {in.column(n), in.column(next), 0, out.column(n), out.column(next), 0, 1});
     }
-  }
 }

@@ -24,6 +24,9 @@ struct TileActivations final : Activations {
   AlignedFloats closed_product;                                   ///< M d₁
   AlignedFloats cotangents[2];
   AlignedFloats sums, gate_sums;  ///< [feature][kLanes]
+  /// The array after l layers: of a tape one each; else two take turns, to stay in the first cache.
+  AlignedFloats& output(int l, bool keep) { return outputs[keep || l < 2 ? l : 1 + (l - 1) % 2]; }
+
   AlignedFloats transposed;       ///< a block of aᵀ
   AlignedFloats matrix;           ///< M̄ or P of one tile
 };

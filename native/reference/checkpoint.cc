@@ -3,6 +3,7 @@
 #include <cmath>
 
 #include "core/errors.h"
+#include "core/step_weights.h"
 
 namespace ffjord::reference {
 
@@ -59,7 +60,7 @@ class StepPullback {
   const RowSystem& system_;
   const Tableau& tableau_;
   const AcceptedStep step_;
-  const std::array<double, kMaxStages> weights_;
+  const StageWeights weights_;
   const int stages_;
   std::vector<Vector> arguments_;  // Y_i, z alone
   std::vector<Vector> rates_;      // k_i

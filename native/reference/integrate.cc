@@ -6,6 +6,7 @@
 #include <string>
 
 #include "core/errors.h"
+#include "core/step_weights.h"
 
 namespace ffjord::reference {
 
@@ -180,25 +181,6 @@ void integrate(const System& system, const SolverOptions& options, const std::st
   Solve solve(system, options, y);
   solve.run(stop, t0, t1, on_step, statistics);
   statistics.evaluations += solve.evaluations();
-}
-
-std::array<double, kMaxStages> step_weights(const Tableau& tableau, double theta) {
-  if (theta == 1) return tableau.b;
-  // y at the middle of a dopri5 step: y₀ + h Σ middle_i k_i.
-  constexpr std::array<double, 7> middle = {
-      6025192743. / 30085553152. / 2,     0,
-      51252292925. / 65400821598. / 2,    -2691868925. / 45128329728. / 2,
-      187940372067. / 1594534317056. / 2, -1776094331. / 19743644256. / 2,
-      11237099. / 235043384. / 2};
-  // The quartic's weights of y₁, y_mid, h f₀ and h f₁; what is left of 1 stands at y₀.
-  const double x = theta, x2 = x * x, x3 = x2 * x, x4 = x3 * x;
-  const double end = -5 * x2 + 14 * x3 - 8 * x4, mid = 16 * x2 - 32 * x3 + 16 * x4;
-  const double f0 = x - 4 * x2 + 5 * x3 - 2 * x4, f1 = x2 - 3 * x3 + 2 * x4;
-  std::array<double, kMaxStages> weights{};
-  for (std::size_t i = 0; i < middle.size(); ++i) weights[i] = end * tableau.b[i] + mid * middle[i];
-  weights[0] += f0;
-  weights[6] += f1;
-  return weights;
 }
 
 }  // namespace ffjord::reference

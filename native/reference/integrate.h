@@ -1,7 +1,6 @@
 // One Runge-Kutta solve of rows that step together. Where a step is accepted: core/step_control.
 #pragma once
 
-#include <array>
 #include <functional>
 #include <stop_token>
 #include <vector>
@@ -37,9 +36,5 @@ using OnStep = std::function<void(const AcceptedStep& step, View y_before)>;
 /// and Error(Cancelled) when `stop` was asked for.
 void integrate(const System& system, const SolverOptions& options, const std::stop_token& stop,
                double t0, double t1, Target y, const OnStep& on_step, SolveStatistics& statistics);
-
-/// y(t + theta h) = y + h Σ weights_i k_i: b of the tableau at theta = 1, else dopri5's quartic
-/// through y₀, f₀, y_mid, y₁, f₁ (Shampine 1986), which is linear in the stages as well.
-std::array<double, kMaxStages> step_weights(const Tableau& tableau, double theta);
 
 }  // namespace ffjord::reference

@@ -76,19 +76,6 @@ SolverOptions options_over(const SolverOptions& options, double part, double who
   return shared;
 }
 
-void require_supported(const BlockPlan& plan, bool keep_tape) {
-  const SolverOptions& solver = plan.solver;
-  if (keep_tape && plan.gradient.method == GradientMethod::Adjoint &&
-      solver.control == Control::Sample)
-    throw Error(ErrorCode::Unsupported,
-                "the adjoint steps whole batches; use control 'batch' or gradient 'checkpoint'");
-  if (solver.controller == Controller::Torchdiffeq &&
-      (solver.tableau->name != "dopri5" || solver.control == Control::Sample ||
-       plan.regularisers.count() > 0))
-    throw Error(ErrorCode::Unsupported,
-                "controller 'torchdiffeq' is dopri5 with control 'batch' and no regularisers");
-}
-
 }  // namespace
 
 ReferenceBlock::ReferenceBlock(const BlockContext<double>& context)
@@ -101,7 +88,6 @@ std::unique_ptr<BlockTape> ReferenceBlock::solve(const BlockPlan& plan, bool rev
                                                  bool keep_tape,
                                                  const BlockTrajectory<double>* trajectory,
                                                  SolveStatistics& statistics) {
-  require_supported(plan, keep_tape);
   const double end_time = sqrt_end_time() * sqrt_end_time();
   const double t0 = reverse ? end_time : 0, t1 = reverse ? 0 : end_time;
   std::vector<double> targets;

@@ -471,23 +471,26 @@ void measure(const Case& c, std::size_t batch, double peak) {
   const cpu::TileArrays arrays{.z = z.data(), .eps = eps.data(), .f = f.data(), .divergence = divergence.data()};
   const cpu::TileArrays values{.z = z.data(), .f = f.data()};
   const cpu::TileCotangents bars{.eps = eps.data(), .f = f_bar.data(), .divergence = divergence_bar.data(), .z = z_bar.data()};
-  const auto tiles = [&](const std::function<void()>& work) {
-    return [&, work] {
-      net->set_time(*time, 0.3);
-      for (std::size_t first = 0; first < batch; first += tile) work();
-    };
+  // Runs of about 1 ms, scaled to the batch: long ones would measure the other work of the machine.
+  const double tiles = std::ceil(double(batch) / double(tile));
+  const int together = std::max(1, int(1e8 / (12 * sigma * double(tile))));
+  const int repeats = std::max(40, int(tiles / together * 2e10 / (12 * sigma * double(batch))));
+  const double setting = best_of(20, [&] { net->set_time(*time, 0.3); });
+  const auto seconds = [&](const std::function<void()>& work) {
+    return setting + tiles / together * best_of(repeats, [&] {
+             for (int i = 0; i < together; ++i) work();
+           });
   };
-  const int repeats = std::max(3, int(2e10 / (12 * sigma * double(batch))));
-  const double alone = best_of(repeats, tiles([&] { net->evaluate(*time, values, *memory, false); }));
-  const double both = best_of(repeats, tiles([&] { net->evaluate(*time, arrays, *memory, false); }));
-  const double all = best_of(repeats, tiles([&] {
-                               net->evaluate(*time, arrays, *memory, true);
-                               net->pullback(*time, bars, *memory, gradient.get());
-                             }));
-  const double data_only = best_of(repeats, tiles([&] {
-                               net->evaluate(*time, arrays, *memory, true);
-                               net->pullback(*time, bars, *memory, nullptr);
-                             }));
+  const double alone = seconds([&] { net->evaluate(*time, values, *memory, false); });
+  const double both = seconds([&] { net->evaluate(*time, arrays, *memory, false); });
+  const double data_only = seconds([&] {
+    net->evaluate(*time, arrays, *memory, true);
+    net->pullback(*time, bars, *memory, nullptr);
+  });
+  const double all = seconds([&] {
+    net->evaluate(*time, arrays, *memory, true);
+    net->pullback(*time, bars, *memory, gradient.get());
+  });
   const double flops = sigma * double(batch);
   std::printf("%-44s B=%-5zu f %8.1f us %3.0f %% | f, div %8.1f us %3.0f %% | grad z %3.0f %% | all gradients %9.1f us %3.0f %%\n",
               name(c).c_str(), batch, alone * 1e6, 100 * 2 * flops / alone / peak, both * 1e6,

@@ -5,7 +5,7 @@
 
 #include "core/tableau.h"
 
-namespace ffjord::cpu {
+namespace ffjord {
 
 using StageWeights = std::array<double, kMaxStages>;
 
@@ -13,4 +13,4 @@ using StageWeights = std::array<double, kMaxStages>;
 /// f₀, y_mid, y₁ and f₁ (Shampine 1986), which is linear in the stages as well.
 StageWeights step_weights(const Tableau& tableau, double theta);
 
-}  // namespace ffjord::cpu
+}  // namespace ffjord

@@ -1,6 +1,6 @@
-#include "cpu/step_weights.h"
+#include "core/step_weights.h"
 
-namespace ffjord::cpu {
+namespace ffjord {
 namespace {
 
 // y at the middle of a dopri5 step: y₀ + h Σ middle_i k_i.
@@ -26,4 +26,4 @@ StageWeights step_weights(const Tableau& tableau, double theta) {
   return weights;
 }
 
-}  // namespace ffjord::cpu
+}  // namespace ffjord

@@ -1,0 +1,62 @@
+import { binding } from './binding'
+import { fail, object, show } from './check'
+import { translatedSync } from './errors'
+import { normalizeSolver } from './normalize'
+import type { AdaptiveSolver, FixedStepSolver, TorchdiffeqSolver } from './options'
+import { type SolverStatistics, solverStatistics } from './statistics'
+
+/** A solver for one state: without `control`, which is about rows. */
+export type OdeSolver = Omit<AdaptiveSolver, 'control'> | Omit<TorchdiffeqSolver, 'control'> | FixedStepSolver
+
+export interface OdeSolution {
+  /** One state a time; the first is y0. */
+  y: Float64Array[]
+  t: Float64Array
+  statistics: SolverStatistics
+}
+
+/**
+ * Solves dy/dt = f(t, y) in float64 on the caller's thread, with the solvers of the flows: each of `times` is landed on
+ * exactly, none is interpolated. Times rise or fall; `y0` is the state at the first. Fixed-step methods spread `steps` over the
+ * whole interval. Throws what `f` throws, and an FfjordError with code SOLVE_FAILED where the solver cannot go on.
+ */
+export function odeint(
+  f: (t: number, y: Float64Array) => ArrayLike<number>,
+  y0: ArrayLike<number>,
+  times: ArrayLike<number>,
+  options: OdeSolver = {}
+): OdeSolution {
+  if (typeof f !== 'function') fail('INVALID_OPTION', `f is ${show(f)}; give a function of (t, y)`)
+  const start = numbers(y0, 'y0')
+  const t = numbers(times, 'times')
+  const rises = t.length < 2 || t[1]! > t[0]!
+  if (t.some((time, i) => i > 0 && (rises ? time <= t[i - 1]! : time >= t[i - 1]!)))
+    fail('INVALID_OPTION', 'times neither rise nor fall throughout; sort them and drop doubles')
+  const solver = normalizeSolver({ ...object(options, 'options', knownKeys) }, 'options')
+  const rate = (time: number, y: Float64Array): Float64Array => {
+    const result: unknown = f(time, y)
+    if (result instanceof Float64Array && result.length === start.length) return result
+    const values = ArrayBuffer.isView(result) || Array.isArray(result) ? (result as ArrayLike<number>) : []
+    if (values.length !== start.length)
+      fail('INVALID_SHAPE', `f returned ${show(result)}; give ${start.length} numbers, as many as y0 has`)
+    return Float64Array.from(values)
+  }
+  const { y, statistics } = translatedSync(() => binding().odeint(rate, start, t, solver))
+  const size = start.length
+  return {
+    y: Array.from(t, (_, i) => y.subarray(i * size, (i + 1) * size)),
+    t,
+    statistics: solverStatistics(statistics)
+  }
+}
+
+const knownKeys = ['method', 'rtol', 'atol', 'steps', 'controller', 'maxAttempts']
+
+function numbers(values: unknown, name: string): Float64Array {
+  if ((!Array.isArray(values) && !ArrayBuffer.isView(values)) || (values as unknown[]).length === 0)
+    fail('INVALID_INPUT', `${name} is ${show(values)}; give a list of at least one number`)
+  const copy = Float64Array.from(values as ArrayLike<number>)
+  const bad = copy.findIndex((value) => !Number.isFinite(value))
+  if (bad >= 0) fail('NOT_FINITE', `${name}[${bad}] is ${copy[bad]}; give finite numbers`)
+  return copy
+}

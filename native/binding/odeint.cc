@@ -1,0 +1,69 @@
+#include "binding/odeint.h"
+
+#include <algorithm>
+#include <cmath>
+
+#include "binding/requests.h"
+#include "binding/results.h"
+#include "reference/integrate.h"
+
+namespace ffjord::binding {
+namespace {
+
+// f(t, y) of JavaScript as the right-hand side of a system. It gets a fresh array each time, so
+// that it may keep it.
+class JavaScriptField {
+ public:
+  JavaScriptField(const Napi::Function& f, std::size_t size) : f_(f), size_(size) {}
+
+  void operator()(double t, std::span<const double> y, std::span<double> rate) const {
+    const Napi::Env env = f_.Env();
+    const Napi::HandleScope scope(env);
+    auto state = Napi::Float64Array::New(env, size_);
+    std::copy(y.begin(), y.end(), state.Data());
+    const Napi::Value result = f_.Call({Napi::Number::New(env, t), state});
+    const HostArray values(result, "the result of f", ArrayUse::Borrow);
+    check_size(values, "the result of f", size_);
+    values.view().copy_to(rate);
+  }
+
+ private:
+  const Napi::Function f_;
+  const std::size_t size_;
+};
+
+}  // namespace
+
+Napi::Value odeint(const Napi::CallbackInfo& info) {
+  const Napi::Env env = info.Env();
+  if (!info[0].IsFunction()) refuse("f must be a function of (t, y)");
+  const HostArray y0(info[1], "y0", ArrayUse::Copy), times_array(info[2], "times", ArrayUse::Copy);
+  const std::vector<double> times = times_array.view().as<double>();
+  if (y0.size() == 0 || times.empty()) refuse("y0 and times must not be empty");
+  SolverOptions options = solver_options(Fields(info[3], "solver"));
+  require_supported(options, {}, {}, false);
+  const double whole = std::abs(times.back() - times.front());
+  const int steps = options.steps;
+
+  const std::size_t size = y0.size();
+  const reference::System system{
+      size, 1, {{0, 1, size, true}}, JavaScriptField(info[0].As<Napi::Function>(), size)};
+  std::vector<double> y = y0.view().as<double>(), states(y);
+  SolveStatistics statistics;
+  for (std::size_t i = 1; i < times.size(); ++i) {
+    // Fixed-step methods take their share of the steps over a part of the interval.
+    const double part = std::abs(times[i] - times[i - 1]) / whole;
+    options.steps = std::max(1, static_cast<int>(std::ceil(steps * part - 1e-9)));
+    reference::integrate(system, options, {}, times[i - 1], times[i], y, {}, statistics);
+    states.insert(states.end(), y.begin(), y.end());
+  }
+
+  auto result = Napi::Object::New(env);
+  auto y_array = Napi::Float64Array::New(env, states.size());
+  std::copy(states.begin(), states.end(), y_array.Data());
+  result.Set("y", y_array);
+  result.Set("statistics", statistics_object(env, statistics));
+  return result;
+}
+
+}  // namespace ffjord::binding

@@ -1,6 +1,9 @@
 import type { FitOptions, FlowOptions, Trace } from 'ffjord'
 
-/** How all eight toy densities are trained: one recipe, the data apart. */
+/**
+ * How all eight toy densities are trained: one recipe, the data apart. Two hidden layers without gates have their exact
+ * trace in closed form, at the price of one Hutchinson probe.
+ */
 export const recipe = {
   flow: {
     shape: [2],
@@ -9,22 +12,22 @@ export const recipe = {
         type: 'cnf',
         time: 0.5,
         trainTime: true,
-        net: { hidden: [64, 64, 64], layer: 'concatsquash', activation: 'tanh' }
+        net: { hidden: [64, 64], layer: 'concat', activation: 'tanh' }
       }
     ],
-    solver: { method: 'dopri5', rtol: 1e-4, atol: 1e-4, evaluation: { rtol: 1e-6, atol: 1e-6 } },
+    solver: { method: 'dopri5', rtol: 1e-3, atol: 1e-3, evaluation: { rtol: 1e-6, atol: 1e-6 } },
     gradient: 'checkpoint',
     seed: 0
   } satisfies FlowOptions,
   fit: {
-    iterations: 3000,
-    batch: 512,
-    optimizer: { type: 'adam', lr: 5e-3 },
+    iterations: 2000,
+    batch: 256,
+    optimizer: { type: 'adam', lr: 2e-2 },
     schedule: { type: 'cosine', warmup: 100 }
   } satisfies FitOptions
 }
 
-/** The paper trains with one Hutchinson probe; the exact trace of two dimensions costs little more. */
+/** The paper trains with one Hutchinson probe. */
 export const traces: Record<string, Trace> = {
   exact: 'exact',
   gaussian: { noise: 'gaussian', probes: 1 },

@@ -52,8 +52,7 @@ async function main(): Promise<void> {
   console.log(describe(machine))
 
   if (wanted.includes('toys')) {
-    const section = await toys(context, values.density)
-    write(out, 'toys', machine, [section])
+    await toys(context, values.density, out, (section) => write(out, 'toys', machine, [section]))
   }
   const engine = wanted.some((name) => name === 'evaluations' || name === 'crossings')
     ? engineTimes(context)

@@ -92,7 +92,7 @@ async function solvesOf(context: Context, problem: Problem): Promise<Section> {
     ],
     rows,
     notes: [
-      `dopri5 over t: 0 → ${problem.endTime} at rtol = atol = ${TOLERANCE} in float32, one Gaussian probe, the same weights, rows and noise ` +
+      `dopri5 over t: 0 → ${problem.endTime} at rtol = atol = ${TOLERANCE.toExponential()} in float32, one Gaussian probe, the same weights, rows and noise ` +
         'for all; times are CPU seconds of one core. Errors are distances from a float64 solve at 1e-10. Gradient error: ' +
         'relative, of all weights together.',
       'train: −mean log p, its gradient and a step of Adam, which moves nothing (learning rate 0), so that every iteration is the same.',

@@ -30,38 +30,44 @@ double gradient_norm(const ParameterLayout& layout, std::span<const Real> gradie
 
 namespace detail {
 
-// One tensor. `decay` is the weight decay that acts on it, `scale` the clipping factor.
+// One tensor in the engine's precision; scalars are rounded once. `decay` is the weight decay that
+// acts on it, `scale` the clipping factor. The switch is outside the loop for the compiler's sake.
 template <class Real>
-void update(const OptimizerOptions& o, double decay, double scale, std::span<const Real> gradient,
-            std::span<Real> weight, std::span<Real> first, std::span<Real> second) {
-  const double correction1 = 1 - std::pow(o.beta1, o.step);
-  const double correction2 = 1 - std::pow(o.beta2, o.step);
-  for (std::size_t i = 0; i < weight.size(); ++i) {
-    double w = weight[i], g = scale * gradient[i], m = first[i], v = second[i];
-    if (o.type == OptimizerType::AdamW)
-      w -= o.learning_rate * decay * w;
-    else
-      g += decay * w;
-    switch (o.type) {
-      case OptimizerType::Adam:   // Kingma and Ba 2015, algorithm 1
-      case OptimizerType::AdamW:  // Loshchilov and Hutter 2019, algorithm 2
-        m = o.beta1 * m + (1 - o.beta1) * g;
-        v = o.beta2 * v + (1 - o.beta2) * g * g;
-        w -= o.learning_rate * (m / correction1) / (std::sqrt(v / correction2) + o.epsilon);
-        break;
-      case OptimizerType::Adamax:  // Kingma and Ba 2015, algorithm 2
-        m = o.beta1 * m + (1 - o.beta1) * g;
-        v = std::max(o.beta2 * v, std::abs(g) + o.epsilon);
-        w -= o.learning_rate / correction1 * m / v;
-        break;
-      case OptimizerType::Sgd:
-        m = o.momentum * m + g;
-        w -= o.learning_rate * m;
-        break;
+void update(const OptimizerOptions& o, double decay_rate, double clip_scale,
+            std::span<const Real> gradient, std::span<Real> weight, std::span<Real> first,
+            std::span<Real> second) {
+  const Real decay(decay_rate), scale(clip_scale), rate(o.learning_rate), epsilon(o.epsilon);
+  const Real beta1(o.beta1), beta2(o.beta2), momentum(o.momentum);
+  const Real rest1(1 - o.beta1), rest2(1 - o.beta2);
+  const Real correction1(1 / (1 - std::pow(o.beta1, o.step)));
+  const Real correction2(1 / (1 - std::pow(o.beta2, o.step)));
+  const bool decoupled = o.type == OptimizerType::AdamW;
+  const auto each = [&](auto move) {
+    for (std::size_t i = 0; i < weight.size(); ++i) {
+      const Real w = weight[i];
+      const Real g = scale * gradient[i] + (decoupled ? 0 : decay * w);
+      weight[i] = (decoupled ? w - rate * decay * w : w) - move(g, first[i], second[i]);
     }
-    weight[i] = static_cast<Real>(w);
-    first[i] = static_cast<Real>(m);
-    second[i] = static_cast<Real>(v);
+  };
+  switch (o.type) {
+    case OptimizerType::Adam:   // Kingma and Ba 2015, algorithm 1
+    case OptimizerType::AdamW:  // Loshchilov and Hutter 2019, algorithm 2
+      return each([=](Real g, Real& m, Real& v) {
+        m = beta1 * m + rest1 * g;
+        v = beta2 * v + rest2 * g * g;
+        return rate * (m * correction1) / (std::sqrt(v * correction2) + epsilon);
+      });
+    case OptimizerType::Adamax:  // Kingma and Ba 2015, algorithm 2
+      return each([=](Real g, Real& m, Real& v) {
+        m = beta1 * m + rest1 * g;
+        v = std::max(beta2 * v, std::abs(g) + epsilon);
+        return rate * correction1 * m / v;
+      });
+    case OptimizerType::Sgd:
+      return each([=](Real g, Real& m, Real&) {
+        m = momentum * m + g;
+        return rate * m;
+      });
   }
 }
 

@@ -56,11 +56,13 @@ inline void ClosedTrace::build(const std::vector<Layer>& layers, const float* ou
   m_transposed.pack(first.out, middle.out, [&](int k, int j) { return element(j, k); });
 }
 
-/// Row-major gradient of one layer's W, rows padded to blocks of 2 kLanes.
+/// The sums of one layer's W̄.
 struct WeightSums {
-  float* data = nullptr;
-  int stride = 0;
-  float& at(int row, int k) const { return data[std::size_t(row) * stride + k]; }
+  float* data;
+  int row_stride, column_stride;
+  float& at(int row, int k) const {
+    return data[std::size_t(row) * row_stride + std::size_t(k) * column_stride];
+  }
 };
 
 /// Adds what M̄ (H₂, padded H₁) contributes to the three W̄, unless `sums` is empty, and returns ḡ₃ (D).

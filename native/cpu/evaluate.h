@@ -13,6 +13,7 @@ template <class A>
 ForwardKernel forward_kernel(int tangents, bool gated, bool keeps) {
   if (tangents == 0) return forward_kernel<A, 0>(gated, keeps);
   if (tangents == 1) return forward_kernel<A, 1>(gated, keeps);
+  if (tangents == 2) return forward_kernel<A, 2>(gated, keeps);
   return forward_kernel<A, kAnyTangents>(gated, keeps);
 }
 

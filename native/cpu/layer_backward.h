@@ -14,154 +14,116 @@ struct BackwardArguments {
   const float* preactivations = nullptr;  ///< (z, u), likewise
   const float* slopes = nullptr;          ///< [feature][rows of the tile]
   RowVectors gate, shift;                 ///< g, s
-  /// Whether the gate is other than one and the same for all rows; then `preactivations` is given.
-  bool applies_gate = false;
   float beta = 1;
-  float* sums = nullptr;       ///< [feature][kLanes], added to: Σ z̄ over groups
-  float* gate_sums = nullptr;  ///< [feature][kLanes]: Σ z̄ (z − s) + ū u; where the gate is applied
-  float* beta_sums = nullptr;  ///< [kLanes]: β̄ of swish
+  float* sums = nullptr;       ///< [feature][kLanes]: Σ z̄ over groups
+  float* gate_sums = nullptr;  ///< [feature][kLanes]: Σ z̄ (z − s) + ū u; of gated layers
   /// Closed-form traces: the tangents σ' g and, in place, their cotangents (ū out); else null.
   const float* closed_tangents = nullptr;
   float* closed_cotangents = nullptr;
 };
 
-/// Running sums of one unit.
-struct UnitSums {
-  Vec sum, gate_sum, beta;
-};
+/// One unit: its running sums over groups, and what belongs to it, which advances with the groups.
+template <class Activation, bool Gated>
+struct BackwardUnit {
+  const BackwardArguments& s;
+  const float *gate, *shift, *slope;
+  Vec sum = {}, gate_sum = {};
+  Vec& beta_sum;
 
-/// σ', the factor of σ''u and, for swish, ∂σ/∂β and ∂σ'/∂β of one unit and group.
-struct UnitSlopes {
-  Slopes z, beta;
-};
+  // Of the present group.
+  Slopes slopes, beta_slopes;
+  Vec z_bar, gate_at;
 
-template <class Activation>
-[[gnu::always_inline]] inline UnitSlopes slopes_of(const BackwardArguments& s, int j, int g,
-                                                   std::size_t at) {
-  Tape tape;
-  tape.a = load(s.activations + at);
-  if constexpr (Activation::kKeepsPreactivation) tape.z = load(s.preactivations + at);
-  if constexpr (Activation::kKeepsSlope)
-    tape.slope = load(s.slopes + (std::size_t(j) * s.columns.groups + g) * kLanes);
-  UnitSlopes slopes;
-  slopes.z = Activation::pullback(tape, splat(s.beta));
-  if constexpr (Activation::kHasBeta)
-    slopes.beta = Activation::beta_slopes(tape.z, splat(s.beta));
-  return slopes;
-}
+  BackwardUnit(const BackwardArguments& arguments, int j, Vec& beta_sum)
+      : s(arguments),
+        gate(s.gate.feature(j)),
+        shift(s.shift.feature(j)),
+        slope(s.slopes + std::size_t(j) * s.columns.groups * kLanes),
+        beta_sum(beta_sum) {}
 
-/// ǡ → ū of one tangent; z̄ and the sums take its share. Returns ū.
-template <class Activation>
-[[gnu::always_inline]] inline Vec pull_back_tangent(const BackwardArguments& s,
-                                                    const UnitSlopes& slopes, Vec tangent_bar,
-                                                    Vec tangent, Vec u, Vec& z_bar, UnitSums& sums) {
-  const Vec u_bar = slopes.z.slope * tangent_bar;
-  const Vec bends = Activation::kBendsPreactivation ? u : tangent;
-  z_bar = fma(slopes.z.bend * bends, tangent_bar, z_bar);
-  if constexpr (Activation::kHasBeta)
-    sums.beta = fma(slopes.beta.bend * u, tangent_bar, sums.beta);
-  if (s.applies_gate) sums.gate_sum = fma(u_bar, u, sums.gate_sum);
-  return u_bar;
-}
-
-/// Unit j and group g, its columns at `at` and, the tangents, from column index `column` + 1 on; the
-/// first two columns' cotangents in registers.
-template <class Activation, int Tangents>
-[[gnu::always_inline]] inline void pull_back_unit(const BackwardArguments& s, int j, int g, int column,
-                                                  std::size_t at, Vec a_bar, Vec tangent_bar,
-                                                  UnitSums& sums) {
-  const UnitSlopes slopes = slopes_of<Activation>(s, j, g, at);
-  Vec z_bar = slopes.z.slope * a_bar;
-  if constexpr (Activation::kHasBeta) sums.beta = fma(slopes.beta.slope, a_bar, sums.beta);
-  const Vec gate = s.gate.at(j, g);
-  const bool needs_u = Activation::kBendsPreactivation || s.applies_gate;
-  const auto pull_back_at = [&](std::size_t tangent_at, Vec bar) __attribute__((always_inline)) {
+  [[gnu::always_inline]] void begin(std::size_t at) {
+    Tape tape;
+    tape.a = load(s.activations + at);
+    if constexpr (Activation::kKeepsPreactivation) tape.z = load(s.preactivations + at);
+    if constexpr (Activation::kKeepsSlope) tape.slope = load(slope);
+    slopes = Activation::pullback(tape, splat(s.beta));
+    const Vec a_bar = load(s.cotangents.data + at);
+    z_bar = slopes.slope * a_bar;
+    gate_at = load(gate);
+    if constexpr (Activation::kHasBeta) {
+      beta_slopes = Activation::beta_slopes(tape.z, splat(s.beta));
+      beta_sum = fma(beta_slopes.slope, a_bar, beta_sum);
+    }
+  }
+  /// ǡ → ū, returned; z̄ and the sums take their share.
+  [[gnu::always_inline]] Vec share(Vec tangent_bar, Vec tangent, Vec u) {
+    const Vec u_bar = slopes.slope * tangent_bar;
+    const Vec bent = Activation::kBendsPreactivation ? u : tangent;
+    z_bar = fma(slopes.bend * bent, tangent_bar, z_bar);
+    if constexpr (Activation::kHasBeta)
+      beta_sum = fma(beta_slopes.bend * u, tangent_bar, beta_sum);
+    if constexpr (Gated) gate_sum = fma(u_bar, u, gate_sum);
+    return u_bar;
+  }
+  [[gnu::always_inline]] void tangent(std::size_t at) {
     Vec u = {}, tangent = {};
-    if (needs_u) u = load(s.preactivations + tangent_at);
-    if constexpr (!Activation::kBendsPreactivation) tangent = load(s.activations + tangent_at);
-    const Vec u_bar = pull_back_tangent<Activation>(s, slopes, bar, tangent, u, z_bar, sums);
-    store(s.cotangents.data + tangent_at, s.applies_gate ? gate * u_bar : u_bar);
-  };
-  if constexpr (Tangents == 1) pull_back_at(at + kLanes, tangent_bar);
-  if constexpr (Tangents == kAnyTangents)
-    for (int k = 1; k < s.columns.channels; ++k) {
-      const std::size_t tangent_at =
-          s.cotangents.offset(column + k) + std::size_t(j) * kFeatureStride;
-      pull_back_at(tangent_at, load(s.cotangents.data + tangent_at));
+    if constexpr (Activation::kBendsPreactivation || Gated) u = load(s.preactivations + at);
+    if constexpr (!Activation::kBendsPreactivation) tangent = load(s.activations + at);
+    const Vec u_bar = share(load(s.cotangents.data + at), tangent, u);
+    store(s.cotangents.data + at, Gated ? gate_at * u_bar : u_bar);
+  }
+  /// Closed-form traces: the tangent of u = g.
+  [[gnu::always_inline]] void closed_tangent(std::size_t at) {
+    store(s.closed_cotangents + at,
+          share(load(s.closed_cotangents + at), load(s.closed_tangents + at), gate_at));
+  }
+  [[gnu::always_inline]] void finish(std::size_t at) {
+    sum = sum + z_bar;
+    if constexpr (Gated) {
+      gate_sum = fma(z_bar, load(s.preactivations + at) - load(shift), gate_sum);
+      z_bar = gate_at * z_bar;
     }
-  if (Tangents != 1 && s.closed_tangents) {
-    const Vec u_bar =
-        pull_back_tangent<Activation>(s, slopes, load(s.closed_cotangents + at),
-                                      load(s.closed_tangents + at), gate, z_bar, sums);
-    store(s.closed_cotangents + at, u_bar);
+    store(s.cotangents.data + at, z_bar);
+    gate += s.gate.group_stride;
+    shift += s.shift.group_stride;
+    slope += kLanes;
   }
-  sums.sum = sums.sum + z_bar;
-  if (s.applies_gate) {
-    sums.gate_sum = fma(z_bar, load(s.preactivations + at) - s.shift.at(j, g), sums.gate_sum);
-    z_bar = gate * z_bar;
-  }
-  store(s.cotangents.data + at, z_bar);
-}
+};
 
-[[gnu::always_inline]] inline UnitSums load_sums(const BackwardArguments& s, int j) {
-  return {load(s.sums + std::size_t(j) * kLanes), load(s.gate_sums + std::size_t(j) * kLanes),
-          load(s.beta_sums)};
-}
-template <class Activation>
-[[gnu::always_inline]] inline void store_sums(const BackwardArguments& s, int j,
-                                              const UnitSums& sums) {
-  store(s.sums + std::size_t(j) * kLanes, sums.sum);
-  if (s.applies_gate) store(s.gate_sums + std::size_t(j) * kLanes, sums.gate_sum);
-  if constexpr (Activation::kHasBeta) store(s.beta_sums, sums.beta);
-}
-
-/// Rows whose (ā, ǡ) lie in `cotangents`, any number of tangents.
-template <class Activation>
-void pull_back_rows(const BackwardArguments& s, int first, int last) {
+/// Rows whose (ā, ǡ) lie in `cotangents`. Tangents: 0, 1, 2, or kAnyTangents. Returns β̄.
+template <class Activation, int Tangents, bool Gated>
+Vec pull_back_rows(const BackwardArguments& arguments, int first, int last) {
+  const BackwardArguments s = arguments;
+  const int tangents = Tangents == kAnyTangents ? s.columns.channels - 1 : Tangents;
+  Vec beta_sum = {};
   for (int j = first; j < last; ++j) {
-    UnitSums sums = load_sums(s, j);
+    BackwardUnit<Activation, Gated> unit(s, j, beta_sum);
+    ColumnWalk<Tangents> columns{std::size_t(j) * kFeatureStride, s.cotangents.stride};
     for (int g = 0; g < s.columns.groups; ++g) {
-      const int column = g * s.columns.channels;
-      const std::size_t at = s.cotangents.offset(column) + std::size_t(j) * kFeatureStride;
-      pull_back_unit<Activation, kAnyTangents>(s, j, g, column, at, load(s.cotangents.data + at), Vec{},
-                                               sums);
+      const std::size_t at = columns.value();
+      unit.begin(at);
+      if (Tangents == 0 && s.closed_tangents) unit.closed_tangent(at);
+#pragma GCC unroll 2
+      for (int k = 0; k < tangents; ++k) unit.tangent(columns.tangent());
+      unit.finish(at);
     }
-    store_sums<Activation>(s, j, sums);
+    store(s.sums + std::size_t(j) * kLanes, unit.sum);
+    if constexpr (Gated) store(s.gate_sums + std::size_t(j) * kLanes, unit.gate_sum);
   }
+  return beta_sum;
 }
 
 /// A whole layer: (ā, ǡ) = Wᵀ (cotangents above), and their pullback through the activation, block of
-/// rows by block. Tangents: 0, 1, or kAnyTangents.
-template <class Activation, int Tangents>
-void backward_layer(const BackwardArguments& arguments) {
-  const BackwardArguments s = arguments;
-  if (!s.matrix) return pull_back_rows<Activation>(s, 0, s.rows);
-  const PackedMatrix& matrix = *s.matrix;
-  const int panels = s.columns.panels();
-  for (int block = 0; block <= matrix.full_blocks(); ++block) {
+/// rows by block. Returns β̄, zero but for swish.
+template <class Activation, int Tangents, bool Gated>
+Vec backward_layer(const BackwardArguments& s) {
+  if (!s.matrix) return pull_back_rows<Activation, Tangents, Gated>(s, 0, s.rows);
+  Vec beta_bar = {};
+  for (int block = 0; block <= s.matrix->full_blocks(); ++block) {
+    multiply_panels(*s.matrix, block, s.above, s.cotangents, s.columns.panels());
     const int first = block * kBlockRows;
-    if (Tangents == kAnyTangents || block == matrix.full_blocks()) {
-      multiply_panels(matrix, block, s.above, s.cotangents, panels);
-      pull_back_rows<Activation>(s, first, std::min(first + kBlockRows, s.rows));
-      continue;
-    }
-    for (int panel = 0; panel < panels; ++panel) {
-      const float* from = s.above.data + panel * s.above.stride;
-      Vec bars[kBlockRows][2];
-      multiply_block<kBlockRows, 2>(matrix.block(block), matrix.depth, {from, from + kLanes}, bars);
-      std::size_t at = panel * s.cotangents.stride + std::size_t(first) * kFeatureStride;
-#pragma GCC unroll 8
-      for (int r = 0; r < kBlockRows; ++r, at += kFeatureStride) {
-        const int j = first + r;
-        UnitSums sums = load_sums(s, j);
-        if constexpr (Tangents == 1) {
-          pull_back_unit<Activation, 1>(s, j, panel, 0, at, bars[r][0], bars[r][1], sums);
-        } else {
-          pull_back_unit<Activation, 0>(s, j, 2 * panel, 0, at, bars[r][0], Vec{}, sums);
-          pull_back_unit<Activation, 0>(s, j, 2 * panel + 1, 0, at + kLanes, bars[r][1], Vec{}, sums);
-        }
-        store_sums<Activation>(s, j, sums);
-      }
-    }
+    beta_bar = beta_bar + pull_back_rows<Activation, Tangents, Gated>(
+                              s, first, std::min(first + kBlockRows, s.rows));
   }
+  return beta_bar;
 }

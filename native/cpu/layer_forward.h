@@ -1,7 +1,7 @@
 // From sums to activations: z = g ⊙ (W a) + c, a' = σ(z); u = g ⊙ (W ȧ), ȧ' = σ'(z) ⊙ u, in place.
 // Included inside the namespace of one instruction set.
 
-/// How many tangents a kernel is compiled for: 0, 1, or any number.
+/// How many tangents a kernel is compiled for: 0, 1, 2, or any number.
 inline constexpr int kAnyTangents = -1;
 
 /// A vector a feature, the same for all rows of the tile or with an own entry for each.
@@ -72,36 +72,21 @@ struct ForwardUnit {
   }
 };
 
-/// Activations of rows whose sums lie in `out`. Tangents: 0, 1, or kAnyTangents.
+/// Activations of rows whose sums lie in `out`. Tangents: 0, 1, 2, or kAnyTangents.
 template <class Activation, int Tangents, bool Gated, bool Keeps>
 void activate_rows(const ForwardArguments& arguments, int first, int last) {
   const ForwardArguments s = arguments;
+  const int tangents = Tangents == kAnyTangents ? s.columns.channels - 1 : Tangents;
   const int groups = s.columns.groups;
   for (int j = first; j < last; ++j) {
     ForwardUnit<Activation, Gated, Keeps> unit(s, j);
-    std::size_t at = std::size_t(j) * kFeatureStride;
-    Vec gate;
-    if constexpr (Tangents == 0) {
-      for (int g = 0; g < groups; g += 2, at += s.out.stride) {
-        unit.value(at, gate);
-        unit.next_group();
-        unit.value(at + kLanes, gate);
-        unit.next_group();
-      }
-    } else if constexpr (Tangents == 1) {
-      for (int g = 0; g < groups; ++g, at += s.out.stride) {
-        const Vec slope = unit.value(at, gate);
-        unit.tangent(at + kLanes, slope, gate);
-        unit.next_group();
-      }
-    } else {
-      int column = 0;
-      for (int g = 0; g < groups; ++g) {
-        const Vec slope = unit.value(at + s.out.offset(column++), gate);
-        for (int k = 1; k < s.columns.channels; ++k)
-          unit.tangent(at + s.out.offset(column++), slope, gate);
-        unit.next_group();
-      }
+    ColumnWalk<Tangents> columns{std::size_t(j) * kFeatureStride, s.out.stride};
+    for (int g = 0; g < groups; ++g) {
+      Vec gate;
+      const Vec slope = unit.value(columns.value(), gate);
+#pragma GCC unroll 2
+      for (int k = 0; k < tangents; ++k) unit.tangent(columns.tangent(), slope, gate);
+      unit.next_group();
     }
   }
 }

@@ -19,6 +19,10 @@ struct Layer {
   bool gated() const { return kind == LayerKind::Squash || kind == LayerKind::ConcatSquash; }
   int depth() const { return expanded() ? 2 * in : in; }
 
+  /// Sums of W̄ are kept as (depth, out) where that leaves less padding.
+  bool sums_transposed() const { return depth() < out; }
+  int sums_stride() const { return padded_features(sums_transposed() ? out : depth()); }
+
   /// W(out, in) in PyTorch's layout, without the time column of concat.
   const float* weight() const { return parameters + weight_offset(); }
   std::size_t weight_offset() const {

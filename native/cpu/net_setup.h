@@ -54,10 +54,12 @@ inline std::unique_ptr<Activations> Net::make_activations(const TracePlan& trace
   memory->closed_cotangents.resize(layers_.size() - 1);
   int widest = 0;
   for (const Layer& layer : layers_) widest = std::max(widest, layer.out);
+  widest = round_up(widest, kLanes);
   memory->sums.resize(std::size_t(widest) * kLanes);
   memory->gate_sums.resize(std::size_t(widest) * kLanes);
+  memory->summed.resize(2 * std::size_t(widest));
   const int channels = 1 + (trace.exact() ? dimension_ : trace.probes);
-  memory->transposed.resize(rows() * channels * 2 * kLanes);
+  memory->transposed.resize(rows() * channels * 4 * kLanes);
   return memory;
 }
 
@@ -99,12 +101,10 @@ inline void Net::reduce(const GradientSlot& slot, float scale, std::span<float> 
   const auto& sums = static_cast<const NetGradient&>(slot);
   std::vector<AlignedFloats> weights;
   for (const LayerGradient& layer : sums.layers) weights.push_back(layer.weight);
-  if (!sums.m_bar.empty()) {
-    std::vector<WeightSums> targets;
-    for (std::size_t l = 0; l < layers_.size(); ++l)
-      targets.push_back({weights[l].data(), padded_features(layers_[l].depth())});
-    pull_back_closed_two(layers_, closed_, ones_.data(), sums.m_bar.data(), targets);
-  }
+  const std::vector<WeightSums> weight_bars =
+      weight_sums(layers_, [&](std::size_t l) { return weights[l].data(); });
+  if (!sums.m_bar.empty())
+    pull_back_closed_two(layers_, closed_, ones_.data(), sums.m_bar.data(), weight_bars);
   for (std::size_t l = 0; l < layers_.size(); ++l) {
     const Layer& layer = layers_[l];
     const LayerGradient& sum = sums.layers[l];
@@ -120,19 +120,17 @@ inline void Net::reduce(const GradientSlot& slot, float scale, std::span<float> 
       add(layer.offsets.hyper2_bias, sum.hyper2_bias);
       continue;
     }
-    const int stride = padded_features(layer.depth()), to_stride = layer.weight_stride();
-    float* to = gradients.data() + layer.weight_offset();
+    const WeightSums& from = weight_bars[l];
     for (int j = 0; j < layer.out; ++j) {
-      const float* from = weights[l].data() + std::size_t(j) * stride;
-      float* row = to + std::size_t(j) * to_stride;
+      float* row = gradients.data() + layer.weight_offset() + std::size_t(j) * layer.weight_stride();
       if (layer.kind == LayerKind::Concat) row[-1] += scale * sum.shift[j];
       for (int k = 0; k < layer.in; ++k) {
         if (!layer.expanded()) {
-          row[k] += scale * from[k];
+          row[k] += scale * from.at(j, k);
           continue;
         }
-        const float second = from[layer.in + k];  // of W₁ − W₀
-        row[k] += scale * (from[k] - second);
+        const float second = from.at(j, layer.in + k);  // of W₁ − W₀
+        row[k] += scale * (from.at(j, k) - second);
         gradients[layer.offsets.weight1 + std::size_t(j) * layer.in + k] += scale * second;
       }
       if (layer.expanded()) {

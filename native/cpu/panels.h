@@ -41,3 +41,25 @@ struct Columns {
   std::size_t floats(int features) const { return panels() * panel_stride(features); }
   Panels place(float* data, int features) const { return {data, panel_stride(features)}; }
 };
+
+/// Steps through the columns of a tile in order: a group's value, its tangents, the next group's value.
+template <int Tangents>
+struct ColumnWalk {
+  std::size_t at, stride;
+  bool second = false;
+
+  [[gnu::always_inline]] std::size_t value() { return Tangents == 1 ? at : next(); }
+  [[gnu::always_inline]] std::size_t tangent() {
+    if constexpr (Tangents != 1) return next();
+    at += stride;
+    return at - stride + kLanes;
+  }
+
+ private:
+  [[gnu::always_inline]] std::size_t next() {
+    const std::size_t here = at;
+    at += second ? stride - kLanes : kLanes;
+    second = !second;
+    return here;
+  }
+};

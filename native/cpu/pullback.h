@@ -1,26 +1,27 @@
 // Reverse over dual on a tile: Net::pullback. Seeds z̄ = f̄, ū = ε div̄; per layer W̄ += z̄ aᵀ + ū ȧᵀ,
 // (ā, ǡ) = Wᵀ(z̄, ū), z̄ = σ' ā + σ''u ǡ, ū = σ' ǡ. Included inside the namespace of one instruction set.
 
-using BackwardKernel = void (*)(const BackwardArguments&);
+using BackwardKernel = Vec (*)(const BackwardArguments&);
 
 template <class A>
-BackwardKernel backward_kernel(int tangents) {
-  if (tangents == 0) return backward_layer<A, 0>;
-  if (tangents == 1) return backward_layer<A, 1>;
-  return backward_layer<A, kAnyTangents>;
+BackwardKernel backward_kernel(int tangents, bool gated) {
+  if (tangents == 0) return gated ? backward_layer<A, 0, true> : backward_layer<A, 0, false>;
+  if (tangents == 1) return gated ? backward_layer<A, 1, true> : backward_layer<A, 1, false>;
+  if (tangents == 2) return gated ? backward_layer<A, 2, true> : backward_layer<A, 2, false>;
+  return gated ? backward_layer<A, kAnyTangents, true> : backward_layer<A, kAnyTangents, false>;
 }
 
-inline BackwardKernel backward_kernel(Activation activation, int tangents) {
+inline BackwardKernel backward_kernel(Activation activation, int tangents, bool gated) {
   switch (activation) {
-    case Activation::Tanh: return backward_kernel<TanhActivation>(tangents);
-    case Activation::Softplus: return backward_kernel<SoftplusActivation>(tangents);
-    case Activation::Elu: return backward_kernel<EluActivation>(tangents);
-    case Activation::Relu: return backward_kernel<ReluActivation>(tangents);
-    case Activation::Swish: return backward_kernel<SwishActivation>(tangents);
-    case Activation::Square: return backward_kernel<SquareActivation>(tangents);
+    case Activation::Tanh: return backward_kernel<TanhActivation>(tangents, gated);
+    case Activation::Softplus: return backward_kernel<SoftplusActivation>(tangents, gated);
+    case Activation::Elu: return backward_kernel<EluActivation>(tangents, gated);
+    case Activation::Relu: return backward_kernel<ReluActivation>(tangents, gated);
+    case Activation::Swish: return backward_kernel<SwishActivation>(tangents, gated);
+    case Activation::Square: return backward_kernel<SquareActivation>(tangents, gated);
     case Activation::Identity: break;
   }
-  return backward_kernel<IdentityActivation>(tangents);
+  return backward_kernel<IdentityActivation>(tangents, gated);
 }
 
 /// Fills the seeds, and begins z̄ with what reaches z past the net.
@@ -129,7 +130,9 @@ inline void Net::finish_closed(Reverse& reverse) const {
   const bool two = layer_count() == 3;
   if (two && !last.gated()) return;
   std::vector<WeightSums> sums;
-  if (reverse.gradient) sums = reverse.gradient->weight_sums(layers_);
+  if (reverse.gradient)
+    sums = weight_sums(layers_,
+                       [&](std::size_t l) { return reverse.gradient->layers[l].weight.data(); });
   const float* gate = output_gate(reverse.time);
   const ClosedTrace& closed = closed_trace(reverse.time);
   const float* matrix = reverse.memory.matrix.data();
@@ -156,9 +159,6 @@ inline void Net::pull_back_activation(Reverse& reverse, int l, const Panels& cot
   const Layer& layer = layers_[l];
   const Columns& columns = memory.columns;
   const int features = features_at(l + 1);
-  std::fill_n(memory.sums.begin(), std::size_t(layer.out) * kLanes, 0.f);
-  std::fill_n(memory.gate_sums.begin(), std::size_t(layer.out) * kLanes, 0.f);
-  alignas(64) float beta_sums[kLanes] = {};
   BackwardArguments arguments{
       .above = above,
       .rows = layer.out,
@@ -167,11 +167,9 @@ inline void Net::pull_back_activation(Reverse& reverse, int l, const Panels& cot
       .activations = panels(memory.outputs[l + 1], columns, features).data,
       .gate = time.vectors(time.layers[l].gate, groups_),
       .shift = time.vectors(time.layers[l].shift, groups_),
-      .applies_gate = layer.gated() && !time.own,
       .beta = layer.beta,
       .sums = memory.sums.data(),
-      .gate_sums = memory.gate_sums.data(),
-      .beta_sums = beta_sums};
+      .gate_sums = memory.gate_sums.data()};
   if (above.data) arguments.matrix = &backward_matrix(time, l + 1);
   if (keeps_preactivations(layer))
     arguments.preactivations = panels(memory.preactivations[l + 1], columns, features).data;
@@ -180,29 +178,39 @@ inline void Net::pull_back_activation(Reverse& reverse, int l, const Panels& cot
     arguments.closed_tangents = memory.closed_tangents[l].data();
     arguments.closed_cotangents = memory.closed_cotangents[l].data();
   }
-  backward_kernel(layer.activation, columns.channels - 1)(arguments);
-  if (reverse.gradient) reverse.gradient->layers[l].beta += sum_of_lanes(beta_sums);
+  // Where every row has its own gates, pull_back_own_gates applies them.
+  const bool gated = layer.gated() && !time.own;
+  const Vec beta_bar =
+      backward_kernel(layer.activation, columns.channels - 1, gated)(arguments);
+  if (reverse.gradient) reverse.gradient->layers[l].beta += sum_of_lanes(beta_bar);
 }
 
-/// Gradients of b, gate and shift from the sums over rows that deactivate left; t̄.
+/// Gradients of b, gate and shift from the sums over rows that pull_back_activation left; t̄.
 inline void Net::pull_back_gates(Reverse& reverse, int l) const {
   const Layer& layer = layers_[l];
-  const LayerTime& at = reverse.time.layers[l];
+  TileActivations& memory = reverse.memory;
   const float t = reverse.time.t;
-  double t_bar = 0;
-  for (int j = 0; j < layer.out; ++j) {
-    const std::size_t lanes = std::size_t(j) * kLanes;
-    const float sum = sum_of_lanes(reverse.memory.sums.data() + lanes);
-    const float gate = at.gate[lanes];
-    float logit_bar = 0;
-    if (layer.gated()) logit_bar = (1 - gate) * sum_of_lanes(reverse.memory.gate_sums.data() + lanes);
-    t_bar += double(layer.shift[j]) * sum + double(layer.gate_weight[j]) * logit_bar;
-    if (!reverse.gradient) continue;
+  const AlignedFloats& gates = reverse.time.layers[l].gate;
+  float* const sums = memory.summed.data();
+  float* const gate_sums = sums + round_up(layer.out, kLanes);
+  sums_of_lanes(memory.sums.data(), layer.out, sums);
+  float t_bar = 0;
+  for (int j = 0; j < layer.out; ++j) t_bar += layer.shift[j] * sums[j];
+  if (reverse.gradient) {
     LayerGradient& gradient = reverse.gradient->layers[l];
-    gradient.bias[j] += gate * sum;
-    gradient.shift[j] += t * sum;
-    gradient.gate_weight[j] += t * logit_bar;
-    gradient.gate_bias[j] += logit_bar;
+    for (int j = 0; j < layer.out; ++j) gradient.shift[j] += t * sums[j];
+    for (int j = 0; j < layer.out; ++j)
+      gradient.bias[j] += gates[std::size_t(j) * kLanes] * sums[j];
+  }
+  if (layer.gated()) {
+    sums_of_lanes(memory.gate_sums.data(), layer.out, gate_sums);
+    for (int j = 0; j < layer.out; ++j) gate_sums[j] *= 1 - gates[std::size_t(j) * kLanes];
+    for (int j = 0; j < layer.out; ++j) t_bar += layer.gate_weight[j] * gate_sums[j];
+    if (reverse.gradient) {
+      LayerGradient& gradient = reverse.gradient->layers[l];
+      for (int j = 0; j < layer.out; ++j) gradient.gate_weight[j] += t * gate_sums[j];
+      for (int j = 0; j < layer.out; ++j) gradient.gate_bias[j] += gate_sums[j];
+    }
   }
   reverse.t_bar += t_bar;
 }
@@ -278,7 +286,7 @@ inline void Net::pull_back_hypernet(Reverse& reverse, int l, const Panels& cotan
     if (gradient) gradient->hyper2_bias[output] += bar;
   };
   for (int j = 0; j < layer.out; ++j) {
-    chain(j, sum_of_lanes(memory.sums.data() + std::size_t(j) * kLanes));
+    chain(j, sum_of_lanes(load(memory.sums.data() + std::size_t(j) * kLanes)));
     for (int k = 0; k < layer.in; ++k)
       chain(layer.out + std::size_t(j) * layer.in + k, memory.matrix[std::size_t(j) * stride + k]);
   }
@@ -328,10 +336,15 @@ inline void Net::finish_layer(Reverse& reverse, int l, const Panels& cotangents)
   if (layer.hyper()) {
     pull_back_hypernet(reverse, l, cotangents);
   } else if (reverse.gradient) {
-    accumulate_weight_gradient(cotangents, layer.out,
-                               panels(memory.outputs[l], memory.columns, features_at(l)),
-                               layer.depth(), memory.columns,
-                               reverse.gradient->layers[l].weight.data(), memory.transposed.data());
+    const Panels input = panels(memory.outputs[l], memory.columns, features_at(l));
+    float* const sums = reverse.gradient->layers[l].weight.data();
+    float* const scratch = memory.transposed.data();
+    if (layer.sums_transposed())
+      accumulate_weight_gradient(input, layer.depth(), cotangents, layer.out, memory.columns, sums,
+                                 scratch);
+    else
+      accumulate_weight_gradient(cotangents, layer.out, input, layer.depth(), memory.columns, sums,
+                                 scratch);
   }
 }
 

@@ -24,6 +24,7 @@ struct TileActivations final : Activations {
   AlignedFloats closed_product;                                   ///< M d₁
   AlignedFloats cotangents[2];
   AlignedFloats sums, gate_sums;  ///< [feature][kLanes]
+  AlignedFloats summed;           ///< both, over lanes
   /// The array after l layers: of a tape one each; else two take turns, to stay in the first cache.
   AlignedFloats& output(int l, bool keep) { return outputs[keep || l < 2 ? l : 1 + (l - 1) % 2]; }
 
@@ -36,7 +37,7 @@ inline void reserve(AlignedFloats& memory, std::size_t floats) {
 }
 
 struct LayerGradient {
-  AlignedFloats weight;  ///< (out, padded depth); of hyper unused
+  AlignedFloats weight;  ///< (out, padded depth) or (depth, padded out); of hyper unused
   std::vector<float> bias, shift, gate_weight, gate_bias;  ///< (out)
   float beta = 0;
   std::vector<float> hyper0_weight, hyper0_bias, hyper2_weight, hyper2_bias;
@@ -60,7 +61,8 @@ struct NetGradient final : GradientSlot {
         gradient.hyper2_weight.resize(outputs * kHypernetUnits);
         gradient.hyper2_bias.resize(outputs);
       } else {
-        gradient.weight.resize(std::size_t(layer.out) * padded_features(layer.depth()));
+        gradient.weight.resize(std::size_t(layer.sums_transposed() ? layer.depth() : layer.out) *
+                               layer.sums_stride());
       }
     }
     if (keeps_m_bar) m_bar.resize(std::size_t(net[1].out) * padded_features(net[0].out));
@@ -79,11 +81,18 @@ struct NetGradient final : GradientSlot {
     }
     zero(m_bar);
   }
-
-  std::vector<WeightSums> weight_sums(const std::vector<Layer>& net) {
-    std::vector<WeightSums> sums;
-    for (std::size_t l = 0; l < net.size(); ++l)
-      sums.push_back({layers[l].weight.data(), padded_features(net[l].depth())});
-    return sums;
-  }
 };
+
+/// Where the sums of each layer's W̄ lie.
+template <class Weights>
+std::vector<WeightSums> weight_sums(const std::vector<Layer>& net, Weights weights) {
+  std::vector<WeightSums> sums;
+  for (std::size_t l = 0; l < net.size(); ++l) {
+    const int stride = net[l].sums_stride();
+    if (net[l].sums_transposed())
+      sums.push_back({weights(l), 1, stride});
+    else
+      sums.push_back({weights(l), stride, 1});
+  }
+  return sums;
+}

@@ -4,15 +4,13 @@
 
 using Vec = float __attribute__((vector_size(kLanes * sizeof(float))));
 using IntVec = std::int32_t __attribute__((vector_size(kLanes * sizeof(float))));
-// Both compilers let a vector alias its elements. Not may_alias, which would alias everything else too.
-using VecInMemory = float __attribute__((vector_size(kLanes * sizeof(float)), aligned(sizeof(float))));
 
 [[gnu::always_inline]] inline Vec load(const float* p) {
-  return *reinterpret_cast<const VecInMemory*>(p);
+  Vec a;
+  __builtin_memcpy(&a, p, sizeof a);
+  return a;
 }
-[[gnu::always_inline]] inline void store(float* p, Vec a) {
-  *reinterpret_cast<VecInMemory*>(p) = a;
-}
+[[gnu::always_inline]] inline void store(float* p, Vec a) { __builtin_memcpy(p, &a, sizeof a); }
 [[gnu::always_inline]] inline Vec splat(float x) { return x - Vec{}; }
 [[gnu::always_inline]] inline IntVec splat(std::int32_t x) { return x - IntVec{}; }
 /// a b + c; one rounding where the processor has it.
@@ -86,15 +84,25 @@ template <int Size>
 }
 
 /// Sum of the lanes, in a fixed order.
-inline float sum_of_lanes(const float* lanes) {
+inline float sum_of_lanes(Vec a) {
   float partial[kLanes];
-  for (int l = 0; l < kLanes; ++l) partial[l] = lanes[l];
+  store(partial, a);
   for (int half = kLanes / 2; half > 0; half /= 2)
     for (int l = 0; l < half; ++l) partial[l] += partial[l + half];
   return partial[0];
 }
-inline float sum_of_lanes(Vec a) {
-  float lanes[kLanes];
-  store(lanes, a);
-  return sum_of_lanes(lanes);
+
+/// The same for `count` vectors, lying one after the other up to a multiple of kLanes.
+inline void sums_of_lanes(const float* vectors, int count, float* sums) {
+  for (int first = 0; first < count; first += kLanes) {
+    Vec block[kLanes];
+#pragma GCC unroll 16
+    for (int i = 0; i < kLanes; ++i) block[i] = load(vectors + (first + i) * kLanes);
+    transpose(block);
+#pragma GCC unroll 4
+    for (int half = kLanes / 2; half > 0; half /= 2)
+#pragma GCC unroll 8
+      for (int i = 0; i < half; ++i) block[i] = block[i] + block[i + half];
+    store(sums + first, block[0]);
+  }
 }

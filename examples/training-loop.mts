@@ -14,7 +14,7 @@ for (let iteration = 1; iteration <= iterations; iteration++) {
   adam.lr = 1e-2 * Math.cos((Math.PI / 2) * (iteration / (iterations + 1)))
   const { loss, negativeLogProb, nfe } = await flow.loss(data.sample(256)) // its gradients stay on the device
   const { gradientNorm } = await adam.step()
-  if (iteration % 20 === 0) {
+  if (iteration === 1 || iteration % 20 === 0) {
     console.log(
       `${iteration}  loss ${loss.toFixed(3)}  −log p ${negativeLogProb.toFixed(3)}  ` +
         `|g| ${gradientNorm.toFixed(2)}  nfe ${nfe}`

@@ -65,7 +65,7 @@ test('quickstart learns, samples and saves', async () => {
   writeFileSync(join(folder, 'short.mjs'), `${short}\nconsole.log('logp', ...logp, 'samples', x.length)`)
   const output = await run('short')
   const losses = [...output.matchAll(/^\d+ (\d\.\d+) \d+/gm)].map((match) => Number(match[1]))
-  expect(losses.at(-1)).toBeLessThan(losses[0]!)
+  expect(losses.at(-1)).toBeLessThan(losses[0]! - 0.1)
   expect(output).toMatch(/logp -\d\S+ -\d\S+ samples 20000/)
   expect(readdirSync(folder)).toContain('model.safetensors')
 }, 180_000)
@@ -79,7 +79,7 @@ test('density integrates to 1', async () => {
 test('training-loop brings the loss down and lists gradients', async () => {
   const output = await run('training-loop', '60')
   const losses = [...output.matchAll(/loss (\S+)/g)].map((match) => Number(match[1]))
-  expect(losses.at(-1)).toBeLessThan(losses[0]!)
+  expect(losses.at(-1)).toBeLessThan(losses[0]! - 0.1)
   expect(output).toContain('odefunc.diffeq.layers.0')
 }, 120_000)
 

@@ -7,7 +7,7 @@
 
 struct ClosedTrace {
   std::vector<float> c;      ///< one hidden layer: (H₁)
-  AlignedFloats r;           ///< two: R (H₁, padded H₂)
+  AlignedFloats r;           ///< two: Rᵀ (H₂, padded H₁)
   PackedMatrix m, m_transposed;  ///< M (H₂, H₁), (H₁, H₂)
 
   void build(const std::vector<Layer>& layers, const float* output_gate);
@@ -37,23 +37,28 @@ inline void ClosedTrace::build(const std::vector<Layer>& layers, const float* ou
     }
     return;
   }
+  // Rᵀ = (W₃ᵀ diag(g₃)) W₁ᵀ, of which accumulate_product takes the left factor as rows, the right padded.
   const Layer& middle = layers[1];
-  const int width = padded_features(middle.out);
-  const AlignedFloats w3 = padded_weight(last);  // (D, padded H₂)
-  std::vector<float> gated(std::size_t(first.out) * dimension);
+  const int width = padded_features(first.out);
+  std::vector<float> left(std::size_t(middle.out) * dimension);
+  AlignedFloats right(std::size_t(dimension) * width, 0.f);
+  for (int i = 0; i < dimension; ++i) {
+    const float gate = output_gate[std::size_t(i) * kLanes];
+    const float* row = last.weight() + std::size_t(i) * last.weight_stride();
+    for (int j = 0; j < middle.out; ++j) left[std::size_t(j) * dimension + i] = gate * row[j];
+  }
   for (int k = 0; k < first.out; ++k)
     for (int i = 0; i < dimension; ++i)
-      gated[std::size_t(k) * dimension + i] =
-          first.weight()[std::size_t(k) * stride + i] * output_gate[std::size_t(i) * kLanes];
-  r.assign(std::size_t(first.out) * width, 0.f);
-  accumulate_product(r.data(), width, gated.data(), dimension, w3.data(), width, first.out, dimension,
-                     middle.out);
+      right[std::size_t(i) * width + k] = first.weight()[std::size_t(k) * stride + i];
+  r.assign(std::size_t(middle.out) * width, 0.f);
+  accumulate_product(r.data(), width, left.data(), dimension, right.data(), width, middle.out,
+                     dimension, first.out);
   const auto element = [&](int j, int k) {
     return middle.weight()[std::size_t(j) * middle.weight_stride() + k] *
-           r[std::size_t(k) * width + j];
+           r[std::size_t(j) * width + k];
   };
   m.pack(middle.out, first.out, element);
-  m_transposed.pack(first.out, middle.out, [&](int k, int j) { return element(j, k); });
+  m_transposed.pack_transposed(first.out, middle.out, element);
 }
 
 /// The sums of one layer's W̄.
@@ -71,7 +76,7 @@ inline std::vector<float> pull_back_closed_two(const std::vector<Layer>& layers,
                                                const float* m_bar, std::span<const WeightSums> sums) {
   const Layer &first = layers[0], &middle = layers[1], &last = layers[2];
   const int h1 = first.out, h2 = middle.out, dimension = last.out;
-  const int width1 = padded_features(h1), width2 = padded_features(h2);
+  const int width1 = padded_features(h1);
   AlignedFloats r_bar(std::size_t(h2) * width1, 0.f);  // R̄ᵀ = M̄ ∘ W₂ (H₂, padded H₁)
   for (int j = 0; j < h2; ++j) {
     const float* row = middle.weight() + std::size_t(j) * middle.weight_stride();
@@ -82,8 +87,8 @@ inline std::vector<float> pull_back_closed_two(const std::vector<Layer>& layers,
   accumulate_product(y.data(), width1, last.weight(), last.weight_stride(), r_bar.data(), width1,
                      dimension, h2, h1);
   std::vector<float> gate_bar(dimension, 0.f);
-  for (int k = 0; k < h1; ++k)
-    for (int i = 0; i < dimension; ++i)
+  for (int i = 0; i < dimension; ++i)
+    for (int k = 0; k < h1; ++k)
       gate_bar[i] += first.weight()[std::size_t(k) * first.weight_stride() + i] *
                      y[std::size_t(i) * width1 + k];
   if (sums.empty()) return gate_bar;
@@ -92,9 +97,15 @@ inline std::vector<float> pull_back_closed_two(const std::vector<Layer>& layers,
   const AlignedFloats w1 = padded_weight(first);             // (H₁, padded D)
   AlignedFloats x(std::size_t(h2) * width, 0.f);             // R̄ᵀ W₁ (H₂, padded D)
   accumulate_product(x.data(), width, r_bar.data(), width1, w1.data(), width, h2, h1, dimension);
-  for (int j = 0; j < h2; ++j)
-    for (int k = 0; k < h1; ++k)
-      sums[1].at(j, k) += m_bar[std::size_t(j) * width1 + k] * closed.r[std::size_t(k) * width2 + j];
+  for (int j = 0; j < h2; ++j) {
+    const std::size_t row = std::size_t(j) * width1;
+    if (sums[1].column_stride == 1) {
+      float* sum = &sums[1].at(j, 0);
+      for (int k = 0; k < h1; ++k) sum[k] += m_bar[row + k] * closed.r[row + k];
+    } else {
+      for (int k = 0; k < h1; ++k) sums[1].at(j, k) += m_bar[row + k] * closed.r[row + k];
+    }
+  }
   for (int i = 0; i < dimension; ++i) {
     const float gate = output_gate[std::size_t(i) * kLanes];
     for (int k = 0; k < h1; ++k) sums[0].at(k, i) += gate * y[std::size_t(i) * width1 + k];

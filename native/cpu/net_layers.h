@@ -49,7 +49,7 @@ inline void Layer::pack() {
     return k < in ? w[at] : w1[at] - w[at];
   };
   forward.pack(out, depth(), element);
-  backward.pack(depth(), out, [&](int k, int row) { return element(row, k); });
+  backward.pack_transposed(depth(), out, element);
 
   const auto copy = [&](std::size_t offset, std::vector<float>& to) {
     if (offset != kAbsent) std::copy_n(parameters + offset, out, to.begin());

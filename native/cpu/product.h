@@ -17,18 +17,37 @@ struct PackedMatrix {
   const float* block(int index) const {
     return values.data() + std::size_t(index) * depth * kBlockRows;
   }
-  /// `element(row, k)` gives the matrix.
-  template <class Element>
-  void pack(int new_rows, int new_depth, Element element) {
+  void resize(int new_rows, int new_depth) {
     rows = new_rows;
     depth = new_depth;
     values.assign(std::size_t(full_blocks() * kBlockRows + tail_rows()) * depth, 0.f);
+  }
+  /// Where element (row, 0) lies; the next k is `step` further.
+  float* row_start(int row, int& step) {
+    const int index = row / kBlockRows;
+    step = index < full_blocks() ? kBlockRows : tail_rows();
+    return values.data() + std::size_t(index) * depth * kBlockRows + row % kBlockRows;
+  }
+  /// Packs the matrix whose entries `element(row, k)` gives.
+  template <class Element>
+  void pack(int new_rows, int new_depth, Element element) {
+    resize(new_rows, new_depth);
     for (int row = 0; row < rows; ++row) {
-      const int block_index = row / kBlockRows;
-      const int width = block_index < full_blocks() ? kBlockRows : tail_rows();
-      float* to = values.data() + std::size_t(block_index) * depth * kBlockRows + row % kBlockRows;
-      for (int k = 0; k < depth; ++k) to[std::size_t(k) * width] = element(row, k);
+      int step;
+      float* to = row_start(row, step);
+      for (int k = 0; k < depth; ++k) to[std::size_t(k) * step] = element(row, k);
     }
+  }
+  /// Packs the transpose of that, `element(k, row)`, reading `element` in the order of its own rows.
+  template <class Element>
+  void pack_transposed(int new_rows, int new_depth, Element element) {
+    resize(new_rows, new_depth);
+    for (int k = 0; k < depth; ++k)
+      for (int row = 0; row < rows; ++row) {
+        int step;
+        float* to = row_start(row, step);
+        to[std::size_t(k) * step] = element(k, row);
+      }
   }
 };
 

@@ -84,10 +84,9 @@ inline std::vector<float> set_hypernet(const Layer& layer, float t, LayerTime& a
                              layer.parameters[layer.offsets.hyper0_bias + m]);
   std::vector<float> output = hypernet_output(layer, at);
   const float* w = output.data() + layer.out;
-  at.forward.pack(layer.out, layer.in,
-                  [&](int row, int k) { return w[std::size_t(row) * layer.in + k]; });
-  at.backward.pack(layer.in, layer.out,
-                   [&](int k, int row) { return w[std::size_t(row) * layer.in + k]; });
+  const auto element = [&](int row, int k) { return w[std::size_t(row) * layer.in + k]; };
+  at.forward.pack(layer.out, layer.in, element);
+  at.backward.pack_transposed(layer.in, layer.out, element);
   output.resize(layer.out);
   return output;
 }

@@ -1,4 +1,4 @@
-import { execFileSync } from 'node:child_process'
+import { spawnSync } from 'node:child_process'
 import { availableParallelism, cpus, loadavg, platform, release, totalmem } from 'node:os'
 
 import type { Binding } from '../lib/native'
@@ -50,5 +50,9 @@ export function onOneCore<T>(call: () => T): T {
 
 function setAffinity(cores: number[]): void {
   if (platform() !== 'linux') return
-  execFileSync('taskset', ['-a', '-c', '-p', cores.join(','), String(process.pid)], { stdio: 'ignore' })
+  const command = ['-a', '-c', '-p', cores.join(','), String(process.pid)]
+  // A thread that ends while taskset walks over them makes it fail.
+  for (let attempt = 0; attempt < 5; attempt++)
+    if (spawnSync('taskset', command, { stdio: 'ignore' }).status === 0) return
+  throw new Error(`taskset ${command.join(' ')} failed; the benchmark needs it (util-linux)`)
 }

@@ -282,7 +282,7 @@ export interface NativeMethod {
 
 /**
  * Errors thrown or rejected by the binding: `code` is INVALID_ARGUMENT, UNSUPPORTED, SOLVE_FAILED,
- * CANCELLED, OUT_OF_MEMORY or INTERNAL; a SOLVE_FAILED carries t, h, block and rows.
+ * CANCELLED, OUT_OF_MEMORY, DISPOSED or INTERNAL; a SOLVE_FAILED carries t, h, block and rows.
  */
 export interface NativeError extends Error {
   code: string

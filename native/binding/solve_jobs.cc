@@ -94,8 +94,7 @@ class PullbackJob : public Job {
   }
 
  private:
-  void compute(Flow& flow, const std::stop_token& stop) override {
-    request_.stop = stop;
+  void compute(Flow& flow, const std::stop_token&) override {
     statistics_ = flow.pullback(*kept_->tape, request_);
   }
 

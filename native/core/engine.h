@@ -80,7 +80,6 @@ struct PullbackRequest {
   Input regularisers_bar;  ///< (B, R), or empty for zero
   bool parameters = true;  ///< add to the gradient buffer
   Output rows_bar;         ///< (B, shape), or empty
-  std::stop_token stop;
 };
 
 struct VelocityRequest {
@@ -119,6 +118,7 @@ class Flow {
   virtual void zero_gradients() = 0;
 
   virtual SolveResult solve(const SolveRequest& request, const SolveOutput& output) = 0;
+  /// Ends early where the solve's stop token says so.
   virtual SolveStatistics pullback(const Tape& tape, const PullbackRequest& request) = 0;
 
   /// f (B, D) and divergence (B; may be empty) of one CNF block at given states.

@@ -106,8 +106,8 @@ LossReport loss(Flow& flow, SolveRequest request, const RegulariserWeights& weig
   const std::vector<double> delta_logp_bar(batch, 1.0 / double(batch));
 
   flow.zero_gradients();
-  report.backward = flow.pullback(
-      *solved.result.tape, {z_bar, delta_logp_bar, regularisers_bar, true, rows_bar, request.stop});
+  report.backward =
+      flow.pullback(*solved.result.tape, {z_bar, delta_logp_bar, regularisers_bar, true, rows_bar});
   return report;
 }
 
@@ -119,13 +119,9 @@ SolveResult score(Flow& flow, SolveRequest request, const Output& score) {
     Solved solved = solve_rows(flow, part);
     for (double& z : solved.z) z = -z;  // ∂ log N(z) / ∂z
     const std::vector<double> delta_logp_bar(part.batch, -1.0);
-    const auto backward =
-        flow.pullback(*solved.result.tape, {solved.z,
-                                            delta_logp_bar,
-                                            {},
-                                            false,
-                                            score.subspan(first * size, part.batch * size),
-                                            part.stop});
+    const auto backward = flow.pullback(
+        *solved.result.tape,
+        {solved.z, delta_logp_bar, {}, false, score.subspan(first * size, part.batch * size)});
     solved.result.statistics.add(backward);
     solved.result.tape.reset();
     return std::move(solved.result);

@@ -2,9 +2,11 @@
 // namespace of one instruction set, after vec.h.
 //
 // Each gives   evaluate(z, β) → a = σ(z), slope = σ'(z)
-//              pullback(tape, β) → slope = σ'(z), bend, such that σ''(z) u = bend · ȧ, or bend · u where
-//              kBendsPreactivation. kKeepsPreactivation: z, u must be on the tape; kKeepsSlope: σ'.
-// Clamps take the bound first, so that a NaN passes through. Errors against float64 over all floats in range: tanh 4.7 ulp (mean 0.2), softplus and sigmoid 2.6.
+//              pullback(tape, β) → slope = σ'(z), bend, such that σ''(z) u = bend · ȧ, or bend · u
+//              where kBendsPreactivation. kKeepsPreactivation: z, u must be on the tape;
+//              kKeepsSlope: σ'.
+// Clamps take the bound first, so that a NaN passes through. Errors against float64 over all floats
+// in range: tanh 4.7 ulp (mean 0.2), softplus and sigmoid 2.6.
 
 struct Tape {
   Vec a, slope, z;  ///< of one unit; those not kept are undefined
@@ -57,8 +59,8 @@ struct TanhActivation {
   static constexpr bool kKeepsPreactivation = false, kKeepsSlope = false;
   static constexpr bool kBendsPreactivation = false, kHasBeta = false;
 
-  /// x (1 + s p(s)) / (1 + s q(s)), s = x²: minimax relative error 6.5e-9 before rounding. Terms in pairs,
-  /// as the length of the chain of dependent operations is what costs.
+  /// x (1 + s p(s)) / (1 + s q(s)), s = x²: minimax relative error 6.5e-9 before rounding. Terms in
+  /// pairs, as the length of the chain of dependent operations is what costs.
   [[gnu::always_inline]] static void evaluate(Vec z, Vec, Vec& a, Vec& slope) {
     const Vec x = max(splat(-7.98f), min(splat(7.98f), z));
     const Vec s = x * x, one = splat(1.f);

@@ -5,9 +5,9 @@
 #include <span>
 #include <vector>
 
+#include "core/step_weights.h"
 #include "cpu/block_call.h"
 #include "cpu/parameter_ranges.h"
-#include "core/step_weights.h"
 
 namespace ffjord::cpu {
 

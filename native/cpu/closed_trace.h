@@ -1,13 +1,13 @@
-// The exact trace of nets with one or two hidden layers in closed form. Included inside the namespace
-// of one instruction set.
+// The exact trace of nets with one or two hidden layers in closed form. Included inside the
+// namespace of one instruction set.
 //
 // With d_l = σ'(z_l) ⊙ g_l: one hidden layer, tr = cᵀ d₁ with c_j = Σ_i W₁[j,i] g₂[i] W₂[i,j]; two,
-// tr = d₂ᵀ M d₁ with M = W₂ ∘ Rᵀ, R = W₁ diag(g₃) W₃: 2 H₁ H₂ FLOPs a row beside the values, as many
-// as a tangent. R takes 2 D H₁ H₂ a distinct output gate, and so does its pullback.
+// tr = d₂ᵀ M d₁ with M = W₂ ∘ Rᵀ, R = W₁ diag(g₃) W₃: 2 H₁ H₂ FLOPs a row beside the values, as
+// many as a tangent. R takes 2 D H₁ H₂ a distinct output gate, and so does its pullback.
 
 struct ClosedTrace {
-  std::vector<float> c;      ///< one hidden layer: (H₁)
-  AlignedFloats r;           ///< two: Rᵀ (H₂, padded H₁)
+  std::vector<float> c;          ///< one hidden layer: (H₁)
+  AlignedFloats r;               ///< two: Rᵀ (H₂, padded H₁)
   PackedMatrix m, m_transposed;  ///< M (H₂, H₁), (H₁, H₂)
 
   void build(const std::vector<Layer>& layers, const float* output_gate);
@@ -37,7 +37,8 @@ inline void ClosedTrace::build(const std::vector<Layer>& layers, const float* ou
     }
     return;
   }
-  // Rᵀ = (W₃ᵀ diag(g₃)) W₁ᵀ, of which accumulate_product takes the left factor as rows, the right padded.
+  // Rᵀ = (W₃ᵀ diag(g₃)) W₁ᵀ, of which accumulate_product takes the left factor as rows, the right
+  // padded.
   const Layer& middle = layers[1];
   const int width = padded_features(first.out);
   std::vector<float> left(std::size_t(middle.out) * dimension);
@@ -70,10 +71,12 @@ struct WeightSums {
   }
 };
 
-/// Adds what M̄ (H₂, padded H₁) contributes to the three W̄, unless `sums` is empty, and returns ḡ₃ (D).
+/// Adds what M̄ (H₂, padded H₁) contributes to the three W̄, unless `sums` is empty, and returns ḡ₃
+/// (D).
 inline std::vector<float> pull_back_closed_two(const std::vector<Layer>& layers,
                                                const ClosedTrace& closed, const float* output_gate,
-                                               const float* m_bar, std::span<const WeightSums> sums) {
+                                               const float* m_bar,
+                                               std::span<const WeightSums> sums) {
   const Layer &first = layers[0], &middle = layers[1], &last = layers[2];
   const int h1 = first.out, h2 = middle.out, dimension = last.out;
   const int width1 = padded_features(h1);
@@ -94,8 +97,8 @@ inline std::vector<float> pull_back_closed_two(const std::vector<Layer>& layers,
   if (sums.empty()) return gate_bar;
 
   const int width = padded_features(dimension);
-  const AlignedFloats w1 = padded_weight(first);             // (H₁, padded D)
-  AlignedFloats x(std::size_t(h2) * width, 0.f);             // R̄ᵀ W₁ (H₂, padded D)
+  const AlignedFloats w1 = padded_weight(first);  // (H₁, padded D)
+  AlignedFloats x(std::size_t(h2) * width, 0.f);  // R̄ᵀ W₁ (H₂, padded D)
   accumulate_product(x.data(), width, r_bar.data(), width1, w1.data(), width, h2, h1, dimension);
   for (int j = 0; j < h2; ++j) {
     const std::size_t row = std::size_t(j) * width1;

@@ -1,5 +1,5 @@
-// One evaluation of f and its divergence on a tile: Net::evaluate. Included inside the namespace of one
-// instruction set.
+// One evaluation of f and its divergence on a tile: DenseTileNet::evaluate. Included inside the
+// namespace of one instruction set.
 
 using ForwardKernel = void (*)(const ForwardArguments&);
 
@@ -17,16 +17,22 @@ ForwardKernel forward_kernel(int tangents, bool gated, bool keeps) {
   return forward_kernel<A, kAnyTangents>(gated, keeps);
 }
 
-inline ForwardKernel forward_kernel(Activation activation, int tangents, bool gated,
-                                    bool keeps) {
+inline ForwardKernel forward_kernel(Activation activation, int tangents, bool gated, bool keeps) {
   switch (activation) {
-    case Activation::Tanh: return forward_kernel<TanhActivation>(tangents, gated, keeps);
-    case Activation::Softplus: return forward_kernel<SoftplusActivation>(tangents, gated, keeps);
-    case Activation::Elu: return forward_kernel<EluActivation>(tangents, gated, keeps);
-    case Activation::Relu: return forward_kernel<ReluActivation>(tangents, gated, keeps);
-    case Activation::Swish: return forward_kernel<SwishActivation>(tangents, gated, keeps);
-    case Activation::Square: return forward_kernel<SquareActivation>(tangents, gated, keeps);
-    case Activation::Identity: break;
+    case Activation::Tanh:
+      return forward_kernel<TanhActivation>(tangents, gated, keeps);
+    case Activation::Softplus:
+      return forward_kernel<SoftplusActivation>(tangents, gated, keeps);
+    case Activation::Elu:
+      return forward_kernel<EluActivation>(tangents, gated, keeps);
+    case Activation::Relu:
+      return forward_kernel<ReluActivation>(tangents, gated, keeps);
+    case Activation::Swish:
+      return forward_kernel<SwishActivation>(tangents, gated, keeps);
+    case Activation::Square:
+      return forward_kernel<SquareActivation>(tangents, gated, keeps);
+    case Activation::Identity:
+      break;
   }
   return forward_kernel<IdentityActivation>(tangents, gated, keeps);
 }
@@ -36,13 +42,14 @@ inline bool keeps_preactivations(const Layer& layer) {
          layer.activation == Activation::Square;
 }
 
-inline Panels Net::panels(AlignedFloats& memory, const Columns& columns, int features) const {
+inline Panels DenseTileNet::panels(AlignedFloats& memory, const Columns& columns,
+                                   int features) const {
   reserve(memory, columns.floats(features));
   return columns.place(memory.data(), features);
 }
 
-inline Evaluation Net::plan(const TileActivations& memory, const NetTime& time,
-                            const TileArrays& arrays) const {
+inline Evaluation DenseTileNet::plan(const TileActivations& memory, const NetTime& time,
+                                     const TileArrays& arrays) const {
   Evaluation evaluation;
   evaluation.kinetic = arrays.regularisers && memory.regularisers.kinetic;
   evaluation.jacobian = arrays.regularisers && memory.regularisers.jacobian;
@@ -57,37 +64,39 @@ inline Evaluation Net::plan(const TileActivations& memory, const NetTime& time,
   return evaluation;
 }
 
-inline void Net::load_input(const TileArrays& arrays, TileActivations& memory) const {
+inline void DenseTileNet::load_input(const TileArrays& arrays, TileActivations& memory) const {
   const Columns& columns = memory.columns;
   const std::size_t rows = this->rows();
   const Panels input = panels(memory.outputs[0], columns, features_at(0));
   for (int g = 0; g < groups_; ++g)
     for (int i = 0; i < dimension_; ++i) {
       const std::size_t row = std::size_t(g) * kLanes;
-      store(input.column(g * columns.channels) + i * kFeatureStride, load(arrays.z + i * rows + row));
+      store(input.column(g * columns.channels) + i * kFeatureStride,
+            load(arrays.z + i * rows + row));
       for (int k = 0; k + 1 < columns.channels; ++k) {
-        const Vec tangent =
-            memory.evaluation.unit
-                ? splat(i == k ? 1.f : 0.f)
-                : load(arrays.eps + (std::size_t(k) * dimension_ + i) * rows + row);
+        const Vec tangent = memory.evaluation.unit
+                                ? splat(i == k ? 1.f : 0.f)
+                                : load(arrays.eps + (std::size_t(k) * dimension_ + i) * rows + row);
         store(input.column(g * columns.channels + k + 1) + i * kFeatureStride, tangent);
       }
     }
 }
 
 /// (x) → (x, t x), for blend.
-inline void Net::expand_input(const NetTime& time, const Panels& input, int in,
-                              const Columns& columns) const {
+inline void DenseTileNet::expand_input(const NetTime& time, const Panels& input, int in,
+                                       const Columns& columns) const {
   const RowVectors t = time.time_vectors();
   for (int n = 0; n < columns.count(); ++n) {
     float* column = input.column(n);
     const Vec factor = t.at(0, n / columns.channels);
     for (int i = 0; i < in; ++i)
-      store(column + std::size_t(in + i) * kFeatureStride, factor * load(column + std::size_t(i) * kFeatureStride));
+      store(column + std::size_t(in + i) * kFeatureStride,
+            factor * load(column + std::size_t(i) * kFeatureStride));
   }
 }
 
-inline void Net::run_layers(const NetTime& time, TileActivations& memory, bool keep) const {
+inline void DenseTileNet::run_layers(const NetTime& time, TileActivations& memory,
+                                     bool keep) const {
   const Columns& columns = memory.columns;
   const bool closed = memory.evaluation.form == Form::Closed;
   const int last_layer = layer_count() - 1;
@@ -123,8 +132,8 @@ inline void Net::run_layers(const NetTime& time, TileActivations& memory, bool k
 }
 
 /// f, divergence and regularisers from what the last layer left.
-inline void Net::write_output(const NetTime& time, const TileArrays& arrays, TileActivations& memory,
-                              const Panels& output) const {
+inline void DenseTileNet::write_output(const NetTime& time, const TileArrays& arrays,
+                                       TileActivations& memory, const Panels& output) const {
   const Evaluation& evaluation = memory.evaluation;
   const Columns& columns = memory.columns;
   const std::size_t rows = this->rows();
@@ -165,8 +174,7 @@ inline void Net::write_output(const NetTime& time, const TileArrays& arrays, Til
   const ClosedTrace& closed = closed_trace(time);
   const bool two = layer_count() == 3;
   const int hidden = layers_[two ? 1 : 0].out;
-  const Panels d =
-      panels(memory.closed_tangents[two ? 1 : 0], columns, features_at(two ? 2 : 1));
+  const Panels d = panels(memory.closed_tangents[two ? 1 : 0], columns, features_at(two ? 2 : 1));
   Panels product{};
   if (two) {
     product = panels(memory.closed_product, columns, features_at(2));
@@ -184,9 +192,10 @@ inline void Net::write_output(const NetTime& time, const TileArrays& arrays, Til
   }
 }
 
-/// (εᵀJ) ε over the activations that run_layers kept: v ← Wᵀ(g ⊙ v) ⊙ σ', ε at first. Adds up one probe.
-inline void Net::evaluate_vjp(const NetTime& time, const TileArrays& arrays,
-                              TileActivations& memory) const {
+/// (εᵀJ) ε over the activations that run_layers kept: v ← Wᵀ(g ⊙ v) ⊙ σ', ε at first. Adds up one
+/// probe.
+inline void DenseTileNet::evaluate_vjp(const NetTime& time, const TileArrays& arrays,
+                                       TileActivations& memory) const {
   const Columns& columns = memory.columns;
   const std::size_t rows = this->rows();
   const int probes = memory.trace.probes;
@@ -213,15 +222,17 @@ inline void Net::evaluate_vjp(const NetTime& time, const TileArrays& arrays,
       for (int i = 0; i < dimension_; ++i)
         sum = fma(load(v.column(g) + i * kFeatureStride), load(eps + i * rows + row), sum);
       sum = sum * splat(1.f / probes);
-      if (k > 0) sum = sum + load(arrays.divergence + row);
-      else if (residual_) sum = sum - splat(float(dimension_));
+      if (k > 0)
+        sum = sum + load(arrays.divergence + row);
+      else if (residual_)
+        sum = sum - splat(float(dimension_));
       store(arrays.divergence + row, sum);
     }
   }
 }
 
-inline void Net::evaluate(const TimeSlot& slot, const TileArrays& arrays, Activations& activations,
-                          bool keep) const {
+inline void DenseTileNet::evaluate(const TimeSlot& slot, const TileArrays& arrays,
+                                   Activations& activations, bool keep) const {
   const auto& time = static_cast<const NetTime&>(slot);
   auto& memory = static_cast<TileActivations&>(activations);
   memory.evaluation = plan(memory, time, arrays);

@@ -1,5 +1,5 @@
-// Everything that tile_net_impl.h needs, included before an instruction set is chosen; and what each
-// instruction set's file defines.
+// Everything that tile_net_impl.h needs, included before an instruction set is chosen; and what
+// each instruction set's file defines.
 #pragma once
 
 #if defined(__x86_64__)

@@ -2,8 +2,8 @@
 #include "cpu/isa.h"
 
 #if defined(__x86_64__)
-// After every include of the library: none of its inline functions may be compiled for this machine,
-// as the linker might choose that copy for all.
+// After every include of the library: none of its inline functions may be compiled for this
+// machine, as the linker might choose that copy for all.
 #if defined(__clang__)
 #pragma clang attribute push(__attribute__((target("avx2,fma"))), apply_to = function)
 #else
@@ -21,7 +21,7 @@ inline constexpr int kRegisters = 16;
 #include "cpu/tile_net_impl.h"
 
 std::unique_ptr<TileNet> make_net(const BlockContext<float>& context) {
-  return std::make_unique<Net>(context);
+  return std::make_unique<DenseTileNet>(context);
 }
 }  // namespace ffjord::cpu::avx2
 #if defined(__clang__)

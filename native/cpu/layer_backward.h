@@ -1,13 +1,15 @@
 // The reverse of layer_forward.h: z̄ = σ' ā + Σ σ''u ǡ, ū = σ' ǡ, and the sums over rows that the
 // gradients of gates, shifts and biases need. Included inside the namespace of one instruction set.
 //
-// The gate of a layer multiplies z̄ and ū at once, as both the weight gradient and Wᵀ want them gated.
-// With q the gate's logit, q̄ = (1 − g) Σ z̄ (z − s) + ū u: no division by g, which may underflow.
+// The gate of a layer multiplies z̄ and ū at once, as both the weight gradient and Wᵀ want them
+// gated. With q the gate's logit, q̄ = (1 − g) Σ z̄ (z − s) + ū u: no division by g, which may
+// underflow.
 
 struct BackwardArguments {
-  const PackedMatrix* matrix = nullptr;  ///< Wᵀ of the layer above; null: `cotangents` are there already
-  Panels above;                          ///< g ⊙ (z̄, ū) of the layer above
-  int rows;                              ///< units of this layer
+  const PackedMatrix* matrix =
+      nullptr;   ///< Wᵀ of the layer above; null: `cotangents` are there already
+  Panels above;  ///< g ⊙ (z̄, ū) of the layer above
+  int rows;      ///< units of this layer
   Columns columns;
   Panels cotangents;                      ///< (ā, ǡ), then g ⊙ (z̄, ū)
   const float* activations = nullptr;     ///< (a, ȧ), laid out as `cotangents`
@@ -60,8 +62,7 @@ struct BackwardUnit {
     const Vec u_bar = slopes.slope * tangent_bar;
     const Vec bent = Activation::kBendsPreactivation ? u : tangent;
     z_bar = fma(slopes.bend * bent, tangent_bar, z_bar);
-    if constexpr (Activation::kHasBeta)
-      beta_sum = fma(beta_slopes.bend * u, tangent_bar, beta_sum);
+    if constexpr (Activation::kHasBeta) beta_sum = fma(beta_slopes.bend * u, tangent_bar, beta_sum);
     if constexpr (Gated) gate_sum = fma(u_bar, u, gate_sum);
     return u_bar;
   }
@@ -113,8 +114,8 @@ Vec pull_back_rows(const BackwardArguments& arguments, int first, int last) {
   return beta_sum;
 }
 
-/// A whole layer: (ā, ǡ) = Wᵀ (cotangents above), and their pullback through the activation, block of
-/// rows by block. Returns β̄, zero but for swish.
+/// A whole layer: (ā, ǡ) = Wᵀ (cotangents above), and their pullback through the activation, block
+/// of rows by block. Returns β̄, zero but for swish.
 template <class Activation, int Tangents, bool Gated>
 Vec backward_layer(const BackwardArguments& s) {
   if (!s.matrix) return pull_back_rows<Activation, Tangents, Gated>(s, 0, s.rows);

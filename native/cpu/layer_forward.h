@@ -28,7 +28,8 @@ struct ForwardArguments {
   float* closed_tangents = nullptr;
 };
 
-/// Pointers to one unit's columns of one group and what belongs to it, all of which advance together.
+/// Pointers to one unit's columns of one group and what belongs to it, all of which advance
+/// together.
 template <class Activation, bool Gated, bool Keeps>
 struct ForwardUnit {
   const ForwardArguments& s;
@@ -39,7 +40,8 @@ struct ForwardUnit {
       : s(arguments),
         gate(s.gate.feature(j)),
         offset(s.offset.feature(j)),
-        slope(Keeps && s.slopes ? s.slopes + std::size_t(j) * s.columns.groups * kLanes : nullptr) {}
+        slope(Keeps && s.slopes ? s.slopes + std::size_t(j) * s.columns.groups * kLanes : nullptr) {
+  }
 
   /// z → a; returns σ'(z) and g for the tangents.
   [[gnu::always_inline]] Vec value(std::size_t at, Vec& gate_at) const {
@@ -91,13 +93,14 @@ void activate_rows(const ForwardArguments& arguments, int first, int last) {
   }
 }
 
-/// A whole layer: sums and activations, block of rows by block, so that the sums are still in the first
-/// cache.
+/// A whole layer: sums and activations, block of rows by block, so that the sums are still in the
+/// first cache.
 template <class Activation, int Tangents, bool Gated, bool Keeps>
 void forward_layer(const ForwardArguments& s) {
   for (int block = 0; block <= s.matrix->full_blocks(); ++block) {
     multiply_panels(*s.matrix, block, s.in, s.out, s.columns.panels());
     const int first = block * kBlockRows;
-    activate_rows<Activation, Tangents, Gated, Keeps>(s, first, std::min(first + kBlockRows, s.rows));
+    activate_rows<Activation, Tangents, Gated, Keeps>(s, first,
+                                                      std::min(first + kBlockRows, s.rows));
   }
 }

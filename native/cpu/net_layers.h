@@ -1,8 +1,8 @@
 // The layers of a dense net as the kernels read them. Included inside the namespace of one
 // instruction set.
 
-/// A dense layer z = g(t) ⊙ (W(t) a + b) + s t. blend is W₀ a + (W₁ − W₀)(t a): its input is (a, t a) and
-/// W holds both matrices side by side, so that it needs nothing else of its own.
+/// A dense layer z = g(t) ⊙ (W(t) a + b) + s t. blend is W₀ a + (W₁ − W₀)(t a): its input is (a, t
+/// a) and W holds both matrices side by side, so that it needs nothing else of its own.
 struct Layer {
   LayerKind kind = LayerKind::Ignore;
   Activation activation = Activation::Identity;  ///< after it; none after the last layer
@@ -11,7 +11,8 @@ struct Layer {
   const float* parameters = nullptr;  ///< flat buffer of the flow
 
   PackedMatrix forward, backward;  ///< W (out, depth), Wᵀ (depth, out); of hyper: in the time slot
-  std::vector<float> bias, shift, gate_weight, gate_bias;  ///< zero where the kind has none
+  std::vector<float> bias, shift, gate_weight, gate_bias;  ///< zero where the kind has none; the
+                                                           ///< gates' up to whole vectors
   float beta = 1;
 
   bool expanded() const { return kind == LayerKind::Blend; }
@@ -25,9 +26,7 @@ struct Layer {
 
   /// W(out, in) in PyTorch's layout, without the time column of concat.
   const float* weight() const { return parameters + weight_offset(); }
-  std::size_t weight_offset() const {
-    return offsets.weight + (kind == LayerKind::Concat ? 1 : 0);
-  }
+  std::size_t weight_offset() const { return offsets.weight + (kind == LayerKind::Concat ? 1 : 0); }
   int weight_stride() const { return in + (kind == LayerKind::Concat ? 1 : 0); }
 
   void pack();
@@ -36,8 +35,8 @@ struct Layer {
 inline void Layer::pack() {
   bias.assign(out, 0.f);
   shift.assign(out, 0.f);
-  gate_weight.assign(out, 0.f);
-  gate_bias.assign(out, 0.f);
+  gate_weight.assign(round_up(out, kLanes), 0.f);
+  gate_bias.assign(round_up(out, kLanes), 0.f);
   if (offsets.beta != kAbsent) beta = parameters[offsets.beta];
   if (hyper()) return;
 

@@ -3,7 +3,7 @@
 
 inline constexpr int kTileRows = 32;
 
-inline Net::Net(const BlockContext<float>& context)
+inline DenseTileNet::DenseTileNet(const BlockContext<float>& context)
     : dimension_(static_cast<int>(element_count(context.shape))),
       residual_(context.cnf.net.residual),
       layers_(make_layers(context)),
@@ -11,7 +11,7 @@ inline Net::Net(const BlockContext<float>& context)
   parameters_changed();
 }
 
-inline void Net::parameters_changed() {
+inline void DenseTileNet::parameters_changed() {
   for (Layer& layer : layers_) layer.pack();
   ones_.assign(std::size_t(dimension_) * kLanes, 1.f);
   const bool has_closed_form = layers_.size() == 2 || layers_.size() == 3;
@@ -20,30 +20,30 @@ inline void Net::parameters_changed() {
     closed_.build(layers_, ones_.data());
 }
 
-inline bool Net::closed_applies(const TracePlan& trace, bool own_times) const {
+inline bool DenseTileNet::closed_applies(const TracePlan& trace, bool own_times) const {
   const Layer& last = layers_.back();
   const bool closed = trace.divergence == Divergence::ClosedOneHidden ||
                       trace.divergence == Divergence::ClosedTwoHidden;
   return closed && !last.expanded() && !last.hyper() && !(own_times && last.gated());
 }
 
-inline const ClosedTrace& Net::closed_trace(const NetTime& time) const {
+inline const ClosedTrace& DenseTileNet::closed_trace(const NetTime& time) const {
   return layers_.back().gated() ? time.closed : closed_;
 }
 
-inline const float* Net::output_gate(const NetTime& time) const {
+inline const float* DenseTileNet::output_gate(const NetTime& time) const {
   return layers_.back().gated() ? time.layers.back().gate.data() : ones_.data();
 }
 
-inline std::unique_ptr<TimeSlot> Net::make_time_slot(const TracePlan& trace) const {
+inline std::unique_ptr<TimeSlot> DenseTileNet::make_time_slot(const TracePlan& trace) const {
   auto slot = std::make_unique<NetTime>();
   slot->layers.resize(layers_.size());
   slot->builds_closed = closed_applies(trace, false) && layers_.back().gated();
   return slot;
 }
 
-inline std::unique_ptr<Activations> Net::make_activations(const TracePlan& trace,
-                                                          const Regularisers& regularisers) const {
+inline std::unique_ptr<Activations> DenseTileNet::make_activations(
+    const TracePlan& trace, const Regularisers& regularisers) const {
   auto memory = std::make_unique<TileActivations>();
   memory->trace = trace;
   memory->regularisers = regularisers;
@@ -63,12 +63,13 @@ inline std::unique_ptr<Activations> Net::make_activations(const TracePlan& trace
   return memory;
 }
 
-inline std::unique_ptr<GradientSlot> Net::make_gradient_slot(const TracePlan& trace) const {
+inline std::unique_ptr<GradientSlot> DenseTileNet::make_gradient_slot(
+    const TracePlan& trace) const {
   return std::make_unique<NetGradient>(
       layers_, layers_.size() == 3 && closed_applies(trace, false) && !layers_.back().gated());
 }
 
-inline void Net::set_time(TimeSlot& slot, double t) const {
+inline void DenseTileNet::set_time(TimeSlot& slot, double t) const {
   auto& time = static_cast<NetTime&>(slot);
   time.own = false;
   time.t = static_cast<float>(t);
@@ -85,7 +86,7 @@ inline void Net::set_time(TimeSlot& slot, double t) const {
   if (time.builds_closed) time.closed.build(layers_, output_gate(time));
 }
 
-inline void Net::set_times(TimeSlot& slot, const float* t) const {
+inline void DenseTileNet::set_times(TimeSlot& slot, const float* t) const {
   if (layers_.front().hyper())
     throw Error(ErrorCode::Unsupported,
                 "hyper layers take one time for all rows of a call; evaluate rows of different "
@@ -97,7 +98,8 @@ inline void Net::set_times(TimeSlot& slot, const float* t) const {
     set_gates(layers_[l], time, layers_[l].bias.data(), static_cast<int>(rows()), time.layers[l]);
 }
 
-inline void Net::reduce(const GradientSlot& slot, float scale, std::span<float> gradients) const {
+inline void DenseTileNet::reduce(const GradientSlot& slot, float scale,
+                                 std::span<float> gradients) const {
   const auto& sums = static_cast<const NetGradient&>(slot);
   std::vector<AlignedFloats> weights;
   for (const LayerGradient& layer : sums.layers) weights.push_back(layer.weight);
@@ -122,7 +124,8 @@ inline void Net::reduce(const GradientSlot& slot, float scale, std::span<float> 
     }
     const WeightSums& from = weight_bars[l];
     for (int j = 0; j < layer.out; ++j) {
-      float* row = gradients.data() + layer.weight_offset() + std::size_t(j) * layer.weight_stride();
+      float* row =
+          gradients.data() + layer.weight_offset() + std::size_t(j) * layer.weight_stride();
       if (layer.kind == LayerKind::Concat) row[-1] += scale * sum.shift[j];
       for (int k = 0; k < layer.in; ++k) {
         if (!layer.expanded()) {

@@ -1,10 +1,10 @@
 // How the values and tangents of one layer lie in memory. Included inside the namespace of one
 // instruction set, after vec.h.
 //
-// A tile is cut into groups of kLanes rows; a group has `channels` columns: the value and its tangents.
-// Columns are numbered group · channels + channel and laid side by side, two to a panel,
-// [panel][feature][2][kLanes]: a product reads one panel from front to end, and with one tangent a panel
-// is exactly one group.
+// A tile is cut into groups of kLanes rows; a group has `channels` columns: the value and its
+// tangents. Columns are numbered group · channels + channel and laid side by side, two to a panel,
+// [panel][feature][2][kLanes]: a product reads one panel from front to end, and with one tangent a
+// panel is exactly one group.
 
 inline constexpr int kPanelColumns = 2;
 inline constexpr int kFeatureStride = kPanelColumns * kLanes;  ///< floats from feature to feature
@@ -32,9 +32,9 @@ struct Columns {
 
   int count() const { return groups * channels; }
   int panels() const { return count() / kPanelColumns; }
-  /// Room for whole blocks of a product's rows; and a little more than a power of two, which would put
-  /// the same feature of all groups into one set of the first cache, and stores to one group in the
-  /// way of loads from the next.
+  /// Room for whole blocks of a product's rows; and a little more than a power of two, which would
+  /// put the same feature of all groups into one set of the first cache, and stores to one group in
+  /// the way of loads from the next.
   std::size_t panel_stride(int features) const {
     return std::size_t(padded_features(features) + 8) * kFeatureStride;
   }
@@ -42,7 +42,8 @@ struct Columns {
   Panels place(float* data, int features) const { return {data, panel_stride(features)}; }
 };
 
-/// Steps through the columns of a tile in order: a group's value, its tangents, the next group's value.
+/// Steps through the columns of a tile in order: a group's value, its tangents, the next group's
+/// value.
 template <int Tangents>
 struct ColumnWalk {
   std::size_t at, stride;

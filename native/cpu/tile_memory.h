@@ -1,13 +1,13 @@
-// Scratch memory of an evaluation, and the sums of weight gradients. Included inside the namespace of
-// one instruction set.
+// Scratch memory of an evaluation, and the sums of weight gradients. Included inside the namespace
+// of one instruction set.
 
 /// What an evaluation computes beside f.
 enum class Form { Values, Tangents, Closed };
 
 struct Evaluation {
   Form form = Form::Values;
-  int tangents = 0;    ///< a row
-  bool unit = false;   ///< the tangents are e_1 … e_D
+  int tangents = 0;   ///< a row
+  bool unit = false;  ///< the tangents are e_1 … e_D
   bool jacobian = false, kinetic = false;
 };
 
@@ -28,8 +28,8 @@ struct TileActivations final : Activations {
   /// The array after l layers: of a tape one each; else two take turns, to stay in the first cache.
   AlignedFloats& output(int l, bool keep) { return outputs[keep || l < 2 ? l : 1 + (l - 1) % 2]; }
 
-  AlignedFloats transposed;       ///< a block of aᵀ
-  AlignedFloats matrix;           ///< M̄ or P of one tile
+  AlignedFloats transposed;  ///< a block of aᵀ
+  AlignedFloats matrix;      ///< M̄ or P of one tile
 };
 
 inline void reserve(AlignedFloats& memory, std::size_t floats) {

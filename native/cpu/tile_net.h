@@ -2,8 +2,9 @@
 // The border between the kernels (this file's implementations) and the solves (cpu_block.cc).
 //
 // A tile holds `rows()` rows, a multiple of the vector width; arrays of a tile are feature-major,
-// [feature][row], so that a vector holds one feature of neighbouring rows. Rows beyond the batch are
-// computed like others (their state is zero) and must not reach a sum: their cotangents are zero.
+// [feature][row], so that a vector holds one feature of neighbouring rows. Rows beyond the batch
+// are computed like others (their state is zero) and must not reach a sum: their cotangents are
+// zero.
 #pragma once
 
 #include <cstddef>
@@ -36,9 +37,9 @@ class GradientSlot {
 };
 
 struct TileArrays {
-  const float* z = nullptr;    // [D][rows]
-  const float* eps = nullptr;  // [K][D][rows]; null for exact traces
-  float* f = nullptr;          // [D][rows]
+  const float* z = nullptr;       // [D][rows]
+  const float* eps = nullptr;     // [K][D][rows]; null for exact traces
+  float* f = nullptr;             // [D][rows]
   float* divergence = nullptr;    // [rows]; null: not wanted, the tangents are not computed
   float* regularisers = nullptr;  // [R][rows], derivatives of kinetic, jacobian
 };
@@ -75,8 +76,8 @@ class TileNet {
                         bool keep) const = 0;
 
   /// Pulls back the evaluation that `activations` holds, made at the same time and ε. Adds to
-  /// `gradients` unless it is null. Returns t̄ (summed over rows); under set_times adds each row's to
-  /// `times_bar` ([rows]) where that is not null.
+  /// `gradients` unless it is null. Returns t̄ (summed over rows); under set_times adds each row's
+  /// to `times_bar` ([rows]) where that is not null.
   virtual double pullback(const TimeSlot& time, const TileCotangents& cotangents,
                           Activations& activations, GradientSlot* gradients,
                           double* times_bar = nullptr) const = 0;

@@ -1,32 +1,25 @@
-// TileNet as one instruction set compiles it. Included by isa_*.cc inside its namespace, after kLanes
-// and kRegisters are defined: no header below includes another, so that no inline function of the
-// standard library is compiled for a wider machine than the build's own.
+// TileNet as one instruction set compiles it. Included by isa_*.cc inside its namespace, after
+// kLanes and kRegisters are defined: no header below includes another, so that no inline function
+// of the standard library is compiled for a wider machine than the build's own.
 
+// Each needs those before it.
+// clang-format off
 #include "cpu/vec.h"
-//
 #include "cpu/activations.h"
-//
 #include "cpu/panels.h"
-//
 #include "cpu/product.h"
-//
 #include "cpu/layer_forward.h"
-//
 #include "cpu/layer_backward.h"
-//
 #include "cpu/weight_gradient.h"
-//
 #include "cpu/net_layers.h"
-//
 #include "cpu/closed_trace.h"
-//
 #include "cpu/time_slot.h"
-//
 #include "cpu/tile_memory.h"
+// clang-format on
 
-class Net final : public TileNet {
+class DenseTileNet final : public TileNet {
  public:
-  explicit Net(const BlockContext<float>& context);
+  explicit DenseTileNet(const BlockContext<float>& context);
 
   std::size_t rows() const override { return std::size_t(groups_) * kLanes; }
   void parameters_changed() override;
@@ -65,11 +58,13 @@ class Net final : public TileNet {
   const PackedMatrix& backward_matrix(const NetTime& time, int l) const {
     return layers_[l].hyper() ? time.layers[l].backward : layers_[l].backward;
   }
-  Evaluation plan(const TileActivations& memory, const NetTime& time, const TileArrays& arrays) const;
+  Evaluation plan(const TileActivations& memory, const NetTime& time,
+                  const TileArrays& arrays) const;
 
   // evaluate.h
   void load_input(const TileArrays& arrays, TileActivations& memory) const;
-  void expand_input(const NetTime& time, const Panels& input, int depth, const Columns& columns) const;
+  void expand_input(const NetTime& time, const Panels& input, int depth,
+                    const Columns& columns) const;
   void run_layers(const NetTime& time, TileActivations& memory, bool keep) const;
   void write_output(const NetTime& time, const TileArrays& arrays, TileActivations& memory,
                     const Panels& output) const;
@@ -78,10 +73,14 @@ class Net final : public TileNet {
 
   // pullback.h
   void load_seeds(Reverse& reverse, const Panels& seeds) const;
-  void prepare_closed(Reverse& reverse) const;
-  void finish_closed(Reverse& reverse) const;
   void pull_back_activation(Reverse& reverse, int l, const Panels& cotangents,
                             const Panels& above) const;
+
+  // closed_pullback.h
+  void prepare_closed(Reverse& reverse) const;
+  void finish_closed(Reverse& reverse) const;
+
+  // parameter_pullback.h
   void finish_layer(Reverse& reverse, int l, const Panels& cotangents) const;
   void pull_back_own_gates(Reverse& reverse, int l, const Panels& cotangents) const;
   void pull_back_gates(Reverse& reverse, int l) const;
@@ -96,8 +95,10 @@ class Net final : public TileNet {
   AlignedFloats ones_;  // [widest layer][kLanes]
 };
 
+// clang-format off
 #include "cpu/evaluate.h"
-//
+#include "cpu/parameter_pullback.h"
+#include "cpu/closed_pullback.h"
 #include "cpu/pullback.h"
-//
 #include "cpu/net_setup.h"
+// clang-format on

@@ -1,11 +1,12 @@
-// What depends on t alone: gates, shifts, the hypernet's weights, M(t). Included inside the namespace
-// of one instruction set.
+// What depends on t alone: gates, shifts, the hypernet's weights, M(t). Included inside the
+// namespace of one instruction set.
 
 /// One layer at one t, or at one t a row.
 struct LayerTime {
-  AlignedFloats gate, offset, shift;  ///< g, g ⊙ b + s, s: [out][kLanes] (equal lanes), or [out][rows]
-  PackedMatrix forward, backward;     ///< hyper: W(t), Wᵀ(t)
-  std::vector<float> hidden;          ///< hyper: tanh(v t + c), 8 entries
+  AlignedFloats gate, offset,
+      shift;  ///< g, g ⊙ b + s, s: [out][kLanes] (equal lanes), or [out][rows]
+  PackedMatrix forward, backward;  ///< hyper: W(t), Wᵀ(t)
+  std::vector<float> hidden;       ///< hyper: tanh(v t + c), 8 entries
 };
 
 struct NetTime final : TimeSlot {
@@ -14,7 +15,7 @@ struct NetTime final : TimeSlot {
   float t = 0;                 ///< otherwise
   AlignedFloats times;         ///< [kLanes] of equal entries, or [rows]
   std::vector<LayerTime> layers;
-  ClosedTrace closed;          ///< of nets with a gated output; others keep theirs
+  ClosedTrace closed;  ///< of nets with a gated output; others keep theirs
 
   RowVectors vectors(const AlignedFloats& data, int groups) const {
     return {data.data(), own ? groups * kLanes : kLanes, own ? kLanes : 0};
@@ -28,34 +29,35 @@ inline void set_gates(const Layer& layer, const NetTime& time, const float* bias
   const int lanes = time.own ? rows : kLanes;
   for (AlignedFloats* vectors : {&at.gate, &at.offset, &at.shift})
     vectors->resize(std::size_t(layer.out) * lanes);
-  const auto set = [&](int j, int lane, Vec gate, Vec t) {
-    const Vec shift = splat(layer.shift[j]) * t;
+  const auto set = [&, gates = at.gate.data(), offsets = at.offset.data(), shifts = at.shift.data(),
+                    shift_weights = layer.shift.data()](int j, int lane, Vec gate, Vec t) {
+    const Vec shift = splat(shift_weights[j]) * t;
     const std::size_t to = std::size_t(j) * lanes + lane;
-    store(at.gate.data() + to, gate);
-    store(at.shift.data() + to, shift);
-    store(at.offset.data() + to, fma(gate, splat(bias[j]), shift));
+    store(gates + to, gate);
+    store(shifts + to, shift);
+    store(offsets + to, fma(gate, splat(bias[j]), shift));
   };
   if (time.own) {
     for (int j = 0; j < layer.out; ++j)
       for (int lane = 0; lane < lanes; lane += kLanes) {
         const Vec t = load(time.times.data() + lane);
-        const Vec gate = layer.gated() ? sigmoid(fma(splat(layer.gate_weight[j]), t,
-                                                     splat(layer.gate_bias[j])))
-                                       : splat(1.f);
+        const Vec gate =
+            layer.gated() ? sigmoid(fma(splat(layer.gate_weight[j]), t, splat(layer.gate_bias[j])))
+                          : splat(1.f);
         set(j, lane, gate, t);
       }
     return;
   }
+  // One t for all rows: kLanes units at a time for the sigmoids, then one by one.
   const Vec t = splat(time.t);
   for (int first = 0; first < layer.out; first += kLanes) {
     float gates[kLanes];
-    const int count = std::min(kLanes, layer.out - first);
-    for (int i = 0; i < kLanes; ++i) {
-      const int j = first + std::min(i, count - 1);
-      gates[i] = layer.gate_weight[j] * time.t + layer.gate_bias[j];
-    }
-    store(gates, layer.gated() ? sigmoid(load(gates)) : splat(1.f));
-    for (int i = 0; i < count; ++i) set(first + i, 0, splat(gates[i]), t);
+    if (layer.gated())
+      store(gates, sigmoid(fma(load(layer.gate_weight.data() + first), t,
+                               load(layer.gate_bias.data() + first))));
+    const int last = std::min(first + kLanes, layer.out);
+    for (int j = first; j < last; ++j)
+      set(j, 0, layer.gated() ? splat(gates[j - first]) : splat(1.f), t);
   }
 }
 

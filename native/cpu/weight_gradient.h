@@ -1,13 +1,13 @@
 // C += P A for outer products summed over rows and tangents. Included inside the namespace of one
 // instruction set.
 //
-// Register budget: 6 × 2 sums + 2 vectors of A + 1 entry of P = 15 of 16: 12 FMAs for 8 loads. One or two
-// rows take 4 vectors of A, as fewer than eight sums leave the units idle.
+// Register budget: 6 × 2 sums + 2 vectors of A + 1 entry of P = 15 of 16: 12 FMAs for 8 loads. One
+// or two rows take 4 vectors of A, as fewer than eight sums leave the units idle.
 
 inline constexpr int kOuterRows = 6;
 
-/// C (Rows, Vectors kLanes) += P (Rows, samples) A (samples, Vectors kLanes), the samples in `runs` runs
-/// of `length`.
+/// C (Rows, Vectors kLanes) += P (Rows, samples) A (samples, Vectors kLanes), the samples in `runs`
+/// runs of `length`.
 struct OuterArguments {
   float* c;
   int c_stride;
@@ -57,12 +57,18 @@ inline void accumulate_outer_rows(OuterArguments s, int rows) {
     s.p += kOuterRows * s.p_row_stride;
   }
   switch (rows) {
-    case 1: return accumulate_outer<1, 2>(s);
-    case 2: return accumulate_outer<2, 2>(s);
-    case 3: return accumulate_outer<3, 2>(s);
-    case 4: return accumulate_outer<4, 2>(s);
-    case 5: return accumulate_outer<5, 2>(s);
-    default: return;
+    case 1:
+      return accumulate_outer<1, 2>(s);
+    case 2:
+      return accumulate_outer<2, 2>(s);
+    case 3:
+      return accumulate_outer<3, 2>(s);
+    case 4:
+      return accumulate_outer<4, 2>(s);
+    case 5:
+      return accumulate_outer<5, 2>(s);
+    default:
+      return;
   }
 }
 
@@ -84,7 +90,8 @@ inline void accumulate_weight_gradient(const Panels& p, int rows, const Panels& 
   int vectors;
   for (int k = 0; k < depth; k += vectors * kLanes) {
     vectors = rows <= 2 && depth - k > 2 * kLanes ? 4 : 2;
-    // Block [samples][vectors · kLanes] of aᵀ: 4 kB at 32 rows of value and tangent, read rows / 6 times.
+    // Block [samples][vectors · kLanes] of aᵀ: 4 kB at 32 rows of value and tangent, read rows / 6
+    // times.
     const int width = vectors * kLanes;
     for (int n = 0; n < columns.count(); ++n)
       for (int v = 0; v < vectors; ++v)

@@ -205,8 +205,11 @@ void check_memory(Report& report) {
     const auto info = mallinfo2();
     return static_cast<double>(info.uordblks + info.hblkhd);
   };
+  // The smallest leak is 16 bytes a solve; the allocator itself wavers by about 2 kB.
+  constexpr int kIterations = 300;
   const double before = iterate(10);
-  report.expect("bytes in use grow over 50 iterations", iterate(50) - before, 512);
+  report.expect("bytes in use grow over 300 iterations", iterate(kIterations) - before,
+                8 * 2 * kIterations);
   report.finish("memory");
 #endif
 }

@@ -1,6 +1,6 @@
-// f, its divergence and regularisers, and their pullback, in plain loops over rows: the measure of what
-// the kernels compute. In double it is the truth (finite differences hold it to that), in float it says
-// what plain float32 arithmetic reaches.
+// f, its divergence and regularisers, and their pullback, in plain loops over rows: the measure of
+// what the kernels compute. In double it is the truth (finite differences hold it to that), in
+// float it says what plain float32 arithmetic reaches.
 #pragma once
 
 #include <cmath>
@@ -18,7 +18,8 @@ template <class Real>
 struct PlainActivation {
   Real a, slope, bend, beta_slope, beta_bend;  // σ, σ', σ'', ∂σ/∂β, ∂σ'/∂β
 
-  PlainActivation(Activation kind, Real z, Real beta) : a(z), slope(1), bend(0), beta_slope(0), beta_bend(0) {
+  PlainActivation(Activation kind, Real z, Real beta)
+      : a(z), slope(1), bend(0), beta_slope(0), beta_bend(0) {
     const Real s = 1 / (1 + std::exp(-(kind == Activation::Swish ? beta * z : z)));
     switch (kind) {
       case Activation::Tanh:
@@ -69,8 +70,8 @@ class PlainNet {
   std::vector<Real>& parameters() { return parameters_; }
 
   /// `eps` (K, D) of this row, unit vectors for an exact trace.
-  void evaluate(Real t, const Real* z, const std::vector<std::vector<Real>>& eps, Real weight, Real* f,
-                Real& divergence, Real& kinetic, Real& jacobian) {
+  void evaluate(Real t, const Real* z, const std::vector<std::vector<Real>>& eps, Real weight,
+                Real* f, Real& divergence, Real& kinetic, Real& jacobian) {
     run(t, z, eps);
     divergence = kinetic = jacobian = 0;
     const std::size_t last = layers_.size();
@@ -202,10 +203,10 @@ class PlainNet {
       }
       for (int j = 0; j < out; ++j) {
         layer.shift.push_back(shift_weight(l, j) * t);
-        layer.gate.push_back(at.gate_weight == kAbsent
-                                 ? Real(1)
-                                 : 1 / (1 + std::exp(-(p[at.gate_weight + j] * t +
-                                                       p[at.gate_bias + j]))));
+        layer.gate.push_back(
+            at.gate_weight == kAbsent
+                ? Real(1)
+                : 1 / (1 + std::exp(-(p[at.gate_weight + j] * t + p[at.gate_bias + j]))));
       }
     }
   }
@@ -289,7 +290,7 @@ class PlainNet {
 
   Real t_ = 0;
   std::vector<PlainLayer> layers_;
-  std::vector<std::vector<Real>> a_, z_;               // [layer][feature]
+  std::vector<std::vector<Real>> a_, z_;                      // [layer][feature]
   std::vector<std::vector<std::vector<Real>>> tangents_, u_;  // [layer][tangent][feature]
 
  public:

@@ -2,19 +2,15 @@
 //
 //   tile_net_check [check|verbose|speed] [part of a case's name]
 //
-// check: every case on every instruction set of this processor; exit code 1 on a miss. verbose: prints all
-// errors. speed: shares of the fused multiply-add peak, one core.
+// check: every case on every instruction set of this processor; exit code 1 on a miss. verbose:
+// prints all errors. speed: shares of the fused multiply-add peak, one core.
 //
 // A miss is an error above twice that of plain float32 loops (and above 2e-6 of the array's largest
 // entry), both against float64.
 
-#include <time.h>
-
 #include <algorithm>
 #include <cmath>
 #include <cstdio>
-#include <cstring>
-#include <functional>
 #include <random>
 #include <string>
 #include <vector>
@@ -23,82 +19,17 @@
 #include "core/parameters.h"
 #include "cpu/tile_net.h"
 #include "test/native/plain_net.h"
+#include "test/native/tile_net_case.h"
+#include "test/native/tile_net_speed.h"
 
 namespace ffjord::check {
 namespace {
-
-struct Case {
-  std::vector<int> widths;  // D, hidden
-  LayerKind layer;
-  Activation activation;
-  TracePlan trace;
-  bool residual = false;
-  Regularisers regularisers = {};
-  bool own_times = false;
-};
-
-std::string name(const Case& c) {
-  std::string text;
-  for (int width : c.widths) text += std::to_string(width) + "-";
-  text += std::string(name_of(c.layer)) + " " + std::string(name_of(c.activation));
-  static const char* const forms[] = {"closed1", "closed2", "unit", "tangent", "vjp"};
-  text += " ";
-  text += forms[int(c.trace.divergence)];
-  if (c.trace.probes > 1) text.append("x").append(std::to_string(c.trace.probes));
-  if (c.residual) text += " residual";
-  if (c.regularisers.kinetic) text += " kinetic";
-  if (c.regularisers.jacobian) text += " jacobian";
-  if (c.own_times) text += " own-times";
-  return text;
-}
-
-FlowDescription describe(const Case& c) {
-  Cnf cnf;
-  cnf.net.hidden.assign(c.widths.begin() + 1, c.widths.end());
-  cnf.net.layer = c.layer;
-  cnf.net.activation = c.activation;
-  cnf.net.residual = c.residual;
-  return {{c.widths[0]}, {cnf}};
-}
 
 /// Everything that an evaluation and its pullback give, as rows; t̄ is last in `gradients`.
 template <class Real>
 struct Results {
   std::vector<Real> f, divergence, regularisers, z_bar, times_bar, gradients;
 };
-
-struct Inputs {
-  std::vector<float> parameters, z, eps, f_bar, divergence_bar, regularisers_bar, times;
-  std::size_t batch = 0;
-};
-
-Inputs make_inputs(const Case& c, const ParameterLayout& layout, std::size_t batch) {
-  std::mt19937 random(5);
-  std::normal_distribution<float> normal;
-  std::uniform_real_distribution<float> uniform(-1, 1);
-  Inputs inputs;
-  inputs.batch = batch;
-  const std::size_t dimension = c.widths[0];
-  inputs.parameters.resize(layout.parameter_count);
-  for (const Parameter& p : layout.parameters) {
-    const double fan_in = p.shape.size() > 1 ? p.shape[1] : 4;
-    for (std::size_t i = 0; i < p.size; ++i)
-      inputs.parameters[p.offset + i] =
-          p.role == Role::Beta ? 0.8f + 0.1f * uniform(random) : uniform(random) * 1.5 / std::sqrt(fan_in);
-  }
-  const auto fill = [&](std::vector<float>& to, std::size_t count) {
-    to.resize(count);
-    for (float& value : to) value = normal(random);
-  };
-  fill(inputs.z, batch * dimension);
-  fill(inputs.eps, batch * dimension * std::max(c.trace.probes, 1));
-  fill(inputs.f_bar, batch * dimension);
-  fill(inputs.divergence_bar, batch);
-  fill(inputs.regularisers_bar, batch * 2);
-  inputs.times.resize(batch);
-  for (float& t : inputs.times) t = c.own_times ? 0.5f * (1 + uniform(random)) : 0.375f;
-  return inputs;
-}
 
 template <class Real>
 std::vector<std::vector<Real>> tangents_of(const Case& c, const Inputs& inputs, std::size_t row) {
@@ -115,7 +46,8 @@ std::vector<std::vector<Real>> tangents_of(const Case& c, const Inputs& inputs, 
 template <class Real>
 Results<Real> plain(const Case& c, const FlowDescription& flow, const ParameterLayout& layout,
                     const Inputs& inputs) {
-  const std::size_t dimension = c.widths[0], batch = inputs.batch, channels = c.regularisers.count();
+  const std::size_t dimension = c.widths[0], batch = inputs.batch,
+                    channels = c.regularisers.count();
   PlainNet<Real> net(std::get<Cnf>(flow.blocks[0]).net, c.widths[0], layout.blocks[0],
                      {inputs.parameters.begin(), inputs.parameters.end()});
   Results<Real> results;
@@ -157,7 +89,8 @@ double objective(const Case& c, const FlowDescription& flow, const ParameterLayo
                  const Inputs& inputs, const std::vector<double>& parameters,
                  const std::vector<double>& z, double t_shift) {
   const std::size_t dimension = c.widths[0], channels = c.regularisers.count();
-  PlainNet<double> net(std::get<Cnf>(flow.blocks[0]).net, c.widths[0], layout.blocks[0], parameters);
+  PlainNet<double> net(std::get<Cnf>(flow.blocks[0]).net, c.widths[0], layout.blocks[0],
+                       parameters);
   double sum = 0;
   std::vector<double> f(dimension);
   for (std::size_t row = 0; row < inputs.batch; ++row) {
@@ -223,18 +156,10 @@ double finite_difference_error(const Case& c, const FlowDescription& flow,
   return largest_difference(expected, found);
 }
 
-/// Feature-major copies of a tile's rows, zero beyond the batch.
-std::vector<float> to_tile(const std::vector<float>& rows, std::size_t batch, std::size_t first,
-                           std::size_t tile, std::size_t features) {
-  std::vector<float> out(features * tile, 0.f);
-  for (std::size_t r = 0; r < tile && first + r < batch; ++r)
-    for (std::size_t i = 0; i < features; ++i) out[i * tile + r] = rows[(first + r) * features + i];
-  return out;
-}
-
 Results<float> kernels(const Case& c, const FlowDescription& flow, const ParameterLayout& layout,
                        const Inputs& inputs, std::string_view instruction_set) {
-  const std::size_t dimension = c.widths[0], batch = inputs.batch, channels = c.regularisers.count();
+  const std::size_t dimension = c.widths[0], batch = inputs.batch,
+                    channels = c.regularisers.count();
   const BlockContext<float> context{std::get<Cnf>(flow.blocks[0]), flow.shape, layout.blocks[0],
                                     inputs.parameters};
   const auto net = cpu::make_tile_net(instruction_set, context);
@@ -340,9 +265,9 @@ bool check(const Case& c, bool verbose) {
       const double error = largest_difference(expected, values);
       const double allowed = 2 * largest_difference(expected, measure) + 2e-6;
       if (error <= allowed && !verbose) return;
-      std::printf("%s %s %s %s: error %.1e, plain float32 %.1e\n", error <= allowed ? "ok  " : "MISS",
-                  std::string(instruction_set).c_str(), name(c).c_str(), what, error,
-                  (allowed - 2e-6) / 2);
+      std::printf("%s %s %s %s: error %.1e, plain float32 %.1e\n",
+                  error <= allowed ? "ok  " : "MISS", std::string(instruction_set).c_str(),
+                  name(c).c_str(), what, error, (allowed - 2e-6) / 2);
       if (!(error <= allowed)) good = false;
     };
     compare("f", truth.f, yardstick.f, found.f);
@@ -355,7 +280,8 @@ bool check(const Case& c, bool verbose) {
         return std::vector(all.begin() + p.offset, all.begin() + p.offset + p.size);
       };
       if (p.role == Role::EndTime) continue;
-      compare(p.name.c_str(), part(truth.gradients), part(yardstick.gradients), part(found.gradients));
+      compare(p.name.c_str(), part(truth.gradients), part(yardstick.gradients),
+              part(found.gradients));
     }
     if (!c.own_times) compare("t_bar", t_bar, t_bar_in_float, {found.gradients.back(), size});
   }
@@ -365,13 +291,9 @@ bool check(const Case& c, bool verbose) {
 constexpr LayerKind kLayers[] = {LayerKind::Ignore, LayerKind::Concat,       LayerKind::ConcatV2,
                                  LayerKind::Squash, LayerKind::ConcatSquash, LayerKind::Blend,
                                  LayerKind::Hyper};
-constexpr Activation kActivations[] = {Activation::Tanh,  Activation::Softplus, Activation::Elu,
-                                       Activation::Relu,  Activation::Swish,    Activation::Square,
-                                       Activation::Identity};
-
-TracePlan trace(Divergence divergence, int probes) {
-  return {.divergence = divergence, .probes = probes};
-}
+constexpr Activation kActivations[] = {
+    Activation::Tanh,  Activation::Softplus, Activation::Elu,     Activation::Relu,
+    Activation::Swish, Activation::Square,   Activation::Identity};
 
 std::vector<Case> cases() {
   std::vector<Case> all;
@@ -382,137 +304,47 @@ std::vector<Case> cases() {
       all.push_back({{2, 16, 16}, layer, tanh, trace(Divergence::Tangent, 1), false, {}, own});
       all.push_back({{3, 7, 5, 9}, layer, softplus, trace(Divergence::Tangent, 2), true, {}, own});
       all.push_back({{2, 9, 8}, layer, tanh, trace(Divergence::UnitTangents, 2), false, {}, own});
-      all.push_back({{5, 6, 11}, layer, tanh, trace(Divergence::UnitTangents, 5), false, {true, true}, own});
-      all.push_back({{3, 13}, layer, softplus, trace(Divergence::ClosedOneHidden, 0), true, {true, false}, own});
-      all.push_back({{4, 17, 10}, layer, tanh, trace(Divergence::ClosedTwoHidden, 0), false, {}, own});
+      all.push_back(
+          {{5, 6, 11}, layer, tanh, trace(Divergence::UnitTangents, 5), false, {true, true}, own});
+      all.push_back({{3, 13},
+                     layer,
+                     softplus,
+                     trace(Divergence::ClosedOneHidden, 0),
+                     true,
+                     {true, false},
+                     own});
+      all.push_back(
+          {{4, 17, 10}, layer, tanh, trace(Divergence::ClosedTwoHidden, 0), false, {}, own});
       all.push_back({{3, 6, 20, 5}, layer, softplus, trace(Divergence::Vjp, 1), false, {}, own});
     }
   for (Activation activation : kActivations)
     for (LayerKind layer : {LayerKind::Concat, LayerKind::ConcatSquash}) {
       all.push_back({{3, 10, 12}, layer, activation, trace(Divergence::Tangent, 1)});
       all.push_back({{2, 10, 12}, layer, activation, trace(Divergence::UnitTangents, 2), true});
-      all.push_back({{3, 10, 12}, layer, activation, trace(Divergence::Tangent, 3), false, {true, true}});
+      all.push_back(
+          {{3, 10, 12}, layer, activation, trace(Divergence::Tangent, 3), false, {true, true}});
       all.push_back({{3, 10, 12}, layer, activation, trace(Divergence::ClosedTwoHidden, 0)});
-      all.push_back({{3, 10, 12}, layer, activation, trace(Divergence::Vjp, 2), true, {true, false}});
+      all.push_back(
+          {{3, 10, 12}, layer, activation, trace(Divergence::Vjp, 2), true, {true, false}});
     }
   const LayerKind concatsquash = LayerKind::ConcatSquash;
   for (int width : {1, 2, 3, 5, 43, 64}) {
     all.push_back({{width, 20, 33}, concatsquash, Activation::Tanh, trace(Divergence::Tangent, 1)});
-    all.push_back({{3, width, 21}, concatsquash, Activation::Softplus, trace(Divergence::Tangent, 4)});
-    all.push_back({{2, width, width}, LayerKind::Concat, Activation::Tanh, trace(Divergence::UnitTangents, 2)});
-    all.push_back({{width, width, 7}, concatsquash, Activation::Tanh, trace(Divergence::ClosedTwoHidden, 0)});
-    all.push_back({{width, 19}, concatsquash, Activation::Tanh, trace(Divergence::ClosedOneHidden, 0)});
+    all.push_back(
+        {{3, width, 21}, concatsquash, Activation::Softplus, trace(Divergence::Tangent, 4)});
+    all.push_back({{2, width, width},
+                   LayerKind::Concat,
+                   Activation::Tanh,
+                   trace(Divergence::UnitTangents, 2)});
+    all.push_back(
+        {{width, width, 7}, concatsquash, Activation::Tanh, trace(Divergence::ClosedTwoHidden, 0)});
+    all.push_back(
+        {{width, 19}, concatsquash, Activation::Tanh, trace(Divergence::ClosedOneHidden, 0)});
   }
   all.push_back({{1}, concatsquash, Activation::Tanh, trace(Divergence::UnitTangents, 1)});
-  all.push_back({{7, 131}, LayerKind::Concat, Activation::Softplus, trace(Divergence::UnitTangents, 7)});
+  all.push_back(
+      {{7, 131}, LayerKind::Concat, Activation::Softplus, trace(Divergence::UnitTangents, 7)});
   return all;
-}
-
-double thread_seconds() {
-  timespec t;
-  clock_gettime(CLOCK_THREAD_CPUTIME_ID, &t);
-  return double(t.tv_sec) + 1e-9 * double(t.tv_nsec);
-}
-
-double best_of(int repeats, const std::function<void()>& work) {
-  double best = 1e9;
-  for (int i = 0; i < repeats; ++i) {
-    const double start = thread_seconds();
-    work();
-    best = std::min(best, thread_seconds() - start);
-  }
-  return best;
-}
-
-#if defined(__x86_64__)
-/// FLOP/s of independent fused multiply-adds, eight floats each.
-[[gnu::target("avx2,fma")]] double multiply_add_peak() {
-  using Floats = float __attribute__((vector_size(32)));
-  Floats sums[12];
-  for (int i = 0; i < 12; ++i) sums[i] = Floats{} + 0.1f * float(i);
-  Floats factor = Floats{} + 0.999999f, term = Floats{} + 1e-6f;
-  asm("" : "+x"(factor), "+x"(term));
-  const long count = 2'000'000;
-  double best = 0;
-  for (int repeat = 0; repeat < 10; ++repeat) {
-    const double start = thread_seconds();
-    for (long k = 0; k < count; ++k)
-#pragma GCC unroll 12
-      for (int i = 0; i < 12; ++i) sums[i] = sums[i] * factor + term;
-    best = std::max(best, double(count) * 12 * 16 / (thread_seconds() - start));
-    for (int i = 0; i < 12; ++i) asm volatile("" : "+x"(sums[i]));
-  }
-  return best;
-}
-#else
-double multiply_add_peak() { return 0; }
-#endif
-
-void measure(const Case& c, std::size_t batch, double peak) {
-  const FlowDescription flow = describe(c);
-  const ParameterLayout layout(flow);
-  const Inputs inputs = make_inputs(c, layout, batch);
-  const BlockContext<float> context{std::get<Cnf>(flow.blocks[0]), flow.shape, layout.blocks[0],
-                                    inputs.parameters};
-  const auto net = cpu::make_tile_net(cpu::instruction_sets().front(), context);
-  const std::size_t tile = net->rows(), dimension = c.widths[0];
-  const auto time = net->make_time_slot(c.trace);
-  const auto memory = net->make_activations(c.trace, c.regularisers);
-  const auto gradient = net->make_gradient_slot(c.trace);
-  gradient->clear();
-  const auto z = to_tile(inputs.z, batch, 0, tile, dimension);
-  const auto eps = to_tile(inputs.eps, batch, 0, tile, dimension * std::max(1, c.trace.probes));
-  const auto f_bar = to_tile(inputs.f_bar, batch, 0, tile, dimension);
-  const auto divergence_bar = to_tile(inputs.divergence_bar, batch, 0, tile, 1);
-  std::vector<float> f(tile * dimension), divergence(tile), z_bar(tile * dimension);
-  double sigma = 0;
-  for (std::size_t l = 0; l < c.widths.size(); ++l)
-    sigma += double(c.widths[l]) * c.widths[l + 1 < c.widths.size() ? l + 1 : 0];
-  const cpu::TileArrays arrays{.z = z.data(), .eps = eps.data(), .f = f.data(), .divergence = divergence.data()};
-  const cpu::TileArrays values{.z = z.data(), .f = f.data()};
-  const cpu::TileCotangents bars{.eps = eps.data(), .f = f_bar.data(), .divergence = divergence_bar.data(), .z = z_bar.data()};
-  // Runs of about 1 ms, scaled to the batch: long ones would measure the other work of the machine.
-  const double tiles = std::ceil(double(batch) / double(tile));
-  const int together = std::max(1, int(1e8 / (12 * sigma * double(tile))));
-  const int repeats = std::max(40, int(tiles / together * 2e10 / (12 * sigma * double(batch))));
-  const double setting = best_of(20, [&] { net->set_time(*time, 0.3); });
-  const auto seconds = [&](const std::function<void()>& work) {
-    return setting + tiles / together * best_of(repeats, [&] {
-             for (int i = 0; i < together; ++i) work();
-           });
-  };
-  const double alone = seconds([&] { net->evaluate(*time, values, *memory, false); });
-  const double both = seconds([&] { net->evaluate(*time, arrays, *memory, false); });
-  const double data_only = seconds([&] {
-    net->evaluate(*time, arrays, *memory, true);
-    net->pullback(*time, bars, *memory, nullptr);
-  });
-  const double all = seconds([&] {
-    net->evaluate(*time, arrays, *memory, true);
-    net->pullback(*time, bars, *memory, gradient.get());
-  });
-  const double flops = sigma * double(batch);
-  std::printf("%-44s B=%-5zu f %8.1f us %3.0f %% | f, div %8.1f us %3.0f %% | grad z %3.0f %% | all gradients %9.1f us %3.0f %%\n",
-              name(c).c_str(), batch, alone * 1e6, 100 * 2 * flops / alone / peak, both * 1e6,
-              100 * 4 * flops / both / peak, 100 * 8 * flops / data_only / peak, all * 1e6, 100 * 12 * flops / all / peak);
-}
-
-void speed(const std::string& filter) {
-  const double peak = multiply_add_peak();
-  std::printf("%s, fused multiply-add peak of one core %.1f GFLOP/s; shares count 2, 4, 8, 12 FLOPs a weight and row\n",
-              std::string(cpu::instruction_sets().front()).c_str(), peak * 1e-9);
-  const Activation tanh = Activation::Tanh, softplus = Activation::Softplus;
-  const auto measure_if_wanted = [&](const Case& c, std::size_t batch) {
-    if (name(c).find(filter) != std::string::npos) measure(c, batch, peak);
-  };
-  for (LayerKind layer : {LayerKind::Concat, LayerKind::ConcatSquash}) {
-    measure_if_wanted({{2, 64, 64, 64}, layer, tanh, trace(Divergence::Tangent, 1)}, 1024);
-    measure_if_wanted({{2, 64, 64, 64}, layer, tanh, trace(Divergence::UnitTangents, 2)}, 1024);
-    measure_if_wanted({{2, 64, 64, 64}, layer, softplus, trace(Divergence::Tangent, 1)}, 1024);
-    measure_if_wanted({{2, 64, 64, 64}, layer, Activation::Identity, trace(Divergence::Tangent, 1)}, 1024);
-    measure_if_wanted({{43, 860, 860}, layer, softplus, trace(Divergence::Tangent, 1)}, 1000);
-    measure_if_wanted({{43, 860, 860}, layer, softplus, trace(Divergence::ClosedTwoHidden, 0)}, 1000);
-  }
 }
 
 }  // namespace
@@ -520,7 +352,8 @@ void speed(const std::string& filter) {
 
 int main(int count, char** arguments) {
   using namespace ffjord::check;
-  const std::string mode = count > 1 ? arguments[1] : "check", filter = count > 2 ? arguments[2] : "";
+  const std::string mode = count > 1 ? arguments[1] : "check",
+                    filter = count > 2 ? arguments[2] : "";
   if (mode == "speed") {
     speed(filter);
     return 0;

@@ -1,6 +1,6 @@
 import { existsSync, readFileSync } from 'node:fs'
 import { join } from 'node:path'
-import { Flow, type ToyDataset, type ToyName, toy, toyNames } from 'ffjord'
+import { Flow, type LawDataset, type ToyName, toy, toyNames } from 'ffjord'
 
 import type { Context } from './context'
 import { recipe, testRows, traces } from './recipe'
@@ -102,7 +102,7 @@ async function train({ quick, device }: Context, density: ToyName, trained: stri
 }
 
 /** Test NLL with the exact trace, and its distance from the exact density on the same rows. */
-async function judge(flow: Flow, data: ToyDataset, rows: number) {
+async function judge(flow: Flow, data: LawDataset, rows: number) {
   const nll = new Mean()
   const divergence = new Mean()
   let testNfe = 0

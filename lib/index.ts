@@ -18,6 +18,7 @@ export type { EvaluateOptions, Evaluation } from './evaluate'
 export type { Fit, FitResult, IterationRecord, Progress } from './fit'
 export type { FitOptions, ValidationOptions } from './fit-options'
 export { Flow, type LoadOptions, type Loss, type LossOptions, type SampleOptions } from './flow'
+export { LawDataset } from './law-dataset'
 export { type OdeSolution, type OdeSolver, odeint } from './odeint'
 export type { Optimizer, StepResult } from './optimizer'
 export type {
@@ -53,11 +54,12 @@ export type {
   Trace,
   ZeroMeanBlock
 } from './options'
+export { fromImage, type ImageOptions } from './picture'
 export { readSafetensors, type SafetensorsFile, type StoredTensor, writeSafetensors } from './safetensors'
 export type { Schedule } from './schedule'
 export type { ForwardSolution, ReverseSolution, SolveOptions } from './solution'
 export type { SolverStatistics, Statistics } from './statistics'
-export { ToyDataset, type ToyName, type ToyOptions, toy, toyNames } from './toy'
+export { type ToyName, type ToyOptions, toy, toyNames } from './toy'
 export type { StopReason } from './training'
 export type { Trajectory, TrajectoryOptions } from './trajectory'
 export type { Velocity, VelocityOptions, VelocityPullback, VelocityPullbackOptions } from './velocity'

@@ -1,23 +1,8 @@
+import type { Law, Place, Point } from './law-dataset'
 import type { RowRandom } from './random'
 import { besselI0Scaled, normalCdf, normalDensity } from './special'
 
 /** The laws of the toy data: how to draw a point, and its density. Definitions as in FFJORD's toy data. */
-
-export type Point = [number, number]
-
-/** Place of a row in its batch, for laws that spread a batch evenly. */
-export interface Place {
-  index: number
-  count: number
-}
-
-export interface Law {
-  /** With a `place`, angles and parts of the batch are spread evenly; else each row is drawn by itself. */
-  draw(random: RowRandom, place?: Place): Point
-  density(x: number, y: number): number
-  /** Differential entropy in nats, the lowest mean −log p there is, and the error of that number. */
-  entropy: { nats: number; error: number }
-}
 
 const { PI, E, abs, max, cos, sin, sqrt, exp, log, floor, hypot } = Math
 

@@ -1,8 +1,9 @@
 import { existsSync } from 'node:fs'
-import { type Dataset, fromFile, type ToyName, toy, toyNames } from '../index'
+import { extname } from 'node:path'
+import { type Dataset, fromFile, fromImage, LawDataset, type ToyName, toy, toyNames } from '../index'
 import { WrongCall } from './exit'
 
-/** Seeds of toy rows that no training run draws. */
+/** Seeds of rows of a toy density or a picture that no training run draws. */
 const VALIDATION_SEED = 1_000_003
 const TEST_SEED = 2_000_003
 
@@ -18,35 +19,40 @@ export function isToy(name: string): name is ToyName {
   return (toyNames as readonly string[]).includes(name)
 }
 
-/** Rows of a toy density or of a file, all of them. */
+/** What `--data` takes, for the help. */
+export const DATA = 'a toy density, a .png picture, a .csv or a .npy file'
+
+const pictures = ['.png', '.jpg', '.jpeg', '.gif', '.webp']
+
+/** Rows of a toy density or of a picture, without end, or all of a file. */
 export async function openData(name: string, seed: number): Promise<Dataset> {
   if (isToy(name)) return toy(name, { seed })
   if (!existsSync(name)) {
     throw new WrongCall(`--data ${name} is neither a file nor a toy density (${toyNames.join(', ')})`)
   }
-  return fromFile(name)
+  return pictures.includes(extname(name).toLowerCase()) ? fromImage(name, { seed }) : fromFile(name)
 }
 
-/** Rows to test a trained flow on: fresh ones of a toy density, all of a file. */
+/** Rows to test a trained flow on: fresh ones of a toy density or a picture, all of a file. */
 export function openTestData(name: string): Promise<Dataset> {
   return openData(name, TEST_SEED)
 }
 
 /**
  * Splits what `--data`, `--validation` and `--test` name. A share of a file is cut off its rows in an order that `seed`
- * decides; toy densities give fresh rows to each.
+ * decides; toy densities and pictures give fresh rows to each.
  */
 export async function openSource(
   name: string,
   { seed, validation, test }: { seed: number; validation: string; test: string }
 ): Promise<Source> {
   const data = await openData(name, seed)
-  if (isToy(name)) {
+  if (data instanceof LawDataset) {
     return {
       name,
       train: data,
-      validation: toy(name, { seed: VALIDATION_SEED }),
-      test: toy(name, { seed: TEST_SEED })
+      validation: data.withSeed(VALIDATION_SEED),
+      test: data.withSeed(TEST_SEED)
     }
   }
   const shares = [share(validation), share(test)]

@@ -1,6 +1,6 @@
 import type { Command } from 'commander'
 import { assess } from '../report/assess'
-import { openTestData } from './data'
+import { DATA, openTestData } from './data'
 import { interruptible } from './interrupt'
 import { evaluationOptions, openModel } from './model'
 import {
@@ -26,8 +26,8 @@ export function addEval(program: Command): void {
     .command('eval')
     .description('negative log-likelihood of data under a model, nats per sample')
     .requiredOption('--model <file>', 'model.safetensors')
-    .requiredOption('--data <name|file>', 'a toy density (fresh rows), a .csv or a .npy file')
-    .option('--rows <n>', 'rows to use (default: all of a file, 10000 of a toy density)', positiveInteger)
+    .requiredOption('--data <name|file>', DATA)
+    .option('--rows <n>', 'rows to use (default: all of a table, 10000 of others)', positiveInteger)
     .option('--batch <n>', 'rows a call (default: 4096)', positiveInteger)
     .option('--average', 'use the moving average of the weights')
     .option('--json', 'print one JSON object')

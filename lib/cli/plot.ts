@@ -2,7 +2,7 @@ import { existsSync, mkdirSync } from 'node:fs'
 import { dirname, join } from 'node:path'
 import type { Command } from 'commander'
 import { assess } from '../report/assess'
-import { openTestData } from './data'
+import { DATA, openTestData } from './data'
 import { interruptible } from './interrupt'
 import { openModel } from './model'
 import { addDevice, type DeviceChoice, positiveInteger } from './options'
@@ -24,12 +24,9 @@ export function addPlot(program: Command): void {
     .command('plot')
     .description('write report.html and figures of a model')
     .requiredOption('--model <file>', 'model.safetensors')
-    .requiredOption(
-      '--data <name|file>',
-      'to test on and to show beside: a toy density, a .csv or a .npy file'
-    )
+    .requiredOption('--data <name|file>', `to test on and to show beside: ${DATA}`)
     .option('--out <folder>', 'for the results (default: that of the model)')
-    .option('--rows <n>', 'test rows (default: all of a file, 10000 of a toy density)', positiveInteger)
+    .option('--rows <n>', 'test rows (default: all of a table, 10000 of others)', positiveInteger)
     .option('--average', 'use the moving average of the weights')
   addDevice(command).action((choice: Choice) => interruptible((signal) => plot(choice, signal)))
 }

@@ -3,7 +3,7 @@ import { resolve } from 'node:path'
 import type { Command } from 'commander'
 import { type Device, type FitOptions, Flow } from '../index'
 import { type ArchitectureChoice, addArchitecture, describeComputation, describeFlow } from './architecture'
-import { isToy, moments, openSource, type Source } from './data'
+import { DATA, isToy, moments, openSource, type Source } from './data'
 import { WrongCall } from './exit'
 import { interruptible } from './interrupt'
 import { addDevice, type DeviceChoice, positiveInteger } from './options'
@@ -47,7 +47,7 @@ export function addTrain(program: Command): void {
   const command = program
     .command('train')
     .description('train a flow; leaves model.safetensors, metrics.jsonl, report.html and figures in a folder')
-    .option('--data <name|file>', 'a toy density, a .csv or a .npy file')
+    .option('--data <name|file>', DATA)
     .requiredOption('--out <folder>', 'for the results')
     .option('--resume', 'go on with the run in --out, as it was started')
     .option('--overwrite', 'start anew in a folder that holds a run')
@@ -56,18 +56,26 @@ export function addTrain(program: Command): void {
   addDevice(command)
   addTraining(addArchitecture(command))
     .optionsGroup('Validation:')
-    .option('--validation <share|name|file>', 'rows to validate on (toy densities: fresh ones)', '0.1')
+    .option(
+      '--validation <share|name|file>',
+      'rows to validate on (toy densities, pictures: fresh ones)',
+      '0.1'
+    )
     .option('--validate-every <n>', 'iterations between validations', positiveInteger, 200)
     .option(
       '--validation-rows <n>',
-      'rows of a validation (default: all; 10000 of a toy density)',
+      'rows of a validation (default: all; 10000 where fresh ones come without end)',
       positiveInteger
     )
     .option('--keep-best', 'end with the weights of the best validation')
     .option('--stop-after <n>', 'stop after so many validations without improvement', positiveInteger)
     .option('--skip-failures', 'go on past a batch whose solve fails')
-    .option('--test <share|name|file>', 'rows to test on in the end (toy densities: fresh ones)', '0.1')
-    .option('--test-rows <n>', 'rows of the test on a toy density', positiveInteger, 20_000)
+    .option(
+      '--test <share|name|file>',
+      'rows to test on in the end (toy densities, pictures: fresh ones)',
+      '0.1'
+    )
+    .option('--test-rows <n>', 'rows of the test on a toy density or picture', positiveInteger, 20_000)
     .option('--no-report', 'no test, no report.html and no figures')
     .action((given: TrainChoice) => {
       const choice = given.resume ? resumed(command, given) : given
@@ -93,7 +101,7 @@ function resumed(command: Command, given: TrainChoice): TrainChoice {
 
 /** A run as `choice` says, from its first iteration, or where it was interrupted, to the report. */
 export async function runTraining(choice: TrainChoice, signal: AbortSignal): Promise<void> {
-  if (!choice.data) throw new WrongCall('--data is missing; name a toy density, a .csv or a .npy file')
+  if (!choice.data) throw new WrongCall(`--data is missing; name ${DATA}`)
   const directory = new RunDirectory(choice.out)
   if (directory.holdsRun && !choice.resume && !choice.overwrite) {
     throw new WrongCall(

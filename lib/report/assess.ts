@@ -1,4 +1,4 @@
-import { type Dataset, type EvaluateOptions, type Evaluation, type Flow, ToyDataset } from '../index'
+import { type Dataset, type EvaluateOptions, type Evaluation, type Flow, LawDataset } from '../index'
 
 /** A flow on test data, and where the law of the data is known, how far it is from it. */
 export interface Assessment extends Evaluation {
@@ -13,7 +13,7 @@ const CHUNK = 4096
 /** `rows` defaults to all of data that end, and to 10,000 of those that do not. */
 export async function assess(flow: Flow, data: Dataset, options: EvaluateOptions = {}): Promise<Assessment> {
   const { rows: wanted = 10_000, batch = CHUNK, ...call } = options
-  if (!(data instanceof ToyDataset)) return flow.evaluate(data, options)
+  if (!(data instanceof LawDataset)) return flow.evaluate(data, options)
   // NLL and gap on the same rows: the noise of the rows cancels in the ratio.
   const [surprises, logRatios] = [new Float64Array(wanted), new Float64Array(wanted)]
   let nfe = 0

@@ -1,5 +1,5 @@
 import type { Tensor } from '../batch'
-import { type Dataset, type Flow, ToyDataset } from '../index'
+import { type Dataset, type Flow, LawDataset } from '../index'
 import { densityLevel } from './colormap'
 import { colourPng, greyPng, type Levels } from './image'
 import {
@@ -52,7 +52,7 @@ export async function planePanels(
   const extent = extentOf([data])
   const points = pixelCentres(extent, detail.grid)
   const density = Float64Array.from(await flow.logProb(points, pictureTolerance(flow)), Math.exp)
-  const truth = law instanceof ToyDataset ? law.logDensity(points).map(Math.exp) : undefined
+  const truth = law instanceof LawDataset ? law.logDensity(points).map(Math.exp) : undefined
   const peak = Math.max(quantile(density, 0.998), truth ? quantile(truth, 0.998) : 0, Number.MIN_VALUE)
   const panel = (title: string, values: Float64Array, size: number) =>
     imagePanel(title, colourPng(picture(values, size, peak)), extent, truth ? 290 : 380)

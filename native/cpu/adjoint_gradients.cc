@@ -52,14 +52,13 @@ void AdjointGradients::clear(std::size_t set) {
 
 void AdjointGradients::commit(std::size_t set, double weight) {
   if (weight == 0) return;
-  for (const GradientSlot* slot : sets_[set])
-    call_.net.reduce(*slot, static_cast<float>(weight), sum_);
+  call_.net.reduce(sets_[set], static_cast<float>(weight), sum_);
 }
 
 // Full: moves the gradients of a stage into rates_.
 void AdjointGradients::collect(std::size_t set) {
   std::fill(rates_[set].begin(), rates_[set].end(), 0.f);
-  for (const GradientSlot* slot : sets_[set]) call_.net.reduce(*slot, 1, rates_[set]);
+  call_.net.reduce(sets_[set], 1, rates_[set]);
   clear(set);
 }
 
@@ -84,6 +83,7 @@ void AdjointGradients::accept(const Step& step) {
   clear(kFirst);
   clear(kBetween);
   if (tableau_.fsal) {
+    // A weight here means an interpolated, and so the last, step: nobody needs the slots after it.
     commit(kLast, -step.h * weights_[last]);
     sets_[kFirst].swap(sets_[kLast]);
   }

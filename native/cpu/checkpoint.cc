@@ -183,8 +183,7 @@ double pull_checkpoints(const BlockCall& call, const SolveTape& tape, std::size_
     const std::size_t used = tape.steps.size() > 1 ? tiles.rows_in(group) : tiles.batch;
     statistics.add(counts, static_cast<double>(used) / static_cast<double>(tiles.batch));
   }
-  if (with_gradients)
-    for (std::size_t slot = 0; slot < slots; ++slot) call.net.reduce(*sums[slot], 1, gradients);
+  if (with_gradients) call.net.reduce(sums, 1, gradients);
   double time_sum = 0;
   for (std::size_t tile = 0; tile < tiles.count(); ++tile) {
     store_tile(tiles, tile, bars.data() + tile * size, call.dimension, rows.z);

@@ -1,13 +1,20 @@
 // What Net makes before evaluations: packed weights, time slots, memory; and gradients in PyTorch's
 // layout after them. Included inside the namespace of one instruction set.
 
-inline constexpr int kTileRows = 32;
+/// Rows of a tile: activations of 32 rows stay in the first two caches; 64 where the weights do
+/// not, as every tile reads all of them.
+inline int tile_rows(const std::vector<Layer>& layers) {
+  constexpr int kWeightsOfSecondCache = 1 << 17;
+  int weights = 0;
+  for (const Layer& layer : layers) weights += layer.depth() * layer.out;
+  return weights > kWeightsOfSecondCache ? 64 : 32;
+}
 
 inline DenseTileNet::DenseTileNet(const BlockContext<float>& context)
     : dimension_(static_cast<int>(element_count(context.shape))),
       residual_(context.cnf.net.residual),
       layers_(make_layers(context)),
-      groups_(std::max(2, kTileRows / kLanes)) {
+      groups_(tile_rows(layers_) / kLanes) {
   parameters_changed();
 }
 
@@ -98,13 +105,12 @@ inline void DenseTileNet::set_times(TimeSlot& slot, const float* t) const {
     set_gates(layers_[l], time, layers_[l].bias.data(), static_cast<int>(rows()), time.layers[l]);
 }
 
-inline void DenseTileNet::reduce(const GradientSlot& slot, float scale,
+inline void DenseTileNet::reduce(std::span<GradientSlot* const> slots, float scale,
                                  std::span<float> gradients) const {
-  const auto& sums = static_cast<const NetGradient&>(slot);
-  std::vector<AlignedFloats> weights;
-  for (const LayerGradient& layer : sums.layers) weights.push_back(layer.weight);
+  if (slots.empty()) return;
+  NetGradient& sums = sum_of_slots(slots);
   const std::vector<WeightSums> weight_bars =
-      weight_sums(layers_, [&](std::size_t l) { return weights[l].data(); });
+      weight_sums(layers_, [&](std::size_t l) { return sums.layers[l].weight.data(); });
   if (!sums.m_bar.empty())
     pull_back_closed_two(layers_, closed_, ones_.data(), sums.m_bar.data(), weight_bars);
   for (std::size_t l = 0; l < layers_.size(); ++l) {

@@ -4,7 +4,7 @@
 // 8 × 2 + 2 + 1 = 19 of 32 (AVX-512, NEON). Two units of latency four need eight sums at least;
 // twelve leave them slack. 2 · rows · 2 · kLanes FLOPs for rows + 2 loads at each k.
 
-inline constexpr int kBlockRows = kRegisters >= 32 ? 8 : 6;
+inline constexpr int kBlockRows = kRegisters >= 32 ? 12 : 6;
 
 /// W (rows, depth) as the micro-kernel reads it: blocks of kBlockRows rows,
 /// [block][depth][kBlockRows], and a last one of as many rows as are left, an even number, the odd
@@ -61,7 +61,7 @@ template <int Rows, int Count>
   const float* in[Count];
 #pragma GCC unroll 4
   for (int c = 0; c < Count; ++c) in[c] = columns[c];
-#pragma GCC unroll 8
+#pragma GCC unroll 12
   for (int r = 0; r < Rows; ++r)
 #pragma GCC unroll 4
     for (int c = 0; c < Count; ++c) sums[r][c] = Vec{};
@@ -73,7 +73,7 @@ template <int Rows, int Count>
       column[c] = load(in[c]);
       in[c] += kFeatureStride;
     }
-#pragma GCC unroll 8
+#pragma GCC unroll 12
     for (int r = 0; r < Rows; ++r) {
       const Vec weight = splat(weights[r]);
 #pragma GCC unroll 4
@@ -109,7 +109,7 @@ template <int Rows>
     for (int p = 0; p < Pairs; ++p) {
       float* const first = s.first_out + (pair + p) * s.out_stride;
       float* const second = s.second_out + (pair + p) * s.out_stride;
-#pragma GCC unroll 8
+#pragma GCC unroll 12
       for (int r = 0; r < Rows; ++r) {
         store(first + r * kFeatureStride, sums[r][2 * p]);
         store(second + r * kFeatureStride, sums[r][2 * p + 1]);
@@ -130,8 +130,12 @@ template <int Rows>
       return multiply_pairs<4>(weights, depth, pairs);
     case 6:
       return multiply_pairs<6>(weights, depth, pairs);
-    default:
+    case 8:
       return multiply_pairs<8>(weights, depth, pairs);
+    case 10:
+      return multiply_pairs<10>(weights, depth, pairs);
+    default:
+      return multiply_pairs<kBlockRows>(weights, depth, pairs);
   }
 }
 

@@ -69,19 +69,42 @@ struct NetGradient final : GradientSlot {
     clear();
   }
 
-  void clear() override {
-    const auto zero = [](auto& vector) { std::fill(vector.begin(), vector.end(), 0.f); };
-    for (LayerGradient& gradient : layers) {
-      zero(gradient.weight);
-      for (auto* vector : {&gradient.bias, &gradient.shift, &gradient.gate_weight,
-                           &gradient.gate_bias, &gradient.hyper0_weight, &gradient.hyper0_bias,
-                           &gradient.hyper2_weight, &gradient.hyper2_bias})
-        zero(*vector);
-      gradient.beta = 0;
+  /// Every array that sums are kept in.
+  std::vector<std::span<float>> arrays() {
+    std::vector<std::span<float>> all{m_bar};
+    for (LayerGradient& layer : layers) {
+      all.push_back(layer.weight);
+      all.emplace_back(&layer.beta, 1);
+      for (auto* vector :
+           {&layer.bias, &layer.shift, &layer.gate_weight, &layer.gate_bias, &layer.hyper0_weight,
+            &layer.hyper0_bias, &layer.hyper2_weight, &layer.hyper2_bias})
+        all.push_back(*vector);
     }
-    zero(m_bar);
+    return all;
+  }
+
+  void clear() override {
+    for (const std::span<float> array : arrays()) std::fill(array.begin(), array.end(), 0.f);
   }
 };
+
+/// The sum of all slots, in the first of them, piece by piece so that it is read from memory once.
+inline NetGradient& sum_of_slots(std::span<GradientSlot* const> slots) {
+  constexpr std::size_t kPiece = 4096;  // floats
+  auto& sum = static_cast<NetGradient&>(*slots.front());
+  std::vector<std::vector<std::span<float>>> parts;
+  for (GradientSlot* slot : slots) parts.push_back(static_cast<NetGradient&>(*slot).arrays());
+  for (std::size_t a = 0; a < parts.front().size(); ++a)
+    for (std::size_t first = 0; first < parts.front()[a].size(); first += kPiece) {
+      const std::size_t last = std::min(first + kPiece, parts.front()[a].size());
+      float* const to = parts.front()[a].data();
+      for (std::size_t slot = 1; slot < parts.size(); ++slot) {
+        const float* const from = parts[slot][a].data();
+        for (std::size_t i = first; i < last; ++i) to[i] += from[i];
+      }
+    }
+  return sum;
+}
 
 /// Where the sums of each layer's W̄ lie.
 template <class Weights>

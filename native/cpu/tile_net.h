@@ -82,8 +82,10 @@ class TileNet {
                           Activations& activations, GradientSlot* gradients,
                           double* times_bar = nullptr) const = 0;
 
-  /// Adds `slot`, scaled, to the flat gradient buffer of the whole flow (PyTorch's layout).
-  virtual void reduce(const GradientSlot& slot, float scale, std::span<float> gradients) const = 0;
+  /// Adds the slots, scaled, to the flat gradient buffer of the whole flow (PyTorch's layout). The
+  /// slots hold nothing of use afterwards.
+  virtual void reduce(std::span<GradientSlot* const> slots, float scale,
+                      std::span<float> gradients) const = 0;
 };
 
 /// The instruction sets that this build has, best first, as far as this processor runs them:

@@ -36,7 +36,8 @@ class DenseTileNet final : public TileNet {
                 bool keep) const override;
   double pullback(const TimeSlot& time, const TileCotangents& cotangents, Activations& activations,
                   GradientSlot* gradients, double* times_bar) const override;
-  void reduce(const GradientSlot& slot, float scale, std::span<float> gradients) const override;
+  void reduce(std::span<GradientSlot* const> slots, float scale,
+              std::span<float> gradients) const override;
 
  private:
   // What one pullback carries from layer to layer.

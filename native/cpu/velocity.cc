@@ -93,8 +93,7 @@ void pull_velocity(const VelocityCall& call, std::size_t weights, std::span<cons
     if (!row_times) tile_times_bar[tile] = t_bar;
   });
 
-  if (with_gradients)
-    for (std::size_t slot = 0; slot < slots; ++slot) call.net.reduce(*sums[slot], 1, gradients);
+  if (with_gradients) call.net.reduce(sums, 1, gradients);
   if (!z_bar.empty()) {
     std::vector<float> bars(z_bar.size());
     for (std::size_t tile = 0; tile < count; ++tile)

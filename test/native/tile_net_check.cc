@@ -230,7 +230,8 @@ Results<float> kernels(const Case& c, const FlowDescription& flow, const Paramet
       results.times_bar[first + r] = static_cast<float>(times_bar[r]);
     }
   }
-  net->reduce(*gradient, 1.f, std::span(results.gradients).first(layout.parameter_count));
+  cpu::GradientSlot* const slots[] = {gradient.get()};
+  net->reduce(slots, 1.f, std::span(results.gradients).first(layout.parameter_count));
   if (!c.own_times) results.gradients.back() = static_cast<float>(t_bar);
   return results;
 }

@@ -42,6 +42,9 @@
       "native/core/trace_plan.cc",
       "native/core/training.cc"
     ],
+    "cuda_sources": [
+      "native/cuda/gather.cu"
+    ],
     "binding_sources": [
       "native/binding/addon.cc",
       "native/binding/arguments.cc",
@@ -60,6 +63,8 @@
       "native/binding/training_jobs.cc",
       "native/binding/worker.cc"
     ],
+    "cuda_architectures": ["75-real", "80-real", "86-real", "89-real", "90-real", "100-real", "120"],
+    "cuda_flags": ["-std=c++20", "--expt-relaxed-constexpr", "-Xptxas=-v", "-Xcompiler=-fvisibility=hidden"],
     "compile_flags": [
       "-std=c++20",
       "-pthread",

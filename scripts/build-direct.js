@@ -15,7 +15,7 @@ async function build(compiler) {
   const [program, ...leading] = compiler.split(' ') // CXX='ccache g++'
   const { variables } = JSON.parse(readFileSync(join(root, 'native/sources.gypi'), 'utf8'))
   const sources = Object.keys(variables)
-    .filter((name) => name.endsWith('_sources'))
+    .filter((name) => name.endsWith('_sources') && name !== 'cuda_sources')
     .flatMap((name) => variables[name])
   const flags = [
     ...leading,

@@ -1,8 +1,7 @@
-import { readFileSync, writeFileSync } from 'node:fs'
-
 import type { NativeBurst, NativeFlow, NativeSettings } from '../lib/native'
 import type { Context } from './context'
 import { describe, drawRows, givenNoise, settings, toyProblem, writeWeights } from './problem'
+import { resetPeak, resident, residentPeak } from './resident'
 import { against, type Section } from './table'
 
 const MEBI = 2 ** 20
@@ -112,21 +111,7 @@ async function peakOfGradient(
   const before = resident()
   resetPeak()
   await flow.loss(call)
-  const peak = status('VmHWM') - before
+  const peak = residentPeak() - before
   flow.dispose()
   return peak
-}
-
-function resident(): number {
-  return status('VmRSS')
-}
-
-function status(field: string): number {
-  const line = new RegExp(`^${field}:\\s+(\\d+) kB`, 'm').exec(readFileSync('/proc/self/status', 'utf8'))
-  return Number(line![1]) * 1024
-}
-
-/** Lets VmHWM start again from the present size (Linux, proc(5)). */
-function resetPeak(): void {
-  writeFileSync('/proc/self/clear_refs', '5')
 }

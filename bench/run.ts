@@ -5,6 +5,7 @@ import { parseArgs } from 'node:util'
 
 import { loadAddon } from '../lib/load'
 import type { Binding } from '../lib/native'
+import { ablation } from './ablation'
 import type { Context } from './context'
 import { crossings } from './crossings'
 import { engineTimes, evaluations } from './evaluations'
@@ -15,6 +16,7 @@ import { markdown, type Section } from './table'
 import { savedToys, toys } from './toys'
 
 const USAGE = `npm run bench -- [options]
+npm run bench -- ablation [options]   # experiments with the method; ablation --help lists them
 
   --python PATH   a Python with the peers: torch, torchdiffeq, jax, diffrax (those that it has are run)
   --only NAME     one section: evaluations, solves, crossings, memory or toys; may be repeated.
@@ -26,6 +28,10 @@ const USAGE = `npm run bench -- [options]
 const SECTIONS = ['evaluations', 'solves', 'crossings', 'memory', 'toys'] as const
 
 async function main(): Promise<void> {
+  const root = dirname(require.resolve('ffjord/package.json'))
+  if (process.argv[2] === 'ablation') {
+    return ablation(root, loadAddon(root) as Binding, process.argv.slice(3))
+  }
   const { values } = parseArgs({
     options: {
       python: { type: 'string' },
@@ -42,7 +48,6 @@ async function main(): Promise<void> {
   const unknown = wanted.find((name) => !SECTIONS.some((known) => known === name))
   if (unknown) throw new Error(`there is no section ${unknown}\n\n${USAGE}`)
 
-  const root = dirname(require.resolve('ffjord/package.json'))
   const binding = loadAddon(root) as Binding
   const { python, quick, device } = values
   const machine = describeMachine(binding, quick)

@@ -3,12 +3,14 @@ import { existsSync, mkdtempSync, readFileSync, rmSync, statSync } from 'node:fs
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { PNG } from 'pngjs'
+import { chartPanel } from '../lib/report/chart'
 import { densityLevel, MAGMA } from '../lib/report/colormap'
 import { curves, smooth } from '../lib/report/history'
 import { colourPng, greyPng } from '../lib/report/image'
 import type { PageData } from '../lib/report/page'
 import { extentOf, histogramDensity, meshDensity, pixelCentres, quantile, sprite } from '../lib/report/raster'
-import { figure, imagePanel, label, linePanel, ticks } from '../lib/report/svg'
+import { categorical, label, logarithmic, ticks } from '../lib/report/scale'
+import { figure, imagePanel, linePanel } from '../lib/report/svg'
 
 const extent = { x: [-4, 4] as [number, number], y: [-4, 4] as [number, number] }
 
@@ -106,6 +108,41 @@ describe('figures', () => {
     expect(ticks(-4, 4, 4)).toEqual([-4, -2, 0, 2, 4])
     expect(ticks(0.13, 0.91, 4).map((value) => +value.toFixed(6))).toEqual([0.2, 0.4, 0.6, 0.8])
     expect(label(-0.25)).toBe('−0.25')
+  })
+
+  test('a logarithmic axis has its ticks at powers of ten, or finer where they are few', () => {
+    const wide = logarithmic(2e-7, 0.5)
+    expect(wide.ticks(9).map(wide.label)).toEqual(['10⁻⁶', '10⁻⁵', '10⁻⁴', '10⁻³', '0.01', '0.1'])
+    expect(wide.place(Math.sqrt(2e-7 * 0.5))).toBeCloseTo(0.5)
+    const narrow = logarithmic(8, 60)
+    expect(narrow.ticks(4)).toEqual([10, 20, 50])
+    expect(logarithmic(1e-4, 3e-4).ticks(4).map(wide.label)).toEqual(['10⁻⁴', '2·10⁻⁴'])
+  })
+
+  test('categories lie below each other, the first at the top', () => {
+    const { place, ticks, label } = categorical(['a', 'b'])
+    expect([place(0), place(1)]).toEqual([0.75, 0.25])
+    expect(ticks(5).map(label)).toEqual(['a', 'b'])
+  })
+
+  test('a chart leaves out what its axes cannot show', () => {
+    const points = [
+      { x: 1, y: 0 },
+      { x: 10, y: 1e-3 },
+      { x: 100, y: 1e-5 },
+      { x: Number.NaN, y: 1 }
+    ]
+    const panel = chartPanel({
+      title: 'a < b',
+      xName: 'n',
+      yName: 'e',
+      logX: true,
+      logY: true,
+      series: [{ name: 's', points }]
+    })
+    expect(panel).toContain('a &lt; b')
+    expect(panel).not.toMatch(/NaN|Infinity/)
+    expect(panel.match(/class="dots hue0" d="([^"]*)"/)![1]!.match(/M/g)).toHaveLength(2)
   })
 
   test('a figure stands alone and escapes what it is given', () => {

@@ -1,4 +1,4 @@
-import type { LawDataset } from '../../lib/law-dataset'
+import type { LawDataset } from 'ffjord'
 import { RowRandom } from '../../lib/random'
 import { AffineCoupling, type Layer, Mixing } from './layers'
 import { Adam, ParameterStore } from './parameters'

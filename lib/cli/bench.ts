@@ -23,6 +23,13 @@ export function addBench(program: Command): void {
   addDevice(command).action((given: string[], choice: Choice) =>
     given.length > 0 ? full(given) : short(choice)
   )
+  command
+    .command('ablation')
+    .description('experiments with the method, in a checkout: tables and figures; ablation --help lists them')
+    .argument('[arguments...]')
+    .helpOption(false)
+    .allowUnknownOption()
+    .action((given: string[]) => full(['ablation', ...given]))
 }
 
 function full(given: string[]): void {

@@ -10,6 +10,9 @@ svg .line.data { stroke: #8a919e; } svg .area.data { fill: #8a919e; opacity: .28
 svg .line.model { stroke: #0b84c6; } svg .area.model { fill: #0b84c6; opacity: .16; }
 svg .line.validation { stroke: #d9730d; }
 svg .line.reference { stroke: #1a9e77; stroke-dasharray: 5 4; }
+svg .dots { fill: none; stroke-linecap: round; stroke-width: 5.5; }
+svg .hue0 { stroke: #0072b2; } svg .hue1 { stroke: #d9730d; } svg .hue2 { stroke: #1a9e77; } svg .hue3 { stroke: #b8408f; }
+svg .hue4 { stroke: #56a9d9; } svg .hue5 { stroke: #c9a100; } svg .hue6 { stroke: #6b7280; }
 svg .points { fill: none; stroke-linecap: round; }
 svg .points.data { stroke: #8a919e; stroke-width: 4; opacity: .5; } svg .points.model { stroke: #0b84c6; stroke-width: 1.8; opacity: .75; }
 `

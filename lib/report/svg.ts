@@ -1,4 +1,5 @@
 import type { Extent } from './raster'
+import { linear, type Scale } from './scale'
 
 /** Figures as SVG text. Strokes and letters take the colour of the text around (`currentColor`), series have classes. */
 
@@ -9,65 +10,55 @@ export function escapeText(text: string): string {
   return text.replace(/[&<>"]/g, (letter) => escapes[letter]!)
 }
 
-/** Round numbers that divide [lo, hi] in about `count` parts. */
-export function ticks(lo: number, hi: number, count: number): number[] {
-  if (!(hi > lo)) return [lo]
-  const raw = (hi - lo) / count
-  const power = 10 ** Math.floor(Math.log10(raw))
-  const step = power * ([1, 2, 2.5, 5].find((m) => m * power >= raw * 0.999) ?? 10)
-  const values: number[] = []
-  for (let k = Math.ceil(lo / step - 1e-9); k * step <= hi + step * 1e-9; k++) values.push(k * step)
-  return values
+export interface Margin {
+  left: number
+  right: number
+  top: number
+  bottom: number
 }
 
-/** A number as a label: no trailing zeros, a true minus sign. */
-export function label(value: number): string {
-  const text =
-    Math.abs(value) >= 1e5 || (value !== 0 && Math.abs(value) < 1e-3)
-      ? value.toExponential(0)
-      : String(+value.toFixed(3))
-  return text.replace('-', '−')
-}
-
-const MARGIN = { left: 44, right: 12, top: 26, bottom: 30 }
+const MARGIN: Margin = { left: 44, right: 12, top: 26, bottom: 30 }
 
 interface Frame {
   width: number
   height: number
-  x: [number, number]
-  y: [number, number]
+  x: Scale
+  y: Scale
   title: string
+  margin?: Margin
   /** Draw horizontal grid lines. */
   grid?: boolean
 }
 
 /** Axes around marks; `marks` receives the maps from data to picture coordinates. */
-function axes(
-  { width, height, x, y, title, grid }: Frame,
+export function axes(
+  { width, height, x, y, title, grid, margin = MARGIN }: Frame,
   marks: (toX: (value: number) => number, toY: (value: number) => number) => string
 ): string {
-  const inner = { width: width - MARGIN.left - MARGIN.right, height: height - MARGIN.top - MARGIN.bottom }
-  const toX = (value: number) => MARGIN.left + ((value - x[0]) / (x[1] - x[0])) * inner.width
-  const toY = (value: number) => MARGIN.top + ((y[1] - value) / (y[1] - y[0])) * inner.height
-  const bottom = MARGIN.top + inner.height
-  const parts = [`<text class="title" x="${MARGIN.left}" y="16">${escapeText(title)}</text>`, marks(toX, toY)]
-  for (const value of ticks(x[0], x[1], Math.max(3, inner.width / 60))) {
+  const inner = { width: width - margin.left - margin.right, height: height - margin.top - margin.bottom }
+  const toX = (value: number) => margin.left + x.place(value) * inner.width
+  const toY = (value: number) => margin.top + (1 - y.place(value)) * inner.height
+  const bottom = margin.top + inner.height
+  const parts = [`<text class="title" x="${margin.left}" y="16">${escapeText(title)}</text>`, marks(toX, toY)]
+  for (const value of x.ticks(Math.max(3, inner.width / 60))) {
     const at = toX(value).toFixed(1)
     parts.push(`<path class="tick" d="M${at} ${bottom}v4"/>`)
-    parts.push(`<text class="label" x="${at}" y="${bottom + 17}" text-anchor="middle">${label(value)}</text>`)
-  }
-  for (const value of ticks(y[0], y[1], Math.max(3, inner.height / 60))) {
-    const at = toY(value)
-    parts.push(`<path class="tick" d="M${MARGIN.left} ${at.toFixed(1)}h-4"/>`)
-    if (grid) parts.push(`<path class="grid" d="M${MARGIN.left} ${at.toFixed(1)}h${inner.width}"/>`)
     parts.push(
-      `<text class="label" x="${MARGIN.left - 7}" y="${(at + 3.5).toFixed(1)}" text-anchor="end">${label(value)}</text>`
+      `<text class="label" x="${at}" y="${bottom + 17}" text-anchor="middle">${escapeText(x.label(value))}</text>`
+    )
+  }
+  for (const value of y.ticks(Math.max(3, inner.height / 60))) {
+    const at = toY(value)
+    parts.push(`<path class="tick" d="M${margin.left} ${at.toFixed(1)}h-4"/>`)
+    if (grid) parts.push(`<path class="grid" d="M${margin.left} ${at.toFixed(1)}h${inner.width}"/>`)
+    parts.push(
+      `<text class="label" x="${margin.left - 7}" y="${(at + 3.5).toFixed(1)}" text-anchor="end">${escapeText(y.label(value))}</text>`
     )
   }
   return parts.join('')
 }
 
-function picture(width: number, height: number, title: string, content: string): string {
+export function picture(width: number, height: number, title: string, content: string): string {
   return (
     `<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 ${width} ${height}" width="${width}" height="${height}" ` +
     `role="img" aria-label="${escapeText(title)}">${content}</svg>`
@@ -77,18 +68,21 @@ function picture(width: number, height: number, title: string, content: string):
 /** An image on axes. */
 export function imagePanel(title: string, uri: string, extent: Extent, width = 380): string {
   const height = width - MARGIN.left - MARGIN.right + MARGIN.top + MARGIN.bottom
-  const content = axes({ width, height, x: extent.x, y: extent.y, title }, (toX, toY) => {
-    const [left, right, top, bottom] = [
-      toX(extent.x[0]),
-      toX(extent.x[1]),
-      toY(extent.y[1]),
-      toY(extent.y[0])
-    ]
-    return (
-      `<image href="${uri}" x="${left}" y="${top}" width="${right - left}" height="${bottom - top}" ` +
-      `preserveAspectRatio="none"/>`
-    )
-  })
+  const content = axes(
+    { width, height, x: linear(...extent.x), y: linear(...extent.y), title },
+    (toX, toY) => {
+      const [left, right, top, bottom] = [
+        toX(extent.x[0]),
+        toX(extent.x[1]),
+        toY(extent.y[1]),
+        toY(extent.y[0])
+      ]
+      return (
+        `<image href="${uri}" x="${left}" y="${top}" width="${right - left}" height="${bottom - top}" ` +
+        `preserveAspectRatio="none"/>`
+      )
+    }
+  )
   return picture(width, height, title, content)
 }
 
@@ -127,12 +121,14 @@ export function linePanel(
   }
   const xRange = x ?? range((one) => one.x)
   const yRange = y ?? pad(range((one) => one.y))
-  const content = axes({ width, height, x: xRange, y: yRange, title, grid: true }, (toX, toY) =>
-    series
-      .map((one) =>
-        curve(one, toX, (value) => toY(Math.min(yRange[1], Math.max(yRange[0], value))), toY(yRange[0]))
-      )
-      .join('')
+  const content = axes(
+    { width, height, x: linear(...xRange), y: linear(...yRange), title, grid: true },
+    (toX, toY) =>
+      series
+        .map((one) =>
+          curve(one, toX, (value) => toY(Math.min(yRange[1], Math.max(yRange[0], value))), toY(yRange[0]))
+        )
+        .join('')
   )
   return picture(width, height, title, content + legend(series, width))
 }
@@ -191,7 +187,7 @@ export function scatterPanel(
   width = 220
 ): string {
   const height = width - MARGIN.left - MARGIN.right + MARGIN.top + MARGIN.bottom
-  const content = axes({ width, height, x: extent.x, y: extent.y, title }, (toX, toY) =>
+  const content = axes({ width, height, x: linear(...extent.x), y: linear(...extent.y), title }, (toX, toY) =>
     groups
       .map(({ class: name, points }) => {
         let path = ''

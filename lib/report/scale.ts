@@ -1,0 +1,81 @@
+/** Axes: how values map to the length of an axis, and where it has ticks. */
+
+export interface Scale {
+  /** 0 at the start of the axis, 1 at its end. */
+  place(value: number): number
+  /** About so many. */
+  ticks(count: number): number[]
+  label(value: number): string
+}
+
+/** Round numbers that divide [lo, hi] in about `count` parts. */
+export function ticks(lo: number, hi: number, count: number): number[] {
+  if (!(hi > lo)) return [lo]
+  const raw = (hi - lo) / count
+  const power = 10 ** Math.floor(Math.log10(raw))
+  const step = power * ([1, 2, 2.5, 5].find((m) => m * power >= raw * 0.999) ?? 10)
+  const values: number[] = []
+  for (let k = Math.ceil(lo / step - 1e-9); k * step <= hi + step * 1e-9; k++) values.push(k * step)
+  return values
+}
+
+/** A number as a label: no trailing zeros, a true minus sign. */
+export function label(value: number): string {
+  const text =
+    Math.abs(value) >= 1e5 || (value !== 0 && Math.abs(value) < 1e-3)
+      ? value.toExponential(0)
+      : String(+value.toFixed(3))
+  return text.replace('-', '−')
+}
+
+export function linear(lo: number, hi: number): Scale {
+  return {
+    place: (value) => (value - lo) / (hi - lo),
+    ticks: (count) => ticks(lo, hi, count),
+    label
+  }
+}
+
+/** Ticks at whole powers of ten, or at 1, 2 and 5 times them where there are few. */
+export function logarithmic(lo: number, hi: number): Scale {
+  const [first, last] = [Math.log10(lo), Math.log10(hi)]
+  return {
+    place: (value) => (Math.log10(value) - first) / (last - first),
+    ticks: (count) => {
+      const powers = ticks(Math.ceil(first - 1e-9), Math.floor(last + 1e-9), Math.max(1, count)).filter(
+        Number.isInteger
+      )
+      if (powers.length > 2) return powers.map((power) => 10 ** power)
+      const decades = Array.from(
+        { length: Math.ceil(last) - Math.floor(first) + 1 },
+        (_, i) => Math.floor(first) + i
+      )
+      const values = decades.flatMap((power) => [1, 2, 5].map((m) => m * 10 ** power))
+      return values.filter((value) => value >= lo * (1 - 1e-9) && value <= hi * (1 + 1e-9))
+    },
+    label: (value) => {
+      const exponent = Math.log10(value)
+      return exponent < -2.5 || exponent > 4.5
+        ? `${mantissa(value)}10${superscript(Math.floor(exponent + 1e-9))}`
+        : label(value)
+    }
+  }
+}
+
+function mantissa(value: number): string {
+  const digit = Math.round(value / 10 ** Math.floor(Math.log10(value) + 1e-9))
+  return digit === 1 ? '' : `${digit}·`
+}
+
+function superscript(exponent: number): string {
+  return String(exponent).replace(/./g, (sign) => (sign === '-' ? '⁻' : '⁰¹²³⁴⁵⁶⁷⁸⁹'[Number(sign)]!))
+}
+
+/** One line a name, the first at the end of the axis: at the top of a vertical one. */
+export function categorical(names: readonly string[]): Scale {
+  return {
+    place: (index) => 1 - (index + 0.5) / names.length,
+    ticks: () => names.map((_, index) => index),
+    label: (index) => names[index]!
+  }
+}

@@ -10,7 +10,6 @@ export {
   fromArray,
   fromRows
 } from './dataset'
-export { fromFile } from './dataset-file'
 export { fromAsyncIterable } from './dataset-stream'
 export { type DeviceInfo, deviceInfo } from './device'
 export { type ErrorCode, FfjordError, type SolveFailure } from './errors'
@@ -49,9 +48,11 @@ export type {
   SplitBlock,
   SqueezeBlock,
   StandardizeBlock,
+  SupportBlock,
   Tolerances,
   TorchdiffeqSolver,
   Trace,
+  WhitenBlock,
   ZeroMeanBlock
 } from './options'
 export { fromImage, type ImageOptions } from './picture'
@@ -59,6 +60,14 @@ export { readSafetensors, type SafetensorsFile, type StoredTensor, writeSafetens
 export type { Schedule } from './schedule'
 export type { ForwardSolution, ReverseSolution, SolveOptions } from './solution'
 export type { SolverStatistics, Statistics } from './statistics'
+export { type FileOptions, fromFile, streamFile, TableDataset } from './table/load'
+export {
+  type Column,
+  decodeColumns,
+  elementNames,
+  type NamedColumn,
+  type TableSchema
+} from './table/schema'
 export { type ToyName, type ToyOptions, toy, toyNames } from './toy'
 export type { StopReason } from './training'
 export type { Trajectory, TrajectoryOptions } from './trajectory'

@@ -18,6 +18,8 @@ export type NativeBlock =
   | { type: 'logit'; alpha: number }
   | { type: 'zero_mean' }
   | { type: 'standardize'; mean: number[]; scale: number[] }
+  | { type: 'support'; lower: (number | null)[]; upper: (number | null)[] }
+  | { type: 'whiten'; mean: number[]; matrix: number[] }
   | { type: 'squeeze' }
   | { type: 'split' }
 

@@ -9,7 +9,17 @@ const activations = ['tanh', 'softplus', 'elu', 'relu', 'swish', 'square', 'iden
 const adaptiveMethods = ['dopri5', 'tsit5', 'bosh3'] as const
 const fixedStepMethods = ['euler', 'rk4'] as const
 const methods = [...adaptiveMethods, ...fixedStepMethods]
-const blockTypes = ['cnf', 'batch_norm', 'logit', 'zero_mean', 'standardize', 'squeeze', 'split'] as const
+const blockTypes = [
+  'cnf',
+  'batch_norm',
+  'logit',
+  'zero_mean',
+  'standardize',
+  'support',
+  'whiten',
+  'squeeze',
+  'split'
+] as const
 
 /** Settings of training, and those of everything else. */
 export interface NormalizedSettings {
@@ -57,6 +67,18 @@ function normalizeBlock(value: unknown, name: string): NativeBlock {
     case 'standardize': {
       const block = object(value, name, ['type', 'mean', 'scale'])
       return { type, mean: numbers(block.mean, `${name}.mean`), scale: numbers(block.scale, `${name}.scale`) }
+    }
+    case 'support': {
+      const block = object(value, name, ['type', 'lower', 'upper'])
+      return { type, lower: ends(block.lower, `${name}.lower`), upper: ends(block.upper, `${name}.upper`) }
+    }
+    case 'whiten': {
+      const block = object(value, name, ['type', 'mean', 'matrix'])
+      return {
+        type,
+        mean: numbers(block.mean, `${name}.mean`),
+        matrix: numbers(block.matrix, `${name}.matrix`)
+      }
     }
     default:
       object(value, name, ['type'])
@@ -219,6 +241,15 @@ export function normalizeOptimizer(value: unknown): Omit<NativeOptimizer, 'step'
 function numbers(value: unknown, name: string): number[] {
   if (!Array.isArray(value)) fail('INVALID_OPTION', `${name} is ${show(value)}; give an array of numbers`)
   return value.map((entry, i) => number(entry, `${name}[${i}]`))
+}
+
+/** Ends of intervals; null where there is none. */
+function ends(value: unknown, name: string): (number | null)[] {
+  if (!Array.isArray(value))
+    fail('INVALID_OPTION', `${name} is ${show(value)}; give an array of numbers, null where there is no end`)
+  return value.map((entry, i) =>
+    entry === null || entry === Infinity || entry === -Infinity ? null : number(entry, `${name}[${i}]`)
+  )
 }
 
 function integers(value: unknown, name: string, least: number): number[] {

@@ -51,6 +51,23 @@ export interface StandardizeBlock {
   scale: readonly number[]
 }
 
+/**
+ * Each element from its own interval onto the line: log(x − lower), −log(upper − x),
+ * logit((x − lower) / (upper − lower)), or x itself. `null` where an interval has no end.
+ */
+export interface SupportBlock {
+  type: 'support'
+  lower: readonly (number | null)[]
+  upper: readonly (number | null)[]
+}
+
+/** y = W (x − mean), W (D, D) row-major and lower triangular, such as the inverse of a covariance's Cholesky factor. */
+export interface WhitenBlock {
+  type: 'whiten'
+  mean: readonly number[]
+  matrix: readonly number[]
+}
+
 /** (c, h, w) → (4c, h/2, w/2) */
 export interface SqueezeBlock {
   type: 'squeeze'
@@ -67,6 +84,8 @@ export type Block =
   | LogitBlock
   | ZeroMeanBlock
   | StandardizeBlock
+  | SupportBlock
+  | WhitenBlock
   | SqueezeBlock
   | SplitBlock
 

@@ -40,7 +40,12 @@ export function philox(counter: Words, seed: number): Words {
 }
 
 /** Third words that no flow uses: the core puts probe and block there, and a probe is below 2¹⁶ − 1. */
-export const streams = { rows: 0xffff0000, order: 0xffff0001, split: 0xffff0002 } as const
+export const streams = {
+  rows: 0xffff0000,
+  order: 0xffff0001,
+  split: 0xffff0002,
+  dequantize: 0xffff0003
+} as const
 
 /** A draw of 53 bits in (0, 1). */
 function unit(high: number, low: number): number {

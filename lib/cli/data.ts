@@ -20,7 +20,7 @@ export function isToy(name: string): name is ToyName {
 }
 
 /** What `--data` takes, for the help. */
-export const DATA = 'a toy density, a .png picture, a .csv or a .npy file'
+export const DATA = 'a toy density, a .png picture, or a table: .csv, .tsv, .parquet, .npy, .npz, .h5, .arrow'
 
 const pictures = ['.png', '.jpg', '.jpeg', '.gif', '.webp']
 

@@ -139,6 +139,15 @@ std::vector<double> Fields::numbers(const char* name) const {
   return numbers;
 }
 
+std::vector<double> Fields::numbers_or(const char* name, double open) const {
+  std::vector<double> numbers;
+  for (const Napi::Value& value : list(name, std::size_t{1} << 20))
+    numbers.push_back(value.IsNull() ? open : checked_number(value, [&] {
+      return "every entry of " + path(name);
+    }));
+  return numbers;
+}
+
 std::vector<int> Fields::integers(const char* name, int least, int most) const {
   std::vector<int> integers;
   for (const Napi::Value& value : list(name, 4096)) {

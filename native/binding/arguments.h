@@ -59,6 +59,8 @@ class Fields {
   Fields object(const char* name) const { return {(*this)[name], name, this}; }
 
   std::vector<double> numbers(const char* name) const;  ///< of an array of finite numbers
+  /// The same, with `open` for every null: an interval without an end.
+  std::vector<double> numbers_or(const char* name, double open) const;
   std::vector<int> integers(const char* name, int least, int most) const;
   /// The elements of a JavaScript array, at most `most`.
   std::vector<Napi::Value> list(const char* name, std::size_t most) const;

@@ -9,6 +9,7 @@ namespace ffjord::binding {
 namespace {
 
 constexpr std::uint64_t kLargestWord = std::numeric_limits<std::uint32_t>::max();
+constexpr double kInfinity = std::numeric_limits<double>::infinity();
 constexpr int kLargestInt = std::numeric_limits<int>::max();
 
 constexpr Choices<TraceMode, 3> kTraceModes{{
@@ -77,10 +78,14 @@ Block block(const Fields& fields) {
   if (type == "logit") return Logit{fields.number("alpha")};
   if (type == "zero_mean") return ZeroMean{};
   if (type == "standardize") return Standardize{fields.numbers("mean"), fields.numbers("scale")};
+  if (type == "support")
+    return Support{fields.numbers_or("lower", -kInfinity), fields.numbers_or("upper", kInfinity)};
+  if (type == "whiten") return Whiten{fields.numbers("mean"), fields.numbers("matrix")};
   if (type == "squeeze") return Squeeze{};
   if (type == "split") return Split{};
-  refuse("unknown " + fields.path("type") + " '" + type +
-         "'; known: cnf, batch_norm, logit, zero_mean, standardize, squeeze, split");
+  refuse(
+      "unknown " + fields.path("type") + " '" + type +
+      "'; known: cnf, batch_norm, logit, zero_mean, standardize, support, whiten, squeeze, split");
 }
 
 constexpr double kMostElements = 0x1p31;  // of one sample, in any layer

@@ -87,6 +87,28 @@ void check_net(std::size_t block, const Net& net, const std::vector<int>& shape)
     refuse(block, "net.strides must bring the image back to " + text_of(shape));
 }
 
+void check_support(std::size_t block, const Support& support, std::size_t size) {
+  if (support.lower.size() != size || support.upper.size() != size)
+    refuse(block, "lower and upper need " + std::to_string(size) + " numbers each");
+  for (std::size_t i = 0; i < size; ++i)
+    if (!(support.lower[i] < support.upper[i]))
+      refuse(block, "lower must lie below upper, and does not at " + std::to_string(i));
+}
+
+void check_whiten(std::size_t block, const Whiten& whiten, std::size_t size) {
+  if (whiten.mean.size() != size || whiten.matrix.size() != size * size)
+    refuse(block, "mean needs " + std::to_string(size) + " numbers, and matrix " +
+                      std::to_string(size * size));
+  for (std::size_t i = 0; i < size; ++i)
+    for (std::size_t j = i; j < size; ++j) {
+      const double entry = whiten.matrix[i * size + j];
+      if (i == j ? !(entry > 0) : entry != 0)
+        refuse(block,
+               "matrix must be lower triangular with a positive diagonal, such as the inverse of a "
+               "covariance's Cholesky factor");
+    }
+}
+
 std::vector<int> shape_after(std::size_t index, const Block& block, std::vector<int> shape) {
   if (const auto* cnf = std::get_if<Cnf>(&block)) {
     if (!(cnf->time > 0) || !std::isfinite(cnf->time))
@@ -107,6 +129,10 @@ std::vector<int> shape_after(std::size_t index, const Block& block, std::vector<
     for (double scale : standardize->scale)
       if (!(scale > 0) || !std::isfinite(scale))
         refuse(index, "scale must hold positive numbers; drop constant columns");
+  } else if (const auto* support = std::get_if<Support>(&block)) {
+    check_support(index, *support, element_count(shape));
+  } else if (const auto* whiten = std::get_if<Whiten>(&block)) {
+    check_whiten(index, *whiten, element_count(shape));
   } else if (std::holds_alternative<Squeeze>(block)) {
     if (shape.size() != 3 || shape[1] % 2 || shape[2] % 2)
       refuse(index, "squeeze takes [channels, height, width] with even height and width; here " +

@@ -45,12 +45,22 @@ struct ZeroMean {};
 struct Standardize {
   std::vector<double> mean, scale;
 };
+/// Each element from its own interval onto the line; ±infinity where an interval has no end. y is
+/// log(x − lower), −log(upper − x), logit((x − lower) / (upper − lower)), or x itself.
+struct Support {
+  std::vector<double> lower, upper;
+};
+/// y = W (x − mean), W (D, D) lower triangular, row-major, with a positive diagonal
+struct Whiten {
+  std::vector<double> mean, matrix;
+};
 /// (c, h, w) → (4c, h/2, w/2): out[4c + 2a + b, i, j] = in[c, 2i + a, 2j + b]
 struct Squeeze {};
 /// The first half of the channels goes on, the second half is factored out to the base.
 struct Split {};
 
-using Block = std::variant<Cnf, BatchNorm, Logit, ZeroMean, Standardize, Squeeze, Split>;
+using Block =
+    std::variant<Cnf, BatchNorm, Logit, ZeroMean, Standardize, Support, Whiten, Squeeze, Split>;
 
 struct FlowDescription {
   std::vector<int> shape;  ///< of one sample

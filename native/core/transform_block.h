@@ -10,6 +10,7 @@
 #include "core/chain_tape.h"
 #include "core/parameters.h"
 #include "core/transforms.h"
+#include "core/whiten.h"
 
 namespace ffjord {
 
@@ -46,6 +47,10 @@ class TransformBlock {
       reverse ? state.join() : state.split(size_ / 2);
       return {};
     }
+    if (const auto* whiten = std::get_if<Whiten>(&block_)) {
+      ffjord::apply(*whiten, reverse, state.rows());
+      return {};
+    }
     return with_element_map([&](const auto& transform) {
       ElementTape<Real> tape;
       if (keep_tape && !reverse) tape.x = state.z;
@@ -68,6 +73,8 @@ class TransformBlock {
       squeeze(shape_, !reverse, bar.batch, std::span<Real>(bar.z));
     } else if (std::holds_alternative<Split>(block_)) {
       reverse ? bar.split(size_ / 2) : bar.join();
+    } else if (const auto* whiten = std::get_if<Whiten>(&block_)) {
+      pull_back(*whiten, reverse, bar.rows());
     } else {
       with_element_map([&](const auto& transform) {
         pull_back<Real>(transform, reverse, std::get<ElementTape<Real>>(any_tape).x, bar.rows());
@@ -84,6 +91,7 @@ class TransformBlock {
   StepTape<Real> with_element_map(const Call& call) const {
     if (const auto* logit = std::get_if<Logit>(&block_)) return call(*logit);
     if (const auto* standardize = std::get_if<Standardize>(&block_)) return call(*standardize);
+    if (const auto* support = std::get_if<Support>(&block_)) return call(*support);
     return call(std::get<ZeroMean>(block_));
   }
 

@@ -5,6 +5,7 @@
 
 #include <cmath>
 #include <cstddef>
+#include <limits>
 #include <span>
 #include <vector>
 
@@ -47,6 +48,18 @@ ElementMap<Real> map_element(const Standardize& standardize, Real x, std::size_t
 }
 
 template <class Real>
+ElementMap<Real> map_element(const Support& support, Real x, std::size_t i) {
+  const double lower = support.lower[i], upper = support.upper[i];
+  const Real above = static_cast<Real>(x - lower), below = static_cast<Real>(upper - x);
+  if (std::isinf(lower) && std::isinf(upper)) return {x, 0, 1, 0};
+  if (std::isinf(upper)) return {std::log(above), -std::log(above), 1 / above, -1 / above};
+  if (std::isinf(lower)) return {-std::log(below), -std::log(below), 1 / below, 1 / below};
+  const Real width = static_cast<Real>(upper - lower);
+  return {std::log(above) - std::log(below), std::log(width) - std::log(above) - std::log(below),
+          width / (above * below), 1 / below - 1 / above};
+}
+
+template <class Real>
 Real invert_element(const Logit& logit, Real y, std::size_t) {
   const Real a = static_cast<Real>(logit.alpha);
   return (1 / (1 + std::exp(-y)) - a) / (1 - 2 * a);
@@ -58,6 +71,23 @@ Real invert_element(const ZeroMean&, Real y, std::size_t) {
 template <class Real>
 Real invert_element(const Standardize& standardize, Real y, std::size_t i) {
   return static_cast<Real>(standardize.mean[i]) + y * static_cast<Real>(standardize.scale[i]);
+}
+
+/// Never an end of the interval, where rounding would put it: the density there is no number.
+template <class Real>
+Real invert_element(const Support& support, Real y, std::size_t i) {
+  const double lower = support.lower[i], upper = support.upper[i];
+  if (std::isinf(lower) && std::isinf(upper)) return y;
+  const double decay = std::exp(-std::abs(double(y)));  // no overflow
+  const double x = std::isinf(upper)   ? lower + std::exp(double(y))
+                   : std::isinf(lower) ? upper - std::exp(-double(y))
+                   : y < 0             ? lower + (upper - lower) * (decay / (1 + decay))
+                                       : upper - (upper - lower) * (decay / (1 + decay));
+  constexpr Real infinity = std::numeric_limits<Real>::infinity();
+  Real inside = static_cast<Real>(x);
+  if (inside <= lower) inside = std::nextafter(static_cast<Real>(lower), infinity);
+  if (inside >= upper) inside = std::nextafter(static_cast<Real>(upper), -infinity);
+  return inside;
 }
 
 /// Data → base: y = φ(x), Δlogp −= Σ log φ'.

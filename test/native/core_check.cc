@@ -3,6 +3,7 @@
 #include <cmath>
 #include <cstdio>
 #include <functional>
+#include <limits>
 #include <numeric>
 #include <string>
 #include <vector>
@@ -187,11 +188,10 @@ void check_step_control() {
 }
 
 // A flow of transforms alone: Δlogp = −log|det|, inverse, pullbacks, all by differences.
-void check_transforms() {
+void check_transforms(const std::string& name, std::vector<Block> blocks) {
   FlowDescription description;
   description.shape = {3};
-  description.blocks = {Logit{0.05}, Standardize{{0.1, -0.2, 0.3}, {2, 0.5, 1.5}}, ZeroMean{},
-                        BatchNorm{0}};
+  description.blocks = std::move(blocks);
   const auto flow = make_host_flow<double>(description, 1, nullptr);
   std::vector<double> parameters(6);
   for (int i = 0; i < 6; ++i) parameters[i] = 0.1 * (i + 1);
@@ -256,8 +256,8 @@ void check_transforms() {
       flow->write(Buffer::Parameters, parameters);
     }
     const std::string way = direction == Direction::Forward ? "forward" : "reverse";
-    check(determinant_error < 1e-8, "transforms, " + way + ": −Δlogp = log|det|");
-    check(worst < 1e-7, "transforms, " + way + ": pullback = differences");
+    check(determinant_error < 1e-8, name + ", " + way + ": −Δlogp = log|det|");
+    check(worst < 1e-7, name + ", " + way + ": pullback = differences");
   }
 }
 
@@ -280,7 +280,13 @@ int main() {
   check_philox();
   check_tableaus();
   check_step_control();
-  check_transforms();
+  check_transforms("transforms", {Logit{0.05}, Standardize{{0.1, -0.2, 0.3}, {2, 0.5, 1.5}},
+                                  ZeroMean{}, BatchNorm{0}});
+  const double infinity = std::numeric_limits<double>::infinity();
+  check_transforms("support and whiten",
+                   {Support{{-0.5, -infinity, 0}, {infinity, 1, 1}},
+                    Whiten{{0.3, -0.1, 0.2}, {1.5, 0, 0, -0.7, 0.6, 0, 0.4, -1.1, 2}},
+                    Support{{-infinity, -1, -infinity}, {infinity, infinity, 4}}, BatchNorm{0}});
   check_trace_plan();
   std::printf("%d failed\n", failures);
   return failures == 0 ? 0 : 1;

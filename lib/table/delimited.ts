@@ -1,0 +1,167 @@
+import { open } from 'node:fs/promises'
+import { StringDecoder } from 'node:string_decoder'
+import Papa from 'papaparse'
+import { fail } from '../check'
+import { unreadable } from '../safetensors'
+import { type RowBatch, type TableSource, unnamed } from './source'
+
+/** Text tables (CSV, TSV) by Papa Parse, in pieces that end with a record. */
+
+const PIECE = 2 ** 22 // bytes
+
+/** Cells that stand for nothing. */
+const missing = new Set(['', 'NA', 'N/A', 'NaN', 'nan', 'null', 'NULL', 'None', '?'])
+
+export function isMissingText(text: string): boolean {
+  return missing.has(text)
+}
+
+export interface DelimitedOptions {
+  /** Whether the first line holds names. Default: it does where one of its cells is no number. */
+  header?: boolean
+  /** What separates cells; default: found from the first lines. */
+  delimiter?: string
+  /** Of rows whose number of cells differs from the first one's: leave out in place of an error. */
+  skipRagged?: boolean
+}
+
+export async function openDelimited(path: string, options: DelimitedOptions = {}): Promise<TableSource> {
+  const first = await firstRecords(path)
+  const { data, meta } = Papa.parse<string[]>(first, {
+    delimiter: options.delimiter ?? (/\.(tsv|tab)$/i.test(path) ? '\t' : ''),
+    skipEmptyLines: 'greedy',
+    preview: 20
+  })
+  const head = data[0]?.map((cell) => cell.trim())
+  if (!head) return fail('EMPTY_BATCH', `${path} is empty; give a file with at least one row`)
+  const named =
+    options.header ?? head.some((cell) => cell === '' || (!isMissingText(cell) && Number.isNaN(Number(cell))))
+  const names = named ? head.map((name, i) => name || `x${i + 1}`) : unnamed(head.length)
+  const repeated = names.find((name, i) => names.indexOf(name) !== i)
+  if (repeated !== undefined)
+    fail('INVALID_FILE', `${path} has two columns named '${repeated}'; give every column a name of its own`)
+  return new DelimitedTable(path, names, named, meta.delimiter, options.skipRagged ?? false)
+}
+
+class DelimitedTable implements TableSource {
+  /** Line of the first row of each batch read. */
+  #lines: { row: number; line: number; exact: number[] | undefined }[] = []
+
+  constructor(
+    readonly path: string,
+    readonly names: readonly string[],
+    readonly named: boolean,
+    readonly delimiter: string,
+    readonly skipRagged: boolean
+  ) {}
+
+  async *batches(): AsyncGenerator<RowBatch> {
+    const width = this.names.length
+    this.#lines = []
+    let row = 0
+    let line = 1
+    let header = this.named
+    for await (const text of pieces(this.path)) {
+      const { data } = Papa.parse<string[]>(text, { delimiter: this.delimiter })
+      // Only quotes can hold a line break within a record, and blank lines set rows and lines apart.
+      const plain = !text.includes('"')
+      const lines: number[] = []
+      const columns: string[][] = Array.from({ length: width }, () => [])
+      let dense = true
+      for (const [index, cells] of data.entries()) {
+        const at = line
+        line += plain ? 1 : 1 + cells.reduce((sum, cell) => sum + breaks(cell), 0)
+        if (cells.length === 1 && cells[0]!.trim() === '') {
+          // The last line of a piece ends with a break, after which nothing comes.
+          if (index === data.length - 1) line--
+          dense = false
+          continue
+        }
+        if (header) {
+          header = false
+          dense = false
+          continue
+        }
+        if (cells.length !== width) {
+          if (this.skipRagged) {
+            dense = false
+            continue
+          }
+          fail(
+            'INVALID_FILE',
+            `${this.path}, line ${at}: ${cells.length} columns in place of ${width}; repair the line, or leave ` +
+              "such rows out with invalid: 'drop'"
+          )
+        }
+        for (let c = 0; c < width; c++) columns[c]!.push(cells[c]!)
+        lines.push(at)
+      }
+      const count = lines.length
+      if (count === 0) continue
+      const exact = dense && plain ? undefined : lines
+      this.#lines.push({ row, line: lines[0]!, exact })
+      row += count
+      yield { count, columns }
+    }
+  }
+
+  place(row: number): string {
+    const piece = this.#lines.filter((one) => one.row <= row).at(-1)
+    if (!piece) return `row ${row + 1}`
+    return `line ${piece.exact?.[row - piece.row] ?? piece.line + row - piece.row}`
+  }
+}
+
+function breaks(cell: string): number {
+  let count = 0
+  for (let i = cell.indexOf('\n'); i >= 0; i = cell.indexOf('\n', i + 1)) count++
+  return count
+}
+
+async function firstRecords(path: string): Promise<string> {
+  for await (const text of pieces(path, 2 ** 16)) return text
+  return ''
+}
+
+/** The text of a file in pieces that end with a line break outside quotes. */
+async function* pieces(path: string, size = PIECE): AsyncGenerator<string> {
+  const file = await open(path, 'r').catch((error: unknown) => {
+    throw unreadable(path, error)
+  })
+  try {
+    const bytes = Buffer.allocUnsafe(size)
+    const decoder = new StringDecoder('utf8')
+    let held = ''
+    let first = true
+    for (;;) {
+      const { bytesRead } = await file.read(bytes, 0, size).catch((error: unknown) => {
+        throw unreadable(path, error)
+      })
+      let text = decoder.write(bytes.subarray(0, bytesRead))
+      if (first) text = text.replace(/^\uFEFF/, '')
+      first = false
+      held += text.includes('\r') ? text.replaceAll('\r\n', '\n') : text
+      if (bytesRead === 0) break
+      const end = lastRecordEnd(held)
+      if (end === 0) continue
+      yield held.slice(0, end)
+      held = held.slice(end)
+    }
+    if (held !== '') yield held
+  } finally {
+    await file.close()
+  }
+}
+
+/** Where the last whole record ends: after a line break that an even number of quotes precedes. */
+function lastRecordEnd(text: string): number {
+  if (!text.includes('"')) return text.lastIndexOf('\n') + 1
+  let end = 0
+  let quoted = false
+  for (let i = 0; i < text.length; i++) {
+    const letter = text.charCodeAt(i)
+    if (letter === 34) quoted = !quoted
+    else if (letter === 10 && !quoted) end = i + 1
+  }
+  return end
+}

@@ -1,0 +1,215 @@
+import { FfjordError } from '../errors'
+import { philox, streams } from '../random'
+import { isMissingText } from './delimited'
+import { type Column, columnWidth, tableWidth } from './schema'
+import type { RowBatch, TableSource } from './source'
+
+/** Rows of a batch as elements of samples, and which of them could be used. */
+export interface Encoded {
+  /** (kept.length, width) */
+  values: Float64Array | Float32Array
+  /** Indices within the batch. */
+  kept: Uint32Array
+}
+
+export interface EncoderOptions {
+  /** Leave rows out that cannot be used, in place of an error. */
+  drop: boolean
+  /** Refuse values that break the column's type or step. */
+  strict?: boolean
+  precision?: 'float32' | 'float64'
+}
+
+/** Turns cells into numbers, and checks each: finite, within the column's interval, of a known level. */
+export class RowEncoder {
+  readonly width: number
+  /** Whether all values of a column so far were whole. */
+  readonly whole: boolean[]
+  dropped = 0
+  /** Of the values. */
+  readonly Values: Float32ArrayConstructor | Float64ArrayConstructor
+  readonly #indices: number[]
+
+  constructor(
+    readonly source: TableSource,
+    readonly columns: readonly Column[],
+    readonly options: EncoderOptions
+  ) {
+    this.width = tableWidth(columns)
+    this.Values = options.precision === 'float64' ? Float64Array : Float32Array
+    this.whole = columns.map(() => true)
+    this.#indices = columns.map(({ name }) => source.names.indexOf(name))
+  }
+
+  /** `first` is the number of the batch's first row in the file. */
+  encode(batch: RowBatch, first: number): Encoded {
+    const { count } = batch
+    const values = new this.Values(count * this.width)
+    const bad = new Uint8Array(count)
+    let offset = 0
+    this.columns.forEach((column, c) => {
+      const cells = this.#cells(batch, c)
+      if (column.levels) this.#encodeLevels(c, cells, values, offset, bad, first)
+      else this.#encodeNumbers(c, cells, values, offset, bad, first)
+      offset += columnWidth(column)
+    })
+    return this.#keep(values, bad)
+  }
+
+  /** The cells of a column, `stride` apart. */
+  #cells(batch: RowBatch, c: number): { cells: ArrayLike<unknown>; stride: number; start: number } {
+    const index = this.#indices[c]!
+    if ('columns' in batch) return { cells: batch.columns[index]!, stride: 1, start: 0 }
+    return { cells: batch.matrix, stride: this.source.names.length, start: index }
+  }
+
+  #encodeNumbers(
+    c: number,
+    { cells, stride, start }: { cells: ArrayLike<unknown>; stride: number; start: number },
+    values: Float64Array | Float32Array,
+    offset: number,
+    bad: Uint8Array,
+    first: number
+  ): void {
+    const { lower = -Infinity, upper = Infinity, step } = this.columns[c]!
+    const { width } = this
+    const grid = this.options.strict ? step : undefined
+    let whole = this.whole[c]!
+    const plain = cells instanceof Float32Array || cells instanceof Float64Array
+    for (let row = 0, at = offset, from = start; row < bad.length; row++, at += width, from += stride) {
+      const cell = cells[from]
+      const value = plain ? (cell as number) : toNumber(cell)
+      // Also false for NaN and the infinities. A dequantised value may stand on the lower end.
+      const inside = step === undefined ? value > lower : value >= lower && value > -Infinity
+      if (!(inside && value < upper)) this.#refuse(c, row, first, cell, bad)
+      else if (grid !== undefined && !isMultiple(value, grid)) this.#refuse(c, row, first, cell, bad)
+      else if (whole && Math.floor(value) !== value) whole = false
+      values[at] = value
+    }
+    this.whole[c] = whole
+  }
+
+  #encodeLevels(
+    c: number,
+    { cells, stride, start }: { cells: ArrayLike<unknown>; stride: number; start: number },
+    values: Float64Array | Float32Array,
+    offset: number,
+    bad: Uint8Array,
+    first: number
+  ): void {
+    const levels = new Map(this.columns[c]!.levels!.map((level, i) => [level, i]))
+    for (let row = 0; row < bad.length; row++) {
+      const cell = cells[start + row * stride]
+      const level = levels.get(levelOf(cell) ?? '')
+      if (level === undefined) this.#refuse(c, row, first, cell, bad)
+      else values[row * this.width + offset + level] = 1
+    }
+  }
+
+  #refuse(c: number, row: number, first: number, cell: unknown, bad: Uint8Array): void {
+    if (this.options.drop) {
+      bad[row] = 1
+      return
+    }
+    const { path } = this.source
+    const column = this.columns[c]!
+    const place = `${path}, ${this.source.place(first + row)}, column ${this.#indices[c]! + 1} ('${column.name}')`
+    throw new FfjordError(
+      'INVALID_FILE',
+      `${place}: ${complaint(column, cell)}, or leave such rows out with invalid: 'drop'`
+    )
+  }
+
+  #keep(values: Float64Array | Float32Array, bad: Uint8Array): Encoded {
+    const kept = new Uint32Array(bad.length)
+    let count = 0
+    for (let row = 0; row < bad.length; row++) {
+      if (bad[row]) continue
+      if (count < row) values.copyWithin(count * this.width, row * this.width, (row + 1) * this.width)
+      kept[count++] = row
+    }
+    this.dropped += bad.length - count
+    return { values: values.subarray(0, count * this.width), kept: kept.subarray(0, count) }
+  }
+}
+
+/** What is wrong with a cell, and what to do. */
+function complaint({ name, lower, upper, levels, step }: Column, cell: unknown): string {
+  const shown = typeof cell === 'string' ? `'${cell.slice(0, 40)}'` : String(cell)
+  if (isMissing(cell)) return `the value is missing (${shown}); fill it`
+  if (levels) return `${shown} is no level that training saw (${levels.slice(0, 8).join(', ')}); correct it`
+  const value = toNumber(cell)
+  if (Number.isNaN(value))
+    return `${shown} is no number; leave the column out (exclude: ['${name}']), encode it (categorical: 'one-hot')`
+  if (!Number.isFinite(value)) return `${shown} is no finite number; correct it`
+  if (step !== undefined && !isMultiple(value, step))
+    return `${shown} is no multiple of ${step}, and the training data were; correct it`
+  const interval = `(${lower ?? '−∞'}, ${upper ?? '∞'})`
+  return `${shown} lies outside the column's interval ${interval}; widen it (bounds), or dequantise the column where the end itself occurs`
+}
+
+function isMissing(cell: unknown): boolean {
+  return (
+    cell === null ||
+    cell === undefined ||
+    (typeof cell === 'string' && isMissingText(cell.trim())) ||
+    (typeof cell === 'number' && Number.isNaN(cell))
+  )
+}
+
+function toNumber(cell: unknown): number {
+  if (typeof cell === 'number') return cell
+  if (typeof cell === 'string')
+    return cell === '' ? Number.NaN : cell.trim() === '' ? Number.NaN : Number(cell)
+  if (typeof cell === 'bigint') return Number(cell)
+  if (typeof cell === 'boolean') return cell ? 1 : 0
+  return Number.NaN
+}
+
+function isMultiple(value: number, step: number): boolean {
+  const quotient = value / step
+  return Math.abs(quotient - Math.round(quotient)) < 1e-6 * Math.max(1, Math.abs(quotient))
+}
+
+/** Name of the level that a cell stands for; undefined where the cell is empty. */
+export function levelOf(cell: unknown): string | undefined {
+  if (isMissing(cell)) return undefined
+  return typeof cell === 'string' ? cell.trim() : String(cell)
+}
+
+/** Whether a cell is a number, or nothing at all. */
+export function isNumeric(cell: unknown): boolean {
+  return isMissing(cell) || !Number.isNaN(toNumber(cell))
+}
+
+/**
+ * Adds u of U[0, step) to dequantised columns, u of U[0, 1) to the elements of a category. The noise of a row depends
+ * on `seed` and its number alone. log P(x) ≥ E[log p(x + u)] (Theis, van den Oord and Bethge 2016, eq. 5).
+ */
+export function dequantize(
+  columns: readonly Column[],
+  { values, kept }: Encoded,
+  { first, seed }: { first: number; seed: number }
+): void {
+  const steps = columns.flatMap(({ step, levels }) => levels?.map(() => 1) ?? [step ?? 0])
+  if (!steps.some((step) => step > 0)) return
+  const width = steps.length
+  for (let i = 0; i < kept.length; i++) {
+    const row = first + kept[i]!
+    let words = philox([row >>> 0, 0, streams.dequantize, Math.floor(row / 2 ** 32)], seed)
+    let quad = 0
+    for (let e = 0; e < width; e++) {
+      if (steps[e] === 0) continue
+      if (e >> 2 !== quad) {
+        quad = e >> 2
+        words = philox([row >>> 0, quad, streams.dequantize, Math.floor(row / 2 ** 32)], seed)
+      }
+      const u = (words[e & 3]! + 0.5) / 2 ** 32
+      const at = i * width + e
+      const value = values[at]!
+      values[at] = value + steps[e]! * u
+      // Rounding to float32 must not reach the next multiple.
+      if (values[at]! >= value + steps[e]!) values[at] = value + steps[e]! * 0.5
+    }
+  }
+}

@@ -1,0 +1,300 @@
+import { sizeOf } from '../batch'
+import { choice, fail, integer, isObject, nearest, number, object, show } from '../check'
+import { ArrayDataset, type FeedingDataset } from '../dataset'
+import { fromAsyncIterable } from '../dataset-stream'
+import { checkDegenerate } from './degenerate'
+import { dequantize, isNumeric, levelOf, RowEncoder } from './encode'
+import { type OpenOptions, openTable } from './open'
+import { type Column, elementNames, type TableSchema, tableWidth } from './schema'
+import type { TableSource } from './source'
+
+export interface FileOptions extends Omit<OpenOptions, 'skipRagged'> {
+  /** Of one sample; default: the columns, or all axes but the first of an array of more than two. */
+  shape?: readonly number[]
+  /** The columns to read, in this order; default: all. */
+  columns?: readonly string[]
+  /** Columns to leave out. */
+  exclude?: readonly string[]
+  /** What happens to columns of text: an error, or one element a level. Default: 'refuse'. */
+  categorical?: 'refuse' | 'one-hot'
+  /** What happens to rows with missing, infinite or misplaced values, or of another length. Default: 'refuse'. */
+  invalid?: 'refuse' | 'drop'
+  /** Open intervals that the values of columns lie in, null for no end. */
+  bounds?: Readonly<Record<string, readonly [number | null, number | null]>>
+  /**
+   * Adds U[0, step) to columns of multiples of a step: true for all columns of whole numbers, or a step by name. Levels
+   * of text are always dequantised. Default: false.
+   */
+  dequantize?: boolean | Readonly<Record<string, number>>
+  /** Of the noise of dequantisation. Default: 0. */
+  seed?: number
+  /** Refuse constant and repeated columns, of which no density exists. Default: false. */
+  checkColumns?: boolean
+  /** The columns of a model (flow.table), in place of all choices above but `invalid`. */
+  schema?: TableSchema
+  /** Default: 'float32'. */
+  precision?: 'float32' | 'float64'
+}
+
+const keys = [
+  'header',
+  'delimiter',
+  'key',
+  'shape',
+  'columns',
+  'exclude',
+  'categorical',
+  'invalid',
+  'bounds',
+  'dequantize',
+  'seed',
+  'checkColumns',
+  'schema',
+  'precision'
+]
+
+/** Most levels of a category: each takes an element of a sample. */
+const MOST_LEVELS = 64
+
+/** Rows of a file in memory, and what their columns hold. */
+export class TableDataset extends ArrayDataset {
+  constructor(
+    data: Float32Array | Float64Array,
+    shape: readonly number[],
+    readonly schema: TableSchema,
+    /** Rows left out, as `invalid: 'drop'` asked. */
+    readonly dropped: number,
+    named: boolean
+  ) {
+    super(data, shape, named ? elementNames(schema.columns) : undefined)
+  }
+}
+
+/** Reads a table: .csv, .tsv, .npy, .npz, .parquet, .h5, .arrow. @throws FfjordError with file, row and column */
+export async function fromFile(path: string, options: FileOptions = {}): Promise<TableDataset> {
+  const { source, columns, encoder, settings } = await openEncoder(path, options)
+  const parts: (Float32Array | Float64Array)[] = []
+  const places: { first: number; kept: Uint32Array }[] = []
+  const whole = source.rows === undefined ? undefined : new encoder.Values(source.rows * encoder.width)
+  let first = 0
+  let filled = 0
+  for await (const batch of source.batches()) {
+    const encoded = encoder.encode(batch, first)
+    places.push({ first, kept: encoded.kept })
+    if (whole) whole.set(encoded.values, filled)
+    else parts.push(encoded.values)
+    filled += encoded.values.length
+    first += batch.count
+  }
+  if (filled === 0)
+    fail(
+      'EMPTY_BATCH',
+      `${source.path} has no rows${encoder.dropped ? ' that can be used' : ''}; give a file with at least one row`
+    )
+  const data = whole ? whole.subarray(0, filled) : joined(parts, filled, encoder.Values)
+  const found = settings.schema
+    ? [...columns]
+    : columns.map((column, c) => typed(column, encoder.whole[c]!, settings))
+  let start = 0
+  for (const place of places) {
+    const end = start + place.kept.length * encoder.width
+    dequantize(
+      found,
+      { values: data.subarray(start, end), kept: place.kept },
+      { first: place.first, seed: settings.seed }
+    )
+    start = end
+  }
+  if (settings.checkColumns) checkDegenerate(source.path, elementNames(found), data)
+  return new TableDataset(
+    data,
+    settings.shape ?? source.shape ?? [encoder.width],
+    { columns: found },
+    encoder.dropped,
+    source.named
+  )
+}
+
+/**
+ * Rows of a file as they stand in it, a batch at a time, for tables larger than memory; `repeat` starts over at the
+ * end. Columns of whole numbers are dequantised by name alone, since types are known only once the file was read.
+ */
+export async function streamFile(
+  path: string,
+  options: FileOptions & { repeat?: boolean } = {}
+): Promise<FeedingDataset> {
+  const { repeat = false, ...rest } = options
+  const { source, columns, encoder, settings } = await openEncoder(path, rest)
+  async function* rows() {
+    do {
+      let first = 0
+      for await (const batch of source.batches()) {
+        const encoded = encoder.encode(batch, first)
+        dequantize(columns, encoded, { first, seed: settings.seed })
+        first += batch.count
+        if (encoded.kept.length > 0) yield encoded.values
+      }
+      if (first === 0) fail('EMPTY_BATCH', `${source.path} has no rows; give a file with at least one row`)
+    } while (repeat)
+  }
+  const shape = settings.shape ?? source.shape ?? [encoder.width]
+  return fromAsyncIterable(rows, { shape, columns: elementNames(columns) })
+}
+
+/** A file, the columns to take of it, and an encoder for their cells. */
+export async function openEncoder(path: string, options: FileOptions) {
+  const settings = normalize(options)
+  const source = await openTable(path, { ...settings.open, skipRagged: settings.drop })
+  const columns = settings.schema ? matching(source, settings.schema) : await choose(source, settings)
+  const width = tableWidth(columns)
+  const shape = settings.shape ?? source.shape
+  if (shape && sizeOf(shape) !== width)
+    fail(
+      'INVALID_SHAPE',
+      `${source.path} has rows of ${width} numbers, and shape [${shape}] takes ${sizeOf(shape)}; make them agree`
+    )
+  const { drop, precision } = settings
+  const encoder = new RowEncoder(source, columns, { drop, precision, strict: settings.schema !== undefined })
+  return { source, columns, encoder, settings }
+}
+
+function normalize(options: FileOptions) {
+  object(options, 'file options', keys)
+  const { header, delimiter, key, shape, columns, exclude, schema } = options
+  const steps = options.dequantize ?? false
+  if (typeof steps !== 'boolean' && !isObject(steps))
+    fail('INVALID_OPTION', `dequantize is ${show(steps)}; give true, or a step by name`)
+  if (isObject(steps))
+    for (const [name, step] of Object.entries(steps))
+      number(step, `dequantize.${name}`, { least: 0, open: true })
+  return {
+    open: { ...(header !== undefined && { header }), ...(delimiter && { delimiter }), ...(key && { key }) },
+    shape,
+    names: columns,
+    exclude: exclude ?? [],
+    categorical: choice(options.categorical ?? 'refuse', 'categorical', ['refuse', 'one-hot']),
+    drop: choice(options.invalid ?? 'refuse', 'invalid', ['refuse', 'drop']) === 'drop',
+    bounds: options.bounds ?? {},
+    steps,
+    seed: integer(options.seed ?? 0, 'seed'),
+    checkColumns: options.checkColumns ?? false,
+    schema,
+    precision: choice(options.precision ?? 'float32', 'precision', ['float32', 'float64'])
+  }
+}
+
+type Settings = ReturnType<typeof normalize>
+
+/** The columns that the options ask for; text columns become categories where that is wanted. */
+async function choose(source: TableSource, settings: Settings): Promise<Column[]> {
+  const { names: wanted, exclude, bounds, steps } = settings
+  const named = isObject(steps) ? Object.keys(steps) : []
+  for (const name of [...(wanted ?? []), ...exclude, ...Object.keys(bounds), ...named]) known(source, name)
+  const names = (wanted ?? source.names).filter((name) => !exclude.includes(name))
+  const repeated = names.find((name, i) => names.indexOf(name) !== i)
+  if (repeated !== undefined) fail('INVALID_OPTION', `columns names '${repeated}' twice; name it once`)
+  if (names.length === 0) fail('INVALID_OPTION', `no column of ${source.path} is left; exclude fewer`)
+  const levels = settings.categorical === 'one-hot' ? await findLevels(source, names) : new Map()
+  return names.map((name): Column => {
+    if (levels.has(name)) return { name, type: 'category', levels: levels.get(name) as string[] }
+    const [lower, upper] = bounds[name] ?? [null, null]
+    if (lower !== null && upper !== null && !(lower < upper))
+      fail('INVALID_OPTION', `bounds of '${name}' are [${lower}, ${upper}]; give the lower one first`)
+    const step = isObject(steps) ? (steps as Record<string, number>)[name] : undefined
+    return {
+      name,
+      type: 'real',
+      ...(lower !== null && { lower }),
+      ...(upper !== null && { upper }),
+      ...(step !== undefined && { step })
+    }
+  })
+}
+
+function known({ path, names }: TableSource, name: string): void {
+  if (names.includes(name)) return
+  const near = nearest(name, names)
+  const shown = names.slice(0, 20).join(', ') + (names.length > 20 ? ', …' : '')
+  fail(
+    'INVALID_OPTION',
+    `${path} has no column '${name}'; ${near ? `did you mean '${near}'?` : `it has ${shown}`}`
+  )
+}
+
+/** Levels of the columns that hold text, in order; a pass over the file. */
+async function findLevels(source: TableSource, names: readonly string[]): Promise<Map<string, string[]>> {
+  const levels = new Map(names.map((name) => [name, new Set<string>()]))
+  const text = new Set<string>()
+  for await (const batch of source.batches()) {
+    if (!('columns' in batch)) break
+    for (const [name, seen] of levels) {
+      const cells = batch.columns[source.names.indexOf(name)]!
+      if (!Array.isArray(cells)) continue
+      for (const cell of cells as unknown[]) {
+        if (!text.has(name) && !isNumeric(cell)) text.add(name)
+        if (seen.size <= MOST_LEVELS) {
+          const level = levelOf(cell)
+          if (level !== undefined) seen.add(level)
+        }
+      }
+    }
+  }
+  return new Map(
+    [...text].map((name) => {
+      const found = [...levels.get(name)!].sort()
+      if (found.length > MOST_LEVELS)
+        fail(
+          'INVALID_FILE',
+          `${source.path}, column '${name}' holds text of more than ${MOST_LEVELS} levels; leave it out with exclude`
+        )
+      return [name, found]
+    })
+  )
+}
+
+/** The columns of a model in a file: by name where the file has names, else by place. */
+function matching(source: TableSource, { columns }: TableSchema): Column[] {
+  if (!source.named) {
+    if (source.names.length !== columns.length)
+      fail(
+        'INVALID_SHAPE',
+        `${source.path} has ${source.names.length} columns, and the model was trained on ${columns.length} ` +
+          `(${columns.map(({ name }) => name).join(', ')}); give those`
+      )
+    return columns.map((column, i) => ({ ...column, name: source.names[i]! }))
+  }
+  const missing = columns.filter(({ name }) => !source.names.includes(name)).map(({ name }) => name)
+  // A model of columns without names takes the first names it meets.
+  const unnamedModel = columns.every(({ name }, i) => name === `x${i + 1}`)
+  if (missing.length > 0 && unnamedModel && source.names.length === columns.length)
+    return columns.map((column, i) => ({ ...column, name: source.names[i]! }))
+  if (missing.length > 0)
+    fail(
+      'INVALID_SHAPE',
+      `${source.path} has no column ${missing.map((name) => `'${name}'`).join(', ')}, which the model was trained on; ` +
+        `it has ${source.names.slice(0, 20).join(', ')}: rename or add what is missing`
+    )
+  return [...columns]
+}
+
+/** The column with the type that its values showed. */
+function typed(column: Column, whole: boolean, { steps }: Settings): Column {
+  if (column.type === 'category' || !whole) return column
+  const step = steps === true && column.step === undefined ? { step: 1 } : {}
+  return { ...column, type: 'integer', ...step }
+}
+
+function joined<A extends Float32Array | Float64Array>(
+  parts: A[],
+  size: number,
+  Values: new (size: number) => A
+): A {
+  const all = new Values(size)
+  let at = 0
+  // Emptied from the front, so that parts are free as soon as they were copied.
+  for (let part = parts.shift(); part; part = parts.shift()) {
+    all.set(part as never, at)
+    at += part.length
+  }
+  return all
+}

@@ -1,0 +1,144 @@
+import { type FileHandle, open } from 'node:fs/promises'
+import { FfjordError } from '../errors'
+import { unreadable } from '../safetensors'
+import { batchRows, type NumberArray, plainRow, type RowBatch, type TableSource, unnamed } from './source'
+
+/** NumPy's .npy, format 1.0 to 3.0: magic, version, header length, a Python dictionary, the numbers. */
+
+const kinds: Record<string, (bytes: ArrayBuffer) => NumberArray> = {
+  '<f2': (bytes) => Float32Array.from(new Uint16Array(bytes), halfToFloat),
+  '<f4': (bytes) => new Float32Array(bytes),
+  '<f8': (bytes) => new Float64Array(bytes),
+  '|b1': (bytes) => new Uint8Array(bytes),
+  '|i1': (bytes) => new Int8Array(bytes),
+  '|u1': (bytes) => new Uint8Array(bytes),
+  '<i2': (bytes) => new Int16Array(bytes),
+  '<u2': (bytes) => new Uint16Array(bytes),
+  '<i4': (bytes) => new Int32Array(bytes),
+  '<u4': (bytes) => new Uint32Array(bytes),
+  '<i8': (bytes) => new BigInt64Array(bytes),
+  '<u8': (bytes) => new BigUint64Array(bytes)
+}
+
+interface Header {
+  /** Where the numbers start. */
+  start: number
+  shape: number[]
+  /** Bytes of one number. */
+  width: number
+  decode: (bytes: ArrayBuffer) => NumberArray
+}
+
+/** Bytes that are read in order, in buffers of their own. */
+export interface ByteSource {
+  size: number
+  /** `length` bytes from `position` on; fewer at the end. */
+  read(position: number, length: number): Promise<Uint8Array<ArrayBuffer>>
+  close(): Promise<void>
+}
+
+export async function openNumpy(path: string): Promise<TableSource> {
+  return numpyTable(path, () => openBytes(path))
+}
+
+/** The table in an .npy that `openSource` gives the bytes of. */
+export async function numpyTable(path: string, openSource: () => Promise<ByteSource>): Promise<TableSource> {
+  const source = await openSource()
+  let header: Header
+  try {
+    header = await readHeader(path, source)
+  } finally {
+    await source.close()
+  }
+  const { start, shape, width, decode } = header
+  const [rows, columns] = [shape[0]!, shape.slice(1).reduce((product, axis) => product * axis, 1)]
+  return {
+    path,
+    names: unnamed(columns),
+    named: false,
+    rows,
+    place: plainRow,
+    ...(shape.length > 2 && { shape: shape.slice(1) }),
+    async *batches(): AsyncGenerator<RowBatch> {
+      const bytes = await openSource()
+      try {
+        const most = batchRows(columns)
+        for (let row = 0; row < rows; row += most) {
+          const count = Math.min(most, rows - row)
+          const part = await bytes.read(start + row * columns * width, count * columns * width)
+          yield { count, matrix: decode(part.buffer) }
+        }
+      } finally {
+        await bytes.close()
+      }
+    }
+  }
+}
+
+async function readHeader(path: string, source: ByteSource): Promise<Header> {
+  const invalid = (reason: string) =>
+    new FfjordError(
+      'INVALID_FILE',
+      `${path}: ${reason}; write it with numpy.save as a C-ordered array of numbers`
+    )
+  const magic = Buffer.from(await source.read(0, 12))
+  if (magic.length < 12 || magic.toString('latin1', 0, 6) !== '\x93NUMPY') throw invalid('it is no .npy file')
+  const long = magic[6]! >= 2
+  const start = (long ? 12 : 10) + (long ? magic.readUInt32LE(8) : magic.readUInt16LE(8))
+  if (start > source.size) throw invalid('its header is truncated')
+  const text = Buffer.from(await source.read(long ? 12 : 10, start - (long ? 12 : 10))).toString('latin1')
+  const kind = /'descr':\s*'([^']*)'/.exec(text)?.[1]
+  const order = /'fortran_order':\s*(True|False)/.exec(text)?.[1]
+  const axes = /'shape':\s*\(([\d,\s]*)\)/.exec(text)?.[1]
+  const decode = kind === undefined ? undefined : kinds[kind]
+  if (!decode || axes === undefined) throw invalid(`its numbers are of kind ${kind ?? 'unknown'}`)
+  const shape = axes
+    .split(',')
+    .filter((axis) => axis.trim() !== '')
+    .map(Number)
+  if (order === 'True' && shape.length > 1) throw invalid('it is stored in Fortran order')
+  if (shape.length === 0) throw invalid('it holds a single number')
+  const width = Number(kind!.slice(2))
+  const size = shape.reduce((product, axis) => product * axis, 1) * width
+  if (source.size - start !== size)
+    throw invalid(`it holds ${source.size - start} bytes of numbers, and its shape (${shape}) takes ${size}`)
+  return { start, shape, width, decode }
+}
+
+export async function openBytes(path: string): Promise<ByteSource> {
+  let file: FileHandle
+  try {
+    file = await open(path, 'r')
+  } catch (error) {
+    throw unreadable(path, error)
+  }
+  try {
+    const { size } = await file.stat()
+    return {
+      size,
+      close: () => file.close(),
+      async read(position, length) {
+        const bytes = new Uint8Array(new ArrayBuffer(Math.max(0, Math.min(length, size - position))))
+        for (let done = 0; done < bytes.length; ) {
+          const { bytesRead } = await file.read(bytes, done, bytes.length - done, position + done)
+          if (bytesRead === 0) throw new FfjordError('INVALID_FILE', `${path} ends early; write it again`)
+          done += bytesRead
+        }
+        return bytes
+      }
+    }
+  } catch (error) {
+    await file.close()
+    throw error instanceof FfjordError ? error : unreadable(path, error)
+  }
+}
+
+/** IEEE 754 binary16. */
+function halfToFloat(half: number): number {
+  const sign = half & 0x8000 ? -1 : 1
+  const exponent = (half >> 10) & 0x1f
+  const fraction = half & 0x3ff
+  if (exponent === 0) return sign * fraction * 2 ** -24
+  if (exponent === 31) return fraction ? Number.NaN : sign * Infinity
+  return sign * (1 + fraction / 1024) * 2 ** (exponent - 15)
+}

@@ -1,0 +1,41 @@
+import { extname } from 'node:path'
+import { fail } from '../check'
+import { openArrow } from './arrow'
+import { type DelimitedOptions, openDelimited } from './delimited'
+import { openHdf5 } from './hdf5'
+import { openNpz } from './npz'
+import { openNumpy } from './numpy'
+import { openParquet } from './parquet'
+import type { TableSource } from './source'
+
+export interface OpenOptions extends DelimitedOptions {
+  /** Which array of an .npz or HDF5 file. */
+  key?: string
+}
+
+type Open = (path: string, options: OpenOptions) => Promise<TableSource>
+
+/** One row a format: who opens files of these endings. */
+const formats: [endings: string[], open: Open][] = [
+  [['.csv', '.tsv', '.tab', '.txt'], openDelimited],
+  [['.npy'], (path) => openNumpy(path)],
+  [['.npz'], (path, { key }) => openNpz(path, key)],
+  [['.parquet', '.pq'], (path) => openParquet(path)],
+  [['.h5', '.hdf5', '.hdf'], (path, { key }) => openHdf5(path, key)],
+  [['.arrow', '.arrows', '.feather', '.ipc'], (path) => openArrow(path)]
+]
+
+export const tableEndings: readonly string[] = formats.flatMap(([endings]) => endings)
+
+/** A file as a table, by the ending of its name. @throws FfjordError UNSUPPORTED_FILE, and what the format finds */
+export async function openTable(path: string, options: OpenOptions = {}): Promise<TableSource> {
+  if (typeof path !== 'string') fail('INVALID_OPTION', `path is ${String(path)}; give a file's path`)
+  const ending = extname(path).toLowerCase()
+  const open = formats.find(([endings]) => endings.includes(ending))?.[1]
+  if (!open)
+    return fail(
+      'UNSUPPORTED_FILE',
+      `${path} is of no known kind; give a file that ends in ${tableEndings.join(', ')}`
+    )
+  return open(path, options)
+}

@@ -1,0 +1,103 @@
+import { fail } from '../check'
+
+/** What a column of a table holds, and how it enters a sample. */
+export interface Column {
+  name: string
+  /** 'integer' where every value of the training data is whole. A category takes one element a level. */
+  type: 'real' | 'integer' | 'category'
+  /** Dequantised: values are multiples of it, and noise of U[0, step) is added to them. */
+  step?: number
+  /** Ends of the open interval that the values lie in; none where left out. */
+  lower?: number
+  upper?: number
+  /** Of a category, in the order of its elements. */
+  levels?: string[]
+}
+
+/** The columns that a flow was trained on; model files keep it. */
+export interface TableSchema {
+  columns: Column[]
+  /** Log-densities of the training rows: their quantiles at 0, 1/n … 1. */
+  logProbQuantiles?: number[]
+}
+
+/** Elements of a sample that a column takes. */
+export function columnWidth({ levels }: Column): number {
+  return levels?.length ?? 1
+}
+
+export function tableWidth(columns: readonly Column[]): number {
+  return columns.reduce((sum, column) => sum + columnWidth(column), 0)
+}
+
+/** Names of the elements of a sample: 'price', 'colour=red'. */
+export function elementNames(columns: readonly Column[]): string[] {
+  return columns.flatMap(({ name, levels }) => levels?.map((level) => `${name}=${level}`) ?? [name])
+}
+
+/** Ends of the interval of every element, null where there is none; undefined where none has any. */
+export function supportOf(
+  columns: readonly Column[]
+): { lower: (number | null)[]; upper: (number | null)[] } | undefined {
+  const spread = (pick: (column: Column) => number | undefined) =>
+    columns.flatMap((column) => Array<number | null>(columnWidth(column)).fill(pick(column) ?? null))
+  const [lower, upper] = [spread((column) => column.lower), spread((column) => column.upper)]
+  return [...lower, ...upper].some((end) => end !== null) ? { lower, upper } : undefined
+}
+
+/** Decoded samples: numbers, or level names, under the column's name. */
+export interface NamedColumn {
+  name: string
+  values: ArrayLike<unknown>
+}
+
+/**
+ * Samples (n, width) as columns of the kind they were learnt from: dequantised values go back to their multiple,
+ * integers are whole, a category is the level of its largest element.
+ */
+export function decodeColumns(columns: readonly Column[], samples: ArrayLike<number>): NamedColumn[] {
+  const width = tableWidth(columns)
+  const count = samples.length / width
+  let offset = 0
+  return columns.map((column) => {
+    const first = offset
+    offset += columnWidth(column)
+    return {
+      name: column.name,
+      values: decode(column, count, (row, i = 0) => samples[row * width + first + i]!)
+    }
+  })
+}
+
+function decode(column: Column, count: number, at: (row: number, i?: number) => number): ArrayLike<unknown> {
+  const { type, step, levels } = column
+  if (levels) {
+    return Array.from({ length: count }, (_, row) => {
+      let best = 0
+      for (let i = 1; i < levels.length; i++) if (at(row, i) > at(row, best)) best = i
+      return levels[best]!
+    })
+  }
+  const values = new Float64Array(count)
+  for (let row = 0; row < count; row++) {
+    const value = at(row)
+    const multiple = step === undefined ? undefined : Math.floor(value / step)
+    values[row] =
+      multiple === undefined ? value : step! < 1 ? multiple / Math.round(1 / step!) : multiple * step!
+  }
+  if (type === 'integer') return Int32Array.from(values, Math.round)
+  return step === undefined ? Float32Array.from(values) : values
+}
+
+/** The schema as a model file keeps it. @throws on anything else */
+export function checkSchema(value: unknown): TableSchema {
+  const given = value as Partial<TableSchema> | null
+  const columns = Array.isArray(given?.columns) ? (given.columns as Partial<Column>[]) : []
+  const types = ['real', 'integer', 'category']
+  if (
+    columns.length === 0 ||
+    columns.some(({ name, type }) => typeof name !== 'string' || !types.includes(type!))
+  )
+    fail('INVALID_FILE', 'the description of the table is malformed; write the model again with this version')
+  return structuredClone(given) as TableSchema
+}

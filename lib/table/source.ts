@@ -1,0 +1,47 @@
+/** Files as tables: what a format has to say of itself. `open.ts` lists the formats. */
+
+export type NumberArray =
+  | Float32Array
+  | Float64Array
+  | Int8Array
+  | Uint8Array
+  | Int16Array
+  | Uint16Array
+  | Int32Array
+  | Uint32Array
+  | BigInt64Array
+  | BigUint64Array
+
+/** Rows that follow each other: numbers (count, columns) row by row, or the cells of each column. */
+export type RowBatch =
+  | { count: number; matrix: NumberArray }
+  | { count: number; columns: readonly ArrayLike<unknown>[] }
+
+/** A file of rows. Reading starts at the first row every time. */
+export interface TableSource {
+  readonly path: string
+  /** Of the columns; x1, x2 … where the file has no names. */
+  readonly names: readonly string[]
+  /** Whether the names stand in the file. */
+  readonly named: boolean
+  /** Of one row, where it is no plain list of columns. */
+  readonly shape?: readonly number[]
+  /** How many, where the format says so beforehand. */
+  readonly rows?: number
+  batches(): AsyncIterable<RowBatch>
+  /** 'line 7' or 'row 7', for messages; `row` counts from 0. */
+  place(row: number): string
+}
+
+/** Rows of a batch: enough to keep loops tight, few enough to stay small beside the data. */
+export function batchRows(columns: number): number {
+  return Math.max(1, Math.ceil(2 ** 19 / Math.max(1, columns)))
+}
+
+export function unnamed(columns: number): string[] {
+  return Array.from({ length: columns }, (_, i) => `x${i + 1}`)
+}
+
+export function plainRow(row: number): string {
+  return `row ${row + 1}`
+}

@@ -3,6 +3,7 @@ import type { NativeArray } from './native'
 
 /** Where a JavaScript array becomes a batch. */
 
+/** Numbers of either precision, one after the other. */
 export type RealArray = Float32Array | Float64Array
 
 export interface Tensor<A extends RealArray = Float32Array> {

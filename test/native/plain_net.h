@@ -5,6 +5,7 @@
 
 #include <cmath>
 #include <cstddef>
+#include <map>
 #include <span>
 #include <vector>
 
@@ -69,6 +70,9 @@ class PlainNet {
 
   std::vector<Real>& parameters() { return parameters_; }
 
+  /// Σ |share| of rows and units in each β̄, by its offset. β̄ is one number, which may cancel.
+  std::map<std::size_t, Real> beta_sizes;
+
   /// `eps` (K, D) of this row, unit vectors for an exact trace.
   void evaluate(Real t, const Real* z, const std::vector<std::vector<Real>>& eps, Real weight,
                 Real* f, Real& divergence, Real& kinetic, Real& jacobian) {
@@ -119,7 +123,10 @@ class PlainNet {
           beta_bar += sigma.beta_bend * u_[l][k][j] * tangent_bar[k][j];
           u[k] = sigma.slope * tangent_bar[k][j];
         }
-        if (at.beta != kAbsent) gradients[at.beta] += beta_bar;
+        if (at.beta != kAbsent) {
+          gradients[at.beta] += beta_bar;
+          beta_sizes[at.beta] += std::fabs(beta_bar);
+        }
         const Real g = layer.gate[j];
         Real gate_bar = z * (z_[l][j] - layer.shift[j]) / g;
         b_bar[j] = g * z;

@@ -11,6 +11,7 @@
 #include <algorithm>
 #include <cmath>
 #include <cstdio>
+#include <map>
 #include <random>
 #include <string>
 #include <vector>
@@ -29,6 +30,7 @@ namespace {
 template <class Real>
 struct Results {
   std::vector<Real> f, divergence, regularisers, z_bar, times_bar, gradients;
+  std::map<std::size_t, Real> beta_sizes;  // of the plain loops
 };
 
 template <class Real>
@@ -81,6 +83,7 @@ Results<Real> plain(const Case& c, const FlowDescription& flow, const ParameterL
     results.times_bar[row] = t_bar;
     if (!c.own_times) results.gradients.back() += t_bar;
   }
+  results.beta_sizes = net.beta_sizes;
   return results;
 }
 
@@ -278,7 +281,9 @@ bool check(const Case& c, bool verbose) {
     compare("times_bar", truth.times_bar, yardstick.times_bar, found.times_bar);
     for (const Parameter& p : layout.parameters) {
       const auto part = [&](const auto& all) {
-        return std::vector(all.begin() + p.offset, all.begin() + p.offset + p.size);
+        std::vector values(all.begin() + p.offset, all.begin() + p.offset + p.size);
+        if (p.role == Role::Beta) values.push_back(truth.beta_sizes.at(p.offset));
+        return values;
       };
       if (p.role == Role::EndTime) continue;
       compare(p.name.c_str(), part(truth.gradients), part(yardstick.gradients),

@@ -1,8 +1,11 @@
-module.exports = {
+const { spawnSync } = require('node:child_process')
+const { existsSync } = require('node:fs')
+const { join } = require('node:path')
+const { emulatedAddon, kernelsThatRan } = require('./test/emulator/suite.js')
+
+const common = {
   testEnvironment: '<rootDir>/test/environment.js',
   roots: ['<rootDir>/test'],
-  testTimeout: 120_000,
-  testMatch: ['**/*.test.ts'],
   moduleNameMapper: {
     '^ffjord$': '<rootDir>/lib',
     '^h5wasm/node$': '<rootDir>/node_modules/h5wasm/dist/node/hdf5_hl.js'
@@ -18,4 +21,39 @@ module.exports = {
       }
     ]
   }
+}
+
+const hasEngine = existsSync(join(__dirname, 'native/cuda/cuda_engine.cu'))
+const overEngines = ['flow', 'golden', 'fit', 'flow-matching', 'model-file', 'optimizer', 'reverse-kl']
+
+// The CUDA engine where there is no card: its sources, compiled for the emulator of test/emulator.
+const emulated = {
+  ...common,
+  displayName: 'emulated',
+  testMatch: ['emulator', ...(hasEngine ? overEngines : [])].map((name) => `**/${name}.test.ts`),
+  globalSetup: '<rootDir>/test/emulator/setup.js',
+  globalTeardown: '<rootDir>/test/emulator/teardown.js',
+  testEnvironmentOptions: {
+    env: {
+      FFJORD_ADDON: emulatedAddon,
+      FFJORD_TEST_DEVICES: 'cuda-emulated',
+      FFJORD_EMULATOR_COVERAGE: kernelsThatRan
+    }
+  }
+}
+
+const hasCMake = spawnSync('cmake', ['--version']).status === 0
+if (!hasCMake) console.warn('no cmake on the PATH: the CUDA engine is not tested under its emulator')
+
+module.exports = {
+  testTimeout: 120_000,
+  projects: [
+    {
+      ...common,
+      displayName: 'addon',
+      testMatch: ['**/*.test.ts'],
+      testPathIgnorePatterns: ['test/emulator.test.ts']
+    },
+    ...(hasCMake ? [emulated] : [])
+  ]
 }

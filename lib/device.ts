@@ -43,7 +43,9 @@ export function chooseEngine(device: Device, description: NativeDescription): Na
   const convolutions = needsConvolutions(description)
   const fits = (engine: NativeEngine) => engine.unusable === '' && (!convolutions || engine.convolutions)
   if (device === 'auto') {
-    const rank = ({ name }: NativeEngine) => (name.startsWith('cuda') ? 0 : name === 'cpu' ? 1 : 2)
+    // An emulated card, in builds for tests, is the last choice.
+    const rank = ({ name }: NativeEngine) =>
+      name.startsWith('cuda:') ? 0 : name === 'cpu' ? 1 : name === 'reference' ? 2 : 3
     const best = engines.filter(fits).sort((a, b) => rank(a) - rank(b))[0]
     return (
       best ?? fail('DEVICE_UNUSABLE', 'no device can compute this flow; see deviceInfo() for the reasons')

@@ -15,14 +15,18 @@ export class AddonLoadError extends Error {
   readonly code = 'ADDON_NOT_LOADED'
 }
 
+const packageRoot = join(__dirname, '..')
+
 /**
  * Loads the compiled addon of the package at `root`: build/Release first (compiled here), then the prebuilt binary
- * for this platform.
+ * for this platform. For this package itself, the file that the environment's FFJORD_ADDON names comes before both.
  *
  * @throws AddonLoadError when none loads
  */
-export function loadAddon(root: string = join(__dirname, '..')): unknown {
+export function loadAddon(root: string = packageRoot): unknown {
+  const named = root === packageRoot ? process.env.FFJORD_ADDON : undefined
   try {
+    if (named) return require(named)
     return nodeGypBuild(root)
   } catch (error) {
     throw new AddonLoadError(explain(root, error as Error), { cause: error })

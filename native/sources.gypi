@@ -43,6 +43,7 @@
       "native/core/training.cc"
     ],
     "cuda_sources": [
+      "native/cuda/device.cu",
       "native/cuda/gather.cu"
     ],
     "binding_sources": [

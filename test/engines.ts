@@ -1,9 +1,12 @@
 import { type Device, deviceInfo } from 'ffjord'
 
-/** The engines on hand; suites run over all of them. */
+/** The engines on hand. */
 export const engines = deviceInfo().filter(({ usable }) => usable)
 
-export const engineNames = engines.map(({ name }) => name as Device)
+/** Those that the suites run over: all, or what the environment's FFJORD_TEST_DEVICES names. */
+export const engineNames = engines
+  .map(({ name }) => name as Device)
+  .filter((name) => (process.env.FFJORD_TEST_DEVICES ?? name).split(',').includes(name))
 
 /** How far values may be off: rounding of the engine's arithmetic, with room for its growth in a solve. */
 export function tolerance(device: Device): number {

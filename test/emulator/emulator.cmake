@@ -12,6 +12,7 @@ compile_as_cuda(${CUDA})
 target_include_directories(ffjord_cuda PUBLIC native ${CMAKE_CURRENT_LIST_DIR}/include)
 target_compile_definitions(ffjord_cuda PUBLIC FFJORD_EMULATED INTERFACE FFJORD_CUDA)
 
+target_compile_options(ffjord_cuda PRIVATE -O2)   # also where the rest of a build is less optimized
 include(CheckCXXCompilerFlag)
 check_cxx_compiler_flag(-march=native HAS_NATIVE)
 if(HAS_NATIVE)

@@ -303,6 +303,10 @@ void copy_async(void* shared, const void* global, int bytes) {
     return reinterpret_cast<std::uintptr_t>(address) % static_cast<unsigned>(bytes) != 0;
   };
   if (unaligned(shared) || unaligned(global)) fail("an asynchronous copy that is not aligned");
+  if (grid.schedule.copies_early()) {
+    std::memcpy(shared, global, static_cast<std::size_t>(bytes));
+    return;
+  }
   Thread& thread = *grid.current;
   thread.copies.push_back({shared, global, bytes, thread.copy_group});
 }

@@ -12,10 +12,12 @@
 
 namespace emulator {
 
-/// The order in which waiting threads go on. Results must not depend on it.
+/// The order in which waiting threads go on, and when asynchronous copies take effect: as late as
+/// they may, or at once. Results must not depend on it.
 struct Schedule {
   enum Kind { Forward, Reversed, Seeded } kind = Forward;
   std::uint64_t seed = 0;
+  bool copies_early() const { return kind == Reversed || (kind == Seeded && seed % 2 == 1); }
 };
 
 /// Runs a launch to its end. Returns what went wrong, in words; empty if nothing did.
@@ -31,7 +33,7 @@ void meet_warp(unsigned mask, void* given, Complete complete, const char* operat
 /// All lanes of the running thread's warp.
 unsigned whole_warp();
 
-/// A copy into shared memory that takes effect when the thread waits for it: as late as it may.
+/// A copy into shared memory that takes effect when the thread waits for it.
 struct PendingCopy {
   void* target;
   const void* source;

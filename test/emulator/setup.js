@@ -1,0 +1,3 @@
+const { buildEmulatedAddon } = require('./suite.js')
+
+module.exports = () => buildEmulatedAddon()

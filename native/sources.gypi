@@ -65,7 +65,7 @@
       "native/binding/worker.cc"
     ],
     "cuda_architectures": ["75-real", "80-real", "86-real", "89-real", "90-real", "100-real", "120"],
-    "cuda_flags": ["-std=c++20", "--expt-relaxed-constexpr", "-Xptxas=-v", "-Xcompiler=-fvisibility=hidden"],
+    "cuda_flags": ["-std=c++20", "--expt-relaxed-constexpr", "-Xcompiler=-fvisibility=hidden"],
     "compile_flags": [
       "-std=c++20",
       "-pthread",

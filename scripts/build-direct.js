@@ -4,6 +4,7 @@ const { mkdirSync, readFileSync, renameSync, rmSync } = require('node:fs')
 const { availableParallelism } = require('node:os')
 const { join, resolve } = require('node:path')
 const { promisify } = require('node:util')
+const nvcc = require('./nvcc.js')
 const run = promisify(execFile)
 
 const root = resolve(__dirname, '..')
@@ -14,12 +15,14 @@ const objects = join(root, 'build/direct')
 async function build(compiler) {
   const [program, ...leading] = compiler.split(' ') // CXX='ccache g++'
   const { variables } = JSON.parse(readFileSync(join(root, 'native/sources.gypi'), 'utf8'))
+  const withCuda = nvcc.wantsCuda()
   const sources = Object.keys(variables)
-    .filter((name) => name.endsWith('_sources') && name !== 'cuda_sources')
+    .filter((name) => name.endsWith('_sources') && (withCuda || name !== 'cuda_sources'))
     .flatMap((name) => variables[name])
   const flags = [
     ...leading,
     ...variables.compile_flags,
+    ...(withCuda ? ['-DFFJORD_CUDA'] : []),
     ...['-O3', '-fPIC', '-DNDEBUG', '-DNODE_GYP_MODULE_NAME=ffjord', '-DBUILDING_NODE_EXTENSION'],
     `-I${join(root, 'native')}`,
     `-I${require('node-api-headers').include_dir}`,
@@ -35,7 +38,8 @@ async function build(compiler) {
     const compileNext = async () => {
       for (const source of queue) {
         console.log(`  ${source}`)
-        await run(program, [...flags, '-c', source, '-o', objectOf(source)], { cwd: root })
+        if (source.endsWith('.cu')) nvcc.compile(join(root, source), objectOf(source))
+        else await run(program, [...flags, '-c', source, '-o', objectOf(source)], { cwd: root })
       }
     }
     await Promise.all(Array.from({ length: availableParallelism() }, compileNext))
@@ -44,9 +48,8 @@ async function build(compiler) {
         ? [...variables.link_flags, `-Wl,--version-script=${join(root, 'native/exports.map')}`, '-s']
         : ['-undefined', 'dynamic_lookup']
     const linked = join(objects, 'ffjord.node')
-    await run(program, [...leading, '-shared', '-o', linked, ...sources.map(objectOf), ...linkFlags], {
-      cwd: root
-    })
+    const inputs = [...sources.map(objectOf), ...(withCuda ? nvcc.libraries() : [])]
+    await run(program, [...leading, '-shared', '-o', linked, ...inputs, ...linkFlags], { cwd: root })
     renameSync(linked, join(release, 'ffjord.node'))
   } catch (error) {
     console.error(error.stderr || error.message)

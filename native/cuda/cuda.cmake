@@ -1,5 +1,8 @@
 # The CUDA engine, compiled by nvcc where it is found. The runtime is linked in, so that the binary needs no CUDA
 # library and loads where there is no driver.
+if(CMAKE_CROSSCOMPILING AND FFJORD_CUDA STREQUAL "AUTO")
+  return()
+endif()
 if(NOT CMAKE_CUDA_COMPILER)
   find_program(NVCC nvcc HINTS $ENV{CUDA_HOME}/bin $ENV{CUDA_PATH}/bin /usr/local/cuda/bin)
   if(NVCC)

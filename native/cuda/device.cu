@@ -1,5 +1,4 @@
 #include "cuda/device.h"
-
 #include "cuda/launch.h"
 
 namespace ffjord::cuda {

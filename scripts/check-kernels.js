@@ -1,0 +1,50 @@
+// Checks the sources of native/cuda: node scripts/check-kernels.js
+// - only launch.h and intrinsics.h know of the emulator, so that all else is the same for both;
+// - nothing there includes another engine or the binding;
+// - where nvcc is found: kernels marked by a line `// hot` above them spill no registers. Prints what ptxas says.
+const { readdirSync, readFileSync } = require('node:fs')
+const { join, resolve } = require('node:path')
+const { ptxasReport } = require('./nvcc.js')
+
+const root = resolve(__dirname, '..')
+const folder = join(root, 'native/cuda')
+const sources = readdirSync(folder).filter((name) => /\.(cu|h)$/.test(name))
+const textOf = (name) => readFileSync(join(folder, name), 'utf8')
+const problems = []
+
+for (const name of sources) {
+  if (/FFJORD_EMULATED|\bemulator::/.test(textOf(name)) && !/^(launch|intrinsics)\.h$/.test(name))
+    problems.push(`native/cuda/${name} tests for the emulator; only launch.h and intrinsics.h may`)
+  for (const [, room] of textOf(name).matchAll(/#include "(reference|cpu|binding)\//g))
+    problems.push(`native/cuda/${name} includes ${room}/`)
+}
+
+/** Names of the kernels that a comment line `// hot` or `// hot: …` marks. */
+function hotKernels(text) {
+  const kernel =
+    /^\/\/ hot\b[^\n]*\n(?:\/\/[^\n]*\n)*(?:template[^\n]*\n)?__global__ void(?: __launch_bounds__\([^\n]*\))?\s+(\w+)\(/gm
+  return [...text.matchAll(kernel)].map((match) => match[1])
+}
+
+let checked = 0
+for (const name of sources) {
+  const hot = hotKernels(textOf(name))
+  const marks = textOf(name).match(/^\/\/ hot\b/gm)?.length ?? 0
+  if (marks !== hot.length) problems.push(`native/cuda/${name}: a mark '// hot' stands above no kernel`)
+  if (hot.length === 0 || !name.endsWith('.cu')) continue
+  const report = ptxasReport(join(folder, name))
+  if (!report) {
+    console.log('no nvcc: spills of hot kernels are not checked')
+    break
+  }
+  for (const { kernel, registers, spilled } of report.filter(({ kernel }) => hot.includes(kernel))) {
+    console.log(`${name} ${kernel}: ${registers} registers, ${spilled} bytes spilled`)
+    if (spilled > 0) problems.push(`native/cuda/${name}: the hot kernel ${kernel} spills ${spilled} bytes`)
+    checked++
+  }
+}
+
+for (const problem of problems) console.error(problem)
+if (problems.length === 0)
+  console.log(`native/cuda: ${sources.length} files, ${checked} hot kernels without spills`)
+process.exitCode = problems.length > 0 ? 1 : 0

@@ -1,0 +1,99 @@
+// Compiles one source of the CUDA engine: node scripts/nvcc.js SOURCE OBJECT
+// Asked for by FFJORD_CUDA=1, as nvcc takes minutes for what most machines have no use for. FFJORD_CUDA_ARCHITECTURES
+// narrows the cards it compiles for, e.g. to 90; by default all that a release serves.
+const { execFileSync, spawnSync } = require('node:child_process')
+const { existsSync, mkdirSync, readFileSync, realpathSync } = require('node:fs')
+const { delimiter, dirname, join, resolve } = require('node:path')
+
+const root = resolve(__dirname, '..')
+
+/** The CUDA toolkit: nvcc, and the runtime as a library to link in; undefined where there is none. */
+function toolkit() {
+  const onPath = (process.env.PATH ?? '')
+    .split(delimiter)
+    .map((folder) => join(folder, 'nvcc'))
+    .filter((file) => existsSync(file))
+    .map((file) => dirname(dirname(realpathSync(file))))
+  const homes = [process.env.CUDA_HOME, process.env.CUDA_PATH, ...onPath, '/usr/local/cuda'].filter(Boolean)
+  for (const home of homes) {
+    const nvcc = join(home, 'bin/nvcc')
+    const runtime = ['lib64', 'targets/x86_64-linux/lib', 'targets/sbsa-linux/lib', 'lib']
+      .map((folder) => join(home, folder, 'libcudart_static.a'))
+      .find((file) => existsSync(file))
+    if (existsSync(nvcc) && runtime) return { nvcc, runtime }
+  }
+}
+
+/** Whether this build shall hold the CUDA engine. Throws where it shall and cannot. */
+function wantsCuda() {
+  if (process.env.FFJORD_CUDA !== '1') return false
+  if (toolkit()) return true
+  throw new Error(
+    'FFJORD_CUDA=1, but neither CUDA_HOME nor the PATH nor /usr/local/cuda holds nvcc and libcudart_static.a'
+  )
+}
+
+/** '90-real' is code for sm_90, '90-virtual' PTX that later cards compile for themselves, '90' both. */
+function codeFor(architecture) {
+  const [number, kind] = architecture.split('-')
+  const real = kind === 'virtual' ? [] : [`sm_${number}`]
+  const virtual = kind === 'real' ? [] : [`compute_${number}`]
+  return `-gencode=arch=compute_${number},code=[${[...real, ...virtual].join(',')}]`
+}
+
+/** What nvcc is called with; native/cuda/cuda.cmake reads the same lists. */
+function flags() {
+  const { variables } = JSON.parse(readFileSync(join(root, 'native/sources.gypi'), 'utf8'))
+  const asked = process.env.FFJORD_CUDA_ARCHITECTURES?.split(/[;, ]+/)
+  const architectures = asked ?? variables.cuda_architectures
+  return [...variables.cuda_flags, ...architectures.map(codeFor), '-O3', '-DNDEBUG', '-Xcompiler=-fPIC']
+}
+
+/** What the addon is then linked with: the runtime goes into it, so that it loads without a driver. */
+function libraries() {
+  return [toolkit().runtime, '-lrt', '-ldl']
+}
+
+function compile(source, object) {
+  mkdirSync(dirname(object), { recursive: true })
+  const options = [...flags(), `-I${join(root, 'native')}`, '-c', source, '-o', object]
+  execFileSync(toolkit().nvcc, options, { stdio: 'inherit' })
+}
+
+/**
+ * What ptxas says of each kernel of a source, for one architecture: its name, registers, bytes spilled. Undefined
+ * where there is no nvcc.
+ */
+function ptxasReport(source, architecture = '90') {
+  if (!toolkit()) return undefined
+  const { variables } = JSON.parse(readFileSync(join(root, 'native/sources.gypi'), 'utf8'))
+  const options = [...variables.cuda_flags, `-arch=sm_${architecture}`, '-O3', `-I${join(root, 'native')}`]
+  const { status, stderr } = spawnSync(
+    toolkit().nvcc,
+    [...options, '-Xptxas=-v', '-cubin', source, '-o', '/dev/null'],
+    { encoding: 'utf8' }
+  )
+  if (status !== 0) throw new Error(`nvcc failed on ${source}:\n${stderr}`)
+  const properties =
+    /Function properties for (\S+)\s+\d+ bytes stack frame, (\d+) bytes spill stores, (\d+) bytes spill loads\s+ptxas info\s*: Used (\d+) registers/g
+  return [...stderr.matchAll(properties)].map(([, symbol, stores, loads, registers]) => ({
+    kernel: identifier(symbol),
+    registers: Number(registers),
+    spilled: Math.max(Number(stores), Number(loads))
+  }))
+}
+
+/** The last name of a mangled one: _ZN6ffjord4cuda6gatherEPKf → gather. */
+function identifier(symbol) {
+  let rest = symbol.replace(/^_ZN?/, '')
+  let last = symbol
+  for (let length = /^\d+/.exec(rest); length; length = /^\d+/.exec(rest)) {
+    last = rest.slice(length[0].length, length[0].length + Number(length[0]))
+    rest = rest.slice(length[0].length + Number(length[0]))
+  }
+  return last
+}
+
+module.exports = { compile, libraries, ptxasReport, wantsCuda }
+
+if (require.main === module) compile(process.argv[2], process.argv[3])

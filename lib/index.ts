@@ -18,12 +18,12 @@ export type { Fit, FitResult, IterationRecord, Progress } from './fit'
 export type { FitOptions, ValidationOptions } from './fit-options'
 export { Flow, type LoadOptions, type Loss, type LossOptions, type SampleOptions } from './flow'
 export { LawDataset } from './law-dataset'
+export type { AdaptiveMethod, FixedStepMethod, Method } from './methods'
 export { type OdeSolution, type OdeSolver, odeint } from './odeint'
 export type { Optimizer, StepResult } from './optimizer'
 export type {
   Activation,
   AdamOptions,
-  AdaptiveMethod,
   AdaptiveSolver,
   BatchNormBlock,
   Block,
@@ -31,7 +31,6 @@ export type {
   ComputeOptions,
   Device,
   EvaluationSolver,
-  FixedStepMethod,
   FixedStepSolver,
   FlowDescription,
   FlowOptions,
@@ -39,7 +38,6 @@ export type {
   HutchinsonTrace,
   Layer,
   LogitBlock,
-  Method,
   Net,
   OptimizerOptions,
   Regularize,

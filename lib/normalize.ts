@@ -1,4 +1,5 @@
 import { boolean, choice, fail, integer, isObject, number, object, show } from './check'
+import { adaptiveMethods, fixedStepMethods, isFixedStep } from './methods'
 import type { NativeBlock, NativeDescription, NativeOptimizer, NativeSettings } from './native'
 import type { ComputeOptions, FlowDescription } from './options'
 
@@ -6,8 +7,6 @@ import type { ComputeOptions, FlowDescription } from './options'
 
 const layers = ['ignore', 'concat', 'concat_v2', 'squash', 'concatsquash', 'blend', 'hyper'] as const
 const activations = ['tanh', 'softplus', 'elu', 'relu', 'swish', 'square', 'identity'] as const
-const adaptiveMethods = ['dopri5', 'tsit5', 'bosh3'] as const
-const fixedStepMethods = ['euler', 'rk4'] as const
 const methods = [...adaptiveMethods, ...fixedStepMethods]
 const blockTypes = [
   'cnf',
@@ -158,7 +157,7 @@ export function normalizeSolver(value: Record<string, unknown>, name: string): N
     controller: 'pi',
     maxAttempts: 10000
   } as const
-  if ((fixedStepMethods as readonly string[]).includes(method)) {
+  if (isFixedStep(method)) {
     refuse(
       value,
       name,

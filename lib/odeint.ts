@@ -16,9 +16,11 @@ export interface OdeSolution {
 }
 
 /**
- * Solves dy/dt = f(t, y) in float64 on the caller's thread, with the solvers of the flows: each of `times` is landed on
- * exactly, none is interpolated. Times rise or fall; `y0` is the state at the first. Fixed-step methods spread `steps` over the
- * whole interval. Throws what `f` throws, and an FfjordError with code SOLVE_FAILED where the solver cannot go on.
+ * Solves dy/dt = f(t, y) in float64 on the caller's thread, with the solvers of the flows. Times rise or fall; `y0` is the state
+ * at the first. Steps end on the last time exactly; states before it are the method's interpolant (of order 5 for dopri8, 4 for
+ * dopri5 and tsit5, a cubic through the ends of the step for others), so more times cost no evaluations. Fixed-step methods
+ * spread `steps` over the whole interval. Throws what `f` throws, and an FfjordError with code SOLVE_FAILED where the solver
+ * cannot go on.
  */
 export function odeint(
   f: (t: number, y: Float64Array) => ArrayLike<number>,

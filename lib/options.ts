@@ -1,5 +1,7 @@
 /** What users pass. Plain types; normalize.ts checks them and fills in defaults. */
 
+import type { AdaptiveMethod, FixedStepMethod } from './methods'
+
 /** y = g(t) ⊙ (W(t) x + b(t)) + s(t); the kinds differ in g, s and W(t). */
 export type Layer = 'ignore' | 'concat' | 'concat_v2' | 'squash' | 'concatsquash' | 'blend' | 'hyper'
 
@@ -100,10 +102,6 @@ export interface HutchinsonTrace {
 
 /** 'auto' is exact where that costs at most twice the estimate, else one Rademacher probe. */
 export type Trace = 'auto' | 'exact' | HutchinsonTrace
-
-export type AdaptiveMethod = 'dopri5' | 'tsit5' | 'bosh3'
-export type FixedStepMethod = 'euler' | 'rk4'
-export type Method = AdaptiveMethod | FixedStepMethod
 
 export interface Tolerances {
   /** A step is accepted where RMS(error / (atol + rtol |y|)) ≤ 1. Default: 1e-5 each. */

@@ -70,7 +70,7 @@ describe('a wrong call', () => {
     [
       'steps of an adaptive solver',
       ['train', '--data', 'moons', '--out', 'x', '--steps', '5'],
-      'euler and rk4'
+      '--steps goes with euler'
     ],
     [
       'probes of an exact trace',

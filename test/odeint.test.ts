@@ -16,11 +16,41 @@ test('solves the oscillator to its tolerance, forward and backward in time', () 
 
 test.each([
   ['euler', 1],
-  ['rk4', 4]
+  ['midpoint', 2],
+  ['heun3', 3],
+  ['rk4', 4],
+  ['rk4_classic', 4]
 ] as const)('%s converges with order %d', (method, order) => {
   const error = (steps: number) =>
     Math.abs(odeint(oscillator, [1, 0], [0, 1], { method, steps }).y[1]![0]! - Math.cos(1))
   expect(Math.log2(error(20) / error(40))).toBeCloseTo(order, 0)
+})
+
+const adaptive = ['dopri5', 'tsit5', 'bosh3', 'dopri8', 'adaptive_heun', 'fehlberg2'] as const
+const forth = Array.from({ length: 201 }, (_, i) => i / 20)
+
+test.each(adaptive)('%s: more times cost no evaluations, forth and back', (method) => {
+  const tolerance = method.endsWith('2') || method === 'adaptive_heun' ? 1e-6 : 1e-8
+  for (const times of [forth, [...forth].reverse()]) {
+    const options = { method, rtol: tolerance, atol: tolerance }
+    const [from, to] = [times[0]!, times[200]!]
+    const y0 = [Math.cos(from), -Math.sin(from)]
+    const few = odeint(oscillator, y0, [from, to], options)
+    const { y, statistics } = odeint(oscillator, y0, times, options)
+    // Methods without a stage at the end of a step need f there for the last step alone.
+    expect(statistics.nfe - few.statistics.nfe).toBeLessThanOrEqual(1)
+    expect(y[200]).toEqual(few.y[1])
+    const errors = y.map((state, i) => Math.abs(state[0]! - Math.cos(times[i]!)))
+    expect(Math.max(...errors)).toBeLessThan(1e3 * tolerance)
+  }
+})
+
+test('one time is the start, and f is not called', () => {
+  const f = jest.fn()
+  const { y, statistics } = odeint(f, [1, 2], [0])
+  expect(y).toEqual([Float64Array.of(1, 2)])
+  expect(statistics.nfe).toBe(0)
+  expect(f).not.toHaveBeenCalled()
 })
 
 test('torchdiffeq counts: two evaluations and six an attempt', () => {

@@ -1,4 +1,5 @@
 import type { Command } from 'commander'
+import { fixedStepMethods, isFixedStep } from '../methods'
 import type { Activation, Block, ComputeOptions, FlowDescription, Layer, Solver, Trace } from '../options'
 import { WrongCall } from './exit'
 import { nonNegative, oneOf, positive, positiveInteger, SOLVERS, widths } from './options'
@@ -120,7 +121,7 @@ export function describeTrace(choice: {
 
 function describeSolver(choice: ArchitectureChoice): Solver {
   const { solver: method, rtol, atol, steps, control, controller, evalRtol, evalAtol } = choice
-  if (method === 'euler' || method === 'rk4') {
+  if (isFixedStep(method)) {
     if (rtol ?? atol ?? evalRtol ?? evalAtol ?? control ?? controller) {
       throw new WrongCall(`--solver ${method} takes equal steps: give --steps alone, or an adaptive solver`)
     }
@@ -128,7 +129,7 @@ function describeSolver(choice: ArchitectureChoice): Solver {
     return { method, steps }
   }
   if (steps !== undefined)
-    throw new WrongCall(`--steps goes with euler and rk4; ${method} takes --rtol and --atol`)
+    throw new WrongCall(`--steps goes with ${fixedStepMethods.join(', ')}; ${method} takes --rtol and --atol`)
   const tolerances = { ...(rtol !== undefined && { rtol }), ...(atol !== undefined && { atol }) }
   const evaluation = {
     ...(evalRtol !== undefined && { rtol: evalRtol }),

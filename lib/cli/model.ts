@@ -1,4 +1,5 @@
 import { type Device, type EvaluationOptions, Flow, type LoadOptions, type Solver } from '../index'
+import { fixedStepMethods, isFixedStep } from '../methods'
 import { describeTrace } from './architecture'
 import { WrongCall } from './exit'
 import type { DeviceChoice, EvaluationChoice } from './options'
@@ -10,11 +11,11 @@ export async function openModel(
 ): Promise<Flow> {
   const { device, threads, solver: method, steps, average } = choice
   const options: LoadOptions = { device: device as Device, ...(threads !== undefined && { threads }) }
-  if (method === 'euler' || method === 'rk4') {
+  if (isFixedStep(method)) {
     if (steps === undefined) throw new WrongCall(`--solver ${method} needs --steps`)
     options.solver = { method, steps }
   } else if (steps !== undefined) {
-    throw new WrongCall('--steps goes with --solver euler or rk4')
+    throw new WrongCall(`--steps goes with --solver ${fixedStepMethods.join(', ')}`)
   } else if (method !== undefined) {
     options.solver = { method } as Solver
   }

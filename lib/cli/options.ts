@@ -1,5 +1,7 @@
 import { type Command, InvalidArgumentError, Option } from 'commander'
 
+import { adaptiveMethods, fixedStepMethods } from '../methods'
+
 /** Parsers and options that several commands share. */
 
 export function wholeNumber(text: string): number {
@@ -66,7 +68,7 @@ export interface EvaluationChoice {
   probes?: number
 }
 
-export const SOLVERS = ['dopri5', 'tsit5', 'bosh3', 'euler', 'rk4'] as const
+export const SOLVERS = [...adaptiveMethods, ...fixedStepMethods] as const
 
 export function addEvaluation(command: Command): Command {
   return command

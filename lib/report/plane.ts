@@ -1,5 +1,6 @@
 import type { Tensor } from '../batch'
 import { type Dataset, type Flow, LawDataset } from '../index'
+import { isFixedStep } from '../methods'
 import { densityLevel } from './colormap'
 import { colourPng, greyPng, type Levels } from './image'
 import {
@@ -32,7 +33,7 @@ export const COARSE: Detail = { grid: 60, mesh: 50, samples: 2000, particles: 50
 export function pictureTolerance({ options: { solver } }: Flow): { rtol?: number; atol?: number } {
   const evaluation = solver?.evaluation
   const method = (evaluation && 'method' in evaluation && evaluation.method) || solver?.method
-  return method === 'euler' || method === 'rk4' ? {} : { rtol: 1e-4, atol: 1e-4 }
+  return isFixedStep(method) ? {} : { rtol: 1e-4, atol: 1e-4 }
 }
 
 const FRAME_SIZE = 200

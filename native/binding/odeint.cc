@@ -1,7 +1,6 @@
 #include "binding/odeint.h"
 
 #include <algorithm>
-#include <cmath>
 
 #include "binding/requests.h"
 #include "binding/results.h"
@@ -40,23 +39,20 @@ Napi::Value odeint(const Napi::CallbackInfo& info) {
   const HostArray y0(info[1], "y0", ArrayUse::Copy), times_array(info[2], "times", ArrayUse::Copy);
   const std::vector<double> times = times_array.view().as<double>();
   if (y0.size() == 0 || times.empty()) refuse("y0 and times must not be empty");
-  SolverOptions options = solver_options(Fields(info[3], "solver"));
+  const SolverOptions options = solver_options(Fields(info[3], "solver"));
   require_supported(options, {}, {}, false);
-  const double whole = std::abs(times.back() - times.front());
-  const int steps = options.steps;
 
   const std::size_t size = y0.size();
   const reference::System system{
       size, 1, {{0, 1, size, true}}, JavaScriptField(info[0].As<Napi::Function>(), size)};
-  std::vector<double> y = y0.view().as<double>(), states(y);
+  std::vector<double> y = y0.view().as<double>(), states;
   SolveStatistics statistics;
-  for (std::size_t i = 1; i < times.size(); ++i) {
-    // Fixed-step methods take their share of the steps over a part of the interval.
-    const double part = std::abs(times[i] - times[i - 1]) / whole;
-    options.steps = std::max(1, static_cast<int>(std::ceil(steps * part - 1e-9)));
-    reference::integrate(system, options, {}, times[i - 1], times[i], y, {}, statistics);
-    states.insert(states.end(), y.begin(), y.end());
-  }
+  reference::Watch watch;
+  watch.times = times;
+  watch.on_time = [&](std::size_t, std::span<const double> state) {
+    states.insert(states.end(), state.begin(), state.end());
+  };
+  reference::integrate(system, options, {}, times.front(), times.back(), y, watch, statistics);
 
   auto result = Napi::Object::New(env);
   auto y_array = Napi::Float64Array::New(env, states.size());

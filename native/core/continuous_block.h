@@ -40,7 +40,7 @@ struct BlockRows {
   std::span<Real> regularisers;  ///< (B, R), in the order kinetic, jacobian
 };
 
-/// States on the way: the integration lands on each time exactly.
+/// States on the way: within a step by the method's interpolant, so that they cost no evaluations.
 template <class Real>
 struct BlockTrajectory {
   std::span<const double> times;  ///< within [0, T], monotone in the direction of the solve

@@ -126,9 +126,7 @@ bool StepControl::judge(double ratio) {
   if (options_.controller == Controller::Torchdiffeq) {
     h_ = size * torchdiffeq_factor(ratio, order);
   } else {
-    // A clipped last step says nothing against the step that was proposed.
-    const double factor = pi_factor(ratio, previous_ratio_, accepted, order);
-    h_ = accepted && last_ ? std::max(h_, size * factor) : size * factor;
+    h_ = size * pi_factor(ratio, previous_ratio_, accepted, order);
     if (accepted) previous_ratio_ = std::max(ratio, kLeastPrevious);
   }
   return accepted;

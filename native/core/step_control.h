@@ -44,10 +44,6 @@ class StepControl {
   /// a row.
   bool judge(double ratio);
 
-  /// The size of the step it would take next, > 0: where a solve goes on past a stop, the first
-  /// step of the control that follows.
-  double proposed() const { return h_; }
-
   const SolveStatistics& statistics() const { return statistics_; }
 
  private:

@@ -8,19 +8,28 @@
 namespace ffjord {
 
 inline constexpr int kMaxStages = 14;
+using StageWeights = std::array<double, kMaxStages>;
 
-/// k_i = f(t + c_i h, y + h Σ_j a_ij k_j);  y₁ = y + h Σ b_i k_i;  error = h Σ e_i k_i.
+/// k_i = f(t + c_i h, y + h Σ_j a_ij k_j);  y₁ = y + h Σ b_i k_i;  error = h Σ e_i k_i;
+/// y(t + θh) = y + h Σ_i b_i(θ) k_i between, which counts f(t + h, y₁) as k of number end_stage().
 struct Tableau {
+  static constexpr int kDensePowers = 6;
+
   std::string_view name;
   int stages;  ///< evaluations of a step, the FSAL stage included
   int order;   ///< of the propagated solution
   bool fsal;   ///< the last stage is the first of the next step: its row of `a` is b
   bool adaptive;
-  std::array<double, kMaxStages> c;
-  std::array<std::array<double, kMaxStages>, kMaxStages> a;
-  std::array<double, kMaxStages> b;
-  std::array<double, kMaxStages> e;  ///< b − b̂; zero for fixed-step methods
+  StageWeights c;
+  std::array<StageWeights, kMaxStages> a;
+  StageWeights b;
+  StageWeights e;   ///< b − b̂; zero for fixed-step methods
+  int dense_order;  ///< of the solution between the ends of a step
+  std::array<std::array<double, kDensePowers>, kMaxStages>
+      dense;  ///< b_i(θ) = Σ_p dense_ip θ^(p+1)
 
+  /// f(t + h, y₁): the FSAL stage, or an evaluation that the next step begins with.
+  int end_stage() const { return fsal ? stages - 1 : stages; }
   /// Stages that carry a cotangent in a backward pass: all but an FSAL stage of weight zero.
   int differentiated_stages() const { return fsal ? stages - 1 : stages; }
 };

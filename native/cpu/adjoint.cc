@@ -120,7 +120,7 @@ double pull_adjoint(const BlockCall& call, const SolveTape& tape,
 
   workspace.states.resize(tiles.count(), system.channels(), tiles.rows);
   workspace.steps.resize(std::max<std::size_t>(
-      workspace.steps.size(), keeps_stages(solver) ? tiles.count() : call.team.size()));
+      workspace.steps.size(), reads_stages(solver, {}) ? tiles.count() : call.team.size()));
   const std::size_t end_size = call.z_size() + tiles.rows;
   for (std::size_t tile = 0; tile < tiles.count(); ++tile) {
     float* state = workspace.states.state(tile, 0);
@@ -131,9 +131,12 @@ double pull_adjoint(const BlockCall& call, const SolveTape& tape,
   }
 
   const TileGroup group{
-      tiles, 0, tiles.count(),
+      tiles,
+      0,
+      tiles.count(),
       [&](const Job& job) { for_each_by_slot(call.team, tiles.count(), sums.slots(), job); },
-      call.time_setters()};
+      call.time_setters(),
+      reads_stages(solver, {})};
   JointSolve solve(solver, call.plan.stop, system, group, workspace.times, workspace.states,
                    workspace.steps);
 
@@ -152,7 +155,7 @@ double pull_adjoint(const BlockCall& call, const SolveTape& tape,
     return call.reverse ? -sum : sum;
   };
   double bar = call.reverse ? 0 : end_time_bar();
-  solve.run(call.t1(), call.t0(), {}, call.end_time);
+  solve.run(call.t1(), call.t0(), {});
   if (call.reverse) bar = end_time_bar();
 
   statistics.add(solve.statistics());

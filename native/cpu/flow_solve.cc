@@ -110,8 +110,9 @@ std::unique_ptr<SolveTape> solve_flow(const BlockCall& call, const BlockRows<flo
 
   Workspace& workspace = call.workspace;
   workspace.states.resize(tiles.count(), FlowSystem::channels_of(call), tiles.rows);
-  workspace.steps.resize(std::max<std::size_t>(
-      workspace.steps.size(), keeps_stages(solver) ? tiles.count() : call.team.size()));
+  const bool keeps_stages = !alone && reads_stages(solver, stops);
+  workspace.steps.resize(std::max<std::size_t>(workspace.steps.size(),
+                                               keeps_stages ? tiles.count() : call.team.size()));
   load(call, rows);
 
   // The rows are written when every tile has arrived, so a failing solve leaves them as they were.
@@ -123,7 +124,7 @@ std::unique_ptr<SolveTape> solve_flow(const BlockCall& call, const BlockRows<flo
       const TileGroup group{tiles, tile, 1, [&](const Job& job) { job(worker, tile); }};
       JointSolve solve(solver, call.plan.stop, system, group, workspace.worker(worker).times,
                        workspace.states, workspace.steps);
-      solve.run(call.t0(), call.t1(), stops, call.end_time);
+      solve.run(call.t0(), call.t1(), stops);
       counts[tile] = solve.statistics();
       ends[tile] = solve.state(tile);
     });
@@ -132,12 +133,15 @@ std::unique_ptr<SolveTape> solve_flow(const BlockCall& call, const BlockRows<flo
                      static_cast<double>(tiles.rows_in(tile)) / static_cast<double>(tiles.batch));
   } else {
     FlowSystem system = system_of(0);
-    const TileGroup group{tiles, 0, tiles.count(),
+    const TileGroup group{tiles,
+                          0,
+                          tiles.count(),
                           [&](const Job& job) { call.team.run(tiles.count(), job); },
-                          call.time_setters()};
+                          call.time_setters(),
+                          keeps_stages};
     JointSolve solve(solver, call.plan.stop, system, group, workspace.times, workspace.states,
                      workspace.steps);
-    solve.run(call.t0(), call.t1(), stops, call.end_time);
+    solve.run(call.t0(), call.t1(), stops);
     statistics.add(solve.statistics());
     for (std::size_t tile = 0; tile < tiles.count(); ++tile) ends[tile] = solve.state(tile);
   }

@@ -13,13 +13,6 @@ namespace {
 
 constexpr std::size_t kRowsNamed = 16;  // of those that made a solve fail
 
-// Fixed-step methods take their share of the steps over a part of the interval.
-SolverOptions options_over(const SolverOptions& options, double part, double whole) {
-  SolverOptions shared = options;
-  shared.steps = std::max(1, static_cast<int>(std::ceil(options.steps * part / whole - 1e-9)));
-  return shared;
-}
-
 }  // namespace
 
 void TileStates::resize(std::size_t tiles, const Channels& channels, std::size_t rows) {
@@ -28,8 +21,9 @@ void TileStates::resize(std::size_t tiles, const Channels& channels, std::size_t
   values_.resize(tiles * (4 * size_ + rows_));
 }
 
-bool keeps_stages(const SolverOptions& options) {
-  return options.controller == Controller::Torchdiffeq && options.tableau->adaptive;
+bool reads_stages(const SolverOptions& options, std::span<const double> stops) {
+  return !stops.empty() ||
+         (options.controller == Controller::Torchdiffeq && options.tableau->adaptive);
 }
 
 JointSolve::JointSolve(const SolverOptions& options, const std::stop_token& stop,
@@ -56,25 +50,18 @@ TileStep JointSolve::view(std::size_t tile) const {
 }
 
 StepScratch& JointSolve::scratch(int worker, std::size_t tile) const {
-  StepScratch& scratch = scratch_[keeps_stages(options_) ? tile : worker];
+  StepScratch& scratch = scratch_[group_.keeps_stages ? tile : worker];
   scratch.resize(channels_, group_.tiles.rows, tableau_.stages - 1);
   return scratch;
 }
 
-void JointSolve::run(double t0, double t1, std::span<const double> stops, double whole) {
-  double t = t0;
+void JointSolve::run(double t0, double t1, std::span<const double> stops) {
+  for (; next_stop_ < stops.size() && stops[next_stop_] == t0; ++next_stop_)
+    group_.for_each(
+        [&](int, std::size_t tile) { system_.reach_stop(next_stop_, tile, state(tile)); });
+  if (t0 == t1) return;
   try {
-    if (keeps_stages(options_)) {
-      while (next_stop_ < stops.size() && stops[next_stop_] == t0) reach_stop();
-    } else {
-      for (double stop : stops) {
-        advance(t, stop, {}, whole);
-        reach_stop();
-        t = stop;
-      }
-      stops = {};
-    }
-    advance(t, t1, stops, whole);
+    advance(t0, t1, stops);
   } catch (SolveFailure& failure) {
     if (failure.rows.empty()) failure.rows = rows_over(1);
     throw;
@@ -102,8 +89,8 @@ double JointSolve::norm(double shared) const {
   return largest;
 }
 
-// Hairer's first step; leaves k_0.
-void JointSolve::start(double t0, double t1) {
+// The size of Hairer's first step; leaves k_0.
+double JointSolve::start(double t0, double t1) {
   const auto for_each_sum = [&](auto&& sum_of) {
     group_.for_each([&](int worker, std::size_t tile) {
       sums_[tile - group_.first] =
@@ -149,13 +136,11 @@ void JointSolve::start(double t0, double t1) {
   });
   const double d2 = norm(system_.shared_change_norm()) / std::abs(h0);
   statistics_.evaluations += 2;
-  first_step_ = first_step(std::abs(h0), d1, d2, tableau_.order);
+  return first_step(std::abs(h0), d1, d2, tableau_.order);
 }
 
-void JointSolve::advance(double t0, double t1, std::span<const double> stops, double whole) {
-  if (t0 == t1) return;
-  if (tableau_.adaptive && first_step_ == 0) start(t0, t1);
-  StepControl control(options_over(options_, std::abs(t1 - t0), whole), t0, t1, first_step_);
+void JointSolve::advance(double t0, double t1, std::span<const double> stops) {
+  StepControl control(options_, t0, t1, tableau_.adaptive ? start(t0, t1) : 0);
   while (!control.done()) {
     if (stop_.stop_requested()) throw Error(ErrorCode::Cancelled, "the solve was stopped");
     const StepControl::Attempt attempt = control.attempt();
@@ -169,7 +154,6 @@ void JointSolve::advance(double t0, double t1, std::span<const double> stops, do
       system_.reject();
     }
   }
-  first_step_ = control.proposed();
   statistics_.add(control.statistics());
 }
 
@@ -198,27 +182,34 @@ void JointSolve::accept(const Step& step) {
   }
   current_ = 1 - current_;
   fresh_ = true;
-  with_first_ = !tableau_.fsal;
+  with_first_ = !end_known_;
+  end_known_ = false;
 }
 
 void JointSolve::pass_stops(const Step& step, std::span<const double> stops) {
-  const double end = step.t + step.h;
-  while (next_stop_ < stops.size() &&
-         (step.h > 0 ? stops[next_stop_] <= end : stops[next_stop_] >= end)) {
-    const StageWeights weights = step_weights(tableau_, (stops[next_stop_] - step.t) / step.h);
+  end_known_ = tableau_.fsal;
+  for (; next_stop_ < stops.size(); ++next_stop_) {
+    const double theta = (stops[next_stop_] - step.t) / step.h;
+    if (theta > step.theta) return;
+    if (theta < 1 && !end_known_) evaluate_end(step);
+    const StageWeights weights = step_weights(tableau_, theta);
     group_.for_each([&](int worker, std::size_t tile) {
       StepScratch& memory = scratch(worker, tile);
       stepper_.interpolate(step.h, weights, view(tile), memory, memory.error.data());
       system_.reach_stop(next_stop_, tile, memory.error.data());
     });
-    ++next_stop_;
   }
 }
 
-void JointSolve::reach_stop() {
-  group_.for_each(
-      [&](int, std::size_t tile) { system_.reach_stop(next_stop_, tile, state(tile)); });
-  ++next_stop_;
+void JointSolve::evaluate_end(const Step& step) {
+  times_.set(step.t + step.h, 0, 0, 1);
+  group_.for_each([&](int worker, std::size_t tile) {
+    const TileStep tile_step = view(tile);
+    system_.evaluate(worker, tile, tableau_.end_stage(), times_.of(0), tile_step.end,
+                     tile_step.last);
+  });
+  statistics_.evaluations += 1;
+  end_known_ = true;
 }
 
 std::vector<std::size_t> JointSolve::rows_over(float limit) const {

@@ -40,22 +40,25 @@ struct TileGroup {
   /// Runs a job for each tile of the group, under its number.
   std::function<void(const Job&)> for_each;
   Team* team = nullptr;  ///< sets time slots; null: they are cheap, or the team is at work
+  /// Every tile keeps its own scratch memory: stages are read after the verdict on all of them.
+  bool keeps_stages = false;
 };
 
-/// Controller::Torchdiffeq reads the stages after the verdict, so every tile keeps its own.
-bool keeps_stages(const SolverOptions& options);
+/// Whether the stages of an accepted step are read once more: for stops on the way, and for the end
+/// under Controller::Torchdiffeq.
+bool reads_stages(const SolverOptions& options, std::span<const double> stops);
 
 class JointSolve {
  public:
-  /// `scratch` has one entry a worker, or one a tile where keeps_stages(options).
+  /// `scratch` has one entry a worker, or one a tile where the group keeps stages.
   JointSolve(const SolverOptions& options, const std::stop_token& stop, TileSystem& system,
              const TileGroup& group, StageTimes& times, TileStates& states,
              std::span<StepScratch> scratch);
 
-  /// Integrates from t0 to t1 the states numbered 0 of the group's tiles; passes `stops` on the
-  /// way, which lie between, monotone. `whole` is the interval that `options.steps` divide. Throws
-  /// SolveFailure with the offending rows, and Error(Cancelled).
-  void run(double t0, double t1, std::span<const double> stops, double whole);
+  /// Integrates from t0 to t1 the states numbered 0 of the group's tiles; interpolates `stops` on
+  /// the way, which lie between, monotone. Throws SolveFailure with the offending rows, and
+  /// Error(Cancelled).
+  void run(double t0, double t1, std::span<const double> stops);
 
   /// After `run`: [channel][rows].
   const float* state(std::size_t tile) const { return states_.state(tile, current_); }
@@ -64,14 +67,14 @@ class JointSolve {
  private:
   TileStep view(std::size_t tile) const;
   StepScratch& scratch(int worker, std::size_t tile) const;
-  void start(double t0, double t1);
-  void advance(double t0, double t1, std::span<const double> stops, double whole);
+  double start(double t0, double t1);
+  void advance(double t0, double t1, std::span<const double> stops);
   double try_step(const Step& step);
   void accept(const Step& step);
-  /// The next stop is where the state stands.
-  void reach_stop();
   /// Interpolates the stops within an accepted step.
   void pass_stops(const Step& step, std::span<const double> stops);
+  /// f(t + h, y₁), where the method has no such stage: the next step's first.
+  void evaluate_end(const Step& step);
   /// Of `sums_`, and of what the tiles share.
   double norm(double shared) const;
   /// Rows whose last error is over `limit` or NaN.
@@ -91,7 +94,7 @@ class JointSolve {
   int current_ = 0;         // which of a tile's states holds y₀
   bool fresh_ = true;       // no attempt was made from y₀ yet
   bool with_first_ = true;  // k_0 is not known
-  double first_step_ = 0;
+  bool end_known_ = false;  // nor is f(t + h, y₁) of the step under way
   std::size_t next_stop_ = 0;
   std::vector<TensorSums> sums_;  // of the group's tiles
   SolveStatistics statistics_;

@@ -54,7 +54,7 @@ StagePointers TileStepper::stages(const TileStep& step, const StepScratch& scrat
   k[0] = step.first;
   for (int i = 1; i < tableau_.stages; ++i)
     k[i] = scratch.stages.data() + (i - 1) * channels_.count * rows_;
-  if (tableau_.fsal) k[tableau_.stages - 1] = step.last;
+  k[tableau_.end_stage()] = step.last;
   return k;
 }
 
@@ -84,7 +84,7 @@ TensorSums TileStepper::attempt(TileSystem& system, int worker, std::size_t tile
 
 void TileStepper::interpolate(double h, std::span<const double> weights, const TileStep& step,
                               const StepScratch& scratch, float* result) const {
-  combine(result, step.start, h, weights, stages(step, scratch), tableau_.stages, 0,
+  combine(result, step.start, h, weights, stages(step, scratch), tableau_.end_stage() + 1, 0,
           channels_.count * rows_);
 }
 

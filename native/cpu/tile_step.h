@@ -39,7 +39,7 @@ struct TileStep {
   const float* start;  // y₀
   float* end;          // y₁
   float* first;        // k_0
-  float* last;         // the last stage, where it is the next step's first (FSAL)
+  float* last;         // f(t + h, y₁): the last stage of FSAL methods
   float* row_errors;   // [rows]: mean squares over the tensors, summed; NaN where not finite
 };
 
@@ -58,7 +58,8 @@ class TileStepper {
                      const StageTimes& times, double h, bool with_first, const TileStep& step,
                      StepScratch& scratch) const;
 
-  /// y₀ + h Σ weights_j k_j after an attempt, from the stages that `scratch` still holds.
+  /// y₀ + h Σ weights_j k_j after an attempt, from the stages that `scratch` still holds, and
+  /// f(t + h, y₁) where it has a weight.
   void interpolate(double h, std::span<const double> weights, const TileStep& step,
                    const StepScratch& scratch, float* result) const;
 

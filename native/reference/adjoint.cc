@@ -100,7 +100,7 @@ double pull_adjoint(const RowSystem& rows, const SolverOptions& options,
 
   const System system{augmented.size(), rows.batch(), augmented.tensors(),
                       [&](double t, View y, Target rate) { augmented.derivative(t, y, rate); }};
-  integrate(system, options, stop, problem.t1, problem.t0, state, nullptr, statistics);
+  integrate(system, options, stop, problem.t1, problem.t0, state, {}, statistics);
 
   std::copy_n(state.begin() + augmented.adjoint_offset(), rows.z_size(), y_bar.begin());
   augmented.add_gradients(state, gradients);

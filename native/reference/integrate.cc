@@ -64,20 +64,22 @@ std::vector<std::size_t> rows_where(const System& system, Offends offends) {
 
 class Solve {
  public:
-  Solve(const System& system, const SolverOptions& options, Target y)
+  Solve(const System& system, const SolverOptions& options, const Watch& watch,
+        std::size_t next_time, Target y)
       : system_(system),
         options_(options),
         tableau_(*options.tableau),
+        watch_(watch),
         y_(y),
-        stages_(tableau_.stages, Vector(system.size)),
+        next_time_(next_time),
+        stages_(tableau_.end_stage() + 1, Vector(system.size)),
         y1_(y.begin(), y.end()),
         argument_(system.size),
         error_(system.size) {}
 
   double evaluations() const { return evaluations_; }
 
-  void run(const std::stop_token& stop, double t0, double t1, const OnStep& on_step,
-           SolveStatistics& statistics) {
+  void run(const std::stop_token& stop, double t0, double t1, SolveStatistics& statistics) {
     evaluate(t0, y_, stages_[0]);
     require_finite_start(t0);
     StepControl control(options_, t0, t1, tableau_.adaptive ? first_step_size(t0, t1) : 0);
@@ -89,8 +91,7 @@ class Solve {
         if (!first_stage_known) evaluate(attempt.t, y_, stages_[0]);
         first_stage_known = true;
         if (!control.judge(take_step(attempt.t, attempt.h))) continue;
-        finish_step(attempt, control, t1, on_step);
-        first_stage_known = tableau_.fsal;
+        first_stage_known = finish_step(attempt, control, t1);
       }
     } catch (SolveFailure& failure) {
       failure.rows = offending_rows();
@@ -152,23 +153,47 @@ class Solve {
     return tableau_.adaptive ? norm(system_, options_, error_, y_, y1_) : 0;
   }
 
-  void finish_step(const StepControl::Attempt& attempt, const StepControl& control, double t1,
-                   const OnStep& on_step) {
+  // Returns whether the next step's first stage is known.
+  bool finish_step(const StepControl::Attempt& attempt, const StepControl& control, double t1) {
     const bool interpolate =
         control.done() && tableau_.adaptive && options_.controller == Controller::Torchdiffeq;
     const AcceptedStep step{attempt.t, attempt.h, interpolate ? (t1 - attempt.t) / attempt.h : 1};
-    if (on_step) on_step(step, y_);
-    if (step.theta != 1)
-      advance(y_, step.h, step_weights(tableau_, step.theta), stages_, tableau_.stages, y1_);
+    if (watch_.on_step) watch_.on_step(step, y_);
+    const bool end_known = pass_times(step);
+    if (step.theta != 1) interpolate_at(step, step.theta, y1_);
     std::copy(y1_.begin(), y1_.end(), y_.begin());
-    if (tableau_.fsal) std::swap(stages_.front(), stages_.back());
+    if (end_known) std::swap(stages_.front(), stages_.back());
+    return end_known;
+  }
+
+  // Shows the states at the times that lie in an accepted step. Where the interpolant needs
+  // f(t + h, y₁) and the method has no such stage, it is evaluated: the next step begins with it.
+  // Returns whether it is known.
+  bool pass_times(const AcceptedStep& step) {
+    bool end_known = tableau_.fsal;
+    for (; next_time_ < watch_.times.size(); ++next_time_) {
+      const double theta = (watch_.times[next_time_] - step.t) / step.h;
+      if (theta > step.theta) break;
+      if (theta < 1 && !end_known) evaluate(step.t + step.h, y1_, stages_.back());
+      end_known = end_known || theta < 1;
+      interpolate_at(step, theta, argument_);
+      watch_.on_time(next_time_, argument_);
+    }
+    return end_known;
+  }
+
+  void interpolate_at(const AcceptedStep& step, double theta, Target result) const {
+    advance(y_, step.h, step_weights(tableau_, theta), stages_,
+            theta == 1 ? tableau_.stages : tableau_.end_stage() + 1, result);
   }
 
   const System& system_;
   const SolverOptions& options_;
   const Tableau& tableau_;
+  const Watch& watch_;
   Target y_;
-  std::vector<Vector> stages_;  // k_i
+  std::size_t next_time_;       // of those to watch
+  std::vector<Vector> stages_;  // k_i, up to f(t + h, y₁)
   Vector y1_, argument_, error_;
   double evaluations_ = 0;
 };
@@ -176,10 +201,13 @@ class Solve {
 }  // namespace
 
 void integrate(const System& system, const SolverOptions& options, const std::stop_token& stop,
-               double t0, double t1, Target y, const OnStep& on_step, SolveStatistics& statistics) {
+               double t0, double t1, Target y, const Watch& watch, SolveStatistics& statistics) {
+  std::size_t at_start = 0;
+  for (; at_start < watch.times.size() && watch.times[at_start] == t0; ++at_start)
+    watch.on_time(at_start, y);
   if (t0 == t1) return;
-  Solve solve(system, options, y);
-  solve.run(stop, t0, t1, on_step, statistics);
+  Solve solve(system, options, watch, at_start, y);
+  solve.run(stop, t0, t1, statistics);
   statistics.evaluations += solve.evaluations();
 }
 

@@ -2,6 +2,7 @@
 #pragma once
 
 #include <functional>
+#include <span>
 #include <stop_token>
 #include <vector>
 
@@ -30,11 +31,19 @@ struct System {
 struct AcceptedStep {
   double t = 0, h = 0, theta = 1;
 };
-using OnStep = std::function<void(const AcceptedStep& step, View y_before)>;
+
+/// What a caller sees of a solve on its way.
+struct Watch {
+  std::function<void(const AcceptedStep& step, View y_before)> on_step;
+  /// Within [t0, t1], monotone in the direction of the solve. Steps do not mind them: the state at
+  /// a time within a step is the method's interpolant.
+  std::span<const double> times;
+  std::function<void(std::size_t index, View y)> on_time;
+};
 
 /// Integrates `y` from t0 to t1 in place and adds the counts to `statistics`. Throws SolveFailure,
 /// and Error(Cancelled) when `stop` was asked for.
 void integrate(const System& system, const SolverOptions& options, const std::stop_token& stop,
-               double t0, double t1, Target y, const OnStep& on_step, SolveStatistics& statistics);
+               double t0, double t1, Target y, const Watch& watch, SolveStatistics& statistics);
 
 }  // namespace ffjord::reference

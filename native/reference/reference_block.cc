@@ -68,14 +68,6 @@ struct ReferenceTape : BlockTape {
 
 DynamicsPlan dynamics_plan(const BlockPlan& plan) { return {plan.trace, plan.regularisers}; }
 
-// Fixed-step methods take `steps` steps over the whole interval, and their share over a part of it.
-SolverOptions options_over(const SolverOptions& options, double part, double whole) {
-  SolverOptions shared = options;
-  if (part > 0)
-    shared.steps = std::max(1, static_cast<int>(std::ceil(options.steps * part / whole - 1e-9)));
-  return shared;
-}
-
 }  // namespace
 
 ReferenceBlock::ReferenceBlock(const BlockContext<double>& context)
@@ -90,10 +82,6 @@ std::unique_ptr<BlockTape> ReferenceBlock::solve(const BlockPlan& plan, bool rev
                                                  SolveStatistics& statistics) {
   const double end_time = sqrt_end_time() * sqrt_end_time();
   const double t0 = reverse ? end_time : 0, t1 = reverse ? 0 : end_time;
-  std::vector<double> targets;
-  if (trajectory) targets.assign(trajectory->times.begin(), trajectory->times.end());
-  targets.push_back(t1);
-
   auto tape = std::make_unique<ReferenceTape>();
   tape->plan = plan;
   tape->reverse = reverse;
@@ -104,25 +92,22 @@ std::unique_ptr<BlockTape> ReferenceBlock::solve(const BlockPlan& plan, bool rev
     const RowSystem rates(dynamics_, dynamics_plan(plan), reverse, group.count, kept.eps);
     const System system{rates.size(), group.count, rates.tensors(),
                         [&](double t, View y, Target rate) { rates.derivative(t, y, rate); }};
-    const OnStep on_step = [&](const AcceptedStep& step, View y) {
+    Watch watch;
+    watch.on_step = [&](const AcceptedStep& step, View y) {
       const View z = rates.z(y);
       if (keep_steps) kept.checkpoints.push_back({step, Vector(z.begin(), z.end())});
+    };
+    if (trajectory) watch.times = trajectory->times;
+    watch.on_time = [&](std::size_t index, View y) {
+      const std::size_t before = index * rows.count;
+      scatter(rates.z(y), group, trajectory->z.subspan(before * dynamics_.dimension()));
+      scatter(rates.delta_logp(y), group, trajectory->delta_logp.subspan(before));
     };
 
     Vector state = gather(rates, group, rows);
     SolveStatistics counts;
-    double t = t0;
     try {
-      for (std::size_t i = 0; i < targets.size(); ++i) {
-        const double part = std::abs(targets[i] - t);
-        integrate(system, options_over(plan.solver, part, end_time), plan.stop, t, targets[i],
-                  state, on_step, counts);
-        t = targets[i];
-        if (i + 1 == targets.size()) break;
-        const std::size_t before = i * rows.count;
-        scatter(rates.z(state), group, trajectory->z.subspan(before * dynamics_.dimension()));
-        scatter(rates.delta_logp(state), group, trajectory->delta_logp.subspan(before));
-      }
+      integrate(system, plan.solver, plan.stop, t0, t1, state, watch, counts);
     } catch (SolveFailure& failure) {
       for (std::size_t& row : failure.rows) row += group.first;
       throw;

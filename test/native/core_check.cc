@@ -12,6 +12,7 @@
 #include "core/host_flow.h"
 #include "core/philox.h"
 #include "core/step_control.h"
+#include "core/step_weights.h"
 #include "core/tableau.h"
 #include "core/trace_plan.h"
 
@@ -101,10 +102,48 @@ std::vector<Tree> trees_up_to(const Tableau& method, int order) {
   return trees;
 }
 
+// The method with f(t + h, y₁) among its stages, as the interpolant has it.
+Tableau with_end_stage(Tableau method) {
+  if (method.fsal) return method;
+  method.a[method.stages] = method.b;
+  method.c[method.stages] = 1;
+  ++method.stages;
+  return method;
+}
+
+// Σ b_i(θ) Φ_i = θ^order / γ for the trees up to the interpolant's order; it meets y₁, and f₁
+// there.
+void check_dense_output(const Tableau& method) {
+  const std::string name(method.name);
+  double worst = 0, next = 0;
+  for (const Tree& tree : trees_up_to(with_end_stage(method), method.dense_order + 1))
+    for (double theta : {0.2, 0.5, 0.9}) {
+      const StageWeights weights = step_weights(method, theta);
+      double sum = 0;
+      for (std::size_t i = 0; i < tree.weight.size(); ++i) sum += weights[i] * tree.weight[i];
+      const double residual = std::abs(sum - std::pow(theta, tree.order) / tree.density);
+      double& largest = tree.order <= method.dense_order ? worst : next;
+      largest = std::max(largest, residual);
+    }
+  check(worst < 1e-13 && next > 1e-7,
+        name + ": dense output of order " + std::to_string(method.dense_order));
+
+  double end = 0, slope = 0;
+  const StageWeights before = step_weights(method, 1 - 1e-4),
+                     after = step_weights(method, 1 + 1e-4);
+  const StageWeights almost = step_weights(method, std::nextafter(1, 2));
+  for (int i = 0; i <= method.end_stage(); ++i) {
+    end = std::max(end, std::abs(almost[i] - method.b[i]));
+    slope = std::max(slope, std::abs((after[i] - before[i]) / 2e-4 - (i == method.end_stage())));
+  }
+  check(end < 1e-12 && slope < 1e-5, name + ": dense output meets y₁ and f₁");
+}
+
 void check_tableaus() {
   for (const Tableau& method : tableaus()) {
     double worst = 0, rows = 0, embedded = 0;
-    bool sharp = false;  // the next order fails: the stated order is the order
+    bool sharp = false;           // the next order fails: the stated order is the order
+    bool embedded_sharp = false;  // and so does the embedded solution's
     for (const Tree& tree : trees_up_to(method, method.order + 1)) {
       double sum = 0, error = 0;
       for (int i = 0; i < method.stages; ++i) {
@@ -117,6 +156,7 @@ void check_tableaus() {
       else
         sharp = sharp || residual > 1e-6;
       if (tree.order < method.order) embedded = std::max(embedded, std::abs(error));
+      if (tree.order == method.order) embedded_sharp = embedded_sharp || std::abs(error) > 1e-6;
     }
     for (int i = 0; i < method.stages; ++i)
       rows = std::max(rows, std::abs(std::accumulate(method.a[i].begin(), method.a[i].end(), 0.0) -
@@ -125,12 +165,17 @@ void check_tableaus() {
     check(worst < 1e-13 && rows < 1e-14, name + ": order " + std::to_string(method.order));
     check(sharp, name + ": not of the next order");
     if (method.adaptive)
-      check(embedded < 1e-14, name + ": the embedded solution is of the order below");
+      check(embedded < 1e-14 && embedded_sharp,
+            name + ": the embedded solution is of the order below");
     if (method.fsal)
       check(std::equal(method.b.begin(), method.b.end(), method.a[method.stages - 1].begin()),
             name + ": first same as last");
+    check_dense_output(method);
   }
-  check(trees_up_to(tableau("dopri5"), 5).size() == 17, "17 rooted trees up to order 5");
+  const std::size_t counts[] = {1, 2, 4, 8, 17, 37, 85, 200};
+  for (int order = 1; order <= 8; ++order)
+    check(trees_up_to(tableau("dopri8"), order).size() == counts[order - 1],
+          "rooted trees up to order " + std::to_string(order));
 }
 
 void check_step_control() {

@@ -103,7 +103,8 @@ void compare(const std::string& title, const SolveRequest& request, double value
   }
   if (request.settings.solver.control == Control::Batch)
     report.expect(title + " backward evaluations",
-                  std::abs(gradient.statistics.evaluations - wanted.statistics.evaluations), 12.5);
+                  std::abs(gradient.statistics.evaluations - wanted.statistics.evaluations),
+                  2.5 * request.settings.solver.tableau->stages);
 }
 
 void check_against_reference(Report& report) {

@@ -9,6 +9,7 @@
 #include <vector>
 
 #include "flow_case.h"
+#include "reference/integrate.h"
 #include "reference/reference_engine.h"
 
 namespace {
@@ -279,12 +280,69 @@ void check_failures(Flow& flow, Report& report) {
   report.finish("solves that cannot go on");
 }
 
+// y₁' = y₁ cos t, y₂' = −y₂³/2, which have closed solutions, in equal steps: the largest error at
+// the end, and at times within steps.
+struct EqualSteps {
+  double at_end = 0, between = 0, evaluations = 0;
+};
+
+EqualSteps solve_in_equal_steps(Tableau method, int steps) {
+  method.adaptive = false;
+  constexpr double kEnd = 3;
+  const auto error_at = [](double t, reference::View y) {
+    return std::max(std::abs(y[0] - std::exp(std::sin(t))), std::abs(y[1] - 1 / std::sqrt(1 + t)));
+  };
+  const reference::System system{
+      2, 1, {{0, 1, 2, true}}, [](double t, reference::View y, reference::Target rate) {
+        rate[0] = y[0] * std::cos(t);
+        rate[1] = -y[1] * y[1] * y[1] / 2;
+      }};
+  SolverOptions options;
+  options.tableau = &method;
+  options.steps = steps;
+
+  EqualSteps found;
+  Vector times;
+  for (int i = 0; i < 10 * steps; ++i) times.push_back(kEnd * (i + 0.37) / (10 * steps));
+  reference::Watch watch;
+  watch.times = times;
+  watch.on_time = [&](std::size_t index, reference::View y) {
+    found.between = std::max(found.between, error_at(times[index], y));
+  };
+  Vector y = {1, 1};
+  SolveStatistics statistics;
+  reference::integrate(system, options, {}, 0, kEnd, y, watch, statistics);
+  found.at_end = error_at(kEnd, y);
+  found.evaluations = statistics.evaluations;
+  return found;
+}
+
+void check_orders(Report& report) {
+  for (const Tableau& method : tableaus()) {
+    const int steps = method.order == 8 ? 12 : 40;
+    const EqualSteps coarse = solve_in_equal_steps(method, steps),
+                     fine = solve_in_equal_steps(method, 2 * steps);
+    const std::string name(method.name);
+    const double order = std::log2(coarse.at_end / fine.at_end);
+    report.expect(name + " converges with its order", std::abs(order - method.order), 0.6);
+    const double dense_order = std::log2(coarse.between / fine.between);
+    const int expected = std::min(method.order, method.dense_order + 1);
+    report.expect(name + " converges between steps", std::max(0.0, expected - dense_order), 0.6);
+    // Ten times in every step ask for f at the end of the last one alone.
+    const int per_step = method.fsal ? method.stages - 1 : method.stages;
+    report.expect(name + " spends nothing on times within steps",
+                  fine.evaluations == 2 * steps * per_step + 1);
+  }
+  report.finish("convergence orders");
+}
+
 }  // namespace
 
 int main() {
   Report report;
   try {
     const auto flow = make_flow();
+    check_orders(report);
     check_counts(*flow, report);
     check_rows_apart(*flow, report);
     check_stops(*flow, report);

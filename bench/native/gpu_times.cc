@@ -1,0 +1,127 @@
+// Times of the CUDA engine without the binding, as rows of a Markdown table: solves and training
+// iterations, of the best of several repetitions by the host's clock, uploads and downloads
+// included.
+//   gpu_times [SECONDS a row]
+#include <algorithm>
+#include <chrono>
+#include <cstdint>
+#include <cstdio>
+#include <cstdlib>
+#include <functional>
+#include <string>
+#include <vector>
+
+#include "core/engine.h"
+#include "core/tableau.h"
+#include "cuda/cuda_engine.h"
+
+namespace ffjord {
+namespace {
+
+double now() {
+  using namespace std::chrono;
+  return duration<double>(steady_clock::now().time_since_epoch()).count();
+}
+
+/// Seconds of the quickest call.
+double best(const std::function<void()>& call, double seconds) {
+  for (int i = 0; i < 3; ++i) call();
+  double result = 1e300;
+  const double deadline = now() + seconds;
+  do {
+    const double started = now();
+    call();
+    result = std::min(result, now() - started);
+  } while (now() < deadline);
+  return result;
+}
+
+struct Case {
+  std::vector<int> widths;  ///< data, hidden …, data
+  Activation activation;
+  std::vector<std::size_t> batches;
+
+  std::string name() const {
+    std::string text;
+    for (int width : widths) text += (text.empty() ? "" : "-") + std::to_string(width);
+    return text + " " + std::string(name_of(activation));
+  }
+  FlowDescription description() const {
+    Cnf cnf;
+    cnf.time = 1;
+    cnf.net.hidden.assign(widths.begin() + 1, widths.end() - 1);
+    cnf.net.layer = LayerKind::Concat;
+    cnf.net.activation = activation;
+    return {{widths.front()}, {cnf}};
+  }
+};
+
+/// Repeatable values in (−1.7, 1.7), of variance about 1.
+std::vector<float> values(std::size_t count) {
+  std::vector<float> result(count);
+  std::uint32_t state = 1;
+  for (float& value : result) {
+    state = state * 1664525u + 1013904223u;
+    value = 3.46f * (static_cast<float>(state >> 8) / 16777216.0f - 0.5f);
+  }
+  return result;
+}
+
+void measure(const Engine& engine, const Case& net, double seconds) {
+  const auto flow = engine.create(net.description(), 0, {});
+  for (const std::size_t batch : net.batches) {
+    const std::size_t size = batch * static_cast<std::size_t>(net.widths.front());
+    const std::vector<float> rows = values(size);
+    std::vector<float> z(size), delta_logp(batch);
+    const std::vector<float> ones(batch, 1.f / static_cast<float>(batch));
+    SolveRequest request;
+    request.batch = batch;
+    request.rows = rows;
+    request.noise.given = {rows};
+    request.settings.trace.mode = TraceMode::Hutchinson;
+    request.settings.solver.tableau = &tableau("dopri5");
+    SolveOutput output;
+    output.z = z;
+    output.delta_logp = delta_logp;
+    SolveStatistics counts;
+    const double solve = best([&] { counts = flow->solve(request, output).statistics; }, seconds);
+    const double attempts = counts.accepted + counts.rejected;
+    const double training = best(
+        [&] {
+          request.keep_tape = true;
+          const SolveResult result = flow->solve(request, output);
+          PullbackRequest pullback;
+          pullback.z_bar = z;
+          pullback.delta_logp_bar = ones;
+          flow->zero_gradients();
+          flow->pullback(*result.tape, pullback);
+          OptimizerOptions still;
+          still.learning_rate = 0;  // all of the work, and every iteration the same problem
+          flow->step(still);
+        },
+        seconds);
+    request.keep_tape = false;
+    std::printf("| %s | %zu | %.0f | %.1f | %.1f | %.1f |\n", net.name().c_str(), batch, attempts,
+                1e6 * solve, 1e6 * solve / attempts, 1e6 * training);
+    std::fflush(stdout);
+  }
+}
+
+}  // namespace
+}  // namespace ffjord
+
+int main(int count, char** arguments) {
+  using namespace ffjord;
+  const double seconds = count > 1 ? std::atof(arguments[1]) : 1;
+  const Engine engine = cuda::engines().front();
+  if (!engine.unusable.empty()) {
+    std::fprintf(stderr, "gpu_times: %s\n", engine.unusable.c_str());
+    return 1;
+  }
+  std::printf("%s: %s\n\n", engine.name.c_str(), engine.description.c_str());
+  std::printf(
+      "| net | batch | attempts of dopri5 | solve, us | per attempt, us | iteration, us |\n");
+  std::printf("|---|---|---|---|---|---|\n");
+  measure(engine, {{2, 64, 64, 64, 2}, Activation::Tanh, {512, 2000, 10000, 100000}}, seconds);
+  measure(engine, {{43, 860, 860, 43}, Activation::Softplus, {1000}}, seconds);
+}

@@ -1,0 +1,108 @@
+#!/usr/bin/env bash
+# Everything that only a card can show: scripts/gpu.sh [test | bench | all]
+#   test   builds with nvcc, the C++ checks on the card, compute-sanitizer's memcheck and racecheck over them, and the
+#          jest suites over device cuda:0 where there is Node and node_modules
+#   bench  the times of the CUDA engine
+#   all    both (the default)
+# Needs nvcc (on the PATH, or in /usr/local/cuda/bin) and CMake. A Node that travelled along is named by NODE=/path/to/node.
+# Writes bench/results/gpu.md, whatever fails, and ends with 1 if anything did.
+set -uo pipefail
+cd "$(dirname "$0")/.." || exit 1
+what=${1:-all}
+[[ $what =~ ^(test|bench|all)$ ]] || { sed -n '2,8p' "$0"; exit 2; }
+
+PATH=$PATH:/usr/local/cuda/bin
+build=build-cmake/gpu
+report=bench/results/gpu.md
+logs=$build/logs
+node=${NODE:-$(command -v node || true)}
+failures=0
+mkdir -p "$logs" bench/results
+
+# step NAME COMMAND…: a line of the report; the end of the output of what fails.
+step() {
+  local name=$1 log start=$SECONDS
+  log="$logs/${name//[^a-zA-Z0-9]/-}.log"
+  shift
+  if "$@" >"$log" 2>&1; then
+    echo "- ok: $name ($((SECONDS - start)) s)" | tee -a "$report"
+  else
+    echo "- **failed**: $name ($((SECONDS - start)) s)" | tee -a "$report"
+    { echo '```'; tail -n 40 "$log"; echo '```'; } | tee -a "$report"
+    failures=$((failures + 1))
+    return 1
+  fi
+}
+skip() {
+  echo "- skipped: $1" | tee -a "$report"
+}
+
+card() {
+  nvidia-smi --query-gpu=name,driver_version,memory.total,power.limit,clocks.max.sm,compute_cap --format=csv
+}
+
+configure() {
+  local architecture
+  architecture=$(nvidia-smi --query-gpu=compute_cap --format=csv,noheader | head -n 1 | tr -d .)
+  cmake -S . -B "$build" -DFFJORD_CUDA=ON -DFFJORD_CUDA_ARCHITECTURES="${architecture:-90}" \
+    -DFFJORD_TESTS=ON -DFFJORD_MODULE="$(has_node && echo ON || echo OFF)"
+}
+
+has_node() {
+  [[ -n $node && -d node_modules/node-addon-api ]]
+}
+
+checks() {
+  for source in test/cuda/*.cu; do basename "$source" .cu; done
+}
+
+sanitize() { # TOOL
+  local check
+  for check in $(checks); do
+    compute-sanitizer --tool "$1" --error-exitcode 9 "$build/$check" || return 1
+  done
+}
+
+suites() {
+  FFJORD_ADDON=$PWD/$build/ffjord.node FFJORD_TEST_DEVICES=cuda:0 "$node" node_modules/.bin/jest \
+    --selectProjects addon --testPathPatterns 'test/(flow|golden|fit|flow-matching|model-file|optimizer|reverse-kl)\.test'
+}
+
+benchmark() {
+  cmake -S bench/native -B "$build/bench" -DCMAKE_BUILD_TYPE=Release -DFFJORD_CUDA=ON \
+    -DFFJORD_CUDA_ARCHITECTURES="$(nvidia-smi --query-gpu=compute_cap --format=csv,noheader | head -n 1 | tr -d .)" &&
+    cmake --build "$build/bench" --target gpu_times --parallel "$(nproc)" &&
+    "$build/bench/gpu_times" >"$logs/times.md"
+}
+
+{
+  echo '# On a card'
+  echo
+  echo "\`scripts/gpu.sh $what\`, $(date -u +%Y-%m-%d), $(nvcc --version | grep -o 'release [0-9.]*')"
+  echo '```'
+  card || echo 'nvidia-smi finds no card'
+  echo '```'
+} >"$report"
+
+if [[ $what != bench ]]; then
+  if step 'configure' configure && step 'build' cmake --build "$build" --parallel "$(nproc)"; then
+    step 'C++ checks' ctest --test-dir "$build" --output-on-failure
+    if command -v compute-sanitizer >/dev/null; then
+      step 'memcheck' sanitize memcheck
+      step 'racecheck' sanitize racecheck
+    else
+      skip 'memcheck and racecheck: no compute-sanitizer on the PATH'
+    fi
+    if has_node; then
+      step 'suites over cuda:0' suites
+    else
+      skip 'suites over cuda:0: no Node with node_modules beside it (name one by NODE=)'
+    fi
+  fi
+fi
+if [[ $what != test ]]; then
+  step 'benchmark' benchmark && { echo; cat "$logs/times.md"; } | tee -a "$report"
+fi
+
+echo "the report is $report"
+exit $((failures > 0 ? 1 : 0))

@@ -11,7 +11,7 @@ const target = join(root, 'docs/api.md')
 /** Chapters in the order of the page, and the modules or folders of lib/ that they hold. */
 const chapters = {
   Flows: ['flow', 'evaluate', 'device'],
-  'What a flow is, and how it is computed': ['options'],
+  'What a flow is, and how it is computed': ['options', 'methods'],
   Training: ['fit', 'fit-options', 'training', 'optimizer', 'schedule'],
   Data: ['dataset', 'table', 'dataset-stream', 'law-dataset', 'toy', 'picture', 'batch'],
   'Below the surface': ['solution', 'velocity', 'trajectory', 'statistics', 'call', 'weights'],

@@ -1,9 +1,8 @@
 import { Flow, type Trace } from 'ffjord'
 
 import { chart } from '../../lib/report/chart'
-import { measure } from '../clock'
 import { time } from '../table'
-import { type AblationContext, type Finding, fittedExponent } from './part'
+import { type AblationContext, cpuSeconds, type Finding, fittedExponent } from './part'
 
 const SIZES = [2, 5, 10, 30, 100, 300, 1000, 3000, 10_000]
 /** By D unit tangents; beyond this it takes minutes. */
@@ -31,8 +30,7 @@ export async function dimensions(context: AblationContext): Promise<Finding> {
     const { data: z } = flow.sampleBase(BATCH, { seed: 1 })
     const price = async (name: Price['trace'], trace: Trace) => {
       const call = () => flow.velocity(z, { t: 0.25, divergence: true, trace, seed: 1 })
-      const { best } = await measure(call, quick ? 0.02 : 0.5, size < 100 ? 20 : 1)
-      prices.push({ trace: name, size, seconds: best })
+      prices.push({ trace: name, size, seconds: await cpuSeconds(call, quick ? 0.02 : 1) })
     }
     await price('one probe', { noise: 'rademacher' })
     if (size <= (quick ? 30 : LARGEST_EXACT)) await price('exact', 'exact')

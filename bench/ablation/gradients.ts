@@ -1,10 +1,9 @@
 import type { Flow, Weights } from 'ffjord'
 
 import { chart } from '../../lib/report/chart'
-import { measure } from '../clock'
 import { resetPeak, resident, residentPeak } from '../resident'
 import { time } from '../table'
-import { type AblationContext, type Finding, rootMeanSquare, short } from './part'
+import { type AblationContext, cpuSeconds, type Finding, rootMeanSquare, short } from './part'
 import { freshRows, recomputed, train } from './toy-flow'
 
 const DENSITY = 'pinwheel'
@@ -45,8 +44,8 @@ export async function gradients(context: AblationContext): Promise<Finding> {
       const gradient = flat(own.gradients())
       const error = rootMeanSquare(gradient, truth) / rootMeanSquare(truth, new Float64Array(truth.length))
       const memory = await peak(own, x)
-      const { best } = await measure(() => own.loss(x), quick ? 0.02 : 0.5)
-      found.push({ method, steps, memory, seconds: best, error })
+      const seconds = await cpuSeconds(() => own.loss(x), quick ? 0.02 : 0.5)
+      found.push({ method, steps, memory, seconds, error })
       own.dispose()
     }
   }

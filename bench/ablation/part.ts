@@ -1,5 +1,6 @@
 import type { Device } from 'ffjord'
 
+import { measure } from '../clock'
 import type { Section } from '../table'
 
 /** What every part of the ablation is given. */
@@ -14,6 +15,16 @@ export interface AblationContext {
 /** What a part found: a table, its numbers, and a figure in SVG. */
 export interface Finding extends Section {
   figure: string
+}
+
+/** CPU seconds of one call, the fastest of so many as fit into `seconds`; the system counts them in ticks of milliseconds. */
+export async function cpuSeconds(call: () => unknown, seconds: number): Promise<number> {
+  await call()
+  const started = performance.now()
+  await call()
+  const once = (performance.now() - started) / 1000
+  const { best } = await measure(call, seconds, Math.min(1000, Math.ceil(0.05 / once)))
+  return best
 }
 
 /** Exponents as they are printed: '1e-5'. */

@@ -22,6 +22,9 @@ export interface Chart {
   height?: number
 }
 
+/** Height of a row of the legend. */
+const LEGEND_ROW = 17
+
 /** Measured points on axes with names, each series in a colour of its own, as an SVG file that stands alone. */
 export function chart(charts: readonly Chart[]): string {
   return figure(charts.map(chartPanel), FIGURE_STYLE)
@@ -29,13 +32,15 @@ export function chart(charts: readonly Chart[]): string {
 
 export function chartPanel({ categories, ...panel }: Chart): string {
   const { title, series, width = 360, height = 280 } = panel
-  const named = series.length > 1
-  const margin: Margin = {
-    left: categories ? 24 + 7 * Math.max(...categories.map(({ length }) => length)) : panel.yName ? 62 : 44,
-    right: 14,
-    top: named ? 46 : 28,
-    bottom: 46
-  }
+  const left = categories
+    ? 24 + 7 * Math.max(...categories.map(({ length }) => length))
+    : panel.yName
+      ? 62
+      : 44
+  const right = 14
+  const entries = series.length > 1 ? legendEntries(series, left, width - right) : []
+  const legendRows = entries.length > 0 ? entries.at(-1)!.row + 1 : 0
+  const margin: Margin = { left, right, top: 28 + LEGEND_ROW * legendRows, bottom: 46 }
   const visible = ({ x, y }: { x: number; y: number }) =>
     Number.isFinite(x) && Number.isFinite(y) && !(panel.logX && x <= 0) && !(panel.logY && y <= 0)
   const points = series.flatMap((one) => one.points.filter(visible))
@@ -63,7 +68,7 @@ export function chartPanel({ categories, ...panel }: Chart): string {
   const names = [
     axisName(panel.xName, (margin.left + width - margin.right) / 2, height - 8),
     panel.yName ? axisName(panel.yName, 13, (margin.top + height - margin.bottom) / 2, true) : '',
-    named ? legend(series, margin.left) : ''
+    legend(entries)
   ]
   return picture(width, height, title, content + names.join(''))
 }
@@ -85,15 +90,33 @@ function axisName(text: string, x: number, y: number, vertical = false): string 
   return `<text class="label" x="${x}" y="${y}" text-anchor="middle"${turn}>${escapeText(text)}</text>`
 }
 
-function legend(series: readonly ChartSeries[], left: number): string {
-  let at = left
-  return series
-    .map(({ name }, index) => {
-      const entry =
-        `<path class="line hue${index}" d="M${at} 32h14"/>` +
-        `<text class="label" x="${at + 19}" y="36">${escapeText(name)}</text>`
-      at += 19 + 6.1 * name.length + 12
-      return entry
+interface LegendEntry {
+  text: string
+  x: number
+  /** Row of the legend. */
+  row: number
+}
+
+/** Where the names of the series go: in rows from `left` to `right`. */
+function legendEntries(series: readonly ChartSeries[], left: number, right: number): LegendEntry[] {
+  let [x, row] = [left, 0]
+  return series.map(({ name }) => {
+    const width = 19 + 6.1 * name.length
+    if (x > left && x + width > right) [x, row] = [left, row + 1]
+    const entry = { text: name, x, row }
+    x += width + 12
+    return entry
+  })
+}
+
+function legend(entries: readonly LegendEntry[]): string {
+  return entries
+    .map(({ text, x, row }, index) => {
+      const y = 32 + LEGEND_ROW * row
+      return (
+        `<path class="line hue${index}" d="M${x} ${y}h14"/>` +
+        `<text class="label" x="${x + 19}" y="${y + 4}">${escapeText(text)}</text>`
+      )
     })
     .join('')
 }

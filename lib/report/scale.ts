@@ -42,16 +42,16 @@ export function logarithmic(lo: number, hi: number): Scale {
   return {
     place: (value) => (Math.log10(value) - first) / (last - first),
     ticks: (count) => {
-      const powers = ticks(Math.ceil(first - 1e-9), Math.floor(last + 1e-9), Math.max(1, count)).filter(
-        Number.isInteger
-      )
-      if (powers.length > 2) return powers.map((power) => 10 ** power)
-      const decades = Array.from(
-        { length: Math.ceil(last) - Math.floor(first) + 1 },
-        (_, i) => Math.floor(first) + i
-      )
-      const values = decades.flatMap((power) => [1, 2, 5].map((m) => m * 10 ** power))
-      return values.filter((value) => value >= lo * (1 - 1e-9) && value <= hi * (1 + 1e-9))
+      const [least, most] = [Math.ceil(first - 1e-9), Math.floor(last + 1e-9)]
+      if (most - least >= 2) {
+        const step = Math.ceil((most - least) / count)
+        return whole(least, most)
+          .filter((power) => power % step === 0)
+          .map((power) => 10 ** power)
+      }
+      return whole(least - 1, most)
+        .flatMap((power) => [1, 2, 5].map((digit) => digit * 10 ** power))
+        .filter((value) => value >= lo * (1 - 1e-9) && value <= hi * (1 + 1e-9))
     },
     label: (value) => {
       const exponent = Math.log10(value)
@@ -60,6 +60,11 @@ export function logarithmic(lo: number, hi: number): Scale {
         : label(value)
     }
   }
+}
+
+/** The whole numbers from `least` to `most`. */
+function whole(least: number, most: number): number[] {
+  return Array.from({ length: most - least + 1 }, (_, i) => least + i)
 }
 
 function mantissa(value: number): string {

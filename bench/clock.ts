@@ -31,18 +31,6 @@ export async function measure(call: () => unknown, seconds: number, inner = 1): 
   }
 }
 
-/** Wall seconds of each of `count` synchronous calls, sorted; an `await` would cost more than they do. */
-export function measureSync(call: () => unknown, count: number): { best: number; median: number } {
-  for (let i = 0; i < count / 10; i++) call()
-  const wall: number[] = []
-  for (let i = 0; i < count; i++) {
-    const started = process.hrtime.bigint()
-    call()
-    wall.push(Number(process.hrtime.bigint() - started) / 1e9)
-  }
-  return { best: Math.min(...wall), median: median(wall) }
-}
-
 export function median(values: number[]): number {
   const sorted = [...values].sort((a, b) => a - b)
   const middle = Math.floor(sorted.length / 2)

@@ -2,6 +2,9 @@
 
 #include <algorithm>
 #include <chrono>
+#include <string_view>
+
+#include "binding/engines.h"
 
 namespace ffjord::binding {
 namespace {
@@ -43,10 +46,10 @@ using Vector = float __attribute__((vector_size(64)));
 
 using MultiplyAdd = double (*)(float seed);
 
-MultiplyAdd widest() {
+MultiplyAdd loop_of([[maybe_unused]] std::string_view instruction_set) {
 #if defined(__x86_64__)
-  if (__builtin_cpu_supports("avx512f")) return avx512::multiply_add;
-  if (__builtin_cpu_supports("avx2") && __builtin_cpu_supports("fma")) return avx2::multiply_add;
+  if (instruction_set == "avx512") return avx512::multiply_add;
+  if (instruction_set == "avx2") return avx2::multiply_add;
 #endif
   return baseline::multiply_add;
 }
@@ -55,7 +58,7 @@ MultiplyAdd widest() {
 
 double fma_peak(double seconds) {
   using Clock = std::chrono::steady_clock;
-  const MultiplyAdd run = widest();
+  const MultiplyAdd run = loop_of(cpu_report().instruction_set);
   const auto end = Clock::now() + std::chrono::duration<double>(seconds);
   double best = 0;
   do {

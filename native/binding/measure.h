@@ -4,7 +4,8 @@
 namespace ffjord::binding {
 
 /// Peak rate of single-precision fused multiply-adds on the calling core, GFLOP/s (two operations
-/// each), with the widest vectors it has; the best of many short rounds within `seconds`.
+/// each), with the vectors that the CPU engine uses; the best of many short rounds within
+/// `seconds`.
 double fma_peak(double seconds);
 
 }  // namespace ffjord::binding

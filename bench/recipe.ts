@@ -20,9 +20,9 @@ export const recipe = {
     seed: 0
   } satisfies FlowOptions,
   fit: {
-    iterations: 2000,
-    batch: 256,
-    optimizer: { type: 'adam', lr: 2e-2 },
+    iterations: 4000,
+    batch: 1024,
+    optimizer: { type: 'adam', lr: 1e-2 },
     schedule: { type: 'cosine', warmup: 100 }
   } satisfies FitOptions
 }

@@ -22,6 +22,7 @@ npm run bench -- ablation [options]   # experiments with the method; ablation --
   --only NAME     one section: evaluations, solves, crossings, memory or toys; may be repeated.
                   Without it, all of them but toys, which trains for half an hour.
   --density NAME  toys: only this density; may be repeated
+  --trace NAME    toys: trained with this trace only: exact, gaussian or rademacher; may be repeated
   --quick         short measurements, to see that everything runs
   --out FOLDER    where results go (default: bench/results)`
 
@@ -37,6 +38,7 @@ async function main(): Promise<void> {
       python: { type: 'string' },
       only: { type: 'string', multiple: true },
       density: { type: 'string', multiple: true },
+      trace: { type: 'string', multiple: true },
       device: { type: 'string', default: 'cpu' },
       quick: { type: 'boolean', default: false },
       out: { type: 'string' },
@@ -57,7 +59,9 @@ async function main(): Promise<void> {
   console.log(describe(machine))
 
   if (wanted.includes('toys')) {
-    await toys(context, values.density, out, (section) => write(out, 'toys', machine, [section]))
+    await toys(context, { densities: values.density, traces: values.trace }, out, (section) =>
+      write(out, 'toys', machine, [section])
+    )
   }
   const engine = wanted.some((name) => name === 'evaluations' || name === 'crossings')
     ? engineTimes(context)

@@ -34,18 +34,18 @@ interface ToyRun {
 }
 
 /**
- * Trains the densities with every trace and measures how far the test NLL stays above the entropy. `done` is called after
+ * Trains the densities with every trace, or `only` some of either, and measures how far the test NLL stays above the entropy. `done` is called after
  * every run with a table of all runs so far, those of earlier calls included.
  */
 export async function toys(
   context: Context,
-  densities: string[] | undefined,
+  only: { densities?: string[] | undefined; traces?: string[] | undefined },
   out: string,
   done: (section: Section) => void
 ): Promise<void> {
-  const names = toyNames.filter((name) => densities?.includes(name) ?? hasEntropy(name))
+  const names = toyNames.filter((name) => only.densities?.includes(name) ?? hasEntropy(name))
   const runs = context.quick ? [] : savedRuns(out)
-  for (const trained of Object.keys(traces)) {
+  for (const trained of Object.keys(traces).filter((name) => only.traces?.includes(name) ?? true)) {
     for (const density of context.quick ? names.slice(0, 1) : names) {
       const run = await train(context, density, trained)
       const earlier = runs.findIndex((known) => known.density === density && known.trained === trained)

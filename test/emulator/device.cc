@@ -80,6 +80,11 @@ bool Device::runs_twice(const std::string&, std::uint64_t run) const {
   return configuration.races == Configuration::All || run <= 3 || std::has_single_bit(run);
 }
 
+Schedule Device::other_schedule(std::uint64_t run) const {
+  if (configuration.schedule.copies_early()) return {Schedule::Forward};
+  return run % 2 == 0 ? Schedule{Schedule::Seeded, run} : Schedule{Schedule::Reversed};
+}
+
 std::string Device::run_once(const Launch& launch, const Schedule& schedule) {
   const std::string failure = run_grid(launch, schedule);
   return failure.empty() ? memory.overrun() : failure;
@@ -99,10 +104,7 @@ bool Device::run(const Launch& launch) {
     if (failure.empty()) {
       const State after = state();
       restore(before);
-      const auto other = configuration.schedule.kind == Schedule::Reversed || run % 2 == 0
-                             ? Schedule{Schedule::Seeded, run}
-                             : Schedule{Schedule::Reversed};
-      failure = run_once(launch, other);
+      failure = run_once(launch, other_schedule(run));
       const std::string differs = failure.empty() ? difference(after, state()) : "";
       if (!differs.empty()) failure = "its result depends on the order of threads: " + differs;
     }

@@ -48,6 +48,7 @@ class Device {
   std::string difference(const State& a, const State& b) const;
 
   bool runs_twice(const std::string& name, std::uint64_t run) const;
+  Schedule other_schedule(std::uint64_t run) const;
   std::string run_once(const Launch& launch, const Schedule& schedule);
   void note(const std::string& name) const;
 

@@ -17,7 +17,13 @@ export interface NoiseOptions {
   rowOffset?: number
 }
 
-export interface CallOptions extends NoiseOptions {
+/** What calls on a conditional flow take; others take none. */
+export interface ContextOptions {
+  /** c of every row, (B, size), or one row for all. */
+  context?: Batch
+}
+
+export interface CallOptions extends NoiseOptions, ContextOptions {
   /** Ends the call after the running step; it rejects with code CANCELLED. */
   signal?: AbortSignal
 }
@@ -30,7 +36,7 @@ export interface EvaluationOptions extends CallOptions {
 }
 
 export const noiseKeys = ['seed', 'noise', 'rowOffset'] as const
-export const callKeys = [...noiseKeys, 'signal'] as const
+export const callKeys = [...noiseKeys, 'context', 'signal'] as const
 export const evaluationKeys = [...callKeys, 'trace', 'rtol', 'atol'] as const
 
 /** Draws are numbered: the flow's seed and its next call, or the first call of a given seed. */

@@ -1,7 +1,8 @@
 import { type Batch, type Rows, toRows, wantsFloat64 } from './batch'
 import { type EvaluationOptions, type NoiseOptions, noiseOf, overrideSettings } from './call'
+import { contextCall } from './context'
 import { FfjordError } from './errors'
-import type { NativeDescription, NativeFlow, NativeSettings } from './native'
+import type { NativeArray, NativeDescription, NativeFlow, NativeSettings } from './native'
 import type { NormalizedSettings } from './normalize'
 import type { Optimizer } from './optimizer'
 import type { ComputeOptions } from './options'
@@ -37,6 +38,7 @@ export interface PreparedCall {
   rows: Rows
   float64: boolean
   settings: NativeSettings
+  context: { context?: NativeArray }
 }
 
 /** Checks of a call on a batch, before anything is drawn. */
@@ -47,8 +49,10 @@ export function prepare(
   options: EvaluationOptions
 ): PreparedCall {
   assertUsable(core)
+  const rows = toRows(batch, core.description.shape, name)
   return {
-    rows: toRows(batch, core.description.shape, name),
+    rows,
+    context: contextCall(core, options, rows.count),
     float64: wantsFloat64(batch),
     settings: overrideSettings(core.settings.evaluation, options)
   }
@@ -56,6 +60,13 @@ export function prepare(
 
 /** The arguments of an evaluation of the binding. */
 export function evaluationCall(core: FlowCore, batch: Batch, name: string, options: EvaluationOptions) {
-  const { rows, float64, settings } = prepare(core, batch, name, options)
-  return { rows: rows.data, batch: rows.count, noise: drawNoise(core, options), settings, float64 }
+  const { rows, context, float64, settings } = prepare(core, batch, name, options)
+  return {
+    rows: rows.data,
+    batch: rows.count,
+    noise: drawNoise(core, options),
+    settings,
+    float64,
+    ...context
+  }
 }

@@ -1,19 +1,23 @@
-import { type Batch, sizeOf, type Tensor, toRows } from './batch'
+import { type Batch, sizeOf, toRows } from './batch'
 import { fail, integer, object, show } from './check'
 import {
   ArrayDataset,
   type BatchOptions,
   checkState,
+  type DatasetContext,
   type DatasetState,
   type Feed,
   type FeedingDataset,
-  normalizeBatchOptions
+  normalizeBatchOptions,
+  type RowBatch
 } from './dataset'
 
 export interface StreamOptions {
   /** Of one sample. */
   shape: readonly number[]
   columns?: readonly string[]
+  /** Numbers of context, which follow those of the sample in every row; or their names. */
+  context?: number | readonly string[]
 }
 
 /** What a stream yields: one row, or several. */
@@ -25,7 +29,7 @@ type Source = AsyncIterable<StreamItem> | Iterable<StreamItem>
  * restored data set goes on where it stood; an iterable can only go on.
  */
 export function fromAsyncIterable(source: Source | (() => Source), options: StreamOptions): FeedingDataset {
-  object(options, 'fromAsyncIterable options', ['shape', 'columns'])
+  object(options, 'fromAsyncIterable options', ['shape', 'columns', 'context'])
   const shape = options.shape
   if (!Array.isArray(shape) || shape.length === 0)
     fail('INVALID_SHAPE', `shape is ${show(shape)}; give the shape of one sample, like [2]`)
@@ -39,8 +43,11 @@ class StreamDataset implements FeedingDataset {
   readonly rows = Infinity
   readonly shape: readonly number[]
   readonly columns?: readonly string[]
+  readonly context?: DatasetContext
   readonly #source: Source | (() => Source)
+  /** Numbers of a sample, and of a row with its context. */
   readonly #size: number
+  readonly #width: number
   #iterator: AsyncIterator<StreamItem> | Iterator<StreamItem> | undefined
   /** Rows read ahead. */
   #ahead: number[] = []
@@ -49,20 +56,30 @@ class StreamDataset implements FeedingDataset {
   #toSkip = 0
   #ended = false
 
-  constructor(source: Source | (() => Source), { shape, columns }: StreamOptions) {
+  constructor(source: Source | (() => Source), { shape, columns, context }: StreamOptions) {
     this.#source = source
     this.shape = shape
     this.#size = sizeOf(shape)
     if (columns) this.columns = columns
+    if (context !== undefined)
+      this.context =
+        typeof context === 'number'
+          ? { size: integer(context, 'context', 1) }
+          : { size: context.length, columns: context }
+    this.#width = this.#size + (this.context?.size ?? 0)
   }
 
-  async *batches(options?: BatchOptions): AsyncGenerator<Tensor> {
+  async *batches(options?: BatchOptions): AsyncGenerator<RowBatch> {
     const normalized = normalizeBatchOptions(options)
     for (;;) {
-      const { data, count } = await this.peek(1, normalized)
+      const { data, context, count } = await this.peek(1, normalized)
       if (count === 0) return
       this.advance(1, normalized)
-      yield { data: data as Float32Array, shape: [count, ...this.shape] }
+      yield {
+        data,
+        shape: [count, ...this.shape],
+        ...(context && { context: { data: context, shape: [count, this.context!.size] } })
+      }
     }
   }
 
@@ -75,9 +92,10 @@ class StreamDataset implements FeedingDataset {
 
   async take(count: number): Promise<ArrayDataset> {
     const options = normalizeBatchOptions({ size: integer(count, 'count', 1, 2 ** 31 - 1) })
-    const { data } = await this.peek(1, options)
+    const { data, context } = await this.peek(1, options)
     this.advance(1, options)
-    return new ArrayDataset(data, this.shape, this.columns)
+    const taken = this.context && { ...this.context, data: context! }
+    return new ArrayDataset(data, this.shape, this.columns, taken)
   }
 
   state(): DatasetState {
@@ -102,7 +120,7 @@ class StreamDataset implements FeedingDataset {
 
   async peek(batches: number, { size, drop }: Required<BatchOptions>): Promise<Feed> {
     await this.#readAhead(batches * size)
-    const available = this.#ahead.length / this.#size
+    const available = this.#ahead.length / this.#width
     const sizes: number[] = []
     let count = 0
     while (sizes.length < batches && count < available) {
@@ -111,9 +129,16 @@ class StreamDataset implements FeedingDataset {
       sizes.push(rows)
       count += rows
     }
-    const data = Float32Array.from(this.#ahead.slice(0, count * this.#size))
+    const columns = (first: number, last: number) => {
+      const width = last - first
+      return Float32Array.from(
+        { length: count * width },
+        (_, i) => this.#ahead[Math.floor(i / width) * this.#width + first + (i % width)]!
+      )
+    }
     return {
-      data,
+      data: columns(0, this.#size),
+      ...(this.context && { context: columns(this.#size, this.#width) }),
       count,
       indices: Uint32Array.from({ length: count }, (_, i) => i),
       sizes: Uint32Array.from(sizes)
@@ -121,14 +146,14 @@ class StreamDataset implements FeedingDataset {
   }
 
   advance(batches: number, { size }: Required<BatchOptions>): void {
-    const taken = this.#ahead.splice(0, batches * size * this.#size)
-    this.#row += taken.length / this.#size
+    const taken = this.#ahead.splice(0, batches * size * this.#width)
+    this.#row += taken.length / this.#width
   }
 
   async #readAhead(rows: number): Promise<void> {
-    while (!this.#ended && (this.#toSkip > 0 || this.#ahead.length < rows * this.#size)) {
+    while (!this.#ended && (this.#toSkip > 0 || this.#ahead.length < rows * this.#width)) {
       if (this.#toSkip > 0 && this.#ahead.length > 0) {
-        const skipped = this.#ahead.splice(0, this.#toSkip * this.#size).length / this.#size
+        const skipped = this.#ahead.splice(0, this.#toSkip * this.#width).length / this.#width
         this.#toSkip -= skipped
         continue
       }
@@ -152,6 +177,7 @@ class StreamDataset implements FeedingDataset {
 
   #numbers(item: StreamItem) {
     const oneRow = Array.isArray(item) && typeof item[0] === 'number'
-    return toRows((oneRow ? [item] : item) as Batch, this.shape, `item after row ${this.#row}`).data
+    const shape = this.context ? [this.#width] : this.shape
+    return toRows((oneRow ? [item] : item) as Batch, shape, `item after row ${this.#row}`).data
   }
 }

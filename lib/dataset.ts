@@ -1,6 +1,6 @@
-import { type Batch, type RealArray, sizeOf, type Tensor, type TensorLike, toRows } from './batch'
-import { boolean, fail, integer, isObject, number, object, show } from './check'
-import type { NativeArray } from './native'
+import { type Batch, isReal, type RealArray, sizeOf, type Tensor, type TensorLike, toRows } from './batch'
+import { boolean, fail, integer, isObject, nearest, number, object, show } from './check'
+import type { NativeArray, NativeDescription } from './native'
 import { permutation, streams } from './random'
 
 export interface BatchOptions {
@@ -21,18 +21,30 @@ export interface DatasetState {
   row: number
 }
 
+/** Numbers of context a row, and their names. */
+export interface DatasetContext {
+  size: number
+  columns?: readonly string[]
+}
+
+/** Samples, and the context of each where the data set has one. */
+export interface RowBatch<A extends RealArray = RealArray> extends Tensor<A> {
+  /** (rows, size) */
+  context?: Tensor<A>
+}
+
 /** Rows to learn from. Batches move its place (`state`) on; passes over it are epochs. */
 export interface Dataset {
   /** How many; Infinity where rows never end. */
   readonly rows: number
   /** Of one sample. */
   readonly shape: readonly number[]
-  /** Conditions, one a row. */
-  readonly context?: TensorLike
+  /** What every row is conditioned on, for densities p(x | c); batches carry it. */
+  readonly context?: DatasetContext
   /** Names of the columns. */
   readonly columns?: readonly string[]
   /** From the present place to the end of the epoch; without end where `rows` is infinite. */
-  batches(options?: BatchOptions): AsyncIterable<Tensor<RealArray>>
+  batches(options?: BatchOptions): AsyncIterable<RowBatch>
   /** Parts of these shares: contiguous, or of rows in an order that `seed` decides. */
   split(shares: readonly number[], options?: { seed?: number }): Dataset[]
   state(): DatasetState
@@ -44,6 +56,8 @@ export interface Dataset {
 /** Batches for a training run: rows, and for each batch the indices of its rows, one after the other. */
 export interface Feed {
   data: NativeArray
+  /** Of the same rows. */
+  context?: NativeArray
   count: number
   indices: Uint32Array
   sizes: Uint32Array
@@ -89,11 +103,19 @@ export class ArrayDataset implements FeedingDataset {
   readonly columns?: readonly string[]
   /** (rows, shape), row-major. */
   readonly data: NativeArray
+  readonly context?: DatasetContext
+  /** (rows, context.size) */
+  readonly contextData?: NativeArray
   #epoch = 0
   #row = 0
   #order: { seed: number; epoch: number; indices: Uint32Array } | undefined
 
-  constructor(data: Batch, shape: readonly number[], columns?: readonly string[]) {
+  constructor(
+    data: Batch,
+    shape: readonly number[],
+    columns?: readonly string[],
+    context?: DatasetContext & { data: Batch }
+  ) {
     const rows = toRows(data, shape, 'data')
     if (columns && columns.length !== sizeOf(shape))
       fail(
@@ -104,9 +126,61 @@ export class ArrayDataset implements FeedingDataset {
     this.rows = rows.count
     this.shape = [...shape]
     if (columns) this.columns = [...columns]
+    if (!context) return
+    const { size, columns: names } = context
+    const contexts = toRows(context.data, [size], 'context')
+    if (contexts.count !== this.rows)
+      fail('INVALID_SHAPE', `context has ${contexts.count} rows, and the data ${this.rows}; make them agree`)
+    if (names && names.length !== size)
+      fail(
+        'INVALID_SHAPE',
+        `${names.length} context columns are named, and a row has ${size}; make them agree`
+      )
+    this.contextData = contexts.data
+    this.context = { size, ...(names && { columns: [...names] }) }
   }
 
-  async *batches(options?: BatchOptions): AsyncGenerator<Tensor<NativeArray>> {
+  /** The same rows with some of their columns as the context that the others are conditioned on. */
+  condition(names: readonly string[]): ArrayDataset {
+    const { columns, rows, context } = this
+    if (!columns) fail('INVALID_INPUT', 'these rows have no column names; give fromArray a context instead')
+    if (context)
+      fail('CONTRADICTORY_OPTIONS', 'these rows have a context already; name all of its columns at once')
+    const places = names.map((name) => {
+      const near = nearest(name, columns)
+      const remedy = near ? `did you mean '${near}'?` : `they are ${columns.join(', ')}`
+      return columns.includes(name)
+        ? columns.indexOf(name)
+        : fail('INVALID_OPTION', `these rows have no column '${name}' for a context; ${remedy}`)
+    })
+    const rest = columns.map((_, i) => i).filter((i) => !places.includes(i))
+    if (places.length === 0 || rest.length === 0 || new Set(places).size < places.length)
+      fail(
+        'INVALID_OPTION',
+        `context names ${names.length} of ${columns.length} columns; name some, each once`
+      )
+    const pick = (which: readonly number[]) => {
+      const kind = this.data instanceof Float64Array ? Float64Array : Float32Array
+      const picked = new kind(rows * which.length)
+      for (let row = 0; row < rows; row++)
+        which.forEach((from, to) => {
+          picked[row * which.length + to] = this.data[row * columns.length + from]!
+        })
+      return picked
+    }
+    return new ArrayDataset(
+      pick(rest),
+      [rest.length],
+      rest.map((i) => columns[i]!),
+      {
+        data: pick(places),
+        size: places.length,
+        columns: names
+      }
+    )
+  }
+
+  async *batches(options?: BatchOptions): AsyncGenerator<RowBatch<NativeArray>> {
     const normalized = normalizeBatchOptions(options)
     const epoch = this.#epoch
     while (this.#epoch === epoch) {
@@ -117,7 +191,10 @@ export class ArrayDataset implements FeedingDataset {
         return
       }
       this.advance(1, normalized)
-      yield this.#gather(indices)
+      const batch: RowBatch<NativeArray> = this.#gather(indices)
+      const context = this.#gatherContext(indices)
+      if (context) batch.context = { data: context.data, shape: [indices.length, context.size] }
+      yield batch
     }
   }
 
@@ -133,13 +210,18 @@ export class ArrayDataset implements FeedingDataset {
         fail('EMPTY_BATCH', `share ${part} (${share}) of ${this.rows} rows is empty; give a larger share`)
       const indices = Uint32Array.from({ length: last - first }, (_, i) => order?.[first + i] ?? first + i)
       first = last
-      return new ArrayDataset(this.#gather(indices), this.shape, this.columns)
+      return new ArrayDataset(this.#gather(indices), this.shape, this.columns, this.#gatherContext(indices))
     })
   }
 
   async take(count: number): Promise<ArrayDataset> {
     const rows = Math.min(integer(count, 'count', 1), this.rows)
-    return new ArrayDataset(this.data.subarray(0, rows * sizeOf(this.shape)), this.shape, this.columns)
+    const context = this.context && {
+      ...this.context,
+      data: this.contextData!.subarray(0, rows * this.context.size)
+    }
+    const data = this.data.subarray(0, rows * sizeOf(this.shape))
+    return new ArrayDataset(data, this.shape, this.columns, context)
   }
 
   state(): DatasetState {
@@ -168,6 +250,7 @@ export class ArrayDataset implements FeedingDataset {
     }
     return {
       data: this.data,
+      ...(this.contextData && { context: this.contextData }),
       count: this.rows,
       indices: Uint32Array.from(indices),
       sizes: Uint32Array.from(sizes)
@@ -202,53 +285,113 @@ export class ArrayDataset implements FeedingDataset {
   }
 
   #gather(indices: Uint32Array): Tensor<NativeArray> {
-    const size = sizeOf(this.shape)
-    const kind = this.data instanceof Float64Array ? Float64Array : Float32Array
-    const data = new kind(indices.length * size)
-    indices.forEach((row, i) => {
-      data.set(this.data.subarray(row * size, (row + 1) * size), i * size)
-    })
+    const data = gatherRows(this.data, sizeOf(this.shape), indices)
     return { data, shape: [indices.length, ...this.shape] }
   }
+
+  #gatherContext(indices: Uint32Array): (DatasetContext & { data: NativeArray }) | undefined {
+    return (
+      this.context && { ...this.context, data: gatherRows(this.contextData!, this.context.size, indices) }
+    )
+  }
+}
+
+function gatherRows(values: NativeArray, width: number, indices: Uint32Array): NativeArray {
+  const kind = values instanceof Float64Array ? Float64Array : Float32Array
+  const gathered = new kind(indices.length * width)
+  indices.forEach((row, i) => {
+    gathered.set(values.subarray(row * width, (row + 1) * width), i * width)
+  })
+  return gathered
+}
+
+/** A context as fromArray and fromRows take it: (rows, size), or one number a row. */
+interface ContextInput {
+  /** Of every row. */
+  context?: Batch | readonly number[]
+  contextColumns?: readonly string[]
+}
+
+function contextOf({ context, contextColumns }: ContextInput, rows: number) {
+  if (context === undefined) {
+    if (contextColumns)
+      fail('CONTRADICTORY_OPTIONS', 'contextColumns names a context that is not there; give context')
+    return undefined
+  }
+  const flat = Array.isArray(context) && typeof context[0] === 'number'
+  const data = flat ? Float64Array.from(context as readonly number[]) : (context as Batch)
+  const size = isReal(data)
+    ? Math.max(1, Math.floor(data.length / rows))
+    : Array.isArray(data)
+      ? data[0]!.length
+      : sizeOf((data as TensorLike).shape.slice(1))
+  return { data, size, ...(contextColumns && { columns: contextColumns }) }
 }
 
 /** A flat array or a tensor as a data set; `shape` of one sample comes from a tensor where it is left out. */
 export function fromArray(
   data: RealArray | TensorLike,
-  options: { shape?: readonly number[]; columns?: readonly string[] } = {}
+  options: { shape?: readonly number[]; columns?: readonly string[] } & ContextInput = {}
 ): ArrayDataset {
-  object(options, 'fromArray options', ['shape', 'columns'])
+  object(options, 'fromArray options', ['shape', 'columns', 'context', 'contextColumns'])
   const shape = options.shape ?? (isObject(data) ? (data as unknown as TensorLike).shape.slice(1) : undefined)
   if (!shape || shape.length === 0)
     fail(
       'INVALID_SHAPE',
       'the shape of a sample is not known; give { shape: [D] }, or data as { data, shape: [rows, D] }'
     )
-  return new ArrayDataset(data, shape, options.columns)
+  const values = isObject(data) ? (data as unknown as TensorLike).data : (data as RealArray)
+  return new ArrayDataset(
+    data,
+    shape,
+    options.columns,
+    contextOf(options, Math.max(1, values.length / sizeOf(shape)))
+  )
 }
 
 /** One array of numbers a row. */
 export function fromRows(
   rows: readonly (readonly number[] | RealArray)[],
-  options: { columns?: readonly string[] } = {}
+  options: { columns?: readonly string[] } & ContextInput = {}
 ): ArrayDataset {
-  object(options, 'fromRows options', ['columns'])
+  object(options, 'fromRows options', ['columns', 'context', 'contextColumns'])
   if (!Array.isArray(rows)) fail('INVALID_INPUT', `rows is ${show(rows)}; give an array with one array a row`)
   if (rows.length === 0) fail('EMPTY_BATCH', 'rows is empty; give at least one row')
-  return new ArrayDataset(rows, [rows[0].length], options.columns)
+  return new ArrayDataset(rows, [rows[0].length], options.columns, contextOf(options, rows.length))
 }
 
-/** `data` as a data set of samples of `shape`: data sets pass, arrays are wrapped. */
-export function toDataset(data: Dataset | Batch, shape: readonly number[], name: string): FeedingDataset {
+/** `data` as a data set for a flow: data sets pass, arrays are wrapped (those of a conditional flow have no context). */
+export function toDataset(data: Dataset | Batch, flow: NativeDescription, name: string): FeedingDataset {
+  const { shape, context } = flow
   const given = data as Partial<FeedingDataset> | null
-  if (typeof given?.peek !== 'function') return new ArrayDataset(data as Batch, shape)
-  const dataset = given as FeedingDataset
+  const dataset =
+    typeof given?.peek === 'function' ? (given as FeedingDataset) : new ArrayDataset(data as Batch, shape)
   if (sizeOf(dataset.shape) !== sizeOf(shape))
     fail(
       'INVALID_SHAPE',
       `${name} has samples of shape [${dataset.shape}], and the flow [${shape}]; make them agree`
     )
-  if (dataset.context)
-    fail('UNSUPPORTED', `${name} has conditions (context), which these flows do not take; leave them out`)
+  if (dataset.context && !context)
+    fail(
+      'CONTRADICTORY_OPTIONS',
+      `${name} has a context, which this flow does not take; create it with { context: ${dataset.context.size} }`
+    )
+  if (!context) return dataset
+  if (!dataset.context)
+    fail(
+      'MISSING_CONTEXT',
+      `${name} has no context, and this flow is conditional; give fromArray a context of ${context.size} numbers a row`
+    )
+  if (dataset.context.size !== context.size)
+    fail(
+      'INVALID_SHAPE',
+      `${name} has a context of ${dataset.context.size} numbers a row, and the flow takes ${context.size}`
+    )
+  const names = dataset.context.columns
+  if (names && context.columns && names.join('\n') !== context.columns.join('\n'))
+    fail(
+      'INVALID_INPUT',
+      `${name} has the context ${names.join(', ')}, and the flow was made for ${context.columns.join(', ')}, in this order`
+    )
   return dataset
 }

@@ -9,6 +9,7 @@ export type ErrorCode =
   | 'INVALID_SHAPE'
   | 'INVALID_INPUT'
   | 'EMPTY_BATCH'
+  | 'MISSING_CONTEXT'
   | 'NOT_FINITE'
   | 'FILE_NOT_FOUND'
   | 'FILE_NOT_READABLE'

@@ -6,7 +6,7 @@ import { assertUsable, type FlowCore } from './core'
 import { type Dataset, toDataset } from './dataset'
 import type { Flow } from './flow'
 
-export interface EvaluateOptions extends Omit<EvaluationOptions, 'noise' | 'rowOffset'> {
+export interface EvaluateOptions extends Omit<EvaluationOptions, 'noise' | 'rowOffset' | 'context'> {
   /** Rows to use: all where the data end, 10,000 where they do not. */
   rows?: number
   /** Rows a call. Default: 4096. */
@@ -38,11 +38,11 @@ export async function evaluate(
     batch,
     ...call
   } = checkOptions(options, 'evaluate', [
-    ...evaluationKeys.filter((key) => key !== 'noise' && key !== 'rowOffset'),
+    ...evaluationKeys.filter((key) => key !== 'noise' && key !== 'rowOffset' && key !== 'context'),
     'rows',
     'batch'
   ])
-  const dataset = toDataset(data, core.description.shape, 'data')
+  const dataset = toDataset(data, core.description, 'data')
   const wanted = integer(limit ?? (Number.isFinite(dataset.rows) ? dataset.rows : 10_000), 'rows', 1)
   const size = integer(batch ?? 4096, 'batch', 1)
   const place = dataset.state()
@@ -57,8 +57,10 @@ export async function evaluate(
   for await (const part of dataset.batches({ size, shuffle: false })) {
     const taken = Math.min(part.shape[0]!, wanted - rows)
     const width = sizeOf(core.description.shape)
+    const context = part.context && { context: part.context.data.subarray(0, taken * part.context.shape[1]!) }
     const logProb = await flow.logProb(part.data.subarray(0, taken * width), {
       ...call,
+      ...context,
       ...(call.seed !== undefined && { rowOffset: rows })
     })
     for (const value of logProb) {

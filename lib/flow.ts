@@ -10,6 +10,7 @@ import {
   stoppable
 } from './call'
 import { boolean, choice, fail, integer, number, object, show } from './check'
+import { contextCall, contextGradientOf, wantsContextGradient } from './context'
 import { assertUsable, drawNoise, evaluationCall, type FlowCore, prepare } from './core'
 import type { Dataset } from './dataset'
 import { chooseEngine, threadCount } from './device'
@@ -56,6 +57,8 @@ export type Precise<P> = P extends 'float64' ? Float64Array : Float32Array
 
 export interface LossOptions extends CallOptions {
   inputGradient?: boolean
+  /** ∂ loss / ∂ context too, of a conditional flow. */
+  contextGradient?: boolean
 }
 
 export interface Loss<A extends RealArray = Float32Array> {
@@ -70,9 +73,22 @@ export interface Loss<A extends RealArray = Float32Array> {
   backwardNfe: number
   /** ∂ loss / ∂ x where it was asked for, in the shape of x. */
   inputGradient?: Tensor<A>
+  /** ∂ loss / ∂ context where it was asked for, (B, size). */
+  contextGradient?: Tensor<A>
 }
 
-const flowKeys = ['shape', 'blocks', 'trace', 'solver', 'gradient', 'regularize', 'device', 'seed', 'threads']
+const flowKeys = [
+  'shape',
+  'blocks',
+  'context',
+  'trace',
+  'solver',
+  'gradient',
+  'regularize',
+  'device',
+  'seed',
+  'threads'
+]
 
 /**
  * A continuous normalizing flow: dz/dt = f(z, t) from data at t = 0 to the base N(0, I) at t = T, with density
@@ -261,8 +277,10 @@ export class Flow {
   async #sample(count: number, options: SampleOptions<Precision> | undefined, logProb: boolean) {
     assertUsable(this.#core)
     const checked = checkOptions(options, 'sample', [...evaluationKeys, 'temperature', 'precision'])
+    const batch = integer(count, 'count', 1, 2 ** 32 - 1)
     const call = {
-      batch: integer(count, 'count', 1, 2 ** 32 - 1),
+      batch,
+      ...contextCall(this.#core, checked, batch),
       settings: overrideSettings(this.#core.settings.evaluation, checked),
       temperature: number(checked.temperature ?? 1, 'temperature', { least: 0 }),
       float64: choice(checked.precision ?? 'float32', 'precision', ['float32', 'float64']) === 'float64',
@@ -312,16 +330,19 @@ export class Flow {
 
   /** −mean log p(x) plus regularisers; its gradients replace those on the device, for optimizer.step(). */
   async loss<B extends Batch>(x: B, options?: LossOptions): Promise<Loss<ArrayOf<B>>> {
-    const checked = checkOptions(options, 'loss', [...callKeys, 'inputGradient'])
-    const { rows, float64 } = prepare(this.#core, x, 'x', {})
+    const checked = checkOptions(options, 'loss', [...callKeys, 'inputGradient', 'contextGradient'])
+    const { rows, float64, context } = prepare(this.#core, x, 'x', { context: checked.context })
     const inputGradient = boolean(checked.inputGradient ?? false, 'inputGradient')
+    const contextGradient = wantsContextGradient(this.#core, checked)
     const call = {
       rows: rows.data,
       batch: rows.count,
       noise: drawNoise(this.#core, checked),
       settings: this.#core.settings.training,
       float64,
-      inputGradient
+      ...context,
+      inputGradient,
+      contextGradient
     }
     const result = await stoppable(checked.signal, (stop) => this.#core.native.loss({ ...call, ...stop }))
     const { loss, negativeLogProb, kinetic, jacobian, forward, backward } = result
@@ -338,6 +359,8 @@ export class Flow {
         data: result.inputGradient as ArrayOf<B>,
         shape: [rows.count, ...this.shape]
       }
+    if (contextGradient)
+      summary.contextGradient = contextGradientOf(this.#core, result.contextGradient!) as Tensor<ArrayOf<B>>
     return summary
   }
 

@@ -1,14 +1,16 @@
 /** FFJORD continuous normalizing flows: train, evaluate and sample, on a native core. */
 
 export type { ArrayOf, Batch, RealArray, Tensor, TensorLike } from './batch'
-export type { CallOptions, EvaluationOptions, NoiseOptions } from './call'
+export type { CallOptions, ContextOptions, EvaluationOptions, NoiseOptions } from './call'
 export {
   ArrayDataset,
   type BatchOptions,
   type Dataset,
+  type DatasetContext,
   type DatasetState,
   fromArray,
-  fromRows
+  fromRows,
+  type RowBatch
 } from './dataset'
 export { fromAsyncIterable } from './dataset-stream'
 export { type DeviceInfo, deviceInfo } from './device'
@@ -29,6 +31,7 @@ export type {
   Block,
   CnfBlock,
   ComputeOptions,
+  Conditioning,
   Device,
   EvaluationSolver,
   FixedStepSolver,

@@ -6,13 +6,13 @@ import type { LoadOptions } from './flow'
 import { checkMetadata, type ModelMetadata } from './model-metadata'
 import type { NativeArray, NativeBlock, NativeBuffer, NativeTensor } from './native'
 import { Optimizer } from './optimizer'
-import type { Block, ComputeOptions, FlowOptions } from './options'
+import type { Block, ComputeOptions, Conditioning, FlowOptions } from './options'
 import { readSafetensors, type SafetensorsFile, type StoredTensor, writeSafetensors } from './safetensors'
 import { cut, layoutOf } from './weights'
 
 /**
  * Models as safetensors under the reference implementation's state-dict names. Metadata: `format`, `shape`, `blocks`,
- * `trace`, and under `ffjord` what only this package reads.
+ * `context` of a conditional flow, `trace`, and under `ffjord` what only this package reads.
  */
 
 /** Buffers of the flow that a file keeps beside the weights, and the prefix of their names. */
@@ -64,6 +64,7 @@ export async function writeModel(path: string, core: FlowCore, weightsOnly: bool
     format: 'pt',
     shape: JSON.stringify(description.shape),
     blocks: JSON.stringify(description.blocks.map(spell)),
+    ...(description.context && { context: JSON.stringify(description.context) }),
     trace: traceLaw(traces),
     ffjord: JSON.stringify(extra)
   }
@@ -104,10 +105,18 @@ export async function readModel(path: string, given: LoadOptions): Promise<Store
       'INVALID_FILE',
       `${path} holds no description of the flow; give { shape, blocks } to load it`
     )
+  const context = given.context ?? parse<Conditioning>(path, file, 'context')
   const stored = extra?.options ?? storedTrace(file.metadata.trace)
   const seed = given.seed ?? Number(file.tensors.get('random.seed')?.data[0] ?? 0)
   const defined = Object.fromEntries(Object.entries(given).filter(([, value]) => value !== undefined))
-  const options: FlowOptions = { ...stored, ...defined, shape, blocks, seed: integer(seed, 'random.seed') }
+  const options: FlowOptions = {
+    ...stored,
+    ...defined,
+    shape,
+    blocks,
+    ...(context !== undefined && { context }),
+    seed: integer(seed, 'random.seed')
+  }
   return { options, restore: (core) => restore(path, file, extra, core) }
 }
 

@@ -26,6 +26,8 @@ export type NativeBlock =
 export interface NativeDescription {
   shape: number[]
   blocks: NativeBlock[]
+  /** Of a conditional flow. Names and standardisation are lib's own. */
+  context?: { size: number; gates: boolean; columns?: string[]; mean?: number[]; scale?: number[] }
 }
 
 export interface NativeSettings {
@@ -68,6 +70,8 @@ export interface NativeCall {
   batch: number
   noise: NativeNoise
   settings: NativeSettings
+  /** (B, C) of a conditional flow. */
+  context?: NativeArray
   /** Results in float64 arrays in place of float32. */
   float64?: boolean
   stop?: NativeStop
@@ -96,6 +100,7 @@ export interface NativeLoss {
   forward: NativeStatistics
   backward: NativeStatistics
   inputGradient?: NativeArray
+  contextGradient?: NativeArray
 }
 
 /** Opaque: what a pullback needs of its solve. Freed when collected, or at once by release(). */
@@ -155,6 +160,8 @@ export interface NativeOptimizer {
 
 export interface NativeBurst {
   rows: NativeRows
+  /** Of the same rows, for a conditional flow. */
+  contexts?: NativeRows
   indices: Uint32Array
   batchSizes: Uint32Array
   learningRates: Float64Array
@@ -211,7 +218,9 @@ export interface NativeFlow {
     logProb?: NativeArray
     statistics: NativeSolveStatistics
   }>
-  loss(call: NativeCall & { rows: NativeArray; inputGradient: boolean }): Promise<NativeLoss>
+  loss(
+    call: NativeCall & { rows: NativeArray; inputGradient: boolean; contextGradient?: boolean }
+  ): Promise<NativeLoss>
   step(optimizer: NativeOptimizer): Promise<{ gradientNorm: number }>
 
   solve(call: NativeCall & NativeSolveArguments): Promise<NativeSolve>
@@ -224,16 +233,23 @@ export interface NativeFlow {
       deltaLogpBar?: NativeArray
       regularisersBar?: NativeArray
       parameters: boolean
+      contextGradient?: boolean
       float64?: boolean
     }
-  ): Promise<{ rowsBar: NativeArray; statistics: NativeStatistics }>
+  ): Promise<{ rowsBar: NativeArray; contextBar?: NativeArray; statistics: NativeStatistics }>
   velocity(
     call: NativeVelocity & { divergence: boolean }
   ): Promise<{ f: NativeArray; divergence?: NativeArray }>
   velocityPullback(
-    call: NativeVelocity & { fBar: NativeArray; divergenceBar?: NativeArray; parameters: boolean }
-  ): Promise<{ zBar: NativeArray }>
+    call: NativeVelocity & {
+      fBar: NativeArray
+      divergenceBar?: NativeArray
+      parameters: boolean
+      contextGradient?: boolean
+    }
+  ): Promise<{ zBar: NativeArray; contextBar?: NativeArray }>
 
+  /** Samples, or contexts. */
   upload(count: number, rows: NativeArray): NativeRows
   /** At least one iteration; ends early when its seconds are up or `stop` is requested. */
   train(burst: NativeBurst): Promise<NativeIteration[]>
@@ -260,6 +276,8 @@ export interface NativeVelocity {
   times: Float64Array
   batch: number
   z: NativeArray
+  /** (B, C) of a conditional flow. */
+  context?: NativeArray
   noise: NativeNoise
   trace: NativeSettings['trace']
   float64?: boolean

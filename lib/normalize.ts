@@ -1,4 +1,5 @@
 import { boolean, choice, fail, integer, isObject, number, object, show } from './check'
+import { normalizeContext } from './context'
 import { adaptiveMethods, fixedStepMethods, isFixedStep } from './methods'
 import type { NativeBlock, NativeDescription, NativeOptimizer, NativeSettings } from './native'
 import type { ComputeOptions, FlowDescription } from './options'
@@ -35,7 +36,9 @@ export function normalizeDescription(value: FlowDescription): NativeDescription 
     )
   if (!Array.isArray(value.blocks) || value.blocks.length === 0)
     fail('INVALID_OPTION', `blocks is ${show(value.blocks)}; give a list of at least one block`)
-  return { shape, blocks: value.blocks.map((block, i) => normalizeBlock(block, `blocks[${i}]`)) }
+  const blocks = value.blocks.map((block, i) => normalizeBlock(block, `blocks[${i}]`))
+  if (value.context === undefined) return { shape, blocks }
+  return { shape, blocks, context: normalizeContext(value.context) }
 }
 
 function normalizeBlock(value: unknown, name: string): NativeBlock {

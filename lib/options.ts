@@ -166,12 +166,26 @@ export interface Regularize {
 /** 'auto' is the GPU where one is usable, else the CPU. 'reference' is the float64 specification in code. */
 export type Device = 'auto' | 'cpu' | 'reference' | 'cuda' | `cuda:${number}`
 
+/** Numbers c of every row that a density p(x | c) depends on; constant along a trajectory. */
+export interface Conditioning {
+  size: number
+  /** c moves the gates of hidden layers too, beside the bias of the first. Needs gated layers. Default: false. */
+  gates?: boolean
+  /** Their names, by which tables are asked for them. */
+  columns?: readonly string[]
+  /** The net sees (c − mean) / scale. Default: c as it is. */
+  mean?: readonly number[]
+  scale?: readonly number[]
+}
+
 /** What a flow is: its weights have these shapes. */
 export interface FlowDescription {
   /** Of one sample: [D], or [channels, height, width]. */
   shape: readonly number[]
   /** In the direction data → base. */
   blocks: readonly Block[]
+  /** Makes the density conditional, p(x | c): how many numbers c has, or more about them. */
+  context?: number | Conditioning
 }
 
 /** How it is computed; may change without touching the weights. */

@@ -1,9 +1,10 @@
 import { type Batch, type RealArray, sizeOf, type Tensor, toRows, toVector, wantsFloat64 } from './batch'
 import { type CallOptions, callKeys, checkOptions, stoppable } from './call'
 import { boolean, choice, object } from './check'
+import { contextCall, contextGradientOf } from './context'
 import { assertUsable, drawNoise, type FlowCore } from './core'
 import { FfjordError, translated } from './errors'
-import type { NativeArray, NativeFlow, NativeSolve } from './native'
+import type { NativeArray, NativeDescription, NativeFlow, NativeSolve } from './native'
 import { type SolverStatistics, type Statistics, solverStatistics, statisticsOf } from './statistics'
 
 export interface SolveOptions extends CallOptions {
@@ -41,6 +42,8 @@ export interface ForwardSolution<A extends RealArray = Float32Array> extends Sol
   z: Tensor<A>
   /** Adds to the gradients and resolves to the cotangent of x. May be called again. */
   pullback(bar: SolutionBar & { z: Batch }): Promise<Tensor<A>>
+  /** The cotangent of the context that the last pullback found, of a conditional flow: (B, size). */
+  readonly contextBar?: Tensor<A>
 }
 
 /** z → x with log p(x) = log N(z; 0, I) + deltaLogp. */
@@ -48,6 +51,8 @@ export interface ReverseSolution<A extends RealArray = Float32Array> extends Sol
   x: Tensor<A>
   /** Adds to the gradients and resolves to the cotangent of z. May be called again. */
   pullback(bar: SolutionBar & { x: Batch }): Promise<Tensor<A>>
+  /** The cotangent of the context that the last pullback found, of a conditional flow: (B, size). */
+  readonly contextBar?: Tensor<A>
 }
 
 interface SolutionContext {
@@ -57,6 +62,7 @@ interface SolutionContext {
   direction: 'forward' | 'reverse'
   regularisers: readonly ('kinetic' | 'jacobian')[]
   float64: boolean
+  description: NativeDescription
   report(backward: SolverStatistics): void
 }
 
@@ -67,6 +73,7 @@ export class Solution {
   readonly deltaLogp: NativeArray
   kinetic?: NativeArray
   jacobian?: NativeArray
+  contextBar?: Tensor<NativeArray>
   readonly statistics: Statistics
   readonly #context: SolutionContext
   #tape: NativeSolve['tape']
@@ -85,7 +92,7 @@ export class Solution {
   }
 
   async pullback(bar: SolutionBar & { z?: Batch; x?: Batch }): Promise<Tensor<NativeArray>> {
-    const { native, shape, batch, direction, regularisers, float64, report } = this.#context
+    const { native, shape, batch, direction, regularisers, float64, description, report } = this.#context
     const tape = this.#tape
     if (!tape)
       throw new FfjordError(
@@ -100,17 +107,19 @@ export class Solution {
     const vector = (key: 'deltaLogp' | 'kinetic' | 'jacobian') =>
       bar[key] === undefined ? undefined : toVector(bar[key], batch, key)
     const deltaLogpBar = vector('deltaLogp')
-    const { rowsBar, statistics } = await translated(() =>
+    const { rowsBar, contextBar, statistics } = await translated(() =>
       native.pullback(tape, {
         zBar: rows.data,
         ...(deltaLogpBar && { deltaLogpBar }),
         ...(regularisers.length > 0 && { regularisersBar: interleave(regularisers.map(vector), batch) }),
         parameters: bar.parameters ?? true,
+        contextGradient: description.context !== undefined,
         float64
       })
     )
     this.statistics.backward = solverStatistics(statistics)
     report(this.statistics.backward)
+    if (contextBar) this.contextBar = contextGradientOf({ description }, contextBar)
     return { data: rowsBar, shape: [batch, ...shape] }
   }
 
@@ -153,7 +162,17 @@ export async function solve(
   const settings = training ? core.settings.training : core.settings.evaluation
   const float64 = wantsFloat64(batch)
   const noise = drawNoise(core, options)
-  const call = { rows: rows.data, batch: rows.count, noise, settings, float64, direction, training, keepTape }
+  const call = {
+    rows: rows.data,
+    batch: rows.count,
+    ...contextCall(core, options, rows.count),
+    noise,
+    settings,
+    float64,
+    direction,
+    training,
+    keepTape
+  }
   const result = await stoppable(options.signal, (stop) => core.native.solve({ ...call, ...stop }))
   const regularisers = (['kinetic', 'jacobian'] as const).filter(
     (name) => settings.regularize[name] !== undefined
@@ -161,7 +180,16 @@ export async function solve(
   const report = (backward: SolverStatistics) => {
     if (core.statistics) core.statistics.backward = backward
   }
-  const context = { native: core.native, shape, batch: rows.count, direction, regularisers, float64, report }
+  const context = {
+    native: core.native,
+    shape,
+    batch: rows.count,
+    direction,
+    regularisers,
+    float64,
+    description: core.description,
+    report
+  }
   const solution = new Solution(context, result)
   core.statistics = { ...solution.statistics }
   return solution

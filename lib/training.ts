@@ -1,6 +1,7 @@
 import type { Batch } from './batch'
 import { binding } from './binding'
 import { fail } from './check'
+import { standardized } from './context'
 import type { FlowCore } from './core'
 import { type Dataset, type Feed, type FeedingDataset, toDataset } from './dataset'
 import { FfjordError, translate, translatedSync } from './errors'
@@ -18,6 +19,11 @@ export type StopReason = 'iterations' | 'signal' | 'break' | 'patience' | 'data'
 /** Between two crossings into JavaScript, and between two reports of progress. */
 const burstSeconds = 0.05
 
+interface UploadedRows {
+  rows: NativeRows
+  contexts?: NativeRows
+}
+
 /** One run of `fit`: bursts of iterations in the core, and between them validation, checkpoints and progress. */
 export class Training {
   readonly #flow: Flow
@@ -29,7 +35,7 @@ export class Training {
   readonly #startIteration: number
   readonly #startSeconds: number
   #validationData: Dataset | undefined
-  #rows: { feed: Feed['data']; uploaded: NativeRows } | undefined
+  #rows: { feed: Feed['data']; uploaded: UploadedRows } | undefined
   #records: IterationRecord[] = []
   #loss = Number.NaN
   /** Of one iteration, for the size of a burst. */
@@ -39,8 +45,8 @@ export class Training {
     this.#flow = flow
     this.#core = core
     this.#options = options
-    this.#data = toDataset(data, core.description.shape, 'data')
-    if (options.validation) toDataset(options.validation.data, core.description.shape, 'validation.data')
+    this.#data = toDataset(data, core.description, 'data')
+    if (options.validation) toDataset(options.validation.data, core.description, 'validation.data')
     const given = options.optimizer ?? { type: 'adam' as const }
     if (options.resume) {
       if (!core.training || !core.optimizer)
@@ -102,8 +108,7 @@ export class Training {
       if (this.#options.keepBest) this.#restoreBest()
       return this.result(reason)
     } finally {
-      this.#rows?.uploaded.release()
-      this.#rows = undefined
+      this.#release()
     }
   }
 
@@ -129,7 +134,7 @@ export class Training {
     let records: NativeIteration[]
     try {
       records = await this.#core.native.train({
-        rows: this.#upload(feed),
+        ...this.#upload(feed),
         indices: feed.indices,
         batchSizes: feed.sizes,
         learningRates,
@@ -195,21 +200,32 @@ export class Training {
   }
 
   /** Rows in memory stay on the device; fresh ones take the place of those before. */
-  #upload(feed: Feed): NativeRows {
+  #upload(feed: Feed): UploadedRows {
     if (this.#rows?.feed !== feed.data) {
-      this.#rows?.uploaded.release()
-      this.#rows = undefined
-      const uploaded = translatedSync(() => this.#core.native.upload(feed.count, feed.data))
+      this.#release()
+      const { native } = this.#core
+      const uploaded: UploadedRows = { rows: translatedSync(() => native.upload(feed.count, feed.data)) }
       this.#rows = { feed: feed.data, uploaded }
+      const conditioning = this.#core.description.context
+      if (conditioning && feed.context) {
+        const context = standardized(conditioning, feed.context)
+        uploaded.contexts = translatedSync(() => native.upload(feed.count, context))
+      }
     }
-    return this.#rows.uploaded
+    return this.#rows!.uploaded
+  }
+
+  #release(): void {
+    this.#rows?.uploaded.rows.release()
+    this.#rows?.uploaded.contexts?.release()
+    this.#rows = undefined
   }
 
   /** Rows that do not end are taken once, so that losses compare. */
   async #takeValidationData(): Promise<Dataset | undefined> {
     const { validation } = this.#options
     if (!validation) return undefined
-    const data = toDataset(validation.data, this.#core.description.shape, 'validation.data')
+    const data = toDataset(validation.data, this.#core.description, 'validation.data')
     if (Number.isFinite(data.rows)) return validation.rows === undefined ? data : data.take(validation.rows)
     const place = data.state()
     const taken = await data.take(validation.rows ?? 10_000)

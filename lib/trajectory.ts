@@ -2,6 +2,7 @@ import { type Batch, type RealArray, sizeOf, type Tensor, toRows } from './batch
 import { binding } from './binding'
 import { checkOptions, type EvaluationOptions, evaluationKeys, overrideSettings, stoppable } from './call'
 import { choice, fail, integer, number, show } from './check'
+import { contextCall } from './context'
 import { assertUsable, drawNoise, type FlowCore } from './core'
 import { statisticsOf } from './statistics'
 
@@ -52,6 +53,7 @@ export async function trajectory(core: FlowCore, options: TrajectoryOptions): Pr
   const call = {
     rows: rows.data,
     batch: rows.count,
+    ...contextCall(core, given, rows.count),
     noise,
     settings,
     direction,

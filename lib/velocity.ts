@@ -1,13 +1,14 @@
 import { type Batch, type RealArray, type Tensor, toRows, toVector, wantsFloat64 } from './batch'
-import { checkOptions, type NoiseOptions, noiseKeys } from './call'
+import { type ContextOptions, checkOptions, type NoiseOptions, noiseKeys } from './call'
 import { boolean, fail, integer, number } from './check'
+import { contextCall, contextGradientOf, wantsContextGradient } from './context'
 import { assertUsable, drawNoise, type FlowCore } from './core'
 import { translated } from './errors'
 import type { NativeDescription } from './native'
 import { normalizeTrace } from './normalize'
 import type { Trace } from './options'
 
-export interface VelocityOptions extends NoiseOptions {
+export interface VelocityOptions extends NoiseOptions, ContextOptions {
   /** Time within the block, in [0, T]: one, or one a row. */
   t: number | RealArray | readonly number[]
   /** Counted among the CNF blocks. Default: 0. */
@@ -24,7 +25,7 @@ export interface Velocity<A extends RealArray = Float32Array> {
   divergence?: A
 }
 
-export interface VelocityPullbackOptions extends NoiseOptions {
+export interface VelocityPullbackOptions extends NoiseOptions, ContextOptions {
   t: number | RealArray | readonly number[]
   block?: number
   trace?: Trace
@@ -34,10 +35,14 @@ export interface VelocityPullbackOptions extends NoiseOptions {
   divergence?: RealArray | readonly number[]
   /** Add to the flow's gradients. Default: true. */
   parameters?: boolean
+  /** Resolve to the cotangent of the context too. Default: false. */
+  contextGradient?: boolean
 }
 
 export interface VelocityPullback<A extends RealArray = Float32Array> {
   z: Tensor<A>
+  /** (B, size), where it was asked for. */
+  context?: Tensor<A>
 }
 
 export async function velocity<A extends RealArray>(
@@ -45,7 +50,7 @@ export async function velocity<A extends RealArray>(
   z: Batch,
   options: VelocityOptions
 ): Promise<Velocity<A>> {
-  checkOptions(options, 'velocity', [...noiseKeys, 't', 'block', 'divergence', 'trace'])
+  checkOptions(options, 'velocity', [...noiseKeys, 'context', 't', 'block', 'divergence', 'trace'])
   const { call, shape } = point(core, z, options)
   const divergence = boolean(options.divergence ?? false, 'divergence')
   const result = await translated(() => core.native.velocity({ ...call, divergence }))
@@ -61,12 +66,14 @@ export async function velocityPullback<A extends RealArray>(
 ): Promise<VelocityPullback<A>> {
   checkOptions(options, 'velocityPullback', [
     ...noiseKeys,
+    'context',
     't',
     'block',
     'trace',
     'f',
     'divergence',
-    'parameters'
+    'parameters',
+    'contextGradient'
   ])
   const { call, shape } = point(core, z, options)
   const fBar = toRows(options.f, shape.slice(1), 'f')
@@ -74,15 +81,19 @@ export async function velocityPullback<A extends RealArray>(
     fail('INVALID_SHAPE', `f holds ${fBar.count} rows, and z ${call.batch}; make them agree`)
   const divergenceBar = options.divergence && toVector(options.divergence, call.batch, 'divergence')
   const parameters = boolean(options.parameters ?? true, 'parameters')
-  const { zBar } = await translated(() =>
+  const contextGradient = wantsContextGradient(core, options)
+  const { zBar, contextBar } = await translated(() =>
     core.native.velocityPullback({
       ...call,
       fBar: fBar.data,
       ...(divergenceBar && { divergenceBar }),
-      parameters
+      parameters,
+      contextGradient
     })
   )
-  return { z: { data: zBar as A, shape } }
+  const found: VelocityPullback<A> = { z: { data: zBar as A, shape } }
+  if (contextBar) found.context = contextGradientOf(core, contextBar) as Tensor<A>
+  return found
 }
 
 function point(core: FlowCore, z: Batch, options: Omit<VelocityOptions, 'divergence'>) {
@@ -96,6 +107,7 @@ function point(core: FlowCore, z: Batch, options: Omit<VelocityOptions, 'diverge
     times: timesOf(options.t, rows.count),
     batch: rows.count,
     z: rows.data,
+    ...contextCall(core, options, rows.count),
     noise: drawNoise(core, options),
     trace: options.trace === undefined ? core.settings.training.trace : normalizeTrace(options.trace),
     float64: wantsFloat64(z)

@@ -7,6 +7,7 @@
       "native/cpu/adjoint.cc",
       "native/cpu/adjoint_gradients.cc",
       "native/cpu/checkpoint.cc",
+      "native/cpu/context_tiles.cc",
       "native/cpu/cpu_block.cc",
       "native/cpu/cpu_engine.cc",
       "native/cpu/flow_solve.cc",

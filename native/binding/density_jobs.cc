@@ -87,13 +87,15 @@ class LossJob : public DensityJob {
   LossJob(const JobContext& context, const Fields& call, ArrayUse use) : DensityJob(context, call) {
     call_.request.training = true;
     if (call.flag("inputGradient")) rows_bar_ = results_.array("inputGradient", batch_ * size_);
+    if (call.flag_or_false("contextGradient"))
+      context_bar_ = results_.array("contextGradient", call_.context.size());
     call_.take_rows(call, size_, use);
   }
 
  private:
   void compute(Flow& flow, const std::stop_token& stop) override {
     call_.request.stop = stop;
-    report_ = loss(flow, call_.request, call_.weights, rows_bar_);
+    report_ = loss(flow, call_.request, call_.weights, rows_bar_, context_bar_);
   }
 
   Napi::Value result(Napi::Env env) override {
@@ -107,7 +109,7 @@ class LossJob : public DensityJob {
     return object;
   }
 
-  Output rows_bar_;  // (B, shape)
+  Output rows_bar_, context_bar_;  // (B, shape), (B, C)
   LossReport report_;
 };
 

@@ -158,9 +158,8 @@ Napi::Value FlowObject::zero_gradients(const Napi::CallbackInfo& info) {
 Napi::Value FlowObject::upload(const Napi::CallbackInfo& info) {
   const std::size_t count = whole_number(info[0], "count", 1, 0xFFFFFFFF);
   Flow& flow = idle_flow();
-  const std::size_t size = count * element_count(flow.description().shape);
   const HostArray rows(info[1], "rows", ArrayUse::Borrow);
-  check_size(rows, "rows", size);
+  const std::size_t size = rows.size();
   auto kept = std::make_shared<const KeptRows>(KeptRows{flow_, flow.upload(count, rows.view())});
   const std::size_t bytes = size * (float64_ ? sizeof(double) : sizeof(float));
   Napi::Object handle = RowsHandle::create(environment_->rows_class(), std::move(kept), bytes);

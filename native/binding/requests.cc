@@ -93,14 +93,14 @@ constexpr double kMostWeights = 0x1p31;
 
 // An upper bound of the weights of a net, and a check of the sizes inside it; in float64, which
 // does not wrap around.
-double weight_bound(const Net& net, const std::vector<double>& shape) {
+double weight_bound(const Net& net, const std::vector<double>& shape, double context) {
   const bool convolutional = shape.size() == 3 && net.convolutional();
   double channels = shape[0], area = convolutional ? shape[1] * shape[2] : 1, weights = 0;
   for (std::size_t l = 0; l <= net.hidden.size(); ++l) {
     const double out = l < net.hidden.size() ? net.hidden[l] : shape[0];
     const int stride = convolutional && l < net.strides.size() ? net.strides[l] : 1;
     area *= stride == 2 ? 0.25 : stride == -2 ? 4 : 1;
-    const double matrix = (channels + 2) * out * (convolutional ? 16 : 1);
+    const double matrix = (channels + context + 2) * out * (convolutional ? 16 : 1);
     weights += net.layer == LayerKind::Hyper   ? 9 * matrix
                : net.layer == LayerKind::Blend ? 2 * matrix
                                                : matrix + 3 * out;
@@ -117,13 +117,21 @@ void check_sizes(const FlowDescription& flow) {
   if (shape.empty() || elements > kMostElements)
     refuse("description.shape must hold 1 to 2^31 elements");
   for (const Block& block : flow.blocks) {
-    if (const auto* cnf = std::get_if<Cnf>(&block)) weights += weight_bound(cnf->net, shape);
+    if (const auto* cnf = std::get_if<Cnf>(&block))
+      weights += weight_bound(cnf->net, shape, flow.context.size);
     if (std::holds_alternative<BatchNorm>(block)) weights += 5 * elements;
     if (std::holds_alternative<Squeeze>(block) && shape.size() == 3)
       shape = {4 * shape[0], shape[1] / 2, shape[2] / 2};
     if (std::holds_alternative<Split>(block)) shape[0] /= 2;
   }
   if (weights > kMostWeights) refuse("this flow would have over 2^31 weights");
+}
+
+// c of every row (B, C); empty where C = 0.
+HostArray context(const Fields& fields, const FlowDescription& flow, std::size_t batch) {
+  HostArray values = fields.array_or_empty("context", ArrayUse::Copy);
+  check_size(values, fields.path("context"), context_size(flow, batch));
+  return values;
 }
 
 }  // namespace
@@ -136,6 +144,11 @@ FlowDescription flow_description(const Napi::Value& value) {
   for (std::size_t i = 0; i < blocks.size(); ++i) {
     const std::string name = "blocks[" + std::to_string(i) + "]";
     flow.blocks.push_back(block(Fields(blocks[i], name, &fields)));
+  }
+  if (fields.has("context")) {
+    const Fields context = fields.object("context");
+    flow.context = {static_cast<int>(context.integer("size", 1, kLargestInt)),
+                    context.flag("gates")};
   }
   check_sizes(flow);
   return flow;
@@ -226,6 +239,10 @@ NoiseRequest noise_request(const Fields& fields, std::size_t cnf_blocks) {
   return request;
 }
 
+std::size_t context_size(const FlowDescription& flow, std::size_t batch) {
+  return batch * static_cast<std::size_t>(flow.context.size);
+}
+
 SolveCall solve_call(const Fields& fields, const FlowDescription& flow) {
   SolveCall call;
   // Rows are numbered by 32-bit words in the noise.
@@ -237,6 +254,8 @@ SolveCall solve_call(const Fields& fields, const FlowDescription& flow) {
   const SettingsRequest settings = settings_request(fields.object("settings"));
   call.request.settings = settings.settings;
   call.weights = settings.weights;
+  call.context = context(fields, flow, call.request.batch);
+  call.request.context = call.context.view();
   return call;
 }
 
@@ -259,6 +278,8 @@ VelocityCall velocity_call(const Fields& fields, const FlowDescription& flow) {
   call.given = std::move(noise.given);
   call.z = fields.array("z", ArrayUse::Copy);
   call.request.z = call.z.view();
+  call.context = context(fields, flow, call.request.batch);
+  call.request.context = call.context.view();
   return call;
 }
 

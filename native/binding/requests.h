@@ -33,6 +33,9 @@ struct NoiseRequest {
 };
 NoiseRequest noise_request(const Fields& noise, std::size_t cnf_blocks);
 
+/// C of a flow whose rows are (B, D): how many numbers a call's `context` holds.
+std::size_t context_size(const FlowDescription& flow, std::size_t batch);
+
 /// A call that solves. `rows` stays empty: whoever needs rows reads them last, since a borrowed
 /// array must not outlive the next look at a JavaScript object.
 struct SolveCall {
@@ -40,7 +43,7 @@ struct SolveCall {
   RegulariserWeights weights;
   bool float64 = false;
   std::vector<HostArray> given;
-  HostArray rows;
+  HostArray context, rows;
 
   void take_rows(const Fields& call, std::size_t sample_size, ArrayUse use);
 };
@@ -51,7 +54,7 @@ struct VelocityCall {
   VelocityRequest request;  ///< views into `given` and `z`
   bool float64 = false;
   std::vector<HostArray> given;
-  HostArray z;
+  HostArray z, context;
 };
 VelocityCall velocity_call(const Fields& call, const FlowDescription& flow);
 

@@ -91,6 +91,9 @@ class PullbackJob : public Job {
     request_.regularisers_bar = regularisers_bar_.view();
     request_.parameters = call.flag("parameters");
     request_.rows_bar = results_.array("rowsBar", size);
+    if (call.flag_or_false("contextGradient"))
+      request_.context_bar =
+          results_.array("contextBar", context_size(context.flow->description(), kept_->batch));
   }
 
  private:
@@ -143,6 +146,8 @@ class VelocityPullbackJob : public Job {
         parameters_(fields.flag("parameters")),
         results_(context.env, context.environment, call_.float64),
         z_bar_(results_.array("zBar", call_.z.size())) {
+    if (fields.flag_or_false("contextGradient"))
+      call_.request.context_bar = results_.array("contextBar", call_.context.size());
     check_size(f_bar_, fields.path("fBar"), call_.z.size());
     if (divergence_bar_.size() > 0)
       check_size(divergence_bar_, fields.path("divergenceBar"), call_.request.batch);
@@ -155,7 +160,7 @@ class VelocityPullbackJob : public Job {
   }
   Napi::Value result(Napi::Env) override { return results_.object(); }
 
-  const VelocityCall call_;
+  VelocityCall call_;
   const HostArray f_bar_, divergence_bar_;  // (B, D), (B)
   const bool parameters_;
   Results results_;

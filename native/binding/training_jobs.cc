@@ -29,7 +29,7 @@ class StepJob : public Job {
 
 // A burst's arguments; the job holds the arrays that the core's request views.
 struct Burst {
-  std::shared_ptr<const KeptRows> rows;
+  std::shared_ptr<const KeptRows> rows, contexts;
   std::vector<std::uint32_t> indices, batch_sizes;
   std::vector<double> learning_rates;
   SettingsRequest settings;
@@ -43,6 +43,7 @@ struct Burst {
 Burst burst(const Fields& fields, const Flow* flow) {
   Burst burst;
   burst.rows = RowsHandle::of(fields["rows"], flow);
+  if (fields.has("contexts")) burst.contexts = RowsHandle::of(fields["contexts"], flow);
   burst.indices = fields.indices("indices");
   burst.batch_sizes = fields.indices("batchSizes");
   burst.learning_rates = fields.doubles("learningRates");
@@ -63,9 +64,12 @@ Burst burst(const Fields& fields, const Flow* flow) {
   if (count != burst.indices.size())
     refuse(fields.path("indices") +
            " must hold as many rows as the batches: " + std::to_string(count));
+  const std::size_t rows = burst.rows->rows->count();
+  if (burst.contexts && burst.contexts->rows->count() != rows)
+    refuse(fields.path("contexts") +
+           " must have as many rows as the samples: " + std::to_string(rows));
   for (std::uint32_t index : burst.indices)
-    if (index >= burst.rows->rows->count())
-      refuse(fields.path("indices") + " names a row beyond the last");
+    if (index >= rows) refuse(fields.path("indices") + " names a row beyond the last");
   return burst;
 }
 
@@ -77,6 +81,7 @@ class TrainJob : public Job {
  private:
   void compute(Flow& flow, const std::stop_token& stop) override {
     BurstRequest request{.rows = *burst_.rows->rows,
+                         .contexts = burst_.contexts ? burst_.contexts->rows.get() : nullptr,
                          .indices = burst_.indices,
                          .batch_sizes = burst_.batch_sizes,
                          .learning_rates = burst_.learning_rates,

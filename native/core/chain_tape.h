@@ -35,6 +35,7 @@ class ChainTape : public Tape {
   Direction direction = Direction::Forward;
   int regularisers = 0;
   std::uint64_t generation = 0;       // of the weights that the solve saw
+  std::vector<Real> context;          // (B, C)
   std::vector<StepTape<Real>> steps;  // indexed as the flow's blocks
 };
 

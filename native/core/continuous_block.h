@@ -34,10 +34,32 @@ struct BlockPlan {
 /// Rows of one block: D values, the accumulated Δlogp and R regularisers each.
 template <class Real>
 struct BlockRows {
-  std::size_t count = 0;         ///< B
-  std::span<Real> z;             ///< (B, D)
-  std::span<Real> delta_logp;    ///< (B)
-  std::span<Real> regularisers;  ///< (B, R), in the order kinetic, jacobian
+  std::size_t count = 0;               ///< B
+  std::span<Real> z;                   ///< (B, D)
+  std::span<Real> delta_logp;          ///< (B)
+  std::span<Real> regularisers;        ///< (B, R), in the order kinetic, jacobian
+  std::span<const Real> context = {};  ///< (B, C), also of a pullback; empty where C = 0
+  std::span<Real> context_bar = {};    ///< (B, C) of a pullback, added to; may be empty
+};
+
+/// States at which the field of a block is evaluated.
+template <class Real>
+struct BlockPoint {
+  TracePlan trace;
+  std::span<const double> times;  ///< one entry, or one a row
+  std::size_t batch = 0;
+  std::span<const Real> z, eps;   ///< (B, D); (K, B, D), empty for exact traces
+  std::span<const Real> context;  ///< (B, C); empty where C = 0
+};
+
+/// Cotangents of f and its divergence, and those of what they depend on, which are added to. All
+/// but f may be empty.
+template <class Real>
+struct PointCotangents {
+  std::span<const Real> f, divergence;  ///< (B, D), (B)
+  std::span<Real> z, context;           ///< (B, D), (B, C)
+  std::span<Real> gradients;            ///< whole flat buffer
+  std::span<double> times;              ///< as the point's
 };
 
 /// States on the way: within a step by the method's interpolant, so that they cost no evaluations.
@@ -72,19 +94,11 @@ class ContinuousBlock {
   virtual void pullback(const BlockTape& tape, const BlockRows<Real>& rows,
                         std::span<Real> gradients, SolveStatistics& statistics) = 0;
 
-  /// f(z, t) and, where `divergence` is not empty, its divergence by `trace`.
-  /// `times` has one entry, or one a row.
-  virtual void velocity(const TracePlan& trace, std::span<const double> times, std::size_t batch,
-                        std::span<const Real> z, std::span<const Real> eps, std::span<Real> f,
+  /// f(z, t) and, where `divergence` is not empty, its divergence.
+  virtual void velocity(const BlockPoint<Real>& point, std::span<Real> f,
                         std::span<Real> divergence) = 0;
-
-  /// Cotangents f̄ (B, D) and div̄ (B; may be empty) → z̄ (B, D; may be empty), gradients (may be
-  /// empty) and t̄ (as `times`; may be empty), which are added to.
-  virtual void velocity_pullback(const TracePlan& trace, std::span<const double> times,
-                                 std::size_t batch, std::span<const Real> z,
-                                 std::span<const Real> eps, std::span<const Real> f_bar,
-                                 std::span<const Real> divergence_bar, std::span<Real> z_bar,
-                                 std::span<Real> gradients, std::span<double> times_bar) = 0;
+  virtual void velocity_pullback(const BlockPoint<Real>& point,
+                                 const PointCotangents<Real>& cotangents) = 0;
 };
 
 /// What a block reads: its place in the flow, and the flat buffer of all weights, which outlives
@@ -95,6 +109,7 @@ struct BlockContext {
   const std::vector<int>& shape;  ///< of a sample before the block
   const BlockOffsets& offsets;
   std::span<const Real> parameters;
+  Conditioning context = {};
 };
 
 }  // namespace ffjord

@@ -48,7 +48,8 @@ struct Noise {
 struct SolveRequest {
   Direction direction = Direction::Forward;
   std::size_t batch = 0;
-  Input rows;  ///< (B, shape); for Reverse (B, D), as `z` comes out
+  Input rows;     ///< (B, shape); for Reverse (B, D), as `z` comes out
+  Input context;  ///< (B, C); empty for flows without a context
   Noise noise;
   Settings settings;
   bool training = false;  ///< batch norm normalises and counts as in training
@@ -80,15 +81,18 @@ struct PullbackRequest {
   Input regularisers_bar;  ///< (B, R), or empty for zero
   bool parameters = true;  ///< add to the gradient buffer
   Output rows_bar;         ///< (B, shape), or empty
+  Output context_bar;      ///< (B, C), or empty
 };
 
 struct VelocityRequest {
   int block = 0;              ///< counted among CNF blocks
   std::vector<double> times;  ///< one, or one a row
   std::size_t batch = 0;
-  Input z;      ///< (B, D)
-  Noise noise;  ///< given[0] is the block's ε
+  Input z;        ///< (B, D)
+  Input context;  ///< (B, C); empty for flows without a context
+  Noise noise;    ///< given[0] is the block's ε
   TraceOptions trace;
+  Output context_bar;  ///< of a pullback: (B, C), or empty
 };
 
 /// Flat buffers of a flow, in the order of its layout.
@@ -98,7 +102,7 @@ struct StepReport {
   double gradient_norm = 0;  ///< before clipping, over trainable parameters
 };
 
-/// Rows that stay on the device for a training run.
+/// Rows that stay on the device for a training run: samples, or their contexts.
 class Rows {
  public:
   virtual ~Rows() = default;
@@ -132,8 +136,9 @@ class Flow {
   /// One step of the optimizer along the gradient buffer; then commits pending batch statistics.
   virtual StepReport step(const OptimizerOptions& options) = 0;
 
+  /// `rows` (count, D), or (count, C) of contexts.
   virtual std::unique_ptr<Rows> upload(std::size_t count, const Input& rows) = 0;
-  /// Copies rows by index into `target` (indices, D).
+  /// Copies rows by index into `target` (indices, D or C).
   virtual void gather(const Rows& rows, std::span<const std::uint32_t> indices,
                       const Output& target) const = 0;
 };

@@ -59,6 +59,13 @@ std::string text_of(const std::vector<int>& shape) {
   return text + "]";
 }
 
+void check_context(std::size_t block, const Net& net, const Conditioning& context) {
+  if (context.size > 0 && net.convolutional())
+    refuse(block, "convolutional nets take no context; use a dense net");
+  if (context.gates && net.layer != LayerKind::Squash && net.layer != LayerKind::ConcatSquash)
+    refuse(block, "context.gates needs layers with gates; use layer 'concatsquash' or 'squash'");
+}
+
 void check_net(std::size_t block, const Net& net, const std::vector<int>& shape) {
   for (int width : net.hidden)
     if (width < 1)
@@ -109,11 +116,13 @@ void check_whiten(std::size_t block, const Whiten& whiten, std::size_t size) {
     }
 }
 
-std::vector<int> shape_after(std::size_t index, const Block& block, std::vector<int> shape) {
+std::vector<int> shape_after(std::size_t index, const Block& block, const Conditioning& context,
+                             std::vector<int> shape) {
   if (const auto* cnf = std::get_if<Cnf>(&block)) {
     if (!(cnf->time > 0) || !std::isfinite(cnf->time))
       refuse(index, "time must be a positive number");
     check_net(index, cnf->net, shape);
+    check_context(index, cnf->net, context);
   } else if (const auto* norm = std::get_if<BatchNorm>(&block)) {
     if (shape.size() != 1)
       refuse(index, "batch_norm takes samples of shape [D]; here they are " + text_of(shape));
@@ -158,9 +167,11 @@ std::vector<std::vector<int>> validate(const FlowDescription& flow) {
                   "shape holds " + std::to_string(size) + "; sizes are at least 1");
   if (flow.blocks.empty())
     throw Error(ErrorCode::InvalidArgument, "blocks is empty; a flow needs at least one block");
+  if (flow.context.size < 0 || (flow.context.gates && flow.context.size == 0))
+    throw Error(ErrorCode::InvalidArgument, "context.size must be at least 1");
   std::vector<std::vector<int>> shapes = {flow.shape};
   for (std::size_t i = 0; i < flow.blocks.size(); ++i)
-    shapes.push_back(shape_after(i, flow.blocks[i], shapes.back()));
+    shapes.push_back(shape_after(i, flow.blocks[i], flow.context, shapes.back()));
   return shapes;
 }
 

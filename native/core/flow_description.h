@@ -62,9 +62,19 @@ struct Split {};
 using Block =
     std::variant<Cnf, BatchNorm, Logit, ZeroMean, Standardize, Support, Whiten, Squeeze, Split>;
 
+/// Numbers c that belong to a row and that every net depends on, for a density p(x | c). They join
+/// the bias of the first layer, b + V c, as if they were concatenated to its input; with `gates`
+/// also the gates of the hidden layers, σ(a t + q + U c) (PointFlow, Yang et al. 2019, appendix). c
+/// is constant along a trajectory.
+struct Conditioning {
+  int size = 0;  ///< C; 0: the density is unconditional
+  bool gates = false;
+};
+
 struct FlowDescription {
   std::vector<int> shape;  ///< of one sample
   std::vector<Block> blocks;
+  Conditioning context = {};
 };
 
 /// Throws Error(InvalidArgument) with the block's index and a remedy; returns the shape before each

@@ -24,6 +24,7 @@ class HostRows : public Rows {
   HostRows(std::size_t count, std::vector<Real> values)
       : count_(count), values_(std::move(values)) {}
   std::size_t count() const override { return count_; }
+  std::size_t width() const { return values_.size() / count_; }
   std::span<const Real> values() const { return values_; }
 
  private:
@@ -48,8 +49,9 @@ class HostFlow : public Flow {
     for (std::size_t i = 0; i < description_.blocks.size(); ++i) {
       const Block& block = description_.blocks[i];
       const auto* cnf = std::get_if<Cnf>(&block);
-      continuous_.push_back(cnf ? make_block({*cnf, shapes_[i], layout_.blocks[i], parameters_})
-                                : nullptr);
+      continuous_.push_back(
+          cnf ? make_block({*cnf, shapes_[i], layout_.blocks[i], parameters_, description_.context})
+              : nullptr);
       transforms_.emplace_back();
       if (cnf)
         cnf_blocks_.push_back(i);
@@ -108,13 +110,14 @@ class HostFlow : public Flow {
     tape->direction = request.direction;
     tape->regularisers = request.settings.regularisers.count();
     tape->generation = generation_;
+    tape->context = context_of(request.context, request.batch);
     tape->steps.resize(description_.blocks.size());
 
     auto trajectory = make_trajectory(request, output);
     for (std::size_t step = 0; step < description_.blocks.size(); ++step) {
       const std::size_t i = reverse ? description_.blocks.size() - 1 - step : step;
       if (continuous_[i])
-        solve_continuous(i, request, state, trajectory, result, tape->steps[i]);
+        solve_continuous(i, request, state, tape->context, trajectory, result, tape->steps[i]);
       else
         tape->steps[i] = transforms_[i]->solve(reverse, request.training, request.keep_tape, state);
     }
@@ -152,6 +155,10 @@ class HostFlow : public Flow {
     const bool reverse = tape.direction == Direction::Reverse;
     if (!reverse) set_splits_aside(bar);
 
+    std::vector<Real> context_bar(request.context_bar.size(), Real(0));
+    require(context_bar.empty() || context_bar.size() == tape.context.size(),
+            "context_bar must have the shape of the context");
+
     SolveStatistics statistics;
     const std::span<Real> gradients =
         request.parameters ? std::span<Real>(gradients_) : std::span<Real>();
@@ -159,8 +166,10 @@ class HostFlow : public Flow {
       const std::size_t i = reverse ? step : description_.blocks.size() - 1 - step;
       if (continuous_[i]) {
         SolveStatistics one;
-        continuous_[i]->pullback(*std::get<std::unique_ptr<BlockTape>>(tape.steps[i]),
-                                 {batch, bar.z, bar.delta_logp, bar.regularisers}, gradients, one);
+        continuous_[i]->pullback(
+            *std::get<std::unique_ptr<BlockTape>>(tape.steps[i]),
+            {batch, bar.z, bar.delta_logp, bar.regularisers, tape.context, context_bar}, gradients,
+            one);
         statistics.add(one);
       } else {
         transforms_[i]->pullback(reverse, tape.steps[i], bar, gradients);
@@ -168,6 +177,7 @@ class HostFlow : public Flow {
     }
     while (!bar.aside.empty()) bar.collect();
     request.rows_bar.assign(std::span<const Real>(bar.z));
+    request.context_bar.assign(std::span<const Real>(context_bar));
     return statistics;
   }
 
@@ -175,8 +185,7 @@ class HostFlow : public Flow {
                 const Output& divergence) override {
     const Point point(*this, request, !divergence.empty());
     std::vector<Real> f_values(point.z.size()), divergence_values(divergence.size());
-    point.block.velocity(point.plan, request.times, request.batch, point.z, point.eps, f_values,
-                         divergence_values);
+    point.block.velocity(point.view(), f_values, divergence_values);
     f.assign(std::span<const Real>(f_values));
     divergence.assign(std::span<const Real>(divergence_values));
   }
@@ -188,12 +197,20 @@ class HostFlow : public Flow {
     require(f_bar.size() == point.z.size(), "f_bar must have the shape of z");
     require(divergence_bar.empty() || divergence_bar.size() == request.batch,
             "divergence_bar needs one number a row");
-    std::vector<Real> z_values(z_bar.size());
-    point.block.velocity_pullback(point.plan, request.times, request.batch, point.z, point.eps,
-                                  f_bar.template as<Real>(), divergence_bar.template as<Real>(),
-                                  z_values,
-                                  parameters ? std::span<Real>(gradients_) : std::span<Real>(), {});
+    require(request.context_bar.empty() || request.context_bar.size() == point.context.size(),
+            "context_bar must have the shape of the context");
+    const auto f_values = f_bar.template as<Real>();
+    const auto divergence_values = divergence_bar.template as<Real>();
+    std::vector<Real> z_values(z_bar.size()), context_values(request.context_bar.size());
+    point.block.velocity_pullback(point.view(),
+                                  {f_values,
+                                   divergence_values,
+                                   z_values,
+                                   context_values,
+                                   parameters ? std::span<Real>(gradients_) : std::span<Real>(),
+                                   {}});
     z_bar.assign(std::span<const Real>(z_values));
+    request.context_bar.assign(std::span<const Real>(context_values));
   }
 
   StepReport step(const OptimizerOptions& options) override {
@@ -205,18 +222,23 @@ class HostFlow : public Flow {
   }
 
   std::unique_ptr<Rows> upload(std::size_t count, const Input& rows) override {
-    require(rows.size() == count * size_,
-            "rows must hold " + std::to_string(size_) + " values each");
+    const std::size_t context = description_.context.size;
+    require(count > 0 &&
+                (rows.size() == count * size_ || (context > 0 && rows.size() == count * context)),
+            "rows must hold " + std::to_string(size_) + " values each" +
+                (context > 0 ? ", contexts " + std::to_string(context) : ""));
     return std::make_unique<HostRows<Real>>(count, rows.template as<Real>());
   }
 
   void gather(const Rows& any_rows, std::span<const std::uint32_t> indices,
               const Output& target) const override {
     const auto& rows = dynamic_cast<const HostRows<Real>&>(any_rows);
-    std::vector<Real> batch(indices.size() * size_);
+    const std::size_t width = rows.width();
+    require(target.size() == indices.size() * width, "the target must hold the gathered rows");
+    std::vector<Real> batch(indices.size() * width);
     for (std::size_t b = 0; b < indices.size(); ++b) {
       require(indices[b] < rows.count(), "row index out of range");
-      std::copy_n(rows.values().begin() + indices[b] * size_, size_, batch.begin() + b * size_);
+      std::copy_n(rows.values().begin() + indices[b] * width, width, batch.begin() + b * width);
     }
     target.assign(std::span<const Real>(batch));
   }
@@ -225,7 +247,10 @@ class HostFlow : public Flow {
   // One CNF block at given states.
   struct Point {
     Point(HostFlow& flow, const VelocityRequest& request, bool with_divergence)
-        : block(flow.cnf(request.block)), z(request.z.template as<Real>()) {
+        : block(flow.cnf(request.block)),
+          request(request),
+          z(request.z.template as<Real>()),
+          context(flow.context_of(request.context, request.batch)) {
       const std::size_t i = flow.cnf_blocks_[request.block];
       require(request.batch > 0, "the batch is empty");
       require(z.size() == request.batch * element_count(flow.shapes_[i]),
@@ -239,10 +264,24 @@ class HostFlow : public Flow {
                               request.noise.given.empty() ? Input() : request.noise.given[0],
                               request.block, plan, request.batch, z.size() / request.batch);
     }
+    BlockPoint<Real> view() const { return {plan, request.times, request.batch, z, eps, context}; }
     ContinuousBlock<Real>& block;
-    std::vector<Real> z, eps;
+    const VelocityRequest& request;
+    std::vector<Real> z, context, eps;
     TracePlan plan;
   };
+
+  // (B, C), checked.
+  std::vector<Real> context_of(const Input& context, std::size_t batch) const {
+    const std::size_t size = description_.context.size;
+    if (size == 0) {
+      require(context.empty(), "this flow takes no context; leave it out");
+    } else {
+      require(context.size() == batch * size, "this flow is conditional: give a context of " +
+                                                  std::to_string(size) + " numbers a row");
+    }
+    return context.template as<Real>();
+  }
 
   // What this training solve saw is committed with the optimizer's next step.
   void set_pending(const ChainTape<Real>& tape) {
@@ -299,7 +338,8 @@ class HostFlow : public Flow {
   }
 
   void solve_continuous(std::size_t i, const SolveRequest& request, ChainState<Real>& state,
-                        Trajectory<Real>& trajectory, SolveResult& result, StepTape<Real>& tape) {
+                        std::span<const Real> context, Trajectory<Real>& trajectory,
+                        SolveResult& result, StepTape<Real>& tape) {
     const auto number = static_cast<std::uint32_t>(
         std::find(cnf_blocks_.begin(), cnf_blocks_.end(), i) - cnf_blocks_.begin());
     const auto& net = std::get<Cnf>(description_.blocks[i]).net;
@@ -314,10 +354,10 @@ class HostFlow : public Flow {
     const BlockTrajectory<Real> stops = trajectory.enter(number);
     SolveStatistics statistics;
     try {
-      tape = continuous_[i]->solve(plan, request.direction == Direction::Reverse,
-                                   {state.batch, state.z, state.delta_logp, state.regularisers},
-                                   eps, request.keep_tape, stops.times.empty() ? nullptr : &stops,
-                                   statistics);
+      tape = continuous_[i]->solve(
+          plan, request.direction == Direction::Reverse,
+          {state.batch, state.z, state.delta_logp, state.regularisers, context, {}}, eps,
+          request.keep_tape, stops.times.empty() ? nullptr : &stops, statistics);
     } catch (SolveFailure& failure) {
       failure.block = static_cast<int>(i);
       throw;

@@ -33,6 +33,8 @@ SolveResult in_parts(const SolveRequest& request, std::size_t size, const Call& 
     SolveRequest part = request;
     part.batch = std::min(kRowsAtOnce, request.batch - first);
     if (!request.rows.empty()) part.rows = request.rows.subspan(first * size, part.batch * size);
+    const std::size_t context = request.context.size() / request.batch;
+    part.context = request.context.subspan(first * context, part.batch * context);
     part.noise.row_offset = request.noise.row_offset + static_cast<std::uint32_t>(first);
     SolveResult result = call(part, first);
     const double weight = double(part.batch) / double(request.batch);
@@ -71,7 +73,7 @@ SolveResult log_prob(Flow& flow, const SolveRequest& request, const Output& log_
 }
 
 LossReport loss(Flow& flow, SolveRequest request, const RegulariserWeights& weights,
-                const Output& rows_bar) {
+                const Output& rows_bar, const Output& context_bar) {
   request.keep_tape = true;
   const std::size_t batch = request.batch;
   const Solved solved = solve_rows(flow, request);
@@ -106,8 +108,8 @@ LossReport loss(Flow& flow, SolveRequest request, const RegulariserWeights& weig
   const std::vector<double> delta_logp_bar(batch, 1.0 / double(batch));
 
   flow.zero_gradients();
-  report.backward =
-      flow.pullback(*solved.result.tape, {z_bar, delta_logp_bar, regularisers_bar, true, rows_bar});
+  report.backward = flow.pullback(
+      *solved.result.tape, {z_bar, delta_logp_bar, regularisers_bar, true, rows_bar, context_bar});
   return report;
 }
 
@@ -121,7 +123,7 @@ SolveResult score(Flow& flow, SolveRequest request, const Output& score) {
     const std::vector<double> delta_logp_bar(part.batch, -1.0);
     const auto backward = flow.pullback(
         *solved.result.tape,
-        {solved.z, delta_logp_bar, {}, false, score.subspan(first * size, part.batch * size)});
+        {solved.z, delta_logp_bar, {}, false, score.subspan(first * size, part.batch * size), {}});
     solved.result.statistics.add(backward);
     solved.result.tape.reset();
     return std::move(solved.result);

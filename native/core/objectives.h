@@ -23,10 +23,10 @@ struct LossReport {
 };
 
 /// The loss and its gradients, which replace the gradient buffer; `rows_bar` (B, shape) takes
-/// ∂loss/∂x where it is not empty. Throws SolveFailure, also for a loss that is not finite, before
-/// the gradients are of use to anyone.
+/// ∂loss/∂x, `context_bar` (B, C) ∂loss/∂c where it is not empty. Throws SolveFailure, also for a
+/// loss that is not finite, before the gradients are of use to anyone.
 LossReport loss(Flow& flow, SolveRequest request, const RegulariserWeights& weights,
-                const Output& rows_bar);
+                const Output& rows_bar, const Output& context_bar = {});
 
 /// ∇ₓ log p(x), (B, shape). Leaves the gradient buffer as it is.
 SolveResult score(Flow& flow, SolveRequest request, const Output& score);

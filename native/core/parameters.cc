@@ -44,8 +44,8 @@ Shape weight_shape(const Net& net, std::size_t l, std::size_t in, std::size_t ou
   return {in, out, 4, 4};  // transposed
 }
 
-LayerOffsets add_layer(Builder& to, const Net& net, const std::string& prefix, std::size_t l,
-                       std::size_t in, std::size_t out) {
+LayerOffsets add_layer(Builder& to, const Net& net, const Conditioning& context,
+                       const std::string& prefix, std::size_t l, std::size_t in, std::size_t out) {
   const std::string layer = prefix + ".layers." + std::to_string(l) + ".";
   LayerOffsets at;
   const bool gated = net.layer == LayerKind::Squash || net.layer == LayerKind::ConcatSquash;
@@ -75,20 +75,25 @@ LayerOffsets add_layer(Builder& to, const Net& net, const std::string& prefix, s
     at.gate_weight = to.add(gate + ".weight", {out, 1}, Role::Gate);
     at.gate_bias = to.add(gate + ".bias", {out}, Role::Gate);
   }
+  const Shape context_shape = {out, std::size_t(context.size)};
+  if (context.size > 0 && l == 0)
+    at.context = to.add(layer + "_context.weight", context_shape, Role::Weight);
+  if (context.gates && l < net.hidden.size())
+    at.context_gate = to.add(layer + "_context_gate.weight", context_shape, Role::Gate);
   if (net.activation == Activation::Swish && l < net.hidden.size())
     at.beta = to.add(prefix + ".activation_fns." + std::to_string(l) + ".beta", {1}, Role::Beta);
   return at;
 }
 
-BlockOffsets add_block(Builder& to, const Block& block, const std::vector<int>& shape,
-                       const std::string& prefix) {
+BlockOffsets add_block(Builder& to, const Block& block, const Conditioning& context,
+                       const std::vector<int>& shape, const std::string& prefix) {
   BlockOffsets at;
   if (const auto* cnf = std::get_if<Cnf>(&block)) {
     at.sqrt_end_time = to.add(prefix + ".sqrt_end_time", {1}, Role::EndTime, cnf->train_time);
     const auto shapes = layer_shapes(cnf->net, shape);
     for (std::size_t l = 0; l + 1 < shapes.size(); ++l)
-      at.layers.push_back(
-          add_layer(to, cnf->net, prefix + ".odefunc.diffeq", l, shapes[l][0], shapes[l + 1][0]));
+      at.layers.push_back(add_layer(to, cnf->net, context, prefix + ".odefunc.diffeq", l,
+                                    shapes[l][0], shapes[l + 1][0]));
   } else if (std::holds_alternative<BatchNorm>(block)) {
     const std::size_t size = element_count(shape);
     at.log_scale = to.add(prefix + ".weight", {size}, Role::Scale);
@@ -106,7 +111,8 @@ ParameterLayout::ParameterLayout(const FlowDescription& flow) {
   const auto shapes = validate(flow);
   Builder builder;
   for (std::size_t i = 0; i < flow.blocks.size(); ++i)
-    blocks.push_back(add_block(builder, flow.blocks[i], shapes[i], "chain." + std::to_string(i)));
+    blocks.push_back(
+        add_block(builder, flow.blocks[i], flow.context, shapes[i], "chain." + std::to_string(i)));
   parameters = std::move(builder.parameters);
   buffers = std::move(builder.buffers);
   if (!parameters.empty()) parameter_count = parameters.back().offset + parameters.back().size;
@@ -144,7 +150,8 @@ std::vector<double> initial_parameters(const FlowDescription& flow, const Parame
     const auto inputs = layer_shapes(cnf->net, shapes[i]);
     for (std::size_t l = 0; l < at.layers.size(); ++l) {
       const LayerOffsets& layer = at.layers[l];
-      const int in = inputs[l][0] + (cnf->net.layer == LayerKind::Concat ? 1 : 0);
+      const int in = inputs[l][0] + (cnf->net.layer == LayerKind::Concat ? 1 : 0) +
+                     (l == 0 ? flow.context.size : 0);
       double fan_in = in;
       if (cnf->net.convolutional()) {
         // PyTorch counts a transposed filter's fan-in over its second axis, the outputs.
@@ -152,10 +159,14 @@ std::vector<double> initial_parameters(const FlowDescription& flow, const Parame
         fan_in = (stride == -2 ? inputs[l + 1][0] : in) * (stride == 1 ? 9.0 : 16.0);
       }
       const double bound = 1 / std::sqrt(fan_in);
-      for (std::size_t offset : {layer.weight, layer.bias, layer.weight1, layer.bias1})
+      for (std::size_t offset :
+           {layer.weight, layer.bias, layer.weight1, layer.bias1, layer.context})
         draw_if(offset, NoiseLaw::Uniform, bound);
-      for (std::size_t offset : {layer.gate_weight, layer.gate_bias, layer.shift})
-        draw_if(offset, NoiseLaw::Uniform, 1.0);  // Linear(1, out): fan-in 1
+      // Linear(1, out): fan-in 1, or 1 + C behind a gate of (t, c)
+      const double gate_inputs = layer.context_gate == kAbsent ? 1.0 : 1.0 + flow.context.size;
+      for (std::size_t offset : {layer.gate_weight, layer.gate_bias, layer.context_gate})
+        draw_if(offset, NoiseLaw::Uniform, 1 / std::sqrt(gate_inputs));
+      draw_if(layer.shift, NoiseLaw::Uniform, 1.0);
       for (std::size_t offset : {layer.hyper0_bias, layer.hyper2_bias})
         draw_if(offset, NoiseLaw::Gaussian, 0.01);
       if (layer.beta != kAbsent) values[layer.beta] = 1;

@@ -31,6 +31,8 @@ struct LayerOffsets {
   std::size_t weight1 = kAbsent, bias1 = kAbsent;              // _layer1 of blend
   std::size_t gate_weight = kAbsent, gate_bias = kAbsent;      // _hyper_gate: σ(a t + c)
   std::size_t shift = kAbsent;                                 // _hyper_bias: u t
+  std::size_t context = kAbsent;                               // _context: V (out, C), first layer
+  std::size_t context_gate = kAbsent;                          // _context_gate: U (out, C)
   std::size_t hyper0_weight = kAbsent, hyper0_bias = kAbsent;  // _hypernet.0: 1 → 8
   std::size_t hyper2_weight = kAbsent, hyper2_bias = kAbsent;  // _hypernet.2: 8 → out·in + out
   std::size_t beta = kAbsent;                                  // swish of the activation after it
@@ -55,8 +57,9 @@ struct ParameterLayout {
 };
 
 /// The reference's initialisation, rounded to float32 so that every engine starts from equal
-/// weights: PyTorch's U(±1/√fan_in) for weights and biases, hypernets with weight 0 and bias N(0,
-/// 0.01²), batch norm and statistics at the identity, √T for the end time, β = 1.
+/// weights: PyTorch's U(±1/√fan_in) for weights and biases (a context counts among the inputs),
+/// hypernets with weight 0 and bias N(0, 0.01²), batch norm and statistics at the identity, √T for
+/// the end time, β = 1.
 std::vector<double> initial_parameters(const FlowDescription& flow, const ParameterLayout& layout,
                                        std::uint64_t seed);
 std::vector<double> initial_buffers(const FlowDescription& flow, const ParameterLayout& layout);

@@ -15,7 +15,7 @@ std::vector<IterationRecord> train(Flow& flow, const BurstRequest& request) {
   const std::size_t size = element_count(flow.description().shape);
   const double start = now();
   std::vector<IterationRecord> records;
-  std::vector<double> batch;
+  std::vector<double> batch, context;
   OptimizerOptions optimizer = request.optimizer;
   std::size_t first = 0;
 
@@ -25,11 +25,16 @@ std::vector<IterationRecord> train(Flow& flow, const BurstRequest& request) {
     const std::size_t rows = request.batch_sizes[iteration];
     batch.resize(rows * size);
     flow.gather(request.rows, request.indices.subspan(first, rows), batch);
+    if (request.contexts) {
+      context.resize(rows * flow.description().context.size);
+      flow.gather(*request.contexts, request.indices.subspan(first, rows), context);
+    }
     first += rows;
 
     SolveRequest solve;
     solve.batch = rows;
     solve.rows = batch;
+    solve.context = context;
     solve.noise.seed = request.noise_seed;
     solve.noise.call = request.first_call + static_cast<std::uint32_t>(iteration);
     solve.settings = request.settings;

@@ -13,6 +13,7 @@ namespace ffjord {
 
 struct BurstRequest {
   const Rows& rows;
+  const Rows* contexts = nullptr;              ///< of the rows, of a conditional flow
   std::span<const std::uint32_t> indices;      ///< of all batches, one after the other
   std::span<const std::uint32_t> batch_sizes;  ///< one an iteration
   std::span<const double> learning_rates;      ///< one an iteration

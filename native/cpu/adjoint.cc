@@ -3,12 +3,14 @@
 #include <algorithm>
 
 #include "cpu/adjoint_gradients.h"
+#include "cpu/context_tiles.h"
 
 namespace ffjord::cpu {
 namespace {
 
-// Channels [z | λ | −Δlogp]. The cotangents of Δlogp and of the regularisers are constant, as
-// nothing depends on these.
+// Channels [z | λ | −Δlogp | r̄], the last the cotangent of the context's terms, in the norm where
+// the weights' is. The cotangents of Δlogp and of the regularisers are constant, as nothing depends
+// on these.
 class AdjointSystem final : public TileSystem {
  public:
   AdjointSystem(const BlockCall& call, const SolveTape& tape, const BlockRows<float>& bars,
@@ -30,7 +32,11 @@ class AdjointSystem final : public TileSystem {
   }
 
   static Channels channels_of(const BlockCall& call) {
-    return {2 * call.dimension + 1, 2 * call.dimension, {call.dimension, call.dimension, 1}};
+    const std::size_t terms = call.net.terms();
+    const bool in_norm = call.plan.gradient.norm == AdjointNorm::Full;
+    return {2 * call.dimension + 1 + terms,
+            2 * call.dimension,
+            {call.dimension, call.dimension, 1, in_norm ? terms : 0}};
   }
   Channels channels() const override { return channels_of(call_); }
 
@@ -41,8 +47,10 @@ class AdjointSystem final : public TileSystem {
     const std::size_t z = call_.z_size(), rows = call_.tiles.rows;
     memory.rates.resize((1 + quadratures_) * rows);
     float* regularisers = call_.regularisers() > 0 ? memory.rates.data() : nullptr;
-    call_.net.evaluate(time, {state, tape_.tile_noise(tile), rates, rates + 2 * z, regularisers},
-                       activations, true);
+    call_.net.evaluate(
+        time,
+        {state, tape_.tile_noise(tile), rates, rates + 2 * z, regularisers, tape_.tile_terms(tile)},
+        activations, true);
 
     const AdjointGradients::Target target = gradients_.target(stage, tile);
     const float* lambda = state + z;
@@ -57,11 +65,16 @@ class AdjointSystem final : public TileSystem {
       quadrature_bars = scaled + z;
     }
     float* lambda_rates = rates + z;
+    float* terms_rates = rates + 2 * z + rows;
+    const std::size_t terms = call_.net.terms() * rows;
+    std::fill_n(terms_rates, terms, 0.f);
     call_.net.pullback(time,
                        {tape_.tile_noise(tile), lambda, quadrature_bars,
-                        call_.regularisers() > 0 ? quadrature_bars + rows : nullptr, lambda_rates},
+                        call_.regularisers() > 0 ? quadrature_bars + rows : nullptr, lambda_rates,
+                        terms > 0 ? terms_rates : nullptr},
                        activations, target.slot);
     for (std::size_t i = 0; i < z; ++i) lambda_rates[i] /= -target.scale;
+    for (std::size_t i = 0; i < terms; ++i) terms_rates[i] /= -target.scale;
   }
 
   void begin_step(std::size_t, const float*) override {}
@@ -80,10 +93,11 @@ class AdjointSystem final : public TileSystem {
     const std::size_t z = call_.z_size(), rows = call_.tiles.rows;
     memory.rates.resize(z + quadratures_ * rows);
     float* rates = memory.rates.data();
-    call_.net.evaluate(time,
-                       {state, tape_.tile_noise(tile), rates, rates + z,
-                        call_.regularisers() > 0 ? rates + z + rows : nullptr},
-                       call_.workspace.activations(memory, 0), false);
+    call_.net.evaluate(
+        time,
+        {state, tape_.tile_noise(tile), rates, rates + z,
+         call_.regularisers() > 0 ? rates + z + rows : nullptr, tape_.tile_terms(tile)},
+        call_.workspace.activations(memory, 0), false);
     double sum = 0;
     const auto add = [&](const float* bars, const float* values, std::size_t channels) {
       for (std::size_t channel = 0; channel < channels; ++channel)
@@ -107,6 +121,20 @@ class AdjointSystem final : public TileSystem {
   AlignedFloats bars_;  // [tile][−Δlogp̄, ±r̄][rows]
 };
 
+// What r̄, gathered over the solve, says of the context's weights and of the context.
+void pull_terms(const BlockCall& call, const JointSolve& solve, const BlockRows<float>& rows,
+                std::span<float> gradients) {
+  const std::size_t size = call.net.terms() * call.tiles.rows;
+  if (size == 0) return;
+  AlignedFloats terms_bars(call.tiles.count() * size);
+  for (std::size_t tile = 0; tile < call.tiles.count(); ++tile)
+    std::copy_n(solve.state(tile) + 2 * call.z_size() + call.tiles.rows, size,
+                terms_bars.data() + tile * size);
+  const std::vector<GradientSlot*> slots = call.workspace.clear_slots(0, gradients.empty() ? 0 : 1);
+  pull_context(call.net, call.team, call.tiles, rows.context, terms_bars, slots, rows.context_bar);
+  call.net.reduce(slots, 1, gradients);
+}
+
 }  // namespace
 
 double pull_adjoint(const BlockCall& call, const SolveTape& tape,
@@ -128,6 +156,7 @@ double pull_adjoint(const BlockCall& call, const SolveTape& tape,
     std::copy_n(end, call.z_size(), state);
     load_tile(tiles, tile, rows.z, call.dimension, state + call.z_size());
     std::copy_n(end + call.z_size(), tiles.rows, state + 2 * call.z_size());
+    std::fill_n(state + 2 * call.z_size() + tiles.rows, call.net.terms() * tiles.rows, 0.f);
   }
 
   const TileGroup group{
@@ -162,6 +191,7 @@ double pull_adjoint(const BlockCall& call, const SolveTape& tape,
   for (std::size_t tile = 0; tile < tiles.count(); ++tile)
     store_tile(tiles, tile, solve.state(tile) + call.z_size(), call.dimension, rows.z);
   if (!gradients.empty()) sums.add_to(gradients);
+  pull_terms(call, solve, rows, gradients);
   return bar;
 }
 

@@ -41,9 +41,13 @@ struct SolveTape : BlockTape {
   std::vector<std::vector<Step>> steps;  // one list for all tiles, or one a tile (Control::Sample)
   std::vector<AlignedFloats> states;     // a tile's z before each step, [step][D][rows]
   AlignedFloats end;                     // adjoint: the end state, [tile][z, −Δlogp][rows]
+  AlignedFloats terms;                   // of the context, [tile][P][rows]
 
   const float* tile_noise(std::size_t tile) const {
     return eps.empty() ? nullptr : eps.data() + tile * (eps.size() / tiles.count());
+  }
+  const float* tile_terms(std::size_t tile) const {
+    return terms.empty() ? nullptr : terms.data() + tile * (terms.size() / tiles.count());
   }
 };
 

@@ -5,6 +5,7 @@
 
 #include "core/errors.h"
 #include "core/step_weights.h"
+#include "cpu/context_tiles.h"
 
 namespace ffjord::cpu {
 namespace {
@@ -26,9 +27,9 @@ class StepPullback {
   }
 
   /// `state` is z before the step; `bar` (channels) the cotangent after it, [channel][row], of
-  /// which the channels of z become those before it. Returns h h̄ + Σ t t̄.
+  /// which the channels of z become those before it; `terms_bar` is added to. Returns h h̄ + Σ t t̄.
   double pull(int worker, std::size_t tile, const Step& step, const StageTimes& times,
-              const float* state, float* bar, GradientSlot* gradients) const {
+              const float* state, float* bar, float* terms_bar, GradientSlot* gradients) const {
     auto& memory = call_.workspace.worker(worker);
     memory.rates.resize(tableau_.stages * size_);
     memory.bars.resize((tableau_.stages + 1) * size_);
@@ -44,9 +45,12 @@ class StepPullback {
       pull_stage_input(step, weights, i, count, bar, argument_bars, rate_bar);
       sum += dot(rate_bar, rates_of(memory, i), tile);
       const TileCotangents cotangents{
-          tape_.tile_noise(tile), rate_bar, rate_bar + call_.z_size(),
+          tape_.tile_noise(tile),
+          rate_bar,
+          rate_bar + call_.z_size(),
           call_.regularisers() > 0 ? rate_bar + call_.z_size() + call_.tiles.rows : nullptr,
-          bars_of(memory, i)};
+          bars_of(memory, i),
+          terms_bar};
       sum += times.time(i, step.t, step.h) *
              call_.net.pullback(times.of(i), cotangents, call_.workspace.activations(memory, i),
                                 gradients);
@@ -76,7 +80,8 @@ class StepPullback {
       call_.net.evaluate(
           times.of(i),
           {i > 0 ? point : state, tape_.tile_noise(tile), rates, rates + call_.z_size(),
-           call_.regularisers() > 0 ? rates + call_.z_size() + call_.tiles.rows : nullptr},
+           call_.regularisers() > 0 ? rates + call_.z_size() + call_.tiles.rows : nullptr,
+           tape_.tile_terms(tile)},
           call_.workspace.activations(memory, i), true);
       k[i] = rates;
     }
@@ -144,11 +149,15 @@ double pull_checkpoints(const BlockCall& call, const SolveTape& tape, std::size_
   const std::size_t slots = with_gradients ? slot_count(weights, 1, tiles.count()) : tiles.count();
   const std::vector<GradientSlot*> sums = workspace.clear_slots(0, with_gradients ? slots : 0);
   std::vector<double> time_sums(tiles.count());
+  AlignedFloats terms_bars(tape.terms.size());
+  const std::size_t terms_size = terms_bars.size() / tiles.count();
   const auto pull = [&](int worker, std::size_t tile, const Step& step, std::size_t index,
                         const StageTimes& times) {
     time_sums[tile] +=
         pullback.pull(worker, tile, step, times, tape.states[tile].data() + index * call.z_size(),
-                      bars.data() + tile * size, with_gradients ? sums[tile % slots] : nullptr);
+                      bars.data() + tile * size,
+                      terms_bars.empty() ? nullptr : terms_bars.data() + tile * terms_size,
+                      with_gradients ? sums[tile % slots] : nullptr);
   };
 
   if (tape.plan.solver.control == Control::Sample) {
@@ -183,6 +192,7 @@ double pull_checkpoints(const BlockCall& call, const SolveTape& tape, std::size_
     const std::size_t used = tape.steps.size() > 1 ? tiles.rows_in(group) : tiles.batch;
     statistics.add(counts, static_cast<double>(used) / static_cast<double>(tiles.batch));
   }
+  pull_context(call.net, call.team, tiles, rows.context, terms_bars, sums, rows.context_bar);
   if (with_gradients) call.net.reduce(sums, 1, gradients);
   double time_sum = 0;
   for (std::size_t tile = 0; tile < tiles.count(); ++tile) {

@@ -103,24 +103,22 @@ void CpuBlock::pullback(const BlockTape& any_tape, const BlockRows<float>& rows,
     gradients[sqrt_end_time_offset_] += static_cast<float>(2 * sqrt_end_time() * end_time_bar);
 }
 
-void CpuBlock::velocity(const TracePlan& trace, std::span<const double> times, std::size_t batch,
-                        std::span<const float> z, std::span<const float> eps, std::span<float> f,
+void CpuBlock::velocity(const BlockPoint<float>& point, std::span<float> f,
                         std::span<float> divergence) {
-  Team team(threads_for(trace, batch, 1));
-  const VelocityCall call{
-      *net_, workspace(trace, {}, team), team, {batch, net_->rows()}, dimension_, times, z, eps};
+  Team team(threads_for(point.trace, point.batch, 1));
+  const VelocityCall call{*net_,      workspace(point.trace, {}, team),
+                          team,       {point.batch, net_->rows()},
+                          dimension_, point};
   evaluate_velocity(call, f, divergence);
 }
 
-void CpuBlock::velocity_pullback(const TracePlan& trace, std::span<const double> times,
-                                 std::size_t batch, std::span<const float> z,
-                                 std::span<const float> eps, std::span<const float> f_bar,
-                                 std::span<const float> divergence_bar, std::span<float> z_bar,
-                                 std::span<float> gradients, std::span<double> times_bar) {
-  Team team(threads_for(trace, batch, 3));
-  const VelocityCall call{
-      *net_, workspace(trace, {}, team), team, {batch, net_->rows()}, dimension_, times, z, eps};
-  pull_velocity(call, weights_, f_bar, divergence_bar, z_bar, gradients, times_bar);
+void CpuBlock::velocity_pullback(const BlockPoint<float>& point,
+                                 const PointCotangents<float>& cotangents) {
+  Team team(threads_for(point.trace, point.batch, 3));
+  const VelocityCall call{*net_,      workspace(point.trace, {}, team),
+                          team,       {point.batch, net_->rows()},
+                          dimension_, point};
+  pull_velocity(call, weights_, cotangents);
 }
 
 }  // namespace ffjord::cpu

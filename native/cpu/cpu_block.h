@@ -25,15 +25,11 @@ class CpuBlock : public ContinuousBlock<float> {
   void pullback(const BlockTape& tape, const BlockRows<float>& rows, std::span<float> gradients,
                 SolveStatistics& statistics) override;
 
-  void velocity(const TracePlan& trace, std::span<const double> times, std::size_t batch,
-                std::span<const float> z, std::span<const float> eps, std::span<float> f,
+  void velocity(const BlockPoint<float>& point, std::span<float> f,
                 std::span<float> divergence) override;
 
-  void velocity_pullback(const TracePlan& trace, std::span<const double> times, std::size_t batch,
-                         std::span<const float> z, std::span<const float> eps,
-                         std::span<const float> f_bar, std::span<const float> divergence_bar,
-                         std::span<float> z_bar, std::span<float> gradients,
-                         std::span<double> times_bar) override;
+  void velocity_pullback(const BlockPoint<float>& point,
+                         const PointCotangents<float>& cotangents) override;
 
  private:
   double sqrt_end_time() const { return parameters_[sqrt_end_time_offset_]; }

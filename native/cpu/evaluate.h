@@ -95,8 +95,8 @@ inline void DenseTileNet::expand_input(const NetTime& time, const Panels& input,
   }
 }
 
-inline void DenseTileNet::run_layers(const NetTime& time, TileActivations& memory,
-                                     bool keep) const {
+inline void DenseTileNet::run_layers(const NetTime& time, const float* terms,
+                                     TileActivations& memory, bool keep) const {
   const Columns& columns = memory.columns;
   const bool closed = memory.evaluation.form == Form::Closed;
   const int last_layer = layer_count() - 1;
@@ -108,6 +108,7 @@ inline void DenseTileNet::run_layers(const NetTime& time, TileActivations& memor
     const int out_features = features_at(l + 1);
     const Panels out = panels(memory.output(l + 1, keep), columns, out_features);
     if (layer.expanded()) expand_input(time, in, layer.in, columns);
+    if (context_.moves(l)) set_row_terms(time, l, terms, memory);
 
     const PackedMatrix& matrix = layer.hyper() ? at.forward : layer.forward;
     ForwardArguments arguments{.matrix = &matrix,
@@ -115,8 +116,8 @@ inline void DenseTileNet::run_layers(const NetTime& time, TileActivations& memor
                                .columns = columns,
                                .in = in,
                                .out = out,
-                               .gate = time.vectors(at.gate, groups_),
-                               .offset = time.vectors(at.offset, groups_),
+                               .gate = gate_vectors(time, memory, l),
+                               .offset = offset_vectors(time, memory, l),
                                .beta = layer.beta};
     if (keep && keeps_preactivations(layer))
       arguments.preactivations = panels(memory.preactivations[l + 1], columns, out_features).data;
@@ -209,7 +210,7 @@ inline void DenseTileNet::evaluate_vjp(const NetTime& time, const TileArrays& ar
     int current = 0;
     for (int l = layer_count() - 1; l >= 0; --l) {
       pull_back_activation(reverse, l, v, {});
-      if (time.own) pull_back_own_gates(reverse, l, v);
+      if (own_gates(time, l)) pull_back_own_gates(reverse, l, v);
       const Panels next = panels(memory.cotangents[1 - current], columns, features_at(l));
       multiply(backward_matrix(time, l), v, next, columns);
       if (layers_[l].expanded()) contract_input(reverse, l, next);
@@ -244,7 +245,7 @@ inline void DenseTileNet::evaluate(const TimeSlot& slot, const TileArrays& array
   const auto run = [&](bool keep_tape) {
     memory.columns = {groups_, memory.evaluation.tangents + 1};
     load_input(arrays, memory);
-    run_layers(time, memory, keep_tape);
+    run_layers(time, arrays.terms, memory, keep_tape);
   };
   run(keep || vjp);
   write_output(time, arrays, memory,

@@ -3,6 +3,8 @@
 #include <algorithm>
 #include <utility>
 
+#include "cpu/context_tiles.h"
+
 namespace ffjord::cpu {
 namespace {
 
@@ -25,8 +27,10 @@ class FlowSystem final : public TileSystem {
     float* divergence = rates + call_.z_size();
     float* regularisers = call_.regularisers() > 0 ? divergence + call_.tiles.rows : nullptr;
     auto& memory = call_.workspace.worker(worker);
-    call_.net.evaluate(time, {state, noise_.tile_noise(tile), rates, divergence, regularisers},
-                       call_.workspace.activations(memory, 0), false);
+    call_.net.evaluate(
+        time,
+        {state, noise_.tile_noise(tile), rates, divergence, regularisers, noise_.tile_terms(tile)},
+        call_.workspace.activations(memory, 0), false);
     if (call_.reverse)
       for (std::size_t i = 0; i < call_.regularisers() * call_.tiles.rows; ++i)
         regularisers[i] = -regularisers[i];
@@ -99,6 +103,7 @@ std::unique_ptr<SolveTape> solve_flow(const BlockCall& call, const BlockRows<flo
   tape->reverse = call.reverse;
   tape->tiles = tiles;
   tape->eps = tile_noise(tiles, eps, call.dimension);
+  tape->terms = context_terms(call.net, call.team, tiles, rows.context);
   if (checkpoints) {
     tape->steps.resize(alone ? tiles.count() : 1);
     tape->states.resize(tiles.count());

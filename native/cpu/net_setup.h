@@ -14,12 +14,14 @@ inline DenseTileNet::DenseTileNet(const BlockContext<float>& context)
     : dimension_(static_cast<int>(element_count(context.shape))),
       residual_(context.cnf.net.residual),
       layers_(make_layers(context)),
+      context_(layers_, context.context.size),
       groups_(tile_rows(layers_) / kLanes) {
   parameters_changed();
 }
 
 inline void DenseTileNet::parameters_changed() {
   for (Layer& layer : layers_) layer.pack();
+  context_.pack(layers_);
   ones_.assign(std::size_t(dimension_) * kLanes, 1.f);
   const bool has_closed_form = layers_.size() == 2 || layers_.size() == 3;
   const Layer& last = layers_.back();
@@ -57,6 +59,8 @@ inline std::unique_ptr<Activations> DenseTileNet::make_activations(
   memory->outputs.resize(layers_.size() + 1);
   memory->preactivations.resize(layers_.size() + 1);
   memory->slopes.resize(layers_.size() + 1);
+  memory->row_gates.resize(layers_.size());
+  memory->row_offsets.resize(layers_.size());
   memory->closed_tangents.resize(layers_.size() - 1);
   memory->closed_cotangents.resize(layers_.size() - 1);
   int widest = 0;
@@ -73,7 +77,8 @@ inline std::unique_ptr<Activations> DenseTileNet::make_activations(
 inline std::unique_ptr<GradientSlot> DenseTileNet::make_gradient_slot(
     const TracePlan& trace) const {
   return std::make_unique<NetGradient>(
-      layers_, layers_.size() == 3 && closed_applies(trace, false) && !layers_.back().gated());
+      layers_, layers_.size() == 3 && closed_applies(trace, false) && !layers_.back().gated(),
+      context_);
 }
 
 inline void DenseTileNet::set_time(TimeSlot& slot, double t) const {
@@ -111,6 +116,13 @@ inline void DenseTileNet::reduce(std::span<GradientSlot* const> slots, float sca
   NetGradient& sums = sum_of_slots(slots);
   const std::vector<WeightSums> weight_bars =
       weight_sums(layers_, [&](std::size_t l) { return sums.layers[l].weight.data(); });
+  context_.for_each_part(layers_, [&](std::size_t offset, int first, int rows) {
+    const int stride = padded_features(context_.size);
+    for (int j = 0; j < rows; ++j)
+      for (int k = 0; k < context_.size; ++k)
+        gradients[offset + std::size_t(j) * context_.size + k] +=
+            scale * sums.context[std::size_t(first + j) * stride + k];
+  });
   if (!sums.m_bar.empty())
     pull_back_closed_two(layers_, closed_, ones_.data(), sums.m_bar.data(), weight_bars);
   for (std::size_t l = 0; l < layers_.size(); ++l) {

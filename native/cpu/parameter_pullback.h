@@ -31,7 +31,8 @@ inline void DenseTileNet::pull_back_gates(Reverse& reverse, int l) const {
   reverse.t_bar += t_bar;
 }
 
-/// The same where every row has its own t; also multiplies the cotangents by the gates, row by row.
+/// The same where every row has its own t or its own context's gates; also multiplies the
+/// cotangents by the gates, row by row.
 inline void DenseTileNet::pull_back_own_gates(Reverse& reverse, int l,
                                               const Panels& cotangents) const {
   const Layer& layer = layers_[l];
@@ -39,10 +40,14 @@ inline void DenseTileNet::pull_back_own_gates(Reverse& reverse, int l,
   TileActivations& memory = reverse.memory;
   const Columns& columns = memory.columns;
   const bool closed = memory.evaluation.form == Form::Closed && l + 1 < layer_count();
-  const RowVectors gates = time.vectors(time.layers[l].gate, groups_);
+  const RowVectors gates = gate_vectors(time, memory, l);
   const RowVectors shifts = time.vectors(time.layers[l].shift, groups_);
   const RowVectors times = time.time_vectors();
   const float* preactivations = layer.gated() ? memory.preactivations[l + 1].data() : nullptr;
+  float* logit_bars = reverse.arrays.terms && context_.moves_gates(l)
+                          ? reverse.arrays.terms + std::size_t(context_.gates[l]) * this->rows()
+                          : nullptr;
+  Vec joint_t_bar = {};
   for (int j = 0; j < layer.out; ++j) {
     Vec bias_bar = {}, shift_bar = {}, gate_weight_bar = {}, gate_bias_bar = {};
     for (int g = 0; g < groups_; ++g) {
@@ -68,7 +73,12 @@ inline void DenseTileNet::pull_back_own_gates(Reverse& reverse, int l,
         gate_bias_bar = gate_bias_bar + logit_bar;
         gate_weight_bar = fma(t, logit_bar, gate_weight_bar);
         t_bar = fma(splat(layer.gate_weight[j]), logit_bar, t_bar);
+        if (logit_bars) {
+          float* to = logit_bars + std::size_t(j) * this->rows() + std::size_t(g) * kLanes;
+          store(to, load(to) + logit_bar);
+        }
       }
+      joint_t_bar = joint_t_bar + t_bar;
       if (reverse.times_bar)
         for (int lane = 0; lane < kLanes; ++lane)
           reverse.times_bar[g * kLanes + lane] += t_bar[lane];
@@ -80,6 +90,7 @@ inline void DenseTileNet::pull_back_own_gates(Reverse& reverse, int l,
     gradient.gate_weight[j] += sum_of_lanes(gate_weight_bar);
     gradient.gate_bias[j] += sum_of_lanes(gate_bias_bar);
   }
+  if (!time.own) reverse.t_bar += sum_of_lanes(joint_t_bar);
 }
 
 /// Chains P = Σ z̄ aᵀ + ū ȧᵀ and Σ z̄ of this tile to the hypernet that made W(t) and b(t).
@@ -147,10 +158,11 @@ inline void DenseTileNet::contract_input(Reverse& reverse, int l, const Panels& 
 inline void DenseTileNet::finish_layer(Reverse& reverse, int l, const Panels& cotangents) const {
   const Layer& layer = layers_[l];
   TileActivations& memory = reverse.memory;
-  if (reverse.time.own)
+  if (own_gates(reverse.time, l))
     pull_back_own_gates(reverse, l, cotangents);
   else
     pull_back_gates(reverse, l);
+  if (l == 0 && reverse.arrays.terms) pull_back_bias_terms(reverse, cotangents);
   if (layer.hyper()) {
     pull_back_hypernet(reverse, l, cotangents);
   } else if (reverse.gradient) {

@@ -15,7 +15,7 @@ struct ParameterRange {
 /// All tensors of the block but the end time. They stand behind it in the order in which a flow of
 /// this block alone lays them out.
 inline std::vector<ParameterRange> parameter_ranges(const BlockContext<float>& context) {
-  const ParameterLayout alone(FlowDescription{context.shape, {context.cnf}});
+  const ParameterLayout alone(FlowDescription{context.shape, {context.cnf}, context.context});
   std::vector<ParameterRange> ranges;
   for (const Parameter& parameter : alone.parameters)
     if (parameter.role != Role::EndTime)

@@ -95,7 +95,7 @@ inline void DenseTileNet::pull_back_activation(Reverse& reverse, int l, const Pa
                               .columns = columns,
                               .cotangents = cotangents,
                               .activations = panels(memory.outputs[l + 1], columns, features).data,
-                              .gate = time.vectors(time.layers[l].gate, groups_),
+                              .gate = gate_vectors(time, memory, l),
                               .shift = time.vectors(time.layers[l].shift, groups_),
                               .beta = layer.beta,
                               .sums = memory.sums.data(),
@@ -109,7 +109,7 @@ inline void DenseTileNet::pull_back_activation(Reverse& reverse, int l, const Pa
     arguments.closed_cotangents = memory.closed_cotangents[l].data();
   }
   // Where every row has its own gates, pull_back_own_gates applies them.
-  const bool gated = layer.gated() && !time.own;
+  const bool gated = layer.gated() && !own_gates(time, l);
   const Vec beta_bar = backward_kernel(layer.activation, columns.channels - 1, gated)(arguments);
   if (reverse.gradient) reverse.gradient->layers[l].beta += sum_of_lanes(beta_bar);
 }

@@ -22,6 +22,8 @@ struct TileActivations final : Activations {
   std::vector<AlignedFloats> outputs, preactivations, slopes;
   std::vector<AlignedFloats> closed_tangents, closed_cotangents;  ///< of hidden layers 1, 2
   AlignedFloats closed_product;                                   ///< M d₁
+  /// Of a layer that a context moves: g, and g ⊙ (b + V c) + s, [feature][rows of the tile].
+  std::vector<AlignedFloats> row_gates, row_offsets;
   AlignedFloats cotangents[2];
   AlignedFloats sums, gate_sums;  ///< [feature][kLanes]
   AlignedFloats summed;           ///< both, over lanes
@@ -46,8 +48,10 @@ struct LayerGradient {
 struct NetGradient final : GradientSlot {
   std::vector<LayerGradient> layers;
   AlignedFloats m_bar;  ///< closed-form trace, two hidden layers, ungated: M̄ (H₂, padded H₁)
+  AlignedFloats context;  ///< (P, padded C)
 
-  NetGradient(const std::vector<Layer>& net, bool keeps_m_bar) : layers(net.size()) {
+  NetGradient(const std::vector<Layer>& net, bool keeps_m_bar, const ContextMap& map)
+      : layers(net.size()), context(std::size_t(map.terms) * padded_features(map.size)) {
     for (std::size_t l = 0; l < net.size(); ++l) {
       const Layer& layer = net[l];
       LayerGradient& gradient = layers[l];
@@ -71,7 +75,7 @@ struct NetGradient final : GradientSlot {
 
   /// Every array that sums are kept in.
   std::vector<std::span<float>> arrays() {
-    std::vector<std::span<float>> all{m_bar};
+    std::vector<std::span<float>> all{m_bar, context};
     for (LayerGradient& layer : layers) {
       all.push_back(layer.weight);
       all.emplace_back(&layer.beta, 1);

@@ -42,6 +42,7 @@ struct TileArrays {
   float* f = nullptr;             // [D][rows]
   float* divergence = nullptr;    // [rows]; null: not wanted, the tangents are not computed
   float* regularisers = nullptr;  // [R][rows], derivatives of kinetic, jacobian
+  const float* terms = nullptr;   // [P][rows], of enter_context; null without a context
 };
 
 struct TileCotangents {
@@ -50,6 +51,7 @@ struct TileCotangents {
   const float* divergence = nullptr;    // [rows]; null: zero
   const float* regularisers = nullptr;  // [R][rows]; null: zero
   float* z = nullptr;                   // [D][rows], overwritten
+  float* terms = nullptr;               // [P][rows], added to; null without a context
 };
 
 class TileNet {
@@ -70,6 +72,15 @@ class TileNet {
   virtual void set_time(TimeSlot& slot, double t) const = 0;
   /// One t a row of the tile ([rows]); throws Error(Unsupported) for hyper.
   virtual void set_times(TimeSlot& slot, const float* t) const = 0;
+
+  /// P: numbers that a context gives each row, constant along its trajectory: what it adds to the
+  /// biases of the first layer and to the gates of the hidden ones. 0 without a context.
+  virtual std::size_t terms() const = 0;
+  /// c ([C][rows]) → its terms ([P][rows]).
+  virtual void enter_context(const float* context, float* terms) const = 0;
+  /// Cotangents of the terms → gradients and those of c, added to; both may be null.
+  virtual void pull_back_context(const float* context, const float* terms, GradientSlot* gradients,
+                                 float* context_bar) const = 0;
 
   /// Evaluates a tile. With `keep`, `activations` then holds what `pullback` needs.
   virtual void evaluate(const TimeSlot& time, const TileArrays& arrays, Activations& activations,

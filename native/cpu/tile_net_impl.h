@@ -12,6 +12,7 @@
 #include "cpu/layer_backward.h"
 #include "cpu/weight_gradient.h"
 #include "cpu/net_layers.h"
+#include "cpu/context_map.h"
 #include "cpu/closed_trace.h"
 #include "cpu/time_slot.h"
 #include "cpu/tile_memory.h"
@@ -31,6 +32,11 @@ class DenseTileNet final : public TileNet {
 
   void set_time(TimeSlot& slot, double t) const override;
   void set_times(TimeSlot& slot, const float* t) const override;
+
+  std::size_t terms() const override { return context_.terms; }
+  void enter_context(const float* context, float* terms) const override;
+  void pull_back_context(const float* context, const float* terms, GradientSlot* gradients,
+                         float* context_bar) const override;
 
   void evaluate(const TimeSlot& time, const TileArrays& arrays, Activations& activations,
                 bool keep) const override;
@@ -62,11 +68,19 @@ class DenseTileNet final : public TileNet {
   Evaluation plan(const TileActivations& memory, const NetTime& time,
                   const TileArrays& arrays) const;
 
+  // row_terms.h
+  bool own_gates(const NetTime& time, int l) const { return time.own || context_.moves_gates(l); }
+  RowVectors gate_vectors(const NetTime& time, const TileActivations& memory, int l) const;
+  RowVectors offset_vectors(const NetTime& time, const TileActivations& memory, int l) const;
+  void set_row_terms(const NetTime& time, int l, const float* terms, TileActivations& memory) const;
+  void pull_back_bias_terms(Reverse& reverse, const Panels& cotangents) const;
+
   // evaluate.h
   void load_input(const TileArrays& arrays, TileActivations& memory) const;
   void expand_input(const NetTime& time, const Panels& input, int depth,
                     const Columns& columns) const;
-  void run_layers(const NetTime& time, TileActivations& memory, bool keep) const;
+  void run_layers(const NetTime& time, const float* terms, TileActivations& memory,
+                  bool keep) const;
   void write_output(const NetTime& time, const TileArrays& arrays, TileActivations& memory,
                     const Panels& output) const;
   void evaluate_vjp(const NetTime& time, const TileArrays& arrays, TileActivations& memory) const;
@@ -91,12 +105,14 @@ class DenseTileNet final : public TileNet {
   const int dimension_;
   const bool residual_;
   std::vector<Layer> layers_;
+  ContextMap context_;
   int groups_;
   ClosedTrace closed_;  // where the output is not gated
   AlignedFloats ones_;  // [widest layer][kLanes]
 };
 
 // clang-format off
+#include "cpu/row_terms.h"
 #include "cpu/evaluate.h"
 #include "cpu/parameter_pullback.h"
 #include "cpu/closed_pullback.h"

@@ -12,7 +12,7 @@ namespace ffjord::cpu {
 /// The first Σ tensors are in the error norm: RMS of each tensor over the rows that step together,
 /// the largest counts.
 struct Channels {
-  static constexpr int kMostTensors = 3;
+  static constexpr int kMostTensors = 4;
   std::size_t count = 0, inputs = 0;
   std::array<std::size_t, kMostTensors> tensors{};  ///< numbers of channels; 0: absent
 };

@@ -3,6 +3,8 @@
 #include <memory>
 #include <vector>
 
+#include "cpu/context_tiles.h"
+
 namespace ffjord::cpu {
 namespace {
 
@@ -10,14 +12,16 @@ class VelocityTiles {
  public:
   explicit VelocityTiles(const VelocityCall& call)
       : call_(call),
-        eps_(tile_noise(call.tiles, call.eps, call.dimension)),
-        own_times_(call.times.size() > 1),
+        eps_(tile_noise(call.tiles, call.point.eps, call.dimension)),
+        terms_(context_terms(call.net, call.team, call.tiles, call.point.context)),
+        own_times_(call.point.times.size() > 1),
         z_size_(call.dimension * call.tiles.rows) {
-    if (!own_times_) call.workspace.times.set_single(call.times[0]);
+    if (!own_times_) call.workspace.times.set_single(call.point.times[0]);
   }
 
   bool own_times() const { return own_times_; }
   std::size_t z_size() const { return z_size_; }
+  std::size_t terms_size() const { return terms_.size() / call_.tiles.count(); }
 
   const float* noise(std::size_t tile) const {
     return eps_.empty() ? nullptr : eps_.data() + tile * (eps_.size() / call_.tiles.count());
@@ -28,7 +32,7 @@ class VelocityTiles {
     if (!own_times_) return call_.workspace.times.of(0);
     std::vector<float> times(call_.tiles.rows, 0.f);
     for (std::size_t row = 0; row < call_.tiles.rows_in(tile); ++row)
-      times[row] = static_cast<float>(call_.times[call_.tiles.first_row(tile) + row]);
+      times[row] = static_cast<float>(call_.point.times[call_.tiles.first_row(tile) + row]);
     return memory.times.set_rows(times.data());
   }
 
@@ -38,14 +42,16 @@ class VelocityTiles {
     memory.rates.resize(2 * z_size_ + call_.tiles.rows);
     float* f = memory.rates.data();
     float* z = f + z_size_ + call_.tiles.rows;
-    load_tile(call_.tiles, tile, call_.z, call_.dimension, z);
-    call_.net.evaluate(time, {z, noise(tile), f, with_divergence ? f + z_size_ : nullptr, nullptr},
+    load_tile(call_.tiles, tile, call_.point.z, call_.dimension, z);
+    call_.net.evaluate(time,
+                       {z, noise(tile), f, with_divergence ? f + z_size_ : nullptr, nullptr,
+                        terms_.empty() ? nullptr : terms_.data() + tile * terms_size()},
                        call_.workspace.activations(memory, 0), keep);
   }
 
  private:
   const VelocityCall& call_;
-  const AlignedFloats eps_;
+  const AlignedFloats eps_, terms_;
   const bool own_times_;
   const std::size_t z_size_;
 };
@@ -63,29 +69,32 @@ void evaluate_velocity(const VelocityCall& call, std::span<float> f, std::span<f
   });
 }
 
-void pull_velocity(const VelocityCall& call, std::size_t weights, std::span<const float> f_bar,
-                   std::span<const float> divergence_bar, std::span<float> z_bar,
-                   std::span<float> gradients, std::span<double> times_bar) {
+void pull_velocity(const VelocityCall& call, std::size_t weights,
+                   const PointCotangents<float>& bars) {
   const VelocityTiles tiles(call);
   const std::size_t count = call.tiles.count(), rows = call.tiles.rows;
-  const bool with_gradients = !gradients.empty();
+  const bool with_gradients = !bars.gradients.empty();
   const std::size_t slots = with_gradients ? slot_count(weights, 1, count) : count;
   const std::vector<GradientSlot*> sums = call.workspace.clear_slots(0, with_gradients ? slots : 0);
   std::vector<double> tile_times_bar(tiles.own_times() ? count * rows : count);
-  AlignedFloats z_bars(count * tiles.z_size());
+  AlignedFloats z_bars(count * tiles.z_size()), terms_bars(count * tiles.terms_size());
 
   for_each_by_slot(call.team, count, slots, [&](int worker, std::size_t tile) {
     auto& memory = call.workspace.worker(worker);
     const TimeSlot& time = tiles.time(memory, tile);
-    tiles.evaluate(memory, time, tile, !divergence_bar.empty(), true);
+    tiles.evaluate(memory, time, tile, !bars.divergence.empty(), true);
     memory.bars.resize(tiles.z_size() + rows);
     float* bar = memory.bars.data();
-    load_tile(call.tiles, tile, f_bar, call.dimension, bar);
-    if (!divergence_bar.empty())
-      load_tile(call.tiles, tile, divergence_bar, 1, bar + tiles.z_size());
-    const TileCotangents cotangents{tiles.noise(tile), bar,
-                                    divergence_bar.empty() ? nullptr : bar + tiles.z_size(),
-                                    nullptr, z_bars.data() + tile * tiles.z_size()};
+    load_tile(call.tiles, tile, bars.f, call.dimension, bar);
+    if (!bars.divergence.empty())
+      load_tile(call.tiles, tile, bars.divergence, 1, bar + tiles.z_size());
+    const TileCotangents cotangents{
+        tiles.noise(tile),
+        bar,
+        bars.divergence.empty() ? nullptr : bar + tiles.z_size(),
+        nullptr,
+        z_bars.data() + tile * tiles.z_size(),
+        terms_bars.empty() ? nullptr : terms_bars.data() + tile * tiles.terms_size()};
     double* row_times = tiles.own_times() ? tile_times_bar.data() + tile * rows : nullptr;
     const double t_bar =
         call.net.pullback(time, cotangents, call.workspace.activations(memory, 0),
@@ -93,18 +102,19 @@ void pull_velocity(const VelocityCall& call, std::size_t weights, std::span<cons
     if (!row_times) tile_times_bar[tile] = t_bar;
   });
 
-  if (with_gradients) call.net.reduce(sums, 1, gradients);
-  if (!z_bar.empty()) {
-    std::vector<float> bars(z_bar.size());
+  pull_context(call.net, call.team, call.tiles, call.point.context, terms_bars, sums, bars.context);
+  if (with_gradients) call.net.reduce(sums, 1, bars.gradients);
+  if (!bars.z.empty()) {
+    std::vector<float> rows(bars.z.size());
     for (std::size_t tile = 0; tile < count; ++tile)
-      store_tile(call.tiles, tile, z_bars.data() + tile * tiles.z_size(), call.dimension, bars);
-    for (std::size_t i = 0; i < bars.size(); ++i) z_bar[i] += bars[i];
+      store_tile(call.tiles, tile, z_bars.data() + tile * tiles.z_size(), call.dimension, rows);
+    for (std::size_t i = 0; i < rows.size(); ++i) bars.z[i] += rows[i];
   }
-  if (times_bar.empty()) return;
+  if (bars.times.empty()) return;
   if (tiles.own_times())
-    for (std::size_t row = 0; row < call.tiles.batch; ++row) times_bar[row] += tile_times_bar[row];
+    for (std::size_t row = 0; row < call.tiles.batch; ++row) bars.times[row] += tile_times_bar[row];
   else
-    for (double t_bar : tile_times_bar) times_bar[0] += t_bar;
+    for (double t_bar : tile_times_bar) bars.times[0] += t_bar;
 }
 
 }  // namespace ffjord::cpu

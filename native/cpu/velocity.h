@@ -7,23 +7,20 @@
 
 namespace ffjord::cpu {
 
-/// Rows at which a block is evaluated.
 struct VelocityCall {
   const TileNet& net;
   Workspace& workspace;
   Team& team;
   Tiles tiles;
   std::size_t dimension;
-  std::span<const double> times;  ///< one, or one a row
-  std::span<const float> z, eps;  ///< (B, D), (K, B, D)
+  const BlockPoint<float>& point;
 };
 
 /// As ContinuousBlock::velocity.
 void evaluate_velocity(const VelocityCall& call, std::span<float> f, std::span<float> divergence);
 
-/// As ContinuousBlock::velocity_pullback.
-void pull_velocity(const VelocityCall& call, std::size_t weights, std::span<const float> f_bar,
-                   std::span<const float> divergence_bar, std::span<float> z_bar,
-                   std::span<float> gradients, std::span<double> times_bar);
+/// As ContinuousBlock::velocity_pullback; `weights` is their number in the block.
+void pull_velocity(const VelocityCall& call, std::size_t weights,
+                   const PointCotangents<float>& cotangents);
 
 }  // namespace ffjord::cpu

@@ -6,8 +6,8 @@ namespace ffjord::reference {
 
 namespace {
 
-// The augmented system on [z | Δlogp | λ | θ̄]. The cotangents of Δlogp and of the regularisers are
-// constant, as nothing depends on these; θ̄ holds the net's tensors one after the other.
+// The augmented system on [z | Δlogp | λ | c̄ | θ̄]. The cotangents of Δlogp and of the regularisers
+// are constant, as nothing depends on these; θ̄ holds the net's tensors one after the other.
 class AugmentedSystem {
  public:
   AugmentedSystem(const RowSystem& rows, View y_bar, bool with_parameters, AdjointNorm norm)
@@ -19,7 +19,8 @@ class AugmentedSystem {
   }
 
   std::size_t adjoint_offset() const { return forward_size_; }
-  std::size_t parameters_offset() const { return forward_size_ + rows_.z_size(); }
+  std::size_t context_offset() const { return forward_size_ + rows_.z_size(); }
+  std::size_t parameters_offset() const { return context_offset() + rows_.context_size(); }
   std::size_t size() const {
     std::size_t size = parameters_offset();
     for (const ParameterRange& range : parameters_) size += range.size;
@@ -42,7 +43,8 @@ class AugmentedSystem {
     Vector bar = y_bar_;
     std::copy_n(state.begin() + adjoint_offset(), rows_.z_size(), bar.begin());
     Vector gradients(parameters_.empty() ? 0 : rows_.dynamics().parameter_count());
-    rows_.pullback(t, state, bar, rate.subspan(adjoint_offset(), rows_.z_size()), gradients);
+    rows_.pullback(t, state, bar, rate.subspan(adjoint_offset(), rows_.z_size()), gradients,
+                   rate.subspan(context_offset(), rows_.context_size()));
     double* parameter_rate = rate.data() + parameters_offset();
     for (const ParameterRange& range : parameters_)
       parameter_rate = std::copy_n(gradients.begin() + range.offset, range.size, parameter_rate);
@@ -54,12 +56,19 @@ class AugmentedSystem {
     std::vector<Tensor> tensors = {{0, batch, dimension, true},
                                    {rows_.z_size(), batch, 1, true},
                                    {adjoint_offset(), batch, dimension, true}};
+    if (rows_.context_size() > 0)
+      tensors.push_back(
+          {context_offset(), batch, rows_.context_size() / batch, norm_ == AdjointNorm::Full});
     std::size_t offset = parameters_offset();
     for (const ParameterRange& range : parameters_) {
       tensors.push_back({offset, 1, range.size, norm_ == AdjointNorm::Full});
       offset += range.size;
     }
     return tensors;
+  }
+
+  void add_context(View state, Target context_bar) const {
+    add_scaled(1, state.data() + context_offset(), context_bar.data(), context_bar.size());
   }
 
   void add_gradients(View state, Target gradients) const {
@@ -82,7 +91,7 @@ class AugmentedSystem {
 
 double pull_adjoint(const RowSystem& rows, const SolverOptions& options,
                     const AdjointProblem& problem, const std::stop_token& stop, Target y_bar,
-                    Target gradients, SolveStatistics& statistics) {
+                    Target gradients, Target context_bar, SolveStatistics& statistics) {
   const AugmentedSystem augmented(rows, y_bar, !gradients.empty(), problem.norm);
   Vector state = augmented.start(problem.end);
 
@@ -104,6 +113,7 @@ double pull_adjoint(const RowSystem& rows, const SolverOptions& options,
 
   std::copy_n(state.begin() + augmented.adjoint_offset(), rows.z_size(), y_bar.begin());
   augmented.add_gradients(state, gradients);
+  augmented.add_context(state, context_bar);
   if (reverse) end_time_bar = -cotangent_of_time(problem.t0, state);
   return end_time_bar;
 }

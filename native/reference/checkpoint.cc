@@ -32,7 +32,7 @@ class StepPullback {
   int stages() const { return stages_; }
 
   // Returns h h̄ + Σ t t̄.
-  double pull(Target y_bar, Target gradients) const {
+  double pull(Target y_bar, Target gradients, Target context_bar) const {
     const double h = step_.h;
     double h_bar = 0, sum = 0;
     std::vector<Vector> argument_bars(stages_, Vector(system_.z_size()));
@@ -47,8 +47,8 @@ class StepPullback {
         add_scaled(h * a, argument_bars[m], z_rate_bar);
         h_bar += a * dot(argument_bars[m], system_.z(rates_[i]));
       }
-      sum +=
-          time(i) * system_.pullback(time(i), arguments_[i], rate_bar, argument_bars[i], gradients);
+      sum += time(i) * system_.pullback(time(i), arguments_[i], rate_bar, argument_bars[i],
+                                        gradients, context_bar);
     }
     for (const Vector& bar : argument_bars) add_scaled(1, bar, system_.z(y_bar));
     return sum + h * h_bar;
@@ -70,12 +70,13 @@ class StepPullback {
 
 double pull_checkpoints(const RowSystem& system, const Tableau& tableau,
                         const std::vector<Checkpoint>& checkpoints, const std::stop_token& stop,
-                        Target y_bar, Target gradients, SolveStatistics& statistics) {
+                        Target y_bar, Target gradients, Target context_bar,
+                        SolveStatistics& statistics) {
   double sum = 0;
   for (std::size_t i = checkpoints.size(); i-- > 0;) {
     if (stop.stop_requested()) throw Error(ErrorCode::Cancelled, "the pullback was stopped");
     const StepPullback step(system, tableau, checkpoints[i]);
-    sum += step.pull(y_bar, gradients);
+    sum += step.pull(y_bar, gradients, context_bar);
     statistics.evaluations += step.stages();
     statistics.record_accepted(std::abs(checkpoints[i].step.h));
   }

@@ -15,10 +15,11 @@ struct Checkpoint {
 };
 
 /// `y_bar` is the cotangent of the end state; its z becomes that of the first state. Adds to
-/// `gradients` (may be empty). Returns Σ over steps of (h h̄ + Σ over stages of t t̄), which is T T̄
-/// when the steps keep their fractions of T.
+/// `gradients` and `context_bar` (both may be empty). Returns Σ over steps of (h h̄ + Σ over stages
+/// of t t̄), which is T T̄ when the steps keep their fractions of T.
 double pull_checkpoints(const RowSystem& system, const Tableau& tableau,
                         const std::vector<Checkpoint>& checkpoints, const std::stop_token& stop,
-                        Target y_bar, Target gradients, SolveStatistics& statistics);
+                        Target y_bar, Target gradients, Target context_bar,
+                        SolveStatistics& statistics);
 
 }  // namespace ffjord::reference

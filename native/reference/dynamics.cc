@@ -16,10 +16,12 @@ bool is_closed(const TracePlan& plan) {
 }  // namespace
 
 Dynamics::Dynamics(const BlockContext<double>& context)
-    : network_(context.cnf.net, context.shape, context.offsets, context.parameters),
+    : network_(context.cnf.net, context.shape, context.offsets, context.parameters,
+               context.context.size),
       residual_(context.cnf.net.residual),
       dimension_(element_count(context.shape)),
-      parameter_count_(context.parameters.size()) {}
+      parameter_count_(context.parameters.size()),
+      context_size_(context.context.size) {}
 
 std::vector<ParameterRange> Dynamics::parameters() const {
   std::vector<ParameterRange> ranges;
@@ -60,17 +62,20 @@ std::vector<Vector> Dynamics::hidden_slopes(const std::vector<LayerAt>& at,
 
 void Dynamics::evaluate(const DynamicsPlan& plan, const Point& point,
                         const Rates<Target>& rates) const {
-  const std::vector<LayerAt> at = network_.at(point.t);
   const bool with_divergence = !rates.divergence.empty();
   const bool jacobian = plan.regularisers.jacobian && !rates.regularisers.empty();
   const bool vjp = plan.trace.divergence == Divergence::Vjp;
   const bool tangents = (with_divergence && !vjp) || jacobian;
   const double weight = tangent_weight(plan.trace);
+  std::vector<LayerAt> at;
   std::optional<ClosedTrace> closed;
-  if (with_divergence && is_closed(plan.trace)) closed.emplace(at);
 
   RowTape tape;
   for (std::size_t row = 0; row < point.batch; ++row) {
+    if (row == 0 || context_size_ > 0) {
+      at = network_.at(point.t, context_of(point, row));
+      if (with_divergence && is_closed(plan.trace)) closed.emplace(at);
+    }
     const Columns input = columns_of(plan, point, row, tangents);
     network_.push(at, input, tape);
 
@@ -106,19 +111,32 @@ void Dynamics::evaluate(const DynamicsPlan& plan, const Point& point,
 }
 
 double Dynamics::pullback(const DynamicsPlan& plan, const Point& point, const Rates<View>& bars,
-                          Target z_bar, Target gradients) const {
-  const std::vector<LayerAt> at = network_.at(point.t);
-  std::vector<LayerAt> at_bars;
-  for (const LayerAt& layer : at) at_bars.push_back(layer.zeros());
+                          Target z_bar, Target gradients, Target context_bar) const {
+  Vector unwanted, unwanted_context;
+  if (gradients.empty()) {
+    unwanted.resize(parameter_count_);
+    gradients = unwanted;
+  }
+  if (context_bar.empty()) {
+    unwanted_context.resize(point.context.size());
+    context_bar = unwanted_context;
+  }
   const bool with_divergence = !bars.divergence.empty();
   const bool with_regularisers = !bars.regularisers.empty();
   const bool tangents = with_divergence || (with_regularisers && plan.regularisers.jacobian);
   const double weight = tangent_weight(plan.trace);
+  std::vector<LayerAt> at, at_bars;
   std::optional<ClosedTrace> closed;
-  if (with_divergence && is_closed(plan.trace)) closed.emplace(at);
+  double t_bar = 0;
 
   RowTape tape;
   for (std::size_t row = 0; row < point.batch; ++row) {
+    if (row == 0 || context_size_ > 0) {
+      at = network_.at(point.t, context_of(point, row));
+      at_bars.clear();
+      for (const LayerAt& layer : at) at_bars.push_back(layer.zeros());
+      if (with_divergence && is_closed(plan.trace)) closed.emplace(at);
+    }
     // The VJP form of the divergence is the same function as the tangent form; so is its pullback.
     const Columns input = columns_of(plan, point, row, tangents);
     network_.push(at, input, tape);
@@ -146,15 +164,13 @@ double Dynamics::pullback(const DynamicsPlan& plan, const Point& point, const Ra
     const Target row_bar = z_bar.subspan(row * dimension_, dimension_);
     if (residual_) add_scaled(-1, field_bars[0], row_bar);
     add_scaled(1, network_.pull(at, tape, std::move(field_bars), slope_bars, at_bars), row_bar);
-  }
-  if (closed) closed->pull_coefficients(at_bars);
 
-  Vector unwanted;
-  if (gradients.empty()) {
-    unwanted.resize(parameter_count_);
-    gradients = unwanted;
+    if (row + 1 < point.batch && context_size_ == 0) continue;
+    if (closed) closed->pull_coefficients(at_bars);
+    t_bar += network_.pullback(point.t, context_of(point, row), at_bars, gradients,
+                               context_bar.subspan(row * context_size_, context_size_));
   }
-  return network_.pullback(point.t, at_bars, gradients);
+  return t_bar;
 }
 
 }  // namespace ffjord::reference

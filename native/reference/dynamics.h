@@ -19,8 +19,9 @@ struct DynamicsPlan {
 struct Point {
   double t = 0;
   std::size_t batch = 0;
-  View z;    ///< (B, D)
-  View eps;  ///< (K, B, D); empty for exact traces
+  View z;        ///< (B, D)
+  View eps;      ///< (K, B, D); empty for exact traces
+  View context;  ///< (B, C); empty where C = 0
 };
 
 /// Values, or cotangents, of an evaluation.
@@ -36,15 +37,17 @@ class Dynamics {
   explicit Dynamics(const BlockContext<double>& context);
 
   std::size_t dimension() const { return dimension_; }
+  std::size_t context_size() const { return context_size_; }
   std::size_t parameter_count() const { return parameter_count_; }
   /// The tensors of the net, as ranges of the flow's flat buffer.
   std::vector<ParameterRange> parameters() const;
 
   void evaluate(const DynamicsPlan& plan, const Point& point, const Rates<Target>& rates) const;
 
-  /// Adds z̄ to `z_bar` (B, D) and θ̄ to `gradients` (whole flat buffer, or empty); returns t̄.
+  /// Adds z̄ to `z_bar` (B, D), θ̄ to `gradients` (whole flat buffer, or empty) and c̄ to
+  /// `context_bar` (B, C, or empty); returns t̄.
   double pullback(const DynamicsPlan& plan, const Point& point, const Rates<View>& bars,
-                  Target z_bar, Target gradients) const;
+                  Target z_bar, Target gradients, Target context_bar) const;
 
  private:
   /// The value of row `row` and its tangents ε_k or e_i, as columns.
@@ -56,11 +59,14 @@ class Dynamics {
   }
   /// The net's output columns made those of the field: minus the input where it is residual.
   void subtract_input(const Columns& input, Columns& output) const;
+  View context_of(const Point& point, std::size_t row) const {
+    return point.context.subspan(row * context_size_, context_size_);
+  }
   std::vector<Vector> hidden_slopes(const std::vector<LayerAt>& at, const RowTape& tape) const;
 
   Network network_;
   bool residual_;
-  std::size_t dimension_, parameter_count_;
+  std::size_t dimension_, parameter_count_, context_size_;
 };
 
 }  // namespace ffjord::reference

@@ -20,12 +20,14 @@ LayerAt LayerAt::zeros() const {
   return {Vector(weight.size()), Vector(bias.size()), Vector(gate.size()), Vector(shift.size()), 0};
 }
 
-Layer::Layer(LayerKind kind, const LinearMap& map, const LayerOffsets& offsets, View parameters)
+Layer::Layer(LayerKind kind, const LinearMap& map, const LayerOffsets& offsets, View parameters,
+             std::size_t context_size)
     : kind_(kind),
       map_(map),
       time_map_(map.with_channels_in(1)),
       offsets_(offsets),
-      values_(parameters) {
+      values_(parameters),
+      context_size_(context_size) {
   if (kind == LayerKind::Hyper && map.taps() > 1)
     throw Error(ErrorCode::Unsupported,
                 "hyper layers are dense only; use concatsquash in a convolutional net");
@@ -64,7 +66,21 @@ Vector Layer::hyper_hidden(double t) const {
   return hidden;
 }
 
-LayerAt Layer::at(double t) const {
+double Layer::gate_logit(double t, View context, std::size_t channel) const {
+  double logit =
+      values_[offsets_.gate_weight + channel] * t + values_[offsets_.gate_bias + channel];
+  if (offsets_.context_gate != kAbsent)
+    logit += dot(context_row(offsets_.context_gate, channel), context);
+  return logit;
+}
+
+void Layer::pull_context(std::size_t offset, std::size_t channel, double bar, View context,
+                         Target gradients, Target context_bar) const {
+  add_scaled(bar, context, gradients.subspan(offset + channel * context_size_, context_size_));
+  add_scaled(bar, context_row(offset, channel), context_bar);
+}
+
+LayerAt Layer::at(double t, View context) const {
   const std::size_t out = channels(), plane = map_.plane_out(), count = map_.weight_count();
   LayerAt layer;
   layer.gate.assign(out, 1.0);
@@ -100,17 +116,19 @@ LayerAt Layer::at(double t) const {
       layer.weight = copy(range(offsets_.weight, count));
       layer.bias = copy(range(offsets_.bias, out));
   }
-  if (gated())
+  if (offsets_.context != kAbsent)
     for (std::size_t i = 0; i < out; ++i)
-      layer.gate[i] =
-          sigmoid(values_[offsets_.gate_weight + i] * t + values_[offsets_.gate_bias + i]);
+      layer.bias[i] += dot(context_row(offsets_.context, i), context);
+  if (gated())
+    for (std::size_t i = 0; i < out; ++i) layer.gate[i] = sigmoid(gate_logit(t, context, i));
   if (shifted())
     for (std::size_t i = 0; i < layer.shift.size(); ++i)
       layer.shift[i] = values_[offsets_.shift + i / plane] * t;
   return layer;
 }
 
-double Layer::pullback(double t, const LayerAt& bar, Target gradients) const {
+double Layer::pullback(double t, View context, const LayerAt& bar, Target gradients,
+                       Target context_bar) const {
   const std::size_t out = channels(), plane = map_.plane_out(), count = map_.weight_count();
   double t_bar = 0;
   if (offsets_.beta != kAbsent) gradients[offsets_.beta] += bar.beta;
@@ -166,11 +184,16 @@ double Layer::pullback(double t, const LayerAt& bar, Target gradients) const {
       add_scaled(1, bar.weight, gradients.subspan(offsets_.weight, count));
       add_scaled(1, bar.bias, gradients.subspan(offsets_.bias, out));
   }
+  if (offsets_.context != kAbsent)
+    for (std::size_t i = 0; i < out; ++i)
+      pull_context(offsets_.context, i, bar.bias[i], context, gradients, context_bar);
   if (gated())
     for (std::size_t i = 0; i < out; ++i) {
       const double a = values_[offsets_.gate_weight + i];
-      const double g = sigmoid(a * t + values_[offsets_.gate_bias + i]);
+      const double g = sigmoid(gate_logit(t, context, i));
       const double before_bar = g * (1 - g) * bar.gate[i];
+      if (offsets_.context_gate != kAbsent)
+        pull_context(offsets_.context_gate, i, before_bar, context, gradients, context_bar);
       gradients[offsets_.gate_weight + i] += t * before_bar;
       gradients[offsets_.gate_bias + i] += before_bar;
       t_bar += a * before_bar;
@@ -197,6 +220,8 @@ std::vector<ParameterRange> Layer::parameters() const {
   add(offsets_.gate_weight, out);
   add(offsets_.gate_bias, out);
   add(offsets_.shift, out);
+  add(offsets_.context, out * context_size_);
+  add(offsets_.context_gate, out * context_size_);
   add(offsets_.hyper0_weight, kHyperWidth);
   add(offsets_.hyper0_bias, kHyperWidth);
   add(offsets_.hyper2_weight, (out + count) * kHyperWidth);

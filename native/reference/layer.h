@@ -1,5 +1,6 @@
 // The layer table: all kinds are y = g(t) ⊙ (W(t) a + b(t)) + s(t). `at` gives the four at one
-// time, `pullback` chains their cotangents to the weights and to t.
+// time, `pullback` chains their cotangents to the weights and to t. A context c joins b and the
+// logit of g (Conditioning), so that a conditional layer is one for each row.
 #pragma once
 
 #include <vector>
@@ -29,12 +30,15 @@ struct ParameterRange {
 class Layer {
  public:
   /// `map` takes the layer's input without t. Throws Error(Unsupported) for hyper convolutions.
-  Layer(LayerKind kind, const LinearMap& map, const LayerOffsets& offsets, View parameters);
+  Layer(LayerKind kind, const LinearMap& map, const LayerOffsets& offsets, View parameters,
+        std::size_t context_size);
 
   const LinearMap& map() const { return map_; }
-  LayerAt at(double t) const;
-  /// Adds to `gradients` (whole flat buffer) and returns t̄.
-  double pullback(double t, const LayerAt& bar, Target gradients) const;
+  /// `context` (C) of a row.
+  LayerAt at(double t, View context) const;
+  /// Adds to `gradients` (whole flat buffer) and `context_bar` (C), and returns t̄.
+  double pullback(double t, View context, const LayerAt& bar, Target gradients,
+                  Target context_bar) const;
   /// The tensors that the layer reads, as ranges of the flat buffer.
   std::vector<ParameterRange> parameters() const;
 
@@ -49,6 +53,15 @@ class Layer {
   Vector time_plane(const Vector& time_weight) const;
   Vector hyper_hidden(double t) const;
 
+  double gate_logit(double t, View context, std::size_t channel) const;
+  /// Of y = M c with M at `offset` of the weights: M̄ += ȳ cᵀ, c̄ += Mᵀ ȳ.
+  void pull_context(std::size_t offset, std::size_t channel, double bar, View context,
+                    Target gradients, Target context_bar) const;
+  /// Row `channel` of the matrix at `offset`, whose columns are those of the context.
+  View context_row(std::size_t offset, std::size_t channel) const {
+    return range(offset + channel * context_size_, context_size_);
+  }
+
   View range(std::size_t offset, std::size_t size) const { return values_.subspan(offset, size); }
   bool gated() const { return kind_ == LayerKind::Squash || kind_ == LayerKind::ConcatSquash; }
   bool shifted() const { return kind_ == LayerKind::ConcatV2 || kind_ == LayerKind::ConcatSquash; }
@@ -58,6 +71,7 @@ class Layer {
   LinearMap map_, time_map_;
   LayerOffsets offsets_;
   View values_;  // all weights of the flow
+  std::size_t context_size_;
 };
 
 }  // namespace ffjord::reference

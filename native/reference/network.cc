@@ -7,26 +7,28 @@
 namespace ffjord::reference {
 
 Network::Network(const Net& net, const std::vector<int>& shape, const BlockOffsets& offsets,
-                 View parameters)
+                 View parameters, std::size_t context_size)
     : activation_(net.activation) {
   const auto shapes = layer_shapes(net, shape);
   for (std::size_t l = 0; l + 1 < shapes.size(); ++l) {
     const LinearMap map = net.convolutional()
                               ? LinearMap::convolution(net.strides[l], shapes[l], shapes[l + 1])
                               : LinearMap::dense(shapes[l][0], shapes[l + 1][0]);
-    layers_.emplace_back(net.layer, map, offsets.layers[l], parameters);
+    layers_.emplace_back(net.layer, map, offsets.layers[l], parameters, context_size);
   }
 }
 
-std::vector<LayerAt> Network::at(double t) const {
+std::vector<LayerAt> Network::at(double t, View context) const {
   std::vector<LayerAt> layers;
-  for (const Layer& layer : layers_) layers.push_back(layer.at(t));
+  for (const Layer& layer : layers_) layers.push_back(layer.at(t, context));
   return layers;
 }
 
-double Network::pullback(double t, const std::vector<LayerAt>& bars, Target gradients) const {
+double Network::pullback(double t, View context, const std::vector<LayerAt>& bars, Target gradients,
+                         Target context_bar) const {
   double t_bar = 0;
-  for (std::size_t l = 0; l < depth(); ++l) t_bar += layers_[l].pullback(t, bars[l], gradients);
+  for (std::size_t l = 0; l < depth(); ++l)
+    t_bar += layers_[l].pullback(t, context, bars[l], gradients, context_bar);
   return t_bar;
 }
 

@@ -25,13 +25,15 @@ struct RowTape {
 class Network {
  public:
   Network(const Net& net, const std::vector<int>& shape, const BlockOffsets& offsets,
-          View parameters);
+          View parameters, std::size_t context_size);
 
   std::size_t depth() const { return layers_.size(); }
   const std::vector<Layer>& layers() const { return layers_; }
-  std::vector<LayerAt> at(double t) const;
-  /// Chains the cotangents of `at(t)` to the weights, and returns t̄.
-  double pullback(double t, const std::vector<LayerAt>& bars, Target gradients) const;
+  /// `context` (C) of a row; without one the layers are the same for all.
+  std::vector<LayerAt> at(double t, View context) const;
+  /// Chains the cotangents of `at(t, context)` to the weights and to `context_bar`, and returns t̄.
+  double pullback(double t, View context, const std::vector<LayerAt>& bars, Target gradients,
+                  Target context_bar) const;
 
   /// a' = σ(z) with z = g ⊙ (W a + b) + s;  ȧ' = σ'(z) ⊙ u with u = g ⊙ W ȧ.
   void push(const std::vector<LayerAt>& at, Columns input, RowTape& tape) const;

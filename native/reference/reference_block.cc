@@ -11,16 +11,16 @@ namespace ffjord::reference {
 
 namespace {
 
-/// Rows that step together: all of a batch, or one under Control::Sample.
-struct Group {
-  std::size_t first = 0, count = 0;
-};
-
 std::vector<Group> groups_of(Control control, std::size_t batch) {
   if (control == Control::Batch) return {{0, batch}};
   std::vector<Group> groups;
   for (std::size_t row = 0; row < batch; ++row) groups.push_back({row, 1});
   return groups;
+}
+
+// Rows at one time: all, or one each.
+std::vector<Group> groups_of(const BlockPoint<double>& point) {
+  return groups_of(point.times.size() == 1 ? Control::Batch : Control::Sample, point.batch);
 }
 
 // Rows `group` of a (K, B, D) array.
@@ -46,6 +46,12 @@ Vector gather(const RowSystem& system, const Group& group, const BlockRows<doubl
   copy(rows.delta_logp, 1, system.delta_logp(state));
   copy(rows.regularisers, regularisers, system.regularisers(state));
   return state;
+}
+
+// The group's rows of a (B, columns) array; all of none.
+template <class Array>
+Array part_of(Array array, const Group& group, std::size_t columns) {
+  return array.empty() ? array : array.subspan(group.first * columns, group.count * columns);
 }
 
 void scatter(View part, const Group& group, Target rows) {
@@ -89,7 +95,8 @@ std::unique_ptr<BlockTape> ReferenceBlock::solve(const BlockPlan& plan, bool rev
 
   for (const Group& group : groups_of(plan.solver.control, rows.count)) {
     GroupTape kept{group, rows_of_probes(eps, group, rows.count, dynamics_.dimension()), {}, {}};
-    const RowSystem rates(dynamics_, dynamics_plan(plan), reverse, group.count, kept.eps);
+    const RowSystem rates(dynamics_, dynamics_plan(plan), reverse, group.count, kept.eps,
+                          part_of(rows.context, group, dynamics_.context_size()));
     const System system{rates.size(), group.count, rates.tensors(),
                         [&](double t, View y, Target rate) { rates.derivative(t, y, rate); }};
     Watch watch;
@@ -130,17 +137,21 @@ void ReferenceBlock::pullback(const BlockTape& any_tape, const BlockRows<double>
   const double end_time = sqrt_end_time() * sqrt_end_time();
   double end_time_bar = 0;
   for (const GroupTape& kept : tape.groups) {
-    const RowSystem rates(dynamics_, dynamics_plan(plan), tape.reverse, kept.group.count, kept.eps);
+    const std::size_t context_size = dynamics_.context_size();
+    const RowSystem rates(dynamics_, dynamics_plan(plan), tape.reverse, kept.group.count, kept.eps,
+                          part_of(rows.context, kept.group, context_size));
+    const Target context_bar = part_of(rows.context_bar, kept.group, context_size);
     Vector bar = gather(rates, kept.group, rows);
     SolveStatistics counts;
     if (plan.gradient.method == GradientMethod::Checkpoint) {
       const double sum = pull_checkpoints(rates, *plan.solver.tableau, kept.checkpoints, plan.stop,
-                                          bar, gradients, counts);
+                                          bar, gradients, context_bar, counts);
       if (end_time > 0) end_time_bar += sum / end_time;
     } else {
       const AdjointProblem problem{tape.reverse ? end_time : 0, tape.reverse ? 0 : end_time,
                                    kept.end, plan.gradient.norm};
-      end_time_bar += pull_adjoint(rates, plan.solver, problem, plan.stop, bar, gradients, counts);
+      end_time_bar +=
+          pull_adjoint(rates, plan.solver, problem, plan.stop, bar, gradients, context_bar, counts);
     }
     statistics.add(counts, static_cast<double>(kept.group.count) / rows.count);
     scatter(rates.z(bar), kept.group, rows.z);
@@ -148,38 +159,35 @@ void ReferenceBlock::pullback(const BlockTape& any_tape, const BlockRows<double>
   if (!gradients.empty()) gradients[sqrt_end_time_offset_] += 2 * sqrt_end_time() * end_time_bar;
 }
 
-void ReferenceBlock::velocity(const TracePlan& trace, std::span<const double> times,
-                              std::size_t batch, View z, View eps, Target f, Target divergence) {
-  const std::size_t dimension = dynamics_.dimension();
-  for (const Group& group :
-       groups_of(times.size() == 1 ? Control::Batch : Control::Sample, batch)) {
-    const Vector noise = rows_of_probes(eps, group, batch, dimension);
-    const auto part = [&](auto array, std::size_t columns) {
-      return array.empty() ? array : array.subspan(group.first * columns, group.count * columns);
-    };
-    dynamics_.evaluate({trace, {}}, {times[group.first], group.count, part(z, dimension), noise},
-                       {part(f, dimension), part(divergence, 1), {}});
+void ReferenceBlock::velocity(const BlockPoint<double>& point, Target f, Target divergence) {
+  for (const Group& group : groups_of(point)) {
+    const Vector noise = rows_of_probes(point.eps, group, point.batch, dynamics_.dimension());
+    dynamics_.evaluate(
+        {point.trace, {}}, point_of(point, group, noise),
+        {part_of(f, group, dynamics_.dimension()), part_of(divergence, group, 1), {}});
   }
 }
 
-void ReferenceBlock::velocity_pullback(const TracePlan& trace, std::span<const double> times,
-                                       std::size_t batch, View z, View eps, View f_bar,
-                                       View divergence_bar, Target z_bar, Target gradients,
-                                       std::span<double> times_bar) {
+void ReferenceBlock::velocity_pullback(const BlockPoint<double>& point,
+                                       const PointCotangents<double>& cotangents) {
   const std::size_t dimension = dynamics_.dimension();
-  for (const Group& group :
-       groups_of(times.size() == 1 ? Control::Batch : Control::Sample, batch)) {
-    const Vector noise = rows_of_probes(eps, group, batch, dimension);
-    const auto part = [&](auto array, std::size_t columns) {
-      return array.empty() ? array : array.subspan(group.first * columns, group.count * columns);
-    };
+  for (const Group& group : groups_of(point)) {
+    const Vector noise = rows_of_probes(point.eps, group, point.batch, dimension);
     Vector rows_bar(group.count * dimension);
     const double t_bar = dynamics_.pullback(
-        {trace, {}}, {times[group.first], group.count, part(z, dimension), noise},
-        {part(f_bar, dimension), part(divergence_bar, 1), {}}, rows_bar, gradients);
-    if (!z_bar.empty()) add_scaled(1, rows_bar, part(z_bar, dimension));
-    if (!times_bar.empty()) times_bar[group.first] += t_bar;
+        {point.trace, {}}, point_of(point, group, noise),
+        {part_of(cotangents.f, group, dimension), part_of(cotangents.divergence, group, 1), {}},
+        rows_bar, cotangents.gradients,
+        part_of(cotangents.context, group, dynamics_.context_size()));
+    if (!cotangents.z.empty()) add_scaled(1, rows_bar, part_of(cotangents.z, group, dimension));
+    if (!cotangents.times.empty()) cotangents.times[group.first] += t_bar;
   }
+}
+
+Point ReferenceBlock::point_of(const BlockPoint<double>& point, const Group& group,
+                               View eps) const {
+  return {point.times[group.first], group.count, part_of(point.z, group, dynamics_.dimension()),
+          eps, part_of(point.context, group, dynamics_.context_size())};
 }
 
 }  // namespace ffjord::reference

@@ -6,6 +6,11 @@
 
 namespace ffjord::reference {
 
+/// Rows that step together: all of a batch, or one under Control::Sample.
+struct Group {
+  std::size_t first = 0, count = 0;
+};
+
 class ReferenceBlock : public ContinuousBlock<double> {
  public:
   explicit ReferenceBlock(const BlockContext<double>& context);
@@ -21,14 +26,14 @@ class ReferenceBlock : public ContinuousBlock<double> {
   void pullback(const BlockTape& tape, const BlockRows<double>& rows, Target gradients,
                 SolveStatistics& statistics) override;
 
-  void velocity(const TracePlan& trace, std::span<const double> times, std::size_t batch, View z,
-                View eps, Target f, Target divergence) override;
+  void velocity(const BlockPoint<double>& point, Target f, Target divergence) override;
 
-  void velocity_pullback(const TracePlan& trace, std::span<const double> times, std::size_t batch,
-                         View z, View eps, View f_bar, View divergence_bar, Target z_bar,
-                         Target gradients, std::span<double> times_bar) override;
+  void velocity_pullback(const BlockPoint<double>& point,
+                         const PointCotangents<double>& cotangents) override;
 
  private:
+  /// The group's rows of a point.
+  Point point_of(const BlockPoint<double>& point, const Group& group, View eps) const;
   double sqrt_end_time() const { return parameters_[sqrt_end_time_offset_]; }
 
   Dynamics dynamics_;

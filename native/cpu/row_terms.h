@@ -1,0 +1,82 @@
+// A context on a tile: its terms, and gates and offsets that differ from row to row because of
+// them. Included inside the namespace of one instruction set.
+
+inline void DenseTileNet::enter_context(const float* context, float* terms) const {
+  const int rows = static_cast<int>(this->rows());
+  std::fill_n(terms, std::size_t(context_.terms) * rows, 0.f);
+  accumulate_product(terms, rows, context_.matrix.data(), context_.size, context, rows,
+                     context_.terms, context_.size, rows);
+}
+
+/// M̄ += r̄ cᵀ, c̄ += Mᵀ r̄.
+inline void DenseTileNet::pull_back_context(const float* context, const float* terms,
+                                            GradientSlot* gradients, float* context_bar) const {
+  const int rows = static_cast<int>(this->rows());
+  if (gradients) {
+    const int stride = padded_features(context_.size);
+    AlignedFloats by_row(std::size_t(rows) * stride, 0.f);  // cᵀ
+    for (int k = 0; k < context_.size; ++k)
+      for (int row = 0; row < rows; ++row)
+        by_row[std::size_t(row) * stride + k] = context[std::size_t(k) * rows + row];
+    accumulate_product(static_cast<NetGradient*>(gradients)->context.data(), stride, terms, rows,
+                       by_row.data(), stride, context_.terms, rows, context_.size);
+  }
+  if (context_bar)
+    accumulate_product(context_bar, rows, context_.transposed.data(), context_.terms, terms, rows,
+                       context_.size, context_.terms, rows);
+}
+
+inline RowVectors DenseTileNet::gate_vectors(const NetTime& time, const TileActivations& memory,
+                                             int l) const {
+  if (!context_.moves_gates(l)) return time.vectors(time.layers[l].gate, groups_);
+  return {memory.row_gates[l].data(), groups_ * kLanes, kLanes};
+}
+
+inline RowVectors DenseTileNet::offset_vectors(const NetTime& time, const TileActivations& memory,
+                                               int l) const {
+  if (!context_.moves(l)) return time.vectors(time.layers[l].offset, groups_);
+  return {memory.row_offsets[l].data(), groups_ * kLanes, kLanes};
+}
+
+/// g = σ(a t + q + U c) and g ⊙ (b + V c) + s of a layer that the context moves.
+inline void DenseTileNet::set_row_terms(const NetTime& time, int l, const float* terms,
+                                        TileActivations& memory) const {
+  const Layer& layer = layers_[l];
+  const std::size_t rows = this->rows();
+  const bool moves_gates = context_.moves_gates(l), moves_bias = l == 0;
+  const float* logits = terms + std::size_t(std::max(context_.gates[l], 0)) * rows;
+  const float* biases = terms + std::size_t(context_.bias) * rows;
+  const RowVectors gates = time.vectors(time.layers[l].gate, groups_);
+  const RowVectors offsets = time.vectors(time.layers[l].offset, groups_);
+  const RowVectors shifts = time.vectors(time.layers[l].shift, groups_);
+  const RowVectors times = time.time_vectors();
+  reserve(memory.row_offsets[l], layer.out * rows);
+  if (moves_gates) reserve(memory.row_gates[l], layer.out * rows);
+  for (int j = 0; j < layer.out; ++j)
+    for (int g = 0; g < groups_; ++g) {
+      const std::size_t at = std::size_t(j) * rows + std::size_t(g) * kLanes;
+      Vec gate = gates.at(j, g), offset = offsets.at(j, g);
+      if (moves_gates) {
+        const Vec logit =
+            fma(splat(layer.gate_weight[j]), times.at(0, g), splat(layer.gate_bias[j]));
+        gate = sigmoid(logit + load(logits + at));
+        offset = fma(gate, splat(layer.bias[j]), shifts.at(j, g));
+        store(memory.row_gates[l].data() + at, gate);
+      }
+      if (moves_bias) offset = fma(gate, load(biases + at), offset);
+      store(memory.row_offsets[l].data() + at, offset);
+    }
+}
+
+/// Of the first layer, whose cotangents g ⊙ z̄ are complete.
+inline void DenseTileNet::pull_back_bias_terms(Reverse& reverse, const Panels& cotangents) const {
+  const std::size_t rows = this->rows();
+  float* biases = reverse.arrays.terms + std::size_t(context_.bias) * rows;
+  for (int g = 0; g < groups_; ++g) {
+    const float* from = cotangents.column(g * reverse.memory.columns.channels);
+    for (int j = 0; j < layers_.front().out; ++j) {
+      float* to = biases + std::size_t(j) * rows + std::size_t(g) * kLanes;
+      store(to, load(to) + load(from + std::size_t(j) * kFeatureStride));
+    }
+  }
+}

@@ -63,6 +63,9 @@ async function train(flow: NativeFlow, rows: NativeBurst['rows'], iterations: nu
   const indices = Uint32Array.from({ length: 32 * perBurst }, (_, i) => (i * 7) % 64)
   for (let done = 0; done < iterations; done += perBurst) {
     await flow.train({
+      objective: 'ml',
+      coupling: 'independent',
+      parts: 1,
       rows,
       indices,
       batchSizes: new Uint32Array(perBurst).fill(32),

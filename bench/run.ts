@@ -6,6 +6,7 @@ import { parseArgs } from 'node:util'
 import { loadAddon } from '../lib/load'
 import type { Binding } from '../lib/native'
 import { ablation } from './ablation'
+import { certify } from './certify'
 import type { Context } from './context'
 import { crossings } from './crossings'
 import { engineTimes, evaluations } from './evaluations'
@@ -19,14 +20,14 @@ const USAGE = `npm run bench -- [options]
 npm run bench -- ablation [options]   # experiments with the method; ablation --help lists them
 
   --python PATH   a Python with the peers: torch, torchdiffeq, jax, diffrax (those that it has are run)
-  --only NAME     one section: evaluations, solves, crossings, memory or toys; may be repeated.
-                  Without it, all of them but toys, which trains for half an hour.
+  --only NAME     one section: evaluations, solves, crossings, memory, certify or toys; may be
+                  repeated. Without it, all of them but toys, which trains for half an hour.
   --density NAME  toys: only this density; may be repeated
   --trace NAME    toys: trained with this trace only: exact, gaussian or rademacher; may be repeated
   --quick         short measurements, to see that everything runs
   --out FOLDER    where results go (default: bench/results)`
 
-const SECTIONS = ['evaluations', 'solves', 'crossings', 'memory', 'toys'] as const
+const SECTIONS = ['evaluations', 'solves', 'crossings', 'memory', 'certify', 'toys'] as const
 
 async function main(): Promise<void> {
   const root = dirname(require.resolve('ffjord/package.json'))
@@ -75,6 +76,7 @@ async function main(): Promise<void> {
   if (wanted.includes('solves')) for (const section of await solves(context)) add(section)
   if (wanted.includes('crossings')) add(await crossings(context, engine))
   if (wanted.includes('memory')) add(await memory(context))
+  if (wanted.includes('certify')) add(await certify(context))
   if (measured.length === 0) return
   if (!values.only) measured.push(...savedToys(out))
   write(out, values.only ? wanted.join('-') : 'bench', machine, measured)

@@ -1,19 +1,30 @@
 import type { Batch } from './batch'
-import { boolean, fail, integer, isObject, object, show } from './check'
-import { type Dataset, normalizeBatchOptions } from './dataset'
+import { boolean, fail, integer, isObject, number, object, show } from './check'
+import { type Dataset, type FeedingDataset, normalizeBatchOptions } from './dataset'
 import type { Flow } from './flow'
+import type { Objective } from './objective'
 import type { OptimizerOptions, Trace } from './options'
 import { normalizeSchedule, type Schedule } from './schedule'
 
-export interface FitOptions {
-  /** In all, those before a `resume` included. */
-  iterations: number
+/**
+ * How long: so many iterations in all (those before a `resume` included), so many passes over the data, or neither.
+ * Then data that end are trained on until validation on a tenth of their rows, held out, stops getting better, at most
+ * 300 epochs or 3,000 iterations, with a learning rate that halves on a plateau and the best weights kept; data that do not end take 5,000
+ * iterations.
+ */
+type Length = { iterations?: number; epochs?: never } | { epochs: number; iterations?: never }
+
+export type FitOptions = Length & {
+  /** Default: 'ml'. */
+  objective?: Objective
   /** Default: { type: 'adam', lr: 1e-3 }. */
   optimizer?: OptimizerOptions
   /** Default: { type: 'constant' }. */
   schedule?: Schedule
   /** Rows a batch. Default: 128. */
   batch?: number
+  /** Solves a batch in so many parts before a step: the same gradient in less memory. Default: 1. */
+  accumulate?: number
   /** Default: true. */
   shuffle?: boolean
   /** Of the order of rows. Default: 0. */
@@ -44,6 +55,9 @@ export interface ValidationOptions {
 
 const fitKeys = [
   'iterations',
+  'epochs',
+  'objective',
+  'accumulate',
   'optimizer',
   'schedule',
   'batch',
@@ -57,8 +71,13 @@ const fitKeys = [
   'resume'
 ]
 
-export function normalizeFitOptions(options: FitOptions) {
-  object(options, 'fit options', fitKeys)
+/** Of a fit that was not told how long. */
+const untilConverged = { share: 0.1, epochs: 300, least: 3000, patience: 20, endless: 5000 }
+
+/** The options of a fit on `data`, and the rows to train on: fewer where some are held out for validation. */
+export function normalizeFitOptions(given: FitOptions, data: FeedingDataset) {
+  object(given, 'fit options', fitKeys)
+  const { options, train } = withLength(given, data)
   const { validation, checkpoint, signal } = options
   if (validation) {
     object(validation, 'validation', ['data', 'every', 'rows', 'trace', 'patience'])
@@ -83,8 +102,12 @@ export function normalizeFitOptions(options: FitOptions) {
       'INVALID_OPTION',
       `signal is ${isObject(signal) ? 'no AbortSignal' : show(signal)}; give an AbortSignal`
     )
+  const { iterations } = options
   return {
-    iterations: integer(options.iterations, 'iterations', 1),
+    data: train,
+    iterations,
+    objective: options.objective,
+    parts: integer(options.accumulate ?? 1, 'accumulate', 1, 2 ** 31 - 1),
     schedule,
     feed: normalizeBatchOptions({
       size: integer(options.batch ?? 128, 'batch', 1, 2 ** 31 - 1),
@@ -99,6 +122,42 @@ export function normalizeFitOptions(options: FitOptions) {
     resume: boolean(options.resume ?? false, 'resume'),
     optimizer: options.optimizer
   }
+}
+
+function withLength(given: FitOptions, data: FeedingDataset) {
+  const { iterations, epochs } = given
+  if (iterations !== undefined && epochs !== undefined)
+    fail('CONTRADICTORY_OPTIONS', 'iterations and epochs are both given; give one of them')
+  if (iterations !== undefined)
+    return { options: { ...given, iterations: integer(iterations, 'iterations', 1) }, train: data }
+  const ends = Number.isFinite(data.rows)
+  const size = integer(given.batch ?? 128, 'batch', 1, 2 ** 31 - 1)
+  if (epochs !== undefined) {
+    if (!ends)
+      fail('CONTRADICTORY_OPTIONS', 'epochs are passes over data that end, and these do not; give iterations')
+    const passes = number(epochs, 'epochs', { least: 0, open: true })
+    return { options: { ...given, iterations: Math.ceil((passes * data.rows) / size) }, train: data }
+  }
+  const { share, patience, endless } = untilConverged
+  if (!ends) return { options: { ...given, iterations: endless }, train: data }
+  let train = data
+  let held = given.validation?.data
+  if (held === undefined && data.rows >= 2) {
+    const seed = integer(given.seed ?? 0, 'seed')
+    const [rest, tenth] = data.split([1 - share, share], { seed }) as [FeedingDataset, FeedingDataset]
+    train = rest
+    held = tenth
+  }
+  const epoch = Math.ceil(train.rows / size)
+  const every = Math.max(epoch, 25)
+  const converging = {
+    schedule: { type: 'plateau', factor: 0.5, patience: patience / 4, least: 0.01, warmup: 50 },
+    keepBest: true,
+    ...given,
+    iterations: Math.max(untilConverged.least, untilConverged.epochs * epoch),
+    ...(held !== undefined && { validation: { every, patience, ...given.validation, data: held } })
+  } as const
+  return { options: converging, train }
 }
 
 export type NormalizedFitOptions = ReturnType<typeof normalizeFitOptions>

@@ -2,15 +2,20 @@ import type { Batch } from './batch'
 import { fail } from './check'
 import { assertUsable, type FlowCore } from './core'
 import type { Dataset } from './dataset'
-import { type FitOptions, normalizeFitOptions } from './fit-options'
+import type { FitOptions } from './fit-options'
 import type { Flow } from './flow'
+import type { Phase } from './objective'
 import { type StopReason, Training } from './training'
 
 /** One iteration. */
 export interface IterationRecord {
   /** Counted from 1. */
   iteration: number
+  /** Flow matching, or maximum likelihood. */
+  phase: Phase
+  /** Of flow matching: the mean of ‖n T f − (z − x)‖². */
   loss: number
+  /** NaN under flow matching. */
   negativeLogProb: number
   kinetic: number
   jacobian: number
@@ -31,6 +36,8 @@ export interface Progress {
   /** Iterations done, of how many. */
   iteration: number
   iterations: number
+  /** Of the last iteration: flow matching, or maximum likelihood. */
+  phase: Phase
   loss: number
   negativeLogProb: number
   nfe: number
@@ -73,7 +80,7 @@ export class Fit implements AsyncIterable<Progress>, PromiseLike<FitResult> {
   constructor(flow: Flow, core: FlowCore, data: Dataset | Batch, options: FitOptions) {
     this.#start = () => {
       assertUsable(core)
-      return new Training(flow, core, data, normalizeFitOptions(options))
+      return new Training(flow, core, data, options)
     }
   }
 

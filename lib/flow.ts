@@ -9,6 +9,7 @@ import {
   overrideSettings,
   stoppable
 } from './call'
+import type { CertifiedLogProb } from './certify'
 import { boolean, choice, fail, integer, number, object, show } from './check'
 import { contextCall, contextGradientOf, wantsContextGradient } from './context'
 import { assertUsable, drawNoise, evaluationCall, type FlowCore, prepare } from './core'
@@ -193,15 +194,30 @@ export class Flow {
       .map(([, { data }]) => data[0]! ** 2)
   }
 
-  /** log p(x), one number a row. */
-  async logProb<B extends Batch>(x: B, options?: EvaluationOptions): Promise<ArrayOf<B>> {
-    const checked = checkOptions(options, 'logProb', evaluationKeys)
+  /** log p(x), one number a row; with `certify` also what it may be off by, for the price of several solves. */
+  logProb<B extends Batch>(x: B, options?: EvaluationOptions & { certify?: false }): Promise<ArrayOf<B>>
+  logProb<B extends Batch>(
+    x: B,
+    options: Omit<EvaluationOptions, 'noise'> & { certify: true }
+  ): Promise<CertifiedLogProb<ArrayOf<B>>>
+  async logProb(x: Batch, options?: EvaluationOptions & { certify?: boolean }): Promise<unknown> {
+    const checked = checkOptions(options, 'logProb', [...evaluationKeys, 'certify'])
+    const certify = boolean(checked.certify ?? false, 'certify')
+    if (certify && checked.noise !== undefined)
+      fail('CONTRADICTORY_OPTIONS', 'certify draws its own probes; leave noise out, or give a seed')
     const call = evaluationCall(this.#core, x, 'x', checked)
+    if (certify) {
+      const { statistics, ...certified } = await stoppable(checked.signal, (stop) =>
+        this.#core.native.certify({ ...call, ...stop })
+      )
+      this.#core.statistics = statisticsOf(statistics)
+      return certified
+    }
     const { logProb, statistics } = await stoppable(checked.signal, (stop) =>
       this.#core.native.logProb({ ...call, ...stop })
     )
     this.#core.statistics = statisticsOf(statistics)
-    return logProb as ArrayOf<B>
+    return logProb
   }
 
   /** logProb on the caller's thread, for small batches: saves the turn of another thread. */
@@ -411,10 +427,10 @@ export class Flow {
   }
 
   /**
-   * Maximum likelihood on `data`. Iterate over it for progress (at most every 50 ms), or await its result; training
+   * Trains on `data`, by maximum likelihood unless `objective` says otherwise. Iterate over it for progress (at most every 50 ms), or await its result; training
    * goes on while the caller waits for either, so between two rounds of a loop the flow is at rest.
    */
-  fit(data: Dataset | Batch, options: FitOptions): Fit {
+  fit(data: Dataset | Batch, options: FitOptions = {}): Fit {
     return new Fit(this, this.#core, data, options)
   }
 

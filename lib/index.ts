@@ -2,6 +2,7 @@
 
 export type { ArrayOf, Batch, RealArray, Tensor, TensorLike } from './batch'
 export type { CallOptions, ContextOptions, EvaluationOptions, NoiseOptions } from './call'
+export type { CertifiedLogProb } from './certify'
 export {
   ArrayDataset,
   type BatchOptions,
@@ -15,12 +16,13 @@ export {
 export { fromAsyncIterable } from './dataset-stream'
 export { type DeviceInfo, deviceInfo } from './device'
 export { type ErrorCode, FfjordError, type SolveFailure } from './errors'
-export type { EvaluateOptions, Evaluation } from './evaluate'
+export type { EvaluateOptions, Evaluation, EvaluationErrors } from './evaluate'
 export type { Fit, FitResult, IterationRecord, Progress } from './fit'
 export type { FitOptions, ValidationOptions } from './fit-options'
 export { Flow, type LoadOptions, type Loss, type LossOptions, type SampleOptions } from './flow'
 export { LawDataset } from './law-dataset'
 export type { AdaptiveMethod, FixedStepMethod, Method } from './methods'
+export type { Coupling, Objective, Phase } from './objective'
 export { type OdeSolution, type OdeSolver, odeint } from './odeint'
 export type { Optimizer, StepResult } from './optimizer'
 export type {

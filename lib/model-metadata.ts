@@ -1,6 +1,7 @@
 import { choice, integer, isObject, number } from './check'
 import { checkState } from './dataset'
 import { FfjordError } from './errors'
+import type { ObjectiveState } from './objective'
 import type { OptimizerState } from './optimizer'
 import type { ComputeOptions } from './options'
 import type { TrainingState } from './training-state'
@@ -56,6 +57,17 @@ function optimizerState(value: unknown): OptimizerState {
   }
 }
 
+function objectiveState(value: unknown): ObjectiveState {
+  // Files of before there was a choice
+  if (value === undefined) return { type: 'ml', coupling: 'independent', matching: 0 }
+  if (!isObject(value)) throw new Error('no objective')
+  return {
+    type: choice(value.type, 'objective.type', ['ml', 'fm', 'fm+ml']),
+    coupling: choice(value.coupling, 'objective.coupling', ['independent', 'optimal']),
+    matching: integer(value.matching, 'objective.matching')
+  }
+}
+
 function trainingState(value: unknown): ModelMetadata['training'] {
   if (!isObject(value) || !isObject(value.schedule)) throw new Error('no training state')
   const { schedule, best } = value
@@ -64,6 +76,7 @@ function trainingState(value: unknown): ModelMetadata['training'] {
     skipped: integer(value.skipped, 'skipped'),
     seconds: number(value.seconds, 'seconds', { least: 0 }),
     data: checkState(value.data),
+    objective: objectiveState(value.objective),
     schedule: {
       factor: number(schedule.factor, 'factor', { least: 0 }),
       // JSON has no infinity: nothing was validated yet

@@ -159,6 +159,11 @@ export interface NativeOptimizer {
 }
 
 export interface NativeBurst {
+  objective: 'ml' | 'fm'
+  /** Of flow matching. */
+  coupling: 'independent' | 'optimal'
+  /** A batch is solved in so many parts before a step. */
+  parts: number
   rows: NativeRows
   /** Of the same rows, for a conditional flow. */
   contexts?: NativeRows
@@ -210,6 +215,13 @@ export interface NativeFlow {
     logProb: NativeArray
     statistics: NativeSolveStatistics
   }
+  certify(call: NativeCall & { rows: NativeArray }): Promise<{
+    logProb: NativeArray
+    probeError: NativeArray
+    solverError: NativeArray
+    roundTripError: NativeArray
+    statistics: NativeSolveStatistics
+  }>
   score(
     call: NativeCall & { rows: NativeArray }
   ): Promise<{ score: NativeArray; statistics: NativeSolveStatistics }>

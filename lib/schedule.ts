@@ -90,7 +90,7 @@ export function scheduleFactor(
 export function afterValidation(schedule: Schedule, state: ScheduleState, validation: number): ScheduleState {
   if (validation < state.best) return { ...state, best: validation, since: 0 }
   if (schedule.type !== 'plateau') return { ...state, since: state.since + 1 }
-  if (state.since + 1 < schedule.patience) return { ...state, since: state.since + 1 }
-  const factor = Math.max(state.factor * schedule.factor, schedule.least ?? 0)
-  return { factor, best: state.best, since: 0 }
+  const since = state.since + 1
+  if (since % schedule.patience !== 0) return { ...state, since }
+  return { factor: Math.max(state.factor * schedule.factor, schedule.least ?? 0), best: state.best, since }
 }

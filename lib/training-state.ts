@@ -1,5 +1,6 @@
 import type { DatasetState } from './dataset'
 import type { NativeArray } from './native'
+import type { ObjectiveState } from './objective'
 import type { ScheduleState } from './schedule'
 
 /** Where a fit stands; saved with the model, so that `resume` goes on with the next iteration. */
@@ -11,6 +12,7 @@ export interface TrainingState {
   /** Spent in training. */
   seconds: number
   data: DatasetState
+  objective: ObjectiveState
   schedule: ScheduleState
   validation?: number
   best?: { validation: number; iteration: number; parameters: NativeArray; statistics: NativeArray }

@@ -6,10 +6,11 @@ import type { FlowCore } from './core'
 import { type Dataset, type Feed, type FeedingDataset, toDataset } from './dataset'
 import { FfjordError, translate, translatedSync } from './errors'
 import type { FitResult, IterationRecord, Progress } from './fit'
-import type { NormalizedFitOptions } from './fit-options'
+import { type FitOptions, type NormalizedFitOptions, normalizeFitOptions } from './fit-options'
 import type { Flow } from './flow'
 import type { NativeIteration, NativeRows } from './native'
 import { normalizeOptimizer } from './normalize'
+import { normalizeObjective, type ObjectiveState, type Phase, phaseOf } from './objective'
 import { Optimizer, resetMoments } from './optimizer'
 import { afterValidation, initialScheduleState, scheduleFactor } from './schedule'
 import type { TrainingState } from './training-state'
@@ -41,13 +42,17 @@ export class Training {
   /** Of one iteration, for the size of a burst. */
   #pace = burstSeconds
 
-  constructor(flow: Flow, core: FlowCore, data: Dataset | Batch, options: NormalizedFitOptions) {
+  constructor(flow: Flow, core: FlowCore, data: Dataset | Batch, given: FitOptions) {
+    const options = normalizeFitOptions(given, toDataset(data, core.description, 'data'))
     this.#flow = flow
     this.#core = core
     this.#options = options
-    this.#data = toDataset(data, core.description, 'data')
+    this.#data = options.data
     if (options.validation) toDataset(options.validation.data, core.description, 'validation.data')
-    const given = options.optimizer ?? { type: 'adam' as const }
+    const objective = (standing?: ObjectiveState) =>
+      options.objective === undefined && standing
+        ? standing
+        : normalizeObjective(options.objective ?? 'ml', options.iterations)
     if (options.resume) {
       if (!core.training || !core.optimizer)
         fail(
@@ -57,20 +62,28 @@ export class Training {
       this.#state = core.training
       this.#optimizer = core.optimizer
       if (options.optimizer) this.#optimizer.state.options = normalizeOptimizer(options.optimizer)
+      this.#state.objective = objective(this.#state.objective)
       this.#data.restore(this.#state.data)
     } else {
-      this.#optimizer = new Optimizer(core.native, given)
+      this.#optimizer = new Optimizer(core.native, options.optimizer ?? { type: 'adam' })
       this.#state = {
         iteration: 0,
         skipped: 0,
         seconds: 0,
         data: this.#data.state(),
+        objective: objective(),
         schedule: initialScheduleState()
       }
       resetMoments(core.native, this.#optimizer.state.options)
       core.optimizer = this.#optimizer
       core.training = this.#state
     }
+    const { type } = this.#state.objective
+    if (type === 'fm' && Object.keys(core.settings.training.regularize).length > 0)
+      fail(
+        'CONTRADICTORY_OPTIONS',
+        "regularize acts in maximum likelihood alone; use objective 'fm+ml', or drop regularize"
+      )
     this.#startIteration = this.#state.iteration
     this.#startSeconds = this.#state.seconds
   }
@@ -99,7 +112,7 @@ export class Training {
           reported = performance.now()
           yield this.#progress(validation)
         }
-        if (this.#outOfPatience()) {
+        if (this.#outOfPatience() && !this.#endMatching()) {
           reason = 'patience'
           break
         }
@@ -120,8 +133,30 @@ export class Training {
     return result
   }
 
+  get #phase(): Phase {
+    return phaseOf(this.#state.objective, this.#state.iteration)
+  }
+
+  /** Goes on to maximum likelihood; false where there is no phase to come. */
+  #endMatching(): boolean {
+    const { objective, iteration } = this.#state
+    if (objective.type !== 'fm+ml' || this.#phase === 'ml') return false
+    objective.matching = iteration
+    return true
+  }
+
+  /** Maximum likelihood after flow matching: its gradients are of another size, so the optimizer starts afresh. */
+  #beginPhase(): void {
+    const { objective, iteration } = this.#state
+    if (objective.type !== 'fm+ml' || iteration !== objective.matching) return
+    this.#optimizer.state.step = 0
+    resetMoments(this.#core.native, this.#optimizer.state.options)
+    this.#state.schedule = { ...this.#state.schedule, since: 0 }
+  }
+
   /** Runs some iterations in the core; resolves to how many. */
   async #burst(): Promise<number> {
+    this.#beginPhase()
     const { feed: batches, skipFailures, signal } = this.#options
     const feed = await this.#data.peek(this.#burstLength(), batches)
     if (feed.sizes.length === 0) return 0
@@ -138,6 +173,9 @@ export class Training {
         indices: feed.indices,
         batchSizes: feed.sizes,
         learningRates,
+        objective: this.#phase,
+        coupling: this.#state.objective.coupling,
+        parts: this.#options.parts,
         settings: this.#core.settings.training,
         optimizer: { ...options, step: step + 1 },
         noiseSeed: this.#core.seed,
@@ -165,6 +203,7 @@ export class Training {
       const { evaluations, backwardEvaluations, ...rest } = record
       this.#records.push({
         ...rest,
+        phase: this.#phase,
         iteration: this.#state.iteration + i + 1,
         nfe: evaluations,
         backwardNfe: backwardEvaluations,
@@ -184,11 +223,14 @@ export class Training {
     const { iterations, validation, checkpoint } = this.#options
     const { iteration } = this.#state
     const untilNext = (every: number | undefined) => (every ? every - (iteration % every) : Infinity)
+    const { type, matching } = this.#state.objective
+    const untilPhase = type === 'fm+ml' && iteration < matching ? matching - iteration : Infinity
     const fitting = Math.max(1, Math.ceil((1.2 * burstSeconds) / Math.max(this.#pace, 1e-6)))
     return Math.min(
       iterations - iteration,
       untilNext(validation?.every),
       untilNext(checkpoint?.every),
+      untilPhase,
       fitting
     )
   }
@@ -302,6 +344,7 @@ export class Training {
     const progress: Progress = {
       iteration,
       iterations,
+      phase: records.at(-1)?.phase ?? this.#phase,
       loss: this.#loss,
       negativeLogProb: mean('negativeLogProb'),
       nfe: mean('nfe'),

@@ -32,7 +32,10 @@
       "native/reference/row_system.cc"
     ],
     "core_sources": [
+      "native/core/assignment.cc",
+      "native/core/certify.cc",
       "native/core/flow_description.cc",
+      "native/core/flow_matching.cc",
       "native/core/host_flow.cc",
       "native/core/objectives.cc",
       "native/core/options.cc",

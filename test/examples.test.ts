@@ -49,7 +49,7 @@ test('every example has a test below', () => {
   const names = readdirSync(examples)
     .filter((file) => file.endsWith('.mts'))
     .map((file) => basename(file, '.mts'))
-  expect(names.sort()).toEqual(['density', 'quickstart', 'resume', 'scores', 'training-loop'])
+  expect(names.sort()).toEqual(['conditional', 'density', 'quickstart', 'resume', 'scores', 'training-loop'])
 })
 
 test('quickstart is what the README shows', () => {
@@ -74,6 +74,13 @@ test('density integrates to 1', async () => {
   const output = await run('density', '40')
   expect(Number(/integral of the density (\S+)/.exec(output)![1])).toBeCloseTo(1, 2)
   expect(output).toContain('trace exact')
+}, 120_000)
+
+test('conditional follows the pendulum', async () => {
+  const output = await run('conditional', '1000')
+  const [, mean, truth] = /at time 1 around (\S+) \(without noise (\S+)\)/.exec(output)!
+  expect(Math.abs(Number(mean) - Number(truth))).toBeLessThan(0.5)
+  expect(output).toMatch(/soon after the start: -?\d\S* ± \de-\d nats/)
 }, 120_000)
 
 test('training-loop brings the loss down and lists gradients', async () => {

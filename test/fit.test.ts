@@ -210,7 +210,11 @@ describe.each(engineNames)('%s', (device) => {
     const refused = async (change: object, code: Parameters<typeof failure>[1]) =>
       failure(() => flow.fit(data, { ...options, ...change }), code)
     await refused({ iterations: 0 }, 'INVALID_OPTION')
-    await refused({ iterations: undefined }, 'INVALID_OPTION')
+    await refused({ epochs: 3 }, 'CONTRADICTORY_OPTIONS')
+    await refused({ iterations: undefined, epochs: 3 }, 'CONTRADICTORY_OPTIONS')
+    await refused({ accumulate: 0 }, 'INVALID_OPTION')
+    await refused({ objective: 'mle' }, 'INVALID_OPTION')
+    await refused({ objective: { type: 'ml', coupling: 'optimal' } }, 'CONTRADICTORY_OPTIONS')
     await refused({ iteration: 5 }, 'UNKNOWN_OPTION')
     await refused({ batch: 0 }, 'INVALID_OPTION')
     await refused({ resume: true }, 'INVALID_OPTION')

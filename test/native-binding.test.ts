@@ -231,6 +231,9 @@ describe.each(devices.map((engine) => engine.name))('calls on %s', (device) => {
 
 function makeBurst(uploaded: NativeBurst['rows'], count: number): NativeBurst {
   return {
+    objective: 'ml',
+    coupling: 'independent',
+    parts: 1,
     rows: uploaded,
     indices: Uint32Array.from({ length: 4 * count }, (_, i) => i % 4),
     batchSizes: new Uint32Array(count).fill(4),

@@ -8,7 +8,8 @@ import {
   addEvaluation,
   type DeviceChoice,
   type EvaluationChoice,
-  positiveInteger
+  positiveInteger,
+  wholeNumber
 } from './options'
 
 interface Choice extends DeviceChoice, EvaluationChoice {
@@ -16,6 +17,7 @@ interface Choice extends DeviceChoice, EvaluationChoice {
   data: string
   rows?: number
   batch?: number
+  certify: number
   average?: boolean
   json?: boolean
 }
@@ -29,6 +31,7 @@ export function addEval(program: Command): void {
     .requiredOption('--data <name|file>', DATA)
     .option('--rows <n>', 'rows to use (default: all of a table, 10000 of others)', positiveInteger)
     .option('--batch <n>', 'rows a call (default: 4096)', positiveInteger)
+    .option('--certify <n>', 'rows to estimate the errors of log p on', wholeNumber, 1000)
     .option('--average', 'use the moving average of the weights')
     .option('--json', 'print one JSON object')
   addDevice(addEvaluation(command)).action((choice: Choice) =>
@@ -37,21 +40,31 @@ export function addEval(program: Command): void {
 }
 
 async function evaluate(choice: Choice, signal: AbortSignal): Promise<void> {
-  const { rows, batch, json } = choice
+  const { rows, batch, certify, json } = choice
   using flow = await openModel(choice.model, choice)
   const data = await openTestData(choice.data)
   const found = await assess(flow, data, {
     ...evaluationOptions(choice),
     ...(rows !== undefined && { rows }),
     ...(batch !== undefined && { batch }),
+    certify,
     signal
   })
-  const { nll, standardError, nfe, entropy, klGap } = found
+  const { nll, standardError, nfe, entropy, klGap, errors } = found
   const trace = [...new Set(found.traces)].join(', ')
   if (json) {
     const gap = klGap && { entropy, klGap: klGap.value, klGapStderr: klGap.standardError }
     console.log(
-      JSON.stringify({ nll, stderr: standardError, n: found.rows, nfe, trace, device: flow.device, ...gap })
+      JSON.stringify({
+        nll,
+        stderr: standardError,
+        n: found.rows,
+        nfe,
+        trace,
+        device: flow.device,
+        ...gap,
+        ...(errors && { errors })
+      })
     )
     return
   }
@@ -60,4 +73,10 @@ async function evaluate(choice: Choice, signal: AbortSignal): Promise<void> {
   if (klGap) console.log(`KL gap   ${klGap.value.toFixed(4)} ± ${klGap.standardError.toFixed(4)}`)
   console.log(`NFE      ${nfe.toFixed(1)}`)
   console.log(`Trace    ${trace}`)
+  if (!errors) return
+  const small = (value: number) => (value === 0 ? '0' : value.toExponential(1))
+  console.log(
+    `Errors   of a row's log p: probes ${small(errors.probe)}, solver ${small(errors.solver)}; way back ${small(errors.roundTrip)} ` +
+      `(root mean squares, ${errors.rows} rows)`
+  )
 }

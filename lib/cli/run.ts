@@ -60,7 +60,7 @@ export async function trainAndReport(job: {
       data: finite ? source.train : source.test,
       evaluation,
       history: directory.history(),
-      training: trainingRows(flow, options, result.skipped),
+      training: trainingRows(flow, options, result),
       seconds: result.seconds
     })
     summary.files = ['model.safetensors', 'metrics.jsonl', ...files]
@@ -70,10 +70,19 @@ export async function trainAndReport(job: {
   console.log(choice.json ? JSON.stringify(summary) : lines.join('\n'))
 }
 
-function trainingRows(flow: Flow, options: FitOptions, skipped: number): [string, string][] {
-  const { iterations, batch, optimizer, schedule } = options
+function objectiveName(objective: NonNullable<FitOptions['objective']>): string {
+  return typeof objective === 'string' ? objective : objective.type
+}
+
+function trainingRows(
+  flow: Flow,
+  options: FitOptions,
+  { iterations, skipped }: FitResult
+): [string, string][] {
+  const { objective, batch, optimizer, schedule } = options
   return [
     ['Iterations', iterations.toLocaleString('en-US')],
+    ...(objective !== undefined ? [['Objective', objectiveName(objective)] as [string, string]] : []),
     ['Rows an iteration', String(batch)],
     ['Optimizer', `${optimizer?.type}, learning rate ${optimizer?.lr}`],
     ['Schedule', `${schedule?.type}${schedule?.warmup ? `, warm-up ${schedule.warmup}` : ''}`],

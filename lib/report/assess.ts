@@ -1,3 +1,5 @@
+import { sizeOf } from '../batch'
+import { type EvaluationErrors, errorsOf } from '../evaluate'
 import { type Dataset, type EvaluateOptions, type Evaluation, type Flow, LawDataset } from '../index'
 
 /** A flow on test data, and where the law of the data is known, how far it is from it. */
@@ -12,16 +14,24 @@ const CHUNK = 4096
 
 /** `rows` defaults to all of data that end, and to 10,000 of those that do not. */
 export async function assess(flow: Flow, data: Dataset, options: EvaluateOptions = {}): Promise<Assessment> {
-  const { rows: wanted = 10_000, batch = CHUNK, ...call } = options
+  const { rows: wanted = 10_000, batch = CHUNK, certify = 0, ...call } = options
   if (!(data instanceof LawDataset)) return flow.evaluate(data, options)
   // NLL and gap on the same rows: the noise of the rows cancels in the ratio.
   const [surprises, logRatios] = [new Float64Array(wanted), new Float64Array(wanted)]
   let nfe = 0
+  let traces: string[] = []
+  let errors: EvaluationErrors | undefined
   for (let first = 0; first < wanted; first += batch) {
     const part = data.sample(Math.min(batch, wanted - first))
     const truth = data.logDensity(part)
     const model = await flow.logProb(part, { ...call, rowOffset: call.seed === undefined ? 0 : first })
-    nfe += (flow.statistics!.nfe * truth.length) / wanted
+    const { nfe: evaluations, traces: used } = flow.statistics!
+    if (certify > 0 && !errors) {
+      const head = part.data.subarray(0, Math.min(certify, truth.length) * sizeOf(flow.shape))
+      errors = errorsOf(await flow.logProb(head, { ...call, certify: true }))
+    }
+    nfe += (evaluations * truth.length) / wanted
+    traces = used
     model.forEach((value, i) => {
       surprises[first + i] = -value
       logRatios[first + i] = truth[i]! - value
@@ -29,7 +39,6 @@ export async function assess(flow: Flow, data: Dataset, options: EvaluateOptions
   }
   const { value: nll, standardError } = mean(surprises)
   const bitsPerDim = (nll / 2 + Math.log(256)) / Math.LN2
-  const { traces } = flow.statistics!
   return {
     nll,
     standardError,
@@ -37,6 +46,7 @@ export async function assess(flow: Flow, data: Dataset, options: EvaluateOptions
     nfe,
     traces,
     bitsPerDim,
+    ...(errors && { errors }),
     entropy: data.entropy,
     klGap: mean(logRatios)
   }

@@ -1,8 +1,9 @@
-// logProb, score, sample and loss.
+// logProb, certify, score, sample and loss.
 #include "binding/handles.h"
 #include "binding/jobs.h"
 #include "binding/requests.h"
 #include "binding/results.h"
+#include "core/certify.h"
 #include "core/objectives.h"
 
 namespace ffjord::binding {
@@ -44,6 +45,24 @@ class LogProbJob : public DensityJob {
   }
 
   const Output log_prob_;  // (B)
+};
+
+class CertifyJob : public DensityJob {
+ public:
+  CertifyJob(const JobContext& context, const Fields& call, ArrayUse use)
+      : DensityJob(context, call),
+        output_{results_.array("logProb", batch_), results_.array("probeError", batch_),
+                results_.array("solverError", batch_), results_.array("roundTripError", batch_)} {
+    call_.take_rows(call, size_, use);
+  }
+
+ private:
+  void compute(Flow& flow, const std::stop_token& stop) override {
+    call_.request.stop = stop;
+    solved_ = certify(flow, call_.request, output_);
+  }
+
+  const CertifiedOutput output_;  // (B) each
 };
 
 class ScoreJob : public DensityJob {
@@ -118,6 +137,11 @@ class LossJob : public DensityJob {
 std::unique_ptr<Job> log_prob_job(const JobContext& context, const Napi::CallbackInfo& info,
                                   ArrayUse use) {
   return std::make_unique<LogProbJob>(context, Fields(info[0], "call"), use);
+}
+
+std::unique_ptr<Job> certify_job(const JobContext& context, const Napi::CallbackInfo& info,
+                                 ArrayUse use) {
+  return std::make_unique<CertifyJob>(context, Fields(info[0], "call"), use);
 }
 
 std::unique_ptr<Job> score_job(const JobContext& context, const Napi::CallbackInfo& info,

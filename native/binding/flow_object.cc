@@ -39,6 +39,7 @@ Napi::Function FlowObject::define(Napi::Env env, Environment& environment) {
       {
           InstanceMethod<&FlowObject::call<log_prob_job>>("logProb"),
           InstanceMethod<&FlowObject::call_sync<log_prob_job>>("logProbSync"),
+          InstanceMethod<&FlowObject::call<certify_job>>("certify"),
           InstanceMethod<&FlowObject::call<score_job>>("score"),
           InstanceMethod<&FlowObject::call<sample_job>>("sample"),
           InstanceMethod<&FlowObject::call<loss_job>>("loss"),

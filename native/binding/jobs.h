@@ -20,7 +20,7 @@ struct JobContext {
 using MakeJob = std::unique_ptr<Job>(const JobContext&, const Napi::CallbackInfo&, ArrayUse use);
 
 // density_jobs.cc
-MakeJob log_prob_job, score_job, sample_job, loss_job;
+MakeJob log_prob_job, certify_job, score_job, sample_job, loss_job;
 // solve_jobs.cc
 MakeJob solve_job, pullback_job, velocity_job, velocity_pullback_job;
 // training_jobs.cc

@@ -29,6 +29,9 @@ class StepJob : public Job {
 
 // A burst's arguments; the job holds the arrays that the core's request views.
 struct Burst {
+  Objective objective{};
+  Coupling coupling{};
+  int parts = 1;
   std::shared_ptr<const KeptRows> rows, contexts;
   std::vector<std::uint32_t> indices, batch_sizes;
   std::vector<double> learning_rates;
@@ -40,8 +43,16 @@ struct Burst {
   bool skip_failures = false;
 };
 
+constexpr Choices<Objective, 2> kObjectives{
+    {{"ml", Objective::MaximumLikelihood}, {"fm", Objective::FlowMatching}}};
+constexpr Choices<Coupling, 2> kCouplings{
+    {{"independent", Coupling::Independent}, {"optimal", Coupling::Optimal}}};
+
 Burst burst(const Fields& fields, const Flow* flow) {
   Burst burst;
+  burst.objective = fields.choice("objective", kObjectives);
+  burst.coupling = fields.choice("coupling", kCouplings);
+  burst.parts = static_cast<int>(fields.integer("parts", 1, 0x7FFFFFFF));
   burst.rows = RowsHandle::of(fields["rows"], flow);
   if (fields.has("contexts")) burst.contexts = RowsHandle::of(fields["contexts"], flow);
   burst.indices = fields.indices("indices");
@@ -80,7 +91,10 @@ class TrainJob : public Job {
 
  private:
   void compute(Flow& flow, const std::stop_token& stop) override {
-    BurstRequest request{.rows = *burst_.rows->rows,
+    BurstRequest request{.objective = burst_.objective,
+                         .coupling = burst_.coupling,
+                         .parts = burst_.parts,
+                         .rows = *burst_.rows->rows,
                          .contexts = burst_.contexts ? burst_.contexts->rows.get() : nullptr,
                          .indices = burst_.indices,
                          .batch_sizes = burst_.batch_sizes,

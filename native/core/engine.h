@@ -116,6 +116,8 @@ class Flow {
 
   virtual const FlowDescription& description() const = 0;
   virtual const ParameterLayout& layout() const = 0;
+  /// Distance from 1 to the next number that it computes with.
+  virtual double epsilon() const { return 0x1p-23; }
 
   virtual void read(Buffer buffer, const Output& values) const = 0;
   virtual void write(Buffer buffer, const Input& values) = 0;

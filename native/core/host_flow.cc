@@ -1,6 +1,7 @@
 #include "core/host_flow.h"
 
 #include <algorithm>
+#include <limits>
 #include <optional>
 #include <string>
 #include <utility>
@@ -63,6 +64,7 @@ class HostFlow : public Flow {
 
   const FlowDescription& description() const override { return description_; }
   const ParameterLayout& layout() const override { return layout_; }
+  double epsilon() const override { return std::numeric_limits<Real>::epsilon(); }
 
   void read(Buffer buffer, const Output& values) const override {
     const std::vector<Real>* source = &buffer_of(*this, buffer);

@@ -4,48 +4,12 @@
 #include <cmath>
 #include <numbers>
 
+#include "core/batch_parts.h"
+
 namespace ffjord {
 namespace {
 
-constexpr std::size_t kRowsAtOnce = 65536;
-
 std::size_t sample_size(const Flow& flow) { return element_count(flow.description().shape); }
-
-// log N(z; 0, I) of each row of z (B, D), plus sign · Δlogp.
-std::vector<double> log_density(const std::vector<double>& z, const std::vector<double>& delta_logp,
-                                double sign) {
-  const std::size_t batch = delta_logp.size(), size = z.size() / batch;
-  std::vector<double> values(batch);
-  for (std::size_t b = 0; b < batch; ++b) {
-    double square = 0;
-    for (std::size_t i = 0; i < size; ++i) square += z[b * size + i] * z[b * size + i];
-    values[b] = -0.5 * (square + size * std::log(2 * std::numbers::pi)) + sign * delta_logp[b];
-  }
-  return values;
-}
-
-// Runs `call(part request, first row)` over parts of the batch and joins what they count.
-template <class Call>
-SolveResult in_parts(const SolveRequest& request, std::size_t size, const Call& call) {
-  if (request.batch <= kRowsAtOnce || !request.noise.given.empty()) return call(request, 0);
-  SolveResult joined;
-  for (std::size_t first = 0; first < request.batch; first += kRowsAtOnce) {
-    SolveRequest part = request;
-    part.batch = std::min(kRowsAtOnce, request.batch - first);
-    if (!request.rows.empty()) part.rows = request.rows.subspan(first * size, part.batch * size);
-    const std::size_t context = request.context.size() / request.batch;
-    part.context = request.context.subspan(first * context, part.batch * context);
-    part.noise.row_offset = request.noise.row_offset + static_cast<std::uint32_t>(first);
-    SolveResult result = call(part, first);
-    const double weight = double(part.batch) / double(request.batch);
-    joined.statistics.add(result.statistics, weight);
-    joined.block_evaluations.resize(result.block_evaluations.size());
-    for (std::size_t i = 0; i < result.block_evaluations.size(); ++i)
-      joined.block_evaluations[i] += weight * result.block_evaluations[i];
-    joined.traces = std::move(result.traces);
-  }
-  return joined;
-}
 
 struct Solved {
   std::vector<double> z, delta_logp, regularisers;
@@ -63,17 +27,30 @@ Solved solve_rows(Flow& flow, const SolveRequest& request) {
 
 }  // namespace
 
+std::vector<double> log_density(const std::vector<double>& z, const std::vector<double>& delta_logp,
+                                double sign) {
+  const std::size_t batch = delta_logp.size(), size = z.size() / batch;
+  std::vector<double> values(batch);
+  for (std::size_t b = 0; b < batch; ++b) {
+    double square = 0;
+    for (std::size_t i = 0; i < size; ++i) square += z[b * size + i] * z[b * size + i];
+    values[b] = -0.5 * (square + size * std::log(2 * std::numbers::pi)) + sign * delta_logp[b];
+  }
+  return values;
+}
+
 SolveResult log_prob(Flow& flow, const SolveRequest& request, const Output& log_prob) {
-  return in_parts(request, sample_size(flow), [&](const SolveRequest& part, std::size_t first) {
-    Solved solved = solve_rows(flow, part);
-    const auto values = log_density(solved.z, solved.delta_logp, -1);
-    log_prob.subspan(first, part.batch).assign(std::span<const double>(values));
-    return std::move(solved.result);
-  });
+  return in_parts(request, sample_size(flow), kRowsAtOnce,
+                  [&](const SolveRequest& part, std::size_t first) {
+                    Solved solved = solve_rows(flow, part);
+                    const auto values = log_density(solved.z, solved.delta_logp, -1);
+                    log_prob.subspan(first, part.batch).assign(std::span<const double>(values));
+                    return std::move(solved.result);
+                  });
 }
 
 LossReport loss(Flow& flow, SolveRequest request, const RegulariserWeights& weights,
-                const Output& rows_bar, const Output& context_bar) {
+                const Output& rows_bar, const Output& context_bar, const BatchPart& part) {
   request.keep_tape = true;
   const std::size_t batch = request.batch;
   const Solved solved = solve_rows(flow, request);
@@ -100,14 +77,15 @@ LossReport loss(Flow& flow, SolveRequest request, const RegulariserWeights& weig
         0, 0);
 
   // −log p = ½‖z‖² + const + Δlogp, averaged over the batch.
+  const double share = part.weight / double(batch);
   std::vector<double> z_bar(solved.z.size()), regularisers_bar(solved.regularisers.size());
   std::transform(solved.z.begin(), solved.z.end(), z_bar.begin(),
-                 [batch](double z) { return z / double(batch); });
+                 [share](double z) { return share * z; });
   for (std::size_t i = 0; i < regularisers_bar.size(); ++i)
-    regularisers_bar[i] = channel_weights[i % channels] / double(batch);
-  const std::vector<double> delta_logp_bar(batch, 1.0 / double(batch));
+    regularisers_bar[i] = channel_weights[i % channels] * share;
+  const std::vector<double> delta_logp_bar(batch, share);
 
-  flow.zero_gradients();
+  if (part.first) flow.zero_gradients();
   report.backward = flow.pullback(
       *solved.result.tape, {z_bar, delta_logp_bar, regularisers_bar, true, rows_bar, context_bar});
   return report;
@@ -117,7 +95,7 @@ SolveResult score(Flow& flow, SolveRequest request, const Output& score) {
   request.keep_tape = true;
   request.settings.regularisers = {};
   const std::size_t size = sample_size(flow);
-  return in_parts(request, size, [&](const SolveRequest& part, std::size_t first) {
+  return in_parts(request, size, kRowsAtOnce, [&](const SolveRequest& part, std::size_t first) {
     Solved solved = solve_rows(flow, part);
     for (double& z : solved.z) z = -z;  // ∂ log N(z) / ∂z
     const std::vector<double> delta_logp_bar(part.batch, -1.0);
@@ -135,7 +113,7 @@ SolveResult sample(Flow& flow, SolveRequest request, double temperature, const O
   request.direction = Direction::Reverse;
   request.rows = {};
   const std::size_t size = sample_size(flow);
-  return in_parts(request, size, [&](SolveRequest part, std::size_t first) {
+  return in_parts(request, size, kRowsAtOnce, [&](SolveRequest part, std::size_t first) {
     std::vector<double> z(part.batch * size);
     fill_noise<double>(NoiseLaw::Gaussian, {part.noise.seed, part.noise.call, kBaseBlock, 0},
                        part.noise.row_offset, size, z);

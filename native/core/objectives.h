@@ -11,6 +11,10 @@ struct RegulariserWeights {
   double kinetic = 0, jacobian = 0;
 };
 
+/// log N(z; 0, I) of each row of z (B, D), plus sign · Δlogp (B).
+std::vector<double> log_density(const std::vector<double>& z, const std::vector<double>& delta_logp,
+                                double sign);
+
 /// log p(x) = log N(z; 0, I) − Δlogp, nats a row; writes log_prob (B). Batches over 65,536 rows are
 /// cut (each cut steps on its own); noise stays that of the whole batch.
 SolveResult log_prob(Flow& flow, const SolveRequest& request, const Output& log_prob);
@@ -22,11 +26,17 @@ struct LossReport {
   SolveStatistics forward, backward;
 };
 
+/// One part of a batch whose gradients are added up from several solves.
+struct BatchPart {
+  double weight = 1;  ///< its share of the batch's rows
+  bool first = true;  ///< clears the gradient buffer
+};
+
 /// The loss and its gradients, which replace the gradient buffer; `rows_bar` (B, shape) takes
 /// ∂loss/∂x, `context_bar` (B, C) ∂loss/∂c where it is not empty. Throws SolveFailure, also for a
 /// loss that is not finite, before the gradients are of use to anyone.
 LossReport loss(Flow& flow, SolveRequest request, const RegulariserWeights& weights,
-                const Output& rows_bar, const Output& context_bar = {});
+                const Output& rows_bar, const Output& context_bar = {}, const BatchPart& part = {});
 
 /// ∇ₓ log p(x), (B, shape). Leaves the gradient buffer as it is.
 SolveResult score(Flow& flow, SolveRequest request, const Output& score);

@@ -1,6 +1,9 @@
 #include "core/training.h"
 
+#include <algorithm>
 #include <chrono>
+#include <limits>
+#include <optional>
 
 namespace ffjord {
 namespace {
@@ -9,57 +12,109 @@ double now() {
   return std::chrono::duration<double>(std::chrono::steady_clock::now().time_since_epoch()).count();
 }
 
+// The rows of one iteration, and where its noise comes from.
+struct Batch {
+  std::size_t count = 0;
+  std::vector<double> rows, context;
+  Noise noise;
+};
+
+// Adds what one solve counted, weighted by its share of the batch.
+void add(IterationRecord& record, const LossReport& report, double weight) {
+  record.loss += weight * report.loss;
+  record.negative_log_prob += weight * report.negative_log_prob;
+  record.kinetic += weight * report.kinetic;
+  record.jacobian += weight * report.jacobian;
+  record.evaluations += weight * report.forward.evaluations;
+  record.backward_evaluations += weight * report.backward.evaluations;
+  record.accepted += weight * report.forward.accepted;
+  record.rejected += weight * report.forward.rejected;
+}
+
+// The loss of a batch and its gradients, in the flow's buffer.
+class Objectives {
+ public:
+  Objectives(Flow& flow, const BurstRequest& request) : flow_(flow), request_(request) {
+    if (request.objective == Objective::FlowMatching) matching_.emplace(flow, request.coupling);
+  }
+
+  IterationRecord loss(const Batch& batch) const {
+    IterationRecord record;
+    const std::size_t parts = std::min<std::size_t>(request_.parts, batch.count);
+    for (std::size_t part = 0; part < parts; ++part) {
+      const std::size_t first = batch.count * part / parts;
+      const std::size_t count = batch.count * (part + 1) / parts - first;
+      const double weight = double(count) / double(batch.count);
+      const auto cut = [&](const std::vector<double>& values) {
+        const std::size_t width = values.size() / batch.count;
+        return Input(values).subspan(first * width, count * width);
+      };
+      Noise noise = batch.noise;
+      noise.row_offset += static_cast<std::uint32_t>(first);
+      const Input rows = cut(batch.rows), context = cut(batch.context);
+      if (matching_) {
+        if (part == 0) flow_.zero_gradients();
+        record.loss += weight * matching_->loss(flow_, {count, rows, context, noise}, weight);
+        record.evaluations = record.backward_evaluations = 1;
+        record.negative_log_prob = std::numeric_limits<double>::quiet_NaN();
+        continue;
+      }
+      SolveRequest solve;
+      solve.batch = count;
+      solve.rows = rows;
+      solve.context = context;
+      solve.noise = noise;
+      solve.settings = request_.settings;
+      solve.training = true;
+      solve.stop = request_.stop;
+      add(record, ffjord::loss(flow_, solve, request_.weights, {}, {}, {weight, part == 0}),
+          weight);
+    }
+    return record;
+  }
+
+ private:
+  Flow& flow_;
+  const BurstRequest& request_;
+  std::optional<FlowMatching> matching_;
+};
+
 }  // namespace
 
 std::vector<IterationRecord> train(Flow& flow, const BurstRequest& request) {
   const std::size_t size = element_count(flow.description().shape);
+  const std::size_t context_size = request.contexts ? flow.description().context.size : 0;
   const double start = now();
+  const Objectives objectives(flow, request);
   std::vector<IterationRecord> records;
-  std::vector<double> batch, context;
+  Batch batch;
+  batch.noise.seed = request.noise_seed;
   OptimizerOptions optimizer = request.optimizer;
   std::size_t first = 0;
 
   for (std::size_t iteration = 0; iteration < request.batch_sizes.size(); ++iteration) {
     const double began = now();
     if (iteration > 0 && (began - start >= request.seconds || request.stop.stop_requested())) break;
-    const std::size_t rows = request.batch_sizes[iteration];
-    batch.resize(rows * size);
-    flow.gather(request.rows, request.indices.subspan(first, rows), batch);
-    if (request.contexts) {
-      context.resize(rows * flow.description().context.size);
-      flow.gather(*request.contexts, request.indices.subspan(first, rows), context);
-    }
-    first += rows;
-
-    SolveRequest solve;
-    solve.batch = rows;
-    solve.rows = batch;
-    solve.context = context;
-    solve.noise.seed = request.noise_seed;
-    solve.noise.call = request.first_call + static_cast<std::uint32_t>(iteration);
-    solve.settings = request.settings;
-    solve.training = true;
-    solve.stop = request.stop;
+    batch.count = request.batch_sizes[iteration];
+    batch.noise.call = request.first_call + static_cast<std::uint32_t>(iteration);
+    batch.rows.resize(batch.count * size);
+    batch.context.resize(batch.count * context_size);
+    const auto indices = request.indices.subspan(first, batch.count);
+    flow.gather(request.rows, indices, batch.rows);
+    if (request.contexts) flow.gather(*request.contexts, indices, batch.context);
+    first += batch.count;
 
     IterationRecord record;
     try {
-      const LossReport report = loss(flow, solve, request.weights, {});
+      record = objectives.loss(batch);
       optimizer.learning_rate = request.learning_rates[iteration];
-      const StepReport step = flow.step(optimizer);
+      record.gradient_norm = flow.step(optimizer).gradient_norm;
       ++optimizer.step;
-      record.loss = report.loss;
-      record.negative_log_prob = report.negative_log_prob;
-      record.kinetic = report.kinetic;
-      record.jacobian = report.jacobian;
-      record.evaluations = report.forward.evaluations;
-      record.backward_evaluations = report.backward.evaluations;
-      record.accepted = report.forward.accepted;
-      record.rejected = report.forward.rejected;
-      record.gradient_norm = step.gradient_norm;
     } catch (const SolveFailure&) {
       // What went before is reported first; the next burst meets this batch again.
       if (!request.skip_failures && !records.empty()) break;
       if (!request.skip_failures) throw;
+      record = {};
       record.skipped = true;
     } catch (const Error& error) {
       // A stop in the middle of an iteration undoes nothing: the weights are those of the last

@@ -7,11 +7,17 @@
 #include <vector>
 
 #include "core/engine.h"
+#include "core/flow_matching.h"
 #include "core/objectives.h"
 
 namespace ffjord {
 
+enum class Objective { MaximumLikelihood, FlowMatching };
+
 struct BurstRequest {
+  Objective objective = Objective::MaximumLikelihood;
+  Coupling coupling = Coupling::Independent;  ///< of flow matching
+  int parts = 1;  ///< a batch is solved in so many, one after the other, before a step
   const Rows& rows;
   const Rows* contexts = nullptr;              ///< of the rows, of a conditional flow
   std::span<const std::uint32_t> indices;      ///< of all batches, one after the other
@@ -27,6 +33,7 @@ struct BurstRequest {
   std::stop_token stop;
 };
 
+/// Under FlowMatching `loss` is its own, and `negative_log_prob` NaN.
 struct IterationRecord {
   double loss = 0, negative_log_prob = 0, kinetic = 0, jacobian = 0;
   double evaluations = 0, backward_evaluations = 0, accepted = 0, rejected = 0;

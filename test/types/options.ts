@@ -72,8 +72,12 @@ export async function programs(): Promise<void> {
   flow.optimizer({ type: 'sgd', beta1: 0.9 })
 
   flow.fit(toy('moons'), { iterations: 10, schedule: { type: 'step', factor: 0.1, at: [5] } })
-  // @ts-expect-error how long?
-  flow.fit(toy('moons'), { batch: 10 })
+  flow.fit(toy('moons'))
+  flow.fit(toy('moons'), { iterations: 10, objective: { type: 'fm+ml', coupling: 'optimal', matching: 5 } })
+  // @ts-expect-error one length, not two
+  flow.fit(toy('moons'), { iterations: 10, epochs: 2 })
+  // @ts-expect-error maximum likelihood couples nothing
+  flow.fit(toy('moons'), { iterations: 10, objective: { type: 'ml', coupling: 'optimal' } })
   // @ts-expect-error a step needs every or at
   flow.fit(toy('moons'), { iterations: 10, schedule: { type: 'step', factor: 0.1 } })
   // @ts-expect-error no such density

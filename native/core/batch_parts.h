@@ -1,0 +1,38 @@
+// Large batches in parts that fit into memory.
+#pragma once
+
+#include <algorithm>
+#include <utility>
+
+#include "core/engine.h"
+
+namespace ffjord {
+
+inline constexpr std::size_t kRowsAtOnce = 65536;
+
+/// Runs `call(part request, first row)` over parts of the batch, of at most `most` rows of `size`
+/// numbers, and joins what they count. Noise is that of the whole batch.
+template <class Call>
+SolveResult in_parts(const SolveRequest& request, std::size_t size, std::size_t most,
+                     const Call& call) {
+  if (request.batch <= most || !request.noise.given.empty()) return call(request, 0);
+  SolveResult joined;
+  for (std::size_t first = 0; first < request.batch; first += most) {
+    SolveRequest part = request;
+    part.batch = std::min(most, request.batch - first);
+    if (!request.rows.empty()) part.rows = request.rows.subspan(first * size, part.batch * size);
+    const std::size_t context = request.context.size() / request.batch;
+    part.context = request.context.subspan(first * context, part.batch * context);
+    part.noise.row_offset = request.noise.row_offset + static_cast<std::uint32_t>(first);
+    SolveResult result = call(part, first);
+    const double weight = double(part.batch) / double(request.batch);
+    joined.statistics.add(result.statistics, weight);
+    joined.block_evaluations.resize(result.block_evaluations.size());
+    for (std::size_t i = 0; i < result.block_evaluations.size(); ++i)
+      joined.block_evaluations[i] += weight * result.block_evaluations[i];
+    joined.traces = std::move(result.traces);
+  }
+  return joined;
+}
+
+}  // namespace ffjord

@@ -1,0 +1,193 @@
+#include "core/certify.h"
+
+#include <algorithm>
+#include <cmath>
+#include <numbers>
+#include <string>
+
+#include "core/batch_parts.h"
+#include "core/objectives.h"
+#include "core/philox.h"
+#include "core/tableau.h"
+
+namespace ffjord {
+namespace {
+
+// Rows of a batch, each `probes` times: probe k of row b is row k B + b.
+class Repeated {
+ public:
+  Repeated(const Flow& flow, const SolveRequest& request)
+      : request_(request), size_(element_count(flow.description().shape)) {
+    const FlowDescription& description = flow.description();
+    const auto shapes = validate(description);
+    for (std::size_t i = 0; i < description.blocks.size(); ++i)
+      if (const auto* cnf = std::get_if<Cnf>(&description.blocks[i])) {
+        plans_.push_back(plan_trace(cnf->net, shapes[i], request.settings.trace, {}));
+        sizes_.push_back(element_count(shapes[i]));
+      }
+    const auto draws = [](const TracePlan& plan) { return plan.draws_noise(); };
+    const TraceOptions& trace = request.settings.trace;
+    if (std::any_of(plans_.begin(), plans_.end(), draws))
+      probes_ = trace.mode == TraceMode::Hutchinson && trace.probes >= kLeastProbes
+                    ? trace.probes
+                    : kCertifyingProbes;
+    repeat(request.rows.as<double>(), rows_);
+    repeat(request.context.as<double>(), context_);
+    draw();
+  }
+
+  std::size_t probes() const { return probes_; }
+
+  struct Solved {
+    std::vector<double> z, delta_logp, log_prob;
+    SolveResult result;
+  };
+  /// All repeated rows.
+  Solved solve(Flow& flow, const SolverOptions& solver) const {
+    SolveRequest request = part(rows_, context_, request_.batch * probes_);
+    request.settings.solver = solver;
+    Solved solved;
+    solved.z.resize(request.batch * size_);
+    solved.delta_logp.resize(request.batch);
+    solved.result = flow.solve(request, {solved.z, solved.delta_logp, {}, {}, {}});
+    solved.log_prob = log_density(solved.z, solved.delta_logp, -1);
+    return solved;
+  }
+
+  /// flow⁻¹ of the first probe's z (B, D).
+  std::vector<double> invert(Flow& flow, const std::vector<double>& z) const {
+    SolveRequest request =
+        part(Input(z).subspan(0, request_.batch * size_),
+             Input(context_).subspan(0, context_.size() / probes_), request_.batch);
+    request.direction = Direction::Reverse;
+    std::vector<double> rows(request_.batch * size_);
+    flow.solve(request, {rows, {}, {}, {}, {}});
+    return rows;
+  }
+
+  std::vector<std::string> traces() const {
+    std::vector<std::string> texts;
+    for (TracePlan plan : plans_) {
+      if (plan.draws_noise()) plan.probes = static_cast<int>(probes_);
+      texts.push_back(describe(plan));
+    }
+    return texts;
+  }
+
+ private:
+  void repeat(const std::vector<double>& once, std::vector<double>& all) const {
+    for (std::size_t k = 0; k < probes_; ++k) all.insert(all.end(), once.begin(), once.end());
+  }
+
+  void draw() {
+    const Noise& noise = request_.noise;
+    for (std::size_t i = 0; i < plans_.size(); ++i) {
+      std::vector<double>& eps = noise_.emplace_back();
+      if (!plans_[i].draws_noise()) continue;
+      const std::size_t count = request_.batch * sizes_[i];
+      eps.resize(probes_ * count);
+      for (std::size_t k = 0; k < probes_; ++k)
+        fill_noise(
+            plans_[i].noise,
+            {noise.seed, noise.call, static_cast<std::uint32_t>(i), static_cast<std::uint32_t>(k)},
+            noise.row_offset, sizes_[i], std::span(eps).subspan(k * count, count));
+    }
+  }
+
+  SolveRequest part(const Input& rows, const Input& context, std::size_t batch) const {
+    SolveRequest request;
+    request.batch = batch;
+    request.rows = rows;
+    request.context = context;
+    request.settings = request_.settings;
+    request.settings.trace.probes = 1;
+    request.settings.regularisers = {};
+    request.stop = request_.stop;
+    for (std::size_t i = 0; i < noise_.size(); ++i)
+      request.noise.given.push_back(
+          Input(noise_[i]).subspan(0, noise_[i].empty() ? 0 : batch * sizes_[i]));
+    return request;
+  }
+
+  const SolveRequest& request_;
+  const std::size_t size_;          // D
+  std::vector<TracePlan> plans_;    // of the CNF blocks
+  std::vector<std::size_t> sizes_;  // D before each
+  std::size_t probes_ = 1;
+  std::vector<double> rows_, context_;
+  std::vector<std::vector<double>> noise_;  // ε of the CNF blocks, (K B, D)
+};
+
+// No tighter than the engine's numbers.
+SolverOptions tightened(SolverOptions solver, double epsilon) {
+  for (double* tolerance : {&solver.rtol, &solver.atol})
+    *tolerance = std::min(*tolerance, std::max(*tolerance / 100, epsilon));
+  solver.steps *= 2;
+  return solver;
+}
+
+// log p is the sum of ½‖z‖², ½ D log 2π and Δlogp, each with a relative error of the engine's
+// numbers.
+double rounding(const Repeated::Solved& solved, std::size_t row, std::size_t size, double epsilon) {
+  double terms = 0.5 * double(size) * std::log(2 * std::numbers::pi);
+  for (std::size_t i = row * size; i < (row + 1) * size; ++i)
+    terms += 0.5 * solved.z[i] * solved.z[i];
+  return epsilon * (terms + std::abs(solved.delta_logp[row]));
+}
+
+SolveResult certify_part(Flow& flow, const SolveRequest& request, const CertifiedOutput& output) {
+  const std::size_t batch = request.batch;
+  const Repeated repeated(flow, request);
+  const std::size_t probes = repeated.probes();
+  const double epsilon = flow.epsilon();
+  const Repeated::Solved solved = repeated.solve(flow, request.settings.solver);
+  const std::vector<double>& values = solved.log_prob;
+  const std::vector<double> tight =
+      repeated.solve(flow, tightened(request.settings.solver, epsilon)).log_prob;
+  const std::vector<double> back = repeated.invert(flow, solved.z);
+  const std::vector<double> rows = request.rows.as<double>();
+  const std::size_t size = rows.size() / batch;
+
+  std::vector<double> log_prob(batch), probe_error(batch), solver_error(batch), round_trip(batch);
+  for (std::size_t b = 0; b < batch; ++b) {
+    double tight_mean = 0, squares = 0;
+    for (std::size_t k = 0; k < probes; ++k) {
+      log_prob[b] += values[k * batch + b] / double(probes);
+      tight_mean += tight[k * batch + b] / double(probes);
+    }
+    for (std::size_t k = 0; k < probes; ++k)
+      squares += std::pow(values[k * batch + b] - log_prob[b], 2);
+    if (probes > 1) probe_error[b] = std::sqrt(squares / double(probes - 1) / double(probes));
+    solver_error[b] = std::hypot(tight_mean - log_prob[b], rounding(solved, b, size, epsilon));
+    for (std::size_t i = b * size; i < (b + 1) * size; ++i)
+      round_trip[b] = std::max(round_trip[b], std::abs(back[i] - rows[i]));
+  }
+  output.log_prob.assign(std::span<const double>(log_prob));
+  output.probe_error.assign(std::span<const double>(probe_error));
+  output.solver_error.assign(std::span<const double>(solver_error));
+  output.round_trip_error.assign(std::span<const double>(round_trip));
+  SolveResult result;
+  result.statistics = solved.result.statistics;
+  result.block_evaluations = solved.result.block_evaluations;
+  result.traces = repeated.traces();
+  return result;
+}
+
+}  // namespace
+
+SolveResult certify(Flow& flow, const SolveRequest& request, const CertifiedOutput& output) {
+  if (!request.noise.given.empty())
+    throw Error(ErrorCode::InvalidArgument,
+                "certify draws its own probes; leave the noise out, or give a seed");
+  const std::size_t size = element_count(flow.description().shape);
+  const std::size_t most =
+      kRowsAtOnce / std::max(request.settings.trace.probes, kCertifyingProbes) + 1;
+  return in_parts(request, size, most, [&](const SolveRequest& part, std::size_t first) {
+    const auto cut = [&](const Output& whole) { return whole.subspan(first, part.batch); };
+    return certify_part(flow, part,
+                        {cut(output.log_prob), cut(output.probe_error), cut(output.solver_error),
+                         cut(output.round_trip_error)});
+  });
+}
+
+}  // namespace ffjord

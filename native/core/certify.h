@@ -1,0 +1,29 @@
+// How far a log-density may be from the true one, part by part.
+#pragma once
+
+#include "core/engine.h"
+
+namespace ffjord {
+
+/// One number a row (B).
+struct CertifiedOutput {
+  Output log_prob;
+  /// Standard error of the mean over the probes of the trace; 0 of an exact one.
+  Output probe_error;
+  /// |log p − log p of a solve at a hundredth of the tolerance (or in twice the steps)|, same
+  /// noise; and the rounding of the terms of log p, which a tighter tolerance does not undo.
+  Output solver_error;
+  /// max |x − flow⁻¹(flow(x))| over the elements of a row, in units of x.
+  Output round_trip_error;
+};
+
+/// Fewer probes than kLeastProbes become kCertifyingProbes: ± 2 standard errors of so many cover
+/// 94 % (t law).
+inline constexpr int kLeastProbes = 8, kCertifyingProbes = 24;
+
+/// log p(x) with its errors. The probes of an estimated trace follow one trajectory, each as a row
+/// of its own with the noise that a solve with all of them would draw, so that their spread is
+/// seen. `request.noise` must be drawn, not given. Statistics are those of the first solve.
+SolveResult certify(Flow& flow, const SolveRequest& request, const CertifiedOutput& output);
+
+}  // namespace ffjord

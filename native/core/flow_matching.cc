@@ -1,0 +1,147 @@
+#include "core/flow_matching.h"
+
+#include <algorithm>
+#include <cmath>
+
+#include "core/assignment.h"
+#include "core/host_flow.h"
+#include "core/philox.h"
+
+namespace ffjord {
+namespace {
+
+constexpr std::size_t kCoupledRows = 128;
+
+[[noreturn]] void refuse(const std::string& reason) {
+  throw Error(ErrorCode::Unsupported, "flow matching " + reason);
+}
+
+bool is_cnf(const Block& block) { return std::holds_alternative<Cnf>(block); }
+
+// The blocks before the first CNF block.
+FlowDescription transforms_of(const FlowDescription& flow) {
+  const auto first = std::find_if(flow.blocks.begin(), flow.blocks.end(), is_cnf);
+  FlowDescription transforms{flow.shape, {flow.blocks.begin(), first}, {}};
+  if (first == flow.blocks.end()) refuse("trains CNF blocks, and this flow has none");
+  if (!std::all_of(first, flow.blocks.end(), is_cnf))
+    refuse(
+        "takes CNF blocks one after the other behind fixed transforms; move the others to the "
+        "front, "
+        "or train by maximum likelihood (objective 'ml')");
+  for (const Block& block : transforms.blocks)
+    if (std::holds_alternative<BatchNorm>(block) || std::holds_alternative<Split>(block))
+      refuse(
+          "takes fixed transforms alone before the first CNF block; use standardize in place of "
+          "batch_norm, or train by maximum likelihood (objective 'ml')");
+  for (const Block& block : flow.blocks)
+    if (is_cnf(block) && std::get<Cnf>(block).net.layer == LayerKind::Hyper)
+      refuse("gives every row a time of its own, which hyper layers do not take; use concatsquash");
+  return transforms;
+}
+
+// Rows of x₁ in an order that brings each near its row of x₀, group by group.
+void couple(std::size_t count, std::size_t size, const std::vector<double>& x0,
+            std::vector<double>& x1) {
+  const std::vector<double> drawn = x1;
+  for (std::size_t first = 0; first < count; first += kCoupledRows) {
+    const std::size_t n = std::min(kCoupledRows, count - first);
+    std::vector<double> cost(n * n);
+    for (std::size_t a = 0; a < n; ++a)
+      for (std::size_t b = 0; b < n; ++b) {
+        double inner = 0;  // ‖x₀ − x₁‖² up to what no assignment changes
+        for (std::size_t i = 0; i < size; ++i)
+          inner += x0[(first + a) * size + i] * drawn[(first + b) * size + i];
+        cost[a * n + b] = -inner;
+      }
+    const auto column_of = optimal_assignment(cost, n);
+    for (std::size_t a = 0; a < n; ++a)
+      std::copy_n(drawn.begin() + (first + column_of[a]) * size, size,
+                  x1.begin() + (first + a) * size);
+  }
+}
+
+// One s a row: stratum r moved around by an offset that all share, so that no row keeps its own.
+std::vector<double> places(const Noise& noise, std::size_t count) {
+  std::vector<double> u(count + 1);
+  fill_noise<double>(NoiseLaw::Uniform, {noise.seed, noise.call, kBaseBlock, 1}, noise.row_offset,
+                     1, u);
+  for (std::size_t r = 0; r < count; ++r) {
+    const double s = (double(r) + u[r]) / double(count) + u[count];
+    u[r] = s - std::floor(s);
+  }
+  u.pop_back();
+  return u;
+}
+
+}  // namespace
+
+FlowMatching::FlowMatching(const Flow& flow, Coupling coupling)
+    : coupling_(coupling), size_(element_count(flow.description().shape)) {
+  const FlowDescription& description = flow.description();
+  const FlowDescription transforms = transforms_of(description);
+  if (coupling == Coupling::Optimal && description.context.size > 0)
+    refuse("with a context takes coupling 'independent': an optimal one would change the base");
+  if (!transforms.blocks.empty()) transforms_ = make_host_flow<double>(transforms, 0, {});
+
+  const ParameterLayout& layout = flow.layout();
+  std::vector<double> parameters(layout.parameter_count);
+  flow.read(Buffer::Parameters, parameters);
+  for (const BlockOffsets& block : layout.blocks)
+    if (block.sqrt_end_time != kAbsent)
+      end_times_.push_back(parameters[block.sqrt_end_time] * parameters[block.sqrt_end_time]);
+}
+
+double FlowMatching::loss(Flow& flow, const Batch& batch, double weight) const {
+  const std::size_t count = batch.count, blocks = end_times_.size();
+  std::vector<double> x0 = batch.rows.as<double>();
+  if (transforms_) {
+    SolveRequest request;
+    request.batch = count;
+    request.rows = batch.rows;
+    request.noise = batch.noise;
+    SolveOutput output;
+    output.z = x0;
+    transforms_->solve(request, output);
+  }
+  std::vector<double> x1(count * size_);
+  fill_noise<double>(NoiseLaw::Gaussian, {batch.noise.seed, batch.noise.call, kBaseBlock, 0},
+                     batch.noise.row_offset, size_, x1);
+  if (coupling_ == Coupling::Optimal) couple(count, size_, x0, x1);
+  const std::vector<double> s = places(batch.noise, count);
+  const std::vector<double> context = batch.context.as<double>();
+  const std::size_t context_size = context.size() / count;
+
+  double sum = 0;
+  for (std::size_t i = 0; i < blocks; ++i) {
+    VelocityRequest request;
+    request.block = static_cast<int>(i);
+    std::vector<double> z, line, contexts;  // of the rows whose s falls to this block
+    for (std::size_t r = 0; r < count; ++r) {
+      const double within = s[r] * double(blocks) - double(i);
+      if (within < 0 || within >= 1) continue;
+      request.times.push_back(within * end_times_[i]);
+      for (std::size_t k = r * size_; k < (r + 1) * size_; ++k) {
+        z.push_back(x0[k] + s[r] * (x1[k] - x0[k]));
+        line.push_back(x1[k] - x0[k]);
+      }
+      contexts.insert(contexts.end(), context.begin() + r * context_size,
+                      context.begin() + (r + 1) * context_size);
+    }
+    if (request.times.empty()) continue;
+    request.batch = request.times.size();
+    request.z = z;
+    request.context = contexts;
+    std::vector<double> f(z.size());
+    flow.velocity(request, f, {});
+    const double scale = double(blocks) * end_times_[i];  // n T_i
+    for (std::size_t k = 0; k < f.size(); ++k) {
+      const double miss = scale * f[k] - line[k];
+      sum += miss * miss;
+      f[k] = weight * 2 * scale * miss / double(count);
+    }
+    flow.velocity_pullback(request, f, {}, true, {});
+  }
+  return sum / double(count);
+}
+
+}  // namespace ffjord

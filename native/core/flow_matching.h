@@ -1,0 +1,43 @@
+// Simulation-free training of the same nets: conditional flow matching (Lipman et al. 2023, eq. 23)
+// on straight lines from data to base points, a composition of velocity and its pullback.
+//
+// x₀ is a row after the flow's fixed transforms, x₁ a base point; at s in [0, 1] the line stands at
+// x_s = (1 − s) x₀ + s x₁ and moves at x₁ − x₀. Block i of n owns s in [i, i + 1] / n: its time is
+// t = (n s − i) T_i, and its field should be (x₁ − x₀) / (n T_i). The end times stay as they are.
+#pragma once
+
+#include <memory>
+#include <vector>
+
+#include "core/engine.h"
+
+namespace ffjord {
+
+/// Which base point goes with which row: any, or those of least squared distance within groups of
+/// 128 rows of the batch (minibatch optimal transport, Tong et al. 2024, algorithm 3).
+enum class Coupling { Independent, Optimal };
+
+class FlowMatching {
+ public:
+  /// Reads the end times once. Throws Error(Unsupported) for a flow that has weights or splits
+  /// before its first CNF block, anything but CNF blocks from there on, or hyper layers; and for an
+  /// optimal coupling with a context, as the base would no longer be N(0, I) given the context.
+  FlowMatching(const Flow& flow, Coupling coupling);
+
+  struct Batch {
+    std::size_t count = 0;
+    Input rows, context;  ///< (B, D), (B, C)
+    Noise noise;          ///< of x₁ and s
+  };
+  /// Mean over the batch of ‖n T f(x_s, t) − (x₁ − x₀)‖². Its gradients are added to the buffer,
+  /// all times `weight`. `s` is stratified: one in each of B equal parts, in turns.
+  double loss(Flow& flow, const Batch& batch, double weight = 1) const;
+
+ private:
+  const Coupling coupling_;
+  std::size_t size_;                  // D
+  std::unique_ptr<Flow> transforms_;  // those before the first CNF block, or null
+  std::vector<double> end_times_;     // of the CNF blocks
+};
+
+}  // namespace ffjord

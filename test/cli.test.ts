@@ -77,6 +77,11 @@ describe('a wrong call', () => {
       ['train', '--data', 'moons', '--out', 'x', '--trace', 'exact', '--probes', '2'],
       'hutchinson'
     ],
+    [
+      'a coupling in maximum likelihood',
+      ['train', '--data', 'moons', '--out', 'x', '--coupling', 'optimal'],
+      '--objective fm'
+    ],
     ['no folder to resume', ['train', '--resume', '--out', 'nowhere'], 'no training to resume'],
     ['a device that does not exist', ['train', '--data', 'moons', '--out', 'x', '--device', 'tpu'], 'tpu'],
     [
@@ -135,6 +140,28 @@ describe('train', () => {
       metrics.filter(({ validation }) => validation !== undefined).map(({ iteration }) => iteration)
     ).toEqual([30, 60])
   })
+
+  test('matches flows first, then maximises the likelihood', async () => {
+    const out = join(folder, 'fm')
+    const objective = [
+      '--objective',
+      'fm+ml',
+      '--coupling',
+      'optimal',
+      '--matching',
+      '8',
+      '--accumulate',
+      '2'
+    ]
+    const given = [...small, '--out', out, '--iterations', '12', '--test-rows', '100', ...objective, '--json']
+    const { code, stderr } = await ffjord('train', ...given)
+    expect(`${code} ${stderr}`).toMatch(/^0 /)
+    const phases = readFileSync(join(out, 'metrics.jsonl'), 'utf8')
+      .trim()
+      .split('\n')
+      .map((line) => (JSON.parse(line) as { phase: string }).phase)
+    expect(phases).toEqual([...Array(8).fill('fm'), ...Array(4).fill('ml')])
+  }, 60_000)
 
   test('writes progress to stderr and the result to stdout', async () => {
     const out = join(folder, 'json')
@@ -259,6 +286,8 @@ describe('a trained model', () => {
     expect(result.nll).toBeGreaterThan(result.entropy)
     expect(result.stderr).toBeGreaterThan(0)
     expect(result.nfe).toBeGreaterThan(6)
+    expect(result.errors).toMatchObject({ rows: 1000, probe: 0 })
+    expect(result.errors.solver).toBeGreaterThan(0)
   })
 
   test('eval agrees with logprob on the same rows', async () => {

@@ -110,10 +110,10 @@ async function train(
     for await (const progress of fit) {
       directory.writeMetrics(progress.records, progress.validation)
       validation = progress.validation ?? validation
-      const { iteration, iterations, loss, nfe, backwardNfe, etaSeconds } = progress
+      const { iteration, iterations, phase, loss, nfe, backwardNfe, etaSeconds } = progress
       const parts = [
         `${String(iteration).padStart(String(iterations).length)}/${iterations}`,
-        `loss ${loss.toFixed(3)}`,
+        phase === 'fm' ? `matching ${loss.toFixed(3)}` : `loss ${loss.toFixed(3)}`,
         ...(validation === undefined ? [] : [`validation ${validation.toFixed(3)}`]),
         `nfe ${nfe.toFixed(0)}+${backwardNfe.toFixed(0)}`,
         ...(progress.skipped ? [`skipped ${progress.skipped}`] : []),

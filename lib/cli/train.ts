@@ -9,7 +9,14 @@ import { interruptible } from './interrupt'
 import { addDevice, type DeviceChoice, positiveInteger } from './options'
 import { trainAndReport } from './run'
 import { RunDirectory } from './run-directory'
-import { addTraining, describeOptimizer, describeSchedule, type TrainingChoice } from './training-options'
+import {
+  addTraining,
+  describeLength,
+  describeObjective,
+  describeOptimizer,
+  describeSchedule,
+  type TrainingChoice
+} from './training-options'
 
 export interface TrainChoice extends DeviceChoice, ArchitectureChoice, TrainingChoice {
   data: string
@@ -110,7 +117,9 @@ export async function runTraining(choice: TrainChoice, signal: AbortSignal): Pro
   }
   const source = await openSource(choice.data, choice)
   const options: FitOptions = {
-    iterations: choice.iterations,
+    ...describeLength(choice),
+    objective: describeObjective(choice),
+    ...(choice.accumulate !== undefined && { accumulate: choice.accumulate }),
     batch: choice.batch,
     seed: choice.seed,
     optimizer: describeOptimizer(choice),

@@ -1,4 +1,5 @@
 import type { Command } from 'commander'
+import type { Objective } from '../objective'
 import type { OptimizerOptions } from '../options'
 import type { Schedule } from '../schedule'
 import { WrongCall } from './exit'
@@ -7,6 +8,11 @@ import { nonNegative, oneOf, positive, positiveInteger, wholeNumber } from './op
 /** The options of `train` that say how the weights are found. */
 export interface TrainingChoice {
   iterations: number
+  epochs?: number
+  objective?: 'ml' | 'fm' | 'fm+ml'
+  coupling?: 'independent' | 'optimal'
+  matching?: number
+  accumulate?: number
   batch: number
   seed: number
   optimizer: OptimizerOptions['type']
@@ -31,6 +37,17 @@ export function addTraining(command: Command): Command {
   return command
     .optionsGroup('Training:')
     .option('--iterations <n>', 'steps of the optimizer in all', positiveInteger, 2000)
+    .option('--epochs <n>', 'passes over the rows, in place of --iterations', positive)
+    .addOption(
+      oneOf(
+        '--objective <kind>',
+        'maximum likelihood, flow matching (cheap: no solve), or the latter first (default: ml)',
+        ['ml', 'fm', 'fm+ml']
+      )
+    )
+    .addOption(oneOf('--coupling <kind>', 'of flow matching', ['independent', 'optimal']))
+    .option('--matching <n>', 'iterations of flow matching in fm+ml (default: four fifths)', positiveInteger)
+    .option('--accumulate <n>', 'solve a batch in so many parts, to save memory', positiveInteger)
     .option('--batch <n>', 'rows an iteration', positiveInteger, 512)
     .option('--seed <n>', 'of the weights, the noise and the order of the rows', wholeNumber, 0)
     .addOption(oneOf('--optimizer <type>', 'optimizer', optimizers).default('adam'))
@@ -52,6 +69,22 @@ export function addTraining(command: Command): Command {
       positiveInteger
     )
     .option('--final-lr <share>', 'of the learning rate that the cosine ends at (default: 0)', nonNegative)
+}
+
+export function describeObjective({ objective: type = 'ml', coupling, matching }: TrainingChoice): Objective {
+  if (type === 'ml' && coupling) throw new WrongCall('--coupling goes with --objective fm or fm+ml')
+  if (type !== 'fm+ml' && matching) throw new WrongCall('--matching goes with --objective fm+ml')
+  const couple = coupling && { coupling }
+  if (type === 'ml') return type
+  return type === 'fm' ? { type, ...couple } : { type, ...couple, ...(matching && { matching }) }
+}
+
+/** How long, as `fit` takes it. */
+export function describeLength({
+  iterations,
+  epochs
+}: TrainingChoice): { iterations: number } | { epochs: number } {
+  return epochs === undefined ? { iterations } : { epochs }
 }
 
 export function describeOptimizer(choice: TrainingChoice): OptimizerOptions {

@@ -274,6 +274,37 @@ describe('train', () => {
   }, 60_000)
 })
 
+test('a table conditioned on some of its columns: train, eval, logprob and sample', async () => {
+  const table = join(folder, 'conditional.csv')
+  const lines = Array.from({ length: 400 }, (_, i) => `${(i % 20) + Math.sin(i)},${i % 20},${i % 3}`)
+  writeFileSync(table, `x,a,b\n${lines.join('\n')}\n`)
+  const out = join(folder, 'conditional')
+  const given = [...small.slice(2), '--data', table, '--context', 'a,b', '--standardize', '--context-gates']
+  const trained = await ffjord('train', ...given, '--out', out, '--objective', 'fm', '--iterations', '300')
+  expect(`${trained.code} ${trained.stderr}`).toMatch(/^0 /)
+  const conditional = join(out, 'model.safetensors')
+  const { stdout } = await ffjord('eval', '--model', conditional, '--data', table, '--json')
+  expect(JSON.parse(stdout).nll).toBeLessThan(2.5) // without a context about 3
+  const sampled = await ffjord(
+    'sample',
+    '--model',
+    conditional,
+    '-n',
+    '50',
+    '--context',
+    '10,1',
+    '--out',
+    '-'
+  )
+  const values = sampled.stdout.trim().split('\n').slice(1).map(Number)
+  expect(Math.abs(values.reduce((sum, value) => sum + value, 0) / 50 - 10)).toBeLessThan(2)
+  const none = await ffjord('sample', '--model', conditional, '-n', '5', '--out', '-')
+  expect(none.stderr).toContain('--context a,b')
+  expect(none.code).toBe(2)
+  const scored = await ffjord('logprob', '--model', conditional, '--data', table, '--out', '-')
+  expect(scored.stdout.trim().split('\n')).toHaveLength(401)
+}, 60_000)
+
 describe('a trained model', () => {
   test('eval prints JSON that programs read', async () => {
     const { stdout } = await ffjord('eval', '--model', model, '--data', 'moons', '--rows', '1000', '--json')

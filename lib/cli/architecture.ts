@@ -1,6 +1,16 @@
 import type { Command } from 'commander'
 import { fixedStepMethods, isFixedStep } from '../methods'
-import type { Activation, Block, ComputeOptions, FlowDescription, Layer, Solver, Trace } from '../options'
+import type {
+  Activation,
+  Block,
+  ComputeOptions,
+  Conditioning,
+  FlowDescription,
+  Layer,
+  Solver,
+  Trace
+} from '../options'
+import { contextNames } from './context'
 import { WrongCall } from './exit'
 import { nonNegative, oneOf, positive, positiveInteger, SOLVERS, widths } from './options'
 
@@ -16,6 +26,8 @@ export interface ArchitectureChoice {
   batchNorm?: boolean
   logit?: number
   standardize?: boolean
+  context?: string[]
+  contextGates?: boolean
   solver: (typeof SOLVERS)[number]
   rtol?: number
   atol?: number
@@ -50,6 +62,8 @@ export function addArchitecture(command: Command): Command {
     .option('--batch-norm', 'moving batch norm after every block')
     .option('--logit <alpha>', 'first map data in [0, 1] through a logit', nonNegative)
     .option('--standardize', 'first bring every column to mean 0 and deviation 1')
+    .option('--context <columns>', 'learn the density of the other columns, given these', contextNames)
+    .option('--context-gates', 'let the context move the gates of hidden layers too')
     .optionsGroup('Solver:')
     .addOption(oneOf('--solver <method>', 'solver', SOLVERS).default('dopri5'))
     .option('--rtol <x>', 'relative tolerance (default: 1e-5)', nonNegative)
@@ -73,7 +87,8 @@ export function addArchitecture(command: Command): Command {
 export function describeFlow(
   choice: ArchitectureChoice,
   shape: readonly number[],
-  columns?: { mean: number[]; scale: number[] }
+  columns?: { mean: number[]; scale: number[] },
+  context?: Conditioning
 ): FlowDescription {
   const { hidden, layer, activation, residual = false, time, trainTime } = choice
   const blocks: Block[] = []
@@ -83,7 +98,7 @@ export function describeFlow(
     blocks.push({ type: 'cnf', time, trainTime, net: { hidden, layer, activation, residual } })
     if (choice.batchNorm) blocks.push({ type: 'batch_norm' })
   }
-  return { shape, blocks }
+  return { shape, blocks, ...(context && { context }) }
 }
 
 export function describeComputation(choice: ArchitectureChoice): ComputeOptions {

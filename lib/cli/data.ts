@@ -1,6 +1,7 @@
 import { existsSync } from 'node:fs'
 import { extname } from 'node:path'
 import { type Dataset, fromFile, fromImage, LawDataset, type ToyName, toy, toyNames } from '../index'
+import { conditioned } from './context'
 import { WrongCall } from './exit'
 
 /** Seeds of rows of a toy density or a picture that no training run draws. */
@@ -25,7 +26,11 @@ export const DATA = 'a toy density, a .png picture, or a table: .csv, .tsv, .par
 const pictures = ['.png', '.jpg', '.jpeg', '.gif', '.webp']
 
 /** Rows of a toy density or of a picture, without end, or all of a file. */
-export async function openData(name: string, seed: number): Promise<Dataset> {
+export async function openData(name: string, seed: number, context?: readonly string[]): Promise<Dataset> {
+  return conditioned(await openRows(name, seed), context)
+}
+
+async function openRows(name: string, seed: number): Promise<Dataset> {
   if (isToy(name)) return toy(name, { seed })
   if (!existsSync(name)) {
     throw new WrongCall(`--data ${name} is neither a file nor a toy density (${toyNames.join(', ')})`)
@@ -34,8 +39,8 @@ export async function openData(name: string, seed: number): Promise<Dataset> {
 }
 
 /** Rows to test a trained flow on: fresh ones of a toy density or a picture, all of a file. */
-export function openTestData(name: string): Promise<Dataset> {
-  return openData(name, TEST_SEED)
+export function openTestData(name: string, context?: readonly string[]): Promise<Dataset> {
+  return openData(name, TEST_SEED, context)
 }
 
 /**
@@ -44,9 +49,14 @@ export function openTestData(name: string): Promise<Dataset> {
  */
 export async function openSource(
   name: string,
-  { seed, validation, test }: { seed: number; validation: string; test: string }
+  {
+    seed,
+    validation,
+    test,
+    context
+  }: { seed: number; validation: string; test: string; context?: readonly string[] }
 ): Promise<Source> {
-  const data = await openData(name, seed)
+  const data = await openData(name, seed, context)
   if (data instanceof LawDataset) {
     return {
       name,
@@ -62,7 +72,7 @@ export async function openSource(
     cut > 0 ? data.split([1 - cut, ...shares.filter((one) => one !== undefined)], { seed }) : [data]
   const [train, ...rest] = parts as [Dataset, ...Dataset[]]
   const taken = async (text: string, one: number | undefined) =>
-    one === undefined ? openData(text, seed) : rest.shift()!
+    one === undefined ? openData(text, seed, context) : rest.shift()!
   return {
     name,
     train,

@@ -1,5 +1,6 @@
 import type { Command } from 'commander'
 import { assess } from '../report/assess'
+import { contextColumns } from './context'
 import { DATA, openTestData } from './data'
 import { interruptible } from './interrupt'
 import { evaluationOptions, openModel } from './model'
@@ -42,7 +43,7 @@ export function addEval(program: Command): void {
 async function evaluate(choice: Choice, signal: AbortSignal): Promise<void> {
   const { rows, batch, certify, json } = choice
   using flow = await openModel(choice.model, choice)
-  const data = await openTestData(choice.data)
+  const data = await openTestData(choice.data, contextColumns(flow))
   const found = await assess(flow, data, {
     ...evaluationOptions(choice),
     ...(rows !== undefined && { rows }),

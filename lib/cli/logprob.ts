@@ -1,4 +1,5 @@
 import type { Command } from 'commander'
+import { contextColumns } from './context'
 import { openData } from './data'
 import { WrongCall } from './exit'
 import { interruptible } from './interrupt'
@@ -33,13 +34,19 @@ export function addLogprob(program: Command): void {
 async function logprob(choice: Choice, signal: AbortSignal): Promise<void> {
   checkTableName(choice.out)
   using flow = await openModel(choice.model, choice)
-  const data = await openData(choice.data, 0)
+  const data = await openData(choice.data, 0, contextColumns(flow))
   if (!Number.isFinite(data.rows)) throw new WrongCall(`--data ${choice.data} has no end; give a file`)
   const all = new Float32Array(data.rows)
   let first = 0
   for await (const part of data.batches({ size: CHUNK, shuffle: false })) {
     // One seed and the row's own number: an estimated trace does not depend on how the rows are cut.
-    const options = { ...evaluationOptions(choice), seed: flow.seed, rowOffset: first, signal }
+    const options = {
+      ...evaluationOptions(choice),
+      seed: flow.seed,
+      rowOffset: first,
+      signal,
+      ...(part.context && { context: part.context })
+    }
     all.set(await flow.logProb(part, options), first)
     first += part.shape[0]!
   }

@@ -53,18 +53,21 @@ export async function trainAndReport(job: {
       lines.push(`Entropy  ${entropy.toFixed(4)} nats, the lowest that any model can reach`)
       lines.push(`KL gap   ${klGap.value.toFixed(4)} ± ${klGap.standardError.toFixed(4)} nats`)
     }
-    if (!choice.quiet) note('Writing the report …')
-    const files = await writeReport(directory.path, {
-      title: `FFJORD on ${source.name}`,
-      flow,
-      data: finite ? source.train : source.test,
-      evaluation,
-      history: directory.history(),
-      training: trainingRows(flow, options, result),
-      seconds: result.seconds
-    })
+    const conditional = flow.description.context !== undefined
+    if (!choice.quiet) note(conditional ? 'No figures of a conditional density.' : 'Writing the report …')
+    const files = conditional
+      ? []
+      : await writeReport(directory.path, {
+          title: `FFJORD on ${source.name}`,
+          flow,
+          data: finite ? source.train : source.test,
+          evaluation,
+          history: directory.history(),
+          training: trainingRows(flow, options, result),
+          seconds: result.seconds
+        })
     summary.files = ['model.safetensors', 'metrics.jsonl', ...files]
-    lines.push(`Report   ${directory.report}`)
+    if (!conditional) lines.push(`Report   ${directory.report}`)
   }
   lines.push(`Model    ${directory.model}`)
   console.log(choice.json ? JSON.stringify(summary) : lines.join('\n'))

@@ -1,5 +1,6 @@
 import type { Command } from 'commander'
-import { sizeOf } from '../batch'
+import { sizeOf, type TensorLike } from '../batch'
+import { samplingContext } from './context'
 import { interruptible } from './interrupt'
 import { evaluationOptions, openModel } from './model'
 import {
@@ -20,6 +21,7 @@ interface Choice extends DeviceChoice, EvaluationChoice {
   out: string
   seed: number
   temperature?: number
+  context?: string
   average?: boolean
 }
 
@@ -36,6 +38,7 @@ export function addSample(program: Command): void {
     .requiredOption('--out <file>', 'a .csv or .npy file, or - for CSV on stdout')
     .option('--seed <n>', 'the same seed gives the same samples', wholeNumber, 0)
     .option('--temperature <x>', 'scale of the base samples', nonNegative)
+    .option('--context <numbers|file>', 'of a conditional model: for all samples, or a table of one row each')
     .option('--average', 'use the moving average of the weights')
   addDevice(addEvaluation(command)).action((choice: Choice) =>
     interruptible((signal) => sample(choice, signal))
@@ -47,6 +50,7 @@ async function sample(choice: Choice, signal: AbortSignal): Promise<void> {
   const { number: count, seed, temperature } = choice
   using flow = await openModel(choice.model, choice)
   const size = sizeOf(flow.shape)
+  const context = await samplingContext(flow, choice.context)
   const rows = new Float32Array(count * size)
   for (let first = 0; first < count; first += CHUNK) {
     const { data } = await flow.sample(Math.min(CHUNK, count - first), {
@@ -54,6 +58,7 @@ async function sample(choice: Choice, signal: AbortSignal): Promise<void> {
       seed,
       rowOffset: first,
       ...(temperature !== undefined && { temperature }),
+      ...(context && { context: rowsOf(context, first, Math.min(CHUNK, count - first)) }),
       signal
     })
     rows.set(data, first * size)
@@ -61,4 +66,14 @@ async function sample(choice: Choice, signal: AbortSignal): Promise<void> {
   const names = Array.from({ length: size }, (_, i) => `x${i + 1}`)
   await writeTable(choice.out, rows, [count, ...flow.shape], names)
   if (choice.out !== '-') note(`${count} samples in ${choice.out}`)
+}
+
+/** The rows of a context that belong to a part of the samples: all of a single one. */
+function rowsOf({ data, shape }: TensorLike, first: number, count: number): TensorLike {
+  const [rows = 1, width = 1] = shape
+  if (rows === 1) return { data, shape }
+  return {
+    data: data.subarray(first * width, (first + count) * width),
+    shape: [Math.min(count, rows - first), width]
+  }
 }

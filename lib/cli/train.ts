@@ -3,6 +3,7 @@ import { resolve } from 'node:path'
 import type { Command } from 'commander'
 import { type Device, type FitOptions, Flow } from '../index'
 import { type ArchitectureChoice, addArchitecture, describeComputation, describeFlow } from './architecture'
+import { describeContext } from './context'
 import { DATA, isToy, moments, openSource, type Source } from './data'
 import { WrongCall } from './exit'
 import { interruptible } from './interrupt'
@@ -152,6 +153,7 @@ async function openFlow(choice: TrainChoice, source: Source): Promise<Flow> {
   const where = { device: device as Device, ...(threads !== undefined && { threads }) }
   if (choice.resume) return Flow.load(new RunDirectory(choice.out).model, where)
   const columns = choice.standardize ? await moments(source.train) : undefined
-  const description = describeFlow(choice, source.train.shape, columns)
+  const context = describeContext(source.train, choice.contextGates)
+  const description = describeFlow(choice, source.train.shape, columns, context)
   return Flow.create({ ...description, ...describeComputation(choice), ...where, seed })
 }

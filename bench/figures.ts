@@ -8,8 +8,7 @@ import { animate, FINE } from '../lib/report/plane'
 import { type Extent, histogramDensity, pixelCentres, quantile } from '../lib/report/raster'
 import type { AblationContext } from './ablation/part'
 import { tolerance } from './ablation/tolerance'
-import { train } from './ablation/toy-flow'
-import { recipe } from './recipe'
+import { recipe, train } from './ablation/toy-flow'
 
 /** The figures of README.md, `npm run figures`: a few minutes of training. `--quick` only shows that it runs. */
 async function main(): Promise<void> {
@@ -38,7 +37,7 @@ async function densities(context: AblationContext): Promise<Buffer> {
   const names = toyNames.filter((name) => name !== 'line' && name !== 'cos').slice(0, quick ? 1 : 8)
   const [above, below]: [Picture[], Picture[]] = [[], []]
   for (const name of names) {
-    const { flow } = await train(context, name, { iterations: quick ? 20 : recipe.fit.iterations })
+    const { flow } = await train(context, name, { iterations: quick ? 20 : 2000 })
     note(name)
     const learned = Float64Array.from(await flow.logProb(pixelCentres(EXTENT, SIZE)), Math.exp)
     flow.dispose()
@@ -54,7 +53,7 @@ function rowsOf(name: ToyName): Float64Array {
 
 /** Densities on the way from the base to a picture. */
 async function film({ quick, note }: AblationContext, path: string): Promise<Buffer> {
-  const flow = await Flow.create({ ...recipe.flow, trace: 'exact' })
+  const flow = await Flow.create(recipe.flow)
   await flow.fit(await fromImage(path), {
     ...recipe.fit,
     iterations: quick ? 20 : 3000,

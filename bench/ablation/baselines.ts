@@ -6,9 +6,8 @@ import { pixelCentres, quantile } from '../../lib/report/raster'
 import { FIGURE_STYLE } from '../../lib/report/style'
 import { figure, imagePanel } from '../../lib/report/svg'
 import { CouplingFlow } from '../baselines/coupling-flow'
-import { recipe } from '../recipe'
 import type { AblationContext, Finding } from './part'
-import { klGap, train } from './toy-flow'
+import { klGap, recipe, train } from './toy-flow'
 
 const DENSITIES: ToyName[] = ['pinwheel', '2spirals', 'checkerboard']
 const MODELS = ['FFJORD', 'Real NVP', 'Glow'] as const

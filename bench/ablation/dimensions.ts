@@ -58,7 +58,7 @@ export async function dimensions(context: AblationContext): Promise<Finding> {
     }),
     notes: [
       `(f, divergence) of D-${HIDDEN.join('-')}-D concat tanh at ${BATCH} rows, one core, through the binding; a solve costs its NFE of these.`,
-      `Fitted exponent of one probe over D ≥ 300: ${exponent('one probe', quick ? 30 : 300)}, and 1 is what O(D H) says; of the exact trace over D ≥ 10: ` +
+      `Fitted exponent of one probe over D ≥ ${quick ? 30 : 300}: ${exponent('one probe', quick ? 30 : 300)}, and 1 is what O(D H) says; of the exact trace over D ≥ ${quick ? 2 : 10}: ` +
         `${exponent('exact', quick ? 2 : 10)}. Three hidden layers have no closed form, so the exact trace pushes D tangents.`
     ],
     data: prices,

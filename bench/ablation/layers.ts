@@ -54,7 +54,7 @@ export async function layers(context: AblationContext): Promise<Finding> {
       String(of(layer)[0]!.parameters)
     ]),
     notes: [
-      `${DENSITY}, 2-64-64-2 with tanh, ${iterations} iterations of the recipe in bench/recipe.ts, exact trace. Gap: mean of log p − log p(model) over fresh rows.`,
+      `${DENSITY}, 2-64-64-2 with tanh, ${iterations} iterations of the recipe in bench/ablation/toy-flow.ts, exact trace. Gap: mean of log p − log p(model) over fresh rows.`,
       'A seed decides weights and data. NFE: forward, at the end of training.'
     ],
     data: runs,

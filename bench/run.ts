@@ -8,6 +8,7 @@ import type { Binding } from '../lib/native'
 import { ablation } from './ablation'
 import { certify } from './certify'
 import type { Context } from './context'
+import { control } from './control'
 import { crossings } from './crossings'
 import { engineTimes, evaluations } from './evaluations'
 import { describeMachine, type Machine } from './machine'
@@ -20,14 +21,14 @@ const USAGE = `npm run bench -- [options]
 npm run bench -- ablation [options]   # experiments with the method; ablation --help lists them
 
   --python PATH   a Python with the peers: torch, torchdiffeq, jax, diffrax (those that it has are run)
-  --only NAME     one section: evaluations, solves, crossings, memory, certify or toys; may be
+  --only NAME     one section: evaluations, solves, control, crossings, memory, certify or toys; may be
                   repeated. Without it, all of them but toys, which trains for half an hour.
   --density NAME  toys: only this density; may be repeated
   --trace NAME    toys: trained with this trace only: exact, gaussian or rademacher; may be repeated
   --quick         short measurements, to see that everything runs
   --out FOLDER    where results go (default: bench/results)`
 
-const SECTIONS = ['evaluations', 'solves', 'crossings', 'memory', 'certify', 'toys'] as const
+const SECTIONS = ['evaluations', 'solves', 'control', 'crossings', 'memory', 'certify', 'toys'] as const
 
 async function main(): Promise<void> {
   const root = dirname(require.resolve('ffjord/package.json'))
@@ -74,6 +75,7 @@ async function main(): Promise<void> {
   }
   if (wanted.includes('evaluations')) add(await evaluations(context, engine))
   if (wanted.includes('solves')) for (const section of await solves(context)) add(section)
+  if (wanted.includes('control')) add(await control(context))
   if (wanted.includes('crossings')) add(await crossings(context, engine))
   if (wanted.includes('memory')) add(await memory(context))
   if (wanted.includes('certify')) add(await certify(context))

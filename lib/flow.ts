@@ -365,6 +365,7 @@ export class Flow {
     this.#core.statistics = {
       ...solverStatistics(forward),
       blockNfe: [],
+      blockStiffness: [],
       traces: this.traces,
       backward: solverStatistics(backward)
     }

@@ -43,7 +43,7 @@ export interface NativeSettings {
     atol: number
     /** 0 for adaptive methods. */
     steps: number
-    control: 'batch' | 'sample'
+    control: 'batch' | 'tile' | 'sample'
     controller: 'pi' | 'torchdiffeq'
     maxAttempts: number
   }
@@ -84,10 +84,16 @@ export interface NativeStatistics {
   rejected: number
   smallestStep: number
   largestStep: number
+  /** Mean over accepted steps of h ρ over the method's stability interval; 0 with equal steps. */
+  stiffness: number
 }
 
 export interface NativeSolveStatistics extends NativeStatistics {
   blockEvaluations: number[]
+  blockStiffness: number[]
+  /** −1 without a CNF block. */
+  smallestStepBlock: number
+  smallestStepRow: number
   /** What the engine used for the divergence of each CNF block. */
   traces: string[]
 }

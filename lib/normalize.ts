@@ -107,7 +107,7 @@ export function normalizeSettings(options: ComputeOptions): NormalizedSettings {
     gradient: normalizeGradient(options.gradient),
     regularize: normalizeRegularize(options.regularize)
   }
-  if (training.gradient.method === 'adjoint' && [solver, evaluation].some((one) => one.control === 'sample'))
+  if (training.gradient.method === 'adjoint' && [solver, evaluation].some((one) => one.control !== 'batch'))
     fail(
       'CONTRADICTORY_OPTIONS',
       "gradient 'adjoint' works with solver.control 'batch' alone; use gradient 'checkpoint' or control 'batch'"
@@ -179,7 +179,7 @@ export function normalizeSolver(value: Record<string, unknown>, name: string): N
   const known = ['method', 'rtol', 'atol', 'control', 'controller', 'maxAttempts']
   const solver = object(value, name, known)
   const controller = choice(solver.controller ?? 'pi', `${name}.controller`, ['pi', 'torchdiffeq'])
-  const control = choice(solver.control ?? 'batch', `${name}.control`, ['batch', 'sample'])
+  const control = choice(solver.control ?? 'batch', `${name}.control`, ['batch', 'tile', 'sample'])
   if (controller === 'torchdiffeq' && (method !== 'dopri5' || control !== 'batch'))
     fail(
       'CONTRADICTORY_OPTIONS',

@@ -14,6 +14,9 @@
       "native/cpu/instruction_sets.cc",
       "native/cpu/joint_solve.cc",
       "native/cpu/processors.cc",
+      "native/cpu/row_pullback.cc",
+      "native/cpu/row_solve.cc",
+      "native/cpu/step_pullback.cc",
       "native/cpu/thread_pool.cc",
       "native/cpu/tile_step.cc",
       "native/cpu/velocity.cc"
@@ -42,6 +45,7 @@
       "native/core/parameters.cc",
       "native/core/step_control.cc",
       "native/core/step_weights.cc",
+      "native/core/stiffness.cc",
       "native/core/tableau.cc",
       "native/core/trace_plan.cc",
       "native/core/training.cc"

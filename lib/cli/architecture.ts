@@ -32,7 +32,7 @@ export interface ArchitectureChoice {
   rtol?: number
   atol?: number
   steps?: number
-  control?: 'batch' | 'sample'
+  control?: 'batch' | 'tile' | 'sample'
   controller?: 'pi' | 'torchdiffeq'
   evalRtol?: number
   evalAtol?: number
@@ -69,7 +69,13 @@ export function addArchitecture(command: Command): Command {
     .option('--rtol <x>', 'relative tolerance (default: 1e-5)', nonNegative)
     .option('--atol <x>', 'absolute tolerance (default: 1e-5)', nonNegative)
     .option('--steps <n>', 'steps of a fixed-step solver', positiveInteger)
-    .addOption(oneOf('--control <kind>', 'one step size for the batch, or one a row', ['batch', 'sample']))
+    .addOption(
+      oneOf('--control <kind>', 'one step size for the batch, a tile of rows, or each row', [
+        'batch',
+        'tile',
+        'sample'
+      ])
+    )
     .addOption(oneOf('--controller <kind>', 'of the step size', ['pi', 'torchdiffeq']))
     .option('--eval-rtol <x>', 'relative tolerance of everything but training', nonNegative)
     .option('--eval-atol <x>', 'absolute tolerance of everything but training', nonNegative)
@@ -152,7 +158,7 @@ function describeSolver(choice: ArchitectureChoice): Solver {
   }
   const evaluationOption = Object.keys(evaluation).length > 0 ? { evaluation } : {}
   if (controller === 'torchdiffeq') {
-    if (method !== 'dopri5' || control === 'sample') {
+    if (method !== 'dopri5' || (control ?? 'batch') !== 'batch') {
       throw new WrongCall('--controller torchdiffeq goes with --solver dopri5 and --control batch')
     }
     return { method, ...tolerances, controller, ...evaluationOption }

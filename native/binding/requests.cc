@@ -21,7 +21,8 @@ constexpr Choices<TraceForm, 2> kTraceForms{
     {{"tangent", TraceForm::Tangent}, {"vjp", TraceForm::Vjp}}};
 constexpr Choices<NoiseLaw, 2> kTraceNoises{
     {{"gaussian", NoiseLaw::Gaussian}, {"rademacher", NoiseLaw::Rademacher}}};
-constexpr Choices<Control, 2> kControls{{{"batch", Control::Batch}, {"sample", Control::Sample}}};
+constexpr Choices<Control, 3> kControls{
+    {{"batch", Control::Batch}, {"tile", Control::Tile}, {"sample", Control::Sample}}};
 constexpr Choices<Controller, 2> kControllers{
     {{"pi", Controller::Pi}, {"torchdiffeq", Controller::Torchdiffeq}}};
 constexpr Choices<GradientMethod, 2> kGradientMethods{

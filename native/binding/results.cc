@@ -46,6 +46,7 @@ void set_statistics(Napi::Object& object, const SolveStatistics& statistics) {
   object.Set("rejected", statistics.rejected);
   object.Set("smallestStep", statistics.smallest_step);
   object.Set("largestStep", statistics.largest_step);
+  object.Set("stiffness", statistics.stiffness());
 }
 
 }  // namespace
@@ -78,6 +79,9 @@ Napi::Object solve_statistics_object(Napi::Env env, const SolveResult& result) {
   auto object = Napi::Object::New(env);
   set_statistics(object, result.statistics);
   object.Set("blockEvaluations", numbers(env, result.block_evaluations));
+  object.Set("blockStiffness", numbers(env, result.block_stiffness));
+  object.Set("smallestStepBlock", result.statistics.smallest_step_block);
+  object.Set("smallestStepRow", static_cast<double>(result.statistics.smallest_step_row));
   object.Set("traces", strings(env, result.traces));
   return object;
 }

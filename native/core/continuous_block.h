@@ -80,7 +80,7 @@ class ContinuousBlock {
 
   /// Integrates dz/dt = f, dΔlogp/dt = −div f and the regularisers in place, over 0 → T (Forward)
   /// or T → 0. `eps` is (K, B, D), empty for exact traces; Δlogp and regularisers are added to.
-  /// Under Control::Sample the reference steps row by row, others tile by tile.
+  /// Under Control::Sample a row's result does not depend on the other rows.
   /// With `keep_tape`, returns what the pullback needs: checkpoints, or the end state (adjoint).
   /// Throws SolveFailure.
   virtual std::unique_ptr<BlockTape> solve(const BlockPlan& plan, bool reverse,

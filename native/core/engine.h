@@ -71,6 +71,7 @@ struct SolveOutput {
 struct SolveResult {
   SolveStatistics statistics;             ///< summed over blocks
   std::vector<double> block_evaluations;  ///< one a CNF block
+  std::vector<double> block_stiffness;    ///< one a CNF block
   std::vector<std::string> traces;        ///< what was used, one a CNF block
   std::unique_ptr<Tape> tape;             ///< with keep_tape
 };

@@ -365,6 +365,8 @@ class HostFlow : public Flow {
       throw;
     }
     trajectory.leave();
+    statistics.smallest_step_block = static_cast<int>(i);
+    result.block_stiffness.push_back(statistics.stiffness());
     result.statistics.add(statistics);
     result.block_evaluations.push_back(statistics.evaluations);
     result.traces.push_back(describe(plan.trace));

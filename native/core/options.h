@@ -19,8 +19,9 @@ struct TraceOptions {
   TraceForm form = TraceForm::Tangent;
 };
 
-/// Batch: all rows share one step. Sample: every row (reference) or tile of rows (cpu) has its own.
-enum class Control { Batch, Sample };
+/// Whose step it is: all rows', a tile's (neighbouring rows, as many as an engine likes), or every
+/// row's own.
+enum class Control { Batch, Tile, Sample };
 /// Torchdiffeq: that library's dopri5, step for step, overshoot and interpolation included.
 enum class Controller { Pi, Torchdiffeq };
 
@@ -45,6 +46,9 @@ struct GradientOptions {
   AdjointNorm norm = AdjointNorm::Seminorm;
 };
 
+/// Equal steps are everyone's own, so they are taken together.
+Control stepping(const SolverOptions& options);
+
 /// Integrals that ride along outside the error norm; a channel exists where its flag is set.
 /// kinetic = ∫ ½‖f‖²/D, jacobian = ∫ ‖Jε‖²/D per row (Finlay et al. 2020, RNODE, eq. 9-10).
 struct Regularisers {
@@ -54,8 +58,8 @@ struct Regularisers {
 };
 
 /// Throws Error(Unsupported) for settings that no engine combines: the torchdiffeq controller
-/// beyond dopri5 with batch control and without regularisers; `differentiated`: the adjoint row by
-/// row.
+/// beyond dopri5 with batch control and without regularisers; `differentiated`: the adjoint of rows
+/// that step apart.
 void require_supported(const SolverOptions& solver, const GradientOptions& gradient,
                        const Regularisers& regularisers, bool differentiated);
 

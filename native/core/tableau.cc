@@ -5,6 +5,7 @@
 #include <vector>
 
 #include "core/errors.h"
+#include "core/stiffness.h"
 
 namespace ffjord {
 namespace {
@@ -36,6 +37,9 @@ Tableau make(std::string_view name, int order, bool fsal, const Row& c, const st
     if (t.adaptive) t.e[i] = e[i];
     std::copy(a[i].begin(), a[i].end(), t.a[i].begin());
   }
+  for (int j = 0; j < t.stages && t.stages > 1; ++j)
+    t.last_change[j] = t.a[t.stages - 1][j] - t.a[t.stages - 2][j];
+  t.stability_limit = stability_limit(t);
   set_hermite(t);
   return t;
 }

@@ -23,8 +23,10 @@ struct Tableau {
   StageWeights c;
   std::array<StageWeights, kMaxStages> a;
   StageWeights b;
-  StageWeights e;   ///< b − b̂; zero for fixed-step methods
-  int dense_order;  ///< of the solution between the ends of a step
+  StageWeights e;            ///< b − b̂; zero for fixed-step methods
+  StageWeights last_change;  ///< Y_s − Y_r = h Σ last_change_j k_j of the last two stages
+  double stability_limit;    ///< largest x for which y' = −x y / h is damped
+  int dense_order;           ///< of the solution between the ends of a step
   std::array<std::array<double, kDensePowers>, kMaxStages>
       dense;  ///< b_i(θ) = Σ_p dense_ip θ^(p+1)
 

@@ -32,16 +32,27 @@ struct BlockCall {
   Team* time_setters() const { return dear_times ? &team : nullptr; }
 };
 
+/// Accepted steps of rows that stepped apart, row after row.
+struct RowSteps {
+  std::vector<std::size_t> first;  // (B + 1): the steps of a row are first[row] … first[row + 1]
+  std::vector<Step> steps;
+  std::vector<float> z;    // (steps, D): before each
+  std::vector<float> eps;  // (K, B, D)
+
+  std::size_t count(std::size_t row) const { return first[row + 1] - first[row]; }
+};
+
 /// What a pullback needs of its solve.
 struct SolveTape : BlockTape {
   BlockPlan plan;
   bool reverse = false;
   Tiles tiles;
   AlignedFloats eps;                     // [tile][K][D][rows]
-  std::vector<std::vector<Step>> steps;  // one list for all tiles, or one a tile (Control::Sample)
+  std::vector<std::vector<Step>> steps;  // one list for all tiles, or one a tile (Control::Tile)
   std::vector<AlignedFloats> states;     // a tile's z before each step, [step][D][rows]
   AlignedFloats end;                     // adjoint: the end state, [tile][z, −Δlogp][rows]
   AlignedFloats terms;                   // of the context, [tile][P][rows]
+  RowSteps rows;                         // under Control::Sample: in place of eps, steps, states
 
   const float* tile_noise(std::size_t tile) const {
     return eps.empty() ? nullptr : eps.data() + tile * (eps.size() / tiles.count());

@@ -65,6 +65,10 @@ std::unique_ptr<BlockTape> CpuBlock::solve(const BlockPlan& plan, bool reverse,
                                            const BlockRows<float>& rows, std::span<const float> eps,
                                            bool keep_tape, const BlockTrajectory<float>* trajectory,
                                            SolveStatistics& statistics) {
+  if (description_.layer == LayerKind::Hyper && stepping(plan.solver) == Control::Sample)
+    throw Error(ErrorCode::Unsupported,
+                "hyper layers take one time for all rows of an evaluation, so control 'sample' is "
+                "not for them on the cpu engine; use control 'tile' or 'batch'");
   Team team(threads_for(plan.trace, rows.count, plan.solver.tableau->stages));
   const BlockCall call{*net_,
                        workspace(plan.trace, plan.regularisers, team),

@@ -4,12 +4,12 @@
 #include <utility>
 
 #include "cpu/context_tiles.h"
+#include "cpu/flow_rates.h"
+#include "cpu/row_solve.h"
 
 namespace ffjord::cpu {
 namespace {
 
-// dz/dt = f, d(−Δlogp)/dt = div f, dr/dt = ±ρ; channels [z | −Δlogp | r]. −Δlogp, so that the rates
-// are what a TileNet writes.
 class FlowSystem final : public TileSystem {
  public:
   /// `tape` may be null; `steps` is where the group's accepted steps go with it.
@@ -17,23 +17,12 @@ class FlowSystem final : public TileSystem {
              std::vector<Step>* steps, const BlockTrajectory<float>* trajectory)
       : call_(call), noise_(noise), tape_(tape), steps_(steps), trajectory_(trajectory) {}
 
-  static Channels channels_of(const BlockCall& call) {
-    return {call.dimension + 1 + call.regularisers(), call.dimension, {call.dimension, 1, 0}};
-  }
-  Channels channels() const override { return channels_of(call_); }
+  Channels channels() const override { return flow_channels(call_); }
 
   void evaluate(int worker, std::size_t tile, int, const TimeSlot& time, const float* state,
                 float* rates) override {
-    float* divergence = rates + call_.z_size();
-    float* regularisers = call_.regularisers() > 0 ? divergence + call_.tiles.rows : nullptr;
-    auto& memory = call_.workspace.worker(worker);
-    call_.net.evaluate(
-        time,
-        {state, noise_.tile_noise(tile), rates, divergence, regularisers, noise_.tile_terms(tile)},
-        call_.workspace.activations(memory, 0), false);
-    if (call_.reverse)
-      for (std::size_t i = 0; i < call_.regularisers() * call_.tiles.rows; ++i)
-        regularisers[i] = -regularisers[i];
+    evaluate_flow(call_, worker, time, {noise_.tile_noise(tile), noise_.tile_terms(tile)}, state,
+                  rates);
   }
 
   void begin_step(std::size_t tile, const float* state) override {
@@ -94,7 +83,7 @@ std::unique_ptr<SolveTape> solve_flow(const BlockCall& call, const BlockRows<flo
                                       SolveStatistics& statistics) {
   const SolverOptions& solver = call.plan.solver;
   const Tiles& tiles = call.tiles;
-  const bool alone = solver.control == Control::Sample;
+  const bool alone = stepping(solver) == Control::Tile;
   const bool checkpoints = keep_tape && call.plan.gradient.method == GradientMethod::Checkpoint;
   const std::span<const double> stops = trajectory ? trajectory->times : std::span<const double>();
 
@@ -102,8 +91,15 @@ std::unique_ptr<SolveTape> solve_flow(const BlockCall& call, const BlockRows<flo
   tape->plan = call.plan;
   tape->reverse = call.reverse;
   tape->tiles = tiles;
-  tape->eps = tile_noise(tiles, eps, call.dimension);
   tape->terms = context_terms(call.net, call.team, tiles, rows.context);
+  if (stepping(solver) == Control::Sample && call.end_time > 0) {
+    solve_rows(call, rows, eps, tape->terms, checkpoints ? &tape->rows : nullptr, trajectory,
+               statistics);
+    if (!keep_tape) return nullptr;
+    tape->rows.eps.assign(eps.begin(), eps.end());
+    return tape;
+  }
+  tape->eps = tile_noise(tiles, eps, call.dimension);
   if (checkpoints) {
     tape->steps.resize(alone ? tiles.count() : 1);
     tape->states.resize(tiles.count());
@@ -114,7 +110,7 @@ std::unique_ptr<SolveTape> solve_flow(const BlockCall& call, const BlockRows<flo
   };
 
   Workspace& workspace = call.workspace;
-  workspace.states.resize(tiles.count(), FlowSystem::channels_of(call), tiles.rows);
+  workspace.states.resize(tiles.count(), flow_channels(call), tiles.rows);
   const bool keeps_stages = !alone && reads_stages(solver, stops);
   workspace.steps.resize(std::max<std::size_t>(workspace.steps.size(),
                                                keeps_stages ? tiles.count() : call.team.size()));

@@ -1,4 +1,4 @@
-// Integrates rows along a block, with one step for the batch or one a tile.
+// Integrates rows along a block, with a step for the batch, a tile or (row_solve.h) every row.
 #pragma once
 
 #include <memory>

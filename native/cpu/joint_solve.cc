@@ -3,10 +3,12 @@
 #include <algorithm>
 #include <cmath>
 #include <limits>
+#include <numeric>
 #include <string>
 
 #include "core/errors.h"
 #include "core/step_weights.h"
+#include "core/stiffness.h"
 
 namespace ffjord::cpu {
 namespace {
@@ -39,7 +41,8 @@ JointSolve::JointSolve(const SolverOptions& options, const std::stop_token& stop
       states_(states),
       scratch_(scratch),
       stepper_(tableau_, channels_, group.tiles.rows, {options.rtol, options.atol}),
-      sums_(group.count) {
+      sums_(group.count),
+      changes_(group.count) {
   times_.use(tableau_);
 }
 
@@ -112,10 +115,7 @@ double JointSolve::start(double t0, double t1) {
   sums_.swap(rate_sums);
   const double d1 = norm(system_.shared_rate_norm());
   if (!std::isfinite(d0) || !std::isfinite(d1)) {
-    SolveFailure failure(
-        "the state or its velocity is not finite at the start, t = " + std::to_string(t0) +
-            "; look for values in the input or weights that are not finite",
-        t0, 0);
+    SolveFailure failure = start_not_finite(t0);
     failure.rows = rows_over(std::numeric_limits<float>::max());
     throw failure;
   }
@@ -147,14 +147,18 @@ void JointSolve::advance(double t0, double t1, std::span<const double> stops) {
     const bool passes = std::abs(attempt.h) > std::abs(t1 - attempt.t);
     const Step step{attempt.t, attempt.h, passes ? (t1 - attempt.t) / attempt.h : 1};
     system_.attempt(step);
-    if (control.judge(try_step(step))) {
+    const double ratio = try_step(step);
+    if (control.judge(ratio, tableau_.adaptive ? stiffness_of(step.h) : 0)) {
+      if (tableau_.adaptive && control.is_smallest()) statistics_.smallest_step_row = worst_row();
       pass_stops(step, stops);
       accept(step);
     } else {
       system_.reject();
     }
   }
-  statistics_.add(control.statistics());
+  SolveStatistics counts = control.statistics();
+  counts.smallest_step_row = statistics_.smallest_step_row;
+  statistics_.add(counts);
 }
 
 double JointSolve::try_step(const Step& step) {
@@ -163,8 +167,13 @@ double JointSolve::try_step(const Step& step) {
     const TileStep tile_step = view(tile);
     if (fresh_) system_.begin_step(tile, tile_step.start);
     sums_[tile - group_.first] =
-        stepper_.attempt(system_, worker, tile, group_.tiles.rows_in(tile), times_, step.h,
-                         with_first_, tile_step, scratch(worker, tile));
+        stepper_.attempt(system_, worker, tile, group_.tiles.rows_in(tile), times_, with_first_,
+                         tile_step, scratch(worker, tile));
+    const StepScratch& memory = scratch(worker, tile);
+    const auto sum_of = [&](const std::vector<double>& values) {
+      return std::accumulate(values.begin(), values.begin() + group_.tiles.rows_in(tile), 0.0);
+    };
+    changes_[tile - group_.first] = {sum_of(memory.rate_changes), sum_of(memory.argument_changes)};
   });
   statistics_.evaluations += tableau_.stages - (with_first_ ? 0 : 1);
   fresh_ = with_first_ = false;
@@ -210,6 +219,28 @@ void JointSolve::evaluate_end(const Step& step) {
   });
   statistics_.evaluations += 1;
   end_known_ = true;
+}
+
+double JointSolve::stiffness_of(double h) const {
+  double rate_change = 0, argument_change = 0;
+  for (const auto& [rate, argument] : changes_) {
+    rate_change += rate;
+    argument_change += argument;
+  }
+  return stiffness(tableau_, h, rate_change, argument_change);
+}
+
+std::size_t JointSolve::worst_row() const {
+  std::size_t worst = group_.tiles.first_row(group_.first);
+  float largest = -1;
+  for (std::size_t tile = group_.first; tile < group_.first + group_.count; ++tile)
+    for (std::size_t row = 0; row < group_.tiles.rows_in(tile); ++row) {
+      const float error = states_.row_errors(tile)[row];
+      if (error <= largest) continue;
+      largest = error;
+      worst = group_.tiles.first_row(tile) + row;
+    }
+  return worst;
 }
 
 std::vector<std::size_t> JointSolve::rows_over(float limit) const {

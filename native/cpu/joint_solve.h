@@ -9,6 +9,7 @@
 
 #include "core/options.h"
 #include "core/step_control.h"
+#include "cpu/stage_times.h"
 #include "cpu/thread_pool.h"
 #include "cpu/tile_step.h"
 #include "cpu/tiles.h"
@@ -77,6 +78,8 @@ class JointSolve {
   void evaluate_end(const Step& step);
   /// Of `sums_`, and of what the tiles share.
   double norm(double shared) const;
+  double stiffness_of(double h) const;
+  std::size_t worst_row() const;
   /// Rows whose last error is over `limit` or NaN.
   std::vector<std::size_t> rows_over(float limit) const;
 
@@ -96,7 +99,8 @@ class JointSolve {
   bool with_first_ = true;  // k_0 is not known
   bool end_known_ = false;  // nor is f(t + h, y₁) of the step under way
   std::size_t next_stop_ = 0;
-  std::vector<TensorSums> sums_;  // of the group's tiles
+  std::vector<TensorSums> sums_;                // of the group's tiles
+  std::vector<std::array<double, 2>> changes_;  // of rates and arguments, as StepScratch has them
   SolveStatistics statistics_;
 };
 

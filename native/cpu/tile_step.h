@@ -8,7 +8,7 @@
 
 #include "core/tableau.h"
 #include "cpu/aligned.h"
-#include "cpu/stage_times.h"
+#include "cpu/step_times.h"
 #include "cpu/tile_system.h"
 
 namespace ffjord::cpu {
@@ -20,6 +20,11 @@ using StagePointers = std::array<const float*, kMaxStages>;
 void combine(float* result, const float* y, double h, std::span<const double> weights,
              const StagePointers& k, int stages, std::size_t begin, std::size_t end);
 
+/// The same with an h a row, [rows]; `begin` and `end` stand between channels.
+void combine_rows(float* result, const float* y, const float* h, std::size_t rows,
+                  std::span<const double> weights, const StagePointers& k, int stages,
+                  std::size_t begin, std::size_t end);
+
 /// Sums over rows and channels of (value / (atol + rtol max(|y₀|, |y₁|)))², one a tensor; NaN where
 /// y₁ is not finite.
 using TensorSums = std::array<double, Channels::kMostTensors>;
@@ -30,6 +35,8 @@ struct StepScratch {
   AlignedFloats point;           // Y_i, [channel][rows]
   AlignedFloats error;           // [channel][rows]
   std::vector<double> row_sums;  // [rows]
+  // Sums of squares over z of the changes between the last two stages, [rows]: see core/stiffness.h
+  std::vector<double> rate_changes, argument_changes;
 
   void resize(const Channels& channels, std::size_t rows, int stages_kept);
 };
@@ -40,7 +47,7 @@ struct TileStep {
   float* end;          // y₁
   float* first;        // k_0
   float* last;         // f(t + h, y₁): the last stage of FSAL methods
-  float* row_errors;   // [rows]: mean squares over the tensors, summed; NaN where not finite
+  float* row_errors;   // [rows]: the row's own norm, squared; NaN where it is not finite
 };
 
 struct Tolerance {
@@ -53,9 +60,9 @@ class TileStepper {
               const Tolerance& tolerance)
       : tableau_(tableau), channels_(channels), rows_(rows), tolerance_(tolerance) {}
 
-  /// An attempt of size h. With `with_first`, k_0 is evaluated too.
+  /// An attempt. With `with_first`, k_0 is evaluated too.
   TensorSums attempt(TileSystem& system, int worker, std::size_t tile, std::size_t used_rows,
-                     const StageTimes& times, double h, bool with_first, const TileStep& step,
+                     StepTimes& times, bool with_first, const TileStep& step,
                      StepScratch& scratch) const;
 
   /// y₀ + h Σ weights_j k_j after an attempt, from the stages that `scratch` still holds, and
@@ -67,8 +74,12 @@ class TileStepper {
   TensorSums scaled_squares(const float* values, const float* y0, const float* y1,
                             std::size_t used_rows, StepScratch& scratch, float* row_errors) const;
 
- private:
+  /// k_0 …, and f(t + h, y₁) as number end_stage().
   StagePointers stages(const TileStep& step, const StepScratch& scratch) const;
+
+ private:
+  void measure_changes(const StepTimes& times, const StagePointers& k, std::size_t used_rows,
+                       StepScratch& scratch) const;
 
   const Tableau& tableau_;
   const Channels channels_;

@@ -23,10 +23,23 @@ struct NetTime final : TimeSlot {
   RowVectors time_vectors() const { return {times.data(), 0, own ? kLanes : 0}; }
 };
 
+/// g ⊙ b + s of ungated layers where every row has its own t: g is 1, and nobody reads s.
+inline void set_own_offsets(const Layer& layer, const NetTime& time, const float* bias, int rows,
+                            LayerTime& at) {
+  const std::size_t size = std::size_t(layer.out) * rows;
+  if (at.gate.size() != size) at.gate.assign(size, 1.f);
+  at.offset.resize(size);
+  for (int j = 0; j < layer.out; ++j)
+    for (int lane = 0; lane < rows; lane += kLanes)
+      store(at.offset.data() + std::size_t(j) * rows + lane,
+            fma(splat(layer.shift[j]), load(time.times.data() + lane), splat(bias[j])));
+}
+
 /// Fills g, s and g ⊙ b + s; `bias` is b, of hyper b(t).
 inline void set_gates(const Layer& layer, const NetTime& time, const float* bias, int rows,
                       LayerTime& at) {
   const int lanes = time.own ? rows : kLanes;
+  if (time.own && !layer.gated()) return set_own_offsets(layer, time, bias, rows, at);
   for (AlignedFloats* vectors : {&at.gate, &at.offset, &at.shift})
     vectors->resize(std::size_t(layer.out) * lanes);
   const auto set = [&, gates = at.gate.data(), offsets = at.offset.data(), shifts = at.shift.data(),

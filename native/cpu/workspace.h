@@ -21,6 +21,7 @@ class Workspace {
     StageTimes times;                                       ///< of tiles that step alone
     std::vector<std::unique_ptr<Activations>> activations;  ///< one, or one a stage
     AlignedFloats rates, bars;
+    std::vector<double> row_sums;
   };
 
   bool serves(const TracePlan& trace, const Regularisers& regularisers) const {

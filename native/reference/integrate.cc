@@ -7,6 +7,7 @@
 
 #include "core/errors.h"
 #include "core/step_weights.h"
+#include "core/stiffness.h"
 
 namespace ffjord::reference {
 
@@ -90,14 +91,18 @@ class Solve {
         const StepControl::Attempt attempt = control.attempt();
         if (!first_stage_known) evaluate(attempt.t, y_, stages_[0]);
         first_stage_known = true;
-        if (!control.judge(take_step(attempt.t, attempt.h))) continue;
+        const double ratio = take_step(attempt.t, attempt.h);
+        if (!control.judge(ratio, tableau_.adaptive ? stiffness_of(attempt.h) : 0)) continue;
+        if (tableau_.adaptive && control.is_smallest()) smallest_step_row_ = worst_row();
         first_stage_known = finish_step(attempt, control, t1);
       }
     } catch (SolveFailure& failure) {
       failure.rows = offending_rows();
       throw;
     }
-    statistics.add(control.statistics());
+    SolveStatistics counts = control.statistics();
+    counts.smallest_step_row = smallest_step_row_;
+    statistics.add(counts);
   }
 
  private:
@@ -108,10 +113,7 @@ class Solve {
 
   void require_finite_start(double t0) const {
     if (is_finite(y_) && is_finite(stages_[0])) return;
-    SolveFailure failure(
-        "the state or its velocity is not finite at the start, t = " + std::to_string(t0) +
-            "; look for values in the input or weights that are not finite",
-        t0, 0);
+    SolveFailure failure = start_not_finite(t0);
     failure.rows = rows_where(system_, [&](const Tensor& tensor, std::size_t offset) {
       return !is_finite(y_.subspan(offset, tensor.columns)) ||
              !is_finite(View(stages_[0]).subspan(offset, tensor.columns));
@@ -126,6 +128,39 @@ class Solve {
       if (!is_finite(part(y1_)) || !is_finite(part(error_))) return true;
       return tensor.in_norm && scaled_rms(options_, part(error_), part(y_), part(y1_)) > 1;
     });
+  }
+
+  // Of z, or of whatever is the first tensor of the state.
+  double stiffness_of(double h) {
+    const Tensor& tensor = system_.tensors.front();
+    std::fill(argument_.begin(), argument_.end(), 0.0);
+    double rate_change = 0, argument_change = 0;
+    for (int j = 0; j < tableau_.stages; ++j)
+      add_scaled(h * tableau_.last_change[j], stages_[j], argument_);
+    for (std::size_t i = tensor.offset; i < tensor.offset + tensor.size(); ++i) {
+      const double change = stages_[tableau_.stages - 1][i] - stages_[tableau_.stages - 2][i];
+      rate_change += change * change;
+      argument_change += argument_[i] * argument_[i];
+    }
+    return stiffness(tableau_, h, rate_change, argument_change);
+  }
+
+  // After an attempt: the row with the largest error.
+  std::size_t worst_row() const {
+    std::size_t worst = 0;
+    double largest = -1;
+    for (std::size_t row = 0; row < system_.batch; ++row)
+      for (const Tensor& tensor : system_.tensors) {
+        if (!tensor.in_norm || tensor.rows != system_.batch || tensor.columns == 0) continue;
+        const auto part = [&](View view) {
+          return view.subspan(tensor.offset + row * tensor.columns, tensor.columns);
+        };
+        const double error = scaled_rms(options_, part(error_), part(y_), part(y1_));
+        if (error <= largest) continue;
+        largest = error;
+        worst = row;
+      }
+    return worst;
   }
 
   double first_step_size(double t0, double t1) {
@@ -196,6 +231,7 @@ class Solve {
   std::vector<Vector> stages_;  // k_i, up to f(t + h, y₁)
   Vector y1_, argument_, error_;
   double evaluations_ = 0;
+  std::size_t smallest_step_row_ = 0;
 };
 
 }  // namespace

@@ -11,10 +11,14 @@ namespace ffjord::reference {
 
 namespace {
 
+constexpr std::size_t kTileRows = 32;  // as the cpu engine's small nets have
+
 std::vector<Group> groups_of(Control control, std::size_t batch) {
   if (control == Control::Batch) return {{0, batch}};
+  const std::size_t size = control == Control::Tile ? kTileRows : 1;
   std::vector<Group> groups;
-  for (std::size_t row = 0; row < batch; ++row) groups.push_back({row, 1});
+  for (std::size_t row = 0; row < batch; row += size)
+    groups.push_back({row, std::min(size, batch - row)});
   return groups;
 }
 
@@ -93,7 +97,7 @@ std::unique_ptr<BlockTape> ReferenceBlock::solve(const BlockPlan& plan, bool rev
   tape->reverse = reverse;
   const bool keep_steps = keep_tape && plan.gradient.method == GradientMethod::Checkpoint;
 
-  for (const Group& group : groups_of(plan.solver.control, rows.count)) {
+  for (const Group& group : groups_of(stepping(plan.solver), rows.count)) {
     GroupTape kept{group, rows_of_probes(eps, group, rows.count, dynamics_.dimension()), {}, {}};
     const RowSystem rates(dynamics_, dynamics_plan(plan), reverse, group.count, kept.eps,
                           part_of(rows.context, group, dynamics_.context_size()));
@@ -119,6 +123,7 @@ std::unique_ptr<BlockTape> ReferenceBlock::solve(const BlockPlan& plan, bool rev
       for (std::size_t& row : failure.rows) row += group.first;
       throw;
     }
+    counts.smallest_step_row += group.first;
     statistics.add(counts, static_cast<double>(group.count) / rows.count);
     scatter(rates.z(state), group, rows.z);
     scatter(rates.delta_logp(state), group, rows.delta_logp);

@@ -86,8 +86,7 @@ void compare(const std::string& title, const SolveRequest& request, double value
                 checks::relative_error(solution.regularisers, truth.regularisers, 1),
                 value_tolerance);
   const SolveStatistics &counts = solution.result.statistics, &right = truth.result.statistics;
-  if (request.settings.solver.control == Control::Batch)
-    report.expect(title + " attempts", std::abs(attempts(counts) - attempts(right)), 2.5);
+  report.expect(title + " attempts", std::abs(attempts(counts) - attempts(right)), 2.5);
 
   const Gradient gradient = gradient_of(*ours, solution), wanted = gradient_of(*exact, truth);
   report.expect(title + " rows_bar", checks::relative_error(gradient.rows, wanted.rows, 0),
@@ -101,10 +100,9 @@ void compare(const std::string& title, const SolveRequest& request, double value
                   checks::relative_error(part(gradient.parameters), part(wanted.parameters), 1e-2),
                   gradient_tolerance);
   }
-  if (request.settings.solver.control == Control::Batch)
-    report.expect(title + " backward evaluations",
-                  std::abs(gradient.statistics.evaluations - wanted.statistics.evaluations),
-                  2.5 * request.settings.solver.tableau->stages);
+  report.expect(title + " backward evaluations",
+                std::abs(gradient.statistics.evaluations - wanted.statistics.evaluations),
+                2.5 * request.settings.solver.tableau->stages);
 }
 
 void check_against_reference(Report& report) {
@@ -119,13 +117,27 @@ void check_against_reference(Report& report) {
     }
   report.finish("methods, both directions");
 
+  for (Control control : {Control::Tile, Control::Sample})
+    for (const Tableau& method : tableaus()) {
+      if (!method.adaptive) continue;
+      // Rounding moves some of many steps, so they agree to the tolerance of the steps only.
+      SolveRequest request = make_request(std::string(method.name));
+      request.settings.regularisers = {true, true};
+      request.settings.solver.control = control;
+      const std::string name(method.name);
+      const bool tile = control == Control::Tile;
+      compare(name + (tile ? " tile control" : " sample control"), request, 2e-4, 3e-3, report);
+    }
+  report.finish("rows and tiles that step apart");
+
   for (Direction direction : {Direction::Forward, Direction::Reverse}) {
-    // Rows that step apart agree to the tolerance of the steps only.
     SolveRequest request = make_request();
     request.direction = direction;
     request.settings.solver.rtol = request.settings.solver.atol = 1e-6;
-    request.settings.solver.control = Control::Sample;
-    compare("sample control", request, 1e-4, 1e-3, report);
+    for (Control control : {Control::Tile, Control::Sample}) {
+      request.settings.solver.control = control;
+      compare("rows that step apart", request, 1e-4, 1e-3, report);
+    }
     request.settings.solver.control = Control::Batch;
     request.settings.regularisers = {true, true};
     request.settings.gradient.method = GradientMethod::Adjoint;
@@ -194,16 +206,20 @@ void check_stops(Report& report) {
   SolveRequest request = make_request();
   request.settings.solver.rtol = request.settings.solver.atol = 1e-6;
   for (const bool reverse : {false, true})
-    for (const char* kind : {"batch", "sample", "torchdiffeq", "rk4"}) {
+    for (const char* kind : {"batch", "tile", "sample", "heun by row", "torchdiffeq", "rk4"}) {
       request.direction = reverse ? Direction::Reverse : Direction::Forward;
       const double end = 2 * std::pow(static_cast<float>(std::sqrt(0.7)), 2);
       request.times = {0, 0.1, 0.1, 0.5, 0.9, end};
       if (reverse) request.times = {end, 1.0, 1.0, 0.8, 0.2, 0};
       SolverOptions& solver = request.settings.solver;
-      solver.control = kind == std::string("sample") ? Control::Sample : Control::Batch;
-      solver.controller =
-          kind == std::string("torchdiffeq") ? Controller::Torchdiffeq : Controller::Pi;
-      solver.tableau = &tableau(kind == std::string("rk4") ? "rk4" : "dopri5");
+      const std::string name = kind;
+      solver.control = name == "tile"                              ? Control::Tile
+                       : name == "sample" || name == "heun by row" ? Control::Sample
+                                                                   : Control::Batch;
+      solver.controller = name == "torchdiffeq" ? Controller::Torchdiffeq : Controller::Pi;
+      solver.tableau = &tableau(name == "rk4"           ? "rk4"
+                                : name == "heun by row" ? "adaptive_heun"
+                                                        : "dopri5");
       solver.steps = 30;
       const Trajectory mine = trajectory_of(*ours, request);
       const Trajectory truth = trajectory_of(*exact, request);
@@ -255,6 +271,8 @@ std::vector<SolveRequest> requests_of_every_kind() {
   SolveRequest request = make_request();
   request.settings.regularisers = {true, true};
   requests.push_back(request);
+  request.settings.solver.control = Control::Tile;
+  requests.push_back(request);
   request.settings.solver.control = Control::Sample;
   requests.push_back(request);
   request.direction = Direction::Reverse;
@@ -300,11 +318,17 @@ void check_threads(Report& report) {
   report.finish("flows side by side");
 }
 
-// With fixed steps a row knows nothing of the others.
-void check_cuts(Report& report) {
+// Of Σ ½‖z‖² + Δlogp over rows.
+Gradient gradient_of_sum(Flow& flow, const Solution& solution) {
+  return checks::pull_back(flow, solution, solution.z, Vector(solution.delta_logp.size(), 1.0),
+                           Vector(solution.regularisers.size(), 0.3));
+}
+
+// With fixed steps, and with steps of its own, a row knows nothing of the others.
+void check_cuts(const SolveRequest& request, Report& report) {
   const auto flow = make_flow(cpu::engine(), 2);
-  SolveRequest request = make_request("rk4");
   const Solution whole = checks::solve(*flow, request);
+  const Vector whole_bar = gradient_of_sum(*flow, whole).rows;
   for (std::size_t first = 0;
        std::size_t count : std::initializer_list<std::size_t>{1, 31, 32, 33, 106}) {
     const Vector part(rows().begin() + first * kSize, rows().begin() + (first + count) * kSize);
@@ -313,11 +337,16 @@ void check_cuts(Report& report) {
     cut.batch = count;
     cut.noise.row_offset = static_cast<std::uint32_t>(first);
     const Solution solution = checks::solve(*flow, cut);
-    report.expect(
-        "a part of the batch, bit for bit",
-        std::equal(solution.z.begin(), solution.z.end(), whole.z.begin() + first * kSize) &&
-            std::equal(solution.delta_logp.begin(), solution.delta_logp.end(),
-                       whole.delta_logp.begin() + first));
+    const Vector bar = gradient_of_sum(*flow, solution).rows;
+    const auto is_part = [](const Vector& part, const Vector& all, std::size_t at) {
+      return std::equal(part.begin(), part.end(), all.begin() + at);
+    };
+    report.expect("a part of the batch, bit for bit",
+                  is_part(solution.z, whole.z, first * kSize) &&
+                      is_part(solution.delta_logp, whole.delta_logp, first) &&
+                      is_part(solution.regularisers, whole.regularisers,
+                              first * request.settings.regularisers.count()));
+    report.expect("and its cotangents", is_part(bar, whole_bar, first * kSize));
     first += count;
   }
   report.finish("batches cut in any way");
@@ -333,7 +362,13 @@ int main() {
     check_stops(report);
     check_adjoint_against_checkpoint(report);
     check_threads(report);
-    check_cuts(report);
+    check_cuts(make_request("rk4"), report);
+    for (const Tableau& method : tableaus()) {
+      SolveRequest request = make_request(std::string(method.name));
+      request.settings.regularisers = {true, true};
+      request.settings.solver.control = Control::Sample;
+      if (method.adaptive) check_cuts(request, report);
+    }
   } catch (const std::exception& error) {
     std::printf("FAILED: %s\n", error.what());
     return 1;

@@ -87,7 +87,7 @@ void expect_failure(const std::string& title, Flow& flow, const SolveRequest& ba
 
 void check_failures(Report& report) {
   const auto flow = make_flow(cpu::engine());
-  for (Control control : {Control::Batch, Control::Sample}) {
+  for (Control control : {Control::Batch, Control::Tile, Control::Sample}) {
     for (const char* method : {"dopri5", "rk4"}) {
       Vector rows = draw(kBatch * kSize, 5);
       rows[66 * kSize + 1] = std::numeric_limits<double>::quiet_NaN();
@@ -117,7 +117,7 @@ void check_failures(Report& report) {
 void check_cancellation(Report& report) {
   const auto flow = make_flow(cpu::engine());
   const Vector rows = draw(kBatch * kSize, 5);
-  for (Control control : {Control::Batch, Control::Sample}) {
+  for (Control control : {Control::Batch, Control::Tile, Control::Sample}) {
     std::stop_source source;
     SolveRequest request = make_request(rows);
     request.settings.solver.control = control;
@@ -196,7 +196,7 @@ void check_memory(Report& report) {
   const Vector rows = draw(kBatch * kSize, 5);
   const auto iterate = [&](int iterations) {
     for (int i = 0; i < iterations; ++i)
-      for (Control control : {Control::Batch, Control::Sample}) {
+      for (Control control : {Control::Batch, Control::Tile, Control::Sample}) {
         SolveRequest request = make_request(rows);
         request.settings.solver.control = control;
         const Solution solution = checks::solve(*flow, request);
@@ -206,10 +206,10 @@ void check_memory(Report& report) {
     return static_cast<double>(info.uordblks + info.hblkhd);
   };
   // The smallest leak is 16 bytes a solve; the allocator itself wavers by about 2 kB.
-  constexpr int kIterations = 300;
-  const double before = iterate(10);
-  report.expect("bytes in use grow over 300 iterations", iterate(kIterations) - before,
-                8 * 2 * kIterations);
+  constexpr int kIterations = 600, kControls = 3;
+  const double before = iterate(100);
+  report.expect("bytes in use grow over 600 iterations", iterate(kIterations) - before,
+                8 * kControls * kIterations);
   report.finish("memory");
 #endif
 }

@@ -10,9 +10,9 @@ const target = join(root, 'docs/api.md')
 
 /** Chapters in the order of the page, and the modules or folders of lib/ that they hold. */
 const chapters = {
-  Flows: ['flow', 'evaluate', 'device'],
+  Flows: ['flow', 'evaluate', 'certify', 'device'],
   'What a flow is, and how it is computed': ['options', 'methods'],
-  Training: ['fit', 'fit-options', 'training', 'optimizer', 'schedule'],
+  Training: ['fit', 'fit-options', 'objective', 'training', 'optimizer', 'schedule'],
   Data: ['dataset', 'table', 'dataset-stream', 'law-dataset', 'toy', 'picture', 'batch'],
   'Below the surface': ['solution', 'velocity', 'trajectory', 'statistics', 'call', 'weights'],
   'Differential equations': ['odeint'],

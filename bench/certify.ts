@@ -12,16 +12,16 @@ const traces: Record<string, Trace> = {
 }
 
 const flows: Record<string, Omit<FlowOptions, 'device'>> = {
-  'pinwheel, 64-64-64 concatsquash': {
+  'pinwheel, 32-32-32 concatsquash': {
     shape: [2],
-    blocks: [{ type: 'cnf', time: 1, net: { hidden: [64, 64, 64] } }]
+    blocks: [{ type: 'cnf', time: 1, net: { hidden: [32, 32, 32] } }]
   },
-  'rings, two blocks of 48-48 concat softplus': {
+  'rings, two blocks of 32-32 concat softplus': {
     shape: [2],
     blocks: [1, 2].map(() => ({
       type: 'cnf',
       time: 0.5,
-      net: { hidden: [48, 48], layer: 'concat', activation: 'softplus' }
+      net: { hidden: [32, 32], layer: 'concat', activation: 'softplus' }
     }))
   }
 }
@@ -48,7 +48,7 @@ export async function certify({ quick, device }: Context): Promise<Section> {
     using trained = await Flow.create({ ...options, device: device as 'cpu' })
     await trained.fit(toy(density, { seed: 1 }), {
       objective: 'fm',
-      iterations: quick ? 100 : 3000,
+      iterations: quick ? 100 : 2000,
       batch: 256,
       optimizer: { type: 'adam', lr: 5e-3 },
       schedule: { type: 'cosine' }

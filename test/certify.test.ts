@@ -67,7 +67,7 @@ test('few probes become enough; a part of the batch has the same errors', async 
     solver: { method: 'rk4', steps: 10 }
   })
   const { probeError, solverError } = await flow.logProb(x, { certify: true, seed: 1 })
-  expect(flow.statistics!.traces[0]).toContain('24 probes')
+  expect(flow.statistics!.traces[0]).toContain('64 probes')
   expect(Math.min(...probeError)).toBeGreaterThan(0)
   const part = await flow.logProb(x.subarray(20, 40), { certify: true, seed: 1, rowOffset: 10 })
   expect(largestDifference(part.probeError, probeError.subarray(10, 20))).toBeLessThan(1e-5)

@@ -88,9 +88,7 @@ void check_gradients(int context_size, Report& report) {
   report.finish(context_size ? "gradients, with a context" : "gradients");
 }
 
-// A field that is linear on every line fits exactly: with net(z) = w z + b the loss of one row can
-// be written down. Here f = 0, so the loss is the mean of ‖x₁ − x₀‖², and an optimal coupling
-// lowers it.
+// With f = 0 the loss is the mean of ‖x₁ − x₀‖², and an optimal coupling lowers it.
 void check_loss(Report& report) {
   Cnf cnf;
   cnf.net.hidden = {};
@@ -110,7 +108,8 @@ void check_loss(Report& report) {
   double expected = 0;
   for (std::size_t i = 0; i < rows.size(); ++i)
     expected += (x1[i] - rows[i]) * (x1[i] - rows[i]) / double(count);
-  report.expect("independent", std::abs(independent - expected), 1e-9);
+  // A compiler may take sin and cos together here and apart there: normals differ by a float32 ulp.
+  report.expect("independent", std::abs(independent - expected), 1e-6);
   report.expect("optimal is shorter", optimal < 0.5 * independent);
   report.finish("losses");
 }

@@ -11,6 +11,7 @@ import type { Context } from './context'
 import { control } from './control'
 import { crossings } from './crossings'
 import { engineTimes, evaluations } from './evaluations'
+import { loading } from './loading'
 import { describeMachine, type Machine } from './machine'
 import { memory } from './memory'
 import { solves } from './solves'
@@ -21,14 +22,23 @@ const USAGE = `npm run bench -- [options]
 npm run bench -- ablation [options]   # experiments with the method; ablation --help lists them
 
   --python PATH   a Python with the peers: torch, torchdiffeq, jax, diffrax (those that it has are run)
-  --only NAME     one section: evaluations, solves, control, crossings, memory, certify or toys; may be
+  --only NAME     one section: evaluations, solves, control, crossings, memory, loading, certify or toys; may be
                   repeated. Without it, all of them but toys, which trains for half an hour.
   --density NAME  toys: only this density; may be repeated
   --trace NAME    toys: trained with this trace only: exact, gaussian or rademacher; may be repeated
   --quick         short measurements, to see that everything runs
   --out FOLDER    where results go (default: bench/results)`
 
-const SECTIONS = ['evaluations', 'solves', 'control', 'crossings', 'memory', 'certify', 'toys'] as const
+const SECTIONS = [
+  'evaluations',
+  'solves',
+  'control',
+  'crossings',
+  'memory',
+  'loading',
+  'certify',
+  'toys'
+] as const
 
 async function main(): Promise<void> {
   const root = dirname(require.resolve('ffjord/package.json'))
@@ -78,6 +88,7 @@ async function main(): Promise<void> {
   if (wanted.includes('control')) add(await control(context))
   if (wanted.includes('crossings')) add(await crossings(context, engine))
   if (wanted.includes('memory')) add(await memory(context))
+  if (wanted.includes('loading')) add(await loading(context))
   if (wanted.includes('certify')) add(await certify(context))
   if (measured.length === 0) return
   if (!values.only) measured.push(...savedToys(out))

@@ -7,6 +7,7 @@ import type { NormalizedSettings } from './normalize'
 import type { Optimizer } from './optimizer'
 import type { ComputeOptions } from './options'
 import type { Statistics } from './statistics'
+import type { TableSchema } from './table/schema'
 import type { TrainingState } from './training-state'
 
 /** What a Flow holds, shared with the modules that its methods live in. */
@@ -23,6 +24,8 @@ export interface FlowCore {
   statistics?: Statistics
   optimizer?: Optimizer
   training?: TrainingState
+  /** Columns of the table that the flow was trained on. */
+  table?: TableSchema
   disposed: boolean
 }
 

@@ -31,6 +31,7 @@ import {
   solve
 } from './solution'
 import { type Statistics, solverStatistics, statisticsOf } from './statistics'
+import { checkSchema, type TableSchema, tableWidth } from './table/schema'
 import { baseSamples, type Trajectory, type TrajectoryOptions, trajectory } from './trajectory'
 import {
   type Velocity,
@@ -171,6 +172,23 @@ export class Flow {
   /** Of one sample. */
   get shape(): number[] {
     return [...this.#core.description.shape]
+  }
+
+  /** Columns of the table that the flow was trained on, where it was told so; model files keep them. */
+  get table(): TableSchema | undefined {
+    return structuredClone(this.#core.table)
+  }
+
+  set table(schema: TableSchema | undefined) {
+    const checked = schema && checkSchema(schema)
+    const size = sizeOf(this.shape)
+    if (checked && tableWidth(checked.columns) !== size)
+      fail(
+        'INVALID_SHAPE',
+        `table has ${tableWidth(checked.columns)} elements a row, and the flow ${size}; make them agree`
+      )
+    if (checked) this.#core.table = checked
+    else delete this.#core.table
   }
 
   get seed(): number {

@@ -1,6 +1,8 @@
 /** FFJORD continuous normalizing flows: train, evaluate and sample, on a native core. */
 
 export type { ArrayOf, Batch, RealArray, Tensor, TensorLike } from './batch'
+export { type Benchmark, benchmark } from './benchmark/benchmark'
+export { type BenchmarkName, benchmarkNames } from './benchmark/sets'
 export type { CallOptions, ContextOptions, EvaluationOptions, NoiseOptions } from './call'
 export type { CertifiedLogProb } from './certify'
 export {
@@ -14,6 +16,9 @@ export {
   type RowBatch
 } from './dataset'
 export { fromAsyncIterable } from './dataset-stream'
+export { type Baseline, baselines } from './density/compare'
+export { fitGaussian, Gaussian } from './density/gaussian'
+export { fitMixture, GaussianMixture, type MixtureOptions } from './density/mixture'
 export { type DeviceInfo, deviceInfo } from './device'
 export { type ErrorCode, FfjordError, type SolveFailure } from './errors'
 export type { EvaluateOptions, Evaluation, EvaluationErrors } from './evaluate'
@@ -63,6 +68,7 @@ export { readSafetensors, type SafetensorsFile, type StoredTensor, writeSafetens
 export type { Schedule } from './schedule'
 export type { ForwardSolution, ReverseSolution, SolveOptions } from './solution'
 export type { SolverStatistics, Statistics } from './statistics'
+export { tableBlocks } from './table/blocks'
 export { type FileOptions, fromFile, streamFile, TableDataset } from './table/load'
 export {
   type Column,

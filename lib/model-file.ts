@@ -24,7 +24,7 @@ const stateBuffers: readonly [NativeBuffer, string][] = [
 const statePrefixes = ['optimizer.', 'ema.', 'random.', 'best.']
 
 export async function writeModel(path: string, core: FlowCore, weightsOnly: boolean): Promise<void> {
-  const { native, description, options, traces, seed, calls, optimizer, training } = core
+  const { native, description, options, traces, seed, calls, optimizer, training, table } = core
   const tensors = new Map<string, StoredTensor>()
   const add = (prefix: string, buffer: NativeBuffer, values: NativeArray) => {
     for (const [name, tensor] of Object.entries(cut(values, layoutOf(native, buffer))))
@@ -38,7 +38,7 @@ export async function writeModel(path: string, core: FlowCore, weightsOnly: bool
       tensors.set(`chain.${i}.odefunc._num_evals`, { shape: [], data: Float32Array.of(0) })
   })
 
-  const extra: ModelMetadata = { version: 1, options, traces }
+  const extra: ModelMetadata = { version: 1, options, traces, ...(table && { table }) }
   if (!weightsOnly) {
     tensors.set('random.seed', { shape: [1], data: BigInt64Array.of(BigInt(seed)) })
     tensors.set('random.call', { shape: [1], data: BigInt64Array.of(BigInt(calls)) })
@@ -179,6 +179,7 @@ function restore(
   native.write('parameters', parameters)
   if (statistics.length > 0) native.write('statistics', statistics)
   for (const { buffer, values } of moments) native.write(buffer, values)
+  if (extra?.table) core.table = extra.table
   core.calls = Number(file.tensors.get('random.call')?.data[0] ?? 0)
   if (extra?.optimizer) core.optimizer = new Optimizer(native, extra.optimizer)
   if (extra?.training) {

@@ -4,6 +4,7 @@ import { FfjordError } from './errors'
 import type { ObjectiveState } from './objective'
 import type { OptimizerState } from './optimizer'
 import type { ComputeOptions } from './options'
+import { checkSchema, type TableSchema } from './table/schema'
 import type { TrainingState } from './training-state'
 
 /** Under `ffjord` in a model file's metadata; tensors stand beside it. */
@@ -12,6 +13,8 @@ export interface ModelMetadata {
   options: ComputeOptions
   /** What the engine used for the divergence of each CNF block in training. */
   traces: string[]
+  /** Columns of the table that the flow was trained on. */
+  table?: TableSchema
   optimizer?: OptimizerState
   training?: Omit<TrainingState, 'best'> & { best?: { validation: number; iteration: number } }
 }
@@ -24,6 +27,7 @@ export function checkMetadata(path: string, value: unknown): ModelMetadata | und
       throw new Error('unknown version')
     const traces = Array.isArray(value.traces) ? value.traces.map(String) : []
     const metadata: ModelMetadata = { version: 1, options: value.options as ComputeOptions, traces }
+    if (value.table !== undefined) metadata.table = checkSchema(value.table)
     if (value.optimizer !== undefined) metadata.optimizer = optimizerState(value.optimizer)
     if (value.training !== undefined) metadata.training = trainingState(value.training)
     return metadata

@@ -46,6 +46,11 @@ test('npy of several kinds', async () => {
   ])
 })
 
+test('npy in Fortran order', async () => {
+  const columns = npy('<f4', '3, 2', Float32Array.of(1, 2, 3, 4, 5, 6), 'True')
+  expect([...(await fromFile(write('f.npy', columns))).data]).toEqual([1, 4, 2, 5, 3, 6])
+})
+
 test.each([
   ['missing.csv', undefined, 'FILE_NOT_FOUND'],
   ['data.parquet', 'PAR1', 'INVALID_FILE'],
@@ -62,7 +67,7 @@ test.each([
   ['infinite.csv', '1,2\n3,Infinity\n', 'INVALID_FILE'],
   ['no.npy', 'no numpy at all', 'INVALID_FILE'],
   ['object.npy', npy('|O', '1,', new Uint8Array(8)), 'INVALID_FILE'],
-  ['fortran.npy', npy('<f4', '1, 2', new Float32Array(2), 'True'), 'INVALID_FILE'],
+  ['fortran.npy', npy('<f4', '1, 2, 1', new Float32Array(2), 'True'), 'INVALID_FILE'],
   ['short.npy', npy('<f4', '2, 2', new Float32Array(3)), 'INVALID_FILE'],
   ['huge.npy', npy('<f4', '99999999999999999999, 2', new Float32Array(3)), 'INVALID_FILE'],
   ['nan.npy', npy('<f4', '1, 2', Float32Array.of(1, Number.NaN)), 'INVALID_FILE']

@@ -36,6 +36,8 @@ test('a plateau lowers the rate after validations without improvement, and remem
   expect(seen.map((value) => Number(value.toPrecision(6)))).toEqual([
     1, 1, 1, 0.1, 0.1, 0.1, 0.01, 0.01, 0.005, 0.005
   ])
+  // Lowering the rate does not make an early end wait.
+  expect(state.since).toBe(5)
 })
 
 test('wrong schedules are refused', async () => {

@@ -74,6 +74,18 @@ test('bounds are open intervals', async () => {
   await failure(() => read(text, { bounds: { z: [0, 1] } }), 'INVALID_OPTION')
 })
 
+test('a dequantised column may stand on the lower end of its interval', async () => {
+  const bounds = { n: [0, 3] } as const
+  const data = await read('n\n0\n2\n1\n', { bounds, dequantize: true })
+  expect(data.data.every((value) => value > 0 && value < 3)).toBe(true)
+  await failure(() => read('n\n0\n3\n', { bounds, dequantize: true }), 'INVALID_FILE')
+  const { message } = await failure(
+    () => read('n\n1\n0\n0.5\n', { bounds, dequantize: true }),
+    'INVALID_FILE'
+  )
+  expect(message).toContain("line 3, column 1 ('n'): 0 lies outside the column's interval (0, 3)")
+})
+
 test('whole numbers are found, dequantised and brought back', async () => {
   const text = 'n,x,cents\n1,0.5,0.10\n2,1.5,0.25\n-3,2.25,7\n'
   const data = await read(text, { dequantize: { n: 1, cents: 0.01 }, seed: 3 })

@@ -28,6 +28,7 @@ export interface ArchitectureChoice {
   standardize?: boolean
   context?: string[]
   contextGates?: boolean
+  scale?: 'whiten' | 'standardize' | 'none'
   solver: (typeof SOLVERS)[number]
   rtol?: number
   atol?: number
@@ -61,7 +62,14 @@ export function addArchitecture(command: Command): Command {
     .option('--no-train-time', 'keep the end time fixed')
     .option('--batch-norm', 'moving batch norm after every block')
     .option('--logit <alpha>', 'first map data in [0, 1] through a logit', nonNegative)
-    .option('--standardize', 'first bring every column to mean 0 and deviation 1')
+    .addOption(
+      oneOf('--scale <how>', 'first bring the columns of a table to covariance 1, or deviation 1', [
+        'whiten',
+        'standardize',
+        'none'
+      ])
+    )
+    .option('--standardize', 'the same as --scale standardize')
     .option('--context <columns>', 'learn the density of the other columns, given these', contextNames)
     .option('--context-gates', 'let the context move the gates of hidden layers too')
     .optionsGroup('Solver:')
@@ -89,17 +97,17 @@ export function addArchitecture(command: Command): Command {
     .option('--jacobian <weight>', 'regularise the Jacobian of the field', nonNegative)
 }
 
-/** The flow that the options describe, for samples of `shape`; `columns` are the means and deviations to remove. */
+/** The flow that the options describe, for samples of `shape`; `fixed` are the maps before the dynamics. */
 export function describeFlow(
   choice: ArchitectureChoice,
   shape: readonly number[],
-  columns?: { mean: number[]; scale: number[] },
+  fixed: readonly Block[] = [],
   context?: Conditioning
 ): FlowDescription {
   const { hidden, layer, activation, residual = false, time, trainTime } = choice
   const blocks: Block[] = []
   if (choice.logit !== undefined) blocks.push({ type: 'logit', alpha: choice.logit })
-  if (columns) blocks.push({ type: 'standardize', ...columns })
+  blocks.push(...fixed)
   for (let block = 0; block < choice.blocks; block++) {
     blocks.push({ type: 'cnf', time, trainTime, net: { hidden, layer, activation, residual } })
     if (choice.batchNorm) blocks.push({ type: 'batch_norm' })

@@ -1,8 +1,26 @@
 import { existsSync } from 'node:fs'
 import { extname } from 'node:path'
-import { type Dataset, fromFile, fromImage, LawDataset, type ToyName, toy, toyNames } from '../index'
+import {
+  type Benchmark,
+  type BenchmarkName,
+  benchmark,
+  benchmarkNames,
+  type Dataset,
+  type FileOptions,
+  fromFile,
+  fromImage,
+  LawDataset,
+  TableDataset,
+  type TableSchema,
+  type ToyName,
+  toy,
+  toyNames
+} from '../index'
+import { withContext } from '../table/schema'
 import { conditioned } from './context'
 import { WrongCall } from './exit'
+import { note } from './progress'
+import { type TableChoice, trainedTable, trainingTable } from './table-options'
 
 /** Seeds of rows of a toy density or a picture that no training run draws. */
 const VALIDATION_SEED = 1_000_003
@@ -14,6 +32,8 @@ export interface Source {
   train: Dataset
   validation: Dataset
   test: Dataset
+  /** Of the columns, where the rows come from a table. */
+  table?: TableSchema
 }
 
 export function isToy(name: string): name is ToyName {
@@ -21,26 +41,51 @@ export function isToy(name: string): name is ToyName {
 }
 
 /** What `--data` takes, for the help. */
-export const DATA = 'a toy density, a .png picture, or a table: .csv, .tsv, .parquet, .npy, .npz, .h5, .arrow'
+export const DATA =
+  'a toy density, a .png picture, a table (.csv, .tsv, .parquet, .npy, .npz, .h5, .arrow), or power:FOLDER and so on'
 
 const pictures = ['.png', '.jpg', '.jpeg', '.gif', '.webp']
 
-/** Rows of a toy density or of a picture, without end, or all of a file. */
-export async function openData(name: string, seed: number, context?: readonly string[]): Promise<Dataset> {
-  return conditioned(await openRows(name, seed), context)
+/** 'power:FOLDER' names a benchmark set by the folder that holds its published file. */
+export function benchmarkIn(name: string): { name: BenchmarkName; folder: string } | undefined {
+  const [, set, folder] = /^([a-z0-9]+):(.+)$/.exec(name) ?? []
+  if (!(benchmarkNames as readonly string[]).includes(set ?? '')) return undefined
+  return { name: set as BenchmarkName, folder: folder! }
 }
 
-async function openRows(name: string, seed: number): Promise<Dataset> {
+async function openBenchmark({ name, folder }: { name: BenchmarkName; folder: string }): Promise<Benchmark> {
+  const data = await benchmark(name, folder)
+  if (data.remark) note(data.remark)
+  return data
+}
+
+/** Rows of a toy density or of a picture, without end, or all of a file. */
+export async function openData(
+  name: string,
+  seed: number,
+  table: FileOptions = {},
+  context?: readonly string[]
+): Promise<Dataset> {
+  return conditioned(await openRows(name, seed, table), context)
+}
+
+async function openRows(name: string, seed: number, table: FileOptions): Promise<Dataset> {
   if (isToy(name)) return toy(name, { seed })
+  const set = benchmarkIn(name)
+  if (set) return (await openBenchmark(set)).test
   if (!existsSync(name)) {
     throw new WrongCall(`--data ${name} is neither a file nor a toy density (${toyNames.join(', ')})`)
   }
-  return pictures.includes(extname(name).toLowerCase()) ? fromImage(name, { seed }) : fromFile(name)
+  return pictures.includes(extname(name).toLowerCase()) ? fromImage(name, { seed }) : fromFile(name, table)
 }
 
 /** Rows to test a trained flow on: fresh ones of a toy density or a picture, all of a file. */
-export function openTestData(name: string, context?: readonly string[]): Promise<Dataset> {
-  return openData(name, TEST_SEED, context)
+export function openTestData(
+  name: string,
+  table: FileOptions = {},
+  context?: readonly string[]
+): Promise<Dataset> {
+  return openData(name, TEST_SEED, table, context)
 }
 
 /**
@@ -49,14 +94,17 @@ export function openTestData(name: string, context?: readonly string[]): Promise
  */
 export async function openSource(
   name: string,
-  {
-    seed,
-    validation,
-    test,
-    context
-  }: { seed: number; validation: string; test: string; context?: readonly string[] }
+  choice: TableChoice & { seed: number; validation: string; test: string; context?: readonly string[] }
 ): Promise<Source> {
-  const data = await openData(name, seed, context)
+  const { seed, validation, test, context } = choice
+  const set = benchmarkIn(name)
+  if (set) {
+    const { train, validation, test } = await openBenchmark(set)
+    return { name: set.name, train, validation, test }
+  }
+  const rows = await openRows(name, seed, trainingTable(choice, seed, context))
+  const table = rows instanceof TableDataset ? withContext(rows.schema, context) : undefined
+  const data = conditioned(rows, context)
   if (data instanceof LawDataset) {
     return {
       name,
@@ -72,12 +120,13 @@ export async function openSource(
     cut > 0 ? data.split([1 - cut, ...shares.filter((one) => one !== undefined)], { seed }) : [data]
   const [train, ...rest] = parts as [Dataset, ...Dataset[]]
   const taken = async (text: string, one: number | undefined) =>
-    one === undefined ? openData(text, seed, context) : rest.shift()!
+    one === undefined ? openData(text, seed, trainedTable(choice, table, seed), context) : rest.shift()!
   return {
     name,
     train,
     validation: await taken(validation, shares[0]),
-    test: await taken(test, shares[1])
+    test: await taken(test, shares[1]),
+    ...(table && { table })
   }
 }
 
@@ -87,15 +136,4 @@ function share(text: string): number | undefined {
   if (Number.isNaN(value)) return undefined
   if (!(value > 0 && value < 1)) throw new WrongCall(`a share of the rows lies between 0 and 1, not ${text}`)
   return value
-}
-
-/** Mean and standard deviation of every column. */
-export async function moments(data: Dataset): Promise<{ mean: number[]; scale: number[] }> {
-  const { data: values, rows } = await data.take(Math.min(data.rows, 100_000))
-  const width = values.length / rows
-  const mean = new Array<number>(width).fill(0)
-  const square = new Array<number>(width).fill(0)
-  for (let i = 0; i < values.length; i++) mean[i % width]! += values[i]! / rows
-  for (let i = 0; i < values.length; i++) square[i % width]! += (values[i]! - mean[i % width]!) ** 2 / rows
-  return { mean, scale: square.map((value) => Math.sqrt(value) || 1) }
 }

@@ -1,7 +1,10 @@
 import type { Command } from 'commander'
+import { ArrayDataset, type Baseline, baselines, type Dataset, type Flow } from '../index'
 import { assess } from '../report/assess'
+import { supportOf } from '../table/schema'
 import { contextColumns } from './context'
-import { DATA, openTestData } from './data'
+import { DATA, openData, openTestData } from './data'
+import { WrongCall } from './exit'
 import { interruptible } from './interrupt'
 import { evaluationOptions, openModel } from './model'
 import {
@@ -12,14 +15,16 @@ import {
   positiveInteger,
   wholeNumber
 } from './options'
+import { addReading, type TableChoice, trainedTable } from './table-options'
 
-interface Choice extends DeviceChoice, EvaluationChoice {
+interface Choice extends TableChoice, DeviceChoice, EvaluationChoice {
   model: string
   data: string
   rows?: number
   batch?: number
   certify: number
   average?: boolean
+  against?: string
   json?: boolean
 }
 
@@ -34,8 +39,9 @@ export function addEval(program: Command): void {
     .option('--batch <n>', 'rows a call (default: 4096)', positiveInteger)
     .option('--certify <n>', 'rows to estimate the errors of log p on', wholeNumber, 1000)
     .option('--average', 'use the moving average of the weights')
+    .option('--against <file>', 'training rows: what a Gaussian and a mixture fitted to them reach on --data')
     .option('--json', 'print one JSON object')
-  addDevice(addEvaluation(command)).action((choice: Choice) =>
+  addDevice(addEvaluation(addReading(command))).action((choice: Choice) =>
     interruptible((signal) => evaluate(choice, signal))
   )
 }
@@ -43,7 +49,7 @@ export function addEval(program: Command): void {
 async function evaluate(choice: Choice, signal: AbortSignal): Promise<void> {
   const { rows, batch, certify, json } = choice
   using flow = await openModel(choice.model, choice)
-  const data = await openTestData(choice.data, contextColumns(flow))
+  const data = await openTestData(choice.data, trainedTable(choice, flow.table, 0), contextColumns(flow))
   const found = await assess(flow, data, {
     ...evaluationOptions(choice),
     ...(rows !== undefined && { rows }),
@@ -53,6 +59,7 @@ async function evaluate(choice: Choice, signal: AbortSignal): Promise<void> {
   })
   const { nll, standardError, nfe, entropy, klGap, errors } = found
   const trace = [...new Set(found.traces)].join(', ')
+  const others = choice.against ? await compare(choice, choice.against, flow, data) : undefined
   if (json) {
     const gap = klGap && { entropy, klGap: klGap.value, klGapStderr: klGap.standardError }
     console.log(
@@ -64,7 +71,8 @@ async function evaluate(choice: Choice, signal: AbortSignal): Promise<void> {
         trace,
         device: flow.device,
         ...gap,
-        ...(errors && { errors })
+        ...(errors && { errors }),
+        ...(others && { baselines: others })
       })
     )
     return
@@ -72,6 +80,8 @@ async function evaluate(choice: Choice, signal: AbortSignal): Promise<void> {
   console.log(`NLL      ${nll.toFixed(4)} ± ${standardError.toFixed(4)} nats (${found.rows} rows)`)
   if (entropy !== undefined) console.log(`Entropy  ${entropy.toFixed(4)}`)
   if (klGap) console.log(`KL gap   ${klGap.value.toFixed(4)} ± ${klGap.standardError.toFixed(4)}`)
+  for (const { name, nll, standardError } of others ?? [])
+    console.log(`${name}: ${nll.toFixed(4)} ± ${standardError.toFixed(4)}`)
   console.log(`NFE      ${nfe.toFixed(1)}`)
   console.log(`Trace    ${trace}`)
   if (!errors) return
@@ -80,4 +90,12 @@ async function evaluate(choice: Choice, signal: AbortSignal): Promise<void> {
     `Errors   of a row's log p: probes ${small(errors.probe)}, solver ${small(errors.solver)}; way back ${small(errors.roundTrip)} ` +
       `(root mean squares, ${errors.rows} rows)`
   )
+}
+
+async function compare(choice: Choice, file: string, flow: Flow, data: Dataset): Promise<Baseline[]> {
+  const train = await openData(file, 0, trainedTable(choice, flow.table, 0), contextColumns(flow))
+  if (!(train instanceof ArrayDataset) || !(data instanceof ArrayDataset))
+    throw new WrongCall('--against goes with tables: name the training rows, and rows to test on')
+  const support = supportOf(flow.table?.columns ?? [])
+  return baselines(train, data, support && { support })
 }

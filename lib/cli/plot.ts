@@ -9,8 +9,9 @@ import { addDevice, type DeviceChoice, positiveInteger } from './options'
 import { note } from './progress'
 import { writeReport } from './report'
 import { RunDirectory } from './run-directory'
+import { addReading, type TableChoice, trainedTable } from './table-options'
 
-interface Choice extends DeviceChoice {
+interface Choice extends TableChoice, DeviceChoice {
   model: string
   data: string
   out?: string
@@ -28,14 +29,14 @@ export function addPlot(program: Command): void {
     .option('--out <folder>', 'for the results (default: that of the model)')
     .option('--rows <n>', 'test rows (default: all of a table, 10000 of others)', positiveInteger)
     .option('--average', 'use the moving average of the weights')
-  addDevice(command).action((choice: Choice) => interruptible((signal) => plot(choice, signal)))
+  addDevice(addReading(command)).action((choice: Choice) => interruptible((signal) => plot(choice, signal)))
 }
 
 async function plot({ model, data: name, rows, ...choice }: Choice, signal: AbortSignal): Promise<void> {
   using flow = await openModel(model, choice)
   const folder = choice.out ?? dirname(model)
   mkdirSync(folder, { recursive: true })
-  const data = await openTestData(name)
+  const data = await openTestData(name, trainedTable(choice, flow.table, 0))
   const evaluation = await assess(flow, data, { seed: 0, signal, ...(rows !== undefined && { rows }) })
   const run = new RunDirectory(dirname(model))
   const history = existsSync(join(run.path, 'metrics.jsonl')) ? { history: run.history() } : {}

@@ -30,8 +30,13 @@ export class RunDirectory {
     this.#options = join(path, 'options.json')
   }
 
-  /** Whether a run has left a model here. */
+  /** Whether a run was started here. */
   get holdsRun(): boolean {
+    return this.holdsModel || existsSync(this.#options)
+  }
+
+  /** Whether a run has left a model here. */
+  get holdsModel(): boolean {
     return existsSync(this.model)
   }
 
@@ -43,7 +48,7 @@ export class RunDirectory {
   }
 
   readOptions(): Record<string, unknown> {
-    if (!this.holdsRun || !existsSync(this.#options)) {
+    if (!existsSync(this.#options)) {
       throw new WrongCall(
         `${this.path} holds no training to resume; leave out --resume, or name the folder of a run`
       )

@@ -1,5 +1,8 @@
-import type { Dataset, FitOptions, FitResult, Flow } from '../index'
+import { baselines } from '../density/compare'
+import { ArrayDataset, type Dataset, type FitOptions, type FitResult, type Flow } from '../index'
 import { assess } from '../report/assess'
+import { quantilesOf } from '../table/quantiles'
+import { supportOf } from '../table/schema'
 import type { Source } from './data'
 import { Interrupted } from './exit'
 import { duration, note, progressLine } from './progress'
@@ -8,6 +11,9 @@ import type { RunDirectory } from './run-directory'
 
 /** Between two checkpoints, in ms. */
 const CHECKPOINT_INTERVAL = 5000
+
+/** Training rows that ranks of new rows refer to. */
+const RANKED_ROWS = 10_000
 
 /** A training run from the first iteration to the report. */
 export async function trainAndReport(job: {
@@ -31,6 +37,7 @@ export async function trainAndReport(job: {
     ...(result.validation !== undefined && { validation: result.validation })
   }
   const lines = [`Trained  ${result.iterations} iterations in ${duration(result.seconds)}`]
+  await noteQuantiles(flow, source, directory)
   if (choice.report) {
     if (choice.average) flow.setParameters(flow.average())
     const finite = Number.isFinite(source.test.rows)
@@ -54,6 +61,16 @@ export async function trainAndReport(job: {
       lines.push(`KL gap   ${klGap.value.toFixed(4)} ± ${klGap.standardError.toFixed(4)} nats`)
     }
     const conditional = flow.description.context !== undefined
+    const compared =
+      source.train.shape.length === 1 &&
+      source.train instanceof ArrayDataset &&
+      source.test instanceof ArrayDataset &&
+      !conditional
+        ? await baselines(source.train, source.test, { support: supportOf(source.table?.columns ?? []) })
+        : []
+    if (compared.length > 0) summary.baselines = compared
+    for (const { name, nll, standardError } of compared)
+      lines.push(`${name}: ${nll.toFixed(4)} ± ${standardError.toFixed(4)} nats`)
     if (!choice.quiet) note(conditional ? 'No figures of a conditional density.' : 'Writing the report …')
     const files = conditional
       ? []
@@ -62,6 +79,8 @@ export async function trainAndReport(job: {
           flow,
           data: finite ? source.train : source.test,
           evaluation,
+          baselines: compared,
+          ...(finite && { parts: { validation: source.validation, test: source.test } }),
           history: directory.history(),
           training: trainingRows(flow, options, result),
           seconds: result.seconds
@@ -71,6 +90,21 @@ export async function trainAndReport(job: {
   }
   lines.push(`Model    ${directory.model}`)
   console.log(choice.json ? JSON.stringify(summary) : lines.join('\n'))
+}
+
+/** Quantiles of the training rows' log-densities go into the model file, for ranks of new rows. */
+async function noteQuantiles(flow: Flow, source: Source, directory: RunDirectory): Promise<void> {
+  const { table } = flow
+  if (!table) return
+  const { data, rows, context, contextData } = await source.train.take(
+    Math.min(RANKED_ROWS, source.train.rows)
+  )
+  const logProb = await flow.logProb(
+    { data, shape: [rows, ...flow.shape] },
+    { seed: 0, ...(context && { context: { data: contextData!, shape: [rows, context.size] } }) }
+  )
+  flow.table = { ...table, logProbQuantiles: quantilesOf(logProb) }
+  await flow.save(directory.model)
 }
 
 function objectiveName(objective: NonNullable<FitOptions['objective']>): string {
@@ -130,8 +164,13 @@ async function train(
     }
   } catch (error) {
     line.done()
-    await flow.save(directory.model)
-    note(`The state before the failure is in ${directory.model}`)
+    const saved = await flow.save(directory.model).then(
+      () => true,
+      () => false
+    )
+    if (saved) note(`The state before the failure is in ${directory.model}`)
+    else if (directory.holdsModel)
+      note(`The last checkpoint, ${directory.model}, is whole; go on from it with --resume`)
     throw error
   }
   line.done()

@@ -1,5 +1,6 @@
 import type { Command } from 'commander'
 import { sizeOf, type TensorLike } from '../batch'
+import { decodeColumns } from '../index'
 import { samplingContext } from './context'
 import { interruptible } from './interrupt'
 import { evaluationOptions, openModel } from './model'
@@ -13,7 +14,8 @@ import {
   wholeNumber
 } from './options'
 import { note } from './progress'
-import { checkTableName, writeTable } from './tables'
+import { openWriter, writing } from './tables'
+import { NumpyWriter } from './write-numpy'
 
 interface Choice extends DeviceChoice, EvaluationChoice {
   model: string
@@ -35,7 +37,7 @@ export function addSample(program: Command): void {
     .description('draw samples from a model')
     .requiredOption('--model <file>', 'model.safetensors')
     .requiredOption('-n, --number <n>', 'how many', positiveInteger)
-    .requiredOption('--out <file>', 'a .csv or .npy file, or - for CSV on stdout')
+    .requiredOption('--out <file>', 'a .csv, .tsv, .parquet or .npy file, or - for CSV on stdout')
     .option('--seed <n>', 'the same seed gives the same samples', wholeNumber, 0)
     .option('--temperature <x>', 'scale of the base samples', nonNegative)
     .option('--context <numbers|file>', 'of a conditional model: for all samples, or a table of one row each')
@@ -46,25 +48,28 @@ export function addSample(program: Command): void {
 }
 
 async function sample(choice: Choice, signal: AbortSignal): Promise<void> {
-  checkTableName(choice.out)
+  openWriter(choice.out)
   const { number: count, seed, temperature } = choice
   using flow = await openModel(choice.model, choice)
   const size = sizeOf(flow.shape)
   const context = await samplingContext(flow, choice.context)
-  const rows = new Float32Array(count * size)
-  for (let first = 0; first < count; first += CHUNK) {
-    const { data } = await flow.sample(Math.min(CHUNK, count - first), {
-      ...evaluationOptions(choice),
-      seed,
-      rowOffset: first,
-      ...(temperature !== undefined && { temperature }),
-      ...(context && { context: rowsOf(context, first, Math.min(CHUNK, count - first)) }),
-      signal
-    })
-    rows.set(data, first * size)
-  }
-  const names = Array.from({ length: size }, (_, i) => `x${i + 1}`)
-  await writeTable(choice.out, rows, [count, ...flow.shape], names)
+  const columns =
+    flow.table?.columns ??
+    Array.from({ length: size }, (_, i) => ({ name: `x${i + 1}`, type: 'real' as const }))
+  await writing(choice.out, async (writer) => {
+    if (writer instanceof NumpyWriter && flow.shape.length > 1) writer.shape = flow.shape
+    for (let first = 0; first < count; first += CHUNK) {
+      const { data } = await flow.sample(Math.min(CHUNK, count - first), {
+        ...evaluationOptions(choice),
+        seed,
+        rowOffset: first,
+        ...(temperature !== undefined && { temperature }),
+        ...(context && { context: rowsOf(context, first, Math.min(CHUNK, count - first)) }),
+        signal
+      })
+      await writer.write(decodeColumns(columns, data))
+    }
+  })
   if (choice.out !== '-') note(`${count} samples in ${choice.out}`)
 }
 

@@ -1,15 +1,23 @@
 import { existsSync } from 'node:fs'
 import { resolve } from 'node:path'
 import type { Command } from 'commander'
-import { type Device, type FitOptions, Flow } from '../index'
+import { sizeOf } from '../batch'
+import { ArrayDataset, type BenchmarkName, type Device, type FitOptions, Flow } from '../index'
+import type { Block } from '../options'
+import { tableBlocks } from '../table/blocks'
 import { type ArchitectureChoice, addArchitecture, describeComputation, describeFlow } from './architecture'
 import { describeContext } from './context'
-import { DATA, isToy, moments, openSource, type Source } from './data'
+import { benchmarkIn, DATA, isToy, openSource, type Source } from './data'
 import { WrongCall } from './exit'
 import { interruptible } from './interrupt'
-import { addDevice, type DeviceChoice, positiveInteger } from './options'
+import { addDevice, type DeviceChoice, oneOf, positiveInteger } from './options'
+import { preset, presetNames } from './presets'
+import { note } from './progress'
+import { remarksOn } from './remarks'
 import { trainAndReport } from './run'
 import { RunDirectory } from './run-directory'
+import { tableDefaults } from './table-defaults'
+import { addTable, type TableChoice } from './table-options'
 import {
   addTraining,
   describeLength,
@@ -19,8 +27,9 @@ import {
   type TrainingChoice
 } from './training-options'
 
-export interface TrainChoice extends DeviceChoice, ArchitectureChoice, TrainingChoice {
+export interface TrainChoice extends DeviceChoice, ArchitectureChoice, TrainingChoice, TableChoice {
   data: string
+  preset?: BenchmarkName
   out: string
   resume?: boolean
   overwrite?: boolean
@@ -57,12 +66,19 @@ export function addTrain(program: Command): void {
     .description('train a flow; leaves model.safetensors, metrics.jsonl, report.html and figures in a folder')
     .option('--data <name|file>', DATA)
     .requiredOption('--out <folder>', 'for the results')
+    .addOption(
+      oneOf(
+        '--preset <name>',
+        'architecture, tolerances, batch and end of training as in the FFJORD paper',
+        presetNames
+      )
+    )
     .option('--resume', 'go on with the run in --out, as it was started')
     .option('--overwrite', 'start anew in a folder that holds a run')
     .option('--quiet', 'no progress')
     .option('--json', 'print the result as one JSON object')
   addDevice(command)
-  addTraining(addArchitecture(command))
+  addTraining(addArchitecture(addTable(command)))
     .optionsGroup('Validation:')
     .option(
       '--validation <share|name|file>',
@@ -87,7 +103,8 @@ export function addTrain(program: Command): void {
     .option('--no-report', 'no test, no report.html and no figures')
     .action((given: TrainChoice) => {
       const choice = given.resume ? resumed(command, given) : given
-      return interruptible((signal) => runTraining(choice, signal))
+      const chosen = (key: string) => !['default', undefined].includes(command.getOptionValueSource(key))
+      return interruptible((signal) => runTraining(choice, signal, chosen))
     })
 }
 
@@ -108,15 +125,22 @@ function resumed(command: Command, given: TrainChoice): TrainChoice {
 }
 
 /** A run as `choice` says, from its first iteration, or where it was interrupted, to the report. */
-export async function runTraining(choice: TrainChoice, signal: AbortSignal): Promise<void> {
-  if (!choice.data) throw new WrongCall(`--data is missing; name ${DATA}`)
-  const directory = new RunDirectory(choice.out)
-  if (directory.holdsRun && !choice.resume && !choice.overwrite) {
+export async function runTraining(
+  given: TrainChoice,
+  signal: AbortSignal,
+  chosen: (key: string) => boolean = () => true
+): Promise<void> {
+  if (!given.data) throw new WrongCall(`--data is missing; name ${DATA}`)
+  const directory = new RunDirectory(given.out)
+  if (directory.holdsRun && !given.resume && !given.overwrite) {
     throw new WrongCall(
-      `${choice.out} holds a run; go on with --resume, start anew with --overwrite, or name another folder`
+      `${given.out} holds a run; go on with --resume, start anew with --overwrite, or name another folder`
     )
   }
-  const source = await openSource(choice.data, choice)
+  const source = await openSource(given.data, given)
+  // A run that was ended before its first checkpoint starts again.
+  const resume = (given.resume ?? false) && directory.holdsModel
+  const choice = given.resume ? given : withDefaults(given, source, chosen)
   const options: FitOptions = {
     ...describeLength(choice),
     objective: describeObjective(choice),
@@ -133,27 +157,61 @@ export async function runTraining(choice: TrainChoice, signal: AbortSignal): Pro
     },
     keepBest: choice.keepBest ?? false,
     skipFailures: choice.skipFailures ?? false,
-    resume: choice.resume ?? false
+    resume
   }
-  const flow = await openFlow(choice, source)
-  if (!choice.resume) directory.start(withAbsolutePaths(choice))
+  if (source.table && source.train instanceof ArrayDataset && !resume && !choice.quiet)
+    for (const remark of remarksOn(source.table, source.train.data, sizeOf(source.train.shape))) note(remark)
+  const flow = await openFlow(choice, source, resume)
+  if (!given.resume) directory.start(withAbsolutePaths(choice))
   await trainAndReport({ flow, source, directory, options, signal, choice })
   flow.dispose()
 }
 
+/** What the preset says, or what is good for tables, takes the place of what was not chosen. */
+function withDefaults(choice: TrainChoice, source: Source, chosen: (key: string) => boolean): TrainChoice {
+  const { train } = source
+  const isTable = train instanceof ArrayDataset && train.shape.length === 1
+  if (!choice.preset && !isTable) return choice
+  const defaults = {
+    ...(choice.preset ? preset(choice.preset) : tableDefaults(sizeOf(train.shape), train.rows)),
+    ...(choice.contextGates && { layer: 'concatsquash' as const }),
+    ...(choice.standardize && { scale: 'standardize' as const })
+  }
+  return { ...choice, ...Object.fromEntries(Object.entries(defaults).filter(([key]) => !chosen(key))) }
+}
+
 /** A run may be resumed from another working directory. */
 function withAbsolutePaths(choice: TrainChoice): TrainChoice {
-  const absolute = (name: string) => (existsSync(name) && !isToy(name) ? resolve(name) : name)
+  const absolute = (name: string) => {
+    const set = benchmarkIn(name)
+    if (set) return `${set.name}:${resolve(set.folder)}`
+    return existsSync(name) && !isToy(name) ? resolve(name) : name
+  }
   const { data, validation, test } = choice
   return { ...choice, data: absolute(data), validation: absolute(validation), test: absolute(test) }
 }
 
-async function openFlow(choice: TrainChoice, source: Source): Promise<Flow> {
+async function openFlow(choice: TrainChoice, source: Source, resume: boolean): Promise<Flow> {
   const { device, threads, seed } = choice
   const where = { device: device as Device, ...(threads !== undefined && { threads }) }
-  if (choice.resume) return Flow.load(new RunDirectory(choice.out).model, where)
-  const columns = choice.standardize ? await moments(source.train) : undefined
+  if (resume) return Flow.load(new RunDirectory(choice.out).model, where)
   const context = describeContext(source.train, choice.contextGates)
-  const description = describeFlow(choice, source.train.shape, columns, context)
-  return Flow.create({ ...description, ...describeComputation(choice), ...where, seed })
+  const description = describeFlow(choice, source.train.shape, await fixedBlocks(choice, source), context)
+  const flow = await Flow.create({ ...description, ...describeComputation(choice), ...where, seed })
+  if (source.table) flow.table = source.table
+  return flow
+}
+
+/** The maps before the dynamics, as the rows to train on ask for. */
+async function fixedBlocks(
+  { scale, standardize }: TrainChoice,
+  { train, table }: Source
+): Promise<readonly Block[]> {
+  const scaling = scale ?? (standardize ? 'standardize' : 'none')
+  if (!table && scaling === 'none') return []
+  const size = sizeOf(train.shape)
+  const columns =
+    table?.columns ?? Array.from({ length: size }, (_, i) => ({ name: `x${i + 1}`, type: 'real' as const }))
+  const rows = Number.isFinite(train.rows) ? train.rows : 100_000
+  return tableBlocks(columns, (await train.take(rows)).data, scaling)
 }

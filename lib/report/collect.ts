@@ -1,5 +1,6 @@
 import { sizeOf } from '../batch'
 import type { Dataset } from '../dataset'
+import type { Baseline } from '../density/compare'
 import type { Flow } from '../flow'
 import type { CnfBlock } from '../options'
 import type { SolverStatistics } from '../statistics'
@@ -7,6 +8,7 @@ import type { Assessment } from './assess'
 import { imagePanels, linePanels, marginalPanels, pairPanels } from './columns'
 import { animate, COARSE, FINE, pictureTolerance, planePanels } from './plane'
 import type { Highlight, History, Report } from './report'
+import { extremes, score, scorePanel } from './scores'
 import { VERSION } from './version'
 
 export interface ReportInput {
@@ -17,6 +19,10 @@ export interface ReportInput {
   /** Of the flow on test data. */
   evaluation?: Assessment
   history?: History
+  /** Parts of the data that log-densities are compared on; shown for tables. */
+  parts?: { validation: Dataset; test: Dataset }
+  /** Plain densities on the same test rows. */
+  baselines?: Baseline[]
   /** Of the training run, for the table of details. */
   training?: [name: string, value: string][]
   /** Spent in training. */
@@ -30,7 +36,7 @@ const MEASURED_ROWS = 1000
 
 /** Runs the flow for everything a report shows. */
 export async function collectReport(input: ReportInput): Promise<Report> {
-  const { title, flow, data, evaluation, history, training = [], seed = 1 } = input
+  const { title, flow, data, evaluation, history, parts, baselines = [], training = [], seed = 1 } = input
   const detail = flow.device === 'reference' ? COARSE : FINE
   const wanted = Math.min(detail.samples, Math.ceil(6e6 / sizeOf(flow.shape)))
   const rows = Float32Array.from((await data.take(wanted)).data)
@@ -40,18 +46,31 @@ export async function collectReport(input: ReportInput): Promise<Report> {
   await flow.logProb(rows.subarray(0, MEASURED_ROWS * sizeOf(flow.shape)))
   const density = flow.statistics
 
+  const names = columnNames(flow, data)
+  const scores =
+    parts && flow.shape.length === 1
+      ? [
+          await score(flow, 'train', data),
+          await score(flow, 'validation', parts.validation),
+          await score(flow, 'test', parts.test)
+        ]
+      : []
   const plane = flow.shape.length === 1 && flow.shape[0] === 2
   return {
     title,
     subtitle: describe(flow),
     highlights: highlights(input),
-    sections: await sections(flow, rows, drawn.data, columnNames(flow, data)),
+    sections: await sections(flow, rows, drawn.data, names),
+    listings: scores.length > 0 ? extremes(flow, scores[2]!, names) : [],
     ...(plane && { animation: await animate(flow, detail, seed) }),
     ...(history && history.iteration.length > 0 && { history: { ...history, entropy: evaluation?.entropy } }),
     tables: [
       { title: 'Flow', rows: flowRows(flow) },
       ...(training.length > 0 ? [{ title: 'Training', rows: training }] : []),
       ...(evaluation ? [{ title: 'Evaluation', rows: evaluationRows(evaluation) }] : []),
+      ...(baselines.length > 0
+        ? [{ title: 'Other densities, NLL on the test rows', rows: baselineRows(input) }]
+        : []),
       ...(density
         ? [{ title: `Solver: log-density of ${number(MEASURED_ROWS)} rows`, rows: solverRows(density) }]
         : []),
@@ -61,6 +80,15 @@ export async function collectReport(input: ReportInput): Promise<Report> {
   }
 
   async function sections(flow: Flow, rows: Float32Array, samples: Float32Array, names: string[]) {
+    const drawn = await figures(flow, rows, samples, names)
+    if (scores.length === 0) return drawn
+    const note =
+      'How the flow scores rows it was trained on, rows that chose when to stop, and rows it never saw. Where the last ' +
+      'lie lower, it has learnt the training rows by heart.'
+    return [...drawn, { title: 'Log-densities', note, panels: [scorePanel(scores)] }]
+  }
+
+  async function figures(flow: Flow, rows: Float32Array, samples: Float32Array, names: string[]) {
     if (flow.shape.length === 3) {
       return [
         {
@@ -99,7 +127,7 @@ function columnNames(flow: Flow, data: Dataset): string[] {
   return [...(data.columns ?? Array.from({ length: sizeOf(flow.shape) }, (_, i) => `x${i + 1}`))]
 }
 
-function highlights({ flow, evaluation, history, seconds }: ReportInput): Highlight[] {
+function highlights({ flow, evaluation, history, seconds, baselines }: ReportInput): Highlight[] {
   const list: Highlight[] = []
   if (evaluation) {
     const { nll, standardError, rows, nfe, entropy, klGap } = evaluation
@@ -108,6 +136,11 @@ function highlights({ flow, evaluation, history, seconds }: ReportInput): Highli
       value: nll.toFixed(3),
       note: `± ${standardError.toFixed(3)} nats, ${number(rows)} rows`
     })
+    const gaussian = baselines?.[0]
+    if (gaussian) {
+      const gain = gaussian.nll - nll
+      list.push({ name: 'Better than a Gaussian', value: gain.toFixed(3), note: 'nats per row' })
+    }
     if (entropy !== undefined) {
       list.push({ name: 'Entropy of the data', value: entropy.toFixed(3), note: 'nats: the lowest mean NLL' })
     }
@@ -201,6 +234,19 @@ function evaluationRows({
     ['Evaluations a row', nfe.toFixed(1)]
   )
   return list
+}
+
+function baselineRows({ evaluation, baselines = [] }: ReportInput): [string, string][] {
+  const flow: [string, string][] = evaluation
+    ? [['This flow', `${evaluation.nll.toFixed(3)} ± ${evaluation.standardError.toFixed(3)}`]]
+    : []
+  return [
+    ...flow,
+    ...baselines.map(({ name, nll, standardError }): [string, string] => [
+      name,
+      `${nll.toFixed(3)} ± ${standardError.toFixed(3)}`
+    ])
+  ]
 }
 
 function solverRows({

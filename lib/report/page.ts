@@ -41,6 +41,7 @@ export function reportPage(report: Report): string {
 <p class="quiet">${escapeText(report.subtitle)}</p>
 <div class="highlights">${report.highlights.map(highlight).join('')}</div>
 ${report.sections.map(section).join('\n')}
+${report.listings.length > 0 ? listings(report.listings) : ''}
 ${report.animation ? STAGE : ''}
 ${report.history ? TRAINING : ''}
 <section>
@@ -87,6 +88,19 @@ function section({ title, note, panels }: Report['sections'][number]): string {
 <h2>${escapeText(title)}</h2>
 <p class="quiet">${escapeText(note)}</p>
 <div class="panels${many ? ' many' : ''}"${many ? ' style="--least: 240px"' : ''}>${panels.join('')}</div>
+</section>`
+}
+
+function listings(list: Report['listings']): string {
+  const parts = list.map(({ title, header, rows }) => {
+    const head = header.map((name) => `<th>${escapeText(name)}</th>`).join('')
+    const body = rows.map((row) => `<tr>${row.map((cell) => `<td>${escapeText(cell)}</td>`).join('')}</tr>`)
+    return `<h3>${escapeText(title)}</h3><div class="wide"><table class="rows"><tr>${head}</tr>${body.join('')}</table></div>`
+  })
+  return `<section>
+<h2>Rows at the ends</h2>
+<p class="quiet">What the flow finds most ordinary, and what it finds strange: outliers, errors of entry, or regions with too few rows.</p>
+${parts.join('')}
 </section>`
 }
 

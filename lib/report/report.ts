@@ -10,8 +10,16 @@ export interface Report {
   sections: { title: string; note: string; panels: string[] }[]
   animation?: Animation
   history?: History
+  /** Rows of a table, with a line of names each. */
+  listings: Listing[]
   tables: { title: string; rows: [name: string, value: string][] }[]
   footer: string
+}
+
+export interface Listing {
+  title: string
+  header: string[]
+  rows: string[][]
 }
 
 export interface Highlight {

@@ -65,6 +65,11 @@ table.facts { width: 100%; border-collapse: collapse; font-size: 14px; }
 table.facts th { text-align: left; font-weight: 400; color: var(--quiet); padding: 4px 12px 4px 0; white-space: nowrap; }
 table.facts td { text-align: right; padding: 4px 0; overflow-wrap: anywhere; }
 table.facts tr + tr > * { border-top: 1px solid var(--rule); }
+h3 { font-size: 14px; margin: 12px 0 4px; }
+.wide { overflow-x: auto; }
+table.rows { border-collapse: collapse; font-size: 13px; white-space: nowrap; }
+table.rows th { text-align: right; font-weight: 500; color: var(--quiet); padding: 3px 14px 3px 0; }
+table.rows td { text-align: right; padding: 3px 14px 3px 0; border-top: 1px solid var(--rule); }
 footer { color: var(--quiet); font-size: 13px; }
 footer code { overflow-wrap: anywhere; }
 `

@@ -1,13 +1,15 @@
 import { open } from 'node:fs/promises'
-import { StringDecoder } from 'node:string_decoder'
 import Papa from 'papaparse'
 import { fail } from '../check'
 import { unreadable } from '../safetensors'
+import { parseNumbers } from './numbers'
 import { type RowBatch, type TableSource, unnamed } from './source'
 
 /** Text tables (CSV, TSV) by Papa Parse, in pieces that end with a record. */
 
 const PIECE = 2 ** 22 // bytes
+const QUOTE = 34
+const BREAK = 10
 
 /** Cells that stand for nothing. */
 const missing = new Set(['', 'NA', 'N/A', 'NaN', 'nan', 'null', 'NULL', 'None', '?'])
@@ -61,7 +63,19 @@ class DelimitedTable implements TableSource {
     let row = 0
     let line = 1
     let header = this.named
-    for await (const text of pieces(this.path)) {
+    for await (const bytes of pieces(this.path)) {
+      if (!header) {
+        const matrix = parseNumbers(bytes, this.delimiter, width)
+        if (matrix) {
+          const count = matrix.length / width
+          this.#lines.push({ row, line, exact: undefined })
+          row += count
+          line += count
+          yield { count, matrix }
+          continue
+        }
+      }
+      const text = textOf(bytes)
       const { data } = Papa.parse<string[]>(text, { delimiter: this.delimiter })
       // Only quotes can hold a line break within a record, and blank lines set rows and lines apart.
       const plain = !text.includes('"')
@@ -119,49 +133,50 @@ function breaks(cell: string): number {
 }
 
 async function firstRecords(path: string): Promise<string> {
-  for await (const text of pieces(path, 2 ** 16)) return text
+  for await (const bytes of pieces(path, 2 ** 16)) return textOf(bytes)
   return ''
 }
 
-/** The text of a file in pieces that end with a line break outside quotes. */
-async function* pieces(path: string, size = PIECE): AsyncGenerator<string> {
+function textOf(bytes: Buffer): string {
+  const text = bytes.toString('utf8').replace(/^\uFEFF/, '')
+  return text.includes('\r') ? text.replaceAll('\r\n', '\n') : text
+}
+
+/** The bytes of a file in pieces that end with a line break outside quotes; each is good until the next one. */
+async function* pieces(path: string, size = PIECE): AsyncGenerator<Buffer> {
   const file = await open(path, 'r').catch((error: unknown) => {
     throw unreadable(path, error)
   })
   try {
-    const bytes = Buffer.allocUnsafe(size)
-    const decoder = new StringDecoder('utf8')
-    let held = ''
-    let first = true
+    let bytes = Buffer.allocUnsafe(size)
+    let held = 0
     for (;;) {
-      const { bytesRead } = await file.read(bytes, 0, size).catch((error: unknown) => {
+      if (held === bytes.length) bytes = Buffer.concat([bytes, Buffer.allocUnsafe(size)])
+      const { bytesRead } = await file.read(bytes, held, bytes.length - held).catch((error: unknown) => {
         throw unreadable(path, error)
       })
-      let text = decoder.write(bytes.subarray(0, bytesRead))
-      if (first) text = text.replace(/^\uFEFF/, '')
-      first = false
-      held += text.includes('\r') ? text.replaceAll('\r\n', '\n') : text
       if (bytesRead === 0) break
-      const end = lastRecordEnd(held)
+      held += bytesRead
+      const end = lastRecordEnd(bytes.subarray(0, held))
       if (end === 0) continue
-      yield held.slice(0, end)
-      held = held.slice(end)
+      yield bytes.subarray(0, end)
+      bytes.copyWithin(0, end, held)
+      held -= end
     }
-    if (held !== '') yield held
+    if (held > 0) yield bytes.subarray(0, held)
   } finally {
     await file.close()
   }
 }
 
 /** Where the last whole record ends: after a line break that an even number of quotes precedes. */
-function lastRecordEnd(text: string): number {
-  if (!text.includes('"')) return text.lastIndexOf('\n') + 1
+function lastRecordEnd(bytes: Buffer): number {
+  if (!bytes.includes(QUOTE)) return bytes.lastIndexOf(BREAK) + 1
   let end = 0
   let quoted = false
-  for (let i = 0; i < text.length; i++) {
-    const letter = text.charCodeAt(i)
-    if (letter === 34) quoted = !quoted
-    else if (letter === 10 && !quoted) end = i + 1
+  for (let i = 0; i < bytes.length; i++) {
+    if (bytes[i] === QUOTE) quoted = !quoted
+    else if (bytes[i] === BREAK && !quoted) end = i + 1
   }
   return end
 }

@@ -17,6 +17,8 @@ export interface EncoderOptions {
   drop: boolean
   /** Refuse values that break the column's type or step. */
   strict?: boolean
+  /** Columns of whole numbers will be dequantised, so that they may stand on the lower end of their interval. */
+  dequantizeWhole?: boolean
   precision?: 'float32' | 'float64'
 }
 
@@ -25,6 +27,8 @@ export class RowEncoder {
   readonly width: number
   /** Whether all values of a column so far were whole. */
   readonly whole: boolean[]
+  /** The first row of each column that stands on its lower end. */
+  readonly #onEnd: (number | undefined)[] = []
   dropped = 0
   /** Of the values. */
   readonly Values: Float32ArrayConstructor | Float64ArrayConstructor
@@ -74,13 +78,15 @@ export class RowEncoder {
     const { lower = -Infinity, upper = Infinity, step } = this.columns[c]!
     const { width } = this
     const grid = this.options.strict ? step : undefined
+    const closed = step !== undefined || (this.options.dequantizeWhole ?? false)
     let whole = this.whole[c]!
     const plain = cells instanceof Float32Array || cells instanceof Float64Array
     for (let row = 0, at = offset, from = start; row < bad.length; row++, at += width, from += stride) {
       const cell = cells[from]
       const value = plain ? (cell as number) : toNumber(cell)
       // Also false for NaN and the infinities. A dequantised value may stand on the lower end.
-      const inside = step === undefined ? value > lower : value >= lower && value > -Infinity
+      const inside = value > lower || (closed && value === lower && value > -Infinity)
+      if (value === lower && inside) this.#onEnd[c] ??= first + row
       if (!(inside && value < upper)) this.#refuse(c, row, first, cell, bad)
       else if (grid !== undefined && !isMultiple(value, grid)) this.#refuse(c, row, first, cell, bad)
       else if (whole && Math.floor(value) !== value) whole = false
@@ -106,18 +112,27 @@ export class RowEncoder {
     }
   }
 
+  /** Refuses a column that stands on its lower end, and turned out not to be whole. */
+  checkEnds(columns: readonly Column[]): void {
+    for (const [c, { step, lower }] of columns.entries()) {
+      const row = this.#onEnd[c]
+      if (row !== undefined && step === undefined) this.#fail(c, row, lower, '; widen its bounds a little')
+    }
+  }
+
   #refuse(c: number, row: number, first: number, cell: unknown, bad: Uint8Array): void {
     if (this.options.drop) {
       bad[row] = 1
       return
     }
+    this.#fail(c, first + row, cell, ", or leave such rows out with invalid: 'drop'")
+  }
+
+  #fail(c: number, row: number, cell: unknown, remedy: string): never {
     const { path } = this.source
     const column = this.columns[c]!
-    const place = `${path}, ${this.source.place(first + row)}, column ${this.#indices[c]! + 1} ('${column.name}')`
-    throw new FfjordError(
-      'INVALID_FILE',
-      `${place}: ${complaint(column, cell)}, or leave such rows out with invalid: 'drop'`
-    )
+    const place = `${path}, ${this.source.place(row)}, column ${this.#indices[c]! + 1} ('${column.name}')`
+    throw new FfjordError('INVALID_FILE', `${place}: ${complaint(column, cell)}${remedy}`)
   }
 
   #keep(values: Float64Array | Float32Array, bad: Uint8Array): Encoded {

@@ -26,6 +26,8 @@ export interface FileOptions extends Omit<OpenOptions, 'skipRagged'> {
    * of text are always dequantised. Default: false.
    */
   dequantize?: boolean | Readonly<Record<string, number>>
+  /** Columns that others are conditioned on (`condition`): they stay as they are. */
+  context?: readonly string[]
   /** Of the noise of dequantisation. Default: 0. */
   seed?: number
   /** Refuse constant and repeated columns, of which no density exists. Default: false. */
@@ -47,6 +49,7 @@ const keys = [
   'invalid',
   'bounds',
   'dequantize',
+  'context',
   'seed',
   'checkColumns',
   'schema',
@@ -95,6 +98,7 @@ export async function fromFile(path: string, options: FileOptions = {}): Promise
   const found = settings.schema
     ? [...columns]
     : columns.map((column, c) => typed(column, encoder.whole[c]!, settings))
+  encoder.checkEnds(found)
   let start = 0
   for (const place of places) {
     const end = start + place.kept.length * encoder.width
@@ -128,7 +132,7 @@ export async function streamFile(
   async function* rows() {
     do {
       let first = 0
-      for await (const batch of source.batches()) {
+      for await (const batch of readingAhead(source.batches())) {
         const encoded = encoder.encode(batch, first)
         dequantize(columns, encoded, { first, seed: settings.seed })
         first += batch.count
@@ -139,6 +143,24 @@ export async function streamFile(
   }
   const shape = settings.shape ?? source.shape ?? [encoder.width]
   return fromAsyncIterable(rows, { shape, columns: elementNames(columns) })
+}
+
+/** The same items, each asked for while the one before is at work: files are read while the engine trains. */
+async function* readingAhead<T>(items: AsyncIterable<T>): AsyncGenerator<T> {
+  const iterator = items[Symbol.asyncIterator]()
+  try {
+    let next = iterator.next()
+    for (;;) {
+      const { done, value } = await next
+      if (done) return
+      next = iterator.next()
+      // Its failure is met at the next turn.
+      next.catch(() => undefined)
+      yield value
+    }
+  } finally {
+    await iterator.return?.()
+  }
 }
 
 /** A file, the columns to take of it, and an encoder for their cells. */
@@ -154,7 +176,12 @@ export async function openEncoder(path: string, options: FileOptions) {
       `${source.path} has rows of ${width} numbers, and shape [${shape}] takes ${sizeOf(shape)}; make them agree`
     )
   const { drop, precision } = settings
-  const encoder = new RowEncoder(source, columns, { drop, precision, strict: settings.schema !== undefined })
+  const encoder = new RowEncoder(source, columns, {
+    drop,
+    precision,
+    strict: settings.schema !== undefined,
+    dequantizeWhole: settings.steps === true
+  })
   return { source, columns, encoder, settings }
 }
 
@@ -176,6 +203,7 @@ function normalize(options: FileOptions) {
     drop: choice(options.invalid ?? 'refuse', 'invalid', ['refuse', 'drop']) === 'drop',
     bounds: options.bounds ?? {},
     steps,
+    context: options.context ?? [],
     seed: integer(options.seed ?? 0, 'seed'),
     checkColumns: options.checkColumns ?? false,
     schema,
@@ -253,7 +281,8 @@ async function findLevels(source: TableSource, names: readonly string[]): Promis
 }
 
 /** The columns of a model in a file: by name where the file has names, else by place. */
-function matching(source: TableSource, { columns }: TableSchema): Column[] {
+function matching(source: TableSource, schema: TableSchema): Column[] {
+  const columns = [...schema.columns, ...(schema.context ?? [])]
   if (!source.named) {
     if (source.names.length !== columns.length)
       fail(
@@ -278,9 +307,10 @@ function matching(source: TableSource, { columns }: TableSchema): Column[] {
 }
 
 /** The column with the type that its values showed. */
-function typed(column: Column, whole: boolean, { steps }: Settings): Column {
+function typed(column: Column, whole: boolean, { steps, context }: Settings): Column {
   if (column.type === 'category' || !whole) return column
-  const step = steps === true && column.step === undefined ? { step: 1 } : {}
+  const step =
+    steps === true && column.step === undefined && !context.includes(column.name) ? { step: 1 } : {}
   return { ...column, type: 'integer', ...step }
 }
 

@@ -24,6 +24,8 @@ interface Header {
   /** Where the numbers start. */
   start: number
   shape: number[]
+  /** Column by column. */
+  fortran: boolean
   /** Bytes of one number. */
   width: number
   decode: (bytes: ArrayBuffer) => NumberArray
@@ -50,7 +52,7 @@ export async function numpyTable(path: string, openSource: () => Promise<ByteSou
   } finally {
     await source.close()
   }
-  const { start, shape, width, decode } = header
+  const { start, shape, fortran, width, decode } = header
   const [rows, columns] = [shape[0]!, shape.slice(1).reduce((product, axis) => product * axis, 1)]
   return {
     path,
@@ -65,8 +67,14 @@ export async function numpyTable(path: string, openSource: () => Promise<ByteSou
         const most = batchRows(columns)
         for (let row = 0; row < rows; row += most) {
           const count = Math.min(most, rows - row)
-          const part = await bytes.read(start + row * columns * width, count * columns * width)
-          yield { count, matrix: decode(part.buffer) }
+          const numbers = async (first: number, length: number) =>
+            decode((await bytes.read(start + first * width, length * width)).buffer)
+          if (!fortran) yield { count, matrix: await numbers(row * columns, count * columns) }
+          else {
+            const parts: NumberArray[] = []
+            for (let c = 0; c < columns; c++) parts.push(await numbers(c * rows + row, count))
+            yield { count, columns: parts }
+          }
         }
       } finally {
         await bytes.close()
@@ -96,13 +104,14 @@ async function readHeader(path: string, source: ByteSource): Promise<Header> {
     .split(',')
     .filter((axis) => axis.trim() !== '')
     .map(Number)
-  if (order === 'True' && shape.length > 1) throw invalid('it is stored in Fortran order')
+  const fortran = order === 'True' && shape.length > 1
+  if (fortran && shape.length > 2) throw invalid('it has more than two axes in Fortran order')
   if (shape.length === 0) throw invalid('it holds a single number')
   const width = Number(kind!.slice(2))
   const size = shape.reduce((product, axis) => product * axis, 1) * width
   if (source.size - start !== size)
     throw invalid(`it holds ${source.size - start} bytes of numbers, and its shape (${shape}) takes ${size}`)
-  return { start, shape, width, decode }
+  return { start, shape, fortran, width, decode }
 }
 
 export async function openBytes(path: string): Promise<ByteSource> {

@@ -17,8 +17,19 @@ export interface Column {
 /** The columns that a flow was trained on; model files keep it. */
 export interface TableSchema {
   columns: Column[]
+  /** Columns that the density is conditioned on, never dequantised. */
+  context?: Column[]
   /** Log-densities of the training rows: their quantiles at 0, 1/n … 1. */
   logProbQuantiles?: number[]
+}
+
+/** The schema with the columns named in `context` apart from the others. */
+export function withContext({ columns }: TableSchema, context: readonly string[] = []): TableSchema {
+  if (context.length === 0) return { columns }
+  return {
+    columns: columns.filter(({ name }) => !context.includes(name)),
+    context: columns.filter(({ name }) => context.includes(name))
+  }
 }
 
 /** Elements of a sample that a column takes. */

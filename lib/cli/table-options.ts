@@ -1,0 +1,109 @@
+import { type Command, InvalidArgumentError } from 'commander'
+import type { FileOptions, TableSchema } from '../index'
+import { oneOf, positive } from './options'
+
+/** How a file becomes rows; every command that reads data takes some of these. */
+export interface TableChoice {
+  columns?: string[]
+  exclude?: string[]
+  categorical?: 'refuse' | 'one-hot'
+  invalid?: 'refuse' | 'drop'
+  bounds?: Record<string, [number | null, number | null]>
+  dequantize?: boolean | Record<string, number>
+  key?: string
+  header?: boolean
+  delimiter?: string
+}
+
+/** What a command needs that reads new rows for a trained model. */
+export function addReading(command: Command): Command {
+  return command
+    .addOption(oneOf('--invalid <what>', 'to do with rows that cannot be used', ['refuse', 'drop']))
+    .option('--key <name>', 'which array of an .npz or HDF5 file')
+    .option('--delimiter <text>', 'between the cells of a text table (default: found)')
+    .option('--no-header', 'the first line of a text table holds no names (default: found)')
+}
+
+/** What `train` needs besides: which columns, and what they are. */
+export function addTable(command: Command): Command {
+  return addReading(command.optionsGroup('Table:'))
+    .option('--columns <names>', 'the columns to learn, in this order (default: all)', names)
+    .option('--exclude <names>', 'columns to leave out', names)
+    .addOption(
+      oneOf('--categorical <what>', 'to do with columns of text', ['refuse', 'one-hot']).default('refuse')
+    )
+    .option('--bounds <list>', "ends of columns' values: price=0:,share=0:1", bounds)
+    .option(
+      '--dequantize <list>',
+      'columns of multiples, and their step: rooms=1,price=0.01 (default: columns of whole numbers)',
+      steps
+    )
+    .option('--no-dequantize', 'take whole numbers as they are')
+}
+
+/** Options of `fromFile`, for the rows that a model is trained on. */
+export function trainingTable(choice: TableChoice, seed: number, context?: readonly string[]): FileOptions {
+  const { columns, exclude, categorical, bounds: ends, dequantize = true } = choice
+  return {
+    ...reading(choice),
+    ...(columns && { columns }),
+    ...(exclude && { exclude }),
+    ...(categorical && { categorical }),
+    ...(ends && { bounds: ends }),
+    dequantize,
+    ...(context && { context }),
+    seed,
+    checkColumns: true
+  }
+}
+
+/** Options of `fromFile`, for rows that a trained model meets. */
+export function trainedTable(
+  choice: TableChoice,
+  schema: TableSchema | undefined,
+  seed: number
+): FileOptions {
+  return { ...reading(choice), ...(schema && { schema }), seed }
+}
+
+function reading({ invalid, key, delimiter, header }: TableChoice): FileOptions {
+  return {
+    ...(invalid && { invalid }),
+    ...(key && { key }),
+    ...(delimiter && { delimiter: delimiter === '\\t' ? '\t' : delimiter }),
+    ...(header === false && { header })
+  }
+}
+
+function names(text: string): string[] {
+  return text.split(',').map((name) => name.trim())
+}
+
+/** 'price=0:,share=0:1' */
+function bounds(text: string): Record<string, [number | null, number | null]> {
+  return Object.fromEntries(
+    names(text).map((part) => {
+      const [, name, lower, upper] = /^(.+)=([^:]*):([^:]*)$/.exec(part) ?? []
+      if (name === undefined)
+        throw new InvalidArgumentError('Give name=lower:upper, an end left out for none.')
+      return [name, [end(lower!), end(upper!)]]
+    })
+  )
+}
+
+function end(text: string): number | null {
+  if (text.trim() === '') return null
+  const value = Number(text)
+  if (!Number.isFinite(value)) throw new InvalidArgumentError(`'${text}' is no number.`)
+  return value
+}
+
+/** 'rooms=1,price=0.01' */
+function steps(text: string): Record<string, number> {
+  return Object.fromEntries(
+    names(text).map((part) => {
+      const [, name, step] = /^(.+?)(?:=([^=]+))?$/.exec(part) ?? []
+      return [name!, step === undefined ? 1 : positive(step)]
+    })
+  )
+}

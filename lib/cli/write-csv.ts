@@ -1,0 +1,69 @@
+import { once } from 'node:events'
+import { createWriteStream, renameSync, rmSync } from 'node:fs'
+import type { OutputColumn, TableWriter } from './tables'
+
+/** Text tables: a line of names, numbers with as many digits as tell them apart. */
+export class CsvWriter implements TableWriter {
+  readonly #temporary: string
+  #stream: NodeJS.WritableStream | undefined
+  #failure: Error | undefined
+
+  constructor(
+    readonly path: string,
+    readonly delimiter: string
+  ) {
+    this.#temporary = `${path}.${process.pid}.tmp`
+  }
+
+  async write(columns: readonly OutputColumn[]): Promise<void> {
+    if (!this.#stream) {
+      this.#stream = this.path === '-' ? process.stdout : createWriteStream(this.#temporary)
+      this.#stream.on('error', (error: Error) => {
+        this.#failure = error
+      })
+      await this.#put([columns.map(({ name }) => this.#quoted(name)).join(this.delimiter)])
+    }
+    const texts = columns.map(({ values }) => this.#texts(values))
+    const rows = columns[0]?.values.length ?? 0
+    for (let first = 0; first < rows; first += 10_000) {
+      const lines: string[] = []
+      for (let row = first; row < Math.min(rows, first + 10_000); row++)
+        lines.push(texts.map((text) => text(row)).join(this.delimiter))
+      await this.#put(lines)
+    }
+  }
+
+  async close(): Promise<void> {
+    if (!this.#stream || this.path === '-') return
+    const closed = once(this.#stream, 'close')
+    this.#stream.end()
+    await closed
+    if (this.#failure) throw this.#failure
+    renameSync(this.#temporary, this.path)
+  }
+
+  async abandon(): Promise<void> {
+    if (this.path !== '-') rmSync(this.#temporary, { force: true })
+  }
+
+  async #put(lines: string[]): Promise<void> {
+    if (this.#failure) throw this.#failure
+    if (!this.#stream!.write(`${lines.join('\n')}\n`)) await once(this.#stream!, 'drain')
+  }
+
+  #texts(values: ArrayLike<unknown>): (row: number) => string {
+    // float32 numbers need nine digits to be told apart, float64 ones seventeen.
+    if (values instanceof Float32Array)
+      return (row) => (Number.isNaN(values[row]) ? '' : String(+values[row]!.toPrecision(9)))
+    return (row) => {
+      const cell = values[row]
+      if (cell === null || cell === undefined || (typeof cell === 'number' && Number.isNaN(cell))) return ''
+      return typeof cell === 'string' ? this.#quoted(cell) : String(cell)
+    }
+  }
+
+  #quoted(text: string): string {
+    const plain = !text.includes(this.delimiter) && !/["\r\n]/.test(text)
+    return plain ? text : `"${text.replaceAll('"', '""')}"`
+  }
+}

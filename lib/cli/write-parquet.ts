@@ -1,0 +1,67 @@
+import { renameSync, rmSync } from 'node:fs'
+import type { OutputColumn, TableWriter } from './tables'
+
+type Library = typeof import('hyparquet-writer', { with: { 'resolution-mode': 'import' }})
+type BasicType = 'BOOLEAN' | 'DOUBLE' | 'FLOAT' | 'INT32' | 'INT64' | 'STRING' | 'TIMESTAMP' | 'JSON'
+
+/** Parquet by hyparquet-writer, a row group a batch. A column's type is that of its first batch. */
+export class ParquetWriter implements TableWriter {
+  readonly #temporary: string
+  #file: InstanceType<Library['ParquetWriter']> | undefined
+  #types: BasicType[] = []
+
+  constructor(readonly path: string) {
+    this.#temporary = `${path}.${process.pid}.tmp`
+  }
+
+  async write(columns: readonly OutputColumn[]): Promise<void> {
+    if (!this.#file) {
+      const library = await import('hyparquet-writer')
+      this.#types = columns.map(({ values }) => typeOf(values))
+      const schema = library.schemaFromColumnData({
+        columnData: columns.map(({ name }, c) => ({ name, data: [], type: this.#types[c]!, nullable: true }))
+      })
+      this.#file = new library.ParquetWriter({ writer: library.fileWriter(this.#temporary), schema })
+    }
+    await this.#file.write({
+      columnData: columns.map(({ name, values }, c) => ({
+        name,
+        data: cells(values, this.#types[c]!),
+        type: this.#types[c]!,
+        nullable: true
+      }))
+    })
+  }
+
+  async close(): Promise<void> {
+    await this.#file?.finish()
+    renameSync(this.#temporary, this.path)
+  }
+
+  async abandon(): Promise<void> {
+    rmSync(this.#temporary, { force: true })
+  }
+}
+
+function typeOf(values: ArrayLike<unknown>): BasicType {
+  if (values instanceof Float32Array) return 'FLOAT'
+  if (values instanceof Float64Array) return 'DOUBLE'
+  if (values instanceof BigInt64Array || values instanceof BigUint64Array) return 'INT64'
+  if (ArrayBuffer.isView(values)) return values instanceof Uint32Array ? 'INT64' : 'INT32'
+  const found = Array.from(values).filter((value) => value !== null && value !== undefined)
+  const all = (test: (value: unknown) => boolean) => found.length > 0 && found.every(test)
+  if (all((value) => typeof value === 'number')) return 'DOUBLE'
+  if (all((value) => typeof value === 'bigint')) return 'INT64'
+  if (all((value) => typeof value === 'boolean')) return 'BOOLEAN'
+  if (all((value) => value instanceof Date)) return 'TIMESTAMP'
+  return all((value) => typeof value === 'object') ? 'JSON' : 'STRING'
+}
+
+/** Missing numbers become null; text of other kinds is spelled out. */
+function cells(values: ArrayLike<unknown>, type: BasicType): unknown[] {
+  return Array.from(values, (value) => {
+    if (value === null || value === undefined || Number.isNaN(value)) return null
+    if (type === 'STRING') return String(value)
+    return type === 'INT64' ? BigInt(value as number) : value
+  })
+}

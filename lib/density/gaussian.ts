@@ -1,0 +1,71 @@
+import { type Batch, sizeOf, toRows } from '../batch'
+import { fail } from '../check'
+import { cholesky, covariance, invertLower } from './cholesky'
+
+/** N(mean, L Lᵀ): what a flow has to beat. */
+export class Gaussian {
+  readonly dimension: number
+  /** L⁻¹ (D, D), lower triangular. */
+  readonly whitening: Float64Array
+  readonly #logNormaliser: number
+
+  constructor(
+    readonly mean: Float64Array,
+    /** L (D, D), lower triangular. */
+    readonly factor: Float64Array
+  ) {
+    this.dimension = mean.length
+    this.whitening = invertLower(factor, this.dimension)
+    let logDeterminant = 0
+    for (let i = 0; i < this.dimension; i++) logDeterminant += Math.log(factor[i * this.dimension + i]!)
+    this.#logNormaliser = -0.5 * this.dimension * Math.log(2 * Math.PI) - logDeterminant
+  }
+
+  /** log p of each row, nats. */
+  logProb(x: Batch): Float64Array {
+    const { data, count } = toRows(x, [this.dimension], 'x')
+    return Float64Array.from({ length: count }, (_, row) => this.logProbAt(data, row))
+  }
+
+  /** log p of row number `row` of (n, D). */
+  logProbAt(rows: ArrayLike<number>, row: number): number {
+    const { dimension: n, mean, whitening } = this
+    const start = row * n
+    let square = 0
+    for (let i = 0; i < n; i++) {
+      let sum = 0
+      for (let j = 0; j <= i; j++) sum += whitening[i * n + j]! * (rows[start + j]! - mean[j]!)
+      square += sum * sum
+    }
+    return this.#logNormaliser - 0.5 * square
+  }
+}
+
+/** The Gaussian of largest likelihood: mean and full covariance of the rows. @throws FfjordError where it has none */
+export function fitGaussian(x: Batch, names?: readonly string[]): Gaussian {
+  const { data, dimension } = rowsOf(x)
+  const { mean, covariance: matrix } = covariance(data, dimension)
+  const result = cholesky(matrix, dimension)
+  if ('failed' in result) {
+    const name = names?.[result.failed] ?? `number ${result.failed + 1}`
+    return fail(
+      'INVALID_INPUT',
+      `column ${name} is constant, or a linear combination of the columns before it, so that a density would be infinite; leave it out`
+    )
+  }
+  return new Gaussian(mean, result.factor)
+}
+
+/** Rows and the length of one, of a batch that says so. */
+export function rowsOf(x: Batch): { data: Float32Array | Float64Array; dimension: number; count: number } {
+  const shape = Array.isArray(x)
+    ? [(x[0] as ArrayLike<number> | undefined)?.length ?? 0]
+    : 'shape' in x
+      ? x.shape.slice(1)
+      : fail(
+          'INVALID_SHAPE',
+          'the length of a row is not known; give { data, shape: [rows, D] } or an array of rows'
+        )
+  const dimension = sizeOf(shape)
+  return { ...toRows(x, [dimension], 'x'), dimension }
+}

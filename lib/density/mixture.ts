@@ -1,0 +1,167 @@
+import { type Batch, toRows } from '../batch'
+import { checkOptions } from '../call'
+import { integer, number } from '../check'
+import { RowRandom } from '../random'
+import { cholesky, covariance } from './cholesky'
+import { fitGaussian, Gaussian, rowsOf } from './gaussian'
+
+export interface MixtureOptions {
+  /** Default: 10. */
+  components?: number
+  /** Rounds of expectation and maximisation at most. Default: 100. */
+  rounds?: number
+  /** Stops where the mean log-density of the rows gains less, nats. Default: 1e-3. */
+  tolerance?: number
+  /** Added to the covariances, as a share of that of all rows: keeps a component from falling onto one row. Default: 1e-4. */
+  shrinkage?: number
+  /** Of the first centres. Default: 0. */
+  seed?: number
+}
+
+/** Σ_k w_k N(mean_k, L_k L_kᵀ) */
+export class GaussianMixture {
+  readonly dimension: number
+
+  constructor(
+    readonly weights: Float64Array,
+    readonly components: readonly Gaussian[]
+  ) {
+    this.dimension = components[0]!.dimension
+  }
+
+  /** log p of each row, nats. */
+  logProb(x: Batch): Float64Array {
+    const { data, count } = toRows(x, [this.dimension], 'x')
+    const joint = new Float64Array(this.components.length)
+    return Float64Array.from({ length: count }, (_, row) => this.jointAt(data, row, joint))
+  }
+
+  /** log (w_k N_k(x)) of each component into `joint`; returns the logarithm of their sum. */
+  jointAt(rows: ArrayLike<number>, row: number, joint: Float64Array): number {
+    let most = -Infinity
+    this.components.forEach((component, k) => {
+      joint[k] = Math.log(this.weights[k]!) + component.logProbAt(rows, row)
+      most = Math.max(most, joint[k]!)
+    })
+    let sum = 0
+    for (const value of joint) sum += Math.exp(value - most)
+    return most + Math.log(sum)
+  }
+}
+
+/**
+ * A mixture of full-covariance Gaussians by expectation maximisation (Dempster, Laird and Rubin 1977), from centres
+ * that k-means++ (Arthur and Vassilvitskii 2007) draws in whitened coordinates.
+ */
+export function fitMixture(x: Batch, options: MixtureOptions = {}): GaussianMixture {
+  checkOptions(options, 'fitMixture', ['components', 'rounds', 'tolerance', 'shrinkage', 'seed'])
+  const components = integer(options.components ?? 10, 'components', 1, 1000)
+  const rounds = integer(options.rounds ?? 100, 'rounds', 1)
+  const tolerance = number(options.tolerance ?? 1e-3, 'tolerance', { least: 0 })
+  const shrinkage = number(options.shrinkage ?? 1e-4, 'shrinkage', { least: 0 })
+  const seed = integer(options.seed ?? 0, 'seed')
+  const { data, dimension, count } = rowsOf(x)
+  const whole = fitGaussian({ data, shape: [count, dimension] })
+  const prior = priorOf(whole, shrinkage)
+
+  let responsibilities = firstResponsibilities(data, dimension, whole, Math.min(components, count), seed)
+  let mixture = maximise(data, dimension, responsibilities, prior)
+  let last = -Infinity
+  for (let round = 0; round < rounds; round++) {
+    const expected = expect(data, count, mixture)
+    responsibilities = expected.responsibilities
+    mixture = maximise(data, dimension, responsibilities, prior)
+    if (expected.mean - last < tolerance) break
+    last = expected.mean
+  }
+  return mixture
+}
+
+/** `shrinkage` times the covariance of all rows. */
+function priorOf({ factor, dimension: n }: Gaussian, shrinkage: number): Float64Array {
+  const prior = new Float64Array(n * n)
+  for (let i = 0; i < n; i++)
+    for (let j = 0; j < n; j++)
+      for (let k = 0; k <= Math.min(i, j); k++)
+        prior[i * n + j]! += shrinkage * factor[i * n + k]! * factor[j * n + k]!
+  return prior
+}
+
+/** Every row belongs to the nearest of the first centres. */
+function firstResponsibilities(
+  data: ArrayLike<number>,
+  n: number,
+  { mean, whitening }: Gaussian,
+  components: number,
+  seed: number
+): Float64Array[] {
+  const count = data.length / n
+  const white = new Float64Array(data.length)
+  for (let row = 0; row < count; row++)
+    for (let i = 0; i < n; i++)
+      for (let j = 0; j <= i; j++)
+        white[row * n + i]! += whitening[i * n + j]! * (data[row * n + j]! - mean[j]!)
+  const random = new RowRandom(seed)
+  random.seek(0)
+  const nearest = new Float64Array(count).fill(Infinity)
+  const owner = new Int32Array(count)
+  let centre = Math.floor(random.uniform() * count)
+  for (let k = 0; k < components; k++) {
+    let total = 0
+    for (let row = 0; row < count; row++) {
+      let square = 0
+      for (let i = 0; i < n; i++) square += (white[row * n + i]! - white[centre * n + i]!) ** 2
+      if (square < nearest[row]!) {
+        nearest[row] = square
+        owner[row] = k
+      }
+      total += nearest[row]!
+    }
+    let left = random.uniform() * total
+    centre = 0
+    while (centre < count - 1 && left > nearest[centre]!) left -= nearest[centre++]!
+  }
+  return Array.from({ length: components }, (_, k) => Float64Array.from(owner, (one) => (one === k ? 1 : 0)))
+}
+
+/** P(component | row), and the mean log-density. */
+function expect(
+  data: ArrayLike<number>,
+  count: number,
+  mixture: GaussianMixture
+): { responsibilities: Float64Array[]; mean: number } {
+  const responsibilities = mixture.components.map(() => new Float64Array(count))
+  const joint = new Float64Array(mixture.components.length)
+  let sum = 0
+  for (let row = 0; row < count; row++) {
+    const total = mixture.jointAt(data, row, joint)
+    sum += total
+    for (const [k, value] of joint.entries()) responsibilities[k]![row] = Math.exp(value - total)
+  }
+  return { responsibilities, mean: sum / count }
+}
+
+/** Weights, means and covariances of largest expected likelihood; components that lost their rows are dropped. */
+function maximise(
+  data: ArrayLike<number>,
+  n: number,
+  responsibilities: Float64Array[],
+  prior: Float64Array
+): GaussianMixture {
+  const components: Gaussian[] = []
+  const totals: number[] = []
+  for (const weights of responsibilities) {
+    const { mean, covariance: matrix, total } = covariance(data, n, weights)
+    if (!(total > 1e-8)) continue
+    for (let i = 0; i < matrix.length; i++) matrix[i]! += prior[i]!
+    const result = cholesky(matrix, n)
+    if ('failed' in result) continue
+    components.push(new Gaussian(mean, result.factor))
+    totals.push(total)
+  }
+  const sum = totals.reduce((a, b) => a + b, 0)
+  return new GaussianMixture(
+    Float64Array.from(totals, (total) => total / sum),
+    components
+  )
+}

@@ -1,0 +1,64 @@
+import { fail } from '../check'
+import { cholesky, covariance, invertLower } from '../density/cholesky'
+import type { Block } from '../options'
+import { type Column, elementNames, supportOf } from './schema'
+import { onLine } from './support'
+
+/** Rows that statistics are taken of; more change little. */
+const MOST_ROWS = 200_000
+
+/** Whitening takes many more rows than columns, and its matrix stands in the model file. */
+const MOST_WHITENED = 256
+
+/** Mean over deviation, beyond which float32 leaves less than two digits of a value. */
+const MOST_OFFSET = 1e5
+
+/**
+ * The fixed blocks before a flow on a table: columns from their intervals onto the line, then to mean 0 and covariance 1
+ * ('whiten'), or deviation 1 alone ('standardize').
+ * @param data (rows, D)
+ */
+export function tableBlocks(
+  columns: readonly Column[],
+  data: Float32Array | Float64Array,
+  scaling: 'whiten' | 'standardize' | 'none'
+): Block[] {
+  const names = elementNames(columns)
+  const width = names.length
+  const rows = data.subarray(0, MOST_ROWS * width)
+  const support = supportOf(columns)
+  const blocks: Block[] = support ? [{ type: 'support', ...support }] : []
+  if (scaling === 'none') return blocks
+  const line = support ? onLine(rows, support).rows : rows
+  const { mean, scale } = moments(line, width)
+  const constant = scale.findIndex((deviation) => !(deviation > 0))
+  if (constant >= 0) fail('INVALID_INPUT', `column '${names[constant]}' is constant; leave it out`)
+  const rigid = scale.findIndex((deviation, i) => Math.abs(mean[i]!) > MOST_OFFSET * deviation)
+  if (rigid >= 0)
+    fail(
+      'INVALID_INPUT',
+      `column '${names[rigid]}' varies by ${scale[rigid]!.toPrecision(2)} around ${mean[rigid]!.toPrecision(6)}, which float32 ` +
+        'cannot hold; subtract a constant from the column'
+    )
+  if (scaling === 'standardize' || width > MOST_WHITENED || rows.length / width <= 5 * width)
+    return [...blocks, { type: 'standardize', mean, scale }]
+  const result = cholesky(covariance(line, width).covariance, width, 1e-10)
+  if ('failed' in result)
+    fail(
+      'INVALID_INPUT',
+      `column '${names[result.failed]}' is a linear combination of the columns before it, so that a density would be ` +
+        'infinite; leave it out'
+    )
+  return [...blocks, { type: 'whiten', mean, matrix: [...invertLower(result.factor, width)] }]
+}
+
+/** Mean and deviation of every column. */
+function moments(rows: ArrayLike<number>, width: number): { mean: number[]; scale: number[] } {
+  const count = rows.length / width
+  const mean = new Float64Array(width)
+  const squares = new Float64Array(width)
+  for (let i = 0, c = 0; i < rows.length; i++, c = c + 1 === width ? 0 : c + 1) mean[c]! += rows[i]! / count
+  for (let i = 0, c = 0; i < rows.length; i++, c = c + 1 === width ? 0 : c + 1)
+    squares[c]! += (rows[i]! - mean[c]!) ** 2 / count
+  return { mean: [...mean], scale: [...squares].map(Math.sqrt) }
+}

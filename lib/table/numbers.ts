@@ -1,0 +1,81 @@
+/** Lines of plain numbers, straight from their bytes: most text tables hold nothing else. */
+
+const [TAB, BREAK, RETURN, SPACE, PLUS, MINUS, DOT, ZERO, NINE] = [9, 10, 13, 32, 43, 45, 46, 48, 57]
+const [LARGE_E, SMALL_E] = [69, 101]
+
+/** Powers of ten that float64 holds exactly. */
+const powers = Float64Array.from({ length: 23 }, (_, i) => 10 ** i)
+
+/**
+ * A matrix (rows, width) from whole lines of `width` numbers each; undefined where anything else occurs (text, quotes,
+ * missing cells, blank or ragged lines), for a parser that can tell what it is.
+ */
+export function parseNumbers(bytes: Buffer, delimiter: string, width: number): Float64Array | undefined {
+  if (delimiter.length !== 1) return undefined
+  const separator = delimiter.charCodeAt(0)
+  let rows = 0
+  for (let i = bytes.indexOf(BREAK); i >= 0; i = bytes.indexOf(BREAK, i + 1)) rows++
+  if (bytes[bytes.length - 1] !== BREAK) rows++
+  const values = new Float64Array(rows * width)
+  const end = bytes.length
+  let at = 0
+  for (let i = 0; i < values.length; i++) {
+    while (at < end && bytes[at] === SPACE) at++
+    const start = at
+    let letter = bytes[at]!
+    const negative = letter === MINUS
+    if (negative || letter === PLUS) letter = bytes[++at]!
+    // Digits before and after the point, as one whole number: exact below 2⁵³.
+    let mantissa = 0
+    let digits = 0
+    let exponent = 0
+    while (letter >= ZERO && letter <= NINE) {
+      mantissa = mantissa * 10 + (letter - ZERO)
+      digits++
+      letter = bytes[++at]!
+    }
+    if (letter === DOT) {
+      letter = bytes[++at]!
+      while (letter >= ZERO && letter <= NINE) {
+        mantissa = mantissa * 10 + (letter - ZERO)
+        digits++
+        exponent--
+        letter = bytes[++at]!
+      }
+    }
+    if (digits === 0) return undefined
+    if (letter === LARGE_E || letter === SMALL_E) {
+      letter = bytes[++at]!
+      const falls = letter === MINUS
+      if (falls || letter === PLUS) letter = bytes[++at]!
+      let power = 0
+      const first = at
+      while (letter >= ZERO && letter <= NINE && at - first < 4) {
+        power = power * 10 + (letter - ZERO)
+        letter = bytes[++at]!
+      }
+      if (at === first) return undefined
+      exponent += falls ? -power : power
+    }
+    // A product or quotient of two exact numbers is rounded once (Clinger 1990); others are left to the language.
+    let value: number
+    if (digits <= 15 && exponent >= -22 && exponent <= 22) {
+      value = exponent < 0 ? mantissa / powers[-exponent]! : mantissa * powers[exponent]!
+      if (negative) value = -value
+    } else {
+      value = Number(bytes.toString('latin1', start, at))
+    }
+    values[i] = value
+
+    while (at < end && (bytes[at] === SPACE || (bytes[at] === TAB && separator !== TAB))) at++
+    const last = i % width === width - 1
+    if (!last) {
+      if (bytes[at++] !== separator) return undefined
+      continue
+    }
+    if (at < end && bytes[at] === RETURN) at++
+    if (at < end && bytes[at++] !== BREAK) return undefined
+    else if (at === end && i < values.length - 1) return undefined
+  }
+  return at === end ? values : undefined
+}

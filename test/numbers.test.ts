@@ -1,0 +1,54 @@
+import { RowRandom } from '../lib/random'
+import { parseNumbers } from '../lib/table/numbers'
+
+const parse = (text: string, width = 2, delimiter = ',') => {
+  const values = parseNumbers(Buffer.from(text), delimiter, width)
+  return values && [...values]
+}
+
+test('numbers of every form, as the language reads them', () => {
+  const random = new RowRandom(1)
+  const texts = [
+    '0',
+    '-0',
+    '1.',
+    '.5',
+    '+3',
+    '1e5',
+    '1E-5',
+    '-2.5e+3',
+    '123456789012345678',
+    '1e-300',
+    '1e308',
+    '5e-324',
+    '0.1'
+  ]
+  for (let i = 0; i < 2000; i++) {
+    random.seek(i)
+    const value = (random.uniform() - 0.5) * 10 ** (20 * random.uniform() - 10)
+    texts.push(String(value), value.toPrecision(7), value.toExponential(3), value.toFixed(3))
+  }
+  expect(parse(`${texts.join('\n')}\n`, 1)).toEqual(texts.map(Number))
+})
+
+test('lines end in every way', () => {
+  expect(parse('1,2\n3,4\n')).toEqual([1, 2, 3, 4])
+  expect(parse('1,2\r\n 3 , 4\r\n')).toEqual([1, 2, 3, 4])
+  expect(parse('1\t2\n3\t4', 2, '\t')).toEqual([1, 2, 3, 4])
+})
+
+test.each([
+  '1\n',
+  '1,2,3\n',
+  '1,2\n\n3,4\n',
+  '1,\n',
+  ',2\n',
+  '1,a\n',
+  '1,2e\n',
+  '1,"2"\n',
+  '1,2 3\n',
+  '1,2\n3\n',
+  '1,NaN\n',
+  '1,--2\n',
+  '1,.\n'
+])('%j is left to others', (text) => expect(parse(text)).toBeUndefined())

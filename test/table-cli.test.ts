@@ -1,0 +1,327 @@
+import { execFile, execFileSync, spawn } from 'node:child_process'
+import { existsSync, mkdirSync, mkdtempSync, readFileSync, renameSync, rmSync, writeFileSync } from 'node:fs'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+import { Flow, fromFile } from 'ffjord'
+
+const command = join(__dirname, '..', 'dist', 'cli', 'index.js')
+let folder: string
+let csv: string
+beforeAll(() => {
+  folder = mkdtempSync(join(tmpdir(), 'ffjord-table-'))
+  csv = join(folder, 'houses.csv')
+  const lines = Array.from({ length: 400 }, (_, i) => {
+    const [a, b, c] = [Math.sin(i * 12.9898), Math.sin(i * 78.233), Math.sin(i * 3.1)]
+    const area = 80 + 30 * a + 10 * b
+    return [(1000 * area * Math.exp(0.2 * c)).toFixed(2), area.toFixed(3), Math.round(3 + a + b), 'x'].join(
+      ','
+    )
+  })
+  writeFileSync(csv, `price,area,rooms,note\n${lines.join('\n')}\n`)
+})
+afterAll(() => rmSync(folder, { recursive: true }))
+
+interface Outcome {
+  code: number | null
+  stdout: string
+  stderr: string
+}
+
+function ffjord(...given: string[]): Promise<Outcome> {
+  return new Promise((resolve) => {
+    execFile(process.execPath, [command, ...given], (error, stdout, stderr) =>
+      resolve({ code: error ? Number(error.code ?? -1) : 0, stdout, stderr })
+    )
+  })
+}
+
+const brief = ['--hidden', '8,8', '--blocks', '1', '--iterations', '30', '--batch', '64', '--device', 'cpu']
+const ignored = ['--exclude', 'note', '--bounds', 'price=0:,area=0:']
+
+describe('a table', () => {
+  let run: string
+  let model: string
+  beforeAll(async () => {
+    run = join(folder, 'run')
+    model = join(run, 'model.safetensors')
+    const outcome = await ffjord('train', '--data', csv, '--out', run, ...ignored, ...brief, '--json')
+    if (outcome.code !== 0) throw new Error(outcome.stderr)
+    const { nll, baselines } = JSON.parse(outcome.stdout)
+    expect(nll).toBeGreaterThan(0)
+    expect(baselines.map(({ name }: { name: string }) => name)).toEqual([
+      'Gaussian, full covariance',
+      expect.stringContaining('Mixture')
+    ])
+  }, 120_000)
+
+  test('the model keeps columns, intervals and the matrix that whitens', async () => {
+    using flow = await Flow.load(model)
+    expect(flow.description.blocks.map(({ type }) => type)).toEqual(['support', 'whiten', 'cnf'])
+    expect(flow.table).toMatchObject({
+      columns: [
+        { name: 'price', type: 'real', lower: 0 },
+        { name: 'area', type: 'real', lower: 0 },
+        { name: 'rooms', type: 'integer', step: 1 }
+      ]
+    })
+    expect(flow.table!.logProbQuantiles).toHaveLength(1001)
+  })
+
+  test('the report shows scores, extremes and other densities', () => {
+    const page = readFileSync(join(run, 'report.html'), 'utf8')
+    for (const title of [
+      'Marginals',
+      'Log-densities',
+      'Least likely rows (test)',
+      'Gaussian, full covariance'
+    ])
+      expect(page).toContain(title)
+  })
+
+  test('logprob adds columns to the table, whatever the order of its columns', async () => {
+    const shuffled = join(folder, 'shuffled.csv')
+    writeFileSync(shuffled, 'note,rooms,area,price\n"a, ""b""",3,80.5,81000\nz,4,95,1e7\n')
+    const out = join(folder, 'scored.csv')
+    expect((await ffjord('logprob', '--model', model, '--data', shuffled, '--out', out)).code).toBe(0)
+    const lines = readFileSync(out, 'utf8').trim().split('\n')
+    expect(lines[0]).toBe('note,rooms,area,price,log_prob,quantile')
+    expect(lines[1]).toMatch(/^"a, ""b""",3,80.5,81000,-[\d.]+,0\.\d+$/)
+    expect(lines[2]).toMatch(/^z,4,95,1e7,-[\d.]+,0$/)
+  })
+
+  test('rows that cannot be used stay without a log-density', async () => {
+    const holes = join(folder, 'holes.csv')
+    writeFileSync(holes, 'price,area,rooms\n81000,80.5,3\n,95,4\n-1,95,4\n')
+    const out = join(folder, 'holes-scored.csv')
+    const refused = await ffjord('logprob', '--model', model, '--data', holes, '--out', out)
+    expect([refused.code, existsSync(out)]).toEqual([1, false])
+    expect(refused.stderr).toContain("holes.csv, line 3, column 1 ('price'): the value is missing")
+    const { stderr } = await ffjord(
+      'logprob',
+      '--model',
+      model,
+      '--data',
+      holes,
+      '--out',
+      out,
+      '--invalid',
+      'drop'
+    )
+    expect(stderr).toContain('2 rows without one')
+    expect(readFileSync(out, 'utf8').trim().split('\n').slice(2)).toEqual([',95,4,,', '-1,95,4,,'])
+  })
+
+  test('samples have the columns and types of the table, as CSV and as Parquet', async () => {
+    const [text, parquet] = [join(folder, 's.csv'), join(folder, 's.parquet')]
+    for (const out of [text, parquet])
+      expect((await ffjord('sample', '--model', model, '-n', '200', '--seed', '5', '--out', out)).code).toBe(
+        0
+      )
+    const data = await fromFile(text)
+    expect(data.columns).toEqual(['price', 'area', 'rooms'])
+    expect(data.schema.columns[2]!.type).toBe('integer')
+    expect(data.data.filter((_, i) => i % 3 === 0).every((price) => price > 0)).toBe(true)
+    expect([...(await fromFile(parquet)).data]).toEqual([...data.data])
+  })
+
+  test('Parquet in, Parquet out', async () => {
+    const [data, out] = [join(folder, 'in.parquet'), join(folder, 'out.parquet')]
+    const { parquetWriteFile } = await import('hyparquet-writer')
+    parquetWriteFile({
+      filename: data,
+      columnData: [
+        { name: 'id', data: ['a', 'b'], type: 'STRING' },
+        { name: 'rooms', data: Int32Array.of(3, 4), type: 'INT32' },
+        { name: 'area', data: Float64Array.of(80, 95), type: 'DOUBLE' },
+        { name: 'price', data: Float64Array.of(81_000, 90_000), type: 'DOUBLE' }
+      ]
+    })
+    expect((await ffjord('logprob', '--model', model, '--data', data, '--out', out)).code).toBe(0)
+    const { asyncBufferFromFile, parquetReadObjects } = await import('hyparquet')
+    const rows = await parquetReadObjects({ file: await asyncBufferFromFile(out) })
+    expect(rows).toEqual([
+      {
+        id: 'a',
+        rooms: 3,
+        area: 80,
+        price: 81_000,
+        log_prob: expect.any(Number),
+        quantile: expect.any(Number)
+      },
+      {
+        id: 'b',
+        rooms: 4,
+        area: 95,
+        price: 90_000,
+        log_prob: expect.any(Number),
+        quantile: expect.any(Number)
+      }
+    ])
+  })
+
+  test('eval reads the columns that the model knows', async () => {
+    const { stdout, code } = await ffjord('eval', '--model', model, '--data', csv, '--json')
+    expect([code, JSON.parse(stdout).n]).toEqual([0, 400])
+    const against = await ffjord('eval', '--model', model, '--data', csv, '--against', csv, '--json')
+    expect(JSON.parse(against.stdout).baselines).toHaveLength(2)
+    const changed = join(folder, 'changed.csv')
+    writeFileSync(changed, 'price,size,rooms\n1,2,3\n')
+    const refused = await ffjord('eval', '--model', model, '--data', changed)
+    expect(refused.code).toBe(2)
+    expect(refused.stderr).toContain("has no column 'area', which the model was trained on")
+  })
+})
+
+test.each([
+  [[], 1, "line 2, column 4 ('note'): 'x' is no number; leave the column out"],
+  [['--exclude', 'note', '--bounds', 'price=0:100'], 1, "lies outside the column's interval (0, 100)"],
+  [['--exclude', 'note', '--bounds', 'prize=0:'], 2, "did you mean 'price'?"],
+  [['--exclude', 'note', '--bounds', 'price'], 2, 'name=lower:upper'],
+  [['--columns', 'price,price'], 2, 'twice'],
+  [['--exclude', 'note', '--validation', '0.0001'], 1, 'empty'],
+  [['--exclude', 'note', '--test', '/nowhere.csv'], 2, '/nowhere.csv']
+] as const)('train with %j ends with %d', async (given, expected, words) => {
+  const { code, stderr } = await ffjord(
+    'train',
+    '--data',
+    csv,
+    '--out',
+    join(folder, 'refused'),
+    ...brief,
+    ...given
+  )
+  expect(stderr).toContain(words)
+  expect(code).toBe(expected)
+  expect(existsSync(join(folder, 'refused', 'model.safetensors'))).toBe(false)
+})
+
+test('values that repeat, and columns that float32 cannot hold, are pointed out', async () => {
+  const lines = Array.from({ length: 400 }, (_, i) => `${(0.25 * (i % 5)).toFixed(2)},${1e6 + Math.sin(i)}`)
+  const path = join(folder, 'repeats.csv')
+  writeFileSync(path, `a,b\n${lines.join('\n')}\n`)
+  const run = ['train', '--data', path, '--out', join(folder, 'repeats'), ...brief, '--no-report']
+  const { stderr } = await ffjord(...run)
+  expect(stderr).toContain("column 'a' has only 5 different values in 320 rows")
+  expect(stderr).toContain('--dequantize a=0.25')
+  expect(stderr).toMatch(/column 'b' .* subtract a constant/)
+})
+
+describe('a run that is killed', () => {
+  const endless = [
+    '--hidden',
+    '8,8',
+    '--blocks',
+    '1',
+    '--batch',
+    '64',
+    '--exclude',
+    'note',
+    '--iterations',
+    '1000000'
+  ]
+
+  /** Starts a run, and ends it with SIGKILL once `moment` has come. */
+  async function killed(out: string, moment: () => boolean): Promise<void> {
+    const child = spawn(process.execPath, [command, 'train', '--data', csv, '--out', out, ...endless])
+    await new Promise<void>((resolve, reject) => {
+      child.on('exit', (code) => reject(new Error(`ended with ${code} by itself`)))
+      const poll = setInterval(() => {
+        if (!moment()) return
+        clearInterval(poll)
+        child.removeAllListeners('exit')
+        child.on('exit', () => resolve())
+        child.kill('SIGKILL')
+      }, 5)
+    })
+  }
+
+  const resume = (out: string, iterations: number) =>
+    ffjord('train', '--resume', '--out', out, '--iterations', String(iterations), '--no-report', '--json')
+
+  test('goes on from its last checkpoint', async () => {
+    const out = join(folder, 'killed')
+    const model = join(out, 'model.safetensors')
+    await killed(out, () => existsSync(model))
+    using flow = await Flow.load(model)
+    const reached = Number(/"iteration":(\d+)/.exec(JSON.stringify(await metadata(model)))![1])
+    expect(reached).toBeGreaterThan(0)
+    expect(flow.table!.columns.map(({ name }) => name)).toEqual(['price', 'area', 'rooms'])
+    const { stdout, stderr } = await resume(out, reached + 20)
+    expect(stderr).not.toContain('ffjord:')
+    expect(JSON.parse(stdout)).toMatchObject({ iterations: reached + 20 })
+    const iterations = readFileSync(join(out, 'metrics.jsonl'), 'utf8')
+      .trim()
+      .split('\n')
+      .map((line) => JSON.parse(line).iteration as number)
+    expect(iterations).toEqual(Array.from({ length: reached + 20 }, (_, i) => i + 1))
+  }, 120_000)
+
+  test('starts again where it had no checkpoint yet', async () => {
+    const out = join(folder, 'early')
+    await killed(out, () => existsSync(join(out, 'options.json')))
+    if (existsSync(join(out, 'model.safetensors')))
+      return console.warn('skipped, as it was faster than the kill')
+    const { stdout, code } = await resume(out, 10)
+    expect([code, JSON.parse(stdout).iterations]).toEqual([0, 10])
+  }, 120_000)
+
+  test('keeps the last checkpoint where its folder goes away', async () => {
+    const [out, moved] = [join(folder, 'moved-from'), join(folder, 'moved-to')]
+    const child = spawn(process.execPath, [command, 'train', '--data', csv, '--out', out, ...endless])
+    let stderr = ''
+    child.stderr.on('data', (text) => {
+      stderr += text
+    })
+    const poll = setInterval(() => {
+      if (!existsSync(join(out, 'model.safetensors'))) return
+      clearInterval(poll)
+      renameSync(out, moved)
+    }, 5)
+    const code = await new Promise((resolve) => child.on('exit', resolve))
+    expect(code).toBe(1)
+    expect(stderr).toContain('ENOENT')
+    using flow = await Flow.load(join(moved, 'model.safetensors'))
+    expect(flow.shape).toEqual([3])
+  }, 120_000)
+
+  test('keeps the last checkpoint on a full disk', async () => {
+    const disk = join(folder, 'disk')
+    mkdirSync(disk)
+    try {
+      execFileSync('mount', ['-t', 'tmpfs', '-o', 'size=16m', 'tmpfs', disk], { stdio: 'pipe' })
+    } catch (error) {
+      return console.warn(
+        `skipped, as no small disk could be made: ${(error as Error).message.split('\n')[1]}`
+      )
+    }
+    try {
+      const out = join(disk, 'run')
+      const model = join(out, 'model.safetensors')
+      const child = spawn(process.execPath, [command, 'train', '--data', csv, '--out', out, ...endless])
+      let stderr = ''
+      child.stderr.on('data', (text) => {
+        stderr += text
+      })
+      const poll = setInterval(() => {
+        if (!existsSync(model)) return
+        clearInterval(poll)
+        try {
+          for (let i = 0; ; i++) writeFileSync(join(disk, `filler${i}`), Buffer.alloc(16_384))
+        } catch {
+          // full
+        }
+      }, 5)
+      expect(await new Promise((resolve) => child.on('exit', resolve))).toBe(1)
+      expect(stderr).toMatch(/ENOSPC|no space/)
+      expect(stderr).toContain('is whole; go on from it with --resume')
+      ;(await Flow.load(model)).dispose()
+    } finally {
+      execFileSync('umount', [disk])
+    }
+  }, 120_000)
+})
+
+async function metadata(path: string): Promise<unknown> {
+  const { readSafetensors } = await import('ffjord')
+  return JSON.parse((await readSafetensors(path)).metadata.ffjord!)
+}

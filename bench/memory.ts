@@ -43,7 +43,14 @@ export async function memory(context: Context): Promise<Section> {
 }
 
 async function growthOverTraining({ binding, quick, device }: Context) {
-  const net = { hidden: [8], layer: 'concat', activation: 'tanh', residual: false, strides: [] }
+  const net = {
+    hidden: [8],
+    layer: 'concat',
+    activation: 'tanh',
+    residual: false,
+    strides: [],
+    spectralNorm: 0
+  }
   const blocks = [{ type: 'cnf' as const, time: 0.5, trainTime: true, net }]
   const flow = new binding.Flow({ shape: [2], blocks }, device, 0, 0)
   const rows = flow.upload(64, drawRows(toyProblem('concat'), 64).x)

@@ -57,7 +57,8 @@ export function describe(problem: Problem): NativeDescription {
     layer: problem.layer,
     activation: problem.activation,
     residual: false,
-    strides: []
+    strides: [],
+    spectralNorm: 0
   }
   return {
     shape: [problem.dims[0]!],
@@ -101,7 +102,7 @@ export function drawRows(problem: Problem, batch: number): { x: Float32Array; no
 /** One Gaussian probe, dopri5 with a step shared by the batch, discrete gradients: FFJORD's own setting. */
 export function settings(tolerance: number): NativeSettings {
   return {
-    trace: { mode: 'hutchinson', noise: 'gaussian', probes: 1, form: 'tangent' },
+    trace: { mode: 'hutchinson', noise: 'gaussian', probes: 1, form: 'tangent', bottleneck: false },
     solver: {
       method: 'dopri5',
       rtol: tolerance,
@@ -112,7 +113,8 @@ export function settings(tolerance: number): NativeSettings {
       maxAttempts: 10000
     },
     gradient: { method: 'checkpoint', norm: 'seminorm' },
-    regularize: {}
+    regularize: {},
+    steer: 0
   }
 }
 

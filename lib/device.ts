@@ -41,7 +41,14 @@ export function needsConvolutions({ blocks }: NativeDescription): boolean {
 export function chooseEngine(device: Device, description: NativeDescription): NativeEngine {
   const engines = binding().engines()
   const convolutions = needsConvolutions(description)
-  const fits = (engine: NativeEngine) => engine.unusable === '' && (!convolutions || engine.convolutions)
+  const spectral = description.blocks.some((block) => block.type === 'cnf' && block.net.spectralNorm > 0)
+  const lacks = (engine: NativeEngine) =>
+    convolutions && !engine.convolutions
+      ? 'convolutions'
+      : spectral && !engine.spectralNorm
+        ? 'spectral norm'
+        : undefined
+  const fits = (engine: NativeEngine) => engine.unusable === '' && !lacks(engine)
   if (device === 'auto') {
     // An emulated card, in builds for tests, is the last choice.
     const rank = ({ name }: NativeEngine) =>
@@ -62,7 +69,7 @@ export function chooseEngine(device: Device, description: NativeDescription): Na
   }
   if (engine.unusable) fail('DEVICE_UNUSABLE', `device '${name}' cannot be used: ${engine.unusable}`)
   if (!fits(engine))
-    fail('UNSUPPORTED', `device '${name}' has no convolutions yet; use device 'reference', or 'auto'`)
+    fail('UNSUPPORTED', `device '${name}' has no ${lacks(engine)} yet; use device 'reference', or 'auto'`)
   return engine
 }
 

@@ -34,6 +34,11 @@ export type FitOptions = Length & {
   keepBest?: boolean
   /** Go on past a batch whose solve fails, and count it. Default: false. */
   skipFailures?: boolean
+  /**
+   * Evaluations of a forward solve, all blocks, above which the fit warns, and once more at every doubling. Default:
+   * four times those of the first iterations; false: never.
+   */
+  nfeBudget?: number | false
   /** Every so many iterations: a path to save to, or what to do. */
   checkpoint?: { every: number; save: string | ((flow: Flow) => void | Promise<void>) }
   /** Stops after the running step; the fit then ends with what it has. */
@@ -66,6 +71,7 @@ const fitKeys = [
   'validation',
   'keepBest',
   'skipFailures',
+  'nfeBudget',
   'checkpoint',
   'signal',
   'resume'
@@ -117,6 +123,7 @@ export function normalizeFitOptions(given: FitOptions, data: FeedingDataset) {
     validation,
     keepBest,
     skipFailures: boolean(options.skipFailures ?? false, 'skipFailures'),
+    nfeBudget: normalizeBudget(options.nfeBudget),
     checkpoint,
     signal,
     resume: boolean(options.resume ?? false, 'resume'),
@@ -158,6 +165,11 @@ function withLength(given: FitOptions, data: FeedingDataset) {
     ...(held !== undefined && { validation: { every, patience, ...given.validation, data: held } })
   } as const
   return { options: converging, train }
+}
+
+function normalizeBudget(value: unknown): number | false | undefined {
+  if (value === undefined || value === false) return value
+  return number(value, 'nfeBudget', { least: 0, open: true })
 }
 
 export type NormalizedFitOptions = ReturnType<typeof normalizeFitOptions>

@@ -2,9 +2,11 @@ import type { Batch } from './batch'
 import { fail } from './check'
 import { assertUsable, type FlowCore } from './core'
 import type { Dataset } from './dataset'
+import type { FitWarning } from './evaluation-budget'
 import type { FitOptions } from './fit-options'
 import type { Flow } from './flow'
 import type { Phase } from './objective'
+import type { RegulariserMeans } from './regularisers'
 import { type StopReason, Training } from './training'
 
 /** One iteration. */
@@ -17,9 +19,11 @@ export interface IterationRecord {
   loss: number
   /** NaN under flow matching. */
   negativeLogProb: number
-  kinetic: number
-  jacobian: number
+  /** Means over the batch, without their weights. */
+  regularisers: RegulariserMeans
   nfe: number
+  /** Of each CNF block. */
+  blockNfe: number[]
   backwardNfe: number
   accepted: number
   rejected: number
@@ -27,7 +31,9 @@ export interface IterationRecord {
   gradientNorm: number
   learningRate: number
   seconds: number
-  /** Its solve failed and it changed nothing; its numbers are 0. */
+  /** What this iteration brought to light. */
+  warning?: FitWarning
+  /** Its solve failed and it changed nothing; its numbers are 0 and its lists empty. */
   skipped: boolean
 }
 
@@ -40,7 +46,10 @@ export interface Progress {
   phase: Phase
   loss: number
   negativeLogProb: number
+  regularisers: RegulariserMeans
   nfe: number
+  /** Of each CNF block. */
+  blockNfe: number[]
   backwardNfe: number
   gradientNorm: number
   learningRate: number
@@ -50,6 +59,8 @@ export interface Progress {
   skipped: number
   seconds: number
   etaSeconds: number
+  /** Of the iterations since the last progress. */
+  warnings: FitWarning[]
   /** Every iteration since the last progress. */
   records: IterationRecord[]
 }
@@ -62,6 +73,8 @@ export interface FitResult {
   best?: { validation: number; iteration: number }
   skipped: number
   seconds: number
+  /** All since this fit began. */
+  warnings: FitWarning[]
   stopped: StopReason
 }
 

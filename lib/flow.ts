@@ -23,6 +23,7 @@ import { readModel, writeModel } from './model-file'
 import { normalizeDescription, normalizeSettings } from './normalize'
 import { Optimizer, resetMoments } from './optimizer'
 import type { ComputeOptions, Device, FlowDescription, FlowOptions, OptimizerOptions } from './options'
+import type { RegulariserMeans } from './regularisers'
 import {
   type ForwardSolution,
   type ReverseSolution,
@@ -67,9 +68,8 @@ export interface Loss<A extends RealArray = Float32Array> {
   /** −mean log p plus weighted regularisers, nats per sample. */
   loss: number
   negativeLogProb: number
-  /** Means of the regularisers without their weights; 0 where not tracked. */
-  kinetic: number
-  jacobian: number
+  /** Means over the batch of those that are tracked, without their weights. */
+  regularisers: RegulariserMeans
   /** Evaluations of the dynamics, forward and backward. */
   nfe: number
   backwardNfe: number
@@ -379,16 +379,16 @@ export class Flow {
       contextGradient
     }
     const result = await stoppable(checked.signal, (stop) => this.#core.native.loss({ ...call, ...stop }))
-    const { loss, negativeLogProb, kinetic, jacobian, forward, backward } = result
+    const { loss, negativeLogProb, regularisers, forward, backward } = result
     this.#core.statistics = {
       ...solverStatistics(forward),
-      blockNfe: [],
+      blockNfe: result.blockEvaluations,
       blockStiffness: [],
       traces: this.traces,
       backward: solverStatistics(backward)
     }
     const counts = { nfe: forward.evaluations, backwardNfe: backward.evaluations }
-    const summary: Loss<ArrayOf<B>> = { loss, negativeLogProb, kinetic, jacobian, ...counts }
+    const summary: Loss<ArrayOf<B>> = { loss, negativeLogProb, regularisers, ...counts }
     if (inputGradient)
       summary.inputGradient = {
         data: result.inputGradient as ArrayOf<B>,
@@ -429,7 +429,7 @@ export class Flow {
     return readTensors(this.#core, kept ? 'average' : 'parameters')
   }
 
-  /** Running statistics of batch norms. */
+  /** Running statistics of batch norms; u, v and W/σ of spectral normalisation. */
   buffers(): Weights {
     return readTensors(this.#core, 'statistics')
   }

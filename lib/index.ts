@@ -22,6 +22,7 @@ export { fitMixture, GaussianMixture, type MixtureOptions } from './density/mixt
 export { type DeviceInfo, deviceInfo } from './device'
 export { type ErrorCode, FfjordError, type SolveFailure } from './errors'
 export type { EvaluateOptions, Evaluation, EvaluationErrors } from './evaluate'
+export type { FitWarning } from './evaluation-budget'
 export type { Fit, FitResult, IterationRecord, Progress } from './fit'
 export type { FitOptions, ValidationOptions } from './fit-options'
 export { Flow, type LoadOptions, type Loss, type LossOptions, type SampleOptions } from './flow'
@@ -64,6 +65,7 @@ export type {
   ZeroMeanBlock
 } from './options'
 export { fromImage, type ImageOptions } from './picture'
+export type { Regulariser, RegulariserMeans } from './regularisers'
 export { readSafetensors, type SafetensorsFile, type StoredTensor, writeSafetensors } from './safetensors'
 export type { Schedule } from './schedule'
 export type { ForwardSolution, ReverseSolution, SolveOptions } from './solution'

@@ -74,12 +74,17 @@ export async function writeModel(path: string, core: FlowCore, weightsOnly: bool
 /** A block without what is at its default. */
 function spell(block: NativeBlock): unknown {
   if (block.type !== 'cnf') return block
-  const { residual, strides, ...net } = block.net
+  const { residual, strides, spectralNorm, ...net } = block.net
   return {
     type: 'cnf',
     time: block.time,
     ...(block.trainTime && { trainTime: true }),
-    net: { ...net, ...(strides.length > 0 && { strides }), ...(residual && { residual }) }
+    net: {
+      ...net,
+      ...(strides.length > 0 && { strides }),
+      ...(residual && { residual }),
+      ...(spectralNorm > 0 && { spectralNorm })
+    }
   }
 }
 

@@ -1,6 +1,7 @@
 import { choice, integer, isObject, number } from './check'
 import { checkState } from './dataset'
 import { FfjordError } from './errors'
+import { type BudgetState, initialBudgetState } from './evaluation-budget'
 import type { ObjectiveState } from './objective'
 import type { OptimizerState } from './optimizer'
 import type { ComputeOptions } from './options'
@@ -72,6 +73,18 @@ function objectiveState(value: unknown): ObjectiveState {
   }
 }
 
+function budgetState(value: unknown): BudgetState {
+  if (!isObject(value) || !Array.isArray(value.blockNfe)) throw new Error('no counts of evaluations')
+  const count = (key: string) => number(value[key], key, { least: 0 })
+  return {
+    counted: integer(value.counted, 'counted'),
+    startNfe: count('startNfe'),
+    nfe: count('nfe'),
+    blockNfe: value.blockNfe.map((one) => number(one, 'blockNfe', { least: 0 })),
+    limit: value.limit === null ? Infinity : count('limit')
+  }
+}
+
 function trainingState(value: unknown): ModelMetadata['training'] {
   if (!isObject(value) || !isObject(value.schedule)) throw new Error('no training state')
   const { schedule, best } = value
@@ -86,7 +99,8 @@ function trainingState(value: unknown): ModelMetadata['training'] {
       // JSON has no infinity: nothing was validated yet
       best: schedule.best === null ? Infinity : number(schedule.best, 'best'),
       since: integer(schedule.since, 'since')
-    }
+    },
+    evaluations: value.evaluations === undefined ? initialBudgetState() : budgetState(value.evaluations)
   }
   if (value.validation !== undefined) state.validation = number(value.validation, 'validation')
   if (isObject(best))

@@ -1,3 +1,5 @@
+import type { Regulariser, RegulariserMeans } from './regularisers'
+
 /**
  * The binding's interface, as native/binding implements it. Everything else in lib/ talks to the core
  * through these types; nothing else describes them. Arrays are float32 or float64 and row-major;
@@ -12,7 +14,15 @@ export type NativeBlock =
       type: 'cnf'
       time: number
       trainTime: boolean
-      net: { hidden: number[]; layer: string; activation: string; residual: boolean; strides: number[] }
+      net: {
+        hidden: number[]
+        layer: string
+        activation: string
+        residual: boolean
+        strides: number[]
+        /** Power iterations a step; 0: none. */
+        spectralNorm: number
+      }
     }
   | { type: 'batch_norm'; lag: number }
   | { type: 'logit'; alpha: number }
@@ -36,6 +46,7 @@ export interface NativeSettings {
     noise: 'gaussian' | 'rademacher'
     probes: number
     form: 'tangent' | 'vjp'
+    bottleneck: boolean
   }
   solver: {
     method: string
@@ -49,7 +60,9 @@ export interface NativeSettings {
   }
   gradient: { method: 'checkpoint' | 'adjoint'; norm: 'full' | 'seminorm' }
   /** A regulariser is integrated where its weight is given (0: tracked only). */
-  regularize: { kinetic?: number; jacobian?: number }
+  regularize: Partial<Record<Regulariser, number>>
+  /** In [0, 1): in training, end times are uniform in [T − steer T, T + steer T]. */
+  steer: number
 }
 
 /** Philox: key = seed (an integer below 2^53), counter = (row, element, probe and block, call). */
@@ -101,8 +114,8 @@ export interface NativeSolveStatistics extends NativeStatistics {
 export interface NativeLoss {
   loss: number
   negativeLogProb: number
-  kinetic: number
-  jacobian: number
+  regularisers: RegulariserMeans
+  blockEvaluations: number[]
   forward: NativeStatistics
   backward: NativeStatistics
   inputGradient?: NativeArray
@@ -188,9 +201,9 @@ export interface NativeBurst {
 export interface NativeIteration {
   loss: number
   negativeLogProb: number
-  kinetic: number
-  jacobian: number
+  regularisers: RegulariserMeans
   evaluations: number
+  blockEvaluations: number[]
   backwardEvaluations: number
   accepted: number
   rejected: number
@@ -308,6 +321,7 @@ export interface NativeEngine {
   /** Why it cannot be used; empty if it can. */
   unusable: string
   convolutions: boolean
+  spectralNorm: boolean
   float64: boolean
 }
 
@@ -332,6 +346,8 @@ export interface NativeError extends Error {
 
 export interface Binding {
   engines(): NativeEngine[]
+  /** Names, in the order of the columns of NativeSolve.regularisers. */
+  regularisers(): string[]
   methods(): NativeMethod[]
   Flow: new (description: NativeDescription, device: string, seed: number, threads: number) => NativeFlow
   Stop: new () => NativeStop

@@ -3,6 +3,7 @@ import { normalizeContext } from './context'
 import { adaptiveMethods, fixedStepMethods, isFixedStep } from './methods'
 import type { NativeBlock, NativeDescription, NativeOptimizer, NativeSettings } from './native'
 import type { ComputeOptions, FlowDescription } from './options'
+import { regularisers } from './regularisers'
 
 /** Checks what users pass, fills in defaults, and hands the binding complete plain data. */
 
@@ -89,13 +90,14 @@ function normalizeBlock(value: unknown, name: string): NativeBlock {
 }
 
 function normalizeNet(value: unknown, name: string) {
-  const net = object(value, name, ['hidden', 'layer', 'activation', 'residual', 'strides'])
+  const net = object(value, name, ['hidden', 'layer', 'activation', 'residual', 'strides', 'spectralNorm'])
   return {
     hidden: integers(net.hidden, `${name}.hidden`, 1),
     layer: choice(net.layer ?? 'concatsquash', `${name}.layer`, layers),
     activation: choice(net.activation ?? 'tanh', `${name}.activation`, activations),
     residual: boolean(net.residual ?? false, `${name}.residual`),
-    strides: net.strides === undefined ? [] : integers(net.strides, `${name}.strides`, -2)
+    strides: net.strides === undefined ? [] : integers(net.strides, `${name}.strides`, -2),
+    spectralNorm: integer(net.spectralNorm ?? 0, `${name}.spectralNorm`, 0, 1000)
   }
 }
 
@@ -105,7 +107,7 @@ export function normalizeSettings(options: ComputeOptions): NormalizedSettings {
     trace: normalizeTrace(options.trace),
     solver,
     gradient: normalizeGradient(options.gradient),
-    regularize: normalizeRegularize(options.regularize)
+    ...normalizeRegularize(options.regularize)
   }
   if (training.gradient.method === 'adjoint' && [solver, evaluation].some((one) => one.control !== 'batch'))
     fail(
@@ -117,21 +119,24 @@ export function normalizeSettings(options: ComputeOptions): NormalizedSettings {
       'CONTRADICTORY_OPTIONS',
       "controller 'torchdiffeq' takes no regularisers; drop regularize or use controller 'pi'"
     )
-  // Regularisers belong to the loss alone.
-  return { training, evaluation: { ...training, solver: evaluation, regularize: {} } }
+  // Regularisers belong to the loss alone, random end times to training.
+  return { training, evaluation: { ...training, solver: evaluation, regularize: {}, steer: 0 } }
 }
 
 export function normalizeTrace(value: unknown = 'auto'): NativeSettings['trace'] {
-  const hutchinson = { noise: 'rademacher', probes: 1, form: 'tangent' } as const
+  const hutchinson = { noise: 'rademacher', probes: 1, form: 'tangent', bottleneck: false } as const
   if (value === 'auto' || value === 'exact') return { mode: value, ...hutchinson }
   if (!isObject(value))
     fail('INVALID_OPTION', `trace is ${show(value)}; give 'auto', 'exact' or { noise: 'rademacher' }`)
-  const trace = object(value, 'trace', ['noise', 'probes', 'form'])
+  const trace = object(value, 'trace', ['noise', 'probes', 'form', 'bottleneck'])
+  const bottleneck = boolean(trace.bottleneck ?? false, 'trace.bottleneck')
+  if (bottleneck) refuse(trace, 'trace', ['form'], 'bottleneck noise has a form of its own')
   return {
     mode: 'hutchinson',
     noise: choice(trace.noise, 'trace.noise', ['gaussian', 'rademacher']),
     probes: integer(trace.probes ?? 1, 'trace.probes', 1, 65534),
-    form: choice(trace.form ?? 'tangent', 'trace.form', ['tangent', 'vjp'])
+    form: choice(trace.form ?? 'tangent', 'trace.form', ['tangent', 'vjp']),
+    bottleneck
   }
 }
 
@@ -208,12 +213,15 @@ function normalizeGradient(value: unknown = 'checkpoint'): NativeSettings['gradi
   return { method, norm: choice(gradient.norm ?? 'seminorm', 'gradient.norm', ['seminorm', 'full']) }
 }
 
-function normalizeRegularize(value: unknown = {}): NativeSettings['regularize'] {
-  const given = object(value, 'regularize', ['kinetic', 'jacobian'])
+function normalizeRegularize(value: unknown = {}): Pick<NativeSettings, 'regularize' | 'steer'> {
+  const given = object(value, 'regularize', [...regularisers, 'steer'])
   const regularize: NativeSettings['regularize'] = {}
-  for (const key of ['kinetic', 'jacobian'] as const)
+  for (const key of regularisers)
     if (given[key] !== undefined) regularize[key] = number(given[key], `regularize.${key}`, { least: 0 })
-  return regularize
+  const steer = number(given.steer ?? 0, 'regularize.steer', { least: 0, most: 1 })
+  if (steer === 1)
+    fail('INVALID_OPTION', 'regularize.steer is 1, which allows end times of 0; give a share in [0, 1)')
+  return { regularize, steer }
 }
 
 /** Everything but the step number, which the optimizer counts. */

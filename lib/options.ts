@@ -19,6 +19,11 @@ export interface Net {
   residual?: boolean
   /** Makes the layers convolutions, one entry a layer: 1 (3×3), 2 (4×4, halves), −2 (4×4 transposed, doubles). */
   strides?: readonly (1 | 2 | -2)[]
+  /**
+   * Spectral normalisation (Miyato et al. 2018): every weight matrix W acts as W/σ, σ its largest singular value by so
+   * many power iterations a step of the optimizer; usually 1. Not with 'hyper' layers. Default: 0, none.
+   */
+  spectralNorm?: number
 }
 
 export interface CnfBlock {
@@ -98,6 +103,11 @@ export interface HutchinsonTrace {
   probes?: number
   /** 'tangent' pushes ε forward, 'vjp' pulls it back; equal to rounding. Default: 'tangent'. */
   form?: 'tangent' | 'vjp'
+  /**
+   * ε of the width of the narrowest hidden layer, which must be narrower than the data (Grathwohl et al. 2019, eq. 9):
+   * the same mean at about the same cost, and less variance. Dense nets; without `form`. Default: false.
+   */
+  bottleneck?: boolean
 }
 
 /** 'auto' is exact where that costs at most twice the estimate, else one Rademacher probe. */
@@ -160,12 +170,34 @@ export type Gradient =
   | { method: 'checkpoint' }
   | { method: 'adjoint'; norm?: 'seminorm' | 'full' }
 
-/** Weights in the loss. A regulariser is integrated where its weight is given; 0 tracks it only. */
+/**
+ * Weights in the loss of integrals ∫ mean ρ dt over [0, T], summed over blocks; f the field, J = ∂f/∂z, D the size of a
+ * sample. One is integrated where its weight is given, 0 tracks it only; never in evaluation, never in the error norm.
+ * Those from dl2int on need the whole Jacobian: D tangents, D times the cost of one probe, so they suit small D; the
+ * trace in training is exact then, and naming an estimate beside them is refused.
+ */
 export interface Regularize {
-  /** ∫ ½ mean ‖f‖² / D */
+  /** ½ ‖f‖² / D (RNODE) */
   kinetic?: number
-  /** ∫ mean ‖εᵀJ‖² / D */
+  /** ‖Jε‖² / D (RNODE), an estimate of ‖J‖_F² / D by the probes of the trace; D tangents where that is exact. */
   jacobian?: number
+  /** ‖f‖₁ / D */
+  l1int?: number
+  /** ‖f‖₂ / √D */
+  l2int?: number
+  /** ‖fᵀJ‖₂ / √D */
+  dl2int?: number
+  /** ‖J‖_F / D */
+  JFrobint?: number
+  /** ‖diag J‖₂ / √D; the reference implementation takes the first column for the diagonal. */
+  JdiagFrobint?: number
+  /** ‖J − diag J‖_F² / (D (D − 1)) */
+  JoffdiagFrobint?: number
+  /**
+   * STEER (Ghosh et al. 2020): in training each solve of a block ends at a random time, uniform in [T − b, T + b] with
+   * b = steer · T; a share in [0, 1). No weight in the loss. Default: 0, always T.
+   */
+  steer?: number
 }
 
 /** 'auto' is the GPU where one is usable, else the CPU. 'reference' is the float64 specification in code. */

@@ -5,6 +5,7 @@ import { contextCall, contextGradientOf } from './context'
 import { assertUsable, drawNoise, type FlowCore } from './core'
 import { FfjordError, translated } from './errors'
 import type { NativeArray, NativeDescription, NativeFlow, NativeSolve } from './native'
+import { type Regulariser, regularisers } from './regularisers'
 import { type SolverStatistics, type Statistics, solverStatistics, statisticsOf } from './statistics'
 
 export interface SolveOptions extends CallOptions {
@@ -18,9 +19,8 @@ export interface SolveOptions extends CallOptions {
 interface SolutionBar {
   /** (B) */
   deltaLogp?: RealArray | readonly number[]
-  /** (B), of a tracked regulariser. */
-  kinetic?: RealArray | readonly number[]
-  jacobian?: RealArray | readonly number[]
+  /** (B) each, of those that the flow tracks. */
+  regularisers?: { [name in Regulariser]?: RealArray | readonly number[] }
   /** Add to the flow's gradients. Default: true. */
   parameters?: boolean
 }
@@ -28,9 +28,8 @@ interface SolutionBar {
 interface SolutionCommon<A extends RealArray> {
   /** (B) */
   deltaLogp: A
-  /** (B), where the flow tracks them and the solve was in training. */
-  kinetic?: A
-  jacobian?: A
+  /** (B) each, of those that the flow tracks; none outside training. */
+  regularisers: { [name in Regulariser]?: A }
   statistics: Statistics
   /** Frees what pullback needs, before the collector does. */
   dispose(): void
@@ -60,7 +59,7 @@ interface SolutionContext {
   shape: readonly number[]
   batch: number
   direction: 'forward' | 'reverse'
-  regularisers: readonly ('kinetic' | 'jacobian')[]
+  tracked: readonly Regulariser[]
   float64: boolean
   description: NativeDescription
   report(backward: SolverStatistics): void
@@ -71,8 +70,7 @@ export class Solution {
   readonly z?: Tensor<NativeArray>
   readonly x?: Tensor<NativeArray>
   readonly deltaLogp: NativeArray
-  kinetic?: NativeArray
-  jacobian?: NativeArray
+  readonly regularisers: { [name in Regulariser]?: NativeArray } = {}
   contextBar?: Tensor<NativeArray>
   readonly statistics: Statistics
   readonly #context: SolutionContext
@@ -83,8 +81,8 @@ export class Solution {
     if (context.direction === 'forward') this.z = rows
     else this.x = rows
     this.deltaLogp = solve.deltaLogp
-    context.regularisers.forEach((name, r) => {
-      this[name] = column(solve.regularisers, context.regularisers.length, r)
+    context.tracked.forEach((name, r) => {
+      this.regularisers[name] = column(solve.regularisers, context.tracked.length, r)
     })
     this.statistics = statisticsOf(solve.statistics)
     this.#context = context
@@ -92,7 +90,7 @@ export class Solution {
   }
 
   async pullback(bar: SolutionBar & { z?: Batch; x?: Batch }): Promise<Tensor<NativeArray>> {
-    const { native, shape, batch, direction, regularisers, float64, description, report } = this.#context
+    const { native, shape, batch, direction, tracked, float64, description, report } = this.#context
     const tape = this.#tape
     if (!tape)
       throw new FfjordError(
@@ -100,18 +98,20 @@ export class Solution {
         'this solution keeps nothing to differentiate; solve again, without differentiable: false'
       )
     const name = direction === 'forward' ? 'z' : 'x'
-    object(bar, 'pullback', [name, 'deltaLogp', 'parameters', ...regularisers])
+    object(bar, 'pullback', [name, 'deltaLogp', 'parameters', 'regularisers'])
+    const regularisersBar = object(bar.regularisers ?? {}, 'pullback.regularisers', tracked)
     const rows = toRows(bar[name] as Batch, shape, name)
     if (rows.count !== batch)
       throw new FfjordError('INVALID_SHAPE', `${name} holds ${rows.count} rows; the solve had ${batch}`)
-    const vector = (key: 'deltaLogp' | 'kinetic' | 'jacobian') =>
-      bar[key] === undefined ? undefined : toVector(bar[key], batch, key)
-    const deltaLogpBar = vector('deltaLogp')
+    const vector = (value: unknown, name: string) =>
+      value === undefined ? undefined : toVector(value as RealArray, batch, name)
+    const deltaLogpBar = vector(bar.deltaLogp, 'deltaLogp')
+    const columns = tracked.map((name) => vector(regularisersBar[name], name))
     const { rowsBar, contextBar, statistics } = await translated(() =>
       native.pullback(tape, {
         zBar: rows.data,
         ...(deltaLogpBar && { deltaLogpBar }),
-        ...(regularisers.length > 0 && { regularisersBar: interleave(regularisers.map(vector), batch) }),
+        ...(tracked.length > 0 && { regularisersBar: interleave(columns, batch) }),
         parameters: bar.parameters ?? true,
         contextGradient: description.context !== undefined,
         float64
@@ -174,9 +174,7 @@ export async function solve(
     keepTape
   }
   const result = await stoppable(options.signal, (stop) => core.native.solve({ ...call, ...stop }))
-  const regularisers = (['kinetic', 'jacobian'] as const).filter(
-    (name) => settings.regularize[name] !== undefined
-  )
+  const tracked = regularisers.filter((name) => settings.regularize[name] !== undefined)
   const report = (backward: SolverStatistics) => {
     if (core.statistics) core.statistics.backward = backward
   }
@@ -185,7 +183,7 @@ export async function solve(
     shape,
     batch: rows.count,
     direction,
-    regularisers,
+    tracked,
     float64,
     description: core.description,
     report

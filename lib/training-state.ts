@@ -1,4 +1,5 @@
 import type { DatasetState } from './dataset'
+import type { BudgetState } from './evaluation-budget'
 import type { NativeArray } from './native'
 import type { ObjectiveState } from './objective'
 import type { ScheduleState } from './schedule'
@@ -14,6 +15,7 @@ export interface TrainingState {
   data: DatasetState
   objective: ObjectiveState
   schedule: ScheduleState
+  evaluations: BudgetState
   validation?: number
   best?: { validation: number; iteration: number; parameters: NativeArray; statistics: NativeArray }
 }

@@ -5,6 +5,7 @@ import { standardized } from './context'
 import type { FlowCore } from './core'
 import { type Dataset, type Feed, type FeedingDataset, toDataset } from './dataset'
 import { FfjordError, translate, translatedSync } from './errors'
+import { type FitWarning, initialBudgetState, watchEvaluations } from './evaluation-budget'
 import type { FitResult, IterationRecord, Progress } from './fit'
 import { type FitOptions, type NormalizedFitOptions, normalizeFitOptions } from './fit-options'
 import type { Flow } from './flow'
@@ -12,6 +13,7 @@ import type { NativeIteration, NativeRows } from './native'
 import { normalizeOptimizer } from './normalize'
 import { normalizeObjective, type ObjectiveState, type Phase, phaseOf } from './objective'
 import { Optimizer, resetMoments } from './optimizer'
+import type { Regulariser } from './regularisers'
 import { afterValidation, initialScheduleState, scheduleFactor } from './schedule'
 import type { TrainingState } from './training-state'
 
@@ -38,6 +40,7 @@ export class Training {
   #validationData: Dataset | undefined
   #rows: { feed: Feed['data']; uploaded: UploadedRows } | undefined
   #records: IterationRecord[] = []
+  #warnings: FitWarning[] = []
   #loss = Number.NaN
   /** Of one iteration, for the size of a burst. */
   #pace = burstSeconds
@@ -72,7 +75,8 @@ export class Training {
         seconds: 0,
         data: this.#data.state(),
         objective: objective(),
-        schedule: initialScheduleState()
+        schedule: initialScheduleState(),
+        evaluations: initialBudgetState()
       }
       resetMoments(core.native, this.#optimizer.state.options)
       core.optimizer = this.#optimizer
@@ -127,7 +131,14 @@ export class Training {
 
   result(stopped: StopReason): FitResult {
     const { iteration, validation, best, skipped, seconds } = this.#state
-    const result: FitResult = { iterations: iteration, loss: this.#loss, skipped, seconds, stopped }
+    const result: FitResult = {
+      iterations: iteration,
+      loss: this.#loss,
+      skipped,
+      seconds,
+      warnings: [...this.#warnings],
+      stopped
+    }
     if (validation !== undefined) result.validation = validation
     if (best) result.best = { validation: best.validation, iteration: best.iteration }
     return result
@@ -200,15 +211,20 @@ export class Training {
   #count(records: readonly NativeIteration[], learningRates: Float64Array): void {
     let seconds = 0
     records.forEach((record, i) => {
-      const { evaluations, backwardEvaluations, ...rest } = record
-      this.#records.push({
+      const { evaluations, blockEvaluations, backwardEvaluations, ...rest } = record
+      const done: IterationRecord = {
         ...rest,
         phase: this.#phase,
         iteration: this.#state.iteration + i + 1,
         nfe: evaluations,
+        blockNfe: blockEvaluations,
         backwardNfe: backwardEvaluations,
         learningRate: learningRates[i]!
-      })
+      }
+      // Flow matching solves nothing
+      const warning = blockEvaluations.length === 0 ? undefined : this.#watch(done)
+      if (warning) done.warning = warning
+      this.#records.push(done)
       if (record.skipped) this.#state.skipped++
       else this.#optimizer.state.step++
       seconds += record.seconds
@@ -216,6 +232,18 @@ export class Training {
     if (records.length > 0) this.#pace = seconds / records.length
     this.#state.iteration += records.length
     this.#core.calls += records.length
+  }
+
+  #watch(record: IterationRecord): FitWarning | undefined {
+    const warning = watchEvaluations(
+      this.#state.evaluations,
+      record,
+      this.#options.nfeBudget,
+      this.#core.settings.training,
+      this.#optimizer.state.options.weightDecay
+    )
+    if (warning) this.#warnings.push(warning)
+    return warning
   }
 
   /** Up to the next validation, checkpoint or end, and not many more than fit into the time of a burst. */
@@ -335,8 +363,11 @@ export class Training {
     const records = this.#records
     this.#records = []
     const counted = records.filter((record) => !record.skipped)
+    const meanOf = (value: (record: IterationRecord) => number) =>
+      counted.reduce((sum, record) => sum + value(record), 0) / counted.length
     const mean = (key: 'loss' | 'negativeLogProb' | 'nfe' | 'backwardNfe' | 'gradientNorm') =>
-      counted.reduce((sum, record) => sum + record[key], 0) / counted.length
+      meanOf((record) => record[key])
+    const tracked = Object.keys(this.#core.settings.training.regularize) as Regulariser[]
     const { iteration, skipped, seconds } = this.#state
     const { iterations } = this.#options
     const pace = (seconds - this.#startSeconds) / Math.max(1, iteration - this.#startIteration)
@@ -347,13 +378,18 @@ export class Training {
       phase: records.at(-1)?.phase ?? this.#phase,
       loss: this.#loss,
       negativeLogProb: mean('negativeLogProb'),
+      regularisers: Object.fromEntries(
+        tracked.map((name) => [name, meanOf((record) => record.regularisers[name] ?? Number.NaN)])
+      ),
       nfe: mean('nfe'),
+      blockNfe: this.#core.traces.map((_, block) => meanOf((record) => record.blockNfe[block] ?? Number.NaN)),
       backwardNfe: mean('backwardNfe'),
       gradientNorm: mean('gradientNorm'),
       learningRate: records.at(-1)?.learningRate ?? this.#learningRate(iteration),
       skipped,
       seconds,
       etaSeconds: pace * (iterations - iteration),
+      warnings: records.flatMap(({ warning }) => warning ?? []),
       records
     }
     if (validation !== undefined) progress.validation = validation

@@ -23,6 +23,7 @@
     ],
     "reference_sources": [
       "native/reference/adjoint.cc",
+      "native/reference/bottleneck.cc",
       "native/reference/checkpoint.cc",
       "native/reference/closed_trace.cc",
       "native/reference/dynamics.cc",
@@ -32,6 +33,7 @@
       "native/reference/network.cc",
       "native/reference/reference_block.cc",
       "native/reference/reference_engine.cc",
+      "native/reference/regularisers.cc",
       "native/reference/row_system.cc"
     ],
     "core_sources": [
@@ -43,6 +45,7 @@
       "native/core/objectives.cc",
       "native/core/options.cc",
       "native/core/parameters.cc",
+      "native/core/regularisers.cc",
       "native/core/step_control.cc",
       "native/core/step_weights.cc",
       "native/core/stiffness.cc",

@@ -12,7 +12,16 @@ const target = join(root, 'docs/api.md')
 const chapters = {
   Flows: ['flow', 'evaluate', 'certify', 'device'],
   'What a flow is, and how it is computed': ['options', 'methods'],
-  Training: ['fit', 'fit-options', 'objective', 'training', 'optimizer', 'schedule'],
+  Training: [
+    'fit',
+    'fit-options',
+    'evaluation-budget',
+    'objective',
+    'regularisers',
+    'training',
+    'optimizer',
+    'schedule'
+  ],
   Data: ['dataset', 'table', 'dataset-stream', 'law-dataset', 'toy', 'picture', 'batch'],
   'Below the surface': ['solution', 'velocity', 'trajectory', 'statistics', 'call', 'weights'],
   'Differential equations': ['odeint'],

@@ -7,7 +7,16 @@ import { binding } from '../lib/binding'
 
 const root = join(__dirname, '..')
 const folder = mkdtempSync(join(tmpdir(), 'ffjord-ablation-'))
-const parts = ['tolerance', 'gradients', 'layers', 'probes', 'dimensions', 'normalisation', 'baselines']
+const parts = [
+  'tolerance',
+  'gradients',
+  'layers',
+  'probes',
+  'bottleneck',
+  'dimensions',
+  'normalisation',
+  'baselines'
+]
 
 beforeAll(() => {
   jest.spyOn(console, 'log').mockImplementation(() => {})

@@ -30,11 +30,18 @@ const cnf: NativeBlock = {
   type: 'cnf',
   time: 0.5,
   trainTime: true,
-  net: { hidden: [8, 8], layer: 'concatsquash', activation: 'tanh', residual: false, strides: [] }
+  net: {
+    hidden: [8, 8],
+    layer: 'concatsquash',
+    activation: 'tanh',
+    residual: false,
+    strides: [],
+    spectralNorm: 0
+  }
 }
 
 const settings: NativeSettings = {
-  trace: { mode: 'exact', noise: 'gaussian', probes: 1, form: 'tangent' },
+  trace: { mode: 'exact', noise: 'gaussian', probes: 1, form: 'tangent', bottleneck: false },
   solver: {
     method: 'dopri5',
     rtol: 1e-4,
@@ -45,7 +52,8 @@ const settings: NativeSettings = {
     maxAttempts: 1000
   },
   gradient: { method: 'checkpoint', norm: 'seminorm' },
-  regularize: {}
+  regularize: {},
+  steer: 0
 }
 
 /** Many small steps: a call that runs for minutes unless it is stopped. */

@@ -11,7 +11,7 @@ const cnf = (change: object, net: object = {}) => ({
 test('defaults', () => {
   const { training, evaluation } = normalizeSettings({ solver: { evaluation: { rtol: 1e-7 } } })
   expect(training).toEqual({
-    trace: { mode: 'auto', noise: 'rademacher', probes: 1, form: 'tangent' },
+    trace: { mode: 'auto', noise: 'rademacher', probes: 1, form: 'tangent', bottleneck: false },
     solver: {
       method: 'dopri5',
       rtol: 1e-5,
@@ -22,7 +22,8 @@ test('defaults', () => {
       maxAttempts: 10000
     },
     gradient: { method: 'checkpoint', norm: 'seminorm' },
-    regularize: {}
+    regularize: {},
+    steer: 0
   })
   expect(evaluation.solver).toEqual({ ...training.solver, rtol: 1e-7 })
   expect(normalizeDescription(base).blocks).toEqual([
@@ -30,7 +31,14 @@ test('defaults', () => {
       type: 'cnf',
       time: 0.5,
       trainTime: false,
-      net: { hidden: [8], layer: 'concatsquash', activation: 'tanh', residual: false, strides: [] }
+      net: {
+        hidden: [8],
+        layer: 'concatsquash',
+        activation: 'tanh',
+        residual: false,
+        strides: [],
+        spectralNorm: 0
+      }
     }
   ])
   expect(normalizeOptimizer({ type: 'adam' })).toMatchObject({ learningRate: 1e-3, beta1: 0.9, beta2: 0.999 })
@@ -45,8 +53,9 @@ test('evaluation may have a solver of its own', () => {
 })
 
 test('regularisers are left out of evaluation', () => {
-  const { training, evaluation } = normalizeSettings({ regularize: { kinetic: 0 } })
+  const { training, evaluation } = normalizeSettings({ regularize: { kinetic: 0, steer: 0.25 } })
   expect([training.regularize, evaluation.regularize]).toEqual([{ kinetic: 0 }, {}])
+  expect([training.steer, evaluation.steer]).toEqual([0.25, 0])
 })
 
 test.each([
@@ -109,6 +118,13 @@ test.each([
   ],
   ['an unknown trace', { trace: 'hutchinson' }, 'INVALID_OPTION', 'exact'],
   ['no probes', { trace: { noise: 'gaussian', probes: 0 } }, 'INVALID_OPTION', 'probes'],
+  ['an end time that may be 0', { regularize: { steer: 1 } }, 'INVALID_OPTION', 'steer'],
+  [
+    'spectral norm of weights that are 0',
+    cnf({}, { layer: 'hyper', spectralNorm: 1 }),
+    'INVALID_ARGUMENT',
+    'hyper'
+  ],
   ['a negative weight', { regularize: { kinetic: -1 } }, 'INVALID_OPTION', 'kinetic'],
   ['a device that is not there', { device: 'tpu' }, 'DEVICE_UNUSABLE', 'reference'],
   ['a seed of fractions', { seed: 0.5 }, 'INVALID_OPTION', 'seed'],

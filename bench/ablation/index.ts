@@ -7,6 +7,7 @@ import type { Binding } from '../../lib/native'
 import { describeMachine, type Machine } from '../machine'
 import { markdown } from '../table'
 import { baselines } from './baselines'
+import { bottleneck } from './bottleneck'
 import { dimensions } from './dimensions'
 import { gradients } from './gradients'
 import { layers } from './layers'
@@ -15,7 +16,7 @@ import type { AblationContext, Finding } from './part'
 import { probes } from './probes'
 import { tolerance } from './tolerance'
 
-const PARTS = { tolerance, gradients, layers, probes, dimensions, normalisation, baselines }
+const PARTS = { tolerance, gradients, layers, probes, bottleneck, dimensions, normalisation, baselines }
 type PartName = keyof typeof PARTS
 
 const USAGE = `npx ffjord bench ablation [options]

@@ -10,16 +10,19 @@ import type {
   Solver,
   Trace
 } from '../options'
+import { integrand, type Regulariser, regularisers } from '../regularisers'
 import { contextNames } from './context'
 import { WrongCall } from './exit'
-import { nonNegative, oneOf, positive, positiveInteger, SOLVERS, widths } from './options'
+import { nonNegative, oneOf, positive, positiveInteger, SOLVERS, wholeNumber, widths } from './options'
 
 /** The options of `train` that say what flow is trained and how it is solved. */
-export interface ArchitectureChoice {
+export interface ArchitectureChoice extends RegularizeChoice {
   hidden: number[]
   layer: Layer
   activation: Activation
   residual?: boolean
+  spectralNorm?: number
+  steer?: number
   blocks: number
   time: number
   trainTime: boolean
@@ -41,22 +44,29 @@ export interface ArchitectureChoice {
   noise?: 'gaussian' | 'rademacher'
   probes?: number
   traceForm?: 'tangent' | 'vjp'
+  bottleneck?: boolean
   gradient: 'checkpoint' | 'adjoint'
   adjointNorm?: 'seminorm' | 'full'
-  kinetic?: number
-  jacobian?: number
 }
 
 const layers = ['ignore', 'concat', 'concat_v2', 'squash', 'concatsquash', 'blend', 'hyper']
 const activations = ['tanh', 'softplus', 'elu', 'relu', 'swish', 'square', 'identity']
 
+/** A weight under each regulariser's name. */
+type RegularizeChoice = { [name in Regulariser]?: number }
+
 export function addArchitecture(command: Command): Command {
-  return command
+  command
     .optionsGroup('Flow:')
     .option('--hidden <widths>', 'hidden layers of the network', widths, [64, 64, 64])
     .addOption(oneOf('--layer <kind>', 'how time enters a layer', layers).default('concatsquash'))
     .addOption(oneOf('--activation <name>', 'between layers', activations).default('tanh'))
     .option('--residual', 'f(z) − z in place of f(z)')
+    .option(
+      '--spectral-norm <n>',
+      'divide weights by their norm, by so many power iterations a step',
+      wholeNumber
+    )
     .option('--blocks <n>', 'CNF blocks', positiveInteger, 1)
     .option('--time <T>', 'end time, its initial value where it is trained', positive, 0.5)
     .option('--no-train-time', 'keep the end time fixed')
@@ -91,10 +101,13 @@ export function addArchitecture(command: Command): Command {
     .addOption(oneOf('--noise <law>', 'of the Hutchinson estimate', ['rademacher', 'gaussian']))
     .option('--probes <n>', 'of the Hutchinson estimate', positiveInteger)
     .addOption(oneOf('--trace-form <form>', 'of the Hutchinson estimate', ['tangent', 'vjp']))
+    .option('--bottleneck', "estimate with noise of the narrowest hidden layer's width")
     .addOption(oneOf('--gradient <method>', 'of a solve', ['checkpoint', 'adjoint']).default('checkpoint'))
     .addOption(oneOf('--adjoint-norm <norm>', 'error norm of the adjoint', ['seminorm', 'full']))
-    .option('--kinetic <weight>', 'regularise the kinetic energy of the paths', nonNegative)
-    .option('--jacobian <weight>', 'regularise the Jacobian of the field', nonNegative)
+    .optionsGroup('Regularisers (weights in the loss of integrals along the paths; 0 only tracks):')
+  for (const name of regularisers) command.option(`--${name} <weight>`, integrand(name), nonNegative)
+  command.option('--steer <share>', 'random end times, uniform in T ± share · T (STEER)', nonNegative)
+  return command
 }
 
 /** The flow that the options describe, for samples of `shape`; `fixed` are the maps before the dynamics. */
@@ -104,25 +117,26 @@ export function describeFlow(
   fixed: readonly Block[] = [],
   context?: Conditioning
 ): FlowDescription {
-  const { hidden, layer, activation, residual = false, time, trainTime } = choice
+  const { hidden, layer, activation, residual = false, spectralNorm = 0, time, trainTime } = choice
   const blocks: Block[] = []
   if (choice.logit !== undefined) blocks.push({ type: 'logit', alpha: choice.logit })
   blocks.push(...fixed)
   for (let block = 0; block < choice.blocks; block++) {
-    blocks.push({ type: 'cnf', time, trainTime, net: { hidden, layer, activation, residual } })
+    blocks.push({ type: 'cnf', time, trainTime, net: { hidden, layer, activation, residual, spectralNorm } })
     if (choice.batchNorm) blocks.push({ type: 'batch_norm' })
   }
   return { shape, blocks, ...(context && { context }) }
 }
 
 export function describeComputation(choice: ArchitectureChoice): ComputeOptions {
-  const { kinetic, jacobian, gradient, adjointNorm } = choice
+  const { gradient, adjointNorm } = choice
   if (adjointNorm && gradient !== 'adjoint')
     throw new WrongCall('--adjoint-norm goes with --gradient adjoint')
-  const regularize = {
-    ...(kinetic !== undefined && { kinetic }),
-    ...(jacobian !== undefined && { jacobian })
-  }
+  const regularize = Object.fromEntries(
+    ([...regularisers, 'steer'] as const).flatMap((name) =>
+      choice[name] === undefined ? [] : [[name, choice[name]]]
+    )
+  )
   return {
     trace: describeTrace(choice)!,
     solver: describeSolver(choice),
@@ -137,13 +151,19 @@ export function describeTrace(choice: {
   noise?: ArchitectureChoice['noise']
   probes?: number
   traceForm?: ArchitectureChoice['traceForm']
+  bottleneck?: boolean
 }): Trace | undefined {
-  const { trace, noise, probes, traceForm } = choice
+  const { trace, noise, probes, traceForm, bottleneck } = choice
   if (trace === 'hutchinson' || (trace === undefined && noise !== undefined)) {
-    return { noise: noise ?? 'rademacher', ...(probes && { probes }), ...(traceForm && { form: traceForm }) }
+    return {
+      noise: noise ?? 'rademacher',
+      ...(probes && { probes }),
+      ...(traceForm && { form: traceForm }),
+      ...(bottleneck && { bottleneck })
+    }
   }
-  if (noise || probes || traceForm) {
-    throw new WrongCall('--noise, --probes and --trace-form go with --trace hutchinson')
+  if (noise || probes || traceForm || bottleneck) {
+    throw new WrongCall('--noise, --probes, --trace-form and --bottleneck go with --trace hutchinson')
   }
   return trace
 }

@@ -146,13 +146,18 @@ async function train(
   try {
     for await (const progress of fit) {
       directory.writeMetrics(progress.records, progress.validation)
+      for (const { iteration, message } of progress.warnings) {
+        line.done()
+        note(`Warning at iteration ${iteration}: ${message}`)
+      }
       validation = progress.validation ?? validation
-      const { iteration, iterations, phase, loss, nfe, backwardNfe, etaSeconds } = progress
+      const { iteration, iterations, phase, loss, nfe, blockNfe, backwardNfe, etaSeconds } = progress
+      const byBlock = blockNfe.length > 1 ? ` (${blockNfe.map((one) => one.toFixed(0)).join(' ')})` : ''
       const parts = [
         `${String(iteration).padStart(String(iterations).length)}/${iterations}`,
         phase === 'fm' ? `matching ${loss.toFixed(3)}` : `loss ${loss.toFixed(3)}`,
         ...(validation === undefined ? [] : [`validation ${validation.toFixed(3)}`]),
-        `nfe ${nfe.toFixed(0)}+${backwardNfe.toFixed(0)}`,
+        `nfe ${nfe.toFixed(0)}${byBlock}+${backwardNfe.toFixed(0)}`,
         ...(progress.skipped ? [`skipped ${progress.skipped}`] : []),
         `eta ${duration(etaSeconds)}`
       ]

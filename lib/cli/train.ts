@@ -10,7 +10,7 @@ import { describeContext } from './context'
 import { benchmarkIn, DATA, isToy, openSource, type Source } from './data'
 import { WrongCall } from './exit'
 import { interruptible } from './interrupt'
-import { addDevice, type DeviceChoice, oneOf, positiveInteger } from './options'
+import { addDevice, type DeviceChoice, oneOf, positive, positiveInteger } from './options'
 import { preset, presetNames } from './presets'
 import { note } from './progress'
 import { remarksOn } from './remarks'
@@ -39,6 +39,7 @@ export interface TrainChoice extends DeviceChoice, ArchitectureChoice, TrainingC
   stopAfter?: number
   keepBest?: boolean
   skipFailures?: boolean
+  nfeBudget?: number
   test: string
   testRows: number
   report: boolean
@@ -93,6 +94,11 @@ export function addTrain(program: Command): void {
     )
     .option('--keep-best', 'end with the weights of the best validation')
     .option('--stop-after <n>', 'stop after so many validations without improvement', positiveInteger)
+    .option(
+      '--nfe-budget <n>',
+      'evaluations of a solve above which to warn (default: four times those of the start)',
+      positive
+    )
     .option('--skip-failures', 'go on past a batch whose solve fails')
     .option(
       '--test <share|name|file>',
@@ -157,6 +163,7 @@ export async function runTraining(
     },
     keepBest: choice.keepBest ?? false,
     skipFailures: choice.skipFailures ?? false,
+    ...(choice.nfeBudget !== undefined && { nfeBudget: choice.nfeBudget }),
     resume
   }
   if (source.table && source.train instanceof ArrayDataset && !resume && !choice.quiet)

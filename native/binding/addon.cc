@@ -25,6 +25,7 @@ Napi::Value engine_list(const Napi::CallbackInfo& info) {
     object.Set("description", engine.description);
     object.Set("unusable", engine.unusable);
     object.Set("convolutions", engine.supports_convolutions);
+    object.Set("spectralNorm", engine.supports_spectral_norm);
     object.Set("float64", engine.float64);
     array.Set(array.Length(), object);
   }
@@ -43,6 +44,12 @@ Napi::Value method_list(const Napi::CallbackInfo& info) {
     array.Set(array.Length(), object);
   }
   return array;
+}
+
+Napi::Value regulariser_list(const Napi::CallbackInfo& info) {
+  std::vector<std::string> names;
+  for (const Regulariser& one : regulariser_table()) names.emplace_back(one.name);
+  return strings(info.Env(), names);
 }
 
 // (law, key, rowOffset, rows, columns) → Float32Array (rows, columns)
@@ -90,6 +97,7 @@ class Addon : public Napi::Addon<Addon> {
     };
     add.operator()<engine_list>("engines");
     add.operator()<method_list>("methods");
+    add.operator()<regulariser_list>("regularisers");
     add.operator()<cpu>("cpu");
     add.operator()<noise>("noise");
     add.operator()<fma_peak_rate>("fmaPeak");

@@ -121,8 +121,9 @@ class LossJob : public DensityJob {
     Napi::Object object = results_.object();
     object.Set("loss", report_.loss);
     object.Set("negativeLogProb", report_.negative_log_prob);
-    object.Set("kinetic", report_.kinetic);
-    object.Set("jacobian", report_.jacobian);
+    object.Set("regularisers",
+               by_name(env, call_.request.settings.regularisers, report_.regularisers));
+    object.Set("blockEvaluations", numbers(env, report_.block_evaluations));
     object.Set("forward", statistics_object(env, report_.forward));
     object.Set("backward", statistics_object(env, report_.backward));
     return object;

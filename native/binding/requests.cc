@@ -68,6 +68,7 @@ Net net(const Fields& fields) {
   net.activation = parse_activation(fields.text("activation"));
   net.residual = fields.flag("residual");
   net.strides = fields.integers("strides", -2, 2);
+  net.spectral_norm = static_cast<int>(fields.integer("spectralNorm", 0, 1000));
   return net;
 }
 
@@ -161,6 +162,7 @@ TraceOptions trace_options(const Fields& trace) {
   options.noise = trace.choice("noise", kTraceNoises);
   options.probes = static_cast<int>(trace.integer("probes", 1, 65535));  // 16 bits of a noise key
   options.form = trace.choice("form", kTraceForms);
+  options.bottleneck = trace.flag("bottleneck");
   return options;
 }
 
@@ -184,12 +186,13 @@ SettingsRequest settings_request(const Fields& settings) {
   SettingsRequest request;
   request.settings.trace = trace_options(settings.object("trace"));
 
+  request.settings.steer = settings.number("steer");
   const Fields regularize = settings.object("regularize");
-  Regularisers& regularisers = request.settings.regularisers;
-  regularisers.kinetic = regularize.has("kinetic");
-  regularisers.jacobian = regularize.has("jacobian");
-  if (regularisers.kinetic) request.weights.kinetic = regularize.number("kinetic");
-  if (regularisers.jacobian) request.weights.jacobian = regularize.number("jacobian");
+  for (const Regulariser& one : regulariser_table()) {
+    if (!regularize.has(one.name.data())) continue;
+    request.settings.regularisers.add(one.name);
+    request.weights.push_back(regularize.number(one.name.data()));
+  }
 
   request.settings.solver = solver_options(settings.object("solver"));
   const Fields gradient = settings.object("gradient");

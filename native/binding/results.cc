@@ -34,7 +34,7 @@ const char* name_of(Role role) {
 }
 
 template <class Values>
-Napi::Array numbers(Napi::Env env, const Values& values) {
+Napi::Array array_of(Napi::Env env, const Values& values) {
   auto array = Napi::Array::New(env, values.size());
   for (std::uint32_t i = 0; i < values.size(); ++i) array.Set(i, static_cast<double>(values[i]));
   return array;
@@ -86,7 +86,17 @@ Napi::Object solve_statistics_object(Napi::Env env, const SolveResult& result) {
   return object;
 }
 
-Napi::Array iterations(Napi::Env env, const std::vector<IterationRecord>& records) {
+Napi::Object by_name(Napi::Env env, const Regularisers& regularisers,
+                     const std::vector<double>& values) {
+  auto object = Napi::Object::New(env);
+  std::size_t channel = 0;
+  for (const Regulariser* one : regularisers)
+    object.Set(one->name.data(), channel < values.size() ? values[channel++] : 0.0);
+  return object;
+}
+
+Napi::Array iterations(Napi::Env env, const Regularisers& regularisers,
+                       const std::vector<IterationRecord>& records) {
   auto array = Napi::Array::New(env, records.size());
   for (std::uint32_t i = 0; i < records.size(); ++i) {
     const Napi::HandleScope scope(env);
@@ -94,8 +104,8 @@ Napi::Array iterations(Napi::Env env, const std::vector<IterationRecord>& record
     auto object = Napi::Object::New(env);
     object.Set("loss", record.loss);
     object.Set("negativeLogProb", record.negative_log_prob);
-    object.Set("kinetic", record.kinetic);
-    object.Set("jacobian", record.jacobian);
+    object.Set("regularisers", by_name(env, regularisers, record.regularisers));
+    object.Set("blockEvaluations", numbers(env, record.block_evaluations));
     object.Set("evaluations", record.evaluations);
     object.Set("backwardEvaluations", record.backward_evaluations);
     object.Set("accepted", record.accepted);
@@ -106,6 +116,10 @@ Napi::Array iterations(Napi::Env env, const std::vector<IterationRecord>& record
     array.Set(i, object);
   }
   return array;
+}
+
+Napi::Array numbers(Napi::Env env, const std::vector<double>& values) {
+  return array_of(env, values);
 }
 
 Napi::Array strings(Napi::Env env, const std::vector<std::string>& values) {
@@ -120,7 +134,7 @@ Napi::Array tensors(Napi::Env env, const std::vector<Parameter>& parameters) {
     const Parameter& parameter = parameters[i];
     auto tensor = Napi::Object::New(env);
     tensor.Set("name", parameter.name);
-    tensor.Set("shape", numbers(env, parameter.shape));
+    tensor.Set("shape", array_of(env, parameter.shape));
     tensor.Set("offset", static_cast<double>(parameter.offset));
     tensor.Set("size", static_cast<double>(parameter.size));
     tensor.Set("role", name_of(parameter.role));

@@ -38,7 +38,12 @@ class Results {
 
 Napi::Object statistics_object(Napi::Env env, const SolveStatistics& statistics);
 Napi::Object solve_statistics_object(Napi::Env env, const SolveResult& result);
-Napi::Array iterations(Napi::Env env, const std::vector<IterationRecord>& records);
+/// Name → value of the chosen regularisers; zeros where there are no values.
+Napi::Object by_name(Napi::Env env, const Regularisers& regularisers,
+                     const std::vector<double>& values);
+Napi::Array iterations(Napi::Env env, const Regularisers& regularisers,
+                       const std::vector<IterationRecord>& records);
+Napi::Array numbers(Napi::Env env, const std::vector<double>& values);
 Napi::Array strings(Napi::Env env, const std::vector<std::string>& values);
 Napi::Array tensors(Napi::Env env, const std::vector<Parameter>& parameters);
 

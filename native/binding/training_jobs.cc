@@ -109,7 +109,9 @@ class TrainJob : public Job {
                          .stop = stop};
     records_ = train(flow, request);
   }
-  Napi::Value result(Napi::Env env) override { return iterations(env, records_); }
+  Napi::Value result(Napi::Env env) override {
+    return iterations(env, burst_.settings.settings.regularisers, records_);
+  }
 
   const Burst burst_;
   std::vector<IterationRecord> records_;

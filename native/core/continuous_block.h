@@ -28,7 +28,8 @@ struct BlockPlan {
   GradientOptions gradient;
   TracePlan trace;
   Regularisers regularisers;
-  std::stop_token stop;  ///< looked at between attempts; a stop throws Error(Cancelled)
+  double end_time_factor = 1;  ///< the block runs to so many of its T: STEER's random end time
+  std::stop_token stop;        ///< looked at between attempts; a stop throws Error(Cancelled)
 };
 
 /// Rows of one block: D values, the accumulated Δlogp and R regularisers each.
@@ -37,7 +38,7 @@ struct BlockRows {
   std::size_t count = 0;               ///< B
   std::span<Real> z;                   ///< (B, D)
   std::span<Real> delta_logp;          ///< (B)
-  std::span<Real> regularisers;        ///< (B, R), in the order kinetic, jacobian
+  std::span<Real> regularisers;        ///< (B, R), in the order of the table
   std::span<const Real> context = {};  ///< (B, C), also of a pullback; empty where C = 0
   std::span<Real> context_bar = {};    ///< (B, C) of a pullback, added to; may be empty
 };
@@ -48,7 +49,7 @@ struct BlockPoint {
   TracePlan trace;
   std::span<const double> times;  ///< one entry, or one a row
   std::size_t batch = 0;
-  std::span<const Real> z, eps;   ///< (B, D); (K, B, D), empty for exact traces
+  std::span<const Real> z, eps;   ///< (B, D); ε as in solve
   std::span<const Real> context;  ///< (B, C); empty where C = 0
 };
 
@@ -79,10 +80,10 @@ class ContinuousBlock {
   virtual void parameters_changed() = 0;
 
   /// Integrates dz/dt = f, dΔlogp/dt = −div f and the regularisers in place, over 0 → T (Forward)
-  /// or T → 0. `eps` is (K, B, D), empty for exact traces; Δlogp and regularisers are added to.
-  /// Under Control::Sample a row's result does not depend on the other rows.
-  /// With `keep_tape`, returns what the pullback needs: checkpoints, or the end state (adjoint).
-  /// Throws SolveFailure.
+  /// or T → 0. `eps` is (K, B, D), or (K, B, width) of a bottleneck, empty for exact traces; Δlogp
+  /// and regularisers are added to. Under Control::Sample a row's result does not depend on the
+  /// other rows. With `keep_tape`, returns what the pullback needs: checkpoints, or the end state
+  /// (adjoint). Throws SolveFailure.
   virtual std::unique_ptr<BlockTape> solve(const BlockPlan& plan, bool reverse,
                                            const BlockRows<Real>& rows, std::span<const Real> eps,
                                            bool keep_tape, const BlockTrajectory<Real>* trajectory,

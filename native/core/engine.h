@@ -35,6 +35,9 @@ struct Settings {
   SolverOptions solver;
   GradientOptions gradient;
   Regularisers regularisers;
+  /// STEER (Ghosh et al. 2020): in training, each block's end time is drawn anew for every solve,
+  /// uniform in [T − steer T, T + steer T]; 0: T.
+  double steer = 0;
 };
 
 /// Where the noise of a call comes from: drawn, or given per CNF block as (K, B, D).
@@ -156,6 +159,7 @@ struct Engine {
   std::string description;  ///< e.g. "float32, AVX2, 2 threads"
   std::string unusable;     ///< why it cannot be used, with a remedy; empty if it can
   bool supports_convolutions = false;
+  bool supports_spectral_norm = false;
   bool float64 = false;  ///< host arrays in float64 lose nothing
   std::function<std::unique_ptr<Flow>(const FlowDescription&, std::uint64_t seed,
                                       const EngineOptions&)>

@@ -62,6 +62,8 @@ std::string text_of(const std::vector<int>& shape) {
 void check_context(std::size_t block, const Net& net, const Conditioning& context) {
   if (context.size > 0 && net.convolutional())
     refuse(block, "convolutional nets take no context; use a dense net");
+  if (net.spectral_norm > 0 && context.size > 0)
+    refuse(block, "spectral norm knows no context yet; leave one of them out");
   if (context.gates && net.layer != LayerKind::Squash && net.layer != LayerKind::ConcatSquash)
     refuse(block, "context.gates needs layers with gates; use layer 'concatsquash' or 'squash'");
 }
@@ -70,6 +72,11 @@ void check_net(std::size_t block, const Net& net, const std::vector<int>& shape)
   for (int width : net.hidden)
     if (width < 1)
       refuse(block, "net.hidden holds " + std::to_string(width) + "; widths are at least 1");
+  if (net.spectral_norm < 0) refuse(block, "net.spectral_norm must not be negative");
+  if (net.spectral_norm > 0 && net.layer == LayerKind::Hyper)
+    refuse(block,
+           "spectral norm divides by the norm of every weight matrix, and those of hyper layers "
+           "start at 0; use another layer, or no spectral norm");
   if (!net.convolutional()) {
     if (shape.size() != 1)
       refuse(block, "a dense net takes samples of shape [D], and here they are " + text_of(shape) +

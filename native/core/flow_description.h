@@ -22,6 +22,9 @@ struct Net {
   /// Empty: dense layers. Else one of 1 (3×3), 2 (4×4, halves), −2 (4×4 transposed, doubles) a
   /// layer.
   std::vector<int> strides;
+  /// Power iterations a step of spectral normalisation: every weight matrix acts as W/σ, σ its
+  /// largest singular value; 0: weights as they are.
+  int spectral_norm = 0;
 
   bool convolutional() const { return !strides.empty(); }
 };

@@ -9,11 +9,15 @@
 #include "core/chain_state.h"
 #include "core/chain_tape.h"
 #include "core/optimizer.h"
+#include "core/spectral_norm.h"
 #include "core/trajectory.h"
 #include "core/transform_block.h"
 
 namespace ffjord {
 namespace {
+
+// So that σ of the first weights is right to some digits.
+constexpr int kFirstIterations = 50;
 
 void require(bool condition, const std::string& message) {
   if (!condition) throw Error(ErrorCode::InvalidArgument, message);
@@ -47,12 +51,18 @@ class HostFlow : public Flow {
     const auto buffers = initial_buffers(description_, layout_);
     parameters_.assign(parameters.begin(), parameters.end());
     buffers_.assign(buffers.begin(), buffers.end());
+    if (spectral()) effective_.resize(parameters_.size());
+    for (std::uint32_t i = 0; i < layout_.spectral_weights.size(); ++i) {
+      const SpectralMatrix<Real> matrix(layout_.spectral_weights[i], parameters_, buffers_);
+      matrix.draw(seed, i);
+      matrix.iterate(kFirstIterations);
+    }
     for (std::size_t i = 0; i < description_.blocks.size(); ++i) {
       const Block& block = description_.blocks[i];
       const auto* cnf = std::get_if<Cnf>(&block);
-      continuous_.push_back(
-          cnf ? make_block({*cnf, shapes_[i], layout_.blocks[i], parameters_, description_.context})
-              : nullptr);
+      continuous_.push_back(cnf ? make_block({*cnf, shapes_[i], layout_.blocks[i],
+                                              effective_parameters(), description_.context})
+                                : nullptr);
       transforms_.emplace_back();
       if (cnf)
         cnf_blocks_.push_back(i);
@@ -86,7 +96,9 @@ class HostFlow : public Flow {
     std::vector<Real>& target = buffer_of(*this, buffer);
     target.resize(count);
     values.copy_to(std::span<Real>(target));
-    if (buffer == Buffer::Parameters) parameters_changed();
+    const bool changes_weights =
+        buffer == Buffer::Parameters || (buffer == Buffer::Statistics && spectral());
+    if (changes_weights) parameters_changed();
   }
 
   void zero_gradients() override { std::fill(gradients_.begin(), gradients_.end(), Real(0)); }
@@ -97,6 +109,9 @@ class HostFlow : public Flow {
             "rows must hold batch × " + std::to_string(size_) + " values");
     const Settings& settings = request.settings;
     require_supported(settings.solver, settings.gradient, settings.regularisers, request.keep_tape);
+    require(settings.steer >= 0 && settings.steer < 1, "steer must lie in [0, 1)");
+    require(settings.steer == 0 || !request.training || request.times.empty(),
+            "a trajectory has fixed times; ask for it without steer");
     const bool reverse = request.direction == Direction::Reverse;
 
     ChainState<Real> state{request.batch,
@@ -162,8 +177,7 @@ class HostFlow : public Flow {
             "context_bar must have the shape of the context");
 
     SolveStatistics statistics;
-    const std::span<Real> gradients =
-        request.parameters ? std::span<Real>(gradients_) : std::span<Real>();
+    const std::span<Real> gradients = begin_gradients(request.parameters);
     for (std::size_t step = 0; step < description_.blocks.size(); ++step) {
       const std::size_t i = reverse ? step : description_.blocks.size() - 1 - step;
       if (continuous_[i]) {
@@ -178,6 +192,7 @@ class HostFlow : public Flow {
       }
     }
     while (!bar.aside.empty()) bar.collect();
+    end_gradients(gradients);
     request.rows_bar.assign(std::span<const Real>(bar.z));
     request.context_bar.assign(std::span<const Real>(context_bar));
     return statistics;
@@ -204,13 +219,10 @@ class HostFlow : public Flow {
     const auto f_values = f_bar.template as<Real>();
     const auto divergence_values = divergence_bar.template as<Real>();
     std::vector<Real> z_values(z_bar.size()), context_values(request.context_bar.size());
-    point.block.velocity_pullback(point.view(),
-                                  {f_values,
-                                   divergence_values,
-                                   z_values,
-                                   context_values,
-                                   parameters ? std::span<Real>(gradients_) : std::span<Real>(),
-                                   {}});
+    const std::span<Real> gradients = begin_gradients(parameters);
+    point.block.velocity_pullback(
+        point.view(), {f_values, divergence_values, z_values, context_values, gradients, {}});
+    end_gradients(gradients);
     z_bar.assign(std::span<const Real>(z_values));
     request.context_bar.assign(std::span<const Real>(context_values));
   }
@@ -219,6 +231,8 @@ class HostFlow : public Flow {
     StepReport report{optimizer_step<Real>(options, layout_, gradients_, parameters_, optimizer_)};
     for (const auto& [block, moments] : pending_) transforms_[block]->commit_statistics(moments);
     pending_.clear();
+    for (const SpectralWeight& at : layout_.spectral_weights)
+      SpectralMatrix<Real>(at, parameters_, buffers_).iterate(at.iterations);
     parameters_changed();
     return report;
   }
@@ -262,9 +276,9 @@ class HostFlow : public Flow {
       const auto& net = std::get<Cnf>(flow.description_.blocks[i]).net;
       plan = plan_trace(net, flow.shapes_[i], request.trace, {});
       if (with_divergence)
-        eps = flow.draw_noise(request.noise,
-                              request.noise.given.empty() ? Input() : request.noise.given[0],
-                              request.block, plan, request.batch, z.size() / request.batch);
+        eps = flow.draw_noise(
+            request.noise, request.noise.given.empty() ? Input() : request.noise.given[0],
+            request.block, plan, request.batch, plan.noise_size(z.size() / request.batch));
     }
     BlockPoint<Real> view() const { return {plan, request.times, request.batch, z, eps, context}; }
     ContinuousBlock<Real>& block;
@@ -302,8 +316,36 @@ class HostFlow : public Flow {
     return {std::move(lengths), request, output, size_};
   }
 
+  bool spectral() const { return !layout_.spectral_weights.empty(); }
+
+  // What the blocks of dynamics read: the weights, under spectral normalisation their W/σ.
+  std::span<const Real> effective_parameters() const {
+    return spectral() ? effective_ : parameters_;
+  }
+
+  // Where a pullback adds its gradients: those of effective weights are chained at its end.
+  std::span<Real> begin_gradients(bool wanted) {
+    if (!wanted) return {};
+    if (!spectral()) return gradients_;
+    effective_bar_.assign(gradients_.size(), Real(0));
+    return effective_bar_;
+  }
+  void end_gradients(std::span<Real> gradients) {
+    if (spectral() && !gradients.empty())
+      pull_back_spectral_norm<Real>(layout_, parameters_, buffers_, effective_bar_, gradients_);
+  }
+
+  // STEER's factor of a block's end time: its draw stands beside the noise of the same call.
+  static double end_time_factor(const SolveRequest& request, std::uint32_t cnf) {
+    const double steer = request.settings.steer;
+    if (steer == 0 || !request.training) return 1;
+    const NoiseKey key{request.noise.seed, request.noise.call, kEndTimeBlock, 0};
+    return 1 + steer * (2 * double(draw4(NoiseLaw::Uniform, key, cnf, 0)[0]) - 1);
+  }
+
   void parameters_changed() {
     ++generation_;
+    if (spectral()) apply_spectral_norm<Real>(layout_, parameters_, buffers_, effective_);
     for (auto& block : continuous_)
       if (block) block->parameters_changed();
   }
@@ -319,7 +361,7 @@ class HostFlow : public Flow {
     return *continuous_[cnf_blocks_[number]];
   }
 
-  // ε (K, B, D) of one CNF block; empty for an exact trace.
+  // ε (K, B, size) of one CNF block; empty for an exact trace.
   std::vector<Real> draw_noise(const Noise& noise, const Input& given, std::uint32_t cnf,
                                const TracePlan& plan, std::size_t batch, std::size_t size) const {
     const std::size_t count = plan.draws_noise() ? plan.probes * batch * size : 0;
@@ -328,7 +370,8 @@ class HostFlow : public Flow {
                                       "; ask for trace: { noise: … }");
       require(given.size() == count,
               "noise of CNF block " + std::to_string(cnf) + " must hold " + std::to_string(count) +
-                  " values (probes × batch × dimension), not " + std::to_string(given.size()));
+                  " values (probes × batch × dimension, or the width of a bottleneck), not " +
+                  std::to_string(given.size()));
       return given.template as<Real>();
     }
     std::vector<Real> eps(count);
@@ -346,13 +389,16 @@ class HostFlow : public Flow {
         std::find(cnf_blocks_.begin(), cnf_blocks_.end(), i) - cnf_blocks_.begin());
     const auto& net = std::get<Cnf>(description_.blocks[i]).net;
     const Settings& settings = request.settings;
-    const BlockPlan plan{settings.solver, settings.gradient,
+    const BlockPlan plan{settings.solver,
+                         settings.gradient,
                          plan_trace(net, shapes_[i], settings.trace, settings.regularisers),
-                         settings.regularisers, request.stop};
+                         settings.regularisers,
+                         end_time_factor(request, number),
+                         request.stop};
     const auto& given = request.noise.given;
     const std::vector<Real> eps =
         draw_noise(request.noise, number < given.size() ? given[number] : Input(), number,
-                   plan.trace, state.batch, state.z.size() / state.batch);
+                   plan.trace, state.batch, plan.trace.noise_size(state.z.size() / state.batch));
     const BlockTrajectory<Real> stops = trajectory.enter(number);
     SolveStatistics statistics;
     try {
@@ -407,6 +453,7 @@ class HostFlow : public Flow {
   const ParameterLayout layout_;
   const std::size_t size_;  // of a sample
   std::vector<Real> parameters_, gradients_, buffers_;
+  std::vector<Real> effective_, effective_bar_;  // of spectral normalisation, else empty
   OptimizerState<Real> optimizer_;
   std::uint64_t generation_ = 0;
   std::vector<std::pair<std::size_t, BatchMoments>> pending_;       // batch statistics to commit

@@ -58,18 +58,14 @@ LossReport loss(Flow& flow, SolveRequest request, const RegulariserWeights& weig
   LossReport report;
   for (double value : log_density(solved.z, solved.delta_logp, -1))
     report.negative_log_prob -= value / double(batch);
-  const int channels = request.settings.regularisers.count();
-  std::vector<double> channel_weights;
-  if (request.settings.regularisers.kinetic) channel_weights.push_back(weights.kinetic);
-  if (request.settings.regularisers.jacobian) channel_weights.push_back(weights.jacobian);
-  std::vector<double> means(channels, 0.0);
+  const std::size_t channels = request.settings.regularisers.count();
+  report.regularisers.assign(channels, 0.0);
   for (std::size_t i = 0; i < solved.regularisers.size(); ++i)
-    means[i % channels] += solved.regularisers[i] / double(batch);
+    report.regularisers[i % channels] += solved.regularisers[i] / double(batch);
   report.loss = report.negative_log_prob;
-  for (int r = 0; r < channels; ++r) report.loss += channel_weights[r] * means[r];
-  if (request.settings.regularisers.kinetic) report.kinetic = means.front();
-  if (request.settings.regularisers.jacobian) report.jacobian = means.back();
+  for (std::size_t r = 0; r < channels; ++r) report.loss += weights[r] * report.regularisers[r];
   report.forward = solved.result.statistics;
+  report.block_evaluations = solved.result.block_evaluations;
   if (!std::isfinite(report.loss))
     throw SolveFailure(
         "the loss is not finite; look for outliers in the data, lower the learning rate, "
@@ -82,7 +78,7 @@ LossReport loss(Flow& flow, SolveRequest request, const RegulariserWeights& weig
   std::transform(solved.z.begin(), solved.z.end(), z_bar.begin(),
                  [share](double z) { return share * z; });
   for (std::size_t i = 0; i < regularisers_bar.size(); ++i)
-    regularisers_bar[i] = channel_weights[i % channels] * share;
+    regularisers_bar[i] = weights[i % channels] * share;
   const std::vector<double> delta_logp_bar(batch, share);
 
   if (part.first) flow.zero_gradients();

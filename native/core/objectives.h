@@ -6,10 +6,8 @@
 
 namespace ffjord {
 
-/// Coefficients of the regularisers in the loss.
-struct RegulariserWeights {
-  double kinetic = 0, jacobian = 0;
-};
+/// Coefficients in the loss, one a regulariser of the settings; 0 tracks it only.
+using RegulariserWeights = std::vector<double>;
 
 /// log N(z; 0, I) of each row of z (B, D), plus sign · Δlogp (B).
 std::vector<double> log_density(const std::vector<double>& z, const std::vector<double>& delta_logp,
@@ -21,8 +19,9 @@ SolveResult log_prob(Flow& flow, const SolveRequest& request, const Output& log_
 
 struct LossReport {
   double loss = 0;  ///< −mean log p(x) + Σ weight · mean regulariser, nats a sample
-  double negative_log_prob = 0;      ///< −mean log p(x)
-  double kinetic = 0, jacobian = 0;  ///< means over the batch, unweighted
+  double negative_log_prob = 0;           ///< −mean log p(x)
+  std::vector<double> regularisers;       ///< means over the batch, unweighted
+  std::vector<double> block_evaluations;  ///< of the forward solve, one a CNF block
   SolveStatistics forward, backward;
 };
 

@@ -5,6 +5,7 @@
 #include <string_view>
 
 #include "core/philox.h"
+#include "core/regularisers.h"
 
 namespace ffjord {
 
@@ -17,6 +18,7 @@ struct TraceOptions {
   NoiseLaw noise = NoiseLaw::Gaussian;
   int probes = 1;
   TraceForm form = TraceForm::Tangent;
+  bool bottleneck = false;  ///< of an estimate: noise of the narrowest hidden layer's width
 };
 
 /// Whose step it is: all rows', a tile's (neighbouring rows, as many as an engine likes), or every
@@ -48,14 +50,6 @@ struct GradientOptions {
 
 /// Equal steps are everyone's own, so they are taken together.
 Control stepping(const SolverOptions& options);
-
-/// Integrals that ride along outside the error norm; a channel exists where its flag is set.
-/// kinetic = ∫ ½‖f‖²/D, jacobian = ∫ ‖Jε‖²/D per row (Finlay et al. 2020, RNODE, eq. 9-10).
-struct Regularisers {
-  bool kinetic = false;
-  bool jacobian = false;
-  int count() const { return int{kinetic} + int{jacobian}; }
-};
 
 /// Throws Error(Unsupported) for settings that no engine combines: the torchdiffeq controller
 /// beyond dopri5 with batch control and without regularisers; `differentiated`: the adjoint of rows

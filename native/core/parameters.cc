@@ -16,6 +16,8 @@ using Shape = std::vector<std::size_t>;
 class Builder {
  public:
   std::size_t add(std::string name, Shape shape, Role role, bool trainable = true) {
+    if (spectral_iterations > 0 && name.ends_with(".weight"))
+      return add_spectral(name, shape, role);
     return append(parameters, std::move(name), std::move(shape), role, trainable);
   }
   std::size_t add_buffer(std::string name, Shape shape) {
@@ -23,8 +25,26 @@ class Builder {
   }
 
   std::vector<Parameter> parameters, buffers;
+  std::vector<SpectralWeight> spectral_weights;
+  int spectral_iterations = 0;  // of the weights that are added next
+  bool transposed = false;      // filters are (in, out, k, k)
 
  private:
+  std::size_t add_spectral(const std::string& name, const Shape& shape, Role role) {
+    SpectralWeight at;
+    at.weight = append(parameters, name + "_orig", shape, role, true);
+    const bool outputs_second = transposed && shape.size() == 4;
+    at.rows = shape[outputs_second ? 1 : 0];
+    at.outer = outputs_second ? shape[0] : 1;
+    at.inner = parameters.back().size / (at.rows * at.outer);
+    at.iterations = spectral_iterations;
+    at.effective = add_buffer(name, shape);
+    at.u = add_buffer(name + "_u", {at.rows});
+    at.v = add_buffer(name + "_v", {at.columns()});
+    spectral_weights.push_back(at);
+    return at.weight;
+  }
+
   static std::size_t append(std::vector<Parameter>& list, std::string name, Shape shape, Role role,
                             bool trainable) {
     const std::size_t offset = list.empty() ? 0 : list.back().offset + list.back().size;
@@ -48,6 +68,8 @@ LayerOffsets add_layer(Builder& to, const Net& net, const Conditioning& context,
                        const std::string& prefix, std::size_t l, std::size_t in, std::size_t out) {
   const std::string layer = prefix + ".layers." + std::to_string(l) + ".";
   LayerOffsets at;
+  to.spectral_iterations = net.spectral_norm;
+  to.transposed = net.convolutional() && net.strides[l] == -2;
   const bool gated = net.layer == LayerKind::Squash || net.layer == LayerKind::ConcatSquash;
   const bool shifted = net.layer == LayerKind::ConcatV2 || net.layer == LayerKind::ConcatSquash;
   if (net.layer == LayerKind::Hyper) {
@@ -82,6 +104,7 @@ LayerOffsets add_layer(Builder& to, const Net& net, const Conditioning& context,
     at.context_gate = to.add(layer + "_context_gate.weight", context_shape, Role::Gate);
   if (net.activation == Activation::Swish && l < net.hidden.size())
     at.beta = to.add(prefix + ".activation_fns." + std::to_string(l) + ".beta", {1}, Role::Beta);
+  to.spectral_iterations = 0;
   return at;
 }
 
@@ -115,6 +138,7 @@ ParameterLayout::ParameterLayout(const FlowDescription& flow) {
         add_block(builder, flow.blocks[i], flow.context, shapes[i], "chain." + std::to_string(i)));
   parameters = std::move(builder.parameters);
   buffers = std::move(builder.buffers);
+  spectral_weights = std::move(builder.spectral_weights);
   if (!parameters.empty()) parameter_count = parameters.back().offset + parameters.back().size;
   if (!buffers.empty()) buffer_count = buffers.back().offset + buffers.back().size;
 }

@@ -46,12 +46,26 @@ struct BlockOffsets {
               step = kAbsent;  // batch norm (buffers)
 };
 
+/// A weight under spectral normalisation, W (rows, columns), the columns cut into (outer, inner):
+/// in memory W is (outer, rows, inner), where outer is 1 but for transposed filters. The reference
+/// names the parameter X.weight_orig, and its buffers X.weight (W/σ), X.weight_u and X.weight_v.
+struct SpectralWeight {
+  std::size_t weight = 0;                   ///< offset among parameters
+  std::size_t effective = 0, u = 0, v = 0;  ///< offsets among buffers
+  std::size_t rows = 0, outer = 1, inner = 0;
+  int iterations = 0;  ///< a step
+
+  std::size_t columns() const { return outer * inner; }
+  std::size_t size() const { return rows * columns(); }
+};
+
 struct ParameterLayout {
   explicit ParameterLayout(const FlowDescription& flow);
 
   std::vector<Parameter> parameters;  ///< trained or trainable, in one flat buffer
   std::vector<Parameter> buffers;     ///< running statistics, in a flat buffer of their own
   std::vector<BlockOffsets> blocks;   ///< one a block of the description
+  std::vector<SpectralWeight> spectral_weights;
   std::size_t parameter_count = 0;
   std::size_t buffer_count = 0;
 };

@@ -30,9 +30,10 @@ constexpr PhiloxBlock philox(PhiloxBlock counter, std::uint64_t seed) {
 
 enum class NoiseLaw { Gaussian, Rademacher, Uniform };
 
-/// Block numbers above all CNF blocks: base samples, and the initial weights.
+/// Block numbers above all CNF blocks: base samples, the initial weights, random end times.
 inline constexpr std::uint32_t kBaseBlock = 0xFFFF;
 inline constexpr std::uint32_t kInitialBlock = 0xFFFE;
+inline constexpr std::uint32_t kEndTimeBlock = 0xFFFD;
 
 /// Where a draw stands: which generator and which call of it.
 struct NoiseKey {

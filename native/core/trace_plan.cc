@@ -1,5 +1,6 @@
 #include "core/trace_plan.h"
 
+#include <algorithm>
 #include <string>
 
 #include "core/errors.h"
@@ -15,11 +16,12 @@ double layer_cost(const std::vector<int>& in, const std::vector<int>& out, int s
 }
 
 struct NetCost {
-  double all = 0;     // Σ
-  double hidden = 0;  // Σ without the first and the last layer
+  double all = 0;      // Σ
+  double hidden = 0;   // Σ without the first and the last layer
+  double encoder = 0;  // Σ of the first `encoder` layers
 };
 
-NetCost net_cost(const Net& net, const std::vector<int>& shape) {
+NetCost net_cost(const Net& net, const std::vector<int>& shape, int encoder) {
   const auto shapes = layer_shapes(net, shape);
   NetCost cost;
   for (std::size_t l = 0; l + 1 < shapes.size(); ++l) {
@@ -27,6 +29,7 @@ NetCost net_cost(const Net& net, const std::vector<int>& shape) {
         layer_cost(shapes[l], shapes[l + 1], net.convolutional() ? net.strides[l] : 0);
     cost.all += one;
     if (l > 0 && l + 2 < shapes.size()) cost.hidden += one;
+    if (l < std::size_t(encoder)) cost.encoder += one;
   }
   return cost;
 }
@@ -35,18 +38,51 @@ TracePlan exact_plan(const Net& net, const std::vector<int>& shape,
                      const Regularisers& regularisers) {
   const int dimension = static_cast<int>(element_count(shape));
   const TracePlan tangents{Divergence::UnitTangents, NoiseLaw::Gaussian, dimension};
-  const bool closed = !net.convolutional() && !regularisers.jacobian && net.hidden.size() <= 2 &&
-                      !net.hidden.empty();
+  const bool closed = !net.convolutional() && !regularisers.needing(Derivatives::Tangents) &&
+                      net.hidden.size() <= 2 && !net.hidden.empty();
   if (!closed) return tangents;
   const TracePlan form{net.hidden.size() == 1 ? Divergence::ClosedOneHidden
                                               : Divergence::ClosedTwoHidden};
   return cost(net, shape, form) <= cost(net, shape, tangents) ? form : tangents;
 }
 
+void require_off_diagonal(const std::vector<int>& shape, const Regularisers& regularisers) {
+  if (element_count(shape) > 1) return;
+  for (const Regulariser* one : regularisers)
+    if (one->sum == RowSum::SquaredOffDiagonal)
+      throw Error(ErrorCode::Unsupported,
+                  std::string(one->name) +
+                      " has no meaning in one dimension, where the Jacobian is its diagonal; leave "
+                      "it out");
+}
+
+TracePlan bottleneck_plan(const Net& net, const std::vector<int>& shape,
+                          const TraceOptions& options, const Regularisers& regularisers) {
+  const auto narrowest = std::min_element(net.hidden.begin(), net.hidden.end());
+  if (net.convolutional())
+    throw Error(ErrorCode::Unsupported,
+                "bottleneck noise is for dense nets; leave bottleneck out with convolutions");
+  if (narrowest == net.hidden.end() || *narrowest >= shape[0])
+    throw Error(ErrorCode::Unsupported,
+                "no hidden layer is narrower than the " + std::to_string(shape[0]) +
+                    " columns of the data, so that bottleneck noise would gain nothing; leave "
+                    "bottleneck out, or narrow a hidden layer");
+  if (options.form == TraceForm::Vjp)
+    throw Error(ErrorCode::Unsupported,
+                "bottleneck noise has a form of its own; leave trace.form out");
+  if (const Regulariser* one = regularisers.needing(Derivatives::Tangents))
+    throw Error(ErrorCode::Unsupported,
+                "the regulariser " + std::string(one->name) +
+                    " needs tangents of the whole net, which bottleneck noise does not make; leave "
+                    "trace.bottleneck out, or use the regulariser kinetic");
+  const int encoder = static_cast<int>(narrowest - net.hidden.begin()) + 1;
+  return {Divergence::Bottleneck, options.noise, options.probes, encoder, *narrowest};
+}
+
 }  // namespace
 
 double cost(const Net& net, const std::vector<int>& shape, const TracePlan& plan) {
-  const NetCost c = net_cost(net, shape);
+  const NetCost c = net_cost(net, shape, plan.encoder);
   switch (plan.divergence) {
     case Divergence::ClosedOneHidden:
       return c.all;
@@ -58,22 +94,33 @@ double cost(const Net& net, const std::vector<int>& shape, const TracePlan& plan
     case Divergence::Tangent:
     case Divergence::Vjp:
       return c.all * (1 + plan.probes);
+    case Divergence::Bottleneck:
+      return c.all * (1 + plan.probes) + c.encoder;  // which runs twice
   }
   return 0;
 }
 
 TracePlan plan_trace(const Net& net, const std::vector<int>& shape, const TraceOptions& options,
                      const Regularisers& regularisers) {
-  if (options.mode == TraceMode::Exact) return exact_plan(net, shape, regularisers);
+  const Regulariser* whole = regularisers.needing(Derivatives::Jacobian);
+  require_off_diagonal(shape, regularisers);
+  if (options.mode == TraceMode::Exact || (whole && options.mode == TraceMode::Auto))
+    return exact_plan(net, shape, regularisers);
+  if (whole)
+    throw Error(ErrorCode::Unsupported,
+                "the regulariser " + std::string(whole->name) +
+                    " needs the whole Jacobian, which makes the divergence exact: use trace "
+                    "'exact' or 'auto', or the regulariser jacobian, which probes estimate");
 
   if (options.mode == TraceMode::Auto) {
     const TracePlan exact = exact_plan(net, shape, regularisers);
     const TracePlan estimate{Divergence::Tangent, options.noise, 1};
     return cost(net, shape, exact) <= 2 * cost(net, shape, estimate) ? exact : estimate;
   }
-  if (options.form == TraceForm::Vjp && regularisers.jacobian)
+  if (options.form == TraceForm::Vjp && regularisers.needing(Derivatives::Tangents))
     throw Error(ErrorCode::Unsupported,
                 "the jacobian regulariser needs tangents; use trace.form 'tangent'");
+  if (options.bottleneck) return bottleneck_plan(net, shape, options, regularisers);
   return {options.form == TraceForm::Vjp ? Divergence::Vjp : Divergence::Tangent, options.noise,
           options.probes};
 }
@@ -87,12 +134,16 @@ std::string describe(const TracePlan& plan) {
       return "exact (unit tangents)";
     case Divergence::Tangent:
     case Divergence::Vjp:
+    case Divergence::Bottleneck:
       break;
   }
   const std::string law = plan.noise == NoiseLaw::Rademacher ? "rademacher" : "gaussian";
   return "hutchinson (" + law + ", " + std::to_string(plan.probes) +
          (plan.probes == 1 ? " probe, " : " probes, ") +
-         (plan.divergence == Divergence::Vjp ? "vjp)" : "tangent)");
+         (plan.divergence == Divergence::Bottleneck
+              ? "bottleneck of " + std::to_string(plan.width) + ")"
+          : plan.divergence == Divergence::Vjp ? "vjp)"
+                                               : "tangent)");
 }
 
 }  // namespace ffjord

@@ -1,6 +1,7 @@
 // Which form of the divergence a block computes, chosen by counted cost.
 #pragma once
 
+#include <cstddef>
 #include <string>
 #include <vector>
 
@@ -11,23 +12,34 @@ namespace ffjord {
 
 /// ClosedOneHidden: tr = Σ_j d_j (W₁ diag(g₂) W₂)_jj. ClosedTwoHidden: tr = d₂ᵀ M d₁ with
 /// M = W₂ ∘ (W₁ diag(g₃) W₃)ᵀ. UnitTangents: D tangents, Σ_i e_i·Je_i. Tangent, Vjp: Hutchinson.
-enum class Divergence { ClosedOneHidden, ClosedTwoHidden, UnitTangents, Tangent, Vjp };
+/// Bottleneck: f = g(h(z)), h the narrowest hidden layer; tr J = tr (∂h/∂z)(∂g/∂h), of which ε of
+/// the width of h makes ε·(∂h/∂z)(∂g/∂h)ε (Grathwohl et al. 2019, eq. 9): the mean is the same, and
+/// the variance falls with the width.
+enum class Divergence { ClosedOneHidden, ClosedTwoHidden, UnitTangents, Tangent, Vjp, Bottleneck };
 
 struct TracePlan {
   Divergence divergence = Divergence::UnitTangents;
   NoiseLaw noise = NoiseLaw::Gaussian;  ///< of a Hutchinson estimate
-  int probes = 0;  ///< tangents a row: K, or D for UnitTangents; 0 in closed forms
+  int probes = 0;   ///< tangents a row: K, or D for UnitTangents; 0 in closed forms
+  int encoder = 0;  ///< Bottleneck: layers up to the narrowest hidden one, itself included
+  int width = 0;    ///< Bottleneck: of that layer
 
-  bool exact() const { return divergence != Divergence::Tangent && divergence != Divergence::Vjp; }
+  bool exact() const { return divergence < Divergence::Tangent; }
   /// Whether rows need ε.
   bool draws_noise() const { return !exact(); }
+  /// Elements of ε of a row and probe.
+  std::size_t noise_size(std::size_t dimension) const {
+    return divergence == Divergence::Bottleneck ? width : dimension;
+  }
 };
 
 /// Multiply-adds a row of one evaluation of (f, divergence) under the plan.
 double cost(const Net& net, const std::vector<int>& shape, const TracePlan& plan);
 
 /// Exact where asked, or under Auto where it costs at most twice the estimate with one probe.
-/// A `jacobian` regulariser needs tangents, so it rules the closed forms out.
+/// Regularisers that need tangents rule the closed forms out; those that need the whole Jacobian
+/// take D tangents, and the divergence is exact then. Throws Error(Unsupported) for an estimate
+/// beside these, and for JoffdiagFrobint in one dimension.
 TracePlan plan_trace(const Net& net, const std::vector<int>& shape, const TraceOptions& options,
                      const Regularisers& regularisers);
 

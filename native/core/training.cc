@@ -19,12 +19,17 @@ struct Batch {
   Noise noise;
 };
 
+void add(std::vector<double>& sums, const std::vector<double>& values, double weight) {
+  sums.resize(values.size());
+  for (std::size_t i = 0; i < values.size(); ++i) sums[i] += weight * values[i];
+}
+
 // Adds what one solve counted, weighted by its share of the batch.
 void add(IterationRecord& record, const LossReport& report, double weight) {
   record.loss += weight * report.loss;
   record.negative_log_prob += weight * report.negative_log_prob;
-  record.kinetic += weight * report.kinetic;
-  record.jacobian += weight * report.jacobian;
+  add(record.regularisers, report.regularisers, weight);
+  add(record.block_evaluations, report.block_evaluations, weight);
   record.evaluations += weight * report.forward.evaluations;
   record.backward_evaluations += weight * report.backward.evaluations;
   record.accepted += weight * report.forward.accepted;

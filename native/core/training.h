@@ -35,7 +35,8 @@ struct BurstRequest {
 
 /// Under FlowMatching `loss` is its own, and `negative_log_prob` NaN.
 struct IterationRecord {
-  double loss = 0, negative_log_prob = 0, kinetic = 0, jacobian = 0;
+  double loss = 0, negative_log_prob = 0;
+  std::vector<double> regularisers, block_evaluations;  ///< as LossReport's
   double evaluations = 0, backward_evaluations = 0, accepted = 0, rejected = 0;
   double gradient_norm = 0, seconds = 0;
   bool skipped = false;

@@ -51,11 +51,16 @@ inline Panels DenseTileNet::panels(AlignedFloats& memory, const Columns& columns
 inline Evaluation DenseTileNet::plan(const TileActivations& memory, const NetTime& time,
                                      const TileArrays& arrays) const {
   Evaluation evaluation;
-  evaluation.kinetic = arrays.regularisers && memory.regularisers.kinetic;
-  evaluation.jacobian = arrays.regularisers && memory.regularisers.jacobian;
-  if (!arrays.divergence && !evaluation.jacobian) return evaluation;
-  if (!evaluation.jacobian && closed_applies(memory.trace, time.own)) {
+  evaluation.regularisers = arrays.regularisers != nullptr;
+  const bool tangents =
+      evaluation.regularisers && memory.regularisers.needing(Derivatives::Tangents);
+  if (!arrays.divergence && !tangents) return evaluation;
+  if (!tangents && closed_applies(memory.trace, time.own)) {
     evaluation.form = Form::Closed;
+    return evaluation;
+  }
+  if (memory.trace.divergence == Divergence::Bottleneck) {
+    evaluation.form = Form::Bottleneck;
     return evaluation;
   }
   evaluation.form = Form::Tangents;
@@ -96,14 +101,13 @@ inline void DenseTileNet::expand_input(const NetTime& time, const Panels& input,
 }
 
 inline void DenseTileNet::run_layers(const NetTime& time, const float* terms,
-                                     TileActivations& memory, bool keep) const {
+                                     TileActivations& memory, bool keep, int first, int end) const {
   const Columns& columns = memory.columns;
   const bool closed = memory.evaluation.form == Form::Closed;
-  const int last_layer = layer_count() - 1;
-  for (int l = 0; l <= last_layer; ++l) {
+  for (int l = first; l < end; ++l) {
     const Layer& layer = layers_[l];
     const LayerTime& at = time.layers[l];
-    const bool hidden = l < last_layer;
+    const bool hidden = l + 1 < layer_count();
     const Panels in = panels(memory.output(l, keep), columns, features_at(l));
     const int out_features = features_at(l + 1);
     const Panels out = panels(memory.output(l + 1, keep), columns, out_features);
@@ -132,42 +136,50 @@ inline void DenseTileNet::run_layers(const NetTime& time, const float* terms,
   }
 }
 
+inline GroupField DenseTileNet::field_of(const TileActivations& memory, const Panels& input,
+                                         const Panels& output, int group) const {
+  const Evaluation& evaluation = memory.evaluation;
+  return {input,
+          output,
+          group * memory.columns.channels,
+          dimension_,
+          evaluation.tangents,
+          evaluation.unit ? 1.f : 1.f / float(std::max(evaluation.tangents, 1)),
+          residual_};
+}
+
 /// f, divergence and regularisers from what the last layer left.
 inline void DenseTileNet::write_output(const NetTime& time, const TileArrays& arrays,
                                        TileActivations& memory, const Panels& output) const {
   const Evaluation& evaluation = memory.evaluation;
   const Columns& columns = memory.columns;
   const std::size_t rows = this->rows();
-  const float weight = evaluation.unit ? 1.f : 1.f / std::max(evaluation.tangents, 1);
+  const Panels input = panels(memory.outputs[0], columns, features_at(0));
   for (int g = 0; g < groups_; ++g) {
     const std::size_t row = std::size_t(g) * kLanes;
-    Vec divergence = {}, kinetic = {}, jacobian = {};
+    const GroupField field = field_of(memory, input, output, g);
+    Vec divergence = {};
     for (int i = 0; i < dimension_; ++i) {
-      Vec f = load(output.column(g * columns.channels) + i * kFeatureStride);
-      if (residual_) f = f - load(arrays.z + i * rows + row);
-      store(arrays.f + i * rows + row, f);
-      kinetic = fma(f, f, kinetic);
+      store(arrays.f + i * rows + row, field.velocity(i));
       for (int k = 0; k < evaluation.tangents; ++k) {
-        Vec tangent = load(output.column(g * columns.channels + k + 1) + i * kFeatureStride);
+        const Vec tangent = load(output.column(g * columns.channels + k + 1) + i * kFeatureStride);
         Vec eps = splat(i == k ? 1.f : 0.f);
         if (!evaluation.unit)
           eps = load(arrays.eps + (std::size_t(k) * dimension_ + i) * rows + row);
         divergence = fma(eps, tangent, divergence);
-        if (residual_) tangent = tangent - eps;
-        jacobian = fma(tangent, tangent, jacobian);
       }
     }
     if (arrays.divergence && evaluation.form == Form::Tangents) {
-      divergence = divergence * splat(weight);
+      divergence = divergence * splat(field.tangent_weight);
       if (residual_) divergence = divergence - splat(float(dimension_));
       store(arrays.divergence + row, divergence);
     }
-    float* regulariser = arrays.regularisers;
-    if (evaluation.kinetic) {
-      store(regulariser + row, kinetic * splat(0.5f / dimension_));
-      regulariser += rows;
+    if (!evaluation.regularisers) continue;
+    float* integrand = arrays.regularisers + row;
+    for (const Regulariser* one : memory.regularisers) {
+      store(integrand, regulariser_value(*one, field));
+      integrand += rows;
     }
-    if (evaluation.jacobian) store(regulariser + row, jacobian * splat(weight / dimension_));
   }
   if (evaluation.form != Form::Closed) return;
 
@@ -237,15 +249,16 @@ inline void DenseTileNet::evaluate(const TimeSlot& slot, const TileArrays& array
   const auto& time = static_cast<const NetTime&>(slot);
   auto& memory = static_cast<TileActivations&>(activations);
   memory.evaluation = plan(memory, time, arrays);
+  if (memory.evaluation.form == Form::Bottleneck)
+    return evaluate_bottleneck(time, arrays, memory, keep);
   const Evaluation wanted = memory.evaluation;
-  const bool vjp = memory.trace.divergence == Divergence::Vjp && wanted.form == Form::Tangents &&
-                   !wanted.jacobian;
-  if (vjp) memory.evaluation = {.form = Form::Values, .kinetic = wanted.kinetic};
+  const bool vjp = memory.trace.divergence == Divergence::Vjp && wanted.form == Form::Tangents;
+  if (vjp) memory.evaluation = {.form = Form::Values, .regularisers = wanted.regularisers};
 
   const auto run = [&](bool keep_tape) {
     memory.columns = {groups_, memory.evaluation.tangents + 1};
     load_input(arrays, memory);
-    run_layers(time, arrays.terms, memory, keep_tape);
+    run_layers(time, arrays.terms, memory, keep_tape, 0, layer_count());
   };
   run(keep || vjp);
   write_output(time, arrays, memory,

@@ -99,7 +99,7 @@ std::unique_ptr<SolveTape> solve_flow(const BlockCall& call, const BlockRows<flo
     tape->rows.eps.assign(eps.begin(), eps.end());
     return tape;
   }
-  tape->eps = tile_noise(tiles, eps, call.dimension);
+  tape->eps = tile_noise(tiles, eps, call.plan.trace.noise_size(call.dimension));
   if (checkpoints) {
     tape->steps.resize(alone ? tiles.count() : 1);
     tape->states.resize(tiles.count());

@@ -53,6 +53,15 @@ inline std::unique_ptr<TimeSlot> DenseTileNet::make_time_slot(const TracePlan& t
 
 inline std::unique_ptr<Activations> DenseTileNet::make_activations(
     const TracePlan& trace, const Regularisers& regularisers) const {
+  auto memory = make_tile_activations(trace, regularisers);
+  if (trace.divergence != Divergence::Bottleneck) return memory;
+  memory->decoder = make_tile_activations(trace, {});
+  memory->probe = make_tile_activations(trace, {});
+  return memory;
+}
+
+inline std::unique_ptr<TileActivations> DenseTileNet::make_tile_activations(
+    const TracePlan& trace, const Regularisers& regularisers) const {
   auto memory = std::make_unique<TileActivations>();
   memory->trace = trace;
   memory->regularisers = regularisers;

@@ -41,43 +41,32 @@ inline void DenseTileNet::load_seeds(Reverse& reverse, const Panels& seeds) cons
   const std::size_t rows = this->rows();
   const Panels input = panels(memory.outputs[0], columns, features_at(0));
   const Panels output = panels(memory.outputs[layer_count()], columns, dimension_);
-  const float weight = evaluation.unit ? 1.f : 1.f / std::max(evaluation.tangents, 1);
   for (int g = 0; g < groups_; ++g) {
     const std::size_t row = std::size_t(g) * kLanes;
     const int column = g * columns.channels;
-    Vec divergence_bar = {}, kinetic_bar = {}, jacobian_bar = {};
-    if (arrays.divergence) divergence_bar = load(arrays.divergence + row) * splat(weight);
-    if (arrays.regularisers) {
-      const float* regulariser = arrays.regularisers;
-      if (evaluation.kinetic) {
-        kinetic_bar = load(regulariser + row) * splat(1.f / dimension_);
-        regulariser += rows;
-      }
-      if (evaluation.jacobian)
-        jacobian_bar = load(regulariser + row) * splat(2 * weight / dimension_);
-    }
+    const GroupField field = field_of(memory, input, output, g);
+    Vec divergence_bar = {};
+    if (arrays.divergence)
+      divergence_bar = load(arrays.divergence + row) * splat(field.tangent_weight);
     for (int i = 0; i < dimension_; ++i) {
-      Vec f_bar = load(arrays.f + i * rows + row);
-      if (evaluation.kinetic) {
-        Vec f = load(output.column(column) + i * kFeatureStride);
-        if (residual_) f = f - load(input.column(column) + i * kFeatureStride);
-        f_bar = fma(kinetic_bar, f, f_bar);
-      }
-      store(seeds.column(column) + i * kFeatureStride, f_bar);
-      store(arrays.z + i * rows + row, residual_ ? -f_bar : Vec{});
+      store(seeds.column(column) + i * kFeatureStride, load(arrays.f + i * rows + row));
       for (int k = 0; k < evaluation.tangents; ++k) {
         Vec eps = splat(i == k ? 1.f : 0.f);
         if (!evaluation.unit)
           eps = load(arrays.eps + (std::size_t(k) * dimension_ + i) * rows + row);
-        Vec u_bar = eps * divergence_bar;
-        if (evaluation.jacobian) {
-          Vec tangent = load(output.column(column + k + 1) + i * kFeatureStride);
-          if (residual_) tangent = tangent - eps;
-          u_bar = fma(jacobian_bar, tangent, u_bar);
-        }
-        store(seeds.column(column + k + 1) + i * kFeatureStride, u_bar);
+        store(seeds.column(column + k + 1) + i * kFeatureStride, eps * divergence_bar);
       }
     }
+    if (arrays.regularisers && evaluation.regularisers) {
+      const float* integrand_bar = arrays.regularisers + row;
+      for (const Regulariser* one : memory.regularisers) {
+        pull_regulariser(*one, field, load(integrand_bar), seeds);
+        integrand_bar += rows;
+      }
+    }
+    for (int i = 0; i < dimension_; ++i)
+      store(arrays.z + i * rows + row,
+            residual_ ? -load(seeds.column(column) + i * kFeatureStride) : Vec{});
   }
 }
 
@@ -114,25 +103,15 @@ inline void DenseTileNet::pull_back_activation(Reverse& reverse, int l, const Pa
   if (reverse.gradient) reverse.gradient->layers[l].beta += sum_of_lanes(beta_bar);
 }
 
-inline double DenseTileNet::pullback(const TimeSlot& slot, const TileCotangents& arrays,
-                                     Activations& activations, GradientSlot* gradients,
-                                     double* times_bar) const {
-  const auto& time = static_cast<const NetTime&>(slot);
-  auto& memory = static_cast<TileActivations&>(activations);
-  Reverse reverse{time, arrays, memory, static_cast<NetGradient*>(gradients), 0, times_bar};
+inline Panels DenseTileNet::pull_layers(Reverse& reverse, int first, int end, const Panels& seeds,
+                                        bool tangents) const {
+  const NetTime& time = reverse.time;
+  TileActivations& memory = reverse.memory;
   const Columns& columns = memory.columns;
-  const bool closed = memory.evaluation.form == Form::Closed;
-  const int last_layer = layer_count() - 1;
-
+  Panels bar = seeds;
   int current = 0;
-  Panels bar = panels(memory.cotangents[current], columns, features_at(layer_count()));
-  load_seeds(reverse, bar);
-  if (closed) {
-    prepare_closed(reverse);
-    finish_closed(reverse);
-  }
-  pull_back_activation(reverse, last_layer, bar, {});
-  for (int l = last_layer; l > 0; --l) {
+  pull_back_activation(reverse, end - 1, bar, {});
+  for (int l = end - 1; l > first; --l) {
     finish_layer(reverse, l, bar);
     const Panels next = panels(memory.cotangents[1 - current], columns, features_at(l));
     if (layers_[l].expanded()) {
@@ -145,23 +124,45 @@ inline double DenseTileNet::pullback(const TimeSlot& slot, const TileCotangents&
     bar = next;
     current = 1 - current;
   }
-  finish_layer(reverse, 0, bar);
+  finish_layer(reverse, first, bar);
 
-  // Of the first layer's input only the value has a cotangent that anyone wants, but for t̄ of
-  // blend.
-  const Panels input_bar = panels(memory.cotangents[1 - current], columns, features_at(0));
-  const PackedMatrix& matrix = backward_matrix(time, 0);
-  if (layers_[0].expanded()) {
+  const Panels input_bar = panels(memory.cotangents[1 - current], columns, features_at(first));
+  const PackedMatrix& matrix = backward_matrix(time, first);
+  if (layers_[first].expanded()) {
     multiply(matrix, bar, input_bar, columns);
-    contract_input(reverse, 0, input_bar);
+    contract_input(reverse, first, input_bar);  // t̄ takes the tangents' share
+  } else if (tangents) {
+    multiply(matrix, bar, input_bar, columns);
   } else {
     multiply_values(matrix, bar, input_bar, columns);
   }
+  return input_bar;
+}
+
+/// Adds the cotangents of the values to z̄ [D][rows].
+inline void DenseTileNet::add_to_rows(const Panels& input_bar, const Columns& columns,
+                                      float* z_bar) const {
   for (int g = 0; g < groups_; ++g)
     for (int i = 0; i < dimension_; ++i) {
-      float* z_bar = arrays.z + i * rows() + std::size_t(g) * kLanes;
-      const float* through_net = input_bar.column(g * columns.channels) + i * kFeatureStride;
-      store(z_bar, load(z_bar) + load(through_net));
+      float* const to = z_bar + i * rows() + std::size_t(g) * kLanes;
+      store(to, load(to) + load(input_bar.column(g * columns.channels) + i * kFeatureStride));
     }
+}
+
+inline double DenseTileNet::pullback(const TimeSlot& slot, const TileCotangents& arrays,
+                                     Activations& activations, GradientSlot* gradients,
+                                     double* times_bar) const {
+  const auto& time = static_cast<const NetTime&>(slot);
+  auto& memory = static_cast<TileActivations&>(activations);
+  Reverse reverse{time, arrays, memory, static_cast<NetGradient*>(gradients), 0, times_bar};
+  if (memory.evaluation.form == Form::Bottleneck) return pull_bottleneck(reverse);
+
+  const Panels seeds = panels(memory.cotangents[0], memory.columns, features_at(layer_count()));
+  load_seeds(reverse, seeds);
+  if (memory.evaluation.form == Form::Closed) {
+    prepare_closed(reverse);
+    finish_closed(reverse);
+  }
+  add_to_rows(pull_layers(reverse, 0, layer_count(), seeds, false), memory.columns, arrays.z);
   return reverse.t_bar;
 }

@@ -71,6 +71,7 @@ class RowTile {
  private:
   void load(std::span<const std::size_t> rows, const BlockRows<float>& bars) {
     const std::size_t places = call_.tiles.rows, dimension = call_.dimension;
+    const std::size_t noise_size = call_.plan.trace.noise_size(dimension);
     std::fill(bar_.begin(), bar_.end(), 0.f);
     std::fill(state_.begin(), state_.end(), 0.f);
     std::fill(noise_.begin(), noise_.end(), 0.f);
@@ -83,7 +84,7 @@ class RowTile {
         bar[(dimension + 1 + i) * places] = bars.regularisers[row * call_.regularisers() + i];
       for (std::size_t i = 0; i < noise_channels_; ++i)
         noise_[i * places + place] =
-            taken_.eps[(i / dimension * call_.tiles.batch + row) * dimension + i % dimension];
+            taken_.eps[(i / noise_size * call_.tiles.batch + row) * noise_size + i % noise_size];
     }
     std::fill(terms_bar_.begin(), terms_bar_.end(), 0.f);
     for (std::size_t place = 0; place < rows.size(); ++place)

@@ -235,9 +235,10 @@ class Crew final : public TileSystem {
     load_tile(tiles, tile, batch_.rows.delta_logp, 1, delta);
     for (std::size_t row = 0; row < places_; ++row) delta[row] = -delta[row];
     load_tile(tiles, tile, batch_.rows.regularisers, call_.regularisers(), delta + places_);
-    for (std::size_t k = 0; k * dimension < noise_channels_; ++k)
-      load_tile(tiles, tile, batch_.eps.subspan(k * tiles.batch * dimension), dimension,
-                ready_noise_.data() + k * dimension * places_);
+    const std::size_t size = call_.plan.trace.noise_size(dimension);
+    for (std::size_t k = 0; k * size < noise_channels_; ++k)
+      load_tile(tiles, tile, batch_.eps.subspan(k * tiles.batch * size), size,
+                ready_noise_.data() + k * size * places_);
   }
 
   // One attempt of every row; free places idle with h = 0.

@@ -2,18 +2,21 @@
 // of one instruction set.
 
 /// What an evaluation computes beside f.
-enum class Form { Values, Tangents, Closed };
+enum class Form { Values, Tangents, Closed, Bottleneck };
 
 struct Evaluation {
   Form form = Form::Values;
   int tangents = 0;   ///< a row
   bool unit = false;  ///< the tangents are e_1 … e_D
-  bool jacobian = false, kinetic = false;
+  bool regularisers = false;
 };
 
 struct TileActivations final : Activations {
   TracePlan trace;
   Regularisers regularisers;
+
+  /// Of a bottleneck's divergence: its passes of tangents through the decoder and the encoder.
+  std::unique_ptr<TileActivations> decoder, probe;
 
   Evaluation evaluation;  ///< the last one's
   Columns columns;

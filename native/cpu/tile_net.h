@@ -38,10 +38,10 @@ class GradientSlot {
 
 struct TileArrays {
   const float* z = nullptr;       // [D][rows]
-  const float* eps = nullptr;     // [K][D][rows]; null for exact traces
+  const float* eps = nullptr;     // [K][D][rows], or [K][width][rows]; null for exact traces
   float* f = nullptr;             // [D][rows]
   float* divergence = nullptr;    // [rows]; null: not wanted, the tangents are not computed
-  float* regularisers = nullptr;  // [R][rows], derivatives of kinetic, jacobian
+  float* regularisers = nullptr;  // [R][rows], their integrands
   const float* terms = nullptr;   // [P][rows], of enter_context; null without a context
 };
 

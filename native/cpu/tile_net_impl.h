@@ -16,6 +16,7 @@
 #include "cpu/closed_trace.h"
 #include "cpu/time_slot.h"
 #include "cpu/tile_memory.h"
+#include "cpu/regulariser_sums.h"
 // clang-format on
 
 class DenseTileNet final : public TileNet {
@@ -65,6 +66,8 @@ class DenseTileNet final : public TileNet {
   const PackedMatrix& backward_matrix(const NetTime& time, int l) const {
     return layers_[l].hyper() ? time.layers[l].backward : layers_[l].backward;
   }
+  std::unique_ptr<TileActivations> make_tile_activations(const TracePlan& trace,
+                                                         const Regularisers& regularisers) const;
   Evaluation plan(const TileActivations& memory, const NetTime& time,
                   const TileArrays& arrays) const;
 
@@ -79,17 +82,31 @@ class DenseTileNet final : public TileNet {
   void load_input(const TileArrays& arrays, TileActivations& memory) const;
   void expand_input(const NetTime& time, const Panels& input, int depth,
                     const Columns& columns) const;
-  void run_layers(const NetTime& time, const float* terms, TileActivations& memory,
-                  bool keep) const;
+  /// Layers first … end − 1.
+  void run_layers(const NetTime& time, const float* terms, TileActivations& memory, bool keep,
+                  int first, int end) const;
   void write_output(const NetTime& time, const TileArrays& arrays, TileActivations& memory,
                     const Panels& output) const;
   void evaluate_vjp(const NetTime& time, const TileArrays& arrays, TileActivations& memory) const;
   Panels panels(AlignedFloats& memory, const Columns& columns, int features) const;
+  GroupField field_of(const TileActivations& memory, const Panels& input, const Panels& output,
+                      int group) const;
 
   // pullback.h
   void load_seeds(Reverse& reverse, const Panels& seeds) const;
   void pull_back_activation(Reverse& reverse, int l, const Panels& cotangents,
                             const Panels& above) const;
+
+  /// Cotangents of what layer end − 1 left → of what went into layer `first`: of the values, with
+  /// `tangents` of all columns. `seeds` lie in the first of the memory's two arrays.
+  Panels pull_layers(Reverse& reverse, int first, int end, const Panels& seeds,
+                     bool tangents) const;
+  void add_to_rows(const Panels& input_bar, const Columns& columns, float* z_bar) const;
+
+  // bottleneck.h
+  void evaluate_bottleneck(const NetTime& time, const TileArrays& arrays, TileActivations& memory,
+                           bool keep) const;
+  double pull_bottleneck(Reverse& reverse) const;
 
   // closed_pullback.h
   void prepare_closed(Reverse& reverse) const;
@@ -117,5 +134,6 @@ class DenseTileNet final : public TileNet {
 #include "cpu/parameter_pullback.h"
 #include "cpu/closed_pullback.h"
 #include "cpu/pullback.h"
+#include "cpu/bottleneck.h"
 #include "cpu/net_setup.h"
 // clang-format on

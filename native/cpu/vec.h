@@ -16,6 +16,10 @@ using IntVec = std::int32_t __attribute__((vector_size(kLanes * sizeof(float))))
 /// a b + c; one rounding where the processor has it.
 [[gnu::always_inline]] inline Vec fma(Vec a, Vec b, Vec c) { return a * b + c; }
 [[gnu::always_inline]] inline Vec select(IntVec mask, Vec a, Vec b) { return mask ? a : b; }
+[[gnu::always_inline]] inline Vec root(Vec a) {
+  for (int l = 0; l < kLanes; ++l) a[l] = __builtin_sqrtf(a[l]);
+  return a;
+}
 [[gnu::always_inline]] inline Vec abs(Vec a) { return (Vec)((IntVec)a & splat(0x7fffffff)); }
 
 // Lane l of the result is lane Pick{}(l) of (a, b) laid end to end.

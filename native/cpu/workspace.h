@@ -26,8 +26,7 @@ class Workspace {
 
   bool serves(const TracePlan& trace, const Regularisers& regularisers) const {
     return trace.divergence == trace_.divergence && trace.probes == trace_.probes &&
-           regularisers.kinetic == regularisers_.kinetic &&
-           regularisers.jacobian == regularisers_.jacobian;
+           regularisers == regularisers_;
   }
 
   /// Before `worker` is called for numbers below `count`.

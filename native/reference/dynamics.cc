@@ -2,7 +2,9 @@
 
 #include <optional>
 
+#include "reference/bottleneck.h"
 #include "reference/closed_trace.h"
+#include "reference/regularisers.h"
 
 namespace ffjord::reference {
 
@@ -32,17 +34,27 @@ std::vector<ParameterRange> Dynamics::parameters() const {
 
 Columns Dynamics::columns_of(const DynamicsPlan& plan, const Point& point, std::size_t row,
                              bool tangents) const {
-  const auto row_of = [&](View values, std::size_t index) {
-    const View view = values.subspan(index * dimension_, dimension_);
-    return Vector(view.begin(), view.end());
-  };
-  Columns columns = {row_of(point.z, row)};
-  if (!tangents || is_closed(plan.trace)) return columns;
-  const bool unit = plan.trace.divergence == Divergence::UnitTangents;
-  const std::size_t count = unit ? dimension_ : plan.trace.probes;
-  for (std::size_t k = 0; k < count; ++k) {
-    columns.push_back(unit ? Vector(dimension_) : row_of(point.eps, k * point.batch + row));
-    if (unit) columns.back()[k] = 1;
+  const View z = point.z.subspan(row * dimension_, dimension_);
+  Columns columns = {Vector(z.begin(), z.end())};
+  const Divergence divergence = plan.trace.divergence;
+  if (!tangents || is_closed(plan.trace) || divergence == Divergence::Bottleneck) return columns;
+  if (divergence != Divergence::UnitTangents) {
+    for (Vector& eps : noise_of(plan.trace, point, row)) columns.push_back(std::move(eps));
+    return columns;
+  }
+  for (std::size_t k = 0; k < dimension_; ++k) {
+    columns.emplace_back(dimension_);
+    columns.back()[k] = 1;
+  }
+  return columns;
+}
+
+Columns Dynamics::noise_of(const TracePlan& plan, const Point& point, std::size_t row) const {
+  const std::size_t size = plan.noise_size(dimension_);
+  Columns columns;
+  for (int k = 0; k < plan.probes; ++k) {
+    const View eps = point.eps.subspan((k * point.batch + row) * size, size);
+    columns.emplace_back(eps.begin(), eps.end());
   }
   return columns;
 }
@@ -63,9 +75,10 @@ std::vector<Vector> Dynamics::hidden_slopes(const std::vector<LayerAt>& at,
 void Dynamics::evaluate(const DynamicsPlan& plan, const Point& point,
                         const Rates<Target>& rates) const {
   const bool with_divergence = !rates.divergence.empty();
-  const bool jacobian = plan.regularisers.jacobian && !rates.regularisers.empty();
+  const bool with_regularisers = !rates.regularisers.empty();
   const bool vjp = plan.trace.divergence == Divergence::Vjp;
-  const bool tangents = (with_divergence && !vjp) || jacobian;
+  const bool tangents = (with_divergence && !vjp) ||
+                        (with_regularisers && plan.regularisers.needing(Derivatives::Tangents));
   const double weight = tangent_weight(plan.trace);
   std::vector<LayerAt> at;
   std::optional<ClosedTrace> closed;
@@ -77,17 +90,18 @@ void Dynamics::evaluate(const DynamicsPlan& plan, const Point& point,
       if (with_divergence && is_closed(plan.trace)) closed.emplace(at);
     }
     const Columns input = columns_of(plan, point, row, tangents);
-    network_.push(at, input, tape);
+    network_.push(at, input, tape, network_.all());
 
     if (with_divergence) {
       double divergence = residual_ ? -static_cast<double>(dimension_) : 0;
       if (closed) {
         divergence += closed->trace(hidden_slopes(at, tape));
       } else if (vjp) {
-        for (int k = 0; k < plan.trace.probes; ++k) {
-          const View eps = point.eps.subspan((k * point.batch + row) * dimension_, dimension_);
+        for (const Vector& eps : noise_of(plan.trace, point, row))
           divergence += weight * dot(network_.vector_jacobian(at, tape, eps), eps);
-        }
+      } else if (plan.trace.divergence == Divergence::Bottleneck) {
+        const Columns eps = noise_of(plan.trace, point, row);
+        divergence += Bottleneck(network_, at, plan.trace, tape, eps).divergence();
       } else {
         for (std::size_t k = 1; k < input.size(); ++k)
           divergence += weight * dot(input[k], tape.output[k]);
@@ -99,14 +113,10 @@ void Dynamics::evaluate(const DynamicsPlan& plan, const Point& point,
     subtract_input(input, field);
     for (std::size_t i = 0; i < dimension_; ++i) rates.f[row * dimension_ + i] = field[0][i];
 
-    if (rates.regularisers.empty()) continue;
+    if (!with_regularisers) continue;
     double* integrand = &rates.regularisers[row * plan.regularisers.count()];
-    if (plan.regularisers.kinetic) *integrand++ = dot(field[0], field[0]) / (2.0 * dimension_);
-    if (plan.regularisers.jacobian) {
-      *integrand = 0;
-      for (std::size_t k = 1; k < field.size(); ++k)
-        *integrand += weight * dot(field[k], field[k]) / dimension_;
-    }
+    for (const Regulariser* one : plan.regularisers)
+      *integrand++ = one->value(row_sum(one->sum, field, weight), dimension_);
   }
 }
 
@@ -123,7 +133,8 @@ double Dynamics::pullback(const DynamicsPlan& plan, const Point& point, const Ra
   }
   const bool with_divergence = !bars.divergence.empty();
   const bool with_regularisers = !bars.regularisers.empty();
-  const bool tangents = with_divergence || (with_regularisers && plan.regularisers.jacobian);
+  const bool tangents =
+      with_divergence || (with_regularisers && plan.regularisers.needing(Derivatives::Tangents));
   const double weight = tangent_weight(plan.trace);
   std::vector<LayerAt> at, at_bars;
   std::optional<ClosedTrace> closed;
@@ -139,7 +150,7 @@ double Dynamics::pullback(const DynamicsPlan& plan, const Point& point, const Ra
     }
     // The VJP form of the divergence is the same function as the tangent form; so is its pullback.
     const Columns input = columns_of(plan, point, row, tangents);
-    network_.push(at, input, tape);
+    network_.push(at, input, tape, network_.all());
     Columns& field = tape.output;
     subtract_input(input, field);
     const double divergence_bar = with_divergence ? bars.divergence[row] : 0;
@@ -152,18 +163,25 @@ double Dynamics::pullback(const DynamicsPlan& plan, const Point& point, const Ra
     }
     if (with_regularisers) {
       const double* integrand_bar = &bars.regularisers[row * plan.regularisers.count()];
-      if (plan.regularisers.kinetic)
-        add_scaled(*integrand_bar++ / dimension_, field[0], field_bars[0]);
-      if (plan.regularisers.jacobian)
-        for (std::size_t k = 1; k < field.size(); ++k)
-          add_scaled(2 * weight * *integrand_bar / dimension_, field[k], field_bars[k]);
+      for (const Regulariser* one : plan.regularisers) {
+        const double sum = row_sum(one->sum, field, weight);
+        pull_row_sum(one->sum, field, weight, *integrand_bar++ * one->derivative(sum, dimension_),
+                     field_bars);
+      }
     }
 
     std::vector<Vector> slope_bars;
     if (closed) slope_bars = closed->pull_row(divergence_bar, hidden_slopes(at, tape), at_bars);
     const Target row_bar = z_bar.subspan(row * dimension_, dimension_);
     if (residual_) add_scaled(-1, field_bars[0], row_bar);
-    add_scaled(1, network_.pull(at, tape, std::move(field_bars), slope_bars, at_bars), row_bar);
+    if (with_divergence && plan.trace.divergence == Divergence::Bottleneck) {
+      const Columns eps = noise_of(plan.trace, point, row);
+      const Bottleneck bottleneck(network_, at, plan.trace, tape, eps);
+      add_scaled(1, bottleneck.pull(divergence_bar, at_bars), row_bar);
+    }
+    const Columns through =
+        network_.pull(at, tape, std::move(field_bars), slope_bars, at_bars, network_.all());
+    add_scaled(1, through.front(), row_bar);
 
     if (row + 1 < point.batch && context_size_ == 0) continue;
     if (closed) closed->pull_coefficients(at_bars);

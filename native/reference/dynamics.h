@@ -20,16 +20,16 @@ struct Point {
   double t = 0;
   std::size_t batch = 0;
   View z;        ///< (B, D)
-  View eps;      ///< (K, B, D); empty for exact traces
+  View eps;      ///< (K, B, D), or (K, B, width) of a bottleneck; empty for exact traces
   View context;  ///< (B, C); empty where C = 0
 };
 
 /// Values, or cotangents, of an evaluation.
 template <class Array>
 struct Rates {
-  Array f;           ///< (B, D)
-  Array divergence;  ///< (B); empty: not wanted, or zero
-  Array regularisers;  ///< (B, R): ½‖f‖²/D and w Σ_k ‖J ε_k‖²/D, where asked for; may be empty
+  Array f;             ///< (B, D)
+  Array divergence;    ///< (B); empty: not wanted, or zero
+  Array regularisers;  ///< (B, R), in the order of the plan; may be empty
 };
 
 class Dynamics {
@@ -57,6 +57,8 @@ class Dynamics {
   static double tangent_weight(const TracePlan& plan) {
     return plan.exact() ? 1 : 1.0 / plan.probes;
   }
+  /// ε_k of row `row`.
+  Columns noise_of(const TracePlan& plan, const Point& point, std::size_t row) const;
   /// The net's output columns made those of the field: minus the input where it is residual.
   void subtract_input(const Columns& input, Columns& output) const;
   View context_of(const Point& point, std::size_t row) const {

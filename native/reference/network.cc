@@ -32,11 +32,12 @@ double Network::pullback(double t, View context, const std::vector<LayerAt>& bar
   return t_bar;
 }
 
-void Network::push(const std::vector<LayerAt>& at, Columns input, RowTape& tape) const {
+void Network::push(const std::vector<LayerAt>& at, Columns input, RowTape& tape,
+                   LayerRange range) const {
   tape.layers.resize(depth());
   Columns& columns = tape.output;
   columns = std::move(input);
-  for (std::size_t l = 0; l < depth(); ++l) {
+  for (std::size_t l = range.first; l < range.end; ++l) {
     const LinearMap& map = layers_[l].map();
     const std::size_t size = map.size_out(), plane = map.plane_out();
     const LayerAt& layer = at[l];
@@ -103,16 +104,17 @@ void Network::pull_layer(const Layer& layer, const LayerAt& at, const LayerTape&
   }
 }
 
-Vector Network::pull(const std::vector<LayerAt>& at, const RowTape& tape, Columns output_bars,
-                     const std::vector<Vector>& slope_bars, std::vector<LayerAt>& bars) const {
+Columns Network::pull(const std::vector<LayerAt>& at, const RowTape& tape, Columns output_bars,
+                      const std::vector<Vector>& slope_bars, std::vector<LayerAt>& bars,
+                      LayerRange range) const {
   Columns columns = std::move(output_bars);
-  for (std::size_t l = depth(); l-- > 0;) {
+  for (std::size_t l = range.end; l-- > range.first;) {
     if (l + 1 < depth())
       pull_activation(at[l], tape.layers[l], layers_[l].map().plane_out(),
                       slope_bars.empty() ? nullptr : &slope_bars[l], columns, bars[l]);
     pull_layer(layers_[l], at[l], tape.layers[l], columns, bars[l]);
   }
-  return columns[0];
+  return columns;
 }
 
 Vector Network::vector_jacobian(const std::vector<LayerAt>& at, const RowTape& tape,

@@ -22,12 +22,18 @@ struct RowTape {
   Columns output;  ///< net(a), and J ȧ_k
 };
 
+/// Layers first … end − 1 of a net.
+struct LayerRange {
+  std::size_t first = 0, end = 0;
+};
+
 class Network {
  public:
   Network(const Net& net, const std::vector<int>& shape, const BlockOffsets& offsets,
           View parameters, std::size_t context_size);
 
   std::size_t depth() const { return layers_.size(); }
+  LayerRange all() const { return {0, depth()}; }
   const std::vector<Layer>& layers() const { return layers_; }
   /// `context` (C) of a row; without one the layers are the same for all.
   std::vector<LayerAt> at(double t, View context) const;
@@ -36,13 +42,14 @@ class Network {
                   Target context_bar) const;
 
   /// a' = σ(z) with z = g ⊙ (W a + b) + s;  ȧ' = σ'(z) ⊙ u with u = g ⊙ W ȧ.
-  void push(const std::vector<LayerAt>& at, Columns input, RowTape& tape) const;
+  void push(const std::vector<LayerAt>& at, Columns input, RowTape& tape, LayerRange range) const;
 
-  /// Cotangents of the output columns → of the value that went in; `bars` collects those of the
+  /// Cotangents of the output columns → of the columns that went in; `bars` collects those of the
   /// layers. `slope_bars` holds further cotangents of σ'(z), one vector a hidden layer, or is
   /// empty.
-  Vector pull(const std::vector<LayerAt>& at, const RowTape& tape, Columns output_bars,
-              const std::vector<Vector>& slope_bars, std::vector<LayerAt>& bars) const;
+  Columns pull(const std::vector<LayerAt>& at, const RowTape& tape, Columns output_bars,
+               const std::vector<Vector>& slope_bars, std::vector<LayerAt>& bars,
+               LayerRange range) const;
 
   /// εᵀJ at the value that `tape` holds.
   Vector vector_jacobian(const std::vector<LayerAt>& at, const RowTape& tape, View eps) const;

@@ -27,12 +27,11 @@ std::vector<Group> groups_of(const BlockPoint<double>& point) {
   return groups_of(point.times.size() == 1 ? Control::Batch : Control::Sample, point.batch);
 }
 
-// Rows `group` of a (K, B, D) array.
-Vector rows_of_probes(View eps, const Group& group, std::size_t batch, std::size_t dimension) {
+// Rows `group` of a (K, B, size) array.
+Vector rows_of_probes(View eps, const Group& group, std::size_t batch, std::size_t size) {
   Vector part;
-  for (std::size_t probe = 0; probe * batch * dimension < eps.size(); ++probe) {
-    const View rows =
-        eps.subspan((probe * batch + group.first) * dimension, group.count * dimension);
+  for (std::size_t probe = 0; probe * batch * size < eps.size(); ++probe) {
+    const View rows = eps.subspan((probe * batch + group.first) * size, group.count * size);
     part.insert(part.end(), rows.begin(), rows.end());
   }
   return part;
@@ -90,7 +89,7 @@ std::unique_ptr<BlockTape> ReferenceBlock::solve(const BlockPlan& plan, bool rev
                                                  bool keep_tape,
                                                  const BlockTrajectory<double>* trajectory,
                                                  SolveStatistics& statistics) {
-  const double end_time = sqrt_end_time() * sqrt_end_time();
+  const double end_time = sqrt_end_time() * sqrt_end_time() * plan.end_time_factor;
   const double t0 = reverse ? end_time : 0, t1 = reverse ? 0 : end_time;
   auto tape = std::make_unique<ReferenceTape>();
   tape->plan = plan;
@@ -98,7 +97,11 @@ std::unique_ptr<BlockTape> ReferenceBlock::solve(const BlockPlan& plan, bool rev
   const bool keep_steps = keep_tape && plan.gradient.method == GradientMethod::Checkpoint;
 
   for (const Group& group : groups_of(stepping(plan.solver), rows.count)) {
-    GroupTape kept{group, rows_of_probes(eps, group, rows.count, dynamics_.dimension()), {}, {}};
+    GroupTape kept{
+        group,
+        rows_of_probes(eps, group, rows.count, plan.trace.noise_size(dynamics_.dimension())),
+        {},
+        {}};
     const RowSystem rates(dynamics_, dynamics_plan(plan), reverse, group.count, kept.eps,
                           part_of(rows.context, group, dynamics_.context_size()));
     const System system{rates.size(), group.count, rates.tensors(),
@@ -139,7 +142,7 @@ void ReferenceBlock::pullback(const BlockTape& any_tape, const BlockRows<double>
                               Target gradients, SolveStatistics& statistics) {
   const auto& tape = dynamic_cast<const ReferenceTape&>(any_tape);
   const BlockPlan& plan = tape.plan;
-  const double end_time = sqrt_end_time() * sqrt_end_time();
+  const double end_time = sqrt_end_time() * sqrt_end_time() * plan.end_time_factor;
   double end_time_bar = 0;
   for (const GroupTape& kept : tape.groups) {
     const std::size_t context_size = dynamics_.context_size();
@@ -161,12 +164,14 @@ void ReferenceBlock::pullback(const BlockTape& any_tape, const BlockRows<double>
     statistics.add(counts, static_cast<double>(kept.group.count) / rows.count);
     scatter(rates.z(bar), kept.group, rows.z);
   }
-  if (!gradients.empty()) gradients[sqrt_end_time_offset_] += 2 * sqrt_end_time() * end_time_bar;
+  if (!gradients.empty())
+    gradients[sqrt_end_time_offset_] += 2 * sqrt_end_time() * plan.end_time_factor * end_time_bar;
 }
 
 void ReferenceBlock::velocity(const BlockPoint<double>& point, Target f, Target divergence) {
   for (const Group& group : groups_of(point)) {
-    const Vector noise = rows_of_probes(point.eps, group, point.batch, dynamics_.dimension());
+    const Vector noise = rows_of_probes(point.eps, group, point.batch,
+                                        point.trace.noise_size(dynamics_.dimension()));
     dynamics_.evaluate(
         {point.trace, {}}, point_of(point, group, noise),
         {part_of(f, group, dynamics_.dimension()), part_of(divergence, group, 1), {}});
@@ -177,7 +182,8 @@ void ReferenceBlock::velocity_pullback(const BlockPoint<double>& point,
                                        const PointCotangents<double>& cotangents) {
   const std::size_t dimension = dynamics_.dimension();
   for (const Group& group : groups_of(point)) {
-    const Vector noise = rows_of_probes(point.eps, group, point.batch, dimension);
+    const Vector noise =
+        rows_of_probes(point.eps, group, point.batch, point.trace.noise_size(dimension));
     Vector rows_bar(group.count * dimension);
     const double t_bar = dynamics_.pullback(
         {point.trace, {}}, point_of(point, group, noise),

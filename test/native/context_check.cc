@@ -40,7 +40,8 @@ SolveRequest request_of(TraceMode mode, std::size_t batch) {
   request.settings.trace = {mode, NoiseLaw::Gaussian, 2, TraceForm::Tangent};
   request.settings.solver.tableau = &tableau("rk4");
   request.settings.solver.steps = 4;
-  request.settings.regularisers = {true, mode == TraceMode::Hutchinson};
+  request.settings.regularisers = {"kinetic"};
+  if (mode == TraceMode::Hutchinson) request.settings.regularisers.add("jacobian");
   return request;
 }
 

@@ -110,7 +110,7 @@ void check_against_reference(Report& report) {
     for (Direction direction : {Direction::Forward, Direction::Reverse}) {
       SolveRequest request = make_request(std::string(method.name));
       request.direction = direction;
-      request.settings.regularisers = {true, true};
+      request.settings.regularisers = {"kinetic", "jacobian"};
       const bool forward = direction == Direction::Forward;
       compare(std::string(method.name) + (forward ? " forward" : " reverse"), request,
               kValueTolerance, kGradientTolerance, report);
@@ -122,7 +122,7 @@ void check_against_reference(Report& report) {
       if (!method.adaptive) continue;
       // Rounding moves some of many steps, so they agree to the tolerance of the steps only.
       SolveRequest request = make_request(std::string(method.name));
-      request.settings.regularisers = {true, true};
+      request.settings.regularisers = {"kinetic", "jacobian"};
       request.settings.solver.control = control;
       const std::string name(method.name);
       const bool tile = control == Control::Tile;
@@ -139,7 +139,7 @@ void check_against_reference(Report& report) {
       compare("rows that step apart", request, 1e-4, 1e-3, report);
     }
     request.settings.solver.control = Control::Batch;
-    request.settings.regularisers = {true, true};
+    request.settings.regularisers = {"kinetic", "jacobian"};
     request.settings.gradient.method = GradientMethod::Adjoint;
     for (AdjointNorm norm : {AdjointNorm::Seminorm, AdjointNorm::Full}) {
       request.settings.gradient.norm = norm;
@@ -239,7 +239,7 @@ void check_adjoint_against_checkpoint(Report& report) {
   const auto flow = make_flow(cpu::engine());
   SolveRequest request = make_request();
   request.settings.solver.rtol = request.settings.solver.atol = 1e-7;
-  request.settings.regularisers = {true, false};
+  request.settings.regularisers = {"kinetic"};
   for (Direction direction : {Direction::Forward, Direction::Reverse}) {
     request.direction = direction;
     request.settings.gradient.method = GradientMethod::Checkpoint;
@@ -269,7 +269,7 @@ Vector everything(Flow& flow, const SolveRequest& request) {
 std::vector<SolveRequest> requests_of_every_kind() {
   std::vector<SolveRequest> requests;
   SolveRequest request = make_request();
-  request.settings.regularisers = {true, true};
+  request.settings.regularisers = {"kinetic", "jacobian"};
   requests.push_back(request);
   request.settings.solver.control = Control::Tile;
   requests.push_back(request);
@@ -365,7 +365,7 @@ int main() {
     check_cuts(make_request("rk4"), report);
     for (const Tableau& method : tableaus()) {
       SolveRequest request = make_request(std::string(method.name));
-      request.settings.regularisers = {true, true};
+      request.settings.regularisers = {"kinetic", "jacobian"};
       request.settings.solver.control = Control::Sample;
       if (method.adaptive) check_cuts(request, report);
     }

@@ -3,6 +3,7 @@
 // float it says what plain float32 arithmetic reaches.
 #pragma once
 
+#include <algorithm>
 #include <cmath>
 #include <cstddef>
 #include <map>
@@ -11,7 +12,9 @@
 
 #include "core/flow_description.h"
 #include "core/parameters.h"
+#include "core/regularisers.h"
 #include "core/trace_plan.h"
+#include "test/native/plain_regularisers.h"
 
 namespace ffjord::check {
 
@@ -55,7 +58,8 @@ struct PlainActivation {
 template <class Real>
 struct PlainCotangents {
   const Real* f;
-  Real divergence = 0, kinetic = 0, jacobian = 0;
+  Real divergence = 0;
+  std::vector<Real> regularisers = {};  // one a name
 };
 
 template <class Real>
@@ -73,41 +77,40 @@ class PlainNet {
   /// Σ |share| of rows and units in each β̄, by its offset. β̄ is one number, which may cancel.
   std::map<std::size_t, Real> beta_sizes;
 
-  /// `eps` (K, D) of this row, unit vectors for an exact trace.
+  /// `eps` (K, D) of this row, unit vectors for an exact trace. `regularisers` holds one value a
+  /// name.
   void evaluate(Real t, const Real* z, const std::vector<std::vector<Real>>& eps, Real weight,
-                Real* f, Real& divergence, Real& kinetic, Real& jacobian) {
+                const Regularisers& names, Real* f, Real& divergence, Real* regularisers) {
     run(t, z, eps);
-    divergence = kinetic = jacobian = 0;
+    divergence = 0;
     const std::size_t last = layers_.size();
-    for (int i = 0; i < dimension_; ++i) {
-      f[i] = a_[last][i] - (net_.residual ? z[i] : 0);
-      kinetic += f[i] * f[i] / (2 * dimension_);
-      for (std::size_t k = 0; k < eps.size(); ++k) {
-        const Real tangent = tangents_[last][k][i] - (net_.residual ? eps[k][i] : 0);
+    for (int i = 0; i < dimension_; ++i)
+      for (std::size_t k = 0; k < eps.size(); ++k)
         divergence += weight * eps[k][i] * tangents_[last][k][i];
-        jacobian += weight * tangent * tangent / dimension_;
-      }
-    }
     if (net_.residual) divergence -= dimension_;
+    const PlainField<Real> field = field_of(eps, weight);
+    std::copy(field.f.begin(), field.f.end(), f);
+    for (const Regulariser* one : names) *regularisers++ = plain_integrand(one->name, field);
   }
 
   /// Of the evaluation just made. z̄ is written, θ̄ added to; returns t̄.
   Real pullback(Real t, const std::vector<std::vector<Real>>& eps, Real weight,
-                const PlainCotangents<Real>& bar, Real* z_bar, std::vector<Real>& gradients) {
+                const Regularisers& names, const PlainCotangents<Real>& bar, Real* z_bar,
+                std::vector<Real>& gradients) {
     const std::size_t last = layers_.size(), tangents = eps.size();
     Real t_bar = 0;
     std::vector<Real> a_bar(dimension_);
     std::vector<std::vector<Real>> tangent_bar(tangents, std::vector<Real>(dimension_));
     for (int i = 0; i < dimension_; ++i) {
-      const Real f = a_[last][i] - (net_.residual ? a_[0][i] : 0);
-      a_bar[i] = bar.f[i] + bar.kinetic * f / dimension_;
-      z_bar[i] = net_.residual ? -a_bar[i] : 0;
-      for (std::size_t k = 0; k < tangents; ++k) {
-        const Real tangent = tangents_[last][k][i] - (net_.residual ? eps[k][i] : 0);
-        tangent_bar[k][i] =
-            weight * (bar.divergence * eps[k][i] + bar.jacobian * 2 * tangent / dimension_);
-      }
+      a_bar[i] = bar.f[i];
+      for (std::size_t k = 0; k < tangents; ++k)
+        tangent_bar[k][i] = weight * bar.divergence * eps[k][i];
     }
+    const PlainField<Real> field = field_of(eps, weight);
+    std::size_t channel = 0;
+    for (const Regulariser* one : names)
+      plain_integrand_pullback(one->name, field, bar.regularisers[channel++], a_bar, tangent_bar);
+    for (int i = 0; i < dimension_; ++i) z_bar[i] = net_.residual ? -a_bar[i] : 0;
     for (std::size_t l = last; l-- > 0;) {
       const PlainLayer& layer = layers_[l];
       const LayerOffsets& at = offsets_.layers[l];
@@ -164,6 +167,16 @@ class PlainNet {
     std::vector<Real> w, b, gate, shift;  // W(t) (out, in), b(t), g(t), s(t)
     std::vector<Real> hidden;             // of a hypernet
   };
+
+  /// Of the evaluation just made.
+  PlainField<Real> field_of(const std::vector<std::vector<Real>>& eps, Real weight) const {
+    PlainField<Real> field{a_.back(), tangents_.back(), weight};
+    for (int i = 0; i < dimension_ && net_.residual; ++i) {
+      field.f[i] -= a_[0][i];
+      for (std::size_t k = 0; k < eps.size(); ++k) field.tangents[k][i] -= eps[k][i];
+    }
+    return field;
+  }
 
   Activation activation(std::size_t l) const {
     return l + 1 < layers_.size() ? net_.activation : Activation::Identity;

@@ -138,9 +138,9 @@ void check_file(const golden::File& file, Report& report) {
 
   settings.trace = trace_of(file, TraceForm::Tangent);
   if (file.trace == "exact") {  // tangents where a closed form was used before
-    settings.regularisers.jacobian = true;
+    settings.regularisers = {"jacobian"};
     check_solve(file, *flow, settings, "unit tangents", report);
-    settings.regularisers.jacobian = false;
+    settings.regularisers = {};
   }
   settings.solver.control = Control::Sample;
   check_solve(file, *flow, settings, "sample control", report);

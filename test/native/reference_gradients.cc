@@ -7,6 +7,7 @@
 #include <vector>
 
 #include "flow_case.h"
+#include "plain_regularisers.h"
 #include "reference/reference_engine.h"
 
 namespace {
@@ -25,26 +26,51 @@ struct DivergenceCase {
   std::vector<int> hidden;
   TraceMode mode;
   TraceForm form;
-  bool jacobian;
+  Regularisers regularisers;
   std::string trace;  // what the engine must report
+  bool bottleneck = false;
 };
 
+const Regularisers kOfVelocity = {"kinetic", "l2int"};
+// All but l1int, whose derivative jumps where a component of f changes its sign: a case of its own.
+const Regularisers kSmooth = {"kinetic",  "jacobian",     "l2int",          "dl2int",
+                              "JFrobint", "JdiagFrobint", "JoffdiagFrobint"};
+const Regularisers kAll = [] {
+  Regularisers all;
+  for (const Regulariser& one : regulariser_table()) all.add(one.name);
+  return all;
+}();
+
 const std::vector<DivergenceCase> kDivergences = {
-    {"one hidden", {5}, TraceMode::Exact, {}, false, "exact (closed form)"},
-    {"two hidden", {5, 4}, TraceMode::Exact, {}, false, "exact (closed form)"},
-    {"unit tangents", {5, 4, 3}, TraceMode::Exact, {}, true, "exact (unit tangents)"},
+    {"one hidden", {5}, TraceMode::Exact, {}, kOfVelocity, "exact (closed form)"},
+    {"two hidden", {5, 4}, TraceMode::Exact, {}, {"kinetic"}, "exact (closed form)"},
+    {"unit tangents",
+     {5, 4, 3},
+     TraceMode::Exact,
+     {},
+     {"kinetic", "jacobian"},
+     "exact (unit tangents)"},
+    {"whole Jacobian", {5, 4}, TraceMode::Auto, {}, kSmooth, "exact (unit tangents)"},
+    {"absolute velocity", {5}, TraceMode::Exact, {}, {"l1int"}, "exact (closed form)"},
     {"tangents",
      {4, 3},
      TraceMode::Hutchinson,
      TraceForm::Tangent,
-     true,
+     {"jacobian", "l2int"},
      "hutchinson (gaussian, 2 probes, tangent)"},
     {"vjp",
      {4, 3},
      TraceMode::Hutchinson,
      TraceForm::Vjp,
-     false,
+     kOfVelocity,
      "hutchinson (gaussian, 2 probes, vjp)"},
+    {"bottleneck",
+     {4, 2, 5},
+     TraceMode::Hutchinson,
+     TraceForm::Tangent,
+     kOfVelocity,
+     "hutchinson (gaussian, 2 probes, bottleneck of 2)",
+     true},
 };
 
 // A flow of one block, a request, and the loss whose gradient is checked: a random linear form of
@@ -180,12 +206,71 @@ void check_adjoint(const std::string& title, Experiment experiment, Report& repo
                 kAdjointTolerance);
 }
 
+// One Euler step takes T times the integrand at the start: against plain loops, the Jacobian by
+// central differences.
+void check_integrands(Report& report) {
+  std::mt19937_64 generator(31);
+  for (const bool residual : {false, true})
+    for (Direction direction : {Direction::Forward, Direction::Reverse}) {
+      constexpr std::size_t kSize = 4;
+      Cnf cnf;
+      cnf.time = 0.7;
+      cnf.net = {{6, 5}, LayerKind::ConcatSquash, Activation::Tanh, residual, {}};
+      Settings settings;
+      settings.solver.tableau = &tableau("euler");
+      settings.solver.steps = 1;
+      settings.regularisers = kAll;
+      Experiment experiment =
+          make_experiment({{static_cast<int>(kSize)}, {cnf}}, settings, direction, generator);
+      experiment.flow->write(Buffer::Parameters, experiment.parameters);
+      experiment.request.rows = experiment.rows;
+      const checks::Solution solution = checks::solve(*experiment.flow, experiment.request);
+      const double root = experiment.parameters[experiment.flow->layout().blocks[0].sqrt_end_time];
+      const double end_time = root * root;
+
+      const auto velocity = [&](const Vector& z) {
+        VelocityRequest request;
+        request.times = {direction == Direction::Forward ? 0 : end_time};
+        request.batch = kBatch;
+        request.z = z;
+        Vector f(z.size());
+        experiment.flow->velocity(request, f, {});
+        return f;
+      };
+      const Vector f = velocity(experiment.rows);
+      std::vector<Vector> columns;  // of every row's Jacobian, (B, D) each
+      for (std::size_t j = 0; j < kSize; ++j) {
+        Vector direction_j(f.size());
+        for (std::size_t row = 0; row < kBatch; ++row) direction_j[row * kSize + j] = 1;
+        columns.push_back(velocity(moved(experiment.rows, kStep, direction_j)));
+        const Vector below = velocity(moved(experiment.rows, -kStep, direction_j));
+        for (std::size_t i = 0; i < f.size(); ++i)
+          columns[j][i] = (columns[j][i] - below[i]) / (2 * kStep);
+      }
+      std::size_t channel = 0;
+      for (const Regulariser* one : kAll) {
+        for (std::size_t row = 0; row < kBatch; ++row) {
+          const auto part = [&](const Vector& all) {
+            return Vector(all.begin() + row * kSize, all.begin() + (row + 1) * kSize);
+          };
+          check::PlainField<double> field{part(f), {}, 1};
+          for (const Vector& column : columns) field.tangents.push_back(part(column));
+          const double expected = end_time * check::plain_integrand(one->name, field);
+          const double found = solution.regularisers[row * kAll.count() + channel];
+          report.expect(std::string(one->name), std::abs(found - expected), 1e-8);
+        }
+        ++channel;
+      }
+    }
+  report.finish("integrands of the regularisers");
+}
+
 Settings settings_of(const DivergenceCase& divergence) {
   Settings settings;
-  settings.trace = {divergence.mode, NoiseLaw::Gaussian, 2, divergence.form};
+  settings.trace = {divergence.mode, NoiseLaw::Gaussian, 2, divergence.form, divergence.bottleneck};
   settings.solver.tableau = &tableau("rk4");  // a step is a fraction of T, so differences see T̄
   settings.solver.steps = 2;
-  settings.regularisers = {true, divergence.jacobian};
+  settings.regularisers = divergence.regularisers;
   return settings;
 }
 
@@ -204,7 +289,8 @@ void check_case(const FlowDescription& description, const DivergenceCase& diverg
     check_differences(name, experiment, generator, report);
     check_velocity(name, experiment, generator, report);
     // The adjoint sees a net through the same pullback; one smooth activation will do.
-    if (net.activation == Activation::Tanh && !net.convolutional())
+    const bool smooth = !(divergence.regularisers == Regularisers{"l1int"});
+    if (net.activation == Activation::Tanh && !net.convolutional() && smooth)
       check_adjoint(name, std::move(experiment), report);
   }
 }
@@ -230,7 +316,7 @@ void check_convolutional(LayerKind layer, Report& report) {
   std::mt19937_64 generator(static_cast<int>(layer) + 101);
   bool residual = true;
   for (const DivergenceCase& divergence : kDivergences) {
-    if (divergence.trace == "exact (closed form)") continue;
+    if (divergence.trace == "exact (closed form)" || divergence.bottleneck) continue;
     Cnf cnf;
     cnf.time = 0.7;
     cnf.net = {divergence.hidden, layer, Activation::Tanh, residual, {}};
@@ -248,6 +334,7 @@ void check_convolutional(LayerKind layer, Report& report) {
 int main() {
   Report report;
   try {
+    check_integrands(report);
     for (LayerKind layer :
          {LayerKind::Ignore, LayerKind::Concat, LayerKind::ConcatV2, LayerKind::Squash,
           LayerKind::ConcatSquash, LayerKind::Blend, LayerKind::Hyper}) {

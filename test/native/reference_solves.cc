@@ -160,7 +160,7 @@ void check_stops(Flow& flow, Report& report) {
 void check_way_back(Flow& flow, Report& report) {
   SolveRequest request = make_request();
   request.settings.solver.rtol = request.settings.solver.atol = 1e-11;
-  request.settings.regularisers = {true, true};
+  request.settings.regularisers = {"kinetic", "jacobian"};
   for (Control control : {Control::Batch, Control::Sample}) {
     request.settings.solver.control = control;
     const Solution there = checks::solve(flow, request);

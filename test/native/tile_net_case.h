@@ -35,8 +35,7 @@ inline std::string name(const Case& c) {
   text += forms[int(c.trace.divergence)];
   if (c.trace.probes > 1) text.append("x").append(std::to_string(c.trace.probes));
   if (c.residual) text += " residual";
-  if (c.regularisers.kinetic) text += " kinetic";
-  if (c.regularisers.jacobian) text += " jacobian";
+  for (const Regulariser* one : c.regularisers) text.append(" ").append(one->name);
   if (c.own_times) text += " own-times";
   return text;
 }
@@ -78,7 +77,7 @@ inline Inputs make_inputs(const Case& c, const ParameterLayout& layout, std::siz
   fill(inputs.eps, batch * dimension * std::max(c.trace.probes, 1));
   fill(inputs.f_bar, batch * dimension);
   fill(inputs.divergence_bar, batch);
-  fill(inputs.regularisers_bar, batch * 2);
+  fill(inputs.regularisers_bar, batch * std::max(c.regularisers.count(), 2));
   inputs.times.resize(batch);
   for (float& t : inputs.times) t = c.own_times ? 0.5f * (1 + uniform(random)) : 0.375f;
   return inputs;

@@ -64,21 +64,14 @@ Results<Real> plain(const Case& c, const FlowDescription& flow, const ParameterL
     const auto eps = tangents_of<Real>(c, inputs, row);
     const Real weight = c.trace.exact() ? Real(1) : 1 / Real(eps.size());
     const std::vector<Real> z(&inputs.z[row * dimension], &inputs.z[row * dimension] + dimension);
-    Real kinetic, jacobian;
-    net.evaluate(inputs.times[row], z.data(), eps, weight, &results.f[row * dimension],
-                 results.divergence[row], kinetic, jacobian);
-    std::size_t channel = row * channels;
+    net.evaluate(inputs.times[row], z.data(), eps, weight, c.regularisers,
+                 &results.f[row * dimension], results.divergence[row],
+                 results.regularisers.data() + row * channels);
     PlainCotangents<Real> bar{.f = f_bar.data(), .divergence = inputs.divergence_bar[row]};
-    if (c.regularisers.kinetic) {
-      bar.kinetic = inputs.regularisers_bar[channel];
-      results.regularisers[channel++] = kinetic;
-    }
-    if (c.regularisers.jacobian) {
-      bar.jacobian = inputs.regularisers_bar[channel];
-      results.regularisers[channel++] = jacobian;
-    }
+    const auto regularisers_bar = inputs.regularisers_bar.begin() + row * channels;
+    bar.regularisers.assign(regularisers_bar, regularisers_bar + channels);
     for (std::size_t i = 0; i < dimension; ++i) f_bar[i] = inputs.f_bar[row * dimension + i];
-    const Real t_bar = net.pullback(inputs.times[row], eps, weight, bar,
+    const Real t_bar = net.pullback(inputs.times[row], eps, weight, c.regularisers, bar,
                                     &results.z_bar[row * dimension], results.gradients);
     results.times_bar[row] = t_bar;
     if (!c.own_times) results.gradients.back() += t_bar;
@@ -98,14 +91,15 @@ double objective(const Case& c, const FlowDescription& flow, const ParameterLayo
   std::vector<double> f(dimension);
   for (std::size_t row = 0; row < inputs.batch; ++row) {
     const auto eps = tangents_of<double>(c, inputs, row);
-    double divergence, kinetic, jacobian;
+    double divergence;
+    std::vector<double> regularisers(channels);
     net.evaluate(inputs.times[row] + t_shift, &z[row * dimension], eps,
-                 c.trace.exact() ? 1. : 1. / eps.size(), f.data(), divergence, kinetic, jacobian);
+                 c.trace.exact() ? 1. : 1. / eps.size(), c.regularisers, f.data(), divergence,
+                 regularisers.data());
     for (std::size_t i = 0; i < dimension; ++i) sum += inputs.f_bar[row * dimension + i] * f[i];
     sum += inputs.divergence_bar[row] * divergence;
-    std::size_t channel = row * channels;
-    if (c.regularisers.kinetic) sum += inputs.regularisers_bar[channel++] * kinetic;
-    if (c.regularisers.jacobian) sum += inputs.regularisers_bar[channel++] * jacobian;
+    for (std::size_t i = 0; i < channels; ++i)
+      sum += inputs.regularisers_bar[row * channels + i] * regularisers[i];
   }
   return sum;
 }
@@ -310,14 +304,19 @@ std::vector<Case> cases() {
       all.push_back({{2, 16, 16}, layer, tanh, trace(Divergence::Tangent, 1), false, {}, own});
       all.push_back({{3, 7, 5, 9}, layer, softplus, trace(Divergence::Tangent, 2), true, {}, own});
       all.push_back({{2, 9, 8}, layer, tanh, trace(Divergence::UnitTangents, 2), false, {}, own});
-      all.push_back(
-          {{5, 6, 11}, layer, tanh, trace(Divergence::UnitTangents, 5), false, {true, true}, own});
+      all.push_back({{5, 6, 11},
+                     layer,
+                     tanh,
+                     trace(Divergence::UnitTangents, 5),
+                     false,
+                     {"kinetic", "jacobian"},
+                     own});
       all.push_back({{3, 13},
                      layer,
                      softplus,
                      trace(Divergence::ClosedOneHidden, 0),
                      true,
-                     {true, false},
+                     {"kinetic"},
                      own});
       all.push_back(
           {{4, 17, 10}, layer, tanh, trace(Divergence::ClosedTwoHidden, 0), false, {}, own});
@@ -327,13 +326,37 @@ std::vector<Case> cases() {
     for (LayerKind layer : {LayerKind::Concat, LayerKind::ConcatSquash}) {
       all.push_back({{3, 10, 12}, layer, activation, trace(Divergence::Tangent, 1)});
       all.push_back({{2, 10, 12}, layer, activation, trace(Divergence::UnitTangents, 2), true});
-      all.push_back(
-          {{3, 10, 12}, layer, activation, trace(Divergence::Tangent, 3), false, {true, true}});
+      all.push_back({{3, 10, 12},
+                     layer,
+                     activation,
+                     trace(Divergence::Tangent, 3),
+                     false,
+                     {"kinetic", "jacobian"}});
       all.push_back({{3, 10, 12}, layer, activation, trace(Divergence::ClosedTwoHidden, 0)});
-      all.push_back(
-          {{3, 10, 12}, layer, activation, trace(Divergence::Vjp, 2), true, {true, false}});
+      all.push_back({{3, 10, 12}, layer, activation, trace(Divergence::Vjp, 2), true, {"kinetic"}});
     }
   const LayerKind concatsquash = LayerKind::ConcatSquash;
+  for (const Regulariser& one : regulariser_table())
+    for (bool residual : {false, true}) {
+      const Activation softplus = Activation::Softplus;
+      const std::vector<int> widths = {4, 9, 12, 7};
+      all.push_back({widths,
+                     concatsquash,
+                     softplus,
+                     trace(Divergence::UnitTangents, 4),
+                     residual,
+                     {one.name}});
+      if (one.needs != Derivatives::Jacobian)
+        all.push_back(
+            {widths, concatsquash, softplus, trace(Divergence::Tangent, 3), residual, {one.name}});
+    }
+  all.push_back(
+      {{3, 8},
+       concatsquash,
+       Activation::Tanh,
+       trace(Divergence::UnitTangents, 3),
+       true,
+       {"kinetic", "l1int", "l2int", "dl2int", "JFrobint", "JdiagFrobint", "JoffdiagFrobint"}});
   for (int width : {1, 2, 3, 5, 43, 64}) {
     all.push_back({{width, 20, 33}, concatsquash, Activation::Tanh, trace(Divergence::Tangent, 1)});
     all.push_back(

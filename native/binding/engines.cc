@@ -1,15 +1,27 @@
 #include "binding/engines.h"
 
+#include <utility>
+
 #include "core/errors.h"
 #include "cpu/cpu_engine.h"
 #include "cpu/processors.h"
 #include "cpu/tile_net.h"
 #include "reference/reference_engine.h"
+#ifdef FFJORD_CUDA
+#include "cuda/cuda_engine.h"
+#endif
 
 namespace ffjord::binding {
 
 const std::vector<Engine>& engines() {
-  static const std::vector<Engine> all = {cpu::engine(), reference::engine()};
+  static const std::vector<Engine> all = [] {
+    std::vector<Engine> list = {cpu::engine()};
+#ifdef FFJORD_CUDA
+    for (Engine& engine : cuda::engines()) list.push_back(std::move(engine));
+#endif
+    list.push_back(reference::engine());
+    return list;
+  }();
   return all;
 }
 

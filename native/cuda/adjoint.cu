@@ -1,0 +1,121 @@
+#include "cuda/adjoint.h"
+#include "cuda/adjoint_gradients.h"
+
+namespace ffjord::cuda {
+namespace {
+
+// States [z | λ | −Δlogp]. The cotangents of Δlogp and of the regularisers are constant, as nothing
+// depends on these.
+class AdjointSystem final : public RowSystem {
+ public:
+  AdjointSystem(const BlockCall& call, const Groups& groups, const float* quadrature_bars,
+                AdjointGradients& gradients)
+      : call_(call), groups_(groups), quadrature_bars_(quadrature_bars), gradients_(gradients) {}
+
+  static StateShape shape_of(const BlockCall& call) {
+    const int dimension = call.dimension();
+    return {2 * dimension + 1, 2 * dimension, {dimension, dimension, 1}};
+  }
+
+  void evaluate(int stage, double c, const float* point, int stride, float* rates) override {
+    const int dimension = call_.dimension(), channels = 2 * dimension + 1;
+    const FieldPoint at = call_.point(groups_, c, point, stride);
+    FieldColumns<float> columns{rates, channels, rates + 2 * dimension, nullptr, channels};
+    Evaluation& evaluation = call_.workspace.evaluation(0);
+    call_.net.evaluate(evaluation, nullptr, call_.form(), at, columns, true);
+    FieldTargets targets;
+    targets.z_bar = rates + dimension;
+    targets.z_bar_stride = channels;
+    targets.sign = -1;
+    targets.gradient = gradients_.target(stage);
+    const int quadratures = 1 + call_.regularisers();
+    call_.net.pullback(evaluation, call_.workspace.scratch(), at,
+                       {point + dimension, stride, quadrature_bars_,
+                        call_.regularisers() > 0 ? quadrature_bars_ + 1 : nullptr, quadratures},
+                       targets);
+  }
+
+  const double* start_norm() override { return gradients_.start_norm(); }
+  const double* change_norm() override { return gradients_.change_norm(); }
+  const double* error_norm() override { return gradients_.error_norm(); }
+  void conclude() override { gradients_.conclude(); }
+
+ private:
+  const BlockCall& call_;
+  const Groups groups_;
+  const float* const quadrature_bars_;  // (B, 1 + R): −Δlogp̄, r̄
+  AdjointGradients& gradients_;
+};
+
+}  // namespace
+
+double pull_adjoint(const BlockCall& call, const SolveTape& tape, const BlockRows<float>& rows,
+                    float* gradient, SolveStatistics& statistics) {
+  const std::size_t batch = rows.count, dimension = call.dimension();
+  const std::size_t quadratures = 1 + call.regularisers(), channels = call.channels();
+  std::vector<float> end(tape.end.size()), bars, state;
+  tape.end.copy_out(end, call.stream);
+  call.stream.synchronize();
+  for (std::size_t row = 0; row < batch; ++row) {
+    bars.push_back(-rows.delta_logp[row]);
+    const auto r = rows.regularisers.begin() + row * (quadratures - 1);
+    bars.insert(bars.end(), r, r + (quadratures - 1));
+    const auto z = end.begin() + row * channels;
+    state.insert(state.end(), z, z + dimension);
+    const auto lambda = rows.z.begin() + row * dimension;
+    state.insert(state.end(), lambda, lambda + dimension);
+    state.push_back(z[dimension]);
+  }
+  DeviceArray<float> quadrature_bars(bars.size(), call.stream);
+  quadrature_bars.copy_in(bars, call.stream);
+
+  const SolverOptions& solver = call.plan.solver;
+  JointSolve solve(solver, call.plan.stop, call.grouping, AdjointSystem::shape_of(call), nullptr,
+                   call.stream);
+  check(cudaMemcpyAsync(solve.state(), state.data(), state.size() * sizeof(float),
+                        cudaMemcpyHostToDevice, call.stream.get()),
+        "copy of rows");
+  AdjointGradients gradients(solver, call.net.tensor_sizes(), call.plan.gradient.norm,
+                             solve.groups(), gradient, call.stream);
+  AdjointSystem system(call, solve.groups(), quadrature_bars.data(), gradients);
+
+  // λᵀf − Δlogp̄ div f + r̄ᵀρ over the rows: what an end time moved by one adds to the objective. The
+  // end state of a forward solve moves with T by its rates there, the start of a reverse one by the
+  // negative.
+  const auto end_time_bar = [&](const std::vector<float>& at) {
+    if (!gradient) return 0.0;
+    place_groups(solve.groups(), call.end_time, call.stream);
+    DeviceArray<float> rates(batch * channels, call.stream);
+    call.net.evaluate(call.workspace.evaluation(0), &call.workspace.scratch(), call.form(),
+                      call.point(solve.groups(), 0, solve.state(), 2 * dimension + 1),
+                      call.columns(rates.data()), false);
+    std::vector<float> values(rates.size());
+    rates.copy_out(values, call.stream);
+    call.stream.synchronize();
+    double sum = 0;
+    for (std::size_t row = 0; row < batch; ++row) {
+      for (std::size_t i = 0; i < dimension; ++i)
+        sum += double(at[row * (2 * dimension + 1) + dimension + i]) * values[row * channels + i];
+      for (std::size_t i = 0; i < quadratures; ++i)
+        sum += double(bars[row * quadratures + i]) * values[row * channels + dimension + i];
+    }
+    statistics.evaluations += 1;
+    return call.reverse ? -sum : sum;
+  };
+
+  double bar = call.reverse ? 0 : end_time_bar(state);
+  DeviceArray<float> no_stops;
+  solve.run(system, call.t1(), call.t0(), {}, no_stops);
+  check(cudaMemcpyAsync(state.data(), solve.state(), state.size() * sizeof(float),
+                        cudaMemcpyDeviceToHost, call.stream.get()),
+        "copy of rows");
+  call.stream.synchronize();
+  if (call.reverse) bar = end_time_bar(state);
+  statistics.add(solve.statistics());
+  for (std::size_t row = 0; row < batch; ++row)
+    std::copy_n(state.begin() + row * (2 * dimension + 1) + dimension, dimension,
+                rows.z.begin() + row * dimension);
+  return bar;
+}
+
+}  // namespace ffjord::cuda

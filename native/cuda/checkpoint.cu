@@ -1,0 +1,161 @@
+#include <algorithm>
+
+#include "core/errors.h"
+#include "cuda/checkpoint.h"
+#include "cuda/step_pullback.h"
+
+namespace ffjord::cuda {
+namespace {
+
+class CheckpointPullback {
+ public:
+  CheckpointPullback(const BlockCall& call, const SolveTape& tape, float* gradient)
+      : call_(call),
+        tape_(tape),
+        tableau_(*tape.plan.solver.tableau),
+        weights_(device_tableau(tableau_)),
+        gradient_(gradient),
+        group_values_(tape.groups.size(), call.stream),
+        groups_{group_values_.data(), tape.grouping.count(), tape.grouping.rows},
+        size_(std::size_t(tape.grouping.batch) * call.channels()),
+        inputs_(std::size_t(tape.grouping.batch) * call.dimension()),
+        state_(size_, call.stream),
+        points_(tableau_.stages * inputs_, call.stream),
+        rates_(tableau_.stages * size_, call.stream),
+        bar_(size_, call.stream),
+        rate_bar_(size_, call.stream),
+        point_bars_(tableau_.stages * inputs_, call.stream),
+        row_sums_(tape.grouping.batch, call.stream) {
+    group_values_.copy_from(tape.groups, call.stream);
+    row_sums_.fill(0, call.stream);
+  }
+
+  DeviceArray<float>& bar() { return bar_; }
+  const DeviceArray<double>& row_sums() const { return row_sums_; }
+
+  // An FSAL stage counts only where the interpolant uses it: in the last step of torchdiffeq's.
+  int stages(int back) const {
+    const bool interpolates =
+        tableau_.adaptive && tape_.plan.solver.controller == Controller::Torchdiffeq && back == 0;
+    return interpolates ? tableau_.stages : tableau_.differentiated_stages();
+  }
+
+  // The `back`-th step from the end.
+  void pull(int back) {
+    const StepTape& steps = tape_.checkpoints.tape();
+    const int count = stages(back);
+    load_step(groups_, steps, back, call_.stream);
+    StepArrays s{groups_,           tape_.grouping.batch, call_.channels(),
+                 call_.dimension(), state_.data(),        nullptr,
+                 nullptr,           rates_.data()};
+    load_states(steps, s, call_.stream);
+    for (int i = 0; i < count; ++i) {
+      s.point = points_.data() + i * inputs_;
+      combine_point(s, weights_, i, call_.stream);
+      call_.net.evaluate(call_.workspace.evaluation(i), nullptr, call_.form(), point(i),
+                         call_.columns(s.stage(i)), true);
+    }
+    for (int i = count; i-- > 0;) pull_stage(i, count);
+    finish_bars(bars(count), call_.stream);
+  }
+
+ private:
+  FieldPoint point(int stage) {
+    return call_.point(groups_, tableau_.c[stage], points_.data() + stage * inputs_,
+                       call_.dimension());
+  }
+
+  StepBars bars(int count) {
+    return {groups_,
+            tape_.grouping.batch,
+            call_.channels(),
+            call_.dimension(),
+            count,
+            rates_.data(),
+            bar_.data(),
+            point_bars_.data(),
+            rate_bar_.data(),
+            row_sums_.data()};
+  }
+
+  void pull_stage(int i, int count) {
+    const StepBars s = bars(count);
+    pull_stage_input(s, weights_, i, call_.stream);
+    PullbackScratch& scratch = call_.workspace.scratch();
+    FieldTargets targets;
+    targets.z_bar = point_bars_.data() + i * inputs_;
+    targets.z_bar_stride = call_.dimension();
+    targets.gradient = gradient_;
+    targets.times = gradient_ != nullptr;
+    call_.net.pullback(call_.workspace.evaluation(i), scratch, point(i),
+                       call_.columns<const float>(rate_bar_.data()), targets);
+    add_row_sums(s, i, tableau_.c[i], scratch.time_bars,
+                 targets.times ? scratch.used_time_parts : 0, call_.stream);
+  }
+
+  const BlockCall& call_;
+  const SolveTape& tape_;
+  const Tableau& tableau_;
+  const DeviceTableau weights_;
+  float* const gradient_;
+  DeviceArray<Group> group_values_;
+  const Groups groups_;
+  const std::size_t size_, inputs_;
+  DeviceArray<float> state_, points_, rates_, bar_, rate_bar_, point_bars_;
+  DeviceArray<double> row_sums_;
+};
+
+// λ = [z̄ | −Δlogp̄ | r̄].
+std::vector<float> load(const BlockCall& call, const BlockRows<float>& rows) {
+  const std::size_t dimension = call.dimension(), regularisers = call.regularisers();
+  std::vector<float> bars;
+  bars.reserve(rows.count * call.channels());
+  for (std::size_t row = 0; row < rows.count; ++row) {
+    bars.insert(bars.end(), rows.z.begin() + row * dimension,
+                rows.z.begin() + (row + 1) * dimension);
+    bars.push_back(-rows.delta_logp[row]);
+    bars.insert(bars.end(), rows.regularisers.begin() + row * regularisers,
+                rows.regularisers.begin() + (row + 1) * regularisers);
+  }
+  return bars;
+}
+
+}  // namespace
+
+double pull_checkpoints(const BlockCall& call, const SolveTape& tape, const BlockRows<float>& rows,
+                        float* gradient, SolveStatistics& statistics) {
+  CheckpointPullback pullback(call, tape, gradient);
+  const std::vector<float> bars = load(call, rows);
+  pullback.bar().copy_in(bars, call.stream);
+  const int most = *std::max_element(tape.steps.begin(), tape.steps.end());
+  for (int back = 0; back < most; ++back) {
+    if (tape.plan.stop.stop_requested())
+      throw Error(ErrorCode::Cancelled, "the pullback was stopped");
+    pullback.pull(back);
+  }
+
+  std::vector<float> end(bars.size());
+  std::vector<double> row_sums(rows.count);
+  pullback.bar().copy_out(end, call.stream);
+  pullback.row_sums().copy_out(row_sums, call.stream);
+  call.stream.synchronize();
+  const std::size_t dimension = call.dimension();
+  for (std::size_t row = 0; row < rows.count; ++row)
+    std::copy_n(end.begin() + row * call.channels(), dimension, rows.z.begin() + row * dimension);
+
+  SolveStatistics counts = tape.ranges;
+  counts.evaluations = counts.rejected = 0;
+  for (std::size_t group = 0; group < tape.steps.size(); ++group) {
+    const int rows_in = std::min<int>(
+        tape.grouping.rows, tape.grouping.batch - static_cast<int>(group) * tape.grouping.rows);
+    double evaluations = 0;
+    for (int back = 0; back < tape.steps[group]; ++back) evaluations += pullback.stages(back);
+    counts.evaluations += evaluations * rows_in / tape.grouping.batch;
+  }
+  statistics.add(counts);
+  double sum = 0;
+  for (double row_sum : row_sums) sum += row_sum;
+  return sum;
+}
+
+}  // namespace ffjord::cuda

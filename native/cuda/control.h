@@ -1,0 +1,39 @@
+// Step control where the state lies: one block a group carries out cuda/step_rule.h, so that the
+// host does not wait within a solve.
+#pragma once
+
+#include "cuda/step_rows.h"
+
+namespace ffjord::cuda {
+
+struct ControlArguments {
+  Groups groups;
+  StepPolicy policy;
+  int batch = 0, tiles = 0;  ///< rows, and tiles of rows of ErrorNorm::squares
+  int stages = 0;
+  bool fsal = false;
+  int tape_capacity = 0;  ///< 0: no tape
+  ErrorNorm norm;
+  const double* shared_norm = nullptr;  ///< of what no row holds; null: none
+  StopArrays stops;                     ///< torchdiffeq's alone
+};
+
+/// Every group stands at (t, 0), working.
+void place_groups(const Groups& groups, double t, const Stream& stream);
+/// The same at a time a group.
+void place_groups(const Groups& groups, const double* times, const Stream& stream);
+
+/// After start_squares: the trial's h, or not_finite_at_start.
+void choose_trial(const ControlArguments& arguments, double t0, double t1, const Stream& stream);
+/// After change_squares: the first step's size.
+void choose_first_step(const ControlArguments& arguments, const Stream& stream);
+/// From t0 to t1, with the first step, or that proposed last.
+void begin_interval(const ControlArguments& arguments, double t0, double t1, const Stream& stream);
+/// The next attempt of groups that are not done; others rest.
+void begin_attempt(const ControlArguments& arguments, const Stream& stream);
+/// After finish_rows: accepted or not, and the next h.
+void judge_attempt(const ControlArguments& arguments, const Stream& stream);
+/// The `back`-th step from the end is the groups' present one; those with fewer rest.
+void load_step(const Groups& groups, const StepTape& tape, int back, const Stream& stream);
+
+}  // namespace ffjord::cuda

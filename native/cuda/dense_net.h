@@ -1,0 +1,101 @@
+// A dense net on the device: its weights, and f with its divergence at the rows of a batch.
+#pragma once
+
+#include <memory>
+#include <span>
+#include <vector>
+
+#include "cuda/evaluation.h"
+#include "cuda/field.h"
+#include "cuda/layer_backward.h"
+#include "cuda/layer_forward.h"
+#include "cuda/memory.h"
+#include "cuda/weight_gradient.h"
+
+namespace ffjord::cuda {
+
+/// Where a net is evaluated: rows of groups, each at its own t + c h.
+struct FieldPoint {
+  Groups groups;
+  double c = 0;
+  int batch = 0;
+  const float* z = nullptr;  ///< (B, z_stride)
+  int z_stride = 0;
+  const float* eps = nullptr;  ///< (K, B, D); null for exact traces
+  float direction = 1;         ///< of the regularisers' rates
+};
+
+/// What a pullback leaves.
+struct FieldTargets {
+  float* z_bar = nullptr;  ///< (B, z_bar_stride), overwritten
+  int z_bar_stride = 0;
+  float sign = 1;             ///< of z̄
+  float* gradient = nullptr;  ///< of the block's parameters, added to; null: not wanted
+  bool times = false;         ///< fills scratch.time_bars
+};
+
+class DenseNet {
+ public:
+  /// Throws Error(Unsupported) for convolutional nets.
+  DenseNet(const BlockContext<float>& context, const Stream& stream);
+
+  int dimension() const { return dimension_; }
+  std::size_t parameter_count() const { return parameter_count_; }
+  /// Of the block's tensors in their order, the end time first.
+  const std::vector<std::size_t>& tensor_sizes() const { return tensor_sizes_; }
+  const std::vector<Layer>& layers() const { return layers_; }
+
+  /// The block's parameters, from the host.
+  void set_parameters(std::span<const float> parameters);
+
+  /// `own_times`: every row is a group.
+  EvaluationForm form_of(const TracePlan& trace, const Regularisers& regularisers,
+                         bool with_divergence, bool own_times) const;
+  Evaluation make_evaluation(const EvaluationSize& size) const;
+  PullbackScratch make_scratch(const EvaluationSize& size) const;
+
+  /// f, divergence and integrands. With `keep`, `evaluation` then holds what `pullback` needs;
+  /// `scratch` serves a divergence by VJP.
+  void evaluate(Evaluation& evaluation, PullbackScratch* scratch, const EvaluationForm& form,
+                const FieldPoint& point, const FieldColumns<float>& rates, bool keep) const;
+
+  void pullback(const Evaluation& evaluation, PullbackScratch& scratch, const FieldPoint& point,
+                const FieldColumns<const float>& bars, const FieldTargets& targets) const;
+
+ private:
+  bool gated_output() const { return layers_.back().gated(); }
+  bool hyper() const { return layers_.front().hyper(); }
+  NetArrays arrays() const;
+  const float* beta_of(const Layer& layer) const;
+  LayerInput input_of(const Evaluation& evaluation, const FieldPoint& point, std::size_t l) const;
+  const float* weights_of(const Evaluation& evaluation, const Layer& layer, bool transposed) const;
+  std::size_t weight_stride() const { return hyper() ? packed_size_ : 0; }
+  const ClosedArrays& closed_of(const Evaluation& evaluation) const {
+    return gated_output() ? evaluation.closed : closed_;
+  }
+  FieldArguments field_of(const Evaluation& evaluation, const FieldPoint& point) const;
+  void pull_vjp(const Evaluation& evaluation, PullbackScratch& scratch, const FieldPoint& point,
+                const FieldColumns<float>& rates) const;
+  // These return where the next part of t̄ goes, null where it is not wanted.
+  float* pull_closed_trace(const Evaluation& evaluation, PullbackScratch& scratch,
+                           const FieldPoint& point, const FieldColumns<const float>& bars,
+                           const FieldTargets& targets, float* time_bars) const;
+  float* pull_weights(const Evaluation& evaluation, PullbackScratch& scratch,
+                      const FieldPoint& point, std::size_t l, int current,
+                      const FieldTargets& targets, float* time_bars) const;
+
+  const Stream& stream_;
+  const int dimension_;
+  const bool residual_;
+  const std::vector<Layer> layers_;
+  int units_ = 0, widest_ = 0;
+  const std::vector<std::size_t> tensor_sizes_;
+  std::size_t parameter_count_ = 0, packed_size_ = 0;
+  DeviceArray<Layer> device_layers_;
+  DeviceArray<float> parameters_, packed_;
+  Arena closed_memory_;
+  ClosedArrays closed_;     // where the output is not gated
+  DeviceArray<float> one_;  // a one
+};
+
+}  // namespace ffjord::cuda

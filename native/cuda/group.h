@@ -1,0 +1,39 @@
+// Rows that step together, as the kernels read them: all of a batch, a tile of it
+// (Control::Sample), or single rows where a velocity is asked for at a time a row.
+#pragma once
+
+#include "cuda/intrinsics.h"
+#include "cuda/step_rule.h"
+
+namespace ffjord::cuda {
+
+struct Group {
+  StepRule<double> rule;
+  double t = 0, h = 0;  ///< of the step under way: stage i is at t + c_i h
+  double theta = 1;     ///< the solution goes on from t + θ h
+  int working = 0;      ///< kernels pass by the rows of a group that is not
+  int accepted = 0;     ///< the last attempt was
+  int step = 0;         ///< accepted steps
+  int present = 0;      ///< number of the step that is pulled back
+  int first_known = 0;  ///< whether the first stage stands from before
+  int lacks_room = 0;   ///< no attempt was made, as the tape is full
+  int not_finite_at_start = 0;
+  int evaluations = 0;
+  double start_norms[2] = {};       ///< of y₀ and f₀, for the first step's size
+  double first_step = 0;            ///< 0: not sized yet
+  int next_stop = 0, end_stop = 0;  ///< stops that the accepted step passed (Torchdiffeq)
+};
+
+struct Groups {
+  Group* data = nullptr;
+  int count = 0;
+  int rows = 1;  ///< of each but the last
+
+  __device__ Group& of_row(int row) const { return data[row / rows]; }
+  /// Of stage time c, in float as the nets take it.
+  __device__ float time(int group, double c) const {
+    return static_cast<float>(data[group].t + c * data[group].h);
+  }
+};
+
+}  // namespace ffjord::cuda

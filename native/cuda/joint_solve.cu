@@ -1,0 +1,240 @@
+#include <algorithm>
+#include <cmath>
+#include <cstdio>
+#include <limits>
+#include <string>
+
+#include "core/errors.h"
+#include "cuda/joint_solve.h"
+#include "cuda/tiling.h"
+
+namespace ffjord::cuda {
+namespace {
+
+constexpr std::size_t kRowsNamed = 16;  // of those that made a solve fail
+constexpr int kFirstBunch = 4, kLargestBunch = 16;
+
+StepPolicy step_policy(const SolverOptions& options) {
+  return {options.tableau->order, options.max_attempts, options.steps, options.tableau->adaptive,
+          options.controller == Controller::Torchdiffeq};
+}
+
+std::string number(double value) {
+  char text[32];
+  std::snprintf(text, sizeof text, "%.6g", value);
+  return text;
+}
+
+[[noreturn]] void throw_failure(const StepRule<double>& rule, const StepPolicy& policy,
+                                std::vector<std::size_t> rows) {
+  const std::string place = " at t = " + number(rule.t) + " with h = " + number(rule.h);
+  std::string message = "the state is not finite after a step from t = " + number(rule.t) +
+                        " with h = " + number(rule.attempted) +
+                        "; look for huge inputs or weights, lower the learning rate, clip "
+                        "gradients";
+  double h = rule.attempted;
+  if (rule.failure == StepFailure::AttemptsSpent) {
+    message = "the solver used up its " + std::to_string(policy.max_attempts) + " attempts" +
+              place + "; loosen rtol and atol, raise maxAttempts, or regularise the flow";
+    h = rule.h;
+  } else if (rule.failure == StepFailure::Underflow) {
+    message = "the step underflowed" + place +
+              ": no step is small enough there; lower the learning rate, clip gradients, add "
+              "weight decay or the kinetic regulariser";
+    h = rule.h;
+  }
+  SolveFailure failure(message, rule.t, h);
+  failure.rows = std::move(rows);
+  throw failure;
+}
+
+}  // namespace
+
+Grouping Grouping::of(int batch, Control control) {
+  return {batch, control == Control::Batch ? batch : std::min(batch, kGroupRows)};
+}
+
+void Checkpoints::grow(int least, const Grouping& grouping, const Stream& stream) {
+  const int before = tape_.capacity, capacity = std::max(least, 2 * before);
+  DeviceArray<float> states(std::size_t(capacity) * grouping.batch * tape_.columns, stream);
+  DeviceArray<Step> steps(std::size_t(capacity) * grouping.count(), stream);
+  if (before > 0) {
+    check(cudaMemcpyAsync(states.data(), states_.data(), states_.size() * sizeof(float),
+                          cudaMemcpyDeviceToDevice, stream.get()),
+          "copy of checkpoints");
+    check(cudaMemcpy2DAsync(steps.data(), capacity * sizeof(Step), steps_.data(),
+                            before * sizeof(Step), before * sizeof(Step), grouping.count(),
+                            cudaMemcpyDeviceToDevice, stream.get()),
+          "copy of checkpoints");
+  }
+  states_ = std::move(states);
+  steps_ = std::move(steps);
+  tape_ = {states_.data(), steps_.data(), capacity, tape_.columns};
+}
+
+JointSolve::JointSolve(const SolverOptions& options, const std::stop_token& stop,
+                       const Grouping& grouping, const StateShape& shape, Checkpoints* checkpoints,
+                       const Stream& stream)
+    : options_(options),
+      tableau_(*options.tableau),
+      weights_(cuda::device_tableau(tableau_)),
+      stop_(stop),
+      grouping_(grouping),
+      shape_(shape),
+      checkpoints_(checkpoints),
+      stream_(stream),
+      tiles_(square_tiles(grouping.batch)),
+      groups_(grouping.count(), stream),
+      y_(std::size_t(grouping.batch) * shape.channels, stream),
+      end_(y_.size(), stream),
+      point_(std::size_t(grouping.batch) * shape.inputs, stream),
+      stages_((tableau_.stages + 1) * y_.size(), stream),
+      row_errors_(grouping.batch, stream),
+      squares_(std::size_t(2) * tiles_ * ErrorNorm::kMostTensors, stream),
+      seen_(grouping.count()) {}
+
+StepArrays JointSolve::arrays() {
+  return {groups(),  grouping_.batch, shape_.channels, shape_.inputs,
+          y_.data(), end_.data(),     point_.data(),   stages_.data()};
+}
+
+ControlArguments JointSolve::control(const StepPolicy& policy, const double* shared_norm) {
+  ControlArguments s;
+  s.groups = groups();
+  s.policy = policy;
+  s.batch = grouping_.batch;
+  s.tiles = tiles_;
+  s.stages = tableau_.stages;
+  s.fsal = tableau_.fsal;
+  s.tape_capacity = checkpoints_ ? checkpoints_->tape().capacity : 0;
+  std::copy_n(shape_.tensors, ErrorNorm::kMostTensors, s.norm.tensors);
+  s.norm.rtol = static_cast<float>(options_.rtol);
+  s.norm.atol = static_cast<float>(options_.atol);
+  s.norm.squares = squares_.data();
+  s.norm.row_errors = row_errors_.data();
+  s.shared_norm = shared_norm;
+  s.stops = stops_;
+  return s;
+}
+
+void JointSolve::run(RowSystem& system, double t0, double t1, std::span<const double> stops,
+                     DeviceArray<float>& stop_states) {
+  place_groups(groups(), t0, stream_);
+  std::size_t next = 0;
+  for (; next < stops.size() && stops[next] == t0; ++next)
+    check(cudaMemcpyAsync(stop_states.data() + next * y_.size(), y_.data(),
+                          y_.size() * sizeof(float), cudaMemcpyDeviceToDevice, stream_.get()),
+          "copy of a stop");
+  if (t0 == t1) return look();
+  stop_times_ = DeviceArray<double>(stops.size() - next, stream_);
+  stop_times_.copy_in(stops.subspan(next), stream_);
+  stops_ = {stop_times_.data(), static_cast<int>(stops.size() - next),
+            stop_states.data() + next * y_.size()};
+
+  const StepPolicy policy = step_policy(options_);
+  if (tableau_.adaptive)
+    start(system, t0, t1, policy);
+  else if (tableau_.fsal)
+    system.evaluate(0, 0, y_.data(), shape_.channels, stages_.data());
+  begin_interval(control(policy, nullptr), t0, t1, stream_);
+  int bunch = policy.adaptive ? kFirstBunch : std::min(policy.steps, kLargestBunch);
+  for (;;) {
+    if (stop_.stop_requested()) throw Error(ErrorCode::Cancelled, "the solve was stopped");
+    if (checkpoints_ && checkpoints_->tape().capacity == 0)
+      checkpoints_->grow(2 * kLargestBunch, grouping_, stream_);
+    for (int i = 0; i < bunch; ++i) attempt(system, policy);
+    look();
+    require_progress(policy);
+    double left = 0;  // attempts of the slowest group, should its step stay as it is
+    bool lacks_room = false;
+    for (const Group& group : ends_) {
+      if (!group.rule.done)
+        left = std::max(left, std::abs(group.rule.t1 - group.rule.t) / group.rule.h);
+      lacks_room |= group.lacks_room != 0;
+    }
+    if (left == 0) break;
+    if (lacks_room) checkpoints_->grow(0, grouping_, stream_);
+    bunch = std::clamp(static_cast<int>(std::ceil(left)), 1, kLargestBunch);
+  }
+  for (int i = 0; i < grouping_.count(); ++i) {
+    const StepRule<double>& rule = ends_[i].rule;
+    SolveStatistics counts;
+    counts.evaluations = ends_[i].evaluations;
+    counts.accepted = rule.accepted;
+    counts.rejected = rule.rejected;
+    counts.smallest_step = rule.smallest_step;
+    counts.largest_step = rule.largest_step;
+    const int rows = std::min(grouping_.rows, grouping_.batch - i * grouping_.rows);
+    statistics_.add(counts, static_cast<double>(rows) / grouping_.batch);
+  }
+}
+
+void JointSolve::start(RowSystem& system, double t0, double t1, const StepPolicy& policy) {
+  const StepArrays s = arrays();
+  system.evaluate(0, 0, y_.data(), shape_.channels, stages_.data());
+  const double* const shared = system.start_norm();
+  start_squares(s, control(policy, nullptr).norm, stream_);
+  choose_trial(control(policy, shared), t0, t1, stream_);
+  trial_point(s, stream_);
+  system.evaluate(RowSystem::kTrialStage, 1, point_.data(), shape_.inputs, stage(1));
+  change_squares(s, control(policy, nullptr).norm, stream_);
+  choose_first_step(control(policy, system.change_norm()), stream_);
+}
+
+void JointSolve::attempt(RowSystem& system, const StepPolicy& policy) {
+  const StepArrays s = arrays();
+  begin_attempt(control(policy, nullptr), stream_);
+  // Known or not, the first stage of a method that is not FSAL is evaluated: groups may differ in
+  // it.
+  if (!tableau_.fsal) system.evaluate(0, 0, y_.data(), shape_.channels, stages_.data());
+  for (int i = 1; i < tableau_.stages; ++i) {
+    combine_point(s, weights_, i, stream_);
+    system.evaluate(i, tableau_.c[i], point_.data(), shape_.inputs, stage(i));
+  }
+  const double* const shared = tableau_.adaptive ? system.error_norm() : nullptr;
+  const ControlArguments c = control(policy, shared);
+  finish_rows(s, weights_, c.norm, stream_);
+  judge_attempt(c, stream_);
+  system.conclude();
+  // Where the interpolant takes f(t + h, y₁) and no stage is that.
+  if (!tableau_.fsal && stops_.count > 0)
+    system.evaluate(tableau_.end_stage(), 1, end_.data(), shape_.channels,
+                    stage(tableau_.end_stage()));
+  accept_rows(s, weights_, checkpoints_ ? checkpoints_->tape() : StepTape(), stops_, stream_);
+}
+
+// The only wait of a solve.
+void JointSolve::look() {
+  groups_.copy_out(seen_.span(), stream_);
+  stream_.synchronize();
+  ends_.assign(seen_.span().begin(), seen_.span().end());
+}
+
+void JointSolve::require_progress(const StepPolicy& policy) {
+  for (const Group& group : ends_) {
+    if (group.not_finite_at_start) {
+      SolveFailure failure = start_not_finite(group.t);
+      failure.rows = rows_over(&group, std::numeric_limits<float>::max());
+      throw failure;
+    }
+    if (group.rule.failure != StepFailure::None)
+      throw_failure(group.rule, policy, rows_over(&group, 1));
+  }
+}
+
+// Of a group: rows whose last error is over `limit` or NaN.
+std::vector<std::size_t> JointSolve::rows_over(const Group* only, float limit) {
+  std::vector<float> errors(grouping_.batch);
+  row_errors_.copy_out(errors, stream_);
+  stream_.synchronize();
+  const std::size_t first = (only - ends_.data()) * grouping_.rows;
+  std::vector<std::size_t> rows;
+  for (std::size_t row = first;
+       row < std::min<std::size_t>(first + grouping_.rows, grouping_.batch) &&
+       rows.size() < kRowsNamed;
+       ++row)
+    if (!(errors[row] <= limit)) rows.push_back(row);
+  return rows;
+}
+
+}  // namespace ffjord::cuda

@@ -1,0 +1,166 @@
+#include "cuda/activations.h"
+#include "cuda/layer_forward.h"
+#include "cuda/tiling.h"
+
+namespace ffjord::cuda {
+namespace {
+
+// A tile of rows and units, value first and then the tangents, two products at a time, so that a
+// thread holds σ'(z) of its entries while their tangents come.
+// FLOPs: 2 B depth out (1 + K). Bytes: A once an out / kUnits, W once a B / kRows.
+template <class Tile>
+class ForwardTile {
+ public:
+  __device__ ForwardTile(const ForwardArguments& arguments, ProductMemory<Tile, 2>& memory)
+      : s_(arguments),
+        memory_(memory),
+        first_row_(blockIdx.x * Tile::kRows),
+        first_unit_(blockIdx.y * Tile::kUnits) {}
+
+  __device__ bool works() const { return s_.groups.of_row(first_row_).working; }
+
+  __device__ void run() {
+    Sums<2> sums;
+    const bool unit_tangents = !s_.input.tangents && s_.tangents > 0;
+    const int last = unit_tangents ? 0 : s_.tangents;  // channel that takes a product
+#pragma unroll 1
+    for (int channel = 0; channel <= last; channel += 2) {
+      multiply(channel, channel < last, sums);
+      if (channel == 0)
+        finish_value(sums[0]);
+      else
+        finish_tangent(channel - 1, sums[0]);
+      if (channel < last) finish_tangent(channel, sums[1]);
+    }
+    if (!unit_tangents) return;
+#pragma unroll 1
+    for (int k = 0; k < s_.tangents; ++k) {
+      take_columns(k, sums[0]);
+      finish_tangent(k, sums[0]);
+    }
+  }
+
+ private:
+  __device__ int row_at(int i) const { return first_row_ + Tile::row(i); }
+  __device__ int unit_at(int j) const { return first_unit_ + Tile::unit(j); }
+  __device__ bool holds(int i, int j) const {
+    return row_at(i) < s_.batch && unit_at(j) < s_.layer.out;
+  }
+  __device__ std::size_t entry(int i, int j) const {
+    return std::size_t(row_at(i)) * s_.layer.out + unit_at(j);
+  }
+  __device__ std::size_t tangent_entry(int k, int i, int j) const {
+    return std::size_t(k) * s_.batch * s_.layer.out + entry(i, j);
+  }
+  __device__ std::size_t vector_entry(int i, int j) const {
+    return std::size_t(row_at(i) / s_.groups.rows) * s_.units + s_.layer.unit + unit_at(j);
+  }
+  __device__ const float* weight() const {
+    return s_.weight + (first_row_ / s_.groups.rows) * s_.weight_stride;
+  }
+
+  // Channel 0 is the value, k + 1 tangent k.
+  __device__ float input(int channel, int row, int k) const {
+    const int in = s_.layer.in, column = k < in ? k : k - in;
+    const float* from = channel == 0
+                            ? s_.input.value + std::size_t(row) * s_.input.value_stride
+                            : s_.input.tangents + (std::size_t(channel - 1) * s_.batch + row) * in;
+    return k < in ? from[column] : s_.times.time[row / s_.groups.rows] * from[column];
+  }
+
+  // Channels `first` and, `with_second`, the next.
+  __device__ void multiply(int first, bool with_second, Sums<2>& sums) {
+    const float* w = weight();
+    multiply_tile<Tile, 2>(
+        memory_, s_.layer.depth(),
+        [&](int channel, int r, int k) {
+          const int row = first_row_ + r;
+          return row < s_.batch && (channel == 0 || with_second) ? input(first + channel, row, k)
+                                                                 : 0.f;
+        },
+        [&](int k, int u) {
+          const int unit = first_unit_ + u;
+          return unit < s_.layer.out ? w[std::size_t(k) * s_.layer.out + unit] : 0.f;
+        },
+        sums);
+  }
+
+  // W e_k, of blend (W₀ + t (W₁ − W₀)) e_k.
+  __device__ void take_columns(int k, float (&sums)[4][4]) const {
+    const float* w = weight();
+#pragma unroll
+    for (int i = 0; i < 4; ++i)
+#pragma unroll
+      for (int j = 0; j < 4; ++j) {
+        if (!holds(i, j)) continue;
+        sums[i][j] = w[std::size_t(k) * s_.layer.out + unit_at(j)];
+        if (s_.layer.expanded())
+          sums[i][j] =
+              fmaf(s_.times.time[row_at(i) / s_.groups.rows],
+                   w[std::size_t(s_.layer.in + k) * s_.layer.out + unit_at(j)], sums[i][j]);
+      }
+  }
+
+  __device__ void finish_value(const float (&sums)[4][4]) {
+    const float beta = s_.beta ? *s_.beta : 1.f;
+#pragma unroll
+    for (int i = 0; i < 4; ++i)
+#pragma unroll
+      for (int j = 0; j < 4; ++j) {
+        if (!holds(i, j)) continue;
+        const std::size_t vector = vector_entry(i, j), at = entry(i, j);
+        const float gate = s_.layer.gated() ? s_.times.gate[vector] : 1.f;
+        const float z = fmaf(gate, sums[i][j], s_.times.offset[vector]);
+        const Activated activated = activate(s_.layer.activation, z, beta);
+        slopes_[i][j] = activated.slope;
+        s_.value[at] = activated.a;
+        if (s_.z) s_.z[at] = z;
+        if (s_.closed) s_.closed[at] = activated.slope * gate;
+      }
+  }
+
+  __device__ void finish_tangent(int k, const float (&sums)[4][4]) const {
+#pragma unroll
+    for (int i = 0; i < 4; ++i)
+#pragma unroll
+      for (int j = 0; j < 4; ++j) {
+        if (!holds(i, j)) continue;
+        const std::size_t at = tangent_entry(k, i, j);
+        const float u =
+            s_.layer.gated() ? s_.times.gate[vector_entry(i, j)] * sums[i][j] : sums[i][j];
+        s_.tangent[at] = slopes_[i][j] * u;
+        if (s_.u) s_.u[at] = u;
+      }
+  }
+
+  const ForwardArguments& s_;
+  ProductMemory<Tile, 2>& memory_;
+  const int first_row_, first_unit_;
+  float slopes_[4][4];
+};
+
+// hot: no spills
+template <class Tile>
+__global__ void __launch_bounds__(Tile::kThreads)
+    layer_forward(const __grid_constant__ ForwardArguments arguments) {
+  ForwardTile<Tile> tile(arguments, shared_memory<ProductMemory<Tile, 2>>());
+  if (tile.works()) tile.run();
+}
+
+template <class Tile>
+void start(const ForwardArguments& arguments, const Stream& stream) {
+  launch("layer_forward", layer_forward<Tile>,
+         tile_shape<Tile, ProductMemory<Tile, 2>>(arguments.batch, arguments.layer.out), stream,
+         arguments);
+}
+
+}  // namespace
+
+void run_layer(const ForwardArguments& arguments, const Stream& stream) {
+  if (takes_large_tiles(arguments.groups, arguments.batch, arguments.layer.out))
+    start<LargeTile>(arguments, stream);
+  else
+    start<SmallTile>(arguments, stream);
+}
+
+}  // namespace ffjord::cuda

@@ -1,0 +1,57 @@
+#include "cuda/multiply.h"
+#include "cuda/tiling.h"
+
+namespace ffjord::cuda {
+namespace {
+
+template <class Tile>
+__global__ void __launch_bounds__(Tile::kThreads)
+    multiply_rows(const __grid_constant__ MultiplyArguments s) {
+  const int first_row = blockIdx.x * Tile::kRows, first_unit = blockIdx.y * Tile::kUnits;
+  if (!s.groups.of_row(first_row).working) return;
+  const float* a = s.a + std::size_t(blockIdx.z) * s.batch * s.depth;
+  const float* b = s.b + (first_row / s.groups.rows) * s.b_stride;
+  Sums<1> sums;
+  multiply_tile<Tile, 1>(
+      shared_memory<ProductMemory<Tile, 1>>(), s.expanded ? 2 * s.depth : s.depth,
+      [&](int, int r, int k) {
+        const int row = first_row + r;
+        if (row >= s.batch) return 0.f;
+        float value = a[std::size_t(row) * s.depth + (k < s.depth ? k : k - s.depth)];
+        if (k >= s.depth) value *= s.time[row / s.groups.rows];
+        return s.row_scale ? value * s.row_scale[std::size_t(row) * s.row_scale_stride] : value;
+      },
+      [&](int k, int u) {
+        const int unit = first_unit + u;
+        return unit < s.units ? b[std::size_t(k) * s.units + unit] : 0.f;
+      },
+      sums);
+#pragma unroll
+  for (int i = 0; i < 4; ++i)
+#pragma unroll
+    for (int j = 0; j < 4; ++j) {
+      const int row = first_row + Tile::row(i), unit = first_unit + Tile::unit(j);
+      if (row >= s.batch || unit >= s.units) continue;
+      float& c = s.c[(std::size_t(blockIdx.z) * s.batch + row) * s.c_stride + unit];
+      c = s.alpha * sums[0][i][j] + (s.adds ? c : 0.f);
+    }
+}
+
+template <class Tile>
+void start(const MultiplyArguments& arguments, const Stream& stream) {
+  launch("multiply_rows", multiply_rows<Tile>,
+         tile_shape<Tile, ProductMemory<Tile, 1>>(arguments.batch, arguments.units,
+                                                  arguments.channels),
+         stream, arguments);
+}
+
+}  // namespace
+
+void multiply(const MultiplyArguments& arguments, const Stream& stream) {
+  if (takes_large_tiles(arguments.groups, arguments.batch, arguments.units))
+    start<LargeTile>(arguments, stream);
+  else
+    start<SmallTile>(arguments, stream);
+}
+
+}  // namespace ffjord::cuda

@@ -1,0 +1,71 @@
+// What a step does to rows: stage points, the end of an attempt with its error, acceptance. States
+// are (B, S) rows of S channels, of which the first I are what the rates depend on.
+#pragma once
+
+#include <array>
+
+#include "cuda/device_tableau.h"
+#include "cuda/group.h"
+#include "cuda/stream.h"
+
+namespace ffjord::cuda {
+
+struct StepArrays {
+  Groups groups;
+  int batch = 0, channels = 0, inputs = 0;  ///< B, S, I
+  float* y = nullptr;                       ///< (B, S) before the step
+  float* end = nullptr;                     ///< (B, S) after it
+  float* point = nullptr;                   ///< (B, I)
+  float* stages = nullptr;                  ///< (stages, B, S): k_i
+
+  __host__ __device__ std::size_t size() const { return std::size_t(batch) * channels; }
+  __host__ __device__ float* stage(int i) const { return stages + i * size(); }
+};
+
+/// Root mean squares over atol + rtol max(|y₀|, |y₁|), one a tensor; the largest counts.
+struct ErrorNorm {
+  static constexpr int kMostTensors = 3;
+  int tensors[kMostTensors] = {};  ///< numbers of channels, from the first on; 0: absent
+  float rtol = 0, atol = 0;
+  double* squares = nullptr;    ///< [row tiles][kMostTensors]
+  float* row_errors = nullptr;  ///< (B): mean squares over the tensors, summed; NaN if not finite
+};
+
+struct Step {
+  double t = 0, h = 0, theta = 1;
+};
+
+/// Accepted steps and the inputs before them; null: not kept.
+struct StepTape {
+  float* states = nullptr;  ///< (capacity, B, columns)
+  Step* steps = nullptr;    ///< [groups][capacity]
+  int capacity = 0, columns = 0;
+};
+
+/// States where a step passes given times (Controller::Torchdiffeq).
+struct StopArrays {
+  const double* times = nullptr;
+  int count = 0;
+  float* states = nullptr;  ///< (count, B, S)
+};
+
+/// point ← y + h Σ_j a_ij k_j.
+void combine_point(const StepArrays& arrays, const DeviceTableau& tableau, int stage,
+                   const Stream& stream);
+/// point ← y + h k₀, h the group's.
+void trial_point(const StepArrays& arrays, const Stream& stream);
+/// end ← y + h Σ b_i k_i, and the squares of the error h Σ e_i k_i.
+void finish_rows(const StepArrays& arrays, const DeviceTableau& tableau, const ErrorNorm& norm,
+                 const Stream& stream);
+/// The squares of y and of k₀, each over y; the second behind the first.
+void start_squares(const StepArrays& arrays, const ErrorNorm& norm, const Stream& stream);
+/// The squares of k₁ − k₀ over y.
+void change_squares(const StepArrays& arrays, const ErrorNorm& norm, const Stream& stream);
+/// Where the attempt was accepted: the tape, the stops it passed, y ← its end, k₀ ← its last stage.
+void accept_rows(const StepArrays& arrays, const DeviceTableau& tableau, const StepTape& tape,
+                 const StopArrays& stops, const Stream& stream);
+
+/// Rows that finish_rows sums over in one block.
+int square_tiles(int batch);
+
+}  // namespace ffjord::cuda

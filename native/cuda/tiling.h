@@ -1,0 +1,26 @@
+// Which tiles cut a batch: those of a group must not meet rows of another.
+#pragma once
+
+#include "cuda/group.h"
+#include "cuda/launch.h"
+#include "cuda/product.h"
+
+namespace ffjord::cuda {
+
+/// Rows of groups that step on their own, but for Control::Batch.
+inline constexpr int kGroupRows = SmallTile::kRows;
+
+inline int tiles_of(int count, int size) { return (count + size - 1) / size; }
+
+/// Large tiles where there is work for them, and where no tile meets two groups.
+inline bool takes_large_tiles(const Groups& groups, int batch, int units) {
+  return groups.count == 1 && batch > SmallTile::kRows && units > SmallTile::kUnits;
+}
+
+template <class Tile, class Memory>
+LaunchShape tile_shape(int rows, int units, int layers = 1) {
+  return {dim3(tiles_of(rows, Tile::kRows), tiles_of(units, Tile::kUnits), layers),
+          dim3(Tile::kThreads), sizeof(Memory)};
+}
+
+}  // namespace ffjord::cuda

@@ -1,0 +1,85 @@
+// What a block's calls keep from one to the next: memory of evaluations, made for the size of batch
+// and the plan used last.
+#pragma once
+
+#include <vector>
+
+#include "cuda/dense_net.h"
+#include "cuda/joint_solve.h"
+
+namespace ffjord::cuda {
+
+class Workspace {
+ public:
+  explicit Workspace(const DenseNet& net) : net_(net) {}
+
+  void use(const EvaluationSize& size) {
+    if (size == size_) return;
+    evaluations_.clear();
+    scratch_ = {};
+    has_scratch_ = false;
+    size_ = size;
+  }
+  Evaluation& evaluation(std::size_t stage) {
+    while (evaluations_.size() <= stage) evaluations_.push_back(net_.make_evaluation(size_));
+    return evaluations_[stage];
+  }
+  PullbackScratch& scratch() {
+    if (!has_scratch_) scratch_ = net_.make_scratch(size_);
+    has_scratch_ = true;
+    return scratch_;
+  }
+
+ private:
+  const DenseNet& net_;
+  EvaluationSize size_;
+  std::vector<Evaluation> evaluations_;
+  PullbackScratch scratch_;
+  bool has_scratch_ = false;
+};
+
+/// What the solves and pullbacks of a block share.
+struct BlockCall {
+  const DenseNet& net;
+  Workspace& workspace;
+  const Stream& stream;
+  const BlockPlan& plan;
+  Grouping grouping;
+  bool reverse = false;
+  double end_time = 0;         ///< T
+  const float* eps = nullptr;  ///< (K, B, D) on the device
+
+  double t0() const { return reverse ? end_time : 0; }
+  double t1() const { return reverse ? 0 : end_time; }
+  /// Regularisers are integrals over |dt|.
+  float direction() const { return reverse ? -1.f : 1.f; }
+  int dimension() const { return net.dimension(); }
+  int regularisers() const { return plan.regularisers.count(); }
+  /// Of [z | −Δlogp | r]; −Δlogp, so that the rates are what a net gives.
+  int channels() const { return dimension() + 1 + regularisers(); }
+  EvaluationForm form() const { return net.form_of(plan.trace, plan.regularisers, true, false); }
+  FieldPoint point(const Groups& groups, double c, const float* z, int stride) const {
+    return {groups, c, grouping.batch, z, stride, eps, direction()};
+  }
+  /// f, divergence and integrands as rates of such a state.
+  template <class Value>
+  FieldColumns<Value> columns(Value* rates) const {
+    return {rates, channels(), rates + dimension(),
+            regularisers() > 0 ? rates + dimension() + 1 : nullptr, channels()};
+  }
+};
+
+/// What a pullback needs of its solve.
+struct SolveTape : BlockTape {
+  BlockPlan plan;
+  bool reverse = false;
+  Grouping grouping;
+  DeviceArray<float> eps;     ///< (K, B, D)
+  DeviceArray<Group> groups;  ///< as they ended
+  std::vector<int> steps;     ///< of each group
+  SolveStatistics ranges;     ///< of the accepted steps
+  Checkpoints checkpoints;    ///< z before each step
+  DeviceArray<float> end;     ///< adjoint: the end state (B, S)
+};
+
+}  // namespace ffjord::cuda

@@ -235,10 +235,12 @@ void start(const BackwardArguments& arguments, const Stream& stream) {
 }  // namespace
 
 void pull_layer(const BackwardArguments& arguments, const Stream& stream) {
-  if (takes_large_tiles(arguments.groups, arguments.batch, arguments.layer.out))
-    start<LargeTile>(arguments, stream);
-  else
+  if (!takes_large_tiles(arguments.groups, arguments.batch, arguments.layer.out))
     start<SmallTile>(arguments, stream);
+  else if (takes_tensor_cores(arguments.above_out))
+    start<TensorTile>(arguments, stream);
+  else
+    start<LargeTile>(arguments, stream);
 }
 
 int row_tiles(const Groups& groups, int batch, int units) {

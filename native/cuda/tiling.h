@@ -3,7 +3,7 @@
 
 #include "cuda/group.h"
 #include "cuda/launch.h"
-#include "cuda/product.h"
+#include "cuda/tensor_product.h"
 
 namespace ffjord::cuda {
 
@@ -15,6 +15,19 @@ inline int tiles_of(int count, int size) { return (count + size - 1) / size; }
 /// Large tiles where there is work for them, and where no tile meets two groups.
 inline bool takes_large_tiles(const Groups& groups, int batch, int units) {
   return groups.count == 1 && batch > SmallTile::kRows && units > SmallTile::kUnits;
+}
+
+/// Large products on the tensor cores: as accurate as float32 over its whole range
+/// (test/cuda/product_check.cu holds the table).
+using TensorTile = Tile<LargeTile::kRows, LargeTile::kUnits, Tf32x3>;
+
+/// Where the card has TF32 (from compute capability 8.0), and the depth is worth it.
+inline bool takes_tensor_cores(int depth) {
+  if (depth < TensorTile::kDepth) return false;
+  int device = 0, major = 0;
+  check(cudaGetDevice(&device), "device");
+  check(cudaDeviceGetAttribute(&major, cudaDevAttrComputeCapabilityMajor, device), "device");
+  return major >= 8;
 }
 
 template <class Tile, class Memory>

@@ -23,6 +23,13 @@ test('the CPU and the reference are here, and unusable devices say why', () => {
   for (const { usable, reason } of devices) expect(reason === '').toBe(usable)
 })
 
+test('there is an entry for CUDA in every build; where it is unusable it says what is missing', async () => {
+  const cuda = deviceInfo().filter(({ name }) => name.startsWith('cuda'))
+  expect(cuda.length).toBeGreaterThan(0)
+  for (const { usable, reason } of cuda) if (!usable) expect(reason).toMatch(/driver|card|without CUDA|cpu/)
+  if (!cuda[0]!.usable) await failure(() => Flow.create({ ...image, device: 'cuda' }), 'DEVICE_UNUSABLE')
+})
+
 test('auto takes the fastest device that can compute the flow', async () => {
   using dense = await Flow.create({ shape: [2], blocks: [{ type: 'cnf', net: { hidden: [4] } }] })
   expect(dense.device).not.toBe('reference')

@@ -13,11 +13,29 @@
 
 namespace ffjord::binding {
 
+#ifndef FFJORD_CUDA
+namespace {
+
+Engine without_cuda() {
+  Engine engine;
+  engine.name = "cuda:0";
+  engine.description = "float32";
+  engine.unusable =
+      "this binary was built without CUDA; with nvcc at hand, rebuild the package by "
+      "FFJORD_CUDA=1 npm_config_build_from_source=true npm rebuild ffjord";
+  return engine;
+}
+
+}  // namespace
+#endif
+
 const std::vector<Engine>& engines() {
   static const std::vector<Engine> all = [] {
     std::vector<Engine> list = {cpu::engine()};
 #ifdef FFJORD_CUDA
     for (Engine& engine : cuda::engines()) list.push_back(std::move(engine));
+#else
+    list.push_back(without_cuda());
 #endif
     list.push_back(reference::engine());
     return list;

@@ -1,5 +1,6 @@
 #include <algorithm>
 #include <numeric>
+#include <string>
 
 #include "core/errors.h"
 #include "cuda/closed_trace.h"
@@ -38,8 +39,7 @@ bool is_closed(const TracePlan& trace) {
 bool EvaluationSize::operator==(const EvaluationSize& other) const {
   return batch == other.batch && groups == other.groups &&
          trace.divergence == other.trace.divergence && trace.probes == other.trace.probes &&
-         regularisers.kinetic == other.regularisers.kinetic &&
-         regularisers.jacobian == other.regularisers.jacobian;
+         regularisers == other.regularisers;
 }
 
 DenseNet::DenseNet(const BlockContext<float>& context, const Stream& stream)
@@ -95,9 +95,20 @@ void DenseNet::set_parameters(std::span<const float> parameters) {
 
 EvaluationForm DenseNet::form_of(const TracePlan& trace, const Regularisers& regularisers,
                                  bool with_divergence, bool own_times) const {
+  if (trace.divergence == Divergence::Bottleneck)
+    throw Error(ErrorCode::Unsupported,
+                "the cuda engine draws noise of the data's width; leave `bottleneck` out, or use "
+                "device 'cpu'");
   EvaluationForm form;
-  form.kinetic = regularisers.kinetic;
-  form.jacobian = regularisers.jacobian;
+  for (const Regulariser* regulariser : regularisers) {
+    const bool kinetic = regulariser->name == "kinetic";
+    if (!kinetic && regulariser->name != "jacobian")
+      throw Error(ErrorCode::Unsupported,
+                  "the cuda engine has the regularisers kinetic and "
+                  "jacobian, not " +
+                      std::string(regulariser->name) + "; use one of these, or device 'cpu'");
+    (kinetic ? form.kinetic : form.jacobian) = true;
+  }
   if (!with_divergence && !form.jacobian) return form;
   const Layer& last = layers_.back();
   if (!form.jacobian && is_closed(trace) && !last.expanded() && !last.hyper() &&

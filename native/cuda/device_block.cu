@@ -55,8 +55,8 @@ void DeviceBlock::parameters_changed() {
 BlockCall DeviceBlock::call(const BlockPlan& plan, const Grouping& grouping, bool reverse,
                             const float* eps) {
   workspace_.use({grouping.batch, grouping.count(), plan.trace, plan.regularisers});
-  return {net_, workspace_, stream_, plan, grouping, reverse, sqrt_end_time() * sqrt_end_time(),
-          eps};
+  const double end_time = sqrt_end_time() * sqrt_end_time() * plan.end_time_factor;
+  return {net_, workspace_, stream_, plan, grouping, reverse, end_time, eps};
 }
 
 std::unique_ptr<BlockTape> DeviceBlock::solve(const BlockPlan& plan, bool reverse,
@@ -92,7 +92,8 @@ void DeviceBlock::pullback(const BlockTape& any_tape, const BlockRows<float>& ro
   }
   if (gradients.empty()) return;
   gradient.add_to(gradients.subspan(sqrt_end_time_offset_, net_.parameter_count()));
-  gradients[sqrt_end_time_offset_] += static_cast<float>(2 * sqrt_end_time() * end_time_bar);
+  gradients[sqrt_end_time_offset_] +=
+      static_cast<float>(2 * sqrt_end_time() * tape.plan.end_time_factor * end_time_bar);
 }
 
 void DeviceBlock::velocity(const BlockPoint<float>& point, std::span<float> f,

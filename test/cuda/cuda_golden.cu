@@ -5,6 +5,6 @@
 
 int main(int argc, char** argv) {
   return checks::with_cuda_engine([&](const ffjord::Engine& engine) {
-    return checks::check_golden(engine, argc > 1 ? argv[1] : "test/golden");
+    return checks::check_golden(engine, argc > 1 ? argv[1] : "test/golden", false);
   });
 }

@@ -1,6 +1,4 @@
 const { spawnSync } = require('node:child_process')
-const { existsSync } = require('node:fs')
-const { join } = require('node:path')
 const { emulatedAddon, kernelsThatRan } = require('./test/emulator/suite.js')
 
 const common = {
@@ -23,14 +21,13 @@ const common = {
   }
 }
 
-const hasEngine = existsSync(join(__dirname, 'native/cuda/cuda_engine.cu'))
 const overEngines = ['flow', 'golden', 'fit', 'flow-matching', 'model-file', 'optimizer', 'reverse-kl']
 
 // The CUDA engine where there is no card: its sources, compiled for the emulator of test/emulator.
 const emulated = {
   ...common,
   displayName: 'emulated',
-  testMatch: ['emulator', ...(hasEngine ? overEngines : [])].map((name) => `**/${name}.test.ts`),
+  testMatch: ['emulator', ...overEngines].map((name) => `**/${name}.test.ts`),
   globalSetup: '<rootDir>/test/emulator/setup.js',
   globalTeardown: '<rootDir>/test/emulator/teardown.js',
   testEnvironmentOptions: {

@@ -50,9 +50,8 @@ export function chooseEngine(device: Device, description: NativeDescription): Na
         : undefined
   const fits = (engine: NativeEngine) => engine.unusable === '' && !lacks(engine)
   if (device === 'auto') {
-    // An emulated card, in builds for tests, is the last choice.
-    const rank = ({ name }: NativeEngine) =>
-      name.startsWith('cuda:') ? 0 : name === 'cpu' ? 1 : name === 'reference' ? 2 : 3
+    // A GPU is asked for by name until its engine has been measured on one.
+    const rank = ({ name }: NativeEngine) => (name === 'cpu' ? 0 : name === 'reference' ? 1 : 2)
     const best = engines.filter(fits).sort((a, b) => rank(a) - rank(b))[0]
     return (
       best ?? fail('DEVICE_UNUSABLE', 'no device can compute this flow; see deviceInfo() for the reasons')

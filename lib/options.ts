@@ -200,7 +200,7 @@ export interface Regularize {
   steer?: number
 }
 
-/** 'auto' is the GPU where one is usable, else the CPU. 'reference' is the float64 specification in code. */
+/** 'auto' is the CPU where it can compute the flow, else 'reference', the float64 specification in code; a GPU is asked for by name. */
 export type Device = 'auto' | 'cpu' | 'reference' | 'cuda' | `cuda:${number}`
 
 /** Numbers c of every row that a density p(x | c) depends on; constant along a trajectory. */

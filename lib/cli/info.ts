@@ -28,12 +28,12 @@ export function addInfo(program: Command): void {
       console.log('\nDevices')
       for (const { name, description, usable, reason, precision } of info.engines) {
         console.log(
-          `  ${name.padEnd(12)}${precision.padEnd(10)}${usable ? description : `not usable: ${reason}`}`
+          `  ${name.padEnd(15)}${precision.padEnd(10)}${usable ? description : `not usable: ${reason}`}`
         )
       }
       console.log('\nSolvers')
       for (const { name, order, adaptive } of info.solvers) {
-        console.log(`  ${name.padEnd(12)}order ${order}, ${adaptive ? 'adaptive' : 'equal steps'}`)
+        console.log(`  ${name.padEnd(15)}order ${order}, ${adaptive ? 'adaptive' : 'equal steps'}`)
       }
       console.log(`\nToy densities\n  ${toyNames.join(', ')}`)
     })

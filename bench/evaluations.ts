@@ -34,7 +34,11 @@ const TWO_CORES = 1.9
 export function engineTimes({ root, quick, machine }: Context): EngineTime[] {
   const build = join(root, 'build-cmake/bench')
   const silent = { stdio: ['ignore', 'ignore', 'inherit'] as ('ignore' | 'inherit')[] }
-  execFileSync('cmake', ['-S', join(root, 'bench/native'), '-B', build, '-DCMAKE_BUILD_TYPE=Release'], silent)
+  execFileSync(
+    'cmake',
+    ['-S', join(root, 'bench/native'), '-B', build, '-DCMAKE_BUILD_TYPE=Release', '-DFFJORD_CUDA=OFF'],
+    silent
+  )
   execFileSync('cmake', ['--build', build, '--target', 'engine_times', '-j2'], silent)
   const program = join(build, 'engine_times')
   const run = (threads: number) =>

@@ -17,7 +17,9 @@ import { against, type Section, time, times } from './table'
 
 const TOLERANCE = 1e-5
 /** Tolerances tried in turn, tighter and tighter, until our error of log p is not above the peer's. */
-const LADDER = [1e-2, 5e-3, 2e-3, 1e-3, 5e-4, 2e-4, 1e-4, 5e-5, 2e-5, 1e-5, 5e-6, 2e-6, 1e-6, 5e-7]
+const LADDER = [1e-2, 1e-3, 1e-4, 1e-5, 1e-6, 1e-7].flatMap((decade) =>
+  [1, 0.7, 0.5, 0.3, 0.2, 0.15].map((share) => share * decade)
+)
 
 /** Ratios asked for: peer, then task, then batch. */
 const TARGETS: Record<string, Record<string, Record<number, number>>> = {
@@ -272,7 +274,7 @@ function peerCells(task: Task, batch: number, peer: PeerRow, same: Own, equal: O
     error(peer.log_prob_rms),
     error(peer.gradient_relative),
     times(peer.best / same.best),
-    `${time(equal.best)} at ${equal.tolerance.toExponential(0)}, NFE ${evaluationsOf(equal)}, error ${errors}`,
+    `${time(equal.best)} at ${Number(equal.tolerance.toPrecision(2)).toExponential()}, NFE ${evaluationsOf(equal)}, error ${errors}`,
     times(ratio),
     target ? `≥ ${target} ×: ${against(ratio, target, 'at least')}` : ''
   ]

@@ -172,6 +172,132 @@ describe('a table', () => {
   })
 })
 
+describe('a density given a category and a number', () => {
+  let out: string
+  let table: string
+  let model: string
+  beforeAll(async () => {
+    out = join(folder, 'given')
+    table = join(folder, 'given.csv')
+    model = join(out, 'model.safetensors')
+    const lines = Array.from({ length: 400 }, (_, i) => {
+      const kind = ['red', 'blue', 'green'][i % 3]!
+      const size = 2 + Math.sin(i * 0.7)
+      const centre = { red: -6, blue: 0, green: 6 }[kind]!
+      return [
+        kind,
+        (centre + Math.sin(i * 12.9)).toFixed(4),
+        size.toFixed(3),
+        (size + Math.cos(i * 78.2)).toFixed(4)
+      ].join()
+    })
+    writeFileSync(table, `kind,price,size,weight\n${lines.join('\n')}\n`)
+    const given = [
+      '--context',
+      'size,kind',
+      '--categorical',
+      'one-hot',
+      '--standardize',
+      '--iterations',
+      '300'
+    ]
+    const outcome = await ffjord('train', '--data', table, '--out', out, ...brief, ...given, '--json')
+    if (outcome.code !== 0) throw new Error(outcome.stderr)
+    expect(JSON.parse(outcome.stdout).files).toContain('report.html')
+  }, 120_000)
+
+  test('the context has an element a level, of zeros and ones', async () => {
+    using flow = await Flow.load(model)
+    expect(flow.description.context).toMatchObject({
+      size: 4,
+      columns: ['size', 'kind=blue', 'kind=green', 'kind=red']
+    })
+    expect(flow.table!.context).toEqual([
+      { name: 'size', type: 'real' },
+      { name: 'kind', type: 'category', levels: ['blue', 'green', 'red'], exact: true }
+    ])
+    const data = await fromFile(table, { categorical: 'one-hot', context: ['kind', 'size'] })
+    const { contextData, columns } = data.condition(['kind'])
+    expect(columns).toEqual(['price', 'size', 'weight'])
+    expect([...contextData!.slice(0, 9)]).toEqual([0, 0, 1, 1, 0, 0, 0, 1, 0])
+  })
+
+  test('the report shows curves, log-densities, marginals, and rows with their context', () => {
+    const page = readFileSync(join(out, 'report.html'), 'utf8')
+    for (const words of [
+      'Marginals',
+      'one sample at the context of each row',
+      'Log-densities',
+      'Least likely rows (test)',
+      '<th>given kind</th>',
+      'id="charts"',
+      'Conditioned on'
+    ])
+      expect(page).toContain(words)
+    expect(page).not.toContain('From base to data')
+  })
+
+  test('samples follow the level that is given, by value or by table', async () => {
+    const mean = async (context: string) => {
+      const samples = join(folder, 'given-samples.csv')
+      const { code, stderr } = await ffjord(
+        'sample',
+        '--model',
+        model,
+        '-n',
+        '200',
+        '--context',
+        context,
+        '--out',
+        samples
+      )
+      expect([code, stderr]).toEqual([0, expect.any(String)])
+      const { data, columns } = await fromFile(samples)
+      expect(columns).toEqual(['price', 'weight'])
+      return [...data].reduce((sum, value, i) => sum + (i % 2 === 0 ? value / 200 : 0), 0)
+    }
+    expect(await mean('2,red')).toBeLessThan(-3)
+    expect(await mean('2,green')).toBeGreaterThan(3)
+    const contexts = join(folder, 'contexts.csv')
+    writeFileSync(contexts, `kind,note,size\n${'red,a,2\n'.repeat(200)}`)
+    expect(await mean(contexts)).toBeLessThan(-3)
+  })
+
+  test.each([
+    [['--context', '2,pink'], "'pink' is no level of 'kind' (blue, green, red)"],
+    [['--context', '2'], 'size,kind as values (kind: blue, green, red)'],
+    [['--context', 'big,red'], "'big' is given for 'size'"],
+    [[], 'size,kind as values']
+  ])('sample with %j is refused', async (given, words) => {
+    const { code, stderr } = await ffjord('sample', '--model', model, '-n', '5', '--out', '-', ...given)
+    expect(stderr).toContain(words)
+    expect(code).toBe(2)
+  })
+
+  test('eval, logprob and plot read the context by name, and refuse levels that training never saw', async () => {
+    const shuffled = join(folder, 'given-shuffled.csv')
+    writeFileSync(shuffled, 'weight,kind,id,price,size\n2.5,red,1,-6,2\n2.5,red,2,6,2\n')
+    const { stdout } = await ffjord('logprob', '--model', model, '--data', shuffled, '--out', '-')
+    const scores = stdout
+      .trim()
+      .split('\n')
+      .slice(1)
+      .map((line) => Number(line.split(',')[5]))
+    expect(scores[0]).toBeGreaterThan(scores[1]! + 3)
+    const evaluated = await ffjord('eval', '--model', model, '--data', table, '--json')
+    expect(JSON.parse(evaluated.stdout).n).toBe(400)
+    const figures = join(folder, 'given-figures')
+    expect((await ffjord('plot', '--model', model, '--data', table, '--out', figures)).code).toBe(0)
+    expect(existsSync(join(figures, 'report.html'))).toBe(true)
+    writeFileSync(shuffled, 'weight,kind,price,size\n2.5,pink,-6,2\n')
+    const unknown = await ffjord('eval', '--model', model, '--data', shuffled)
+    expect(unknown.stderr).toContain("line 2, column 2 ('kind'): 'pink' is no level that training saw")
+    writeFileSync(shuffled, 'weight,price,size\n2.5,-6,2\n')
+    const missing = await ffjord('eval', '--model', model, '--data', shuffled)
+    expect(missing.stderr).toContain("has no column 'kind', which the model was trained on")
+  })
+})
+
 test.each([
   [[], 1, "line 2, column 4 ('note'): 'x' is no number; leave the column out"],
   [['--exclude', 'note', '--bounds', 'price=0:100'], 1, "lies outside the column's interval (0, 100)"],

@@ -1,6 +1,7 @@
 import { existsSync } from 'node:fs'
 import type { TensorLike } from '../batch'
-import { ArrayDataset, type Conditioning, type Dataset, type Flow, fromFile } from '../index'
+import { ArrayDataset, type Column, type Conditioning, type Dataset, type Flow, fromFile } from '../index'
+import { orderedContext } from '../table/schema'
 import { WrongCall } from './exit'
 
 /** How the commands find the context of a conditional flow. */
@@ -17,7 +18,7 @@ export function conditioned(data: Dataset, names: readonly string[] | undefined)
   return data.condition(names)
 }
 
-/** Names of the columns that a flow is conditioned on, as the model file keeps them. */
+/** Names of the elements that a flow is conditioned on, as the model file keeps them: of a category, one a level. */
 export function contextColumns(flow: Flow): readonly string[] | undefined {
   const { context } = flow.description
   return typeof context === 'object' ? context.columns : undefined
@@ -41,27 +42,51 @@ export function describeContext(data: Dataset, gates: boolean | undefined): Cond
   return { size, gates: gates ?? false, mean, scale, ...(columns && { columns }) }
 }
 
-/** '1,2.5' for all samples, or a table with the columns of the context and one row a sample. */
+/** '1,2.5,red' for all samples, or a table with the columns of the context and one row a sample. */
 export async function samplingContext(flow: Flow, text: string | undefined): Promise<TensorLike | undefined> {
   const size = flow.description.context === undefined ? 0 : (flow.description.context as Conditioning).size
+  const elements = contextColumns(flow)
+  const columns = elements && orderedContext(flow.table, elements)
   if (text === undefined) {
     if (size > 0)
       throw new WrongCall(
-        `this model is conditional: give --context ${(contextColumns(flow) ?? ['numbers']).join(',')} as numbers, or a table`
+        `this model is conditional: give --context ${describe(columns, elements)}, or a table`
       )
     return undefined
   }
-  if (!existsSync(text)) {
-    const values = text.split(',').map(Number)
-    if (values.some((value) => !Number.isFinite(value)))
-      throw new WrongCall(`--context ${text} is neither a file nor a list of numbers`)
-    return { data: Float64Array.from(values), shape: [1, values.length] }
-  }
-  const table = await fromFile(text)
-  const names = contextColumns(flow)
-  const only = names && table.columns && names.length === table.columns.length
+  if (!existsSync(text)) return oneForAll(text, columns)
+  // With the columns as training met them: any order, further ones pass, unknown levels are refused.
+  const table = await fromFile(text, columns && { schema: { columns: [], context: columns } })
   const { data, rows } = table
-  if (!names || !table.columns || only) return { data, shape: [rows, data.length / rows] }
-  const { contextData } = table.condition(names)
-  return { data: contextData!, shape: [rows, names.length] }
+  const only = elements && table.columns && elements.length === table.columns.length
+  if (columns || !elements || !table.columns || only) return { data, shape: [rows, data.length / rows] }
+  return { data: table.condition(elements).contextData!, shape: [rows, elements.length] }
+}
+
+function oneForAll(text: string, columns: readonly Column[] | undefined): TensorLike {
+  const cells = text.split(',').map((cell) => cell.trim())
+  if (columns && cells.length !== columns.length)
+    throw new WrongCall(
+      `--context ${text} has ${cells.length} values, and the model takes ${columns.length}: ${describe(columns, undefined)}`
+    )
+  const values = cells.flatMap((cell, i) => {
+    const { name, levels } = columns?.[i] ?? { name: String(i + 1) }
+    if (levels && !levels.includes(cell))
+      throw new WrongCall(`--context ${text}: '${cell}' is no level of '${name}' (${levels.join(', ')})`)
+    if (levels) return levels.map((level) => (level === cell ? 1 : 0))
+    if (cell === '' || !Number.isFinite(Number(cell)))
+      throw new WrongCall(
+        `--context ${text} is neither a file nor a list of numbers: '${cell}' is given for ${columns ? `'${name}'` : `number ${name}`}`
+      )
+    return [Number(cell)]
+  })
+  return { data: Float64Array.from(values), shape: [1, values.length] }
+}
+
+/** 'size,colour as values (colour: blue, red)' */
+function describe(columns: readonly Column[] | undefined, elements: readonly string[] | undefined): string {
+  if (!columns) return `${(elements ?? ['numbers']).join(',')} as numbers`
+  const levels = columns.flatMap(({ name, levels }) => (levels ? [`${name}: ${levels.join(', ')}`] : []))
+  const names = columns.map(({ name }) => name).join(',')
+  return levels.length > 0 ? `${names} as values (${levels.join('; ')})` : `${names} as numbers`
 }

@@ -2,6 +2,7 @@ import { existsSync, mkdirSync } from 'node:fs'
 import { dirname, join } from 'node:path'
 import type { Command } from 'commander'
 import { assess } from '../report/assess'
+import { contextColumns } from './context'
 import { DATA, openTestData } from './data'
 import { interruptible } from './interrupt'
 import { openModel } from './model'
@@ -36,7 +37,7 @@ async function plot({ model, data: name, rows, ...choice }: Choice, signal: Abor
   using flow = await openModel(model, choice)
   const folder = choice.out ?? dirname(model)
   mkdirSync(folder, { recursive: true })
-  const data = await openTestData(name, trainedTable(choice, flow.table, 0))
+  const data = await openTestData(name, trainedTable(choice, flow.table, 0), contextColumns(flow))
   const evaluation = await assess(flow, data, { seed: 0, signal, ...(rows !== undefined && { rows }) })
   const run = new RunDirectory(dirname(model))
   const history = existsSync(join(run.path, 'metrics.jsonl')) ? { history: run.history() } : {}

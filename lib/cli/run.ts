@@ -60,33 +60,30 @@ export async function trainAndReport(job: {
       lines.push(`Entropy  ${entropy.toFixed(4)} nats, the lowest that any model can reach`)
       lines.push(`KL gap   ${klGap.value.toFixed(4)} ± ${klGap.standardError.toFixed(4)} nats`)
     }
-    const conditional = flow.description.context !== undefined
     const compared =
       source.train.shape.length === 1 &&
       source.train instanceof ArrayDataset &&
       source.test instanceof ArrayDataset &&
-      !conditional
+      flow.description.context === undefined
         ? await baselines(source.train, source.test, { support: supportOf(source.table?.columns ?? []) })
         : []
     if (compared.length > 0) summary.baselines = compared
     for (const { name, nll, standardError } of compared)
       lines.push(`${name}: ${nll.toFixed(4)} ± ${standardError.toFixed(4)} nats`)
-    if (!choice.quiet) note(conditional ? 'No figures of a conditional density.' : 'Writing the report …')
-    const files = conditional
-      ? []
-      : await writeReport(directory.path, {
-          title: `FFJORD on ${source.name}`,
-          flow,
-          data: finite ? source.train : source.test,
-          evaluation,
-          baselines: compared,
-          ...(finite && { parts: { validation: source.validation, test: source.test } }),
-          history: directory.history(),
-          training: trainingRows(flow, options, result),
-          seconds: result.seconds
-        })
+    if (!choice.quiet) note('Writing the report …')
+    const files = await writeReport(directory.path, {
+      title: `FFJORD on ${source.name}`,
+      flow,
+      data: finite ? source.train : source.test,
+      evaluation,
+      baselines: compared,
+      ...(finite && { parts: { validation: source.validation, test: source.test } }),
+      history: directory.history(),
+      training: trainingRows(flow, options, result),
+      seconds: result.seconds
+    })
     summary.files = ['model.safetensors', 'metrics.jsonl', ...files]
-    if (!conditional) lines.push(`Report   ${directory.report}`)
+    lines.push(`Report   ${directory.report}`)
   }
   lines.push(`Model    ${directory.model}`)
   console.log(choice.json ? JSON.stringify(summary) : lines.join('\n'))

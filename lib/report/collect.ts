@@ -8,7 +8,7 @@ import type { Assessment } from './assess'
 import { imagePanels, linePanels, marginalPanels, pairPanels } from './columns'
 import { animate, COARSE, FINE, pictureTolerance, planePanels } from './plane'
 import type { Highlight, History, Report } from './report'
-import { extremes, score, scorePanel } from './scores'
+import { contextOption, extremes, firstRows, score, scorePanel } from './scores'
 import { VERSION } from './version'
 
 export interface ReportInput {
@@ -39,11 +39,19 @@ export async function collectReport(input: ReportInput): Promise<Report> {
   const { title, flow, data, evaluation, history, parts, baselines = [], training = [], seed = 1 } = input
   const detail = flow.device === 'reference' ? COARSE : FINE
   const wanted = Math.min(detail.samples, Math.ceil(6e6 / sizeOf(flow.shape)))
-  const rows = Float32Array.from((await data.take(wanted)).data)
-  const drawn = await flow.sample(wanted, { seed, ...pictureTolerance(flow) })
-  await flow.sample(MEASURED_ROWS, { seed })
+  const { rows, context } = await firstRows(data, wanted)
+  // Samples of a conditional density are drawn at the contexts of the data, one a row.
+  const count = context ? rows.length / sizeOf(flow.shape) : wanted
+  const drawn = await flow.sample(count, {
+    seed,
+    ...pictureTolerance(flow),
+    ...contextOption(context, count)
+  })
+  const measured = context ? Math.min(MEASURED_ROWS, count) : MEASURED_ROWS
+  await flow.sample(measured, { seed, ...contextOption(context, measured) })
   const sampling = flow.statistics
-  await flow.logProb(rows.subarray(0, MEASURED_ROWS * sizeOf(flow.shape)))
+  const head = rows.subarray(0, MEASURED_ROWS * sizeOf(flow.shape))
+  await flow.logProb(head, contextOption(context, head.length / sizeOf(flow.shape)))
   const density = flow.statistics
 
   const names = columnNames(flow, data)
@@ -55,7 +63,8 @@ export async function collectReport(input: ReportInput): Promise<Report> {
           await score(flow, 'test', parts.test)
         ]
       : []
-  const plane = flow.shape.length === 1 && flow.shape[0] === 2
+  // A density of its own for every context has no one picture.
+  const plane = flow.shape.length === 1 && flow.shape[0] === 2 && !context
   return {
     title,
     subtitle: describe(flow),
@@ -72,9 +81,9 @@ export async function collectReport(input: ReportInput): Promise<Report> {
         ? [{ title: 'Other densities, NLL on the test rows', rows: baselineRows(input) }]
         : []),
       ...(density
-        ? [{ title: `Solver: log-density of ${number(MEASURED_ROWS)} rows`, rows: solverRows(density) }]
+        ? [{ title: `Solver: log-density of ${number(measured)} rows`, rows: solverRows(density) }]
         : []),
-      ...(sampling ? [{ title: `Solver: ${number(MEASURED_ROWS)} samples`, rows: solverRows(sampling) }] : [])
+      ...(sampling ? [{ title: `Solver: ${number(measured)} samples`, rows: solverRows(sampling) }] : [])
     ],
     footer: `Made by ffjord ${VERSION} on device ${flow.device}. Densities in nats per sample.`
   }
@@ -98,28 +107,26 @@ export async function collectReport(input: ReportInput): Promise<Report> {
         }
       ]
     }
-    if (names.length === 1) {
+    if (names.length === 1 && !context) {
       const note = 'Density of the flow beside the histogram of the data.'
       return [{ title: 'Density', note, panels: await linePanels(flow, rows) }]
     }
-    if (names.length === 2) {
+    if (plane) {
       const note =
         `Histograms of ${number(rows.length / 2)} rows of data and as many samples beside the densities. ` +
         'Colour follows the square root of the density, on one scale.'
       return [{ title: 'Density', note, panels: await planePanels(flow, data, rows, samples, detail) }]
     }
-    return [
-      {
-        title: 'Marginals',
-        note: `Columns of the data (grey) and of samples of the flow (blue)${names.length > 12 ? ': the first 12' : ''}.`,
-        panels: marginalPanels(rows, samples, names)
-      },
-      {
-        title: 'Pairs of columns',
-        note: 'Data (grey) and samples (blue).',
-        panels: pairPanels(rows, samples, names)
-      }
-    ]
+    const drawn = context ? ', one sample at the context of each row' : ''
+    const some = names.length > 12 ? ': the first 12' : ''
+    const marginals = {
+      title: 'Marginals',
+      note: `Columns of the data (grey) and of samples of the flow (blue)${drawn}${some}.`,
+      panels: marginalPanels(rows, samples, names)
+    }
+    if (names.length === 1) return [marginals]
+    const note = `Data (grey) and samples (blue)${drawn}.`
+    return [marginals, { title: 'Pairs of columns', note, panels: pairPanels(rows, samples, names) }]
   }
 }
 
@@ -193,6 +200,7 @@ function flowRows(flow: Flow): [string, string][] {
     'steps' in (solver ?? {}) ? undefined : (solver as { rtol?: number; atol?: number } | undefined)
   return [
     ['Shape of a sample', `[${flow.shape.join(', ')}]`],
+    ...contextRow(flow),
     ['Blocks', flow.description.blocks.map((block) => block.type).join(', ')],
     ['Parameters', number(weights)],
     ['Trace', [...new Set(flow.traces)].join(', ')],
@@ -212,6 +220,12 @@ function flowRows(flow: Flow): [string, string][] {
     ]),
     ['Device', flow.device]
   ]
+}
+
+function contextRow({ description: { context } }: Flow): [string, string][] {
+  if (context === undefined) return []
+  const { size, columns = undefined } = typeof context === 'number' ? { size: context } : context
+  return [['Conditioned on', columns?.join(', ') ?? `${size} numbers`]]
 }
 
 function evaluationRows({

@@ -1,7 +1,7 @@
 import { sizeOf } from '../batch'
 import type { Dataset } from '../dataset'
 import type { Flow } from '../flow'
-import { decodeColumns } from '../table/schema'
+import { type Column, decodeColumns, orderedContext, tableWidth } from '../table/schema'
 import { pictureTolerance } from './plane'
 import type { Listing } from './report'
 import { label } from './scale'
@@ -17,12 +17,41 @@ const BINS = 60
 export interface Scores {
   name: 'train' | 'validation' | 'test'
   rows: Float32Array
+  /** What each row is conditioned on, and the names of its elements. */
+  context?: RowContext
   logProb: Float32Array
 }
 
+/** (rows, columns.length) numbers of context. */
+export interface RowContext {
+  data: Float32Array
+  columns: readonly string[]
+}
+
+/** The first rows of a data set, with the context of each. */
+export async function firstRows(
+  data: Dataset,
+  count: number
+): Promise<{ rows: Float32Array; context?: RowContext }> {
+  const taken = await data.take(Math.min(count, data.rows))
+  const rows = Float32Array.from(taken.data)
+  if (!taken.context) return { rows }
+  const { size, columns = Array.from({ length: size }, (_, i) => `c${i + 1}`) } = taken.context
+  return { rows, context: { data: Float32Array.from(taken.contextData!), columns } }
+}
+
+/** The context of `count` rows as a call takes it; nothing where there is none. */
+export function contextOption(context: RowContext | undefined, count: number) {
+  if (!context) return {}
+  const size = context.columns.length
+  return { context: { data: context.data.subarray(0, count * size), shape: [count, size] } }
+}
+
 export async function score(flow: Flow, name: Scores['name'], data: Dataset): Promise<Scores> {
-  const rows = Float32Array.from((await data.take(Math.min(MOST_ROWS, data.rows))).data)
-  return { name, rows, logProb: await flow.logProb(rows, pictureTolerance(flow)) }
+  const { rows, context } = await firstRows(data, MOST_ROWS)
+  const count = rows.length / sizeOf(flow.shape)
+  const logProb = await flow.logProb(rows, { ...pictureTolerance(flow), ...contextOption(context, count) })
+  return { name, rows, ...(context && { context }), logProb }
 }
 
 /** Histograms of log p over each part: they agree where the flow has learnt what the parts share. */
@@ -44,25 +73,48 @@ export function scorePanel(scores: readonly Scores[]): string {
   return linePanel('log p, nats', series, { width: 520, height: 280, x: [lo, hi] })
 }
 
-/** The rows of largest and smallest density. */
-export function extremes(flow: Flow, { name, rows, logProb }: Scores, names: readonly string[]): Listing[] {
-  const columns = flow.table?.columns ?? names.map((one) => ({ name: one, type: 'real' as const }))
+/** The rows of largest and smallest density, with the context of each. */
+export function extremes(
+  flow: Flow,
+  { name, rows, context, logProb }: Scores,
+  names: readonly string[]
+): Listing[] {
+  const columns = (flow.table?.columns ?? plain(names)).slice(0, MOST_COLUMNS)
+  const given = context ? contextColumns(flow, context).slice(0, MOST_COLUMNS) : []
   const width = sizeOf(flow.shape)
+  const size = context?.columns.length ?? 0
   const order = Array.from(logProb.keys()).sort((a, b) => logProb[b]! - logProb[a]!)
   const listing = (title: string, chosen: number[]): Listing => ({
     title,
-    header: ['log p', ...columns.slice(0, MOST_COLUMNS).map((column) => column.name)],
+    header: [
+      'log p',
+      ...columns.map((column) => column.name),
+      ...given.map((column) => `given ${column.name}`)
+    ],
     rows: chosen.map((row) => [
       label(+logProb[row]!.toFixed(2)),
-      ...decodeColumns(columns, rows.subarray(row * width, (row + 1) * width))
-        .slice(0, MOST_COLUMNS)
-        .map(({ values }) =>
-          typeof values[0] === 'number' ? label(+values[0].toPrecision(4)) : String(values[0])
-        )
+      ...cells(columns, rows.subarray(row * width, (row + 1) * width)),
+      ...(context ? cells(given, context.data.subarray(row * size, (row + 1) * size)) : [])
     ])
   })
   return [
     listing(`Most likely rows (${name})`, order.slice(0, LISTED)),
     listing(`Least likely rows (${name})`, order.slice(-LISTED).reverse())
   ]
+}
+
+function plain(names: readonly string[]): Column[] {
+  return names.map((name) => ({ name, type: 'real' }))
+}
+
+/** The columns of a context in the order of its elements. */
+function contextColumns(flow: Flow, { columns: elements }: RowContext): Column[] {
+  return orderedContext(flow.table, elements) ?? plain(elements)
+}
+
+/** One row's elements as the cells of its columns; elements of columns left out follow the others. */
+function cells(columns: readonly Column[], row: Float32Array): string[] {
+  return decodeColumns(columns, row.subarray(0, tableWidth(columns))).map(({ values }) =>
+    typeof values[0] === 'number' ? label(+values[0].toPrecision(4)) : String(values[0])
+  )
 }

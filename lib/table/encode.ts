@@ -198,7 +198,7 @@ export function isNumeric(cell: unknown): boolean {
 }
 
 /**
- * Adds u of U[0, step) to dequantised columns, u of U[0, 1) to the elements of a category. The noise of a row depends
+ * Adds u of U[0, step) to dequantised columns, u of U[0, 1) to the elements of a category unless they are exact. The noise of a row depends
  * on `seed` and its number alone. log P(x) ≥ E[log p(x + u)] (Theis, van den Oord and Bethge 2016, eq. 5).
  */
 export function dequantize(
@@ -206,7 +206,9 @@ export function dequantize(
   { values, kept }: Encoded,
   { first, seed }: { first: number; seed: number }
 ): void {
-  const steps = columns.flatMap(({ step, levels }) => levels?.map(() => 1) ?? [step ?? 0])
+  const steps = columns.flatMap(
+    ({ step, levels, exact }) => levels?.map(() => (exact ? 0 : 1)) ?? [step ?? 0]
+  )
   if (!steps.some((step) => step > 0)) return
   const width = steps.length
   for (let i = 0; i < kept.length; i++) {

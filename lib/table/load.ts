@@ -26,7 +26,7 @@ export interface FileOptions extends Omit<OpenOptions, 'skipRagged'> {
    * of text are always dequantised. Default: false.
    */
   dequantize?: boolean | Readonly<Record<string, number>>
-  /** Columns that others are conditioned on (`condition`): they stay as they are. */
+  /** Columns that others are conditioned on (`condition`): no noise is added to them, nor to levels of theirs. */
   context?: readonly string[]
   /** Of the noise of dequantisation. Default: 0. */
   seed?: number
@@ -70,6 +70,14 @@ export class TableDataset extends ArrayDataset {
     named: boolean
   ) {
     super(data, shape, named ? elementNames(schema.columns) : undefined)
+  }
+
+  /** A category among the names stands for its elements, one a level. */
+  override condition(names: readonly string[]): ArrayDataset {
+    const column = (name: string) => this.schema.columns.filter((one) => one.name === name && one.levels)
+    return super.condition(
+      names.flatMap((name) => elementNames(column(name)).concat(column(name).length ? [] : name))
+    )
   }
 }
 
@@ -224,7 +232,9 @@ async function choose(source: TableSource, settings: Settings): Promise<Column[]
   if (names.length === 0) fail('INVALID_OPTION', `no column of ${source.path} is left; exclude fewer`)
   const levels = settings.categorical === 'one-hot' ? await findLevels(source, names) : new Map()
   return names.map((name): Column => {
-    if (levels.has(name)) return { name, type: 'category', levels: levels.get(name) as string[] }
+    const exact = settings.context.includes(name)
+    if (levels.has(name))
+      return { name, type: 'category', levels: levels.get(name) as string[], ...(exact && { exact }) }
     const [lower, upper] = bounds[name] ?? [null, null]
     if (lower !== null && upper !== null && !(lower < upper))
       fail('INVALID_OPTION', `bounds of '${name}' are [${lower}, ${upper}]; give the lower one first`)

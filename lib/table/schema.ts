@@ -12,6 +12,8 @@ export interface Column {
   upper?: number
   /** Of a category, in the order of its elements. */
   levels?: string[]
+  /** Of a category that others are conditioned on: its elements are 0 and 1, without noise. */
+  exact?: boolean
 }
 
 /** The columns that a flow was trained on; model files keep it. */
@@ -28,8 +30,21 @@ export function withContext({ columns }: TableSchema, context: readonly string[]
   if (context.length === 0) return { columns }
   return {
     columns: columns.filter(({ name }) => !context.includes(name)),
-    context: columns.filter(({ name }) => context.includes(name))
+    context: context.flatMap((name) => columns.filter((column) => column.name === name))
   }
+}
+
+/**
+ * The columns of a context in the order that its elements, named as by `elementNames`, stand in; undefined where the
+ * table does not know them all.
+ */
+export function orderedContext(
+  table: TableSchema | undefined,
+  elements: readonly string[]
+): Column[] | undefined {
+  const place = (column: Column) => elements.indexOf(elementNames([column])[0]!)
+  const columns = [...(table?.context ?? [])].sort((a, b) => place(a) - place(b))
+  return elementNames(columns).join('\n') === elements.join('\n') ? columns : undefined
 }
 
 /** Elements of a sample that a column takes. */

@@ -91,6 +91,31 @@ test('GAS drops times, concentrations and repeated sensors', async () => {
   expect(first.reduce((sum, value) => sum + value * value, 0)).toBeCloseTo(39, 3)
 })
 
+test('GAS as a pickle: which file, where from, and the line that turns it into one that is read', async () => {
+  mkdirSync(join(folder, 'gas'))
+  const pickle = join(folder, 'gas', 'ethylene_CO.pickle')
+  writeFileSync(pickle, 'pickled')
+  const { message } = await failure(() => benchmark('gas', folder), 'UNSUPPORTED_FILE')
+  const parquet = pickle.replace('.pickle', '.parquet')
+  expect(message).toContain('Zenodo record 1161203')
+  expect(message).toContain(
+    `python3 -c "import pandas; pandas.read_pickle('${pickle}').rename(columns=str).to_parquet('${parquet}', index=False)"`
+  )
+  await failure(() => fromFile(pickle), 'UNSUPPORTED_FILE')
+
+  // What the line leaves: nullable doubles under the names of the frame.
+  const { parquetWriteFile } = await import('hyparquet-writer')
+  const columnData = ['Time', 'Meth', 'Eth', 'R1', 'R2'].map((name, c) => ({
+    name,
+    data: Float64Array.from({ length: 40 }, (_, i) => cell(i, 2 * c + 1)),
+    type: 'DOUBLE' as const,
+    nullable: true
+  }))
+  parquetWriteFile({ filename: parquet, columnData })
+  const { train, validation, test } = await benchmark('gas', folder)
+  expect([train.rows, validation.rows, test.rows, train.shape]).toEqual([33, 3, 4, [2]])
+})
+
 test('HEPMASS keeps signals, and drops features with a mass at their least value', async () => {
   const line = (i: number, more: number[]) => [
     i % 2,

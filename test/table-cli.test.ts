@@ -321,6 +321,96 @@ test.each([
   expect(existsSync(join(folder, 'refused', 'model.safetensors'))).toBe(false)
 })
 
+describe('a table that cannot be used', () => {
+  /** 200 rows of a, b and c, with `change` made to the cells of each. */
+  function write(name: string, change: (row: string[], i: number) => void, head = 'a,b,c'): string {
+    const path = join(folder, name)
+    const lines = Array.from({ length: 200 }, (_, i) => {
+      const row = [12.9, 7.1, 3.3].map((pace) => Math.sin(i * pace).toFixed(4))
+      change(row, i)
+      return row.join(',')
+    })
+    writeFileSync(path, `${head}\n${lines.join('\n')}\n`)
+    return path
+  }
+  const at50 = (work: (row: string[]) => void) => (row: string[], i: number) => {
+    if (i === 50) work(row)
+  }
+  const train = (path: string, out: string, ...given: string[]) =>
+    ffjord('train', '--data', path, '--out', join(folder, out), ...brief, '--no-report', ...given)
+  const set = (c: number, value: string) => at50((row) => (row[c] = value))
+
+  test.each<[string, (row: string[], i: number) => void, string]>([
+    ['a constant column', (row) => (row[1] = '0.5'), "column 'b' is constant (0.5)"],
+    ['a constant column of whole numbers', (row) => (row[1] = '5'), "column 'b' is constant (5)"],
+    ['a repeated column', (row) => (row[2] = row[0]!), "column 'c' repeats 'a'"],
+    [
+      'a repeated column of whole numbers',
+      (row, i) => (row[0] = row[2] = String((i * i) % 17)),
+      "column 'c' repeats 'a'"
+    ],
+    ['a cell more', at50((row) => row.push('9')), 'line 52: 4 columns in place of 3'],
+    ['a cell less', at50((row) => row.pop()), 'line 52: 2 columns in place of 3'],
+    ['text', set(1, 'abc'), "line 52, column 2 ('b'): 'abc' is no number"],
+    ['NaN', set(1, 'NaN'), "line 52, column 2 ('b'): the value is missing"],
+    ['nothing', set(2, ''), "line 52, column 3 ('c'): the value is missing"],
+    ['inf', set(1, '-inf'), "line 52, column 2 ('b'): '-inf' is no finite number"],
+    ['1e400', set(0, '1e400'), "line 52, column 1 ('a'): '1e400' is no finite number"],
+    ['1e39', set(0, '1e39'), "line 52, column 1 ('a'): '1e39' is more than float32 holds"]
+  ])('%s', async (name, change, words) => {
+    const path = write(`${name}.csv`, change)
+    const { code, stderr } = await train(path, name)
+    expect(stderr).toContain(`${path}, `)
+    expect(stderr).toContain(words)
+    expect(code).toBe(1)
+  })
+
+  test('columns of a resumed run that changed', async () => {
+    const path = write('resumed.csv', () => undefined)
+    expect((await train(path, 'resumed')).code).toBe(0)
+    const resume = () => ffjord('train', '--resume', '--out', join(folder, 'resumed'), '--iterations', '40')
+    for (const head of ['a,b,d', 'c,b,a']) {
+      write('resumed.csv', () => undefined, head)
+      const { code, stderr } = await resume()
+      expect(stderr).toContain(
+        `resumed.csv has the columns ${head.replaceAll(',', ', ')}, and the run was started on a, b, c`
+      )
+      expect(code).toBe(1)
+    }
+  })
+
+  test('a context that training did not have', async () => {
+    const path = write('contexts.csv', () => undefined)
+    expect((await train(path, 'contexts', '--context', 'c')).code).toBe(0)
+    const model = join(folder, 'contexts', 'model.safetensors')
+    const evaluate = (data: string) => ffjord('eval', '--model', model, '--data', data, '--json')
+    const toy = await evaluate('moons')
+    expect([toy.code, toy.stderr]).toEqual([
+      2,
+      expect.stringContaining('the context (c) lies in columns of a table')
+    ])
+    const less = await evaluate(write('less.csv', (row) => row.pop(), 'a,b'))
+    expect([less.code, less.stderr]).toEqual([
+      2,
+      expect.stringContaining("no column 'c', which the model was trained on")
+    ])
+    // Columns without names are taken by their places.
+    const unnamed = await evaluate(write('unnamed.csv', () => undefined, '0.1,0.2,0.3'))
+    expect(unnamed.stderr).toBe('')
+    expect(JSON.parse(unnamed.stdout).n).toBe(201)
+    const scored = await ffjord(
+      'logprob',
+      '--model',
+      model,
+      '--data',
+      join(folder, 'unnamed.csv'),
+      '--out',
+      '-'
+    )
+    expect(scored.stdout.trim().split('\n')).toHaveLength(202)
+  })
+})
+
 test('values that repeat, and columns that float32 cannot hold, are pointed out', async () => {
   const lines = Array.from({ length: 400 }, (_, i) => `${(0.25 * (i % 5)).toFixed(2)},${1e6 + Math.sin(i)}`)
   const path = join(folder, 'repeats.csv')

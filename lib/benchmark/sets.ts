@@ -2,6 +2,7 @@ import { existsSync } from 'node:fs'
 import { join } from 'node:path'
 import { FfjordError } from '../errors'
 import { fromFile } from '../table/load'
+import { unpickling } from '../table/open'
 import { RandomState } from './mt19937'
 import {
   type BenchmarkParts,
@@ -70,8 +71,8 @@ async function gas(folder: string): Promise<BenchmarkParts> {
     'gas',
     folder,
     ['ethylene_CO.parquet', 'ethylene_CO.csv', 'ethylene_CO.npy'],
-    `gas/ethylene_CO.pickle of ${ZENODO}, written by pandas: ` +
-      "pandas.read_pickle('ethylene_CO.pickle').to_parquet('ethylene_CO.parquet')"
+    `gas/ethylene_CO.pickle of ${ZENODO}; only Python reads pickles, so turn it into Parquet once: ` +
+      unpickling('ethylene_CO.pickle', 'ethylene_CO.parquet')
   )
   const table = await fromFile(file, { precision: 'float64' })
   const dropped = ['Time', 'Meth', 'Eth', '__index_level_0__', 'x1', 'x2', 'x3']
@@ -167,6 +168,13 @@ function find(name: string, folder: string, files: readonly string[], published:
     .flatMap((place) => files.map((file) => join(place, file)))
     .find((file) => existsSync(file))
   if (found) return found
+  const pickle = places.map((place) => join(place, 'ethylene_CO.pickle')).find((file) => existsSync(file))
+  if (name === 'gas' && pickle)
+    throw new FfjordError(
+      'UNSUPPORTED_FILE',
+      `the data set gas is in ${pickle} (${published.split(';')[0]}), and only Python reads pickles; turn it into Parquet once: ` +
+        unpickling(pickle, pickle.replace(/pickle$/, 'parquet'))
+    )
   throw new FfjordError(
     'FILE_NOT_FOUND',
     `the data set ${name} needs ${files.map((file) => join(folder, file)).join(', or ')}, which is not there; it is ` +

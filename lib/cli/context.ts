@@ -14,7 +14,7 @@ export function contextNames(text: string): string[] {
 export function conditioned(data: Dataset, names: readonly string[] | undefined): Dataset {
   if (!names) return data
   if (!(data instanceof ArrayDataset))
-    throw new WrongCall('--context names columns of a table; --data is none')
+    throw new WrongCall(`the context (${names.join(', ')}) lies in columns of a table, and --data is none`)
   return data.condition(names)
 }
 

@@ -2,7 +2,16 @@ import { existsSync } from 'node:fs'
 import { resolve } from 'node:path'
 import type { Command } from 'commander'
 import { sizeOf } from '../batch'
-import { ArrayDataset, type BenchmarkName, type Device, type FitOptions, Flow } from '../index'
+import {
+  ArrayDataset,
+  type BenchmarkName,
+  type Device,
+  elementNames,
+  FfjordError,
+  type FitOptions,
+  Flow,
+  type TableSchema
+} from '../index'
 import type { Block } from '../options'
 import { tableBlocks } from '../table/blocks'
 import { type ArchitectureChoice, addArchitecture, describeComputation, describeFlow } from './architecture'
@@ -169,6 +178,7 @@ export async function runTraining(
   if (source.table && source.train instanceof ArrayDataset && !resume && !choice.quiet)
     for (const remark of remarksOn(source.table, source.train.data, sizeOf(source.train.shape))) note(remark)
   const flow = await openFlow(choice, source, resume)
+  if (resume) checkSameTable(given.data, flow.table, source.table)
   if (!given.resume) directory.start(withAbsolutePaths(choice))
   await trainAndReport({ flow, source, directory, options, signal, choice })
   flow.dispose()
@@ -196,6 +206,19 @@ function withAbsolutePaths(choice: TrainChoice): TrainChoice {
   }
   const { data, validation, test } = choice
   return { ...choice, data: absolute(data), validation: absolute(validation), test: absolute(test) }
+}
+
+/** A run goes on with the columns it was started on, in their order. */
+function checkSameTable(file: string, before: TableSchema | undefined, now: TableSchema | undefined): void {
+  if (!before || !now) return
+  const list = ({ columns, context = [] }: TableSchema) =>
+    [...elementNames(columns), ...elementNames(context).map((name) => `given ${name}`)].join(', ')
+  if (list(before) === list(now)) return
+  throw new FfjordError(
+    'INVALID_FILE',
+    `${file} has the columns ${list(now)}, and the run was started on ${list(before)}; resume with the table as it was, ` +
+      'or start a new run'
+  )
 }
 
 async function openFlow(choice: TrainChoice, source: Source, resume: boolean): Promise<Flow> {

@@ -1,7 +1,8 @@
 import { FfjordError } from '../errors'
 
 /**
- * Refuses columns of which no density exists: constant ones, and those that repeat another one.
+ * Refuses columns of which no density exists: constant ones, and those that repeat another one. Noise would hide both,
+ * so that the rows come as they stand in the file.
  * @param data (rows, names.length)
  */
 export function checkDegenerate(path: string, names: readonly string[], data: ArrayLike<number>): void {
@@ -10,7 +11,7 @@ export function checkDegenerate(path: string, names: readonly string[], data: Ar
     const column = name.split('=')[0]
     throw new FfjordError(
       'INVALID_FILE',
-      `${path}, column '${name}' ${reason}, so that its density would be infinite; leave it out with exclude: ['${column}']`
+      `${path}, column '${name}' ${reason}, so that it has no density; leave it out with exclude: ['${column}']`
     )
   }
   // Columns that agree in their sums are compared value by value.

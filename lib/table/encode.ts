@@ -81,13 +81,15 @@ export class RowEncoder {
     const closed = step !== undefined || (this.options.dequantizeWhole ?? false)
     let whole = this.whole[c]!
     const plain = cells instanceof Float32Array || cells instanceof Float64Array
+    // Beyond it a value would be stored as infinite.
+    const largest = values instanceof Float32Array ? LARGEST_FLOAT32 : Number.MAX_VALUE
     for (let row = 0, at = offset, from = start; row < bad.length; row++, at += width, from += stride) {
       const cell = cells[from]
       const value = plain ? (cell as number) : toNumber(cell)
       // Also false for NaN and the infinities. A dequantised value may stand on the lower end.
       const inside = value > lower || (closed && value === lower && value > -Infinity)
       if (value === lower && inside) this.#onEnd[c] ??= first + row
-      if (!(inside && value < upper)) this.#refuse(c, row, first, cell, bad)
+      if (!(inside && value < upper && Math.abs(value) <= largest)) this.#refuse(c, row, first, cell, bad)
       else if (grid !== undefined && !isMultiple(value, grid)) this.#refuse(c, row, first, cell, bad)
       else if (whole && Math.floor(value) !== value) whole = false
       values[at] = value
@@ -148,15 +150,20 @@ export class RowEncoder {
   }
 }
 
+const LARGEST_FLOAT32 = (2 - 2 ** -23) * 2 ** 127
+
 /** What is wrong with a cell, and what to do. */
 function complaint({ name, lower, upper, levels, step }: Column, cell: unknown): string {
   const shown = typeof cell === 'string' ? `'${cell.slice(0, 40)}'` : String(cell)
   if (isMissing(cell)) return `the value is missing (${shown}); fill it`
   if (levels) return `${shown} is no level that training saw (${levels.slice(0, 8).join(', ')}); correct it`
   const value = toNumber(cell)
+  if (/^\s*[+-]?inf(inity)?\s*$/i.test(String(cell))) return `${shown} is no finite number; correct it`
   if (Number.isNaN(value))
     return `${shown} is no number; leave the column out (exclude: ['${name}']), encode it (categorical: 'one-hot')`
   if (!Number.isFinite(value)) return `${shown} is no finite number; correct it`
+  if (Math.abs(value) > LARGEST_FLOAT32)
+    return `${shown} is more than float32 holds (3.4e38); take it in other units`
   if (step !== undefined && !isMultiple(value, step))
     return `${shown} is no multiple of ${step}, and the training data were; correct it`
   const interval = `(${lower ?? '−∞'}, ${upper ?? '∞'})`

@@ -72,12 +72,15 @@ export class TableDataset extends ArrayDataset {
     super(data, shape, named ? elementNames(schema.columns) : undefined)
   }
 
-  /** A category among the names stands for its elements, one a level. */
+  /** A category among the names stands for its elements, one a level; columns without names are x1, x2 … */
   override condition(names: readonly string[]): ArrayDataset {
-    const column = (name: string) => this.schema.columns.filter((one) => one.name === name && one.levels)
-    return super.condition(
-      names.flatMap((name) => elementNames(column(name)).concat(column(name).length ? [] : name))
-    )
+    const { columns } = this.schema
+    const elements = names.flatMap((name) => {
+      const category = columns.find((column) => column.name === name && column.levels)
+      return category ? elementNames([category]) : [name]
+    })
+    if (this.columns || this.shape.length > 1) return super.condition(elements)
+    return new ArrayDataset(this.data, this.shape, elementNames(columns)).condition(elements)
   }
 }
 
@@ -107,6 +110,7 @@ export async function fromFile(path: string, options: FileOptions = {}): Promise
     ? [...columns]
     : columns.map((column, c) => typed(column, encoder.whole[c]!, settings))
   encoder.checkEnds(found)
+  if (settings.checkColumns) checkDegenerate(source.path, elementNames(found), data)
   let start = 0
   for (const place of places) {
     const end = start + place.kept.length * encoder.width
@@ -117,13 +121,12 @@ export async function fromFile(path: string, options: FileOptions = {}): Promise
     )
     start = end
   }
-  if (settings.checkColumns) checkDegenerate(source.path, elementNames(found), data)
   return new TableDataset(
     data,
     settings.shape ?? source.shape ?? [encoder.width],
     { columns: found },
     encoder.dropped,
-    source.named
+    source.named || settings.schema !== undefined
   )
 }
 
@@ -175,7 +178,9 @@ async function* readingAhead<T>(items: AsyncIterable<T>): AsyncGenerator<T> {
 export async function openEncoder(path: string, options: FileOptions) {
   const settings = normalize(options)
   const source = await openTable(path, { ...settings.open, skipRagged: settings.drop })
-  const columns = settings.schema ? matching(source, settings.schema) : await choose(source, settings)
+  // Columns of a model keep its names, whatever those of the file are.
+  const columns = settings.schema ? modelColumns(settings.schema) : await choose(source, settings)
+  const places = settings.schema ? matching(source, settings.schema) : columns
   const width = tableWidth(columns)
   const shape = settings.shape ?? source.shape
   if (shape && sizeOf(shape) !== width)
@@ -184,7 +189,7 @@ export async function openEncoder(path: string, options: FileOptions) {
       `${source.path} has rows of ${width} numbers, and shape [${shape}] takes ${sizeOf(shape)}; make them agree`
     )
   const { drop, precision } = settings
-  const encoder = new RowEncoder(source, columns, {
+  const encoder = new RowEncoder(source, places, {
     drop,
     precision,
     strict: settings.schema !== undefined,
@@ -290,9 +295,13 @@ async function findLevels(source: TableSource, names: readonly string[]): Promis
   )
 }
 
-/** The columns of a model in a file: by name where the file has names, else by place. */
+function modelColumns({ columns, context }: TableSchema): Column[] {
+  return [...columns, ...(context ?? [])]
+}
+
+/** The columns of a model under their names in a file: by name where the file has names, else by place. */
 function matching(source: TableSource, schema: TableSchema): Column[] {
-  const columns = [...schema.columns, ...(schema.context ?? [])]
+  const columns = modelColumns(schema)
   if (!source.named) {
     if (source.names.length !== columns.length)
       fail(

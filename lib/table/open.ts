@@ -27,11 +27,24 @@ const formats: [endings: string[], open: Open][] = [
 
 export const tableEndings: readonly string[] = formats.flatMap(([endings]) => endings)
 
+const pickles = ['.pickle', '.pkl']
+
+/** The line of Python that turns a pickled table of pandas into a file that is read here. */
+export function unpickling(from: string, to: string): string {
+  return `python3 -c "import pandas; pandas.read_pickle('${from}').rename(columns=str).to_parquet('${to}', index=False)"`
+}
+
 /** A file as a table, by the ending of its name. @throws FfjordError UNSUPPORTED_FILE, and what the format finds */
 export async function openTable(path: string, options: OpenOptions = {}): Promise<TableSource> {
   if (typeof path !== 'string') fail('INVALID_OPTION', `path is ${String(path)}; give a file's path`)
   const ending = extname(path).toLowerCase()
   const open = formats.find(([endings]) => endings.includes(ending))?.[1]
+  if (!open && pickles.includes(ending))
+    return fail(
+      'UNSUPPORTED_FILE',
+      `${path} is a pickle, which only Python reads; turn a table in it into Parquet once: ` +
+        unpickling(path, `${path.slice(0, -ending.length)}.parquet`)
+    )
   if (!open)
     return fail(
       'UNSUPPORTED_FILE',

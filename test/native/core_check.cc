@@ -269,7 +269,7 @@ void check_transforms(const std::string& name, std::vector<Block> blocks) {
     std::vector<double> z, delta, rows_bar(6);
     const auto result = run(x, z, delta);
     flow->zero_gradients();
-    flow->pullback(*result.tape, {weights, delta_weights, {}, true, rows_bar});
+    flow->pullback(*result.tape, {weights, delta_weights, {}, true, rows_bar, {}});
 
     const double h = 1e-6;
     double worst = 0, determinant_error = 0;

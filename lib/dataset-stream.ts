@@ -11,6 +11,7 @@ import {
   normalizeBatchOptions,
   type RowBatch
 } from './dataset'
+import { RowQueue } from './row-queue'
 
 export interface StreamOptions {
   /** Of one sample. */
@@ -50,7 +51,7 @@ class StreamDataset implements FeedingDataset {
   readonly #width: number
   #iterator: AsyncIterator<StreamItem> | Iterator<StreamItem> | undefined
   /** Rows read ahead. */
-  #ahead: number[] = []
+  readonly #ahead: RowQueue
   /** Rows taken, and rows to pass over before the next one. */
   #row = 0
   #toSkip = 0
@@ -67,6 +68,7 @@ class StreamDataset implements FeedingDataset {
           ? { size: integer(context, 'context', 1) }
           : { size: context.length, columns: context }
     this.#width = this.#size + (this.context?.size ?? 0)
+    this.#ahead = new RowQueue(this.#width)
   }
 
   async *batches(options?: BatchOptions): AsyncGenerator<RowBatch> {
@@ -109,7 +111,7 @@ class StreamDataset implements FeedingDataset {
       fail('UNSUPPORTED', 'this stream cannot go back; give fromAsyncIterable a function that opens it')
     if (typeof this.#source === 'function') {
       this.#iterator = undefined
-      this.#ahead = []
+      this.#ahead.clear()
       this.#ended = false
       this.#toSkip = row
     } else {
@@ -120,7 +122,7 @@ class StreamDataset implements FeedingDataset {
 
   async peek(batches: number, { size, drop }: Required<BatchOptions>): Promise<Feed> {
     await this.#readAhead(batches * size)
-    const available = this.#ahead.length / this.#width
+    const available = this.#ahead.rows
     const sizes: number[] = []
     let count = 0
     while (sizes.length < batches && count < available) {
@@ -129,16 +131,9 @@ class StreamDataset implements FeedingDataset {
       sizes.push(rows)
       count += rows
     }
-    const columns = (first: number, last: number) => {
-      const width = last - first
-      return Float32Array.from(
-        { length: count * width },
-        (_, i) => this.#ahead[Math.floor(i / width) * this.#width + first + (i % width)]!
-      )
-    }
     return {
-      data: columns(0, this.#size),
-      ...(this.context && { context: columns(this.#size, this.#width) }),
+      data: this.#ahead.columns(count, 0, this.#size),
+      ...(this.context && { context: this.#ahead.columns(count, this.#size, this.#width) }),
       count,
       indices: Uint32Array.from({ length: count }, (_, i) => i),
       sizes: Uint32Array.from(sizes)
@@ -146,21 +141,19 @@ class StreamDataset implements FeedingDataset {
   }
 
   advance(batches: number, { size }: Required<BatchOptions>): void {
-    const taken = this.#ahead.splice(0, batches * size * this.#width)
-    this.#row += taken.length / this.#width
+    this.#row += this.#ahead.drop(batches * size)
   }
 
   async #readAhead(rows: number): Promise<void> {
-    while (!this.#ended && (this.#toSkip > 0 || this.#ahead.length < rows * this.#width)) {
-      if (this.#toSkip > 0 && this.#ahead.length > 0) {
-        const skipped = this.#ahead.splice(0, this.#toSkip * this.#width).length / this.#width
-        this.#toSkip -= skipped
+    while (!this.#ended && (this.#toSkip > 0 || this.#ahead.rows < rows)) {
+      if (this.#toSkip > 0 && this.#ahead.rows > 0) {
+        this.#toSkip -= this.#ahead.drop(this.#toSkip)
         continue
       }
       this.#iterator ??= this.#open()
       const next = await this.#iterator.next()
       if (next.done) this.#ended = true
-      else for (const value of this.#numbers(next.value)) this.#ahead.push(value)
+      else this.#ahead.push(this.#numbers(next.value))
     }
   }
 

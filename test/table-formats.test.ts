@@ -81,3 +81,15 @@ test('a stream gives the rows of the file, and starts over where it repeats', as
   const taken = await stream.take(2 * rows + 3)
   expect([...taken.data]).toEqual([...expected, ...expected, ...expected.subarray(0, 6)])
 })
+
+test('a stream that is left or fails part of the way ends', async () => {
+  writeFileSync(at('late.csv'), `a\n${'1\n2\n'.repeat(2000)}x\n`)
+  const stream = await streamFile(at('late.csv'), { repeat: true })
+  const { message } = await failure(() => stream.take(5000), 'INVALID_FILE')
+  expect(message).toContain("line 4002, column 1 ('a'): 'x' is no number")
+  const plenty = await streamFile(at('s.parquet'), { columns: ['a', 'b'], repeat: true })
+  for await (const { shape } of plenty.batches({ size: 100 })) {
+    expect(shape).toEqual([100, 2])
+    break
+  }
+})

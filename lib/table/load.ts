@@ -143,7 +143,7 @@ export async function streamFile(
   async function* rows() {
     do {
       let first = 0
-      for await (const batch of readingAhead(source.batches())) {
+      for await (const batch of source.batches()) {
         const encoded = encoder.encode(batch, first)
         dequantize(columns, encoded, { first, seed: settings.seed })
         first += batch.count
@@ -153,24 +153,56 @@ export async function streamFile(
     } while (repeat)
   }
   const shape = settings.shape ?? source.shape ?? [encoder.width]
-  return fromAsyncIterable(rows, { shape, columns: elementNames(columns) })
+  return fromAsyncIterable(() => readingAhead(rows()), { shape, columns: elementNames(columns) })
 }
 
-/** The same items, each asked for while the one before is at work: files are read while the engine trains. */
-async function* readingAhead<T>(items: AsyncIterable<T>): AsyncGenerator<T> {
-  const iterator = items[Symbol.asyncIterator]()
+/** Numbers of rows read ahead: training goes on with them while a row group of Parquet is decoded. */
+const MOST_AHEAD = 2 ** 23
+
+/** The same items, read while those before are at work, up to `MOST_AHEAD` numbers ahead. */
+async function* readingAhead<T extends ArrayLike<number>>(items: AsyncIterable<T>): AsyncGenerator<T> {
+  const ready: T[] = []
+  let held = 0
+  let ended = false
+  let stopped = false
+  let failure: { error: unknown } | undefined
+  let wake: () => void = () => undefined
+  const change = () =>
+    new Promise<void>((resolve) => {
+      wake = resolve
+    })
+  // One side waits at a time: the reader for room while something is ready, the taker for rows while nothing is.
+  const reading = (async () => {
+    try {
+      for await (const item of items) {
+        ready.push(item)
+        held += item.length
+        wake()
+        while (held >= MOST_AHEAD && !stopped) await change()
+        if (stopped) break
+      }
+    } catch (error) {
+      failure = { error }
+    } finally {
+      ended = true
+      wake()
+    }
+  })()
   try {
-    let next = iterator.next()
     for (;;) {
-      const { done, value } = await next
-      if (done) return
-      next = iterator.next()
-      // Its failure is met at the next turn.
-      next.catch(() => undefined)
-      yield value
+      const item = ready.shift()
+      if (item) {
+        held -= item.length
+        wake()
+        yield item
+      } else if (!ended) await change()
+      else if (failure) throw failure.error
+      else return
     }
   } finally {
-    await iterator.return?.()
+    stopped = true
+    wake()
+    await reading
   }
 }
 

@@ -3,10 +3,11 @@
 
 #include <cmath>
 #include <cstddef>
-#include <string>
+#include <optional>
 
 #include "core/errors.h"
 #include "core/options.h"
+#include "core/step_rule.h"
 #include "core/tableau.h"
 
 namespace ffjord {
@@ -27,22 +28,28 @@ struct SolveStatistics {
   void add(const SolveStatistics& other, double weight = 1);
 };
 
-/// Hairer, Nørsett, Wanner, Solving ODEs I, II.4, in two halves around the trial evaluation.
-/// d0, d1: norms of y₀ and f₀ over atol + rtol |y₀|; d2: norm of (f₁ − f₀)/h₀ so scaled.
+/// StepRule's, of doubles: arguments that are floats are widened.
 double trial_step(double d0, double d1);
 double first_step(double h0, double d1, double d2, int order);
 
 /// What an engine throws where the norms of y₀ or f₀ are not finite; it names the rows.
 SolveFailure start_not_finite(double t0);
 
+StepPolicy step_policy(const SolverOptions& options);
+
+/// What to throw for a rule with a failure; `stiffness`: SolveStatistics::stiffness, where known.
+SolveFailure step_failure(const StepRule<double>& rule, const StepPolicy& policy,
+                          std::optional<double> stiffness);
+
+/// A StepRule that counts and throws.
 class StepControl {
  public:
   /// Steps from t0 to t1 (either direction). `first` is the size of the first step, > 0; ignored by
   /// fixed-step methods.
   StepControl(const SolverOptions& options, double t0, double t1, double first);
 
-  double t() const { return t_; }
-  bool done() const { return done_; }
+  double t() const { return rule_.t; }
+  bool done() const { return rule_.done; }
 
   struct Attempt {
     double t, h;  ///< h carries the direction's sign
@@ -57,20 +64,13 @@ class StepControl {
   /// a row.
   bool judge(double ratio, double stiffness = 0);
   /// Whether the step accepted last is the smallest so far.
-  bool is_smallest() const { return std::abs(attempted_) == statistics_.smallest_step; }
+  bool is_smallest() const { return std::abs(rule_.attempted) == statistics_.smallest_step; }
 
   const SolveStatistics& statistics() const { return statistics_; }
 
  private:
-  std::string what_limits_steps() const;
-
-  const SolverOptions options_;
-  const double t1_, sign_;
-  double t_, h_;
-  double attempted_ = 0;  // signed size of the attempt under judgement
-  bool last_ = false, done_ = false;
-  double previous_ratio_ = 1;
-  int attempts_ = 0, failures_ = 0, rejections_ = 0;  // the last two in a row
+  const StepPolicy policy_;
+  StepRule<double> rule_;
   SolveStatistics statistics_;
 };
 

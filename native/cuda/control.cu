@@ -71,7 +71,8 @@ __global__ void choose_trial_size(const __grid_constant__ ControlArguments s, do
   group.first_known = 1;
   group.not_finite_at_start = !(std::isfinite(d0) && std::isfinite(d1));
   group.t = t0;
-  group.h = group.not_finite_at_start ? 0 : (t1 < t0 ? -1 : 1) * trial_step(d0, d1);
+  group.h =
+      group.not_finite_at_start ? 0 : (t1 < t0 ? -1 : 1) * StepRule<double>::trial_step(d0, d1);
 }
 
 __global__ void choose_first_size(const __grid_constant__ ControlArguments s) {
@@ -79,7 +80,8 @@ __global__ void choose_first_size(const __grid_constant__ ControlArguments s) {
   if (threadIdx.x > 0) return;
   Group& group = s.groups.data[blockIdx.x];
   const double h0 = fabs(group.h);
-  group.first_step = first_step(h0, group.start_norms[1], change / h0, s.policy.order);
+  group.first_step =
+      StepRule<double>::first_step(h0, group.start_norms[1], change / h0, s.policy.order);
 }
 
 __global__ void begin_intervals(const __grid_constant__ ControlArguments s, double t0, double t1) {

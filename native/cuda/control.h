@@ -1,4 +1,4 @@
-// Step control where the state lies: one block a group carries out cuda/step_rule.h, so that the
+// Step control where the state lies: one block a group carries out core/step_rule.h, so that the
 // host does not wait within a solve.
 #pragma once
 

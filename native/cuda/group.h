@@ -2,8 +2,8 @@
 // (Control::Sample), or single rows where a velocity is asked for at a time a row.
 #pragma once
 
+#include "core/step_rule.h"
 #include "cuda/intrinsics.h"
-#include "cuda/step_rule.h"
 
 namespace ffjord::cuda {
 

@@ -1,10 +1,10 @@
 #include <algorithm>
 #include <cmath>
-#include <cstdio>
 #include <limits>
-#include <string>
+#include <optional>
 
 #include "core/errors.h"
+#include "core/step_control.h"
 #include "cuda/joint_solve.h"
 #include "cuda/tiling.h"
 
@@ -13,40 +13,6 @@ namespace {
 
 constexpr std::size_t kRowsNamed = 16;  // of those that made a solve fail
 constexpr int kFirstBunch = 4, kLargestBunch = 16;
-
-StepPolicy step_policy(const SolverOptions& options) {
-  return {options.tableau->order, options.max_attempts, options.steps, options.tableau->adaptive,
-          options.controller == Controller::Torchdiffeq};
-}
-
-std::string number(double value) {
-  char text[32];
-  std::snprintf(text, sizeof text, "%.6g", value);
-  return text;
-}
-
-[[noreturn]] void throw_failure(const StepRule<double>& rule, const StepPolicy& policy,
-                                std::vector<std::size_t> rows) {
-  const std::string place = " at t = " + number(rule.t) + " with h = " + number(rule.h);
-  std::string message = "the state is not finite after a step from t = " + number(rule.t) +
-                        " with h = " + number(rule.attempted) +
-                        "; look for huge inputs or weights, lower the learning rate, clip "
-                        "gradients";
-  double h = rule.attempted;
-  if (rule.failure == StepFailure::AttemptsSpent) {
-    message = "the solver used up its " + std::to_string(policy.max_attempts) + " attempts" +
-              place + "; loosen rtol and atol, raise maxAttempts, or regularise the flow";
-    h = rule.h;
-  } else if (rule.failure == StepFailure::Underflow) {
-    message = "the step underflowed" + place +
-              ": no step is small enough there; lower the learning rate, clip gradients, add "
-              "weight decay or the kinetic regulariser";
-    h = rule.h;
-  }
-  SolveFailure failure(message, rule.t, h);
-  failure.rows = std::move(rows);
-  throw failure;
-}
 
 }  // namespace
 
@@ -217,8 +183,10 @@ void JointSolve::require_progress(const StepPolicy& policy) {
       failure.rows = rows_over(&group, std::numeric_limits<float>::max());
       throw failure;
     }
-    if (group.rule.failure != StepFailure::None)
-      throw_failure(group.rule, policy, rows_over(&group, 1));
+    if (group.rule.failure == StepFailure::None) continue;
+    SolveFailure failure = step_failure(group.rule, policy, std::nullopt);
+    failure.rows = rows_over(&group, 1);
+    throw failure;
   }
 }
 

@@ -1,6 +1,6 @@
 // The arithmetic of step control on plain numbers: it throws nothing and follows no pointer, so
-// that a device can carry it out where the state lies. StepControl (step_control.h) is the same on
-// a host.
+// that a device can carry it out where the state lies. StepControl (step_control.h) carries it out
+// on a host.
 //
 // Templates of a number type that is always double: constexpr functions are the ones that a device
 // compiler accepts as they stand, and only a template may be constexpr while it calls std::pow.
@@ -10,7 +10,7 @@
 #include <cmath>
 #include <limits>
 
-namespace ffjord::cuda {
+namespace ffjord {
 
 /// Why a solve cannot go on.
 enum class StepFailure { None, AttemptsSpent, Underflow, NotFinite };
@@ -24,7 +24,7 @@ struct StepPolicy {
   bool torchdiffeq = false;  ///< Controller::Torchdiffeq
 };
 
-namespace detail {
+namespace step_rule {
 
 inline constexpr double kSafety = 0.9, kShrink = 0.2, kGrow = 10;
 // Hairer's first step errs on the small side, and its tiny ratio would hold the next steps back:
@@ -49,21 +49,7 @@ constexpr Real torchdiffeq_factor(Real ratio, int order) {
   return std::min(Real(kGrow), std::max(kSafety / std::pow(ratio, Real(1) / order), least));
 }
 
-}  // namespace detail
-
-/// Hairer, Nørsett, Wanner, Solving ODEs I, II.4, in two halves around the trial evaluation.
-/// d0, d1: norms of y₀ and f₀ over atol + rtol |y₀|; d2: norm of (f₁ − f₀)/h₀ so scaled.
-template <class Real>
-constexpr Real trial_step(Real d0, Real d1) {
-  return d0 < 1e-5 || d1 < 1e-5 ? Real(1e-6) : Real(0.01) * d0 / d1;
-}
-template <class Real>
-constexpr Real first_step(Real h0, Real d1, Real d2, int order) {
-  const Real h1 = d1 <= 1e-15 && d2 <= 1e-15
-                      ? std::max(Real(1e-6), Real(1e-3) * h0)
-                      : std::pow(Real(0.01) / std::max(d1, d2), Real(1) / order);
-  return std::min(100 * h0, h1);
-}
+}  // namespace step_rule
 
 template <class Real>
 struct StepRule {
@@ -73,9 +59,22 @@ struct StepRule {
   Real previous_ratio = 1;
   Real accepted = 0, rejected = 0;
   Real smallest_step = 0, largest_step = 0;  ///< of accepted steps, absolute
-  int attempts = 0, failures = 0;
+  int attempts = 0;
+  int failures = 0, rejections = 0;  ///< in a row: not finite; of finite ratios
   bool last = false, done = false;
   StepFailure failure = StepFailure::None;
+
+  /// Hairer, Nørsett, Wanner, Solving ODEs I, II.4, in two halves around the trial evaluation.
+  /// d0, d1: norms of y₀ and f₀ over atol + rtol |y₀|; d2: norm of (f₁ − f₀)/h₀ so scaled.
+  static constexpr Real trial_step(Real d0, Real d1) {
+    return d0 < 1e-5 || d1 < 1e-5 ? Real(1e-6) : Real(0.01) * d0 / d1;
+  }
+  static constexpr Real first_step(Real h0, Real d1, Real d2, int order) {
+    const Real h1 = d1 <= 1e-15 && d2 <= 1e-15
+                        ? std::max(Real(1e-6), Real(1e-3) * h0)
+                        : std::pow(Real(0.01) / std::max(d1, d2), Real(1) / order);
+    return std::min(100 * h0, h1);
+  }
 
   /// From t0 to `end`; `first` is the size of the first step, ignored by fixed-step methods.
   constexpr void begin(const StepPolicy& policy, Real t0, Real end, Real first) {
@@ -113,27 +112,29 @@ struct StepRule {
     if (!(std::abs(ratio) <= std::numeric_limits<Real>::max())) {
       rejected += 1;
       if (++failures == 2 || !policy.adaptive) return fail(StepFailure::NotFinite);
-      h = detail::kShrink * size;
+      h = step_rule::kShrink * size;
       return false;
     }
     failures = 0;
     const bool accepts = !policy.adaptive || ratio <= 1;
     if (accepts) {
       accepted += 1;
+      rejections = 0;
       smallest_step = smallest_step == 0 ? size : std::min(smallest_step, size);
       largest_step = std::max(largest_step, size);
       t = last ? t1 : t + attempted;
       done = last || sign * (t - t1) >= 0;
     } else {
       rejected += 1;
+      ++rejections;
     }
     if (!policy.adaptive) return accepts;
 
     if (policy.torchdiffeq) {
-      h = size * detail::torchdiffeq_factor(ratio, policy.order);
+      h = size * step_rule::torchdiffeq_factor(ratio, policy.order);
     } else {
-      h = size * detail::pi_factor(ratio, previous_ratio, accepts, policy.order);
-      if (accepts) previous_ratio = std::max(ratio, Real(detail::kLeastPrevious));
+      h = size * step_rule::pi_factor(ratio, previous_ratio, accepts, policy.order);
+      if (accepts) previous_ratio = std::max(ratio, Real(step_rule::kLeastPrevious));
     }
     return accepts;
   }
@@ -145,4 +146,4 @@ struct StepRule {
   }
 };
 
-}  // namespace ffjord::cuda
+}  // namespace ffjord

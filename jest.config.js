@@ -43,7 +43,8 @@ const hasCMake = spawnSync('cmake', ['--version']).status === 0
 if (!hasCMake) console.warn('no cmake on the PATH: the CUDA engine is not tested under its emulator')
 
 module.exports = {
-  testTimeout: 120_000,
+  // The emulator shares the cores with the other suites.
+  testTimeout: 300_000,
   projects: [
     {
       ...common,

@@ -75,14 +75,15 @@ function hasEntropy(name: ToyName): boolean {
 }
 
 async function train({ quick, device }: Context, density: ToyName, trained: string): Promise<ToyRun> {
-  const flow = await Flow.create({ ...recipe.flow, trace: traces[trained]!, device: device as 'cpu' })
+  const { trace, iterations } = traces[trained]!
+  const flow = await Flow.create({ ...recipe.flow, trace, device: device as 'cpu' })
   try {
     const data = toy(density, { seed: 1 })
     const startedCpu = process.cpuUsage()
-    const fit = flow.fit(data, { ...recipe.fit, ...(quick && { iterations: 50 }) })
+    const fit = flow.fit(data, { ...recipe.fit, iterations: quick ? 50 : iterations })
     let nfe = 0
     for await (const progress of fit) nfe = progress.nfe
-    const { seconds, iterations } = await fit
+    const { seconds, iterations: done } = await fit
     const used = process.cpuUsage(startedCpu)
     const test = await judge(flow, toy(density, { seed: 2 }), quick ? 10_000 : testRows)
     return {
@@ -94,7 +95,7 @@ async function train({ quick, device }: Context, density: ToyName, trained: stri
       nfe,
       seconds,
       cpuSeconds: (used.user + used.system) / 1e6,
-      iterations
+      iterations: done
     }
   } finally {
     flow.dispose()
@@ -187,7 +188,7 @@ function table(runs: ToyRun[]): Section {
     ]),
     notes: [
       `One recipe: ${net.hidden.join('-')} ${net.layer} ${net.activation}, end time ${endTime}, trained; ` +
-        `${fit.iterations} iterations of Adam on ${fit.batch} fresh rows, learning rate ${fit.optimizer.lr}, ` +
+        `${traces.exact!.iterations} iterations (${traces.gaussian!.iterations} with one probe) of Adam on ${fit.batch} fresh rows, learning rate ${fit.optimizer.lr}, ` +
         `warm-up over ${fit.schedule.warmup}, then a cosine to 0; dopri5 at ${flow.solver.rtol.toExponential()} (test ${flow.solver.evaluation.rtol.toExponential()}).`,
       `Test: ${testRows.toLocaleString('en')} rows that training never saw, exact trace. Gap: test NLL less the entropy; ` +
         'paired: mean of log p − log p(model) over the same rows.',

@@ -44,8 +44,8 @@ SolveFailure step_failure(const StepRule<double>& rule, const StepPolicy& policy
 /// A StepRule that counts and throws.
 class StepControl {
  public:
-  /// Steps from t0 to t1 (either direction). `first` is the size of the first step, > 0; ignored by
-  /// fixed-step methods.
+  /// Steps from t0 to t1 (either direction). `first` is Hairer's size of the first step, > 0;
+  /// ignored by fixed-step methods.
   StepControl(const SolverOptions& options, double t0, double t1, double first);
 
   double t() const { return rule_.t; }

@@ -30,14 +30,19 @@ inline constexpr double kSafety = 0.9, kShrink = 0.2, kGrow = 10;
 // Hairer's first step errs on the small side, and its tiny ratio would hold the next steps back:
 // the ramp costs one step of five without this floor, at equal error.
 inline constexpr double kLeastPrevious = 1e-2;
+// For the same reason the first step is taken twice as long.
+inline constexpr double kBolderStart = 2;
+// The end is reached in equal steps from so many steps before it on, rather than by a short last
+// one: as many evaluations, a smaller error. Earlier the forecast of h is not good enough.
+inline constexpr double kEvenSteps = 4;
 
 // A proportional-integral controller on the error per step (Gustafsson 1991), with the exponents
-// 0.7/k and 0.4/k; it may shrink the step after an accepted one.
+// 0.7/k and 0.4/k; it may shrink the step after an accepted one. Takes the ratios' logarithms: a
+// row that steps alone pays one log and one exp for its step.
 template <class Real>
-constexpr Real pi_factor(Real ratio, Real previous, bool accepted, int order) {
-  const Real r = std::max(ratio, Real(1e-10));
+constexpr Real pi_factor(Real log_ratio, Real log_previous, bool accepted, int order) {
   const Real factor =
-      std::clamp(kSafety * std::pow(r, Real(-0.7) / order) * std::pow(previous, Real(0.4) / order),
+      std::clamp(kSafety * std::exp((Real(0.4) * log_previous - Real(0.7) * log_ratio) / order),
                  Real(kShrink), Real(kGrow));
   return accepted ? factor : std::min(factor, Real(kSafety));
 }
@@ -55,12 +60,13 @@ template <class Real>
 struct StepRule {
   Real t1 = 0, sign = 1;
   Real t = 0, h = 0;
-  Real attempted = 0;  ///< signed size of the attempt under judgement
-  Real previous_ratio = 1;
+  Real attempted = 0;     ///< signed size of the attempt under judgement
+  Real log_previous = 0;  ///< of the ratio accepted last
   Real accepted = 0, rejected = 0;
   Real smallest_step = 0, largest_step = 0;  ///< of accepted steps, absolute
   int attempts = 0;
   int failures = 0, rejections = 0;  ///< in a row: not finite; of finite ratios
+  Real planned = 0;                  ///< equal steps to the end; 0 where it is too far to tell
   bool last = false, done = false;
   StepFailure failure = StepFailure::None;
 
@@ -76,7 +82,8 @@ struct StepRule {
     return std::min(100 * h0, h1);
   }
 
-  /// From t0 to `end`; `first` is the size of the first step, ignored by fixed-step methods.
+  /// From t0 to `end`; `first` is Hairer's size of the first step, which `pi` doubles and
+  /// fixed-step methods ignore.
   constexpr void begin(const StepPolicy& policy, Real t0, Real end, Real first) {
     const Real span = std::abs(end - t0);
     *this = StepRule();
@@ -86,7 +93,7 @@ struct StepRule {
     if (!policy.adaptive)
       h = span / policy.steps;
     else
-      h = policy.torchdiffeq ? first : std::min(first, span);
+      h = policy.torchdiffeq ? first : std::min(step_rule::kBolderStart * first, span);
     done = span == 0;
   }
 
@@ -99,7 +106,15 @@ struct StepRule {
     const Real left = std::abs(t1 - t);
     const bool overshoots = policy.adaptive && policy.torchdiffeq;
     // A rest shorter than a hundredth of a step is taken along; no step is left for rounding to do.
-    last = !overshoots && h * Real(1.01) >= left;
+    Real count = std::ceil(left / h - Real(0.01));
+    if (policy.adaptive && !overshoots) {
+      // As long as the planned steps are accepted the plan holds: to cut what is left anew after
+      // each of them could halve it for ever.
+      if (planned > 0) count = std::min(count, planned);
+      planned = count <= step_rule::kEvenSteps ? count : 0;
+      if (planned > 0) h = left / planned;
+    }
+    last = !overshoots && count <= 1;
     attempted = last ? t1 - t : sign * h;
     return true;
   }
@@ -111,6 +126,7 @@ struct StepRule {
     const Real size = std::abs(attempted);
     if (!(std::abs(ratio) <= std::numeric_limits<Real>::max())) {
       rejected += 1;
+      planned = 0;
       if (++failures == 2 || !policy.adaptive) return fail(StepFailure::NotFinite);
       h = step_rule::kShrink * size;
       return false;
@@ -124,8 +140,10 @@ struct StepRule {
       largest_step = std::max(largest_step, size);
       t = last ? t1 : t + attempted;
       done = last || sign * (t - t1) >= 0;
+      planned = std::max(planned - 1, Real(0));
     } else {
       rejected += 1;
+      planned = 0;
       ++rejections;
     }
     if (!policy.adaptive) return accepts;
@@ -133,8 +151,9 @@ struct StepRule {
     if (policy.torchdiffeq) {
       h = size * step_rule::torchdiffeq_factor(ratio, policy.order);
     } else {
-      h = size * step_rule::pi_factor(ratio, previous_ratio, accepts, policy.order);
-      if (accepts) previous_ratio = std::max(ratio, Real(step_rule::kLeastPrevious));
+      const Real log_ratio = std::log(std::max(ratio, Real(1e-10)));
+      h = size * step_rule::pi_factor(log_ratio, log_previous, accepts, policy.order);
+      if (accepts) log_previous = std::max(log_ratio, std::log(Real(step_rule::kLeastPrevious)));
     }
     return accepts;
   }

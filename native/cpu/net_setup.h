@@ -7,7 +7,7 @@ inline int tile_rows(const std::vector<Layer>& layers) {
   constexpr int kWeightsOfSecondCache = 1 << 17;
   int weights = 0;
   for (const Layer& layer : layers) weights += layer.depth() * layer.out;
-  return weights > kWeightsOfSecondCache ? 64 : 32;
+  return weights > kWeightsOfSecondCache ? kMostRows : kMostRows / 2;
 }
 
 inline DenseTileNet::DenseTileNet(const BlockContext<float>& context)

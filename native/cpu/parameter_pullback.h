@@ -47,7 +47,7 @@ inline void DenseTileNet::pull_back_own_gates(Reverse& reverse, int l,
   float* logit_bars = reverse.arrays.terms && context_.moves_gates(l)
                           ? reverse.arrays.terms + std::size_t(context_.gates[l]) * this->rows()
                           : nullptr;
-  Vec joint_t_bar = {};
+  Vec t_bars[kMostRows / kLanes] = {};  // Σ over units, by row
   for (int j = 0; j < layer.out; ++j) {
     Vec bias_bar = {}, shift_bar = {}, gate_weight_bar = {}, gate_bias_bar = {};
     for (int g = 0; g < groups_; ++g) {
@@ -78,10 +78,7 @@ inline void DenseTileNet::pull_back_own_gates(Reverse& reverse, int l,
           store(to, load(to) + logit_bar);
         }
       }
-      joint_t_bar = joint_t_bar + t_bar;
-      if (reverse.times_bar)
-        for (int lane = 0; lane < kLanes; ++lane)
-          reverse.times_bar[g * kLanes + lane] += t_bar[lane];
+      t_bars[g] = t_bars[g] + t_bar;
     }
     if (!reverse.gradient) continue;
     LayerGradient& gradient = reverse.gradient->layers[l];
@@ -90,7 +87,11 @@ inline void DenseTileNet::pull_back_own_gates(Reverse& reverse, int l,
     gradient.gate_weight[j] += sum_of_lanes(gate_weight_bar);
     gradient.gate_bias[j] += sum_of_lanes(gate_bias_bar);
   }
-  if (!time.own) reverse.t_bar += sum_of_lanes(joint_t_bar);
+  for (int g = 0; g < groups_; ++g) {
+    if (!time.own) reverse.t_bar += sum_of_lanes(t_bars[g]);
+    for (int lane = 0; reverse.times_bar && lane < kLanes; ++lane)
+      reverse.times_bar[g * kLanes + lane] += t_bars[g][lane];
+  }
 }
 
 /// Chains P = Σ z̄ aᵀ + ū ȧᵀ and Σ z̄ of this tile to the hypernet that made W(t) and b(t).

@@ -19,6 +19,8 @@
 #include "cpu/regulariser_sums.h"
 // clang-format on
 
+inline constexpr int kMostRows = 64;  // of a tile
+
 class DenseTileNet final : public TileNet {
  public:
   explicit DenseTileNet(const BlockContext<float>& context);

@@ -181,7 +181,7 @@ void check_tableaus() {
 void check_step_control() {
   SolverOptions options;
   options.tableau = &tableau("dopri5");
-  StepControl control(options, 0, 1, 0.1);
+  StepControl control(options, 0, 1, 0.05);  // the first step is twice as long
   control.attempt();
   check(control.judge(0.5) && control.t() == 0.1, "an accepted step moves t");
   const auto second = control.attempt();
@@ -197,6 +197,16 @@ void check_step_control() {
   }
   check(control.t() == 1, "lands on the end exactly");
 
+  StepControl even(options, 0, 1, 0.15);
+  double smallest = 1, largest = 0;
+  while (!even.done()) {
+    const double h = even.attempt().h;
+    smallest = std::min(smallest, h);
+    largest = std::max(largest, h);
+    even.judge(std::pow(h / 0.33, 5));
+  }
+  check(largest / smallest < 1.3, "no short step at the end");
+
   StepControl down(options, 0.5, 0, 0.2);
   double lowest = 1;
   while (!down.done()) {
@@ -207,7 +217,7 @@ void check_step_control() {
   }
   check(down.t() == 0 && lowest == 0, "reversed: lands on 0, never beyond");
 
-  StepControl broken(options, 0, 1, 0.1);
+  StepControl broken(options, 0, 1, 0.05);
   broken.attempt();
   check(!broken.judge(NAN), "one NaN rejects");
   broken.attempt();

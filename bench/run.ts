@@ -16,7 +16,7 @@ import { describeMachine, type Machine } from './machine'
 import { memory } from './memory'
 import { solves } from './solves'
 import { markdown, type Section } from './table'
-import { savedToys, toys } from './toys'
+import { toys } from './toys'
 
 const USAGE = `npm run bench -- [options]
 npm run bench -- ablation [options]   # experiments with the method; ablation --help lists them
@@ -91,7 +91,6 @@ async function main(): Promise<void> {
   if (wanted.includes('loading')) add(await loading(context))
   if (wanted.includes('certify')) add(await certify(context))
   if (measured.length === 0) return
-  if (!values.only) measured.push(...savedToys(out))
   write(out, values.only ? wanted.join('-') : 'bench', machine, measured)
 }
 

@@ -58,15 +58,12 @@ export async function toys(
   }
 }
 
-/** What earlier calls found, for the report of everything. */
-export function savedToys(out: string): Section[] {
+/** What earlier calls found. */
+function savedRuns(out: string): ToyRun[] {
   const file = join(out, 'toys.json')
   if (!existsSync(file)) return []
-  return (JSON.parse(readFileSync(file, 'utf8')) as { sections: Section[] }).sections
-}
-
-function savedRuns(out: string): ToyRun[] {
-  return savedToys(out).flatMap((section) => section.data as ToyRun[])
+  const { sections } = JSON.parse(readFileSync(file, 'utf8')) as { sections: Section[] }
+  return sections.flatMap((section) => section.data as ToyRun[])
 }
 
 /** `line` and `cos` are curves with a little noise; they have no place in the paper's list. */

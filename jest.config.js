@@ -21,7 +21,16 @@ const common = {
   }
 }
 
-const overEngines = ['flow', 'golden', 'fit', 'flow-matching', 'model-file', 'optimizer', 'reverse-kl']
+const overEngines = [
+  'flow',
+  'golden',
+  'fit',
+  'flow-matching',
+  'model-file',
+  'optimizer',
+  'reverse-kl',
+  'spectral-norm'
+]
 
 // The CUDA engine where there is no card: its sources, compiled for the emulator of test/emulator.
 const emulated = {

@@ -110,6 +110,7 @@ class StreamDataset implements FeedingDataset {
     if (typeof this.#source !== 'function' && row < this.#row)
       fail('UNSUPPORTED', 'this stream cannot go back; give fromAsyncIterable a function that opens it')
     if (typeof this.#source === 'function') {
+      void this.#iterator?.return?.()
       this.#iterator = undefined
       this.#ahead.clear()
       this.#ended = false

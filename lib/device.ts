@@ -41,14 +41,8 @@ export function needsConvolutions({ blocks }: NativeDescription): boolean {
 export function chooseEngine(device: Device, description: NativeDescription): NativeEngine {
   const engines = binding().engines()
   const convolutions = needsConvolutions(description)
-  const spectral = description.blocks.some((block) => block.type === 'cnf' && block.net.spectralNorm > 0)
-  const lacks = (engine: NativeEngine) =>
-    convolutions && !engine.convolutions
-      ? 'convolutions'
-      : spectral && !engine.spectralNorm
-        ? 'spectral norm'
-        : undefined
-  const fits = (engine: NativeEngine) => engine.unusable === '' && !lacks(engine)
+  const knows = (engine: NativeEngine) => !convolutions || engine.convolutions
+  const fits = (engine: NativeEngine) => engine.unusable === '' && knows(engine)
   if (device === 'auto') {
     // A GPU is asked for by name until its engine has been measured on one.
     const rank = ({ name }: NativeEngine) => (name === 'cpu' ? 0 : name === 'reference' ? 1 : 2)
@@ -67,8 +61,8 @@ export function chooseEngine(device: Device, description: NativeDescription): Na
     )
   }
   if (engine.unusable) fail('DEVICE_UNUSABLE', `device '${name}' cannot be used: ${engine.unusable}`)
-  if (!fits(engine))
-    fail('UNSUPPORTED', `device '${name}' has no ${lacks(engine)} yet; use device 'reference', or 'auto'`)
+  if (!knows(engine))
+    fail('UNSUPPORTED', `device '${name}' has no convolutions yet; use device 'reference', or 'auto'`)
   return engine
 }
 

@@ -79,6 +79,7 @@ export {
   type NamedColumn,
   type TableSchema
 } from './table/schema'
+export { type FileParts, type SplitOptions, splitFile } from './table/split-file'
 export { type ToyName, type ToyOptions, toy, toyNames } from './toy'
 export type { StopReason } from './training'
 export type { Trajectory, TrajectoryOptions } from './trajectory'

@@ -321,7 +321,6 @@ export interface NativeEngine {
   /** Why it cannot be used; empty if it can. */
   unusable: string
   convolutions: boolean
-  spectralNorm: boolean
   float64: boolean
 }
 

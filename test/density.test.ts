@@ -105,3 +105,23 @@ test('baselines are in the units of the rows, also of bounded columns', async ()
   const [logNormal] = await baselines(positive(1), positive(2), { support })
   expect(logNormal!.nll).toBeCloseTo(gaussian!.nll, 0)
 })
+
+test('baselines of rows with a context are conditional densities', async () => {
+  const random = new RowRandom(7)
+  const draw = (seed: number, count = 4000) => {
+    random.seek(seed * 100_000)
+    const context = new Float64Array(count * 3)
+    const x = new Float64Array(count)
+    for (let row = 0; row < count; row++) {
+      // A number, and a category of two levels, whose second follows from the first.
+      const [number, level] = [random.normal(), random.uniform() < 0.3 ? 1 : 0]
+      context.set([number, level, 1 - level], 3 * row)
+      x[row] = 2 * number - 3 * level + 0.5 * random.normal()
+    }
+    return fromArray(x, { shape: [1], context, contextColumns: ['number', 'level=a', 'level=b'] })
+  }
+  const [gaussian, mixture] = await baselines(draw(1), draw(2))
+  const entropy = 0.5 * Math.log(2 * Math.PI * Math.E * 0.25)
+  for (const { nll, standardError } of [gaussian!, mixture!])
+    expect(Math.abs(nll - entropy)).toBeLessThan(4 * standardError + 0.02)
+})

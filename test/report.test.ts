@@ -160,6 +160,7 @@ describe('figures', () => {
 })
 
 describe('curves', () => {
+  const regularisers = 'Regularisers, without their weights'
   const history = (length: number) => ({
     iteration: Array.from({ length }, (_, i) => i + 1),
     loss: Array.from({ length }, () => 2.5),
@@ -187,6 +188,16 @@ describe('curves', () => {
     expect(names).toContain('entropy')
     expect(names).not.toContain('backward')
     expect(names).not.toContain('validation')
+    expect(curves(history(50)).charts.map(({ title }) => title)).not.toContain(regularisers)
+  })
+
+  test('every regulariser that was tracked has its curve', () => {
+    const kinetic = Array.from({ length: 50 }, (_, i) => (i < 10 ? null : 1 / (i + 1)))
+    const tracked = { ...history(50), regularisers: [{ name: 'kinetic', values: kinetic }] }
+    const chart = curves(tracked).charts.find(({ title }) => title === regularisers)!
+    expect(chart.series.map(({ name }) => name)).toEqual(['kinetic'])
+    expect(chart.series[0]!.values[9]).toBeNull()
+    expect(chart.series[0]!.values[49]).toBeCloseTo(0.02)
   })
 
   test('smoothing keeps a constant and starts without bias', () => {

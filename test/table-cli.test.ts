@@ -38,6 +38,31 @@ function ffjord(...given: string[]): Promise<Outcome> {
 const brief = ['--hidden', '8,8', '--blocks', '1', '--iterations', '30', '--batch', '64', '--device', 'cpu']
 const ignored = ['--exclude', 'note', '--bounds', 'price=0:,area=0:']
 
+test('--stream trains from the file, resumes, and reports as for a table in memory', async () => {
+  const run = join(folder, 'streamed')
+  const given = ['--data', csv, ...ignored, '--stream', '--context', 'area']
+  const trained = await ffjord('train', '--out', run, ...given, ...brief, '--json')
+  expect(trained.stderr).toContain('Training on')
+  const { nll, iterations } = JSON.parse(trained.stdout)
+  expect([Number.isFinite(nll), iterations]).toEqual([true, 30])
+  expect(readFileSync(join(run, 'report.html'), 'utf8')).toContain('Least likely rows (test)')
+  using flow = await Flow.load(join(run, 'model.safetensors'))
+  expect(flow.table).toMatchObject({
+    columns: [
+      { name: 'price', type: 'real', lower: 0 },
+      { name: 'rooms', type: 'integer', step: 1 }
+    ],
+    context: [{ name: 'area' }]
+  })
+  const more = await ffjord('train', '--resume', '--out', run, '--iterations', '40', '--no-report', '--json')
+  expect(JSON.parse(more.stdout).iterations).toBe(40)
+
+  const toy = await ffjord('train', '--data', 'moons', '--out', join(folder, 'no'), '--stream')
+  expect([toy.code, toy.stderr]).toEqual([2, expect.stringContaining('moons is none')])
+  const epochs = await ffjord('train', '--out', join(folder, 'no'), ...given, '--epochs', '2')
+  expect([epochs.code, epochs.stderr]).toEqual([2, expect.stringContaining('--iterations')])
+}, 120_000)
+
 describe('a table', () => {
   let run: string
   let model: string

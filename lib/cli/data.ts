@@ -10,6 +10,7 @@ import {
   fromFile,
   fromImage,
   LawDataset,
+  splitFile,
   TableDataset,
   type TableSchema,
   type ToyName,
@@ -30,6 +31,8 @@ const TEST_SEED = 2_000_003
 export interface Source {
   name: string
   train: Dataset
+  /** Of the training rows, those at hand: all, or a sample where they stream from a file. */
+  seen: Dataset
   validation: Dataset
   test: Dataset
   /** Of the columns, where the rows come from a table. */
@@ -94,13 +97,20 @@ export function openTestData(
  */
 export async function openSource(
   name: string,
-  choice: TableChoice & { seed: number; validation: string; test: string; context?: readonly string[] }
+  choice: TableChoice & {
+    seed: number
+    validation: string
+    test: string
+    context?: readonly string[]
+    stream?: boolean
+  }
 ): Promise<Source> {
   const { seed, validation, test, context } = choice
   const set = benchmarkIn(name)
+  if (choice.stream) return openStream(name, choice)
   if (set) {
     const { train, validation, test } = await openBenchmark(set)
-    return { name: set.name, train, validation, test }
+    return { name: set.name, train, seen: train, validation, test }
   }
   const rows = await openRows(name, seed, trainingTable(choice, seed, context))
   const table = rows instanceof TableDataset ? withContext(rows.schema, context) : undefined
@@ -109,6 +119,7 @@ export async function openSource(
     return {
       name,
       train: data,
+      seen: data,
       validation: data.withSeed(VALIDATION_SEED),
       test: data.withSeed(TEST_SEED)
     }
@@ -124,9 +135,36 @@ export async function openSource(
   return {
     name,
     train,
+    seen: train,
     validation: await taken(validation, shares[0]),
     test: await taken(test, shares[1]),
     ...(table && { table })
+  }
+}
+
+/** The same of a table that is larger than memory: a pass over it finds types and samples, and training streams it. */
+async function openStream(
+  name: string,
+  choice: TableChoice & { seed: number; validation: string; test: string; context?: readonly string[] }
+): Promise<Source> {
+  const { seed, context } = choice
+  if (isToy(name) || benchmarkIn(name) || pictures.includes(extname(name).toLowerCase()) || !existsSync(name))
+    throw new WrongCall(`--stream reads a table from a file, and ${name} is none; leave it out`)
+  const shares = { validation: share(choice.validation), test: share(choice.test) }
+  const parts = await splitFile(name, {
+    ...trainingTable(choice, seed, context),
+    validation: shares.validation ?? 0,
+    test: shares.test ?? 0
+  })
+  const table = withContext(parts.schema, context)
+  const other = (text: string) => openData(text, seed, trainedTable(choice, table, seed), context)
+  return {
+    name,
+    train: parts.train,
+    seen: parts.seen,
+    validation: parts.validation ?? (await other(choice.validation)),
+    test: parts.test ?? (await other(choice.test)),
+    table
   }
 }
 

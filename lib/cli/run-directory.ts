@@ -9,6 +9,7 @@ import {
 } from 'node:fs'
 import { join } from 'node:path'
 import type { IterationRecord } from '../fit'
+import type { Regulariser } from '../regularisers'
 import type { History } from '../report/report'
 import { WrongCall } from './exit'
 
@@ -86,6 +87,7 @@ export class RunDirectory {
     const lines = this.#readMetrics()
     const column = (key: keyof Metrics) =>
       lines.map((line) => (line.skipped || typeof line[key] !== 'number' ? null : (line[key] as number)))
+    const tracked = new Set(lines.flatMap((line) => Object.keys(line.regularisers ?? {}) as Regulariser[]))
     return {
       iteration: lines.map((line) => line.iteration),
       loss: column('negativeLogProb'),
@@ -95,7 +97,11 @@ export class RunDirectory {
       accepted: column('accepted'),
       rejected: column('rejected'),
       gradientNorm: column('gradientNorm'),
-      learningRate: column('learningRate')
+      learningRate: column('learningRate'),
+      regularisers: [...tracked].map((name) => ({
+        name,
+        values: lines.map((line) => line.regularisers?.[name] ?? null)
+      }))
     }
   }
 }

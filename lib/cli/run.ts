@@ -61,11 +61,10 @@ export async function trainAndReport(job: {
       lines.push(`KL gap   ${klGap.value.toFixed(4)} ± ${klGap.standardError.toFixed(4)} nats`)
     }
     const compared =
-      source.train.shape.length === 1 &&
-      source.train instanceof ArrayDataset &&
-      source.test instanceof ArrayDataset &&
-      flow.description.context === undefined
-        ? await baselines(source.train, source.test, { support: supportOf(source.table?.columns ?? []) })
+      source.seen.shape.length === 1 &&
+      source.seen instanceof ArrayDataset &&
+      source.test instanceof ArrayDataset
+        ? await baselines(source.seen, source.test, { support: supportOf(source.table?.columns ?? []) })
         : []
     if (compared.length > 0) summary.baselines = compared
     for (const { name, nll, standardError } of compared)
@@ -74,7 +73,7 @@ export async function trainAndReport(job: {
     const files = await writeReport(directory.path, {
       title: `FFJORD on ${source.name}`,
       flow,
-      data: finite ? source.train : source.test,
+      data: finite ? source.seen : source.test,
       evaluation,
       baselines: compared,
       ...(finite && { parts: { validation: source.validation, test: source.test } }),
@@ -93,9 +92,7 @@ export async function trainAndReport(job: {
 async function noteQuantiles(flow: Flow, source: Source, directory: RunDirectory): Promise<void> {
   const { table } = flow
   if (!table) return
-  const { data, rows, context, contextData } = await source.train.take(
-    Math.min(RANKED_ROWS, source.train.rows)
-  )
+  const { data, rows, context, contextData } = await source.seen.take(Math.min(RANKED_ROWS, source.seen.rows))
   const logProb = await flow.logProb(
     { data, shape: [rows, ...flow.shape] },
     { seed: 0, ...(context && { context: { data: contextData!, shape: [rows, context.size] } }) }

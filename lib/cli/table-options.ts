@@ -13,6 +13,7 @@ export interface TableChoice {
   key?: string
   header?: boolean
   delimiter?: string
+  stream?: boolean
 }
 
 /** What a command needs that reads new rows for a trained model. */
@@ -39,6 +40,7 @@ export function addTable(command: Command): Command {
       steps
     )
     .option('--no-dequantize', 'take whole numbers as they are')
+    .option('--stream', 'read the file again and again while training, for tables larger than memory')
 }
 
 /** Options of `fromFile`, for the rows that a model is trained on. */

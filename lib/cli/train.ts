@@ -152,6 +152,10 @@ export async function runTraining(
       `${given.out} holds a run; go on with --resume, start anew with --overwrite, or name another folder`
     )
   }
+  if (given.stream && given.epochs !== undefined)
+    throw new WrongCall(
+      '--stream goes through the file again and again: give --iterations in place of --epochs'
+    )
   const source = await openSource(given.data, given)
   // A run that was ended before its first checkpoint starts again.
   const resume = (given.resume ?? false) && directory.holdsModel
@@ -175,8 +179,8 @@ export async function runTraining(
     ...(choice.nfeBudget !== undefined && { nfeBudget: choice.nfeBudget }),
     resume
   }
-  if (source.table && source.train instanceof ArrayDataset && !resume && !choice.quiet)
-    for (const remark of remarksOn(source.table, source.train.data, sizeOf(source.train.shape))) note(remark)
+  if (source.table && source.seen instanceof ArrayDataset && !resume && !choice.quiet)
+    for (const remark of remarksOn(source.table, source.seen.data, sizeOf(source.seen.shape))) note(remark)
   const flow = await openFlow(choice, source, resume)
   if (resume) checkSameTable(given.data, flow.table, source.table)
   if (!given.resume) directory.start(withAbsolutePaths(choice))
@@ -186,11 +190,11 @@ export async function runTraining(
 
 /** What the preset says, or what is good for tables, takes the place of what was not chosen. */
 function withDefaults(choice: TrainChoice, source: Source, chosen: (key: string) => boolean): TrainChoice {
-  const { train } = source
-  const isTable = train instanceof ArrayDataset && train.shape.length === 1
+  const { seen } = source
+  const isTable = seen instanceof ArrayDataset && seen.shape.length === 1
   if (!choice.preset && !isTable) return choice
   const defaults = {
-    ...(choice.preset ? preset(choice.preset) : tableDefaults(sizeOf(train.shape), train.rows)),
+    ...(choice.preset ? preset(choice.preset) : tableDefaults(sizeOf(seen.shape), seen.rows)),
     ...(choice.contextGates && { layer: 'concatsquash' as const }),
     ...(choice.standardize && { scale: 'standardize' as const })
   }
@@ -225,8 +229,8 @@ async function openFlow(choice: TrainChoice, source: Source, resume: boolean): P
   const { device, threads, seed } = choice
   const where = { device: device as Device, ...(threads !== undefined && { threads }) }
   if (resume) return Flow.load(new RunDirectory(choice.out).model, where)
-  const context = describeContext(source.train, choice.contextGates)
-  const description = describeFlow(choice, source.train.shape, await fixedBlocks(choice, source), context)
+  const context = describeContext(source.seen, choice.contextGates)
+  const description = describeFlow(choice, source.seen.shape, await fixedBlocks(choice, source), context)
   const flow = await Flow.create({ ...description, ...describeComputation(choice), ...where, seed })
   if (source.table) flow.table = source.table
   return flow
@@ -235,13 +239,13 @@ async function openFlow(choice: TrainChoice, source: Source, resume: boolean): P
 /** The maps before the dynamics, as the rows to train on ask for. */
 async function fixedBlocks(
   { scale, standardize }: TrainChoice,
-  { train, table }: Source
+  { seen, table }: Source
 ): Promise<readonly Block[]> {
   const scaling = scale ?? (standardize ? 'standardize' : 'none')
   if (!table && scaling === 'none') return []
-  const size = sizeOf(train.shape)
+  const size = sizeOf(seen.shape)
   const columns =
     table?.columns ?? Array.from({ length: size }, (_, i) => ({ name: `x${i + 1}`, type: 'real' as const }))
-  const rows = Number.isFinite(train.rows) ? train.rows : 100_000
-  return tableBlocks(columns, (await train.take(rows)).data, scaling)
+  const rows = Number.isFinite(seen.rows) ? seen.rows : 100_000
+  return tableBlocks(columns, (await seen.take(rows)).data, scaling)
 }

@@ -1,5 +1,6 @@
 import type { ArrayDataset } from '../dataset'
 import { type Intervals, onLine } from '../table/support'
+import { cholesky, covariance } from './cholesky'
 import { fitGaussian } from './gaussian'
 import { fitMixture } from './mixture'
 
@@ -17,35 +18,38 @@ const MOST_WORK = 4e7
 
 /**
  * What plain densities reach: a Gaussian of full covariance, and a mixture of ten of them. Columns with an interval are
- * brought onto the line before, as for the flow.
+ * brought onto the line before, as for the flow. Of rows with a context c, log p(x | c) = log p(c, x) − log p(c) of a
+ * density that is fitted to both.
  */
 export async function baselines(
   train: ArrayDataset,
   test: ArrayDataset,
   { support, seed = 0 }: { support?: Intervals; seed?: number } = {}
 ): Promise<Baseline[]> {
-  const width = train.data.length / train.rows
+  const givens = independentContext(train)
+  const width = train.data.length / train.rows + givens.length
   const most = Math.max(1000, Math.min(MOST_ROWS, Math.floor(MOST_WORK / width ** 2)))
   const prepare = async (data: ArrayDataset) => {
-    const { data: rows, rows: count } = await data.take(Math.min(most, data.rows))
-    const line = support
-      ? onLine(rows, support)
-      : { rows: Float64Array.from(rows), logDeterminant: undefined }
-    return { rows: { data: line.rows, shape: [count, width] }, logDeterminant: line.logDeterminant }
+    const { data: rows, rows: count, contextData } = await data.take(Math.min(most, data.rows))
+    const line = support ? onLine(rows, support) : { rows, logDeterminant: undefined }
+    const context = pick(contextData, data.context?.size ?? 0, givens, count)
+    return { context, joint: sideBySide(context, line.rows, count), logDeterminant: line.logDeterminant }
   }
   const [known, fresh] = [await prepare(train), await prepare(test)]
-  const components = Math.max(1, Math.min(10, Math.floor(known.rows.shape[0]! / (3 * width))))
+  const components = Math.max(1, Math.min(10, Math.floor(known.joint.shape[0]! / (3 * width))))
+  const names = train.columns && [...givens.map((c) => `${c + 1} of the context`), ...train.columns]
   const densities = [
-    { name: 'Gaussian, full covariance', density: fitGaussian(known.rows, train.columns) },
+    { name: 'Gaussian, full covariance', density: fitGaussian(known.joint, names) },
     {
       name: `Mixture of ${components} Gaussians`,
-      density: fitMixture(known.rows, { components, rounds: 50, seed })
+      density: fitMixture(known.joint, { components, rounds: 50, seed })
     }
   ]
   return densities.map(({ name, density }) => {
+    const ofContext = givens.length > 0 ? density.marginal(givens.length).logProb(fresh.context) : undefined
     const surprise = density
-      .logProb(fresh.rows)
-      .map((value, row) => -value - (fresh.logDeterminant?.[row] ?? 0))
+      .logProb(fresh.joint)
+      .map((value, row) => (ofContext?.[row] ?? 0) - value - (fresh.logDeterminant?.[row] ?? 0))
     const nll = surprise.reduce((sum, value) => sum + value, 0) / surprise.length
     const squares = surprise.reduce((sum, value) => sum + (value - nll) ** 2, 0)
     return {
@@ -54,4 +58,43 @@ export async function baselines(
       standardError: Math.sqrt(squares / Math.max(1, surprise.length - 1) / surprise.length)
     }
   })
+}
+
+/** Places of the context's numbers that no combination of those before makes; of a category's levels the last is one. */
+function independentContext({ context, contextData, rows }: ArrayDataset): number[] {
+  if (!context) return []
+  const places = Array.from({ length: context.size }, (_, i) => i)
+  for (;;) {
+    const { data } = pick(contextData, context.size, places, rows)
+    const result = cholesky(covariance(data, places.length).covariance, places.length, 1e-9)
+    if (!('failed' in result)) return places
+    places.splice(result.failed, 1)
+    if (places.length === 0) return places
+  }
+}
+
+type Rows = { data: Float64Array; shape: number[] }
+
+/** Some of the numbers of every row: (count, places.length). */
+function pick(
+  values: ArrayLike<number> | undefined,
+  size: number,
+  places: readonly number[],
+  count: number
+): Rows {
+  const data = new Float64Array(count * places.length)
+  for (let row = 0, at = 0; row < count; row++)
+    for (const place of places) data[at++] = values![row * size + place]!
+  return { data, shape: [count, places.length] }
+}
+
+function sideBySide(left: Rows, right: ArrayLike<number>, count: number): Rows {
+  const [first, second] = [left.shape[1]!, right.length / count]
+  const width = first + second
+  const data = new Float64Array(count * width)
+  for (let row = 0; row < count; row++) {
+    data.set(left.data.subarray(row * first, (row + 1) * first), row * width)
+    for (let i = 0; i < second; i++) data[row * width + first + i] = right[row * second + i]!
+  }
+  return { data, shape: [count, width] }
 }

@@ -21,6 +21,16 @@ export class Gaussian {
     this.#logNormaliser = -0.5 * this.dimension * Math.log(2 * Math.PI) - logDeterminant
   }
 
+  /** Of the first `size` numbers of a row. */
+  marginal(size: number): Gaussian {
+    const { dimension: n, mean, factor } = this
+    const leading = Float64Array.from(
+      { length: size * size },
+      (_, at) => factor[Math.floor(at / size) * n + (at % size)]!
+    )
+    return new Gaussian(mean.slice(0, size), leading)
+  }
+
   /** log p of each row, nats. */
   logProb(x: Batch): Float64Array {
     const { data, count } = toRows(x, [this.dimension], 'x')

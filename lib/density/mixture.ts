@@ -29,6 +29,14 @@ export class GaussianMixture {
     this.dimension = components[0]!.dimension
   }
 
+  /** Of the first `size` numbers of a row. */
+  marginal(size: number): GaussianMixture {
+    return new GaussianMixture(
+      this.weights,
+      this.components.map((component) => component.marginal(size))
+    )
+  }
+
   /** log p of each row, nats. */
   logProb(x: Batch): Float64Array {
     const { data, count } = toRows(x, [this.dimension], 'x')

@@ -19,6 +19,8 @@ export interface Curves {
 
 const MOST_POINTS = 2000
 
+const TONES = ['model', 'validation', 'reference', 'data']
+
 /** Thins a history to what a screen can show, and smooths what is noisy. Quantities never measured are left out. */
 export function curves(history: History): Curves {
   const stride = Math.max(1, Math.ceil(history.iteration.length / MOST_POINTS))
@@ -61,6 +63,16 @@ export function curves(history: History): Curves {
         { name: 'gradient norm', tone: 'model', values: positive(thin(history.gradientNorm)) },
         { name: 'learning rate', tone: 'reference', values: positive(thin(history.learningRate)) }
       ]
+    },
+    {
+      title: 'Regularisers, without their weights',
+      logarithmic: true,
+      series: (history.regularisers ?? []).map(({ name, values }, i) => ({
+        name,
+        tone: TONES[i % TONES.length]!,
+        dashed: i >= TONES.length,
+        values: positive(thin(values))
+      }))
     }
   ]
   for (const chart of charts) {

@@ -52,6 +52,8 @@ export interface History {
   rejected: (number | null)[]
   gradientNorm: (number | null)[]
   learningRate: (number | null)[]
+  /** Means over the batch of those that were tracked, without their weights. */
+  regularisers?: { name: string; values: (number | null)[] }[]
   /** Entropy of the data where it is known: the lowest loss in the long run. */
   entropy?: number
 }

@@ -210,7 +210,7 @@ export function isNumeric(cell: unknown): boolean {
  */
 export function dequantize(
   columns: readonly Column[],
-  { values, kept }: Encoded,
+  { values, kept }: { values: Encoded['values']; kept: ArrayLike<number> },
   { first, seed }: { first: number; seed: number }
 ): void {
   const steps = columns.flatMap(

@@ -5,6 +5,7 @@ import { fromAsyncIterable } from '../dataset-stream'
 import { checkDegenerate } from './degenerate'
 import { dequantize, isNumeric, levelOf, RowEncoder } from './encode'
 import { type OpenOptions, openTable } from './open'
+import { readingAhead } from './reading-ahead'
 import { type Column, elementNames, type TableSchema, tableWidth } from './schema'
 import type { TableSource } from './source'
 
@@ -140,76 +141,22 @@ export async function streamFile(
 ): Promise<FeedingDataset> {
   const { repeat = false, ...rest } = options
   const { source, columns, encoder, settings } = await openEncoder(path, rest)
-  async function* rows() {
-    do {
-      let first = 0
-      for await (const batch of source.batches()) {
-        const encoded = encoder.encode(batch, first)
-        dequantize(columns, encoded, { first, seed: settings.seed })
-        first += batch.count
-        if (encoded.kept.length > 0) yield encoded.values
-      }
-      if (first === 0) fail('EMPTY_BATCH', `${source.path} has no rows; give a file with at least one row`)
-    } while (repeat)
+  const wanted = {
+    path,
+    open: settings.open,
+    columns: encoder.columns,
+    encoder: encoder.options,
+    seed: settings.seed,
+    repeat
   }
   const shape = settings.shape ?? source.shape ?? [encoder.width]
-  return fromAsyncIterable(() => readingAhead(rows()), { shape, columns: elementNames(columns) })
-}
-
-/** Numbers of rows read ahead: training goes on with them while a row group of Parquet is decoded. */
-const MOST_AHEAD = 2 ** 23
-
-/** The same items, read while those before are at work, up to `MOST_AHEAD` numbers ahead. */
-async function* readingAhead<T extends ArrayLike<number>>(items: AsyncIterable<T>): AsyncGenerator<T> {
-  const ready: T[] = []
-  let held = 0
-  let ended = false
-  let stopped = false
-  let failure: { error: unknown } | undefined
-  let wake: () => void = () => undefined
-  const change = () =>
-    new Promise<void>((resolve) => {
-      wake = resolve
-    })
-  // One side waits at a time: the reader for room while something is ready, the taker for rows while nothing is.
-  const reading = (async () => {
-    try {
-      for await (const item of items) {
-        ready.push(item)
-        held += item.length
-        wake()
-        while (held >= MOST_AHEAD && !stopped) await change()
-        if (stopped) break
-      }
-    } catch (error) {
-      failure = { error }
-    } finally {
-      ended = true
-      wake()
-    }
-  })()
-  try {
-    for (;;) {
-      const item = ready.shift()
-      if (item) {
-        held -= item.length
-        wake()
-        yield item
-      } else if (!ended) await change()
-      else if (failure) throw failure.error
-      else return
-    }
-  } finally {
-    stopped = true
-    wake()
-    await reading
-  }
+  return fromAsyncIterable(() => readingAhead(wanted), { shape, columns: elementNames(columns) })
 }
 
 /** A file, the columns to take of it, and an encoder for their cells. */
 export async function openEncoder(path: string, options: FileOptions) {
   const settings = normalize(options)
-  const source = await openTable(path, { ...settings.open, skipRagged: settings.drop })
+  const source = await openTable(path, settings.open)
   // Columns of a model keep its names, whatever those of the file are.
   const columns = settings.schema ? modelColumns(settings.schema) : await choose(source, settings)
   const places = settings.schema ? matching(source, settings.schema) : columns
@@ -239,13 +186,19 @@ function normalize(options: FileOptions) {
   if (isObject(steps))
     for (const [name, step] of Object.entries(steps))
       number(step, `dequantize.${name}`, { least: 0, open: true })
+  const drop = choice(options.invalid ?? 'refuse', 'invalid', ['refuse', 'drop']) === 'drop'
   return {
-    open: { ...(header !== undefined && { header }), ...(delimiter && { delimiter }), ...(key && { key }) },
+    open: {
+      ...(header !== undefined && { header }),
+      ...(delimiter && { delimiter }),
+      ...(key && { key }),
+      skipRagged: drop
+    },
     shape,
     names: columns,
     exclude: exclude ?? [],
     categorical: choice(options.categorical ?? 'refuse', 'categorical', ['refuse', 'one-hot']),
-    drop: choice(options.invalid ?? 'refuse', 'invalid', ['refuse', 'drop']) === 'drop',
+    drop,
     bounds: options.bounds ?? {},
     steps,
     context: options.context ?? [],
@@ -358,7 +311,7 @@ function matching(source: TableSource, schema: TableSchema): Column[] {
 }
 
 /** The column with the type that its values showed. */
-function typed(column: Column, whole: boolean, { steps, context }: Settings): Column {
+export function typed(column: Column, whole: boolean, { steps, context }: Settings): Column {
   if (column.type === 'category' || !whole) return column
   const step =
     steps === true && column.step === undefined && !context.includes(column.name) ? { step: 1 } : {}

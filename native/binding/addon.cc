@@ -25,7 +25,6 @@ Napi::Value engine_list(const Napi::CallbackInfo& info) {
     object.Set("description", engine.description);
     object.Set("unusable", engine.unusable);
     object.Set("convolutions", engine.supports_convolutions);
-    object.Set("spectralNorm", engine.supports_spectral_norm);
     object.Set("float64", engine.float64);
     array.Set(array.Length(), object);
   }

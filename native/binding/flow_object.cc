@@ -21,13 +21,6 @@ bool has_convolutions(const FlowDescription& flow) {
   });
 }
 
-bool has_spectral_norm(const FlowDescription& flow) {
-  return std::any_of(flow.blocks.begin(), flow.blocks.end(), [](const Block& block) {
-    const auto* cnf = std::get_if<Cnf>(&block);
-    return cnf && cnf->net.spectral_norm > 0;
-  });
-}
-
 // Parameters, gradients and two moments.
 std::int64_t bytes_of(const ParameterLayout& layout, bool float64) {
   return static_cast<std::int64_t>((4 * layout.parameter_count + layout.buffer_count) *
@@ -80,8 +73,6 @@ FlowObject::FlowObject(const Napi::CallbackInfo& info)
     const auto threads = static_cast<int>(whole_number(info[3], "threads", 0, 4096));
     if (has_convolutions(description) && !engine.supports_convolutions)
       throw Error(ErrorCode::Unsupported, "device '" + engine.name + "' has no convolutions yet");
-    if (has_spectral_norm(description) && !engine.supports_spectral_norm)
-      throw Error(ErrorCode::Unsupported, "device '" + engine.name + "' has no spectral norm yet");
     validate(description);
     flow_ = engine.create(description, seed, {threads});
     float64_ = engine.float64;

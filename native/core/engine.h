@@ -159,7 +159,6 @@ struct Engine {
   std::string description;  ///< e.g. "float32, AVX2, 2 threads"
   std::string unusable;     ///< why it cannot be used, with a remedy; empty if it can
   bool supports_convolutions = false;
-  bool supports_spectral_norm = false;
   bool float64 = false;  ///< host arrays in float64 lose nothing
   std::function<std::unique_ptr<Flow>(const FlowDescription&, std::uint64_t seed,
                                       const EngineOptions&)>

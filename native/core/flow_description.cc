@@ -62,8 +62,6 @@ std::string text_of(const std::vector<int>& shape) {
 void check_context(std::size_t block, const Net& net, const Conditioning& context) {
   if (context.size > 0 && net.convolutional())
     refuse(block, "convolutional nets take no context; use a dense net");
-  if (net.spectral_norm > 0 && context.size > 0)
-    refuse(block, "spectral norm knows no context yet; leave one of them out");
   if (context.gates && net.layer != LayerKind::Squash && net.layer != LayerKind::ConcatSquash)
     refuse(block, "context.gates needs layers with gates; use layer 'concatsquash' or 'squash'");
 }

@@ -97,6 +97,8 @@ LayerOffsets add_layer(Builder& to, const Net& net, const Conditioning& context,
     at.gate_weight = to.add(gate + ".weight", {out, 1}, Role::Gate);
     at.gate_bias = to.add(gate + ".bias", {out}, Role::Gate);
   }
+  // The norm bounds how fast f moves with z; a context may move it as it likes.
+  to.spectral_iterations = 0;
   const Shape context_shape = {out, std::size_t(context.size)};
   if (context.size > 0 && l == 0)
     at.context = to.add(layer + "_context.weight", context_shape, Role::Weight);
@@ -104,7 +106,6 @@ LayerOffsets add_layer(Builder& to, const Net& net, const Conditioning& context,
     at.context_gate = to.add(layer + "_context_gate.weight", context_shape, Role::Gate);
   if (net.activation == Activation::Swish && l < net.hidden.size())
     at.beta = to.add(prefix + ".activation_fns." + std::to_string(l) + ".beta", {1}, Role::Beta);
-  to.spectral_iterations = 0;
   return at;
 }
 

@@ -29,7 +29,6 @@ Engine engine() {
     engine.description = "float32";
     engine.unusable = error.what();
   }
-  engine.supports_spectral_norm = true;
   engine.create = [](const FlowDescription& description, std::uint64_t seed,
                      const EngineOptions& options) {
     const int threads = thread_count(options.threads);

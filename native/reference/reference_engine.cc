@@ -11,7 +11,6 @@ Engine engine() {
   engine.description = "float64, plain loops, 1 thread";
   engine.supports_convolutions = true;
   engine.float64 = true;
-  engine.supports_spectral_norm = true;
   engine.create = [](const FlowDescription& description, std::uint64_t seed, const EngineOptions&) {
     return make_host_flow<double>(description, seed, [](const BlockContext<double>& context) {
       return std::make_unique<ReferenceBlock>(context);

@@ -1,0 +1,42 @@
+// The thread that reads rows for `readingAhead`: it sends pieces of them, and waits while enough lie unused.
+import { parentPort, workerData } from 'node:worker_threads'
+import { FfjordError } from '../errors'
+import { fileRows, type RowsWanted } from './file-rows'
+
+/** What the thread sends. */
+export type RowsMessage =
+  | { rows: Float32Array<ArrayBuffer> | Float64Array<ArrayBuffer> }
+  | { ended: true }
+  | { error: { code?: FfjordError['code']; message: string } }
+
+/** Numbers read ahead: training goes on with them while a row group of Parquet is decoded. */
+const MOST_AHEAD = 2 ** 23
+
+async function send(): Promise<void> {
+  const port = parentPort!
+  let ahead = 0
+  let wake: () => void = () => undefined
+  // The other side tells how many numbers it has used.
+  port.on('message', (used: number) => {
+    ahead -= used
+    wake()
+  })
+  const post = (message: RowsMessage, ...transfer: ArrayBuffer[]) => port.postMessage(message, transfer)
+  try {
+    for await (const rows of fileRows(workerData as RowsWanted)) {
+      ahead += rows.length
+      post({ rows: rows as Float32Array<ArrayBuffer> }, rows.buffer as ArrayBuffer)
+      while (ahead >= MOST_AHEAD)
+        await new Promise<void>((resolve) => {
+          wake = resolve
+        })
+    }
+    post({ ended: true })
+  } catch (cause) {
+    const { message } = cause as Error
+    post({ error: { message, ...(cause instanceof FfjordError && { code: cause.code }) } })
+  }
+  port.close()
+}
+
+void send()

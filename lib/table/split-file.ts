@@ -1,0 +1,123 @@
+import { sizeOf } from '../batch'
+import { fail, integer, number } from '../check'
+import type { ArrayDataset, FeedingDataset } from '../dataset'
+import { fromAsyncIterable } from '../dataset-stream'
+import { checkDegenerate } from './degenerate'
+import { dequantize, type RowEncoder } from './encode'
+import { type FileOptions, openEncoder, TableDataset, typed } from './load'
+import { PartSample } from './part-sample'
+import { readingAhead } from './reading-ahead'
+import { type HeldOut, type Part, placeOf } from './row-parts'
+import { elementNames, type TableSchema, tableWidth, withContext } from './schema'
+import type { TableSource } from './source'
+
+export interface SplitOptions extends Omit<FileOptions, 'schema'> {
+  /** Share of the rows to validate on, in [0, 1). Default: 0.1. */
+  validation?: number
+  /** Share of the rows to test on, in [0, 1). Default: 0.1. */
+  test?: number
+  /** Most rows of each part that are held in memory. Default: 100,000, or what 2²⁴ numbers make. */
+  keep?: number
+}
+
+/** A file too large for memory, in parts. */
+export interface FileParts {
+  /** Rows to train on, without end: from the file, pass after pass, each piece of it in an order of its own. */
+  train: FeedingDataset
+  /** How many of them a pass has. */
+  trainRows: number
+  /** A fair sample of each part, in memory, all of it where it is small; none where its share is 0. */
+  seen: ArrayDataset
+  validation?: ArrayDataset
+  test?: ArrayDataset
+  schema: TableSchema
+  /** Rows of the file that `invalid: 'drop'` left out. */
+  dropped: number
+}
+
+const NUMBERS_KEPT = 2 ** 24
+
+/**
+ * Reads a file once, for the types of its columns, fair samples, and errors; then streams what is to be trained on. Its
+ * number and `seed` decide which part a row belongs to, so that no row of one part ever appears in another.
+ * @throws FfjordError with file, row and column
+ */
+export async function splitFile(path: string, options: SplitOptions = {}): Promise<FileParts> {
+  const { validation = 0.1, test = 0.1, keep, ...rest } = options
+  for (const [name, share] of Object.entries({ validation, test })) number(share, name, { least: 0, most: 1 })
+  if (validation + test >= 1)
+    fail('INVALID_OPTION', 'validation and test together take all rows; give smaller shares')
+  const { source, columns, encoder, settings } = await openEncoder(path, rest)
+  const { seed, context } = settings
+  const shape = settings.shape ?? source.shape ?? [encoder.width]
+  if (sizeOf(shape) !== encoder.width || (context.length > 0 && shape.length > 1))
+    fail('UNSUPPORTED', `rows of shape [${shape}] cannot be split with a context; leave out the context`)
+  const most = integer(
+    keep ?? Math.max(1, Math.min(100_000, Math.floor(NUMBERS_KEPT / encoder.width))),
+    'keep',
+    1
+  )
+  const heldOut = { validation, test }
+  const parts = await sampled(source, encoder, { most, seed, heldOut })
+  if (parts.train.rows === 0)
+    fail('EMPTY_BATCH', `${source.path} has no rows to train on; give a file with more rows that can be used`)
+  const found = columns.map((column, c) => typed(column, encoder.whole[c]!, settings))
+  encoder.checkEnds(found)
+  if (settings.checkColumns) checkDegenerate(source.path, elementNames(found), parts.train.taken().values)
+
+  const dataset = (part: PartSample, name: string): ArrayDataset => {
+    const { values, numbers } = part.taken()
+    if (numbers.length === 0)
+      fail('EMPTY_BATCH', `the share for ${name} of ${source.path} is empty; give a larger one`)
+    dequantize(found, { values, kept: numbers }, { first: 0, seed })
+    const rows = new TableDataset(values, shape, { columns: found }, encoder.dropped, source.named)
+    return context.length > 0 ? rows.condition(context) : rows
+  }
+
+  // Context follows the sample in every row of a stream.
+  const { columns: own, context: given = [] } = withContext({ columns: found }, context)
+  const { drop, precision } = settings
+  const wanted = {
+    path,
+    open: settings.open,
+    columns: [...own, ...given],
+    encoder: { drop, precision },
+    seed,
+    repeat: true,
+    heldOut
+  }
+  const train = fromAsyncIterable(() => readingAhead(wanted), {
+    shape: given.length > 0 ? [tableWidth(own)] : shape,
+    columns: elementNames(own),
+    ...(given.length > 0 && { context: elementNames(given) })
+  })
+  return {
+    train,
+    trainRows: parts.train.rows,
+    seen: dataset(parts.train, 'train'),
+    ...(validation > 0 && { validation: dataset(parts.validation, 'validation') }),
+    ...(test > 0 && { test: dataset(parts.test, 'test') }),
+    schema: { columns: found },
+    dropped: encoder.dropped
+  }
+}
+
+/** A pass over the file: fair samples of its parts. */
+async function sampled(
+  source: TableSource,
+  encoder: RowEncoder,
+  { most, seed, heldOut }: { most: number; seed: number; heldOut: HeldOut }
+): Promise<Record<Part, PartSample>> {
+  const sample = () => new PartSample(most, encoder.width, encoder.Values)
+  const parts = { train: sample(), validation: sample(), test: sample() }
+  let first = 0
+  for await (const batch of source.batches()) {
+    const { values, kept } = encoder.encode(batch, first)
+    kept.forEach((row, i) => {
+      const { part, rank } = placeOf(first + row, seed, heldOut)
+      parts[part].offer(values, i, first + row, rank)
+    })
+    first += batch.count
+  }
+  return parts
+}

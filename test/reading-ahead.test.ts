@@ -1,0 +1,48 @@
+import { mkdtempSync, rmSync, writeFileSync } from 'node:fs'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+import type { RowsWanted } from '../lib/table/file-rows'
+
+// As it is published: only there does a thread of its own read.
+const { readingAhead } =
+  require('../dist/table/reading-ahead.js') as typeof import('../lib/table/reading-ahead')
+
+let folder: string
+beforeAll(() => {
+  folder = mkdtempSync(join(tmpdir(), 'ffjord-ahead-'))
+})
+afterAll(() => rmSync(folder, { recursive: true }))
+
+function wanted(name: string, text: string, repeat = false): RowsWanted {
+  const path = join(folder, name)
+  writeFileSync(path, text)
+  const columns = ['a', 'b'].map((name) => ({ name, type: 'real' as const }))
+  return { path, open: {}, columns, encoder: { drop: false }, seed: 0, repeat }
+}
+
+test('all rows come in their order, read ahead of their use', async () => {
+  const lines = Array.from({ length: 60_000 }, (_, i) => `${i},${i / 2}`)
+  let row = 0
+  for await (const values of readingAhead(wanted('rows.csv', `a,b\n${lines.join('\n')}\n`))) {
+    for (let i = 0; i < values.length; i += 2, row++)
+      if (values[i] !== row || values[i + 1] !== row / 2) throw new Error(`row ${row} is ${values[i]}`)
+    await new Promise((resolve) => setTimeout(resolve, 1))
+  }
+  expect(row).toBe(60_000)
+})
+
+test('an error names the place, with its code', async () => {
+  const rows = readingAhead(wanted('broken.csv', 'a,b\n1,2\n3,x\n'))
+  await expect(rows.next()).rejects.toMatchObject({
+    name: 'FfjordError',
+    code: 'INVALID_FILE',
+    message: expect.stringContaining("line 3, column 2 ('b'): 'x' is no number")
+  })
+})
+
+test('a reader that stops early ends the thread', async () => {
+  const rows = readingAhead(wanted('endless.csv', `a,b\n${'1,2\n'.repeat(1000)}`, true))
+  expect((await rows.next()).value).toHaveLength(2000)
+  await rows.return(undefined)
+  expect((await rows.next()).done).toBe(true)
+})

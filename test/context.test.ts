@@ -90,6 +90,29 @@ describe.each(engineNames)('%s', (device) => {
     expect(pulled.context!.shape).toEqual([3, 3])
   })
 
+  test('spectral norm leaves the matrices of a context as they are', async () => {
+    const bounded = (spectralNorm: number): FlowOptions => ({
+      ...conditional(device),
+      blocks: [{ type: 'cnf', net: { hidden: [9, 5], spectralNorm } }]
+    })
+    using flow = await Flow.create(bounded(1))
+    using plain = await Flow.create(bounded(0))
+    expect(Object.keys(flow.buffers()).some((name) => name.includes('_context'))).toBe(false)
+    const weights = Object.entries(flow.parameters()).filter(([name]) => !name.endsWith('_orig'))
+    expect(weights.filter(([name]) => name.includes('_context'))).toHaveLength(3)
+    const normalised = Object.entries(flow.buffers()).filter(([name]) => name.endsWith('.weight'))
+    plain.setParameters(Object.fromEntries([...weights, ...normalised]))
+    const [loss, same] = [await flow.loss(x, { context: c }), await plain.loss(x, { context: c })]
+    expect(Math.abs(loss.loss - same.loss)).toBeLessThan(tolerance(device))
+    const bars = [flow, plain].map((one) =>
+      Object.entries(one.gradients()).filter(([name]) => name.includes('_context'))
+    )
+    for (const [i, [name, { data }]] of bars[0]!.entries()) {
+      expect(bars[1]![i]![0]).toBe(name)
+      expect(largestDifference(data, bars[1]![i]![1].data)).toBeLessThan(tolerance(device))
+    }
+  })
+
   test('a context that is missing, wrong or not asked for is refused', async () => {
     await failure(() => flow.logProb(x), 'MISSING_CONTEXT')
     await failure(() => flow.sample(2), 'MISSING_CONTEXT')

@@ -68,26 +68,6 @@ describe.each(engineNames)('%s', (device) => {
     }
   )
 
-  test('the matrices of a context are left as they are', async () => {
-    const context = { size: 2, gates: true }
-    using flow = await Flow.create(options(device, {}, { context }))
-    using plain = await Flow.create(options(device, { spectralNorm: 0 }, { context }))
-    expect(Object.keys(flow.buffers()).some((name) => name.includes('_context'))).toBe(false)
-    const weights = Object.entries(flow.parameters()).filter(([name]) => !name.endsWith('_orig'))
-    expect(weights.filter(([name]) => name.includes('_context'))).toHaveLength(3)
-    plain.setParameters(Object.fromEntries([...weights, ...matrices(flow.buffers())]))
-    const c = Float64Array.of(1, -2, 0.5, 0.3, 0, 1)
-    const [bounded, same] = [await flow.loss(x, { context: c }), await plain.loss(x, { context: c })]
-    expect(Math.abs(bounded.loss - same.loss)).toBeLessThan(tolerance(device))
-    const bars = [flow, plain].map((one) =>
-      Object.entries(one.gradients()).filter(([name]) => name.includes('_context'))
-    )
-    for (const [i, [name, { data }]] of bars[0]!.entries()) {
-      expect(bars[1]![i]![0]).toBe(name)
-      expect(largestDifference(data, bars[1]![i]![1].data)).toBeLessThan(tolerance(device))
-    }
-  })
-
   test.each(['checkpoint', 'adjoint'] as const)(
     'gradients of the weights behind σ, by %s',
     async (gradient) => {

@@ -148,7 +148,7 @@ async function openStream(
   choice: TableChoice & { seed: number; validation: string; test: string; context?: readonly string[] }
 ): Promise<Source> {
   const { seed, context } = choice
-  if (isToy(name) || benchmarkIn(name) || pictures.includes(extname(name).toLowerCase()) || !existsSync(name))
+  if (isToy(name) || benchmarkIn(name) || pictures.includes(extname(name).toLowerCase()))
     throw new WrongCall(`--stream reads a table from a file, and ${name} is none; leave it out`)
   const shares = { validation: share(choice.validation), test: share(choice.test) }
   const parts = await splitFile(name, {

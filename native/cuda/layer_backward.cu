@@ -235,12 +235,8 @@ void start(const BackwardArguments& arguments, const Stream& stream) {
 }  // namespace
 
 void pull_layer(const BackwardArguments& arguments, const Stream& stream) {
-  if (!takes_large_tiles(arguments.groups, arguments.batch, arguments.layer.out))
-    start<SmallTile>(arguments, stream);
-  else if (takes_tensor_cores(arguments.above_out))
-    start<TensorTile>(arguments, stream);
-  else
-    start<LargeTile>(arguments, stream);
+  with_tile(takes_large_tiles(arguments.groups, arguments.batch, arguments.layer.out),
+            arguments.above_out, [&](auto tile) { start<decltype(tile)>(arguments, stream); });
 }
 
 int row_tiles(const Groups& groups, int batch, int units) {

@@ -157,12 +157,8 @@ void start(const ForwardArguments& arguments, const Stream& stream) {
 }  // namespace
 
 void run_layer(const ForwardArguments& arguments, const Stream& stream) {
-  if (!takes_large_tiles(arguments.groups, arguments.batch, arguments.layer.out))
-    start<SmallTile>(arguments, stream);
-  else if (takes_tensor_cores(arguments.layer.depth()))
-    start<TensorTile>(arguments, stream);
-  else
-    start<LargeTile>(arguments, stream);
+  with_tile(takes_large_tiles(arguments.groups, arguments.batch, arguments.layer.out),
+            arguments.layer.depth(), [&](auto tile) { start<decltype(tile)>(arguments, stream); });
 }
 
 }  // namespace ffjord::cuda

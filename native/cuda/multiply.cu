@@ -48,12 +48,8 @@ void start(const MultiplyArguments& arguments, const Stream& stream) {
 }  // namespace
 
 void multiply(const MultiplyArguments& arguments, const Stream& stream) {
-  if (!takes_large_tiles(arguments.groups, arguments.batch, arguments.units))
-    start<SmallTile>(arguments, stream);
-  else if (takes_tensor_cores(arguments.depth))
-    start<TensorTile>(arguments, stream);
-  else
-    start<LargeTile>(arguments, stream);
+  with_tile(takes_large_tiles(arguments.groups, arguments.batch, arguments.units), arguments.depth,
+            [&](auto tile) { start<decltype(tile)>(arguments, stream); });
 }
 
 }  // namespace ffjord::cuda

@@ -30,6 +30,17 @@ inline bool takes_tensor_cores(int depth) {
   return major >= 8;
 }
 
+/// Calls start(tile) with the tile that a product of this depth is cut into.
+template <class Start>
+void with_tile(bool large, int depth, const Start& start) {
+  if (!large)
+    start(SmallTile());
+  else if (takes_tensor_cores(depth))
+    start(TensorTile());
+  else
+    start(LargeTile());
+}
+
 template <class Tile, class Memory>
 LaunchShape tile_shape(int rows, int units, int layers = 1) {
   return {dim3(tiles_of(rows, Tile::kRows), tiles_of(units, Tile::kUnits), layers),

@@ -155,12 +155,10 @@ std::size_t most_slice_floats(int batch, int out, int in, bool expanded, int gro
 }
 
 void sum_outer_products(const OuterArguments& s, const Stream& stream) {
-  if (!takes_large(s))
-    s.expanded ? start<SmallTile, 2>(s, stream) : start<SmallTile, 1>(s, stream);
-  else if (takes_tensor_cores(s.slice_rows * (1 + s.tangents)))
-    s.expanded ? start<TensorTile, 2>(s, stream) : start<TensorTile, 1>(s, stream);
-  else
-    s.expanded ? start<LargeTile, 2>(s, stream) : start<LargeTile, 1>(s, stream);
+  with_tile(takes_large(s), s.slice_rows * (1 + s.tangents), [&](auto tile) {
+    using Tile = decltype(tile);
+    s.expanded ? start<Tile, 2>(s, stream) : start<Tile, 1>(s, stream);
+  });
 }
 
 void add_weight_gradient(const Layer& layer, const OuterArguments& sums, float scale,

@@ -70,28 +70,31 @@ async function main(): Promise<void> {
   mkdirSync(out, { recursive: true })
   console.log(describe(machine))
 
+  const write = (name: string, sections: Section[]) => writeResults(out, name, machine, sections)
+
   if (wanted.includes('toys')) {
     await toys(context, { densities: values.density, traces: values.trace }, out, (section) =>
-      write(out, 'toys', machine, [section])
+      write('toys', [section])
     )
   }
   const engine = wanted.some((name) => name === 'evaluations' || name === 'crossings')
     ? engineTimes(context)
     : []
-  const measured: Section[] = []
-  const add = (section: Section) => {
-    measured.push(section)
-    console.log(markdown(section))
+  const sections: Record<string, () => Promise<Section[]>> = {
+    evaluations: async () => [await evaluations(context, engine)],
+    solves: () => solves(context),
+    control: async () => [await control(context)],
+    crossings: async () => [await crossings(context, engine)],
+    memory: async () => [await memory(context)],
+    loading: async () => [await loading(context)],
+    certify: async () => [await certify(context)]
   }
-  if (wanted.includes('evaluations')) add(await evaluations(context, engine))
-  if (wanted.includes('solves')) for (const section of await solves(context)) add(section)
-  if (wanted.includes('control')) add(await control(context))
-  if (wanted.includes('crossings')) add(await crossings(context, engine))
-  if (wanted.includes('memory')) add(await memory(context))
-  if (wanted.includes('loading')) add(await loading(context))
-  if (wanted.includes('certify')) add(await certify(context))
-  if (measured.length === 0) return
-  write(out, values.only ? wanted.join('-') : 'bench', machine, measured)
+  for (const [name, measure] of Object.entries(sections)) {
+    if (!wanted.includes(name)) continue
+    const measured = await measure()
+    for (const section of measured) console.log(markdown(section))
+    write(name, measured)
+  }
 }
 
 function describe(machine: Machine): string {
@@ -103,8 +106,12 @@ function describe(machine: Machine): string {
   ].join('\n')
 }
 
-function write(out: string, name: string, machine: Machine, sections: Section[]): void {
-  const command = `npm run bench -- ${process.argv.slice(2).join(' ')}`.replace(/ -- $/, '')
+/** One file a section, of the kernels' instruction set where FFJORD_CPU chose it. */
+function writeResults(out: string, section: string, machine: Machine, sections: Section[]): void {
+  const chosen = process.env.FFJORD_CPU
+  const name = chosen ? `${section}-${chosen}` : section
+  const call = `npm run bench -- ${process.argv.slice(2).join(' ')}`.replace(/ -- $/, '')
+  const command = chosen ? `FFJORD_CPU=${chosen} ${call}` : call
   const loadAverageAtEnd = loadavg().map((load) => Number(load.toFixed(2)))
   const json = { command, machine: { ...machine, loadAverageAtEnd }, sections }
   writeFileSync(join(out, `${name}.json`), `${JSON.stringify(json, undefined, 2)}\n`)

@@ -72,15 +72,20 @@ function hasEntropy(name: ToyName): boolean {
 }
 
 async function train({ quick, device }: Context, density: ToyName, trained: string): Promise<ToyRun> {
-  const { trace, iterations } = traces[trained]!
+  const { trace, iterations: planned, lr, warmup } = traces[trained]!
   const flow = await Flow.create({ ...recipe.flow, trace, device: device as 'cpu' })
   try {
     const data = toy(density, { seed: 1 })
     const startedCpu = process.cpuUsage()
-    const fit = flow.fit(data, { ...recipe.fit, iterations: quick ? 50 : iterations })
+    const fit = flow.fit(data, {
+      ...recipe.fit,
+      iterations: quick ? 50 : planned,
+      optimizer: { type: 'adam', lr },
+      schedule: { type: 'cosine', warmup }
+    })
     let nfe = 0
     for await (const progress of fit) nfe = progress.nfe
-    const { seconds, iterations: done } = await fit
+    const { seconds, iterations } = await fit
     const used = process.cpuUsage(startedCpu)
     const test = await judge(flow, toy(density, { seed: 2 }), quick ? 10_000 : testRows)
     return {
@@ -92,7 +97,7 @@ async function train({ quick, device }: Context, density: ToyName, trained: stri
       nfe,
       seconds,
       cpuSeconds: (used.user + used.system) / 1e6,
-      iterations: done
+      iterations
     }
   } finally {
     flow.dispose()
@@ -185,8 +190,14 @@ function table(runs: ToyRun[]): Section {
     ]),
     notes: [
       `One recipe: ${net.hidden.join('-')} ${net.layer} ${net.activation}, end time ${endTime}, trained; ` +
-        `${traces.exact!.iterations} iterations (${traces.gaussian!.iterations} with one probe) of Adam on ${fit.batch} fresh rows, learning rate ${fit.optimizer.lr}, ` +
-        `warm-up over ${fit.schedule.warmup}, then a cosine to 0; dopri5 at ${flow.solver.rtol.toExponential()} (test ${flow.solver.evaluation.rtol.toExponential()}).`,
+        `Adam on ${fit.batch} fresh rows an iteration, the rate warmed up and then a cosine to 0: ` +
+        Object.entries(traces)
+          .map(
+            ([name, { iterations, lr, warmup }]) =>
+              `${name} ${iterations} iterations at ${lr}, ${warmup} of warm-up`
+          )
+          .join('; ') +
+        `. dopri5 at ${flow.solver.rtol.toExponential()} (test ${flow.solver.evaluation.rtol.toExponential()}).`,
       `Test: ${testRows.toLocaleString('en')} rows that training never saw, exact trace. Gap: test NLL less the entropy; ` +
         'paired: mean of log p − log p(model) over the same rows.',
       'Seconds: wall time of training; CPU seconds: of all threads together, about twice the wall time on two idle cores.',

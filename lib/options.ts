@@ -127,7 +127,7 @@ export interface AdaptiveSolver extends Tolerances {
    * Whose step it is. 'batch' (default): one for all rows. 'sample': every row has its own t and h, so that it is computed
    * alike, to the last bit, whatever rows come with it; fewest evaluations at equal error. 'tile': one for 32 or 64 neighbouring
    * rows, for nets whose layers cannot have a time a row (hyper, on the CPU). Gated nets whose trace has a closed form are
-   * fastest with 'batch'. Measured in bench/results/bench.md.
+   * fastest with 'batch'. Measured in bench/results/control.md.
    */
   control?: 'batch' | 'tile' | 'sample'
   controller?: 'pi'

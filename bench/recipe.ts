@@ -28,14 +28,13 @@ export const recipe = {
 }
 
 /**
- * The paper trains with one Hutchinson probe, which makes the loss noisy. In the plane a probe costs about half of the exact
- * trace, and what that saves goes into more iterations. A Gaussian probe has the larger variance, by 2 Σ J_ii², and takes
- * smaller steps as well: with larger ones the rings may end in a local minimum.
+ * The paper trains with one Hutchinson probe. In the plane a probe costs about half of the exact trace; what that saves
+ * goes into twice the iterations, for it makes the loss noisy.
  */
-export const traces: Record<string, { trace: Trace; iterations: number; lr: number; warmup: number }> = {
-  exact: { trace: 'exact', iterations: 2000, lr: 1e-2, warmup: 100 },
-  gaussian: { trace: { noise: 'gaussian', probes: 1 }, iterations: 6000, lr: 5e-3, warmup: 500 },
-  rademacher: { trace: { noise: 'rademacher', probes: 1 }, iterations: 4000, lr: 1e-2, warmup: 100 }
+export const traces: Record<string, { trace: Trace; iterations: number }> = {
+  exact: { trace: 'exact', iterations: recipe.fit.iterations },
+  gaussian: { trace: { noise: 'gaussian', probes: 1 }, iterations: 2 * recipe.fit.iterations },
+  rademacher: { trace: { noise: 'rademacher', probes: 1 }, iterations: 2 * recipe.fit.iterations }
 }
 
 /** Fresh rows that a trained flow is judged by. */

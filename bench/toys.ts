@@ -72,17 +72,12 @@ function hasEntropy(name: ToyName): boolean {
 }
 
 async function train({ quick, device }: Context, density: ToyName, trained: string): Promise<ToyRun> {
-  const { trace, iterations: planned, lr, warmup } = traces[trained]!
+  const { trace, iterations: planned } = traces[trained]!
   const flow = await Flow.create({ ...recipe.flow, trace, device: device as 'cpu' })
   try {
     const data = toy(density, { seed: 1 })
     const startedCpu = process.cpuUsage()
-    const fit = flow.fit(data, {
-      ...recipe.fit,
-      iterations: quick ? 50 : planned,
-      optimizer: { type: 'adam', lr },
-      schedule: { type: 'cosine', warmup }
-    })
+    const fit = flow.fit(data, { ...recipe.fit, iterations: quick ? 50 : planned })
     let nfe = 0
     for await (const progress of fit) nfe = progress.nfe
     const { seconds, iterations } = await fit
@@ -190,14 +185,8 @@ function table(runs: ToyRun[]): Section {
     ]),
     notes: [
       `One recipe: ${net.hidden.join('-')} ${net.layer} ${net.activation}, end time ${endTime}, trained; ` +
-        `Adam on ${fit.batch} fresh rows an iteration, the rate warmed up and then a cosine to 0: ` +
-        Object.entries(traces)
-          .map(
-            ([name, { iterations, lr, warmup }]) =>
-              `${name} ${iterations} iterations at ${lr}, ${warmup} of warm-up`
-          )
-          .join('; ') +
-        `. dopri5 at ${flow.solver.rtol.toExponential()} (test ${flow.solver.evaluation.rtol.toExponential()}).`,
+        `${traces.exact!.iterations} iterations (${traces.gaussian!.iterations} with one probe) of Adam on ${fit.batch} fresh rows, learning rate ${fit.optimizer.lr}, ` +
+        `warm-up over ${fit.schedule.warmup}, then a cosine to 0; dopri5 at ${flow.solver.rtol.toExponential()} (test ${flow.solver.evaluation.rtol.toExponential()}).`,
       `Test: ${testRows.toLocaleString('en')} rows that training never saw, exact trace. Gap: test NLL less the entropy; ` +
         'paired: mean of log p − log p(model) over the same rows.',
       'Seconds: wall time of training; CPU seconds: of all threads together, about twice the wall time on two idle cores.',

@@ -37,6 +37,7 @@ const commands = [...text.matchAll(/```sh\n([\s\S]*?)```/g)].flatMap(([, block])
 test('the tutorial has its commands', () => {
   expect(commands.map((line) => line.split(' ')[2])).toEqual([
     'train',
+    'train',
     'logprob',
     'logprob',
     'sample',

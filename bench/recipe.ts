@@ -28,8 +28,7 @@ export const recipe = {
 }
 
 /**
- * The paper trains with one Hutchinson probe. In the plane a probe costs about half of the exact trace; what that saves
- * goes into twice the iterations, for it makes the loss noisy.
+ * The paper trains with one Hutchinson probe, which makes the loss noisy: such runs are twice as long.
  */
 export const traces: Record<string, { trace: Trace; iterations: number }> = {
   exact: { trace: 'exact', iterations: recipe.fit.iterations },

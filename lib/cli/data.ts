@@ -39,6 +39,14 @@ export interface Source {
   table?: TableSchema
 }
 
+/** What `train` says of its rows besides their name. */
+interface SourceChoice extends TableChoice {
+  seed: number
+  validation: string
+  test: string
+  context?: readonly string[]
+}
+
 export function isToy(name: string): name is ToyName {
   return (toyNames as readonly string[]).includes(name)
 }
@@ -95,16 +103,7 @@ export function openTestData(
  * Splits what `--data`, `--validation` and `--test` name. A share of a file is cut off its rows in an order that `seed`
  * decides; toy densities and pictures give fresh rows to each.
  */
-export async function openSource(
-  name: string,
-  choice: TableChoice & {
-    seed: number
-    validation: string
-    test: string
-    context?: readonly string[]
-    stream?: boolean
-  }
-): Promise<Source> {
+export async function openSource(name: string, choice: SourceChoice): Promise<Source> {
   const { seed, validation, test, context } = choice
   const set = benchmarkIn(name)
   if (choice.stream) return openStream(name, choice)
@@ -143,10 +142,7 @@ export async function openSource(
 }
 
 /** The same of a table that is larger than memory: a pass over it finds types and samples, and training streams it. */
-async function openStream(
-  name: string,
-  choice: TableChoice & { seed: number; validation: string; test: string; context?: readonly string[] }
-): Promise<Source> {
+async function openStream(name: string, choice: SourceChoice): Promise<Source> {
   const { seed, context } = choice
   if (isToy(name) || benchmarkIn(name) || pictures.includes(extname(name).toLowerCase()))
     throw new WrongCall(`--stream reads a table from a file, and ${name} is none; leave it out`)

@@ -1,4 +1,3 @@
-import { sizeOf } from '../batch'
 import { fail, integer, number } from '../check'
 import type { ArrayDataset, FeedingDataset } from '../dataset'
 import { fromAsyncIterable } from '../dataset-stream'
@@ -50,7 +49,7 @@ export async function splitFile(path: string, options: SplitOptions = {}): Promi
   const { source, columns, encoder, settings } = await openEncoder(path, rest)
   const { seed, context } = settings
   const shape = settings.shape ?? source.shape ?? [encoder.width]
-  if (sizeOf(shape) !== encoder.width || (context.length > 0 && shape.length > 1))
+  if (context.length > 0 && shape.length > 1)
     fail('UNSUPPORTED', `rows of shape [${shape}] cannot be split with a context; leave out the context`)
   const most = integer(
     keep ?? Math.max(1, Math.min(100_000, Math.floor(NUMBERS_KEPT / encoder.width))),

@@ -26,8 +26,9 @@ export function nonNegative(text: string): number {
 }
 
 export function positive(text: string): number {
-  const value = nonNegative(text)
-  if (value === 0) throw new InvalidArgumentError('Give a number above 0.')
+  const value = Number(text)
+  if (text.trim() === '' || !Number.isFinite(value) || value <= 0)
+    throw new InvalidArgumentError('Give a number above 0.')
   return value
 }
 

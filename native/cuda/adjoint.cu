@@ -111,7 +111,7 @@ double pull_adjoint(const BlockCall& call, const SolveTape& tape, const BlockRow
         "copy of rows");
   call.stream.synchronize();
   if (call.reverse) bar = end_time_bar(state);
-  statistics.add(solve.statistics());
+  statistics.add(solve.outcome().statistics());
   for (std::size_t row = 0; row < batch; ++row)
     std::copy_n(state.begin() + row * (2 * dimension + 1) + dimension, dimension,
                 rows.z.begin() + row * dimension);

@@ -146,11 +146,10 @@ double pull_checkpoints(const BlockCall& call, const SolveTape& tape, const Bloc
   SolveStatistics counts = tape.ranges;
   counts.evaluations = counts.rejected = 0;
   for (std::size_t group = 0; group < tape.steps.size(); ++group) {
-    const int rows_in = std::min<int>(
-        tape.grouping.rows, tape.grouping.batch - static_cast<int>(group) * tape.grouping.rows);
     double evaluations = 0;
     for (int back = 0; back < tape.steps[group]; ++back) evaluations += pullback.stages(back);
-    counts.evaluations += evaluations * rows_in / tape.grouping.batch;
+    counts.evaluations +=
+        evaluations * tape.grouping.rows_in(static_cast<int>(group)) / tape.grouping.batch;
   }
   statistics.add(counts);
   double sum = 0;

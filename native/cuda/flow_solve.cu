@@ -70,7 +70,7 @@ std::unique_ptr<SolveTape> solve_flow(const BlockCall& call, const BlockRows<flo
         "copy of rows");
   FlowSystem system(call, solve.groups());
   solve.run(system, call.t0(), call.t1(), stops, stop_states);
-  statistics.add(solve.statistics());
+  statistics.add(solve.outcome().statistics());
 
   std::vector<float> end(start.size()), passed(stop_states.size());
   check(cudaMemcpyAsync(end.data(), solve.state(), end.size() * sizeof(float),
@@ -89,10 +89,10 @@ std::unique_ptr<SolveTape> solve_flow(const BlockCall& call, const BlockRows<flo
   tape->reverse = call.reverse;
   tape->grouping = call.grouping;
   tape->eps = std::move(eps);
-  tape->ranges = solve.statistics();
-  for (const Group& group : solve.ends()) tape->steps.push_back(group.step);
+  tape->ranges = solve.outcome().statistics();
+  for (const Group& group : solve.outcome().ends()) tape->steps.push_back(group.step);
   if (checkpoints) {
-    tape->groups = solve.take_groups();
+    tape->groups = solve.outcome().take_groups();
   } else {
     tape->end = DeviceArray<float>(end.size(), call.stream);
     tape->end.copy_in(end, call.stream);

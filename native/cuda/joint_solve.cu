@@ -1,7 +1,5 @@
 #include <algorithm>
 #include <cmath>
-#include <limits>
-#include <optional>
 
 #include "core/errors.h"
 #include "core/step_control.h"
@@ -11,14 +9,9 @@
 namespace ffjord::cuda {
 namespace {
 
-constexpr std::size_t kRowsNamed = 16;  // of those that made a solve fail
 constexpr int kFirstBunch = 4, kLargestBunch = 16;
 
 }  // namespace
-
-Grouping Grouping::of(int batch, Control control) {
-  return {batch, control == Control::Batch ? batch : std::min(batch, kGroupRows)};
-}
 
 void Checkpoints::grow(int least, const Grouping& grouping, const Stream& stream) {
   const int before = tape_.capacity, capacity = std::max(least, 2 * before);
@@ -50,14 +43,12 @@ JointSolve::JointSolve(const SolverOptions& options, const std::stop_token& stop
       checkpoints_(checkpoints),
       stream_(stream),
       tiles_(square_tiles(grouping.batch)),
-      groups_(grouping.count(), stream),
+      outcome_(grouping, stream),
       y_(std::size_t(grouping.batch) * shape.channels, stream),
       end_(y_.size(), stream),
       point_(std::size_t(grouping.batch) * shape.inputs, stream),
       stages_((tableau_.stages + 1) * y_.size(), stream),
-      row_errors_(grouping.batch, stream),
-      squares_(std::size_t(2) * tiles_ * ErrorNorm::kMostTensors, stream),
-      seen_(grouping.count()) {}
+      squares_(std::size_t(2) * tiles_ * ErrorNorm::kMostTensors, stream) {}
 
 StepArrays JointSolve::arrays() {
   return {groups(),  grouping_.batch, shape_.channels, shape_.inputs,
@@ -77,7 +68,7 @@ ControlArguments JointSolve::control(const StepPolicy& policy, const double* sha
   s.norm.rtol = static_cast<float>(options_.rtol);
   s.norm.atol = static_cast<float>(options_.atol);
   s.norm.squares = squares_.data();
-  s.norm.row_errors = row_errors_.data();
+  s.norm.row_errors = outcome_.row_errors();
   s.shared_norm = shared_norm;
   s.stops = stops_;
   return s;
@@ -91,7 +82,7 @@ void JointSolve::run(RowSystem& system, double t0, double t1, std::span<const do
     check(cudaMemcpyAsync(stop_states.data() + next * y_.size(), y_.data(),
                           y_.size() * sizeof(float), cudaMemcpyDeviceToDevice, stream_.get()),
           "copy of a stop");
-  if (t0 == t1) return look();
+  if (t0 == t1) return outcome_.look();
   stop_times_ = DeviceArray<double>(stops.size() - next, stream_);
   stop_times_.copy_in(stops.subspan(next), stream_);
   stops_ = {stop_times_.data(), static_cast<int>(stops.size() - next),
@@ -109,11 +100,11 @@ void JointSolve::run(RowSystem& system, double t0, double t1, std::span<const do
     if (checkpoints_ && checkpoints_->tape().capacity == 0)
       checkpoints_->grow(2 * kLargestBunch, grouping_, stream_);
     for (int i = 0; i < bunch; ++i) attempt(system, policy);
-    look();
-    require_progress(policy);
+    outcome_.look();
+    outcome_.require_progress(policy);
     double left = 0;  // attempts of the slowest group, should its step stay as it is
     bool lacks_room = false;
-    for (const Group& group : ends_) {
+    for (const Group& group : outcome_.ends()) {
       if (!group.rule.done)
         left = std::max(left, std::abs(group.rule.t1 - group.rule.t) / group.rule.h);
       lacks_room |= group.lacks_room != 0;
@@ -121,17 +112,6 @@ void JointSolve::run(RowSystem& system, double t0, double t1, std::span<const do
     if (left == 0) break;
     if (lacks_room) checkpoints_->grow(0, grouping_, stream_);
     bunch = std::clamp(static_cast<int>(std::ceil(left)), 1, kLargestBunch);
-  }
-  for (int i = 0; i < grouping_.count(); ++i) {
-    const StepRule<double>& rule = ends_[i].rule;
-    SolveStatistics counts;
-    counts.evaluations = ends_[i].evaluations;
-    counts.accepted = rule.accepted;
-    counts.rejected = rule.rejected;
-    counts.smallest_step = rule.smallest_step;
-    counts.largest_step = rule.largest_step;
-    const int rows = std::min(grouping_.rows, grouping_.batch - i * grouping_.rows);
-    statistics_.add(counts, static_cast<double>(rows) / grouping_.batch);
   }
 }
 
@@ -167,42 +147,6 @@ void JointSolve::attempt(RowSystem& system, const StepPolicy& policy) {
     system.evaluate(tableau_.end_stage(), 1, end_.data(), shape_.channels,
                     stage(tableau_.end_stage()));
   accept_rows(s, weights_, checkpoints_ ? checkpoints_->tape() : StepTape(), stops_, stream_);
-}
-
-// The only wait of a solve.
-void JointSolve::look() {
-  groups_.copy_out(seen_.span(), stream_);
-  stream_.synchronize();
-  ends_.assign(seen_.span().begin(), seen_.span().end());
-}
-
-void JointSolve::require_progress(const StepPolicy& policy) {
-  for (const Group& group : ends_) {
-    if (group.not_finite_at_start) {
-      SolveFailure failure = start_not_finite(group.t);
-      failure.rows = rows_over(&group, std::numeric_limits<float>::max());
-      throw failure;
-    }
-    if (group.rule.failure == StepFailure::None) continue;
-    SolveFailure failure = step_failure(group.rule, policy, std::nullopt);
-    failure.rows = rows_over(&group, 1);
-    throw failure;
-  }
-}
-
-// Of a group: rows whose last error is over `limit` or NaN.
-std::vector<std::size_t> JointSolve::rows_over(const Group* only, float limit) {
-  std::vector<float> errors(grouping_.batch);
-  row_errors_.copy_out(errors, stream_);
-  stream_.synchronize();
-  const std::size_t first = (only - ends_.data()) * grouping_.rows;
-  std::vector<std::size_t> rows;
-  for (std::size_t row = first;
-       row < std::min<std::size_t>(first + grouping_.rows, grouping_.batch) &&
-       rows.size() < kRowsNamed;
-       ++row)
-    if (!(errors[row] <= limit)) rows.push_back(row);
-  return rows;
 }
 
 }  // namespace ffjord::cuda

@@ -4,12 +4,11 @@
 
 #include <span>
 #include <stop_token>
-#include <utility>
-#include <vector>
 
 #include "core/continuous_block.h"
 #include "cuda/control.h"
 #include "cuda/memory.h"
+#include "cuda/solve_outcome.h"
 
 namespace ffjord::cuda {
 
@@ -37,13 +36,6 @@ struct StateShape {
   int tensors[ErrorNorm::kMostTensors] = {};
 };
 
-/// Rows of a batch and how they step.
-struct Grouping {
-  int batch = 0, rows = 0;
-  int count() const { return (batch + rows - 1) / rows; }
-  static Grouping of(int batch, Control control);
-};
-
 /// Checkpoints on the device, (steps, B, columns).
 class Checkpoints {
  public:
@@ -66,7 +58,7 @@ class JointSolve {
   JointSolve(const SolverOptions& options, const std::stop_token& stop, const Grouping& grouping,
              const StateShape& shape, Checkpoints* checkpoints, const Stream& stream);
 
-  Groups groups() { return {groups_.data(), grouping_.count(), grouping_.rows}; }
+  Groups groups() { return outcome_.groups(); }
   float* state() { return y_.data(); }
   const Tableau& tableau() const { return tableau_; }
   const DeviceTableau& device_tableau() const { return weights_; }
@@ -78,20 +70,13 @@ class JointSolve {
   void run(RowSystem& system, double t0, double t1, std::span<const double> stops,
            DeviceArray<float>& stop_states);
 
-  const SolveStatistics& statistics() const { return statistics_; }
-  /// The groups as they are, for a pullback; ends this solve.
-  DeviceArray<Group> take_groups() { return std::move(groups_); }
-  /// How each group ended.
-  const std::vector<Group>& ends() const { return ends_; }
+  SolveOutcome& outcome() { return outcome_; }
 
  private:
   StepArrays arrays();
   ControlArguments control(const StepPolicy& policy, const double* shared_norm);
   void start(RowSystem& system, double t0, double t1, const StepPolicy& policy);
   void attempt(RowSystem& system, const StepPolicy& policy);
-  void look();
-  void require_progress(const StepPolicy& policy);
-  std::vector<std::size_t> rows_over(const Group* only, float limit);
 
   const SolverOptions options_;
   const Tableau& tableau_;
@@ -103,14 +88,11 @@ class JointSolve {
   const Stream& stream_;
   const int tiles_;
 
-  DeviceArray<Group> groups_;
-  DeviceArray<float> y_, end_, point_, stages_, row_errors_;
+  SolveOutcome outcome_;
+  DeviceArray<float> y_, end_, point_, stages_;
   DeviceArray<double> squares_;
   DeviceArray<double> stop_times_;
   StopArrays stops_;
-  PinnedArray<Group> seen_;
-  std::vector<Group> ends_;
-  SolveStatistics statistics_;
 };
 
 }  // namespace ffjord::cuda

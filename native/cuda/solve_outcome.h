@@ -1,0 +1,54 @@
+// The groups of a solve as the host sees them: where they stand, whether one failed and on which
+// rows, what their steps count.
+#pragma once
+
+#include <algorithm>
+#include <utility>
+#include <vector>
+
+#include "core/step_control.h"
+#include "cuda/group.h"
+#include "cuda/memory.h"
+
+namespace ffjord::cuda {
+
+/// Rows of a batch and how they step.
+struct Grouping {
+  int batch = 0, rows = 0;
+  int count() const { return (batch + rows - 1) / rows; }
+  /// Of one group, the last of which may be short.
+  int rows_in(int group) const { return std::min(rows, batch - group * rows); }
+  static Grouping of(int batch, Control control);
+};
+
+class SolveOutcome {
+ public:
+  SolveOutcome(const Grouping& grouping, const Stream& stream);
+
+  const Grouping& grouping() const { return grouping_; }
+  Groups groups() { return {groups_.data(), grouping_.count(), grouping_.rows}; }
+  float* row_errors() { return row_errors_.data(); }  ///< ErrorNorm::row_errors
+
+  /// Copies the groups here; the only wait of a solve.
+  void look();
+  /// Throws SolveFailure with the offending rows where a group cannot go on.
+  void require_progress(const StepPolicy& policy);
+  /// How each group stood when last looked at.
+  const std::vector<Group>& ends() const { return ends_; }
+  /// Over all rows, each counted once.
+  SolveStatistics statistics() const;
+  /// The groups as they are, for a pullback; ends this solve.
+  DeviceArray<Group> take_groups() { return std::move(groups_); }
+
+ private:
+  std::vector<std::size_t> rows_over(int group, float limit);
+
+  const Grouping grouping_;
+  const Stream& stream_;
+  DeviceArray<Group> groups_;
+  DeviceArray<float> row_errors_;  // (B)
+  PinnedArray<Group> seen_;
+  std::vector<Group> ends_;
+};
+
+}  // namespace ffjord::cuda

@@ -2,6 +2,7 @@
 
 #include "cuda/control.h"
 #include "cuda/grid.h"
+#include "cuda/group_control.h"
 #include "cuda/tiling.h"
 
 namespace ffjord::cuda {
@@ -64,24 +65,13 @@ __global__ void choose_trial_size(const __grid_constant__ ControlArguments s, do
   const double d0 = group_norm(s, 0, memory);
   const double d1 = with_shared(s, group_norm(s, 1, memory));
   if (threadIdx.x > 0) return;
-  Group& group = s.groups.data[blockIdx.x];
-  group.start_norms[0] = d0;
-  group.start_norms[1] = d1;
-  group.evaluations += 2;
-  group.first_known = 1;
-  group.not_finite_at_start = !(std::isfinite(d0) && std::isfinite(d1));
-  group.t = t0;
-  group.h =
-      group.not_finite_at_start ? 0 : (t1 < t0 ? -1 : 1) * StepRule<double>::trial_step(d0, d1);
+  choose_trial(s.groups.data[blockIdx.x], d0, d1, t0, t1);
 }
 
 __global__ void choose_first_size(const __grid_constant__ ControlArguments s) {
   const double change = with_shared(s, group_norm(s, 0, shared_memory<NormMemory>()));
   if (threadIdx.x > 0) return;
-  Group& group = s.groups.data[blockIdx.x];
-  const double h0 = fabs(group.h);
-  group.first_step =
-      StepRule<double>::first_step(h0, group.start_norms[1], change / h0, s.policy.order);
+  choose_first_step(s.groups.data[blockIdx.x], change, s.policy);
 }
 
 __global__ void begin_intervals(const __grid_constant__ ControlArguments s, double t0, double t1) {
@@ -94,24 +84,7 @@ __global__ void begin_intervals(const __grid_constant__ ControlArguments s, doub
 __global__ void begin_attempts(const __grid_constant__ ControlArguments s) {
   const int index = static_cast<int>(flat_index());
   if (index >= s.groups.count) return;
-  Group& group = s.groups.data[index];
-  StepRule<double>& rule = group.rule;
-  group.accepted = 0;
-  group.working = 0;
-  group.lacks_room = 0;
-  if (rule.done || rule.failure != StepFailure::None || group.not_finite_at_start) return;
-  if (s.tape_capacity > 0 && group.step == s.tape_capacity) {
-    group.lacks_room = 1;
-    return;
-  }
-  const double start = rule.t;
-  if (!rule.attempt(s.policy)) return;
-  group.working = 1;
-  group.t = start;
-  group.h = rule.attempted;
-  const double left = rule.t1 - start;
-  group.theta = fabs(group.h) > fabs(left) ? left / group.h : 1;
-  group.evaluations += s.stages - (group.first_known ? 1 : 0);
+  begin_attempt(s.groups.data[index], s.policy, s.stages, s.tape_capacity);
 }
 
 // The stops within an accepted step.
@@ -129,17 +102,10 @@ __device__ void pass_stops(const ControlArguments& s, Group& group) {
 
 __global__ void judge_attempts(const __grid_constant__ ControlArguments s) {
   Group& group = s.groups.data[blockIdx.x];
-  double ratio = 0;
   const double norm = group_norm(s, 0, shared_memory<NormMemory>());
   if (threadIdx.x > 0 || !group.working) return;
-  ratio = s.policy.adaptive ? with_shared(s, norm) : norm;
-  const bool accepted = group.rule.judge(s.policy, ratio);
-  group.accepted = accepted;
-  group.first_known = accepted ? s.fsal : 1;
-  if (!accepted) return;
-  group.first_step = group.rule.h;
-  group.step += 1;
-  pass_stops(s, group);
+  const double ratio = s.policy.adaptive ? with_shared(s, norm) : norm;
+  if (judge_attempt(group, s.policy, ratio, s.fsal)) pass_stops(s, group);
 }
 
 __global__ void load_steps(Groups groups, StepTape tape, int back) {

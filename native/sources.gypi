@@ -75,6 +75,7 @@
       "native/cuda/layer_forward.cu",
       "native/cuda/multiply.cu",
       "native/cuda/net_time.cu",
+      "native/cuda/noise.cu",
       "native/cuda/solve_outcome.cu",
       "native/cuda/step_pullback.cu",
       "native/cuda/step_rows.cu",

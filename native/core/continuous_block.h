@@ -8,6 +8,7 @@
 #include <stop_token>
 #include <vector>
 
+#include "core/block_noise.h"
 #include "core/flow_description.h"
 #include "core/options.h"
 #include "core/parameters.h"
@@ -49,7 +50,8 @@ struct BlockPoint {
   TracePlan trace;
   std::span<const double> times;  ///< one entry, or one a row
   std::size_t batch = 0;
-  std::span<const Real> z, eps;   ///< (B, D); ε as in solve
+  std::span<const Real> z;        ///< (B, D)
+  const BlockNoise<Real>& noise;  ///< as in solve
   std::span<const Real> context;  ///< (B, C); empty where C = 0
 };
 
@@ -80,13 +82,13 @@ class ContinuousBlock {
   virtual void parameters_changed() = 0;
 
   /// Integrates dz/dt = f, dΔlogp/dt = −div f and the regularisers in place, over 0 → T (Forward)
-  /// or T → 0. `eps` is (K, B, D), or (K, B, width) of a bottleneck, empty for exact traces; Δlogp
-  /// and regularisers are added to. Under Control::Sample a row's result does not depend on the
-  /// other rows. With `keep_tape`, returns what the pullback needs: checkpoints, or the end state
-  /// (adjoint). Throws SolveFailure.
+  /// or T → 0; Δlogp and regularisers are added to. Under Control::Sample a row's result does not
+  /// depend on the other rows. With `keep_tape`, returns what the pullback needs: checkpoints, or
+  /// the end state (adjoint). Throws SolveFailure.
   virtual std::unique_ptr<BlockTape> solve(const BlockPlan& plan, bool reverse,
-                                           const BlockRows<Real>& rows, std::span<const Real> eps,
-                                           bool keep_tape, const BlockTrajectory<Real>* trajectory,
+                                           const BlockRows<Real>& rows,
+                                           const BlockNoise<Real>& noise, bool keep_tape,
+                                           const BlockTrajectory<Real>* trajectory,
                                            SolveStatistics& statistics) = 0;
 
   /// `rows` holds the cotangents of what `solve` returned; z becomes the cotangent of the rows that

@@ -276,15 +276,18 @@ class HostFlow : public Flow {
       const auto& net = std::get<Cnf>(flow.description_.blocks[i]).net;
       plan = plan_trace(net, flow.shapes_[i], request.trace, {});
       if (with_divergence)
-        eps = flow.draw_noise(
-            request.noise, request.noise.given.empty() ? Input() : request.noise.given[0],
-            request.block, plan, request.batch, plan.noise_size(z.size() / request.batch));
+        noise =
+            noise_of(request.noise, request.noise.given.empty() ? Input() : request.noise.given[0],
+                     request.block, plan, request.batch, z.size() / request.batch);
     }
-    BlockPoint<Real> view() const { return {plan, request.times, request.batch, z, eps, context}; }
+    BlockPoint<Real> view() const {
+      return {plan, request.times, request.batch, z, noise, context};
+    }
     ContinuousBlock<Real>& block;
     const VelocityRequest& request;
-    std::vector<Real> z, context, eps;
+    std::vector<Real> z, context;
     TracePlan plan;
+    BlockNoise<Real> noise;
   };
 
   // (B, C), checked.
@@ -361,24 +364,26 @@ class HostFlow : public Flow {
     return *continuous_[cnf_blocks_[number]];
   }
 
-  // ε (K, B, size) of one CNF block; empty for an exact trace.
-  std::vector<Real> draw_noise(const Noise& noise, const Input& given, std::uint32_t cnf,
-                               const TracePlan& plan, std::size_t batch, std::size_t size) const {
-    const std::size_t count = plan.draws_noise() ? plan.probes * batch * size : 0;
-    if (!given.empty()) {
-      require(plan.draws_noise(), "noise was given, but the trace is " + describe(plan) +
-                                      "; ask for trace: { noise: … }");
-      require(given.size() == count,
-              "noise of CNF block " + std::to_string(cnf) + " must hold " + std::to_string(count) +
-                  " values (probes × batch × dimension, or the width of a bottleneck), not " +
-                  std::to_string(given.size()));
-      return given.template as<Real>();
-    }
-    std::vector<Real> eps(count);
-    for (int probe = 0; probe < plan.probes && count > 0; ++probe)
-      fill_noise(plan.noise, {noise.seed, noise.call, cnf, static_cast<std::uint32_t>(probe)},
-                 noise.row_offset, size,
-                 std::span<Real>(eps).subspan(probe * batch * size, batch * size));
+  // ε of one CNF block on rows of `dimension`.
+  static BlockNoise<Real> noise_of(const Noise& noise, const Input& given, std::uint32_t cnf,
+                                   const TracePlan& plan, std::size_t batch,
+                                   std::size_t dimension) {
+    require(
+        given.empty() || plan.draws_noise(),
+        "noise was given, but the trace is " + describe(plan) + "; ask for trace: { noise: … }");
+    if (!plan.draws_noise()) return {};
+    BlockNoise<Real> eps{plan.probes,
+                         batch,
+                         plan.noise_size(dimension),
+                         plan.noise,
+                         {noise.seed, noise.call, cnf, 0},
+                         noise.row_offset,
+                         given.template as<Real>()};
+    require(given.empty() || given.size() == eps.size(),
+            "noise of CNF block " + std::to_string(cnf) + " must hold " +
+                std::to_string(eps.size()) +
+                " values (probes × batch × dimension, or the width of a bottleneck), not " +
+                std::to_string(given.size()));
     return eps;
   }
 
@@ -396,15 +401,15 @@ class HostFlow : public Flow {
                          end_time_factor(request, number),
                          request.stop};
     const auto& given = request.noise.given;
-    const std::vector<Real> eps =
-        draw_noise(request.noise, number < given.size() ? given[number] : Input(), number,
-                   plan.trace, state.batch, plan.trace.noise_size(state.z.size() / state.batch));
+    const BlockNoise<Real> noise =
+        noise_of(request.noise, number < given.size() ? given[number] : Input(), number, plan.trace,
+                 state.batch, state.z.size() / state.batch);
     const BlockTrajectory<Real> stops = trajectory.enter(number);
     SolveStatistics statistics;
     try {
       tape = continuous_[i]->solve(
           plan, request.direction == Direction::Reverse,
-          {state.batch, state.z, state.delta_logp, state.regularisers, context, {}}, eps,
+          {state.batch, state.z, state.delta_logp, state.regularisers, context, {}}, noise,
           request.keep_tape, stops.times.empty() ? nullptr : &stops, statistics);
     } catch (SolveFailure& failure) {
       failure.block = static_cast<int>(i);

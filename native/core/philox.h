@@ -1,6 +1,9 @@
 // Counter-based random numbers: Philox4x32-10 (Salmon, Moraes, Dror, Shaw, SC 2011).
 // A draw depends on its place alone (seed, call, probe, block, row, element), so that noise is the
 // same on every engine, for any number of threads and for a batch that was cut in pieces.
+//
+// Constexpr, and a template where it calls <cmath>, for the same reason as step_rule.h: a device
+// draws by the same lines.
 #pragma once
 
 #include <array>
@@ -43,13 +46,14 @@ struct NoiseKey {
   std::uint32_t probe = 0;
 };
 
-inline double uniform(std::uint32_t word) {
+constexpr double uniform(std::uint32_t word) {
   return static_cast<double>(word >> 8) * 0x1p-24 + 0x1p-25;  // in (0, 1)
 }
 
 /// Four neighbouring elements of a row; normals by Box-Muller in float64, rounded to float32.
-inline std::array<float, 4> draw4(NoiseLaw law, const NoiseKey& key, std::uint32_t row,
-                                  std::uint32_t quad) {
+template <class Double = double>
+constexpr std::array<float, 4> draw4(NoiseLaw law, const NoiseKey& key, std::uint32_t row,
+                                     std::uint32_t quad) {
   const PhiloxBlock words = philox({row, quad, key.probe << 16 | key.block, key.call}, key.seed);
   std::array<float, 4> values{};
   switch (law) {
@@ -61,8 +65,8 @@ inline std::array<float, 4> draw4(NoiseLaw law, const NoiseKey& key, std::uint32
       break;
     case NoiseLaw::Gaussian:
       for (int i = 0; i < 4; i += 2) {
-        const double r = std::sqrt(-2.0 * std::log(uniform(words[i])));
-        const double angle = 2.0 * std::numbers::pi * uniform(words[i + 1]);
+        const Double r = std::sqrt(Double(-2) * std::log(Double(uniform(words[i]))));
+        const Double angle = Double(2) * std::numbers::pi * uniform(words[i + 1]);
         values[i] = static_cast<float>(r * std::cos(angle));
         values[i + 1] = static_cast<float>(r * std::sin(angle));
       }

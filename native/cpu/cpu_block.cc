@@ -62,8 +62,9 @@ Workspace& CpuBlock::workspace(const TracePlan& trace, const Regularisers& regul
 }
 
 std::unique_ptr<BlockTape> CpuBlock::solve(const BlockPlan& plan, bool reverse,
-                                           const BlockRows<float>& rows, std::span<const float> eps,
-                                           bool keep_tape, const BlockTrajectory<float>* trajectory,
+                                           const BlockRows<float>& rows,
+                                           const BlockNoise<float>& noise, bool keep_tape,
+                                           const BlockTrajectory<float>* trajectory,
                                            SolveStatistics& statistics) {
   if (description_.layer == LayerKind::Hyper && stepping(plan.solver) == Control::Sample)
     throw Error(ErrorCode::Unsupported,
@@ -79,7 +80,7 @@ std::unique_ptr<BlockTape> CpuBlock::solve(const BlockPlan& plan, bool reverse,
                        reverse,
                        sqrt_end_time() * sqrt_end_time() * plan.end_time_factor,
                        has_dear_times(plan.trace)};
-  return solve_flow(call, rows, eps, keep_tape, trajectory, statistics);
+  return solve_flow(call, rows, noise.values(), keep_tape, trajectory, statistics);
 }
 
 void CpuBlock::pullback(const BlockTape& any_tape, const BlockRows<float>& rows,

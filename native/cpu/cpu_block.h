@@ -18,7 +18,7 @@ class CpuBlock : public ContinuousBlock<float> {
   void parameters_changed() override { net_->parameters_changed(); }
 
   std::unique_ptr<BlockTape> solve(const BlockPlan& plan, bool reverse,
-                                   const BlockRows<float>& rows, std::span<const float> eps,
+                                   const BlockRows<float>& rows, const BlockNoise<float>& noise,
                                    bool keep_tape, const BlockTrajectory<float>* trajectory,
                                    SolveStatistics& statistics) override;
 

@@ -12,7 +12,8 @@ class VelocityTiles {
  public:
   explicit VelocityTiles(const VelocityCall& call)
       : call_(call),
-        eps_(tile_noise(call.tiles, call.point.eps, call.point.trace.noise_size(call.dimension))),
+        eps_(tile_noise(call.tiles, call.point.noise.values(),
+                        call.point.trace.noise_size(call.dimension))),
         terms_(context_terms(call.net, call.team, call.tiles, call.point.context)),
         own_times_(call.point.times.size() > 1),
         z_size_(call.dimension * call.tiles.rows) {

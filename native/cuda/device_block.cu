@@ -3,6 +3,7 @@
 #include "cuda/checkpoint.h"
 #include "cuda/device_block.h"
 #include "cuda/flow_solve.h"
+#include "cuda/noise.h"
 #include "cuda/velocity.h"
 
 namespace ffjord::cuda {
@@ -61,7 +62,7 @@ BlockCall DeviceBlock::call(const BlockPlan& plan, const Grouping& grouping, boo
 
 std::unique_ptr<BlockTape> DeviceBlock::solve(const BlockPlan& plan, bool reverse,
                                               const BlockRows<float>& rows,
-                                              std::span<const float> eps, bool keep_tape,
+                                              const BlockNoise<float>& noise, bool keep_tape,
                                               const BlockTrajectory<float>* trajectory,
                                               SolveStatistics& statistics) {
   enter();
@@ -70,11 +71,10 @@ std::unique_ptr<BlockTape> DeviceBlock::solve(const BlockPlan& plan, bool revers
     throw Error(ErrorCode::Unsupported,
                 "the cuda engine steps tiles of rows, not single ones; use control 'tile' or "
                 "'batch', or device 'cpu'");
-  DeviceArray<float> noise(eps.size(), stream_);
-  noise.copy_in(eps, stream_);
+  DeviceArray<float> eps = make_noise(noise, stream_);
   const Grouping grouping = Grouping::of(static_cast<int>(rows.count), control);
-  const BlockCall block_call = call(plan, grouping, reverse, noise.data());
-  return solve_flow(block_call, rows, std::move(noise), keep_tape, trajectory, statistics);
+  const BlockCall block_call = call(plan, grouping, reverse, eps.data());
+  return solve_flow(block_call, rows, std::move(eps), keep_tape, trajectory, statistics);
 }
 
 void DeviceBlock::pullback(const BlockTape& any_tape, const BlockRows<float>& rows,
@@ -100,7 +100,7 @@ void DeviceBlock::velocity(const BlockPoint<float>& point, std::span<float> f,
                            std::span<float> divergence) {
   enter();
   evaluate_velocity(
-      {net_, workspace_, stream_, point.trace, point.times, point.batch, point.z, point.eps}, f,
+      {net_, workspace_, stream_, point.trace, point.times, point.batch, point.z, point.noise}, f,
       divergence);
 }
 
@@ -109,7 +109,7 @@ void DeviceBlock::velocity_pullback(const BlockPoint<float>& point,
   enter();
   Gradient gradient(net_, !cotangents.gradients.empty(), stream_);
   pull_velocity(
-      {net_, workspace_, stream_, point.trace, point.times, point.batch, point.z, point.eps},
+      {net_, workspace_, stream_, point.trace, point.times, point.batch, point.z, point.noise},
       cotangents.f, cotangents.divergence, cotangents.z, gradient.data(), cotangents.times);
   if (!cotangents.gradients.empty())
     gradient.add_to(cotangents.gradients.subspan(sqrt_end_time_offset_, net_.parameter_count()));

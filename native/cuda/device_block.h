@@ -16,7 +16,7 @@ class DeviceBlock : public ContinuousBlock<float> {
   void parameters_changed() override;
 
   std::unique_ptr<BlockTape> solve(const BlockPlan& plan, bool reverse,
-                                   const BlockRows<float>& rows, std::span<const float> eps,
+                                   const BlockRows<float>& rows, const BlockNoise<float>& noise,
                                    bool keep_tape, const BlockTrajectory<float>* trajectory,
                                    SolveStatistics& statistics) override;
 

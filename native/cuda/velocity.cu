@@ -1,6 +1,7 @@
 #include <vector>
 
 #include "core/errors.h"
+#include "cuda/noise.h"
 #include "cuda/velocity.h"
 
 namespace ffjord::cuda {
@@ -15,7 +16,7 @@ class VelocityRows {
         times_(call.times.size(), call.stream),
         groups_(call.times.size(), call.stream),
         z_(call.z.size(), call.stream),
-        eps_(call.eps.size(), call.stream),
+        eps_(make_noise(call.noise, call.stream)),
         f_(call.z.size(), call.stream),
         divergence_(call.batch, call.stream) {
     if (own_times_ && call.net.layers().front().hyper())
@@ -26,7 +27,6 @@ class VelocityRows {
         {static_cast<int>(call.batch), static_cast<int>(call.times.size()), call.trace, {}});
     times_.copy_in(call.times, call.stream);
     z_.copy_in(call.z, call.stream);
-    eps_.copy_in(call.eps, call.stream);
     place_groups(groups(), times_.data(), call.stream);
   }
 

@@ -15,7 +15,8 @@ struct VelocityCall {
   TracePlan trace;
   std::span<const double> times;  ///< one, or one a row
   std::size_t batch = 0;
-  std::span<const float> z, eps;  ///< (B, D), (K, B, D)
+  std::span<const float> z;  ///< (B, D)
+  const BlockNoise<float>& noise;
 };
 
 /// As ContinuousBlock::velocity.

@@ -85,8 +85,8 @@ ReferenceBlock::ReferenceBlock(const BlockContext<double>& context)
       sqrt_end_time_offset_(context.offsets.sqrt_end_time) {}
 
 std::unique_ptr<BlockTape> ReferenceBlock::solve(const BlockPlan& plan, bool reverse,
-                                                 const BlockRows<double>& rows, View eps,
-                                                 bool keep_tape,
+                                                 const BlockRows<double>& rows,
+                                                 const BlockNoise<double>& noise, bool keep_tape,
                                                  const BlockTrajectory<double>* trajectory,
                                                  SolveStatistics& statistics) {
   const double end_time = sqrt_end_time() * sqrt_end_time() * plan.end_time_factor;
@@ -94,6 +94,7 @@ std::unique_ptr<BlockTape> ReferenceBlock::solve(const BlockPlan& plan, bool rev
   auto tape = std::make_unique<ReferenceTape>();
   tape->plan = plan;
   tape->reverse = reverse;
+  const Vector eps = noise.values();
   const bool keep_steps = keep_tape && plan.gradient.method == GradientMethod::Checkpoint;
 
   for (const Group& group : groups_of(stepping(plan.solver), rows.count)) {
@@ -169,9 +170,10 @@ void ReferenceBlock::pullback(const BlockTape& any_tape, const BlockRows<double>
 }
 
 void ReferenceBlock::velocity(const BlockPoint<double>& point, Target f, Target divergence) {
+  const Vector eps = point.noise.values();
   for (const Group& group : groups_of(point)) {
-    const Vector noise = rows_of_probes(point.eps, group, point.batch,
-                                        point.trace.noise_size(dynamics_.dimension()));
+    const Vector noise =
+        rows_of_probes(eps, group, point.batch, point.trace.noise_size(dynamics_.dimension()));
     dynamics_.evaluate(
         {point.trace, {}}, point_of(point, group, noise),
         {part_of(f, group, dynamics_.dimension()), part_of(divergence, group, 1), {}});
@@ -181,9 +183,9 @@ void ReferenceBlock::velocity(const BlockPoint<double>& point, Target f, Target 
 void ReferenceBlock::velocity_pullback(const BlockPoint<double>& point,
                                        const PointCotangents<double>& cotangents) {
   const std::size_t dimension = dynamics_.dimension();
+  const Vector eps = point.noise.values();
   for (const Group& group : groups_of(point)) {
-    const Vector noise =
-        rows_of_probes(point.eps, group, point.batch, point.trace.noise_size(dimension));
+    const Vector noise = rows_of_probes(eps, group, point.batch, point.trace.noise_size(dimension));
     Vector rows_bar(group.count * dimension);
     const double t_bar = dynamics_.pullback(
         {point.trace, {}}, point_of(point, group, noise),

@@ -19,8 +19,8 @@ class ReferenceBlock : public ContinuousBlock<double> {
   void parameters_changed() override {}
 
   std::unique_ptr<BlockTape> solve(const BlockPlan& plan, bool reverse,
-                                   const BlockRows<double>& rows, View eps, bool keep_tape,
-                                   const BlockTrajectory<double>* trajectory,
+                                   const BlockRows<double>& rows, const BlockNoise<double>& noise,
+                                   bool keep_tape, const BlockTrajectory<double>* trajectory,
                                    SolveStatistics& statistics) override;
 
   void pullback(const BlockTape& tape, const BlockRows<double>& rows, Target gradients,

@@ -28,6 +28,7 @@ const overEngines = [
   'flow-matching',
   'model-file',
   'optimizer',
+  'regularisers',
   'reverse-kl',
   'spectral-norm'
 ]

@@ -18,7 +18,7 @@ double per_pair(double d) { return 1 / (d * (d - 1)); }
 using enum RowSum;
 using enum Derivatives;
 
-constexpr std::array<Regulariser, 8> kRegularisers{{
+constexpr std::array<Regulariser, kRegularisers> kTable{{
     {"kinetic", SquaredVelocity, None, false, half_per_dimension},
     {"jacobian", SquaredTangents, Tangents, false, per_dimension},
     {"l1int", AbsoluteVelocity, None, false, per_dimension},
@@ -40,7 +40,7 @@ double Regulariser::derivative(double sum, double dimension) const {
   return sum > 0 ? scale(dimension) / (2 * std::sqrt(sum)) : 0;
 }
 
-std::span<const Regulariser> regulariser_table() { return kRegularisers; }
+std::span<const Regulariser, kRegularisers> regulariser_table() { return kTable; }
 
 Regularisers::Regularisers(std::initializer_list<std::string_view> names) {
   for (std::string_view name : names) add(name);
@@ -48,7 +48,7 @@ Regularisers::Regularisers(std::initializer_list<std::string_view> names) {
 
 void Regularisers::add(std::string_view name) {
   std::string known;
-  for (const Regulariser& one : kRegularisers) {
+  for (const Regulariser& one : kTable) {
     if (one.name == name) {
       const auto place = std::lower_bound(chosen_.begin(), chosen_.end(), &one);
       if (place == chosen_.end() || *place != &one) chosen_.insert(place, &one);

@@ -2,6 +2,7 @@
 // A new one is a row of the table, where its sum is known; engines compute the sums.
 #pragma once
 
+#include <cstddef>
 #include <initializer_list>
 #include <span>
 #include <string_view>
@@ -36,9 +37,12 @@ struct Regulariser {
   double derivative(double sum, double dimension) const;
 };
 
+/// Rows of the table.
+inline constexpr std::size_t kRegularisers = 8;
+
 /// RNODE's `kinetic` and `jacobian` (Finlay et al. 2020, eq. 9 and 10), then those of the reference
 /// implementation by its names, of which JdiagFrobint and JoffdiagFrobint take the true diagonal.
-std::span<const Regulariser> regulariser_table();
+std::span<const Regulariser, kRegularisers> regulariser_table();
 
 /// A choice from the table, in its order. A solve has one channel for each.
 class Regularisers {

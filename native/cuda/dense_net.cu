@@ -1,6 +1,5 @@
 #include <algorithm>
 #include <numeric>
-#include <string>
 
 #include "core/errors.h"
 #include "cuda/closed_trace.h"
@@ -100,25 +99,18 @@ EvaluationForm DenseNet::form_of(const TracePlan& trace, const Regularisers& reg
                 "the cuda engine draws noise of the data's width; leave `bottleneck` out, or use "
                 "device 'cpu'");
   EvaluationForm form;
-  for (const Regulariser* regulariser : regularisers) {
-    const bool kinetic = regulariser->name == "kinetic";
-    if (!kinetic && regulariser->name != "jacobian")
-      throw Error(ErrorCode::Unsupported,
-                  "the cuda engine has the regularisers kinetic and "
-                  "jacobian, not " +
-                      std::string(regulariser->name) + "; use one of these, or device 'cpu'");
-    (kinetic ? form.kinetic : form.jacobian) = true;
-  }
-  if (!with_divergence && !form.jacobian) return form;
+  form.regularisers = RegulariserList(regularisers, dimension_);
+  const bool takes_tangents = regularisers.needing(Derivatives::Tangents) != nullptr;
+  if (!with_divergence && !takes_tangents) return form;
   const Layer& last = layers_.back();
-  if (!form.jacobian && is_closed(trace) && !last.expanded() && !last.hyper() &&
+  if (!takes_tangents && is_closed(trace) && !last.expanded() && !last.hyper() &&
       !(own_times && last.gated())) {
     form.closed = true;
     return form;
   }
   form.unit = trace.exact();
   form.tangents = form.unit ? dimension_ : trace.probes;
-  form.vjp = trace.divergence == Divergence::Vjp && !form.jacobian;
+  form.vjp = trace.divergence == Divergence::Vjp && !takes_tangents;
   form.probes = trace.probes;
   return form;
 }

@@ -36,8 +36,7 @@ FieldArguments DenseNet::field_of(const Evaluation& evaluation, const FieldPoint
   s.tangents = form.tangents;
   s.weight = form.unit || form.tangents == 0 ? 1.f : 1.f / form.tangents;
   s.residual = residual_;
-  s.kinetic = form.kinetic;
-  s.jacobian = form.jacobian;
+  s.regularisers = form.regularisers;
   s.direction = point.direction;
   s.z = point.z;
   s.z_stride = point.z_stride;

@@ -6,6 +6,7 @@
 
 #include "core/options.h"
 #include "core/trace_plan.h"
+#include "cuda/field.h"
 #include "cuda/memory.h"
 #include "cuda/net_time.h"
 
@@ -18,7 +19,7 @@ struct EvaluationForm {
   bool vjp = false;     ///< ε is pulled back after the values; a kept pass has tangents instead
   int tangents = 0;     ///< K
   int probes = 0;       ///< K of a vjp
-  bool kinetic = false, jacobian = false;
+  RegulariserList regularisers;
 };
 
 /// Which batch, how it is grouped, and for which plan memory is made.

@@ -1,21 +1,10 @@
 #include <algorithm>
 
 #include "cuda/field.h"
-#include "cuda/row_lanes.h"
+#include "cuda/regulariser_sums.h"
 
 namespace ffjord::cuda {
 namespace {
-
-__device__ float noise(const FieldArguments& s, int k, int row, int i) {
-  if (!s.eps) return i == k ? 1.f : 0.f;
-  return s.eps[(std::size_t(k) * s.batch + row) * s.dimension + i];
-}
-
-// f of the net's output, J ε_k of its tangents.
-__device__ float field(const FieldArguments& s, int row, int i) {
-  const float output = s.output[std::size_t(row) * s.dimension + i];
-  return s.residual ? output - s.z[std::size_t(row) * s.z_stride + i] : output;
-}
 
 template <int Lanes>
 __global__ void __launch_bounds__(kRowThreads)
@@ -23,36 +12,26 @@ __global__ void __launch_bounds__(kRowThreads)
   const RowLane<Lanes> at;
   const int row = at.row;
   const bool works = row < s.batch && s.groups.of_row(row).working;
-  float divergence = 0.f, kinetic = 0.f, jacobian = 0.f;
-  if (works) {
-    for (int i = at.lane; i < s.dimension; i += Lanes) {
-      const float f = field(s, row, i);
-      rates.f[std::size_t(row) * rates.f_stride + i] = f;
-      kinetic = fmaf(f, f, kinetic);
-      for (int k = 0; k < s.tangents; ++k) {
-        const float eps = noise(s, k, row, i);
-        float tangent = s.tangent[(std::size_t(k) * s.batch + row) * s.dimension + i];
-        divergence = fmaf(eps, tangent, divergence);
-        if (s.residual) tangent -= eps;
-        jacobian = fmaf(tangent, tangent, jacobian);
-      }
-    }
-    divergence *= s.weight;
-    for (int j = at.lane; j < s.closed_width; j += Lanes)
-      divergence = fmaf(s.closed_left[std::size_t(row / s.closed_left_rows) * s.closed_width + j],
-                        s.closed_right[std::size_t(row) * s.closed_width + j], divergence);
+  const RowField<Lanes> field{s, at, works ? s.dimension : 0};
+  float divergence = 0.f;
+  for (int i = at.lane; i < field.end; i += Lanes) {
+    rates.f[std::size_t(row) * rates.f_stride + i] = field.velocity(i);
+    for (int k = 0; k < s.tangents; ++k)
+      divergence = fmaf(field.eps(k, i), s.tangent[field.entry(k, i)], divergence);
   }
+  divergence *= s.weight;
+  for (int j = at.lane; works && j < s.closed_width; j += Lanes)
+    divergence = fmaf(s.closed_left[std::size_t(row / s.closed_left_rows) * s.closed_width + j],
+                      s.closed_right[std::size_t(row) * s.closed_width + j], divergence);
   divergence = at.sum(divergence);
-  kinetic = at.sum(kinetic);
-  jacobian = at.sum(jacobian);
-  if (!works || at.lane != 0) return;
-  if (rates.divergence)
-    rates.divergence[std::size_t(row) * rates.stride] =
-        s.residual ? divergence - s.dimension : divergence;
-  if (!rates.regularisers) return;
-  float* regulariser = rates.regularisers + std::size_t(row) * rates.stride;
-  if (s.kinetic) *regulariser++ = s.direction * kinetic * (0.5f / s.dimension);
-  if (s.jacobian) *regulariser = s.direction * jacobian * (s.weight / s.dimension);
+  const bool writes = works && at.lane == 0;
+  const std::size_t first = std::size_t(row) * rates.stride;
+  if (writes && rates.divergence)
+    rates.divergence[first] = s.residual ? divergence - s.dimension : divergence;
+  for (int r = 0; rates.regularisers && r < s.regularisers.count; ++r) {
+    const float rate = s.direction * integrand(s.regularisers.chosen[r], field);
+    if (writes) rates.regularisers[first + r] = rate;
+  }
 }
 
 template <int Lanes>
@@ -61,32 +40,31 @@ __global__ void __launch_bounds__(kRowThreads)
   const FieldArguments& s = a.field;
   const RowLane<Lanes> at;
   const int row = at.row;
-  if (row >= s.batch || !s.groups.of_row(row).working) return;
-  const std::size_t bar_at = std::size_t(row) * a.bars.stride;
-  const float divergence_bar = a.bars.divergence ? a.bars.divergence[bar_at] * s.weight : 0.f;
-  float kinetic_bar = 0.f, jacobian_bar = 0.f;
-  if (a.bars.regularisers) {
-    const float* regulariser = a.bars.regularisers + bar_at;
-    if (s.kinetic) kinetic_bar = s.direction * *regulariser++ / s.dimension;
-    if (s.jacobian) jacobian_bar = s.direction * *regulariser * (2 * s.weight / s.dimension);
+  const bool works = row < s.batch && s.groups.of_row(row).working;
+  const RowField<Lanes> field{s, at, works ? s.dimension : 0};
+  const std::size_t first = std::size_t(row) * a.bars.stride;
+  const float divergence_bar =
+      works && a.bars.divergence ? a.bars.divergence[first] * s.weight : 0.f;
+  for (int i = at.lane; i < field.end; i += Lanes) {
+    a.value_bar[field.entry(0, i)] = a.bars.f[std::size_t(row) * a.bars.f_stride + i];
+    for (int k = 0; k < s.tangents; ++k)
+      a.tangent_bar[field.entry(k, i)] = field.eps(k, i) * divergence_bar;
   }
-  for (int i = at.lane; i < s.dimension; i += Lanes) {
-    const std::size_t entry = std::size_t(row) * s.dimension + i;
-    const float f_bar = fmaf(kinetic_bar, s.kinetic ? field(s, row, i) : 0.f,
-                             a.bars.f[std::size_t(row) * a.bars.f_stride + i]);
-    a.value_bar[entry] = f_bar;
-    a.z_bar[std::size_t(row) * a.z_bar_stride + i] = s.residual ? -a.sign * f_bar : 0.f;
-    for (int k = 0; k < s.tangents; ++k) {
-      const std::size_t tangent_entry = std::size_t(k) * s.batch * s.dimension + entry;
-      const float eps = noise(s, k, row, i);
-      const float tangent = s.tangent[tangent_entry] - (s.residual ? eps : 0.f);
-      a.tangent_bar[tangent_entry] =
-          fmaf(jacobian_bar, s.jacobian ? tangent : 0.f, eps * divergence_bar);
-    }
-  }
+  for (int r = 0; a.bars.regularisers && r < s.regularisers.count; ++r)
+    pull_integrand(s.regularisers.chosen[r], field,
+                   works ? s.direction * a.bars.regularisers[first + r] : 0.f, a.value_bar,
+                   a.tangent_bar);
+  for (int i = at.lane; i < field.end; i += Lanes)
+    a.z_bar[std::size_t(row) * a.z_bar_stride + i] =
+        s.residual ? -a.sign * a.value_bar[field.entry(0, i)] : 0.f;
 }
 
 }  // namespace
+
+RegulariserList::RegulariserList(const Regularisers& regularisers, int dimension) {
+  for (const Regulariser* one : regularisers)
+    chosen[count++] = {one->sum, one->root, static_cast<float>(one->scale(dimension))};
+}
 
 void write_rates(const FieldArguments& arguments, const FieldColumns<float>& rates,
                  const Stream& stream) {

@@ -2,10 +2,29 @@
 // integrands.
 #pragma once
 
+#include <cstddef>
+
+#include "core/regularisers.h"
 #include "cuda/group.h"
 #include "cuda/stream.h"
 
 namespace ffjord::cuda {
+
+/// A row of core/regularisers.h, its scale at the net's dimension.
+struct DeviceRegulariser {
+  RowSum sum = RowSum::SquaredVelocity;
+  bool root = false;
+  float scale = 0;
+};
+
+/// A choice from the table, in its order, as kernels read it.
+struct RegulariserList {
+  RegulariserList() = default;
+  RegulariserList(const Regularisers& regularisers, int dimension);
+
+  DeviceRegulariser chosen[kRegularisers];
+  int count = 0;
+};
 
 /// How the divergence comes about: not at all, from tangents ε_k or e_k, or from d₂ᵀ (M d₁) or cᵀ
 /// d₁.
@@ -15,10 +34,10 @@ struct FieldArguments {
   int tangents = 0;  ///< K; 0: none were pushed
   float weight = 1;  ///< of a tangent: 1/K of a probe, 1 of a unit vector
   bool residual = false;
-  bool kinetic = false, jacobian = false;
-  float direction = 1;       ///< of the regularisers' rates
-  const float* z = nullptr;  ///< (B, z_stride)
+  RegulariserList regularisers;
+  float direction = 1;  ///< of the regularisers' rates
   int z_stride = 0;
+  const float* z = nullptr;        ///< (B, z_stride)
   const float* eps = nullptr;      ///< (K, B, D); null: unit vectors
   const float* output = nullptr;   ///< of the net (B, D)
   const float* tangent = nullptr;  ///< of the net (K, B, D)
@@ -33,10 +52,10 @@ struct FieldArguments {
 template <class Value>
 struct FieldColumns {
   Value* f = nullptr;
-  int f_stride = 0;
+  std::ptrdiff_t f_stride = 0;
   Value* divergence = nullptr;
   Value* regularisers = nullptr;
-  int stride = 0;  ///< of the last two
+  std::ptrdiff_t stride = 0;  ///< of the last two
 };
 
 void write_rates(const FieldArguments& arguments, const FieldColumns<float>& rates,

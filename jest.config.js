@@ -22,6 +22,7 @@ const common = {
 }
 
 const overEngines = [
+  'control',
   'flow',
   'golden',
   'fit',

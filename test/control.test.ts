@@ -1,5 +1,6 @@
 import { FfjordError, Flow, type FlowOptions, odeint, type Solver } from '../lib'
-import { engineNames } from './engines'
+import { engineNames, largestDifference } from './engines'
+import { failure } from './failure'
 
 const flowOptions = (solver: Solver): FlowOptions => ({
   shape: [2],
@@ -23,7 +24,82 @@ async function logProb(device: FlowOptions['device'], solver: Solver, x: number[
   }
 }
 
-describe.each(engineNames.filter((name) => !name.startsWith('cuda')))('%s', (device) => {
+/** A gated net, whose closed-form trace gives way to unit tangents, and others; estimates too. */
+const nets: Record<string, Partial<FlowOptions>> = {
+  gated: { blocks: [{ type: 'cnf', time: 1, trainTime: true, net: { hidden: [24, 24] } }] },
+  concat: { blocks: [{ type: 'cnf', trainTime: true, net: { hidden: [24], layer: 'concat' } }] },
+  blend: {
+    blocks: [{ type: 'cnf', time: 1, net: { hidden: [8, 8], layer: 'blend', activation: 'softplus' } }]
+  },
+  'swish, a pulled probe': {
+    blocks: [{ type: 'cnf', time: 1, net: { hidden: [24, 24, 24], activation: 'swish' } }],
+    trace: { noise: 'rademacher', probes: 2, form: 'vjp' }
+  },
+  regularised: {
+    blocks: [{ type: 'cnf', time: 1, net: { hidden: [24, 24] } }],
+    regularize: { kinetic: 0.1, jacobian: 0.1 }
+  }
+}
+
+async function withGradients(options: FlowOptions, x: number[][]) {
+  using flow = await Flow.create(options)
+  const { loss, nfe, inputGradient } = await flow.loss(x, { inputGradient: true, seed: 5 })
+  const gradients = Object.values(flow.gradients()).flatMap(({ data }) => [...data])
+  const { accepted, rejected } = flow.statistics!
+  return { loss, nfe, accepted, rejected, rows: [...inputGradient!.data], gradients }
+}
+
+describe.each(engineNames)('%s', (device) => {
+  test.each(Object.entries(nets))("'sample' of a net (%s) has the reference's gradients", async (_, net) => {
+    for (const method of ['dopri5', 'adaptive_heun'] as const) {
+      const solver: Solver = { method, control: 'sample', rtol: 1e-4, atol: 1e-4 }
+      const options = { ...flowOptions(solver), ...net }
+      const x = rows.slice(0, 41)
+      const ours = await withGradients({ ...options, device }, x)
+      const reference = await withGradients({ ...options, device: 'reference' }, x)
+      expect(Math.abs(ours.loss - reference.loss)).toBeLessThan(1e-4)
+      expect(largestDifference(ours.rows, reference.rows)).toBeLessThan(1e-4)
+      expect(largestDifference(ours.gradients, reference.gradients)).toBeLessThan(1e-3)
+      // Rounding turns a decision now and then.
+      for (const count of ['nfe', 'accepted', 'rejected'] as const)
+        expect(Math.abs(ours[count] - reference[count])).toBeLessThan(0.5)
+    }
+  })
+
+  test("'sample': the gradient of a row does not depend on the rows beside it, to the last bit", async () => {
+    const options = { ...flowOptions({ control: 'sample' }), ...nets.gated, device }
+    const gradient = async (x: number[][]) => {
+      using flow = await Flow.create(options)
+      return (await flow.score(x)).data
+    }
+    const together = await gradient(rows)
+    expect(await gradient(rows.slice(30, 67))).toEqual(together.slice(60, 134))
+    expect(await gradient(rows.slice(41, 42))).toEqual(together.slice(82, 84))
+  })
+
+  test("'sample': stops on the way are the row's own", async () => {
+    for (const method of ['tsit5', 'adaptive_heun'] as const) {
+      using flow = await Flow.create({ ...flowOptions({ method, control: 'sample' }), device })
+      const times = [0, 0.3, 0.7, 1.4, 2]
+      const together = await flow.trajectory({ x: rows.slice(0, 40), times })
+      const alone = await flow.trajectory({ x: rows.slice(7, 8), times })
+      for (const [i] of times.entries())
+        expect(alone.states.data.slice(2 * i, 2 * i + 2)).toEqual(
+          together.states.data.slice(2 * (40 * i + 7), 2 * (40 * i + 8))
+        )
+      const { z } = await flow.forward(rows.slice(0, 40))
+      expect(largestDifference(together.states.data.slice(-80), z.data)).toBeLessThan(1e-4)
+    }
+  })
+
+  test("'sample': a solve that fails names the rows", async () => {
+    using flow = await Flow.create({ ...flowOptions({ control: 'sample', maxAttempts: 2 }), device })
+    const error = await failure(() => flow.logProb(rows.slice(30, 40)), 'SOLVE_FAILED')
+    expect(error.message).toMatch(/attempts/)
+    // The reference names rows over their tolerance alone, of which there are none here.
+    if (device !== 'reference') expect(error.failure!.rows).toContain(8)
+  })
+
   test("control 'sample': a density does not depend on the rows beside it, to the last bit", async () => {
     const solver: Solver = { control: 'sample' }
     const together = await logProb(device, solver, rows)
@@ -47,14 +123,34 @@ describe.each(engineNames.filter((name) => !name.startsWith('cuda')))('%s', (dev
   })
 
   test('statistics say how stiff each block is, and where the smallest step was', async () => {
-    const { statistics } = await logProb(device, {}, rows)
-    expect(statistics.blockStiffness).toHaveLength(2)
-    for (const stiffness of statistics.blockStiffness) {
-      expect(stiffness).toBeGreaterThan(0)
-      expect(stiffness).toBeLessThan(1)
+    for (const control of ['batch', 'tile', 'sample'] as const) {
+      const { statistics } = await logProb(device, { control }, rows)
+      const { statistics: reference } = await logProb('reference', { control }, rows)
+      expect(statistics.blockStiffness).toHaveLength(2)
+      for (const [block, stiffness] of statistics.blockStiffness.entries()) {
+        expect(stiffness).toBeGreaterThan(0)
+        expect(stiffness).toBeLessThan(1)
+        // A tile is as large as an engine likes; in a single row's last stages rounding is seen.
+        if (control === 'tile') continue
+        const tolerance = control === 'batch' ? 0.01 : 0.2
+        expect(Math.abs(stiffness / reference.blockStiffness[block]! - 1)).toBeLessThan(tolerance)
+      }
+      expect([0, 1]).toContain(statistics.smallestStepAt!.block)
+      expect(rows[statistics.smallestStepAt!.row]).toBeDefined()
+      if (control !== 'tile') expect(statistics.smallestStepAt).toEqual(reference.smallestStepAt)
     }
-    expect([0, 1]).toContain(statistics.smallestStepAt!.block)
-    expect(rows[statistics.smallestStepAt!.row]).toBeDefined()
+  })
+
+  test('hyper layers refuse a time a row, and say what to take instead', async () => {
+    if (device === 'reference') return
+    using flow = await Flow.create({
+      shape: [2],
+      blocks: [{ type: 'cnf', net: { hidden: [8], layer: 'hyper' } }],
+      solver: { control: 'sample' },
+      device
+    })
+    const error = await failure(() => flow.logProb(rows.slice(0, 2)), 'UNSUPPORTED')
+    expect(error.message).toMatch(/'tile' or 'batch'/)
   })
 })
 

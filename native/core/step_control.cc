@@ -69,12 +69,11 @@ SolveFailure start_not_finite(double t0) {
 }
 
 SolveFailure step_failure(const StepRule<double>& rule, const StepPolicy& policy,
-                          std::optional<double> stiffness) {
+                          double stiffness) {
   const std::string place = " at t = " + number(rule.t) + " with h = " + number(rule.h);
   if (rule.failure == StepFailure::AttemptsSpent)
     return {"the solver used up its " + std::to_string(policy.max_attempts) + " attempts" + place +
-                (stiffness ? what_limits_steps(*stiffness)
-                           : "; loosen rtol and atol, regularise the flow, or raise maxAttempts"),
+                what_limits_steps(stiffness),
             rule.t, rule.h};
   if (rule.failure == StepFailure::Underflow)
     return {"the step underflowed" + place + " after " + std::to_string(rule.rejections) +

@@ -3,7 +3,6 @@
 
 #include <cmath>
 #include <cstddef>
-#include <optional>
 
 #include "core/errors.h"
 #include "core/options.h"
@@ -37,9 +36,8 @@ SolveFailure start_not_finite(double t0);
 
 StepPolicy step_policy(const SolverOptions& options);
 
-/// What to throw for a rule with a failure; `stiffness`: SolveStatistics::stiffness, where known.
-SolveFailure step_failure(const StepRule<double>& rule, const StepPolicy& policy,
-                          std::optional<double> stiffness);
+/// What to throw for a rule with a failure; `stiffness`: SolveStatistics::stiffness.
+SolveFailure step_failure(const StepRule<double>& rule, const StepPolicy& policy, double stiffness);
 
 /// A StepRule that counts and throws.
 class StepControl {

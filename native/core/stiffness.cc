@@ -27,9 +27,4 @@ double stability_limit(const Tableau& tableau) {
   return x;
 }
 
-double stiffness(const Tableau& tableau, double h, double rate_change, double argument_change) {
-  if (!(argument_change > 0)) return 0;
-  return std::abs(h) * std::sqrt(rate_change / argument_change) / tableau.stability_limit;
-}
-
 }  // namespace ffjord

@@ -5,6 +5,8 @@
 // dopri8; for the others f's own change with t blurs the estimate.
 #pragma once
 
+#include <cmath>
+
 #include "core/tableau.h"
 
 namespace ffjord {
@@ -12,7 +14,17 @@ namespace ffjord {
 /// Of a method's a and b: see Tableau.
 double stability_limit(const Tableau& tableau);
 
-/// h ρ over the limit, from the sums of squares over z of both changes; 0 where Y_s = Y_r.
-double stiffness(const Tableau& tableau, double h, double rate_change, double argument_change);
+/// h ρ over the limit, from the sums of squares over z of both changes; 0 where Y_s = Y_r. A
+/// template for the reason that step_rule.h gives.
+template <class Real>
+constexpr Real stiffness(Real stability_limit, Real h, Real rate_change, Real argument_change) {
+  if (!(argument_change > 0)) return 0;
+  return std::abs(h) * std::sqrt(rate_change / argument_change) / stability_limit;
+}
+
+inline double stiffness(const Tableau& tableau, double h, double rate_change,
+                        double argument_change) {
+  return stiffness(tableau.stability_limit, h, rate_change, argument_change);
+}
 
 }  // namespace ffjord

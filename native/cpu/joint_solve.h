@@ -1,4 +1,4 @@
-// The solve of tiles that share t and h: all of a batch, or one tile under Control::Sample. Where a
+// The solve of tiles that share t and h: all of a batch, or one tile under Control::Tile. Where a
 // step is accepted: core/step_control.
 #pragma once
 

@@ -1,5 +1,6 @@
 #include <cmath>
 
+#include "core/stiffness.h"
 #include "cuda/control.h"
 #include "cuda/grid.h"
 #include "cuda/group_control.h"
@@ -7,8 +8,6 @@
 
 namespace ffjord::cuda {
 namespace {
-
-constexpr int kTensors = ErrorNorm::kMostTensors;
 
 __global__ void place_all(Groups groups, double t, const double* times) {
   const int index = static_cast<int>(flat_index());
@@ -19,38 +18,36 @@ __global__ void place_all(Groups groups, double t, const double* times) {
   group.working = 1;
 }
 
-// Sums [tensor] over the tiles of a group, by the fixed tree of the block's threads.
-struct NormMemory {
-  double parts[kFlatThreads][kTensors];
-};
-
-// Set `set` of the squares; every thread gets the norm. A NaN stays.
-__device__ double group_norm(const ControlArguments& s, int set, NormMemory& memory) {
-  const int group = blockIdx.x;
-  const int first = group * (s.groups.count == 1 ? s.tiles : 1);
-  const int end = s.groups.count == 1 ? s.tiles : first + 1;
-  double* sums = memory.parts[threadIdx.x];
-  for (int tensor = 0; tensor < kTensors; ++tensor) {
-    sums[tensor] = 0;
-    for (int tile = first + threadIdx.x; tile < end; tile += kFlatThreads)
-      sums[tensor] += s.norm.squares[(std::size_t(set) * s.tiles + tile) * kTensors + tensor];
-  }
+// Of the present thread, by index. A batch that steps together is summed by the fixed tree of a
+// block, and its first thread has the sum; of other groups each has a part, and a thread.
+__device__ NormPart part_of_group(const ControlArguments& s, int set, int index) {
+  const NormPart* parts = s.norm.parts + std::size_t(set) * s.parts;
+  if (s.groups.count > 1) return index < s.groups.count ? parts[index] : NormPart();
+  using BlockParts = NormPart[kFlatThreads];
+  BlockParts& sums = shared_memory<BlockParts>();
+  NormPart sum;
+  for (int part = threadIdx.x; part < s.parts; part += kFlatThreads) sum.add(parts[part]);
+  sums[threadIdx.x] = sum;
   for (unsigned half = kFlatThreads / 2; half > 0; half /= 2) {
     __syncthreads();
-    if (threadIdx.x < half)
-      for (int tensor = 0; tensor < kTensors; ++tensor)
-        sums[tensor] += memory.parts[threadIdx.x + half][tensor];
+    if (threadIdx.x < half) sums[threadIdx.x].add(sums[threadIdx.x + half]);
   }
   __syncthreads();
-  const double rows = min(s.groups.rows, s.batch - group * s.groups.rows);
+  sum = sums[0];
+  __syncthreads();
+  return sum;
+}
+
+// A NaN stays.
+__device__ double norm_of(const ControlArguments& s, const NormPart& part, int index) {
+  const double rows = min(s.groups.rows, s.batch - index * s.groups.rows);
   double largest = 0;
-  for (int tensor = 0; tensor < kTensors; ++tensor) {
+  for (int tensor = 0; tensor < kMostTensors; ++tensor) {
     if (s.norm.tensors[tensor] == 0) continue;
-    const double rms = sqrt(memory.parts[0][tensor] / (rows * s.norm.tensors[tensor]));
+    const double rms = sqrt(part.squares[tensor] / (rows * s.norm.tensors[tensor]));
     if (!(rms <= largest)) largest = rms;
     if (std::isnan(rms)) break;
   }
-  __syncthreads();
   return largest;
 }
 
@@ -61,17 +58,19 @@ __device__ double with_shared(const ControlArguments& s, double norm) {
 
 __global__ void choose_trial_size(const __grid_constant__ ControlArguments s, double t0,
                                   double t1) {
-  NormMemory& memory = shared_memory<NormMemory>();
-  const double d0 = group_norm(s, 0, memory);
-  const double d1 = with_shared(s, group_norm(s, 1, memory));
-  if (threadIdx.x > 0) return;
-  choose_trial(s.groups.data[blockIdx.x], d0, d1, t0, t1);
+  const int index = static_cast<int>(flat_index());
+  const NormPart start = part_of_group(s, 0, index), rate = part_of_group(s, 1, index);
+  if (index >= s.groups.count) return;
+  const double d0 = norm_of(s, start, index);
+  const double d1 = with_shared(s, norm_of(s, rate, index));
+  choose_trial(s.groups.data[index], d0, d1, t0, t1);
 }
 
 __global__ void choose_first_size(const __grid_constant__ ControlArguments s) {
-  const double change = with_shared(s, group_norm(s, 0, shared_memory<NormMemory>()));
-  if (threadIdx.x > 0) return;
-  choose_first_step(s.groups.data[blockIdx.x], change, s.policy);
+  const int index = static_cast<int>(flat_index());
+  const NormPart part = part_of_group(s, 0, index);
+  if (index >= s.groups.count) return;
+  choose_first_step(s.groups.data[index], with_shared(s, norm_of(s, part, index)), s.policy);
 }
 
 __global__ void begin_intervals(const __grid_constant__ ControlArguments s, double t0, double t1) {
@@ -101,11 +100,18 @@ __device__ void pass_stops(const ControlArguments& s, Group& group) {
 }
 
 __global__ void judge_attempts(const __grid_constant__ ControlArguments s) {
-  Group& group = s.groups.data[blockIdx.x];
-  const double norm = group_norm(s, 0, shared_memory<NormMemory>());
-  if (threadIdx.x > 0 || !group.working) return;
+  const int index = static_cast<int>(flat_index());
+  const NormPart part = part_of_group(s, 0, index);
+  if (index >= s.groups.count || !s.groups.data[index].working) return;
+  Group& group = s.groups.data[index];
+  const double norm = norm_of(s, part, index);
   const double ratio = s.policy.adaptive ? with_shared(s, norm) : norm;
-  if (judge_attempt(group, s.policy, ratio, s.fsal)) pass_stops(s, group);
+  if (!judge_attempt(group, s.policy, ratio, s.fsal)) return;
+  const StepRule<double>& rule = group.rule;
+  group.stiffness_sum +=
+      stiffness(s.stability_limit, rule.attempted, part.rate_change, part.argument_change);
+  if (fabs(rule.attempted) == rule.smallest_step) group.smallest_row = part.worst_row;
+  pass_stops(s, group);
 }
 
 __global__ void load_steps(Groups groups, StepTape tape, int back) {
@@ -122,8 +128,11 @@ __global__ void load_steps(Groups groups, StepTape tape, int back) {
   group.theta = kept.theta;
 }
 
+// As part_of_group has it.
 LaunchShape group_shape(const Groups& groups) {
-  return {dim3(groups.count), dim3(kFlatThreads), sizeof(NormMemory)};
+  LaunchShape shape = flat_shape(groups.count);
+  if (groups.count == 1) shape.shared_bytes = kFlatThreads * sizeof(NormPart);
+  return shape;
 }
 
 }  // namespace

@@ -1,4 +1,4 @@
-// Step control where the state lies: one block a group carries out core/step_rule.h, so that the
+// Step control where the state lies: a thread a group carries out core/step_rule.h, so that the
 // host does not wait within a solve.
 #pragma once
 
@@ -9,10 +9,11 @@ namespace ffjord::cuda {
 struct ControlArguments {
   Groups groups;
   StepPolicy policy;
-  int batch = 0, tiles = 0;  ///< rows, and tiles of rows of ErrorNorm::squares
+  int batch = 0, parts = 0;  ///< rows, and parts of ErrorNorm
   int stages = 0;
   bool fsal = false;
-  int tape_capacity = 0;  ///< 0: no tape
+  double stability_limit = 0;  ///< of the tableau
+  int tape_capacity = 0;       ///< 0: no tape
   ErrorNorm norm;
   const double* shared_norm = nullptr;  ///< of what no row holds; null: none
   StopArrays stops;                     ///< torchdiffeq's alone

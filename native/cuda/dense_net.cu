@@ -118,7 +118,7 @@ EvaluationForm DenseNet::form_of(const TracePlan& trace, const Regularisers& reg
 Evaluation DenseNet::make_evaluation(const EvaluationSize& size) const {
   Evaluation e;
   const EvaluationForm form =
-      form_of(size.trace, size.regularisers, true, size.groups == size.batch && size.batch > 1);
+      form_of(size.trace, size.regularisers, true, size.groups == size.batch);
   const std::size_t batch = size.batch, groups = size.groups, width = layers_.front().out;
   e.layers.resize(layers_.size());
   e.memory.build(stream_, [&](Arena& arena) {
@@ -154,7 +154,7 @@ Evaluation DenseNet::make_evaluation(const EvaluationSize& size) const {
 PullbackScratch DenseNet::make_scratch(const EvaluationSize& size) const {
   PullbackScratch s;
   const EvaluationForm form =
-      form_of(size.trace, size.regularisers, true, size.groups == size.batch && size.batch > 1);
+      form_of(size.trace, size.regularisers, true, size.groups == size.batch);
   const std::size_t batch = size.batch, channels = 1 + form.tangents;
   const Layer &first = layers_.front(), &last = layers_.back();
   const int hyper_groups = hyper() ? size.groups : 1;

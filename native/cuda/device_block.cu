@@ -67,10 +67,10 @@ std::unique_ptr<BlockTape> DeviceBlock::solve(const BlockPlan& plan, bool revers
                                               SolveStatistics& statistics) {
   enter();
   const Control control = stepping(plan.solver);
-  if (control == Control::Sample)
+  if (control == Control::Sample && net_.layers().front().hyper())
     throw Error(ErrorCode::Unsupported,
-                "the cuda engine steps tiles of rows, not single ones; use control 'tile' or "
-                "'batch', or device 'cpu'");
+                "hyper layers take one time for all rows of an evaluation, so control 'sample' is "
+                "not for them on the cuda engine; use control 'tile' or 'batch'");
   DeviceArray<float> eps = make_noise(noise, stream_);
   const Grouping grouping = Grouping::of(static_cast<int>(rows.count), control);
   const BlockCall block_call = call(plan, grouping, reverse, eps.data());

@@ -16,6 +16,7 @@ struct DeviceTableau {
   bool fsal = false, adaptive = false;
   double c[kMaxStages] = {};
   float a[kMaxStages][kMaxStages] = {}, b[kMaxStages] = {}, e[kMaxStages] = {};
+  float last_change[kMaxStages] = {};
   std::array<std::array<double, kPowers>, kMaxStages> dense{};  ///< as Tableau has it
 
   __host__ __device__ int end_stage() const { return fsal ? stages - 1 : stages; }
@@ -38,6 +39,7 @@ inline DeviceTableau device_tableau(const Tableau& tableau) {
     t.c[i] = tableau.c[i];
     t.b[i] = static_cast<float>(tableau.b[i]);
     t.e[i] = static_cast<float>(tableau.e[i]);
+    t.last_change[i] = static_cast<float>(tableau.last_change[i]);
     for (int j = 0; j < tableau.stages; ++j) t.a[i][j] = static_cast<float>(tableau.a[i][j]);
   }
   return t;

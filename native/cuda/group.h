@@ -1,5 +1,5 @@
-// Rows that step together, as the kernels read them: all of a batch, a tile of it
-// (Control::Sample), or single rows where a velocity is asked for at a time a row.
+// Rows that step together, as the kernels read them: all of a batch, a tile of it (Control::Tile),
+// or single rows (Control::Sample, and where a velocity is asked for at a time a row).
 #pragma once
 
 #include "core/step_rule.h"
@@ -19,9 +19,19 @@ struct Group {
   int lacks_room = 0;   ///< no attempt was made, as the tape is full
   int not_finite_at_start = 0;
   int evaluations = 0;
+  int smallest_row = 0;             ///< whose error was largest in the smallest accepted step
+  double stiffness_sum = 0;         ///< over accepted steps
   double start_norms[2] = {};       ///< of y₀ and f₀, for the first step's size
   double first_step = 0;            ///< 0: not sized yet
   int next_stop = 0, end_stop = 0;  ///< stops that the accepted step passed (Torchdiffeq)
+
+  /// SolveStatistics::stiffness
+  __host__ __device__ double stiffness() const {
+    return rule.accepted > 0 ? stiffness_sum / rule.accepted : 0;
+  }
+  __host__ __device__ bool can_go_on() const {
+    return !rule.done && rule.failure == StepFailure::None && !not_finite_at_start;
+  }
 };
 
 struct Groups {
@@ -30,6 +40,7 @@ struct Groups {
   int rows = 1;  ///< of each but the last
 
   __device__ Group& of_row(int row) const { return data[row / rows]; }
+  __device__ bool works(int row, int batch) const { return row < batch && of_row(row).working; }
   /// Of stage time c, in float as the nets take it.
   __device__ float time(int group, double c) const {
     return static_cast<float>(data[group].t + c * data[group].h);

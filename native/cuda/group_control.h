@@ -33,7 +33,7 @@ __device__ inline void begin_attempt(Group& group, const StepPolicy& policy, int
   group.accepted = 0;
   group.working = 0;
   group.lacks_room = 0;
-  if (rule.done || rule.failure != StepFailure::None || group.not_finite_at_start) return;
+  if (!group.can_go_on()) return;
   if (tape_capacity > 0 && group.step == tape_capacity) {
     group.lacks_room = 1;
     return;

@@ -42,13 +42,13 @@ JointSolve::JointSolve(const SolverOptions& options, const std::stop_token& stop
       shape_(shape),
       checkpoints_(checkpoints),
       stream_(stream),
-      tiles_(square_tiles(grouping.batch)),
+      norm_part_count_(norm_parts(grouping.batch, grouping.rows)),
       outcome_(grouping, stream),
       y_(std::size_t(grouping.batch) * shape.channels, stream),
       end_(y_.size(), stream),
       point_(std::size_t(grouping.batch) * shape.inputs, stream),
       stages_((tableau_.stages + 1) * y_.size(), stream),
-      squares_(std::size_t(2) * tiles_ * ErrorNorm::kMostTensors, stream) {}
+      norm_parts_(std::size_t(2) * norm_part_count_, stream) {}
 
 StepArrays JointSolve::arrays() {
   return {groups(),  grouping_.batch, shape_.channels, shape_.inputs,
@@ -60,14 +60,15 @@ ControlArguments JointSolve::control(const StepPolicy& policy, const double* sha
   s.groups = groups();
   s.policy = policy;
   s.batch = grouping_.batch;
-  s.tiles = tiles_;
+  s.parts = norm_part_count_;
   s.stages = tableau_.stages;
   s.fsal = tableau_.fsal;
+  s.stability_limit = tableau_.stability_limit;
   s.tape_capacity = checkpoints_ ? checkpoints_->tape().capacity : 0;
-  std::copy_n(shape_.tensors, ErrorNorm::kMostTensors, s.norm.tensors);
+  std::copy_n(shape_.tensors, kMostTensors, s.norm.tensors);
   s.norm.rtol = static_cast<float>(options_.rtol);
   s.norm.atol = static_cast<float>(options_.atol);
-  s.norm.squares = squares_.data();
+  s.norm.parts = norm_parts_.data();
   s.norm.row_errors = outcome_.row_errors();
   s.shared_norm = shared_norm;
   s.stops = stops_;
@@ -101,15 +102,14 @@ void JointSolve::run(RowSystem& system, double t0, double t1, std::span<const do
       checkpoints_->grow(2 * kLargestBunch, grouping_, stream_);
     for (int i = 0; i < bunch; ++i) attempt(system, policy);
     outcome_.look();
-    outcome_.require_progress(policy);
     double left = 0;  // attempts of the slowest group, should its step stay as it is
     bool lacks_room = false;
     for (const Group& group : outcome_.ends()) {
-      if (!group.rule.done)
+      if (group.can_go_on())
         left = std::max(left, std::abs(group.rule.t1 - group.rule.t) / group.rule.h);
       lacks_room |= group.lacks_room != 0;
     }
-    if (left == 0) break;
+    if (left == 0) return outcome_.require_end(policy);
     if (lacks_room) checkpoints_->grow(0, grouping_, stream_);
     bunch = std::clamp(static_cast<int>(std::ceil(left)), 1, kLargestBunch);
   }

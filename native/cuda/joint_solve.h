@@ -33,7 +33,7 @@ class RowSystem {
 /// norm.
 struct StateShape {
   int channels = 0, inputs = 0;
-  int tensors[ErrorNorm::kMostTensors] = {};
+  int tensors[kMostTensors] = {};
 };
 
 /// Checkpoints on the device, (steps, B, columns).
@@ -86,11 +86,11 @@ class JointSolve {
   const StateShape shape_;
   Checkpoints* const checkpoints_;
   const Stream& stream_;
-  const int tiles_;
+  const int norm_part_count_;
 
   SolveOutcome outcome_;
   DeviceArray<float> y_, end_, point_, stages_;
-  DeviceArray<double> squares_;
+  DeviceArray<NormPart> norm_parts_;
   DeviceArray<double> stop_times_;
   StopArrays stops_;
 };

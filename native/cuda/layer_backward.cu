@@ -17,9 +17,11 @@ class BackwardTile {
       : s_(arguments),
         memory_(memory),
         first_row_(blockIdx.x * Tile::kRows),
-        first_unit_(blockIdx.y * Tile::kUnits) {}
+        first_unit_(blockIdx.y * Tile::kUnits),
+        working_(working_rows<Tile>(s_.groups, first_row_, s_.batch)) {}
 
-  __device__ bool works() const { return s_.groups.of_row(first_row_).working; }
+  // Whether any row does; asked by all threads.
+  __device__ bool works() const { return __syncthreads_or(working_ != 0); }
 
   __device__ void run() {
     const float beta = s_.beta ? *s_.beta : 1.f;
@@ -53,7 +55,7 @@ class BackwardTile {
     finish(z_bar, logit, beta_bar);
   }
 
-  // Of a group that rests.
+  // Of a tile that rests.
   __device__ void clear_sums() const {
     const int unit = first_unit_ + threadIdx.x;
     if (!s_.unit_sums || threadIdx.x >= Tile::kUnits || unit >= s_.layer.out) return;
@@ -69,7 +71,7 @@ class BackwardTile {
   __device__ int row_at(int i) const { return first_row_ + Tile::row(i); }
   __device__ int unit_at(int j) const { return first_unit_ + Tile::unit(j); }
   __device__ bool holds(int i, int j) const {
-    return row_at(i) < s_.batch && unit_at(j) < s_.layer.out;
+    return (working_ >> i & 1) && unit_at(j) < s_.layer.out;
   }
   __device__ std::size_t entry(int i, int j) const {
     return std::size_t(row_at(i)) * s_.layer.out + unit_at(j);
@@ -215,6 +217,7 @@ class BackwardTile {
   const BackwardArguments& s_;
   ProductMemory<Tile, 2>& memory_;
   const int first_row_, first_unit_;
+  const unsigned working_;
 };
 
 // hot: no spills

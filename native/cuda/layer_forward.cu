@@ -15,9 +15,11 @@ class ForwardTile {
       : s_(arguments),
         memory_(memory),
         first_row_(blockIdx.x * Tile::kRows),
-        first_unit_(blockIdx.y * Tile::kUnits) {}
+        first_unit_(blockIdx.y * Tile::kUnits),
+        working_(working_rows<Tile>(s_.groups, first_row_, s_.batch)) {}
 
-  __device__ bool works() const { return s_.groups.of_row(first_row_).working; }
+  // Whether any row does; asked by all threads.
+  __device__ bool works() const { return __syncthreads_or(working_ != 0); }
 
   __device__ void run() {
     Sums<2> sums;
@@ -44,7 +46,7 @@ class ForwardTile {
   __device__ int row_at(int i) const { return first_row_ + Tile::row(i); }
   __device__ int unit_at(int j) const { return first_unit_ + Tile::unit(j); }
   __device__ bool holds(int i, int j) const {
-    return row_at(i) < s_.batch && unit_at(j) < s_.layer.out;
+    return (working_ >> i & 1) && unit_at(j) < s_.layer.out;
   }
   __device__ std::size_t entry(int i, int j) const {
     return std::size_t(row_at(i)) * s_.layer.out + unit_at(j);
@@ -136,6 +138,7 @@ class ForwardTile {
   const ForwardArguments& s_;
   ProductMemory<Tile, 2>& memory_;
   const int first_row_, first_unit_;
+  const unsigned working_;
   float slopes_[4][4];
 };
 

@@ -8,7 +8,8 @@ template <class Tile>
 __global__ void __launch_bounds__(Tile::kThreads)
     multiply_rows(const __grid_constant__ MultiplyArguments s) {
   const int first_row = blockIdx.x * Tile::kRows, first_unit = blockIdx.y * Tile::kUnits;
-  if (!s.groups.of_row(first_row).working) return;
+  const unsigned working = working_rows<Tile>(s.groups, first_row, s.batch);
+  if (!__syncthreads_or(working != 0)) return;
   const float* a = s.a + std::size_t(blockIdx.z) * s.batch * s.depth;
   const float* b = s.b + (first_row / s.groups.rows) * s.b_stride;
   Sums<1> sums;
@@ -31,7 +32,7 @@ __global__ void __launch_bounds__(Tile::kThreads)
 #pragma unroll
     for (int j = 0; j < 4; ++j) {
       const int row = first_row + Tile::row(i), unit = first_unit + Tile::unit(j);
-      if (row >= s.batch || unit >= s.units) continue;
+      if (!(working >> i & 1) || unit >= s.units) continue;
       float& c = s.c[(std::size_t(blockIdx.z) * s.batch + row) * s.c_stride + unit];
       c = s.alpha * sums[0][i][j] + (s.adds ? c : 0.f);
     }

@@ -1,6 +1,5 @@
 #include <algorithm>
 #include <limits>
-#include <optional>
 
 #include "core/errors.h"
 #include "cuda/solve_outcome.h"
@@ -14,7 +13,15 @@ constexpr std::size_t kRowsNamed = 16;  // of those that made a solve fail
 }  // namespace
 
 Grouping Grouping::of(int batch, Control control) {
-  return {batch, control == Control::Batch ? batch : std::min(batch, kGroupRows)};
+  switch (control) {
+    case Control::Batch:
+      return {batch, batch};
+    case Control::Tile:
+      return {batch, std::min(batch, kGroupRows)};
+    case Control::Sample:
+      break;
+  }
+  return {batch, 1};
 }
 
 SolveOutcome::SolveOutcome(const Grouping& grouping, const Stream& stream)
@@ -30,19 +37,15 @@ void SolveOutcome::look() {
   ends_.assign(seen_.span().begin(), seen_.span().end());
 }
 
-void SolveOutcome::require_progress(const StepPolicy& policy) {
-  for (int i = 0; i < grouping_.count(); ++i) {
-    const Group& group = ends_[i];
-    if (group.not_finite_at_start) {
-      SolveFailure failure = start_not_finite(group.t);
-      failure.rows = rows_over(i, std::numeric_limits<float>::max());
-      throw failure;
-    }
-    if (group.rule.failure == StepFailure::None) continue;
-    SolveFailure failure = step_failure(group.rule, policy, std::nullopt);
-    failure.rows = rows_over(i, 1);
-    throw failure;
-  }
+void SolveOutcome::require_end(const StepPolicy& policy) {
+  const auto failed =
+      std::find_if(ends_.begin(), ends_.end(), [](const Group& group) { return !group.rule.done; });
+  if (failed == ends_.end()) return;
+  SolveFailure failure = failed->not_finite_at_start
+                             ? start_not_finite(failed->t)
+                             : step_failure(failed->rule, policy, failed->stiffness());
+  failure.rows = offending_rows();
+  throw failure;
 }
 
 SolveStatistics SolveOutcome::statistics() const {
@@ -55,21 +58,28 @@ SolveStatistics SolveOutcome::statistics() const {
     counts.rejected = rule.rejected;
     counts.smallest_step = rule.smallest_step;
     counts.largest_step = rule.largest_step;
+    counts.smallest_step_row = ends_[i].smallest_row;
+    counts.stiffness_sum = ends_[i].stiffness_sum;
     sum.add(counts, static_cast<double>(grouping_.rows_in(i)) / grouping_.batch);
   }
   return sum;
 }
 
-// Of a group: rows whose last error is over `limit` or NaN.
-std::vector<std::size_t> SolveOutcome::rows_over(int group, float limit) {
+// Of groups that failed: rows whose last error is over their tolerance, or not finite; of rows that
+// step alone each is to blame.
+std::vector<std::size_t> SolveOutcome::offending_rows() {
   std::vector<float> errors(grouping_.batch);
   row_errors_.copy_out(errors, stream_);
   stream_.synchronize();
-  const std::size_t first = std::size_t(group) * grouping_.rows;
   std::vector<std::size_t> rows;
-  for (std::size_t row = first; row < first + grouping_.rows_in(group) && rows.size() < kRowsNamed;
-       ++row)
-    if (!(errors[row] <= limit)) rows.push_back(row);
+  for (int i = 0; i < grouping_.count(); ++i) {
+    if (ends_[i].rule.done) continue;
+    const float limit = ends_[i].not_finite_at_start ? std::numeric_limits<float>::max() : 1;
+    const std::size_t first = std::size_t(i) * grouping_.rows;
+    for (std::size_t row = first; row < first + grouping_.rows_in(i); ++row)
+      if ((grouping_.rows == 1 || !(errors[row] <= limit)) && rows.size() < kRowsNamed)
+        rows.push_back(row);
+  }
   return rows;
 }
 

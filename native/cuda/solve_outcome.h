@@ -31,8 +31,8 @@ class SolveOutcome {
 
   /// Copies the groups here; the only wait of a solve.
   void look();
-  /// Throws SolveFailure with the offending rows where a group cannot go on.
-  void require_progress(const StepPolicy& policy);
+  /// When no group goes on: throws SolveFailure where one failed, with the offending rows of all.
+  void require_end(const StepPolicy& policy);
   /// How each group stood when last looked at.
   const std::vector<Group>& ends() const { return ends_; }
   /// Over all rows, each counted once.
@@ -41,7 +41,7 @@ class SolveOutcome {
   DeviceArray<Group> take_groups() { return std::move(groups_); }
 
  private:
-  std::vector<std::size_t> rows_over(int group, float limit);
+  std::vector<std::size_t> offending_rows();
 
   const Grouping grouping_;
   const Stream& stream_;

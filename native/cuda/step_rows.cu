@@ -1,3 +1,5 @@
+#include <cmath>
+
 #include "cuda/grid.h"
 #include "cuda/step_rows.h"
 #include "cuda/tiling.h"
@@ -31,85 +33,108 @@ __global__ void combine_trial_point(StepArrays s) {
   s.point[entry] = s.y[at] + static_cast<float>(group.h) * s.stages[at];
 }
 
-struct TileSquares {
-  double rows[kTileRows][ErrorNorm::kMostTensors];
+/// An entry of what is measured, and y₁ there.
+struct Measured {
+  float value = 0, end = 0;
+  float rate_change = 0, argument_change = 0;  // of the last two stages
 };
 
-// Sums a tile's squares per tensor, rows in order. `value(at, end)` gives an entry of what is
-// measured and sets what y₁ is there.
-template <class Value>
-__device__ void sum_squares(const StepArrays& s, const ErrorNorm& norm, double* squares,
-                            float* row_errors, const Value& value) {
-  TileSquares& tile = shared_memory<TileSquares>();
+// Over the lanes of a row; each gets the sum.
+__device__ double sum_lanes(double value) {
+  for (int distance = kLanes / 2; distance > 0; distance /= 2)
+    value += __shfl_xor_sync(0xffffffffu, value, distance);
+  return value;
+}
+
+// Sums the parts of a tile's rows. `measure(at)` gives the entry of a row and channel.
+template <class Measure>
+__device__ void sum_squares(const StepArrays& s, const ErrorNorm& norm, NormPart* parts,
+                            const Measure& measure) {
+  using TileParts = NormPart[kTileRows];
+  TileParts& rows = shared_memory<TileParts>();
   const int in_tile = threadIdx.x / kLanes, lane = threadIdx.x % kLanes;
   const int row = blockIdx.x * kTileRows + in_tile;
-  const bool works = row < s.batch && s.groups.of_row(row).working;
-  double sums[ErrorNorm::kMostTensors] = {};
+  const bool works = s.groups.works(row, s.batch);
+  NormPart part;
   if (works)
     for (int channel = lane; channel < s.channels; channel += kLanes) {
       const std::size_t at = std::size_t(row) * s.channels + channel;
-      float end = 0.f;
-      const float measured = value(at, end);
+      const Measured entry = measure(at);
       int tensor = 0, first = norm.tensors[0];
-      while (tensor < ErrorNorm::kMostTensors && channel >= first)
-        if (++tensor < ErrorNorm::kMostTensors) first += norm.tensors[tensor];
+      while (tensor < kMostTensors && channel >= first)
+        if (++tensor < kMostTensors) first += norm.tensors[tensor];
       // 0 · y₁ adds nothing, and makes a NaN of a state that is not finite.
-      if (tensor == ErrorNorm::kMostTensors) {
-        sums[0] += 0 * end;
+      if (tensor == kMostTensors) {
+        part.squares[0] += 0 * entry.end;
         continue;
       }
-      const float scale = fmaf(norm.rtol, fmaxf(fabsf(s.y[at]), fabsf(end)), norm.atol);
-      const double ratio = measured / scale;
-      sums[tensor] += ratio * ratio + 0 * end;
+      const float scale = fmaf(norm.rtol, fmaxf(fabsf(s.y[at]), fabsf(entry.end)), norm.atol);
+      const double ratio = entry.value / scale;
+      part.squares[tensor] += ratio * ratio + 0 * entry.end;
+      if (tensor > 0) continue;
+      part.rate_change += double(entry.rate_change) * entry.rate_change;
+      part.argument_change += double(entry.argument_change) * entry.argument_change;
     }
-  double row_error = 0;
-  for (int tensor = 0; tensor < ErrorNorm::kMostTensors; ++tensor) {
-    for (int distance = kLanes / 2; distance > 0; distance /= 2)
-      sums[tensor] += __shfl_xor_sync(0xffffffffu, sums[tensor], distance);
-    if (norm.tensors[tensor] > 0) row_error += sums[tensor] / norm.tensors[tensor];
-    if (lane == 0) tile.rows[in_tile][tensor] = sums[tensor];
+  float row_error = 0;
+  for (int tensor = 0; tensor < kMostTensors; ++tensor) {
+    part.squares[tensor] = sum_lanes(part.squares[tensor]);
+    if (norm.tensors[tensor] == 0) continue;
+    const float square = static_cast<float>(part.squares[tensor] / norm.tensors[tensor]);
+    if (!(square <= row_error) && !std::isnan(row_error)) row_error = square;
   }
-  if (works && lane == 0 && row_errors) row_errors[row] = static_cast<float>(row_error);
-  __syncthreads();
-  if (threadIdx.x >= ErrorNorm::kMostTensors) return;
-  double sum = 0;
-  for (int r = 0; r < kTileRows; ++r) sum += tile.rows[r][threadIdx.x];
-  squares[std::size_t(blockIdx.x) * ErrorNorm::kMostTensors + threadIdx.x] = sum;
+  part.rate_change = sum_lanes(part.rate_change);
+  part.argument_change = sum_lanes(part.argument_change);
+  if (works) {
+    part.worst_error = row_error;
+    part.worst_row = row;
+    if (lane == 0) norm.row_errors[row] = row_error;
+  }
+  if (s.groups.rows == 1) {
+    if (lane == 0 && row < s.batch) parts[row] = part;
+    return;
+  }
+  if (lane == 0) rows[in_tile] = part;
+  for (int half = kTileRows / 2; half > 0; half /= 2) {
+    __syncthreads();
+    if (lane == 0 && in_tile < half) rows[in_tile].add(rows[in_tile + half]);
+  }
+  if (threadIdx.x == 0) parts[blockIdx.x] = rows[0];
 }
 
 __global__ void __launch_bounds__(kTileThreads)
     finish_attempt(StepArrays s, const __grid_constant__ DeviceTableau tableau, ErrorNorm norm) {
-  sum_squares(s, norm, norm.squares, norm.row_errors, [&](std::size_t at, float& end) {
+  sum_squares(s, norm, norm.parts, [&](std::size_t at) {
     const float h = static_cast<float>(s.groups.of_row(static_cast<int>(at / s.channels)).h);
-    float step = 0.f, error = 0.f;
+    float step = 0.f, error = 0.f, change = 0.f;
     for (int i = 0; i < tableau.stages; ++i) {
       const float k = s.stage(i)[at];
       if (tableau.b[i] != 0.f) step = fmaf(tableau.b[i], k, step);
       if (tableau.e[i] != 0.f) error = fmaf(tableau.e[i], k, error);
+      if (tableau.last_change[i] != 0.f) change = fmaf(tableau.last_change[i], k, change);
     }
-    end = s.y[at] + h * step;
-    s.end[at] = end;
-    return h * error;
+    Measured entry{h * error, s.y[at] + h * step};
+    if (tableau.adaptive) {
+      entry.rate_change = s.stage(tableau.stages - 1)[at] - s.stage(tableau.stages - 2)[at];
+      entry.argument_change = h * change;
+    }
+    s.end[at] = entry.end;
+    return entry;
   });
 }
 
-__global__ void __launch_bounds__(kTileThreads) square_start(StepArrays s, ErrorNorm norm) {
+__global__ void __launch_bounds__(kTileThreads)
+    square_start(StepArrays s, ErrorNorm norm, int parts) {
   const auto measure = [&](const float* values) {
-    return [&s, values](std::size_t at, float& end) {
-      end = s.y[at];
-      return values[at];
-    };
+    return [&s, values](std::size_t at) { return Measured{values[at], s.y[at]}; };
   };
-  sum_squares(s, norm, norm.squares, nullptr, measure(s.y));
+  sum_squares(s, norm, norm.parts, measure(s.y));
   __syncthreads();
-  sum_squares(s, norm, norm.squares + std::size_t(gridDim.x) * ErrorNorm::kMostTensors,
-              norm.row_errors, measure(s.stages));
+  sum_squares(s, norm, norm.parts + parts, measure(s.stages));
 }
 
 __global__ void __launch_bounds__(kTileThreads) square_change(StepArrays s, ErrorNorm norm) {
-  sum_squares(s, norm, norm.squares, norm.row_errors, [&](std::size_t at, float& end) {
-    end = s.y[at];
-    return s.stage(1)[at] - s.stage(0)[at];
+  sum_squares(s, norm, norm.parts, [&](std::size_t at) {
+    return Measured{s.stage(1)[at] - s.stage(0)[at], s.y[at]};
   });
 }
 
@@ -145,12 +170,12 @@ __global__ void accept_step(StepArrays s, const __grid_constant__ DeviceTableau 
 }
 
 LaunchShape tile_rows_shape(int batch) {
-  return {dim3(square_tiles(batch)), dim3(kTileThreads), sizeof(TileSquares)};
+  return {dim3(tiles_of(batch, kTileRows)), dim3(kTileThreads), kTileRows * sizeof(NormPart)};
 }
 
 }  // namespace
 
-int square_tiles(int batch) { return tiles_of(batch, kTileRows); }
+int norm_parts(int batch, int rows) { return rows == 1 ? batch : tiles_of(batch, kTileRows); }
 
 void combine_point(const StepArrays& s, const DeviceTableau& tableau, int stage,
                    const Stream& stream) {
@@ -169,7 +194,8 @@ void finish_rows(const StepArrays& s, const DeviceTableau& tableau, const ErrorN
 }
 
 void start_squares(const StepArrays& s, const ErrorNorm& norm, const Stream& stream) {
-  launch("square_start", square_start, tile_rows_shape(s.batch), stream, s, norm);
+  launch("square_start", square_start, tile_rows_shape(s.batch), stream, s, norm,
+         norm_parts(s.batch, s.groups.rows));
 }
 
 void change_squares(const StepArrays& s, const ErrorNorm& norm, const Stream& stream) {

@@ -22,13 +22,33 @@ struct StepArrays {
   __host__ __device__ float* stage(int i) const { return stages + i * size(); }
 };
 
+inline constexpr int kMostTensors = 3;
+
+/// What some rows of a group add to its norm.
+struct NormPart {
+  double squares[kMostTensors] = {};
+  double rate_change = 0, argument_change = 0;  ///< squares, of the first tensor: core/stiffness.h
+  float worst_error = -1;                       ///< of ErrorNorm::row_errors
+  int worst_row = 0;
+
+  __device__ void add(const NormPart& other) {
+    for (int tensor = 0; tensor < kMostTensors; ++tensor) squares[tensor] += other.squares[tensor];
+    rate_change += other.rate_change;
+    argument_change += other.argument_change;
+    const bool worse = other.worst_error > worst_error ||
+                       (other.worst_error == worst_error && other.worst_row < worst_row);
+    if (!worse) return;
+    worst_error = other.worst_error;
+    worst_row = other.worst_row;
+  }
+};
+
 /// Root mean squares over atol + rtol max(|y₀|, |y₁|), one a tensor; the largest counts.
 struct ErrorNorm {
-  static constexpr int kMostTensors = 3;
   int tensors[kMostTensors] = {};  ///< numbers of channels, from the first on; 0: absent
   float rtol = 0, atol = 0;
-  double* squares = nullptr;    ///< [row tiles][kMostTensors]
-  float* row_errors = nullptr;  ///< (B): mean squares over the tensors, summed; NaN if not finite
+  NormPart* parts = nullptr;    ///< [norm_parts]
+  float* row_errors = nullptr;  ///< (B): the largest mean square of a tensor; NaN if not finite
 };
 
 struct Step {
@@ -57,7 +77,7 @@ void trial_point(const StepArrays& arrays, const Stream& stream);
 /// end ← y + h Σ b_i k_i, and the squares of the error h Σ e_i k_i.
 void finish_rows(const StepArrays& arrays, const DeviceTableau& tableau, const ErrorNorm& norm,
                  const Stream& stream);
-/// The squares of y and of k₀, each over y; the second behind the first.
+/// The squares of y and of k₀, each over y; parts of the second behind those of the first.
 void start_squares(const StepArrays& arrays, const ErrorNorm& norm, const Stream& stream);
 /// The squares of k₁ − k₀ over y.
 void change_squares(const StepArrays& arrays, const ErrorNorm& norm, const Stream& stream);
@@ -65,7 +85,7 @@ void change_squares(const StepArrays& arrays, const ErrorNorm& norm, const Strea
 void accept_rows(const StepArrays& arrays, const DeviceTableau& tableau, const StepTape& tape,
                  const StopArrays& stops, const Stream& stream);
 
-/// Rows that finish_rows sums over in one block.
-int square_tiles(int batch);
+/// Into how many parts a norm is summed: a row each where rows step alone, else a tile of them.
+int norm_parts(int batch, int rows);
 
 }  // namespace ffjord::cuda

@@ -1,4 +1,5 @@
-// Which tiles cut a batch: those of a group must not meet rows of another.
+// Which tiles cut a batch, and which of their rows are at work. Those of a group must not meet rows
+// of another, but for single rows.
 #pragma once
 
 #include "cuda/group.h"
@@ -7,7 +8,7 @@
 
 namespace ffjord::cuda {
 
-/// Rows of groups that step on their own, but for Control::Batch.
+/// Rows of a group under Control::Tile.
 inline constexpr int kGroupRows = SmallTile::kRows;
 
 inline int tiles_of(int count, int size) { return (count + size - 1) / size; }
@@ -15,6 +16,16 @@ inline int tiles_of(int count, int size) { return (count + size - 1) / size; }
 /// Large tiles where there is work for them, and where no tile meets two groups.
 inline bool takes_large_tiles(const Groups& groups, int batch, int units) {
   return groups.count == 1 && batch > SmallTile::kRows && units > SmallTile::kUnits;
+}
+
+/// Of the present thread: bit i is set where row i of a tile, as the tile numbers them, is at work.
+template <class Tile>
+__device__ unsigned working_rows(const Groups& groups, int first_row, int batch) {
+  unsigned rows = 0;
+#pragma unroll
+  for (int i = 0; i < 4; ++i)
+    if (groups.works(first_row + Tile::row(i), batch)) rows |= 1u << i;
+  return rows;
 }
 
 /// Large products on the tensor cores: as accurate as float32 over its whole range

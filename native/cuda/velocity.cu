@@ -12,7 +12,7 @@ class VelocityRows {
   VelocityRows(const VelocityCall& call, bool with_divergence)
       : call_(call),
         own_times_(call.times.size() > 1),
-        form_(call.net.form_of(call.trace, {}, with_divergence, own_times_)),
+        form_(call.net.form_of(call.trace, {}, with_divergence, call.times.size() == call.batch)),
         times_(call.times.size(), call.stream),
         groups_(call.times.size(), call.stream),
         z_(call.z.size(), call.stream),

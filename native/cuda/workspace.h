@@ -57,7 +57,9 @@ struct BlockCall {
   int regularisers() const { return plan.regularisers.count(); }
   /// Of [z | −Δlogp | r]; −Δlogp, so that the rates are what a net gives.
   int channels() const { return dimension() + 1 + regularisers(); }
-  EvaluationForm form() const { return net.form_of(plan.trace, plan.regularisers, true, false); }
+  EvaluationForm form() const {
+    return net.form_of(plan.trace, plan.regularisers, true, grouping.rows == 1);
+  }
   FieldPoint point(const Groups& groups, double c, const float* z, int stride) const {
     return {groups, c, grouping.batch, z, stride, eps, direction()};
   }

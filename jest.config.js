@@ -22,6 +22,7 @@ const common = {
 }
 
 const overEngines = [
+  'context',
   'control',
   'flow',
   'golden',

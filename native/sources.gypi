@@ -59,6 +59,7 @@
       "native/cuda/blend_time.cu",
       "native/cuda/checkpoint.cu",
       "native/cuda/closed_trace.cu",
+      "native/cuda/context_map.cu",
       "native/cuda/control.cu",
       "native/cuda/cuda_engine.cu",
       "native/cuda/dense_net.cu",

@@ -4,8 +4,9 @@
 namespace ffjord::cuda {
 namespace {
 
-// States [z | λ | −Δlogp]. The cotangents of Δlogp and of the regularisers are constant, as nothing
-// depends on these.
+// States [z | λ | −Δlogp | r̄], the last the cotangent of a context's terms, in the norm where the
+// weights' is. The cotangents of Δlogp and of the regularisers are constant, as nothing depends on
+// these.
 class AdjointSystem final : public RowSystem {
  public:
   AdjointSystem(const BlockCall& call, const Groups& groups, const float* quadrature_bars,
@@ -13,12 +14,14 @@ class AdjointSystem final : public RowSystem {
       : call_(call), groups_(groups), quadrature_bars_(quadrature_bars), gradients_(gradients) {}
 
   static StateShape shape_of(const BlockCall& call) {
-    const int dimension = call.dimension();
-    return {2 * dimension + 1, 2 * dimension, {dimension, dimension, 1}};
+    const int dimension = call.dimension(), terms = call.terms_bar ? call.net.context().terms() : 0;
+    const bool in_norm = call.plan.gradient.norm == AdjointNorm::Full;
+    return {
+        2 * dimension + 1 + terms, 2 * dimension, {dimension, dimension, 1, in_norm ? terms : 0}};
   }
 
   void evaluate(int stage, double c, const float* point, int stride, float* rates) override {
-    const int dimension = call_.dimension(), channels = 2 * dimension + 1;
+    const int dimension = call_.dimension(), channels = shape_of(call_).channels;
     const FieldPoint at = call_.point(groups_, c, point, stride);
     FieldColumns<float> columns{rates, channels, rates + 2 * dimension, nullptr, channels};
     Evaluation& evaluation = call_.workspace.evaluation(0);
@@ -28,6 +31,12 @@ class AdjointSystem final : public RowSystem {
     targets.z_bar_stride = channels;
     targets.sign = -1;
     targets.gradient = gradients_.target(stage);
+    if (const int terms = channels - (2 * dimension + 1); terms > 0) {
+      targets.terms = {rates + 2 * dimension + 1, channels, -1};
+      check(cudaMemset2DAsync(targets.terms.data, channels * sizeof(float), 0,
+                              terms * sizeof(float), at.batch, call_.stream.get()),
+            "clearing cotangents");
+    }
     const int quadratures = 1 + call_.regularisers();
     call_.net.pullback(evaluation, call_.workspace.scratch(), at,
                        {point + dimension, stride, quadrature_bars_,
@@ -53,6 +62,8 @@ double pull_adjoint(const BlockCall& call, const SolveTape& tape, const BlockRow
                     float* gradient, SolveStatistics& statistics) {
   const std::size_t batch = rows.count, dimension = call.dimension();
   const std::size_t quadratures = 1 + call.regularisers(), channels = call.channels();
+  const StateShape shape = AdjointSystem::shape_of(call);
+  const std::size_t terms = shape.channels - (2 * dimension + 1);
   std::vector<float> end(tape.end.size()), bars, state;
   tape.end.copy_out(end, call.stream);
   call.stream.synchronize();
@@ -65,13 +76,13 @@ double pull_adjoint(const BlockCall& call, const SolveTape& tape, const BlockRow
     const auto lambda = rows.z.begin() + row * dimension;
     state.insert(state.end(), lambda, lambda + dimension);
     state.push_back(z[dimension]);
+    state.resize(state.size() + terms);
   }
   DeviceArray<float> quadrature_bars(bars.size(), call.stream);
   quadrature_bars.copy_in(bars, call.stream);
 
   const SolverOptions& solver = call.plan.solver;
-  JointSolve solve(solver, call.plan.stop, call.grouping, AdjointSystem::shape_of(call), nullptr,
-                   call.stream);
+  JointSolve solve(solver, call.plan.stop, call.grouping, shape, nullptr, call.stream);
   check(cudaMemcpyAsync(solve.state(), state.data(), state.size() * sizeof(float),
                         cudaMemcpyHostToDevice, call.stream.get()),
         "copy of rows");
@@ -87,7 +98,7 @@ double pull_adjoint(const BlockCall& call, const SolveTape& tape, const BlockRow
     place_groups(solve.groups(), call.end_time, call.stream);
     DeviceArray<float> rates(batch * channels, call.stream);
     call.net.evaluate(call.workspace.evaluation(0), &call.workspace.scratch(), call.form(),
-                      call.point(solve.groups(), 0, solve.state(), 2 * dimension + 1),
+                      call.point(solve.groups(), 0, solve.state(), shape.channels),
                       call.columns(rates.data()), false);
     std::vector<float> values(rates.size());
     rates.copy_out(values, call.stream);
@@ -95,7 +106,7 @@ double pull_adjoint(const BlockCall& call, const SolveTape& tape, const BlockRow
     double sum = 0;
     for (std::size_t row = 0; row < batch; ++row) {
       for (std::size_t i = 0; i < dimension; ++i)
-        sum += double(at[row * (2 * dimension + 1) + dimension + i]) * values[row * channels + i];
+        sum += double(at[row * shape.channels + dimension + i]) * values[row * channels + i];
       for (std::size_t i = 0; i < quadratures; ++i)
         sum += double(bars[row * quadratures + i]) * values[row * channels + dimension + i];
     }
@@ -113,8 +124,14 @@ double pull_adjoint(const BlockCall& call, const SolveTape& tape, const BlockRow
   if (call.reverse) bar = end_time_bar(state);
   statistics.add(solve.outcome().statistics());
   for (std::size_t row = 0; row < batch; ++row)
-    std::copy_n(state.begin() + row * (2 * dimension + 1) + dimension, dimension,
+    std::copy_n(state.begin() + row * shape.channels + dimension, dimension,
                 rows.z.begin() + row * dimension);
+  if (terms > 0)
+    check(
+        cudaMemcpy2DAsync(call.terms_bar, terms * sizeof(float), solve.state() + 2 * dimension + 1,
+                          shape.channels * sizeof(float), terms * sizeof(float), batch,
+                          cudaMemcpyDeviceToDevice, call.stream.get()),
+        "copy of cotangents");
   return bar;
 }
 

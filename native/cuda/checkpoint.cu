@@ -87,6 +87,7 @@ class CheckpointPullback {
     targets.z_bar_stride = call_.dimension();
     targets.gradient = gradient_;
     targets.times = gradient_ != nullptr;
+    targets.terms = {call_.terms_bar, call_.net.context().terms()};
     call_.net.pullback(call_.workspace.evaluation(i), scratch, point(i),
                        call_.columns<const float>(rate_bar_.data()), targets);
     add_row_sums(s, i, tableau_.c[i], scratch.time_bars,

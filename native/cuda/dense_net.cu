@@ -15,15 +15,12 @@ std::vector<Layer> dense_layers(const BlockContext<float>& context) {
   if (context.cnf.net.convolutional())
     throw Error(ErrorCode::Unsupported,
                 "the cuda engine has no convolutions yet; use device 'reference'");
-  if (context.context.size > 0)
-    throw Error(ErrorCode::Unsupported,
-                "the cuda engine has no conditional flows yet; use device 'cpu'");
   return make_layers(context);
 }
 
 std::vector<std::size_t> sizes_of_tensors(const BlockContext<float>& context) {
   std::vector<std::size_t> sizes;
-  const ParameterLayout alone(FlowDescription{context.shape, {context.cnf}});
+  const ParameterLayout alone(FlowDescription{context.shape, {context.cnf}, context.context});
   for (const Parameter& parameter : alone.parameters) sizes.push_back(parameter.size);
   return sizes;
 }
@@ -50,6 +47,7 @@ DenseNet::DenseNet(const BlockContext<float>& context, const Stream& stream)
       parameter_count_(std::accumulate(tensor_sizes_.begin(), tensor_sizes_.end(), std::size_t{0})),
       device_layers_(layers_.size(), stream),
       parameters_(parameter_count_, stream),
+      context_(layers_, context.context.size, stream),
       one_(1, stream) {
   for (const Layer& layer : layers_) {
     units_ += layer.out;
@@ -68,6 +66,7 @@ NetArrays DenseNet::arrays() const {
           static_cast<int>(layers_.size()),
           units_,
           dimension_,
+          context_.terms(),
           parameters_.data(),
           packed_.data(),
           packed_size_};
@@ -76,6 +75,7 @@ NetArrays DenseNet::arrays() const {
 void DenseNet::set_parameters(std::span<const float> parameters) {
   parameters_.copy_in(parameters, stream_);
   for (const Layer& layer : layers_) pack(layer, parameters_.data(), packed_.data(), stream_);
+  context_.set_parameters(parameters_.data(), stream_);
   const bool has_closed_form = layers_.size() == 2 || layers_.size() == 3;
   if (!has_closed_form || gated_output() || hyper() || layers_.back().expanded()) return;
   const std::size_t width = layers_.front().out;
@@ -122,10 +122,14 @@ Evaluation DenseNet::make_evaluation(const EvaluationSize& size) const {
   const std::size_t batch = size.batch, groups = size.groups, width = layers_.front().out;
   e.layers.resize(layers_.size());
   e.memory.build(stream_, [&](Arena& arena) {
+    e.times.units = units_;
     e.times.time = arena.take(groups);
     for (float** part : {&e.times.gate, &e.times.offset, &e.times.shift})
-      *part = arena.take(groups * units_);
-    if (hyper()) e.times.packed = arena.take(groups * packed_size_);
+      *part = arena.take((conditional() ? batch : groups) * units_);
+    if (hyper()) {
+      e.times.bias = arena.take(groups * units_);
+      e.times.packed = arena.take(groups * packed_size_);
+    }
     if (form.closed && gated_output()) {
       if (layers_.size() == 2) {
         e.closed.c = arena.take(groups * width);

@@ -5,6 +5,7 @@
 #include <span>
 #include <vector>
 
+#include "cuda/context_map.h"
 #include "cuda/evaluation.h"
 #include "cuda/field.h"
 #include "cuda/layer_backward.h"
@@ -21,8 +22,9 @@ struct FieldPoint {
   int batch = 0;
   const float* z = nullptr;  ///< (B, z_stride)
   int z_stride = 0;
-  const float* eps = nullptr;  ///< (K, B, D); null for exact traces
-  float direction = 1;         ///< of the regularisers' rates
+  const float* eps = nullptr;    ///< (K, B, D); null for exact traces
+  float direction = 1;           ///< of the regularisers' rates
+  const float* terms = nullptr;  ///< (B, P): what a context adds to each row's net (context_map.h)
 };
 
 /// What a pullback leaves.
@@ -32,6 +34,7 @@ struct FieldTargets {
   float sign = 1;             ///< of z̄
   float* gradient = nullptr;  ///< of the block's parameters, added to; null: not wanted
   bool times = false;         ///< fills scratch.time_bars
+  TermsBar terms;             ///< of a context
 };
 
 class DenseNet {
@@ -44,6 +47,7 @@ class DenseNet {
   /// Of the block's tensors in their order, the end time first.
   const std::vector<std::size_t>& tensor_sizes() const { return tensor_sizes_; }
   const std::vector<Layer>& layers() const { return layers_; }
+  const ContextMap& context() const { return context_; }
 
   /// The block's parameters, from the host.
   void set_parameters(std::span<const float> parameters);
@@ -63,6 +67,7 @@ class DenseNet {
                 const FieldColumns<const float>& bars, const FieldTargets& targets) const;
 
  private:
+  bool conditional() const { return context_.terms() > 0; }
   bool gated_output() const { return layers_.back().gated(); }
   bool hyper() const { return layers_.front().hyper(); }
   NetArrays arrays() const;
@@ -73,6 +78,7 @@ class DenseNet {
   const ClosedArrays& closed_of(const Evaluation& evaluation) const {
     return gated_output() ? evaluation.closed : closed_;
   }
+  int gate_stride(const Evaluation& evaluation, const FieldPoint& point) const;
   FieldArguments field_of(const Evaluation& evaluation, const FieldPoint& point) const;
   void pull_vjp(const Evaluation& evaluation, PullbackScratch& scratch, const FieldPoint& point,
                 const FieldColumns<float>& rates) const;
@@ -93,6 +99,7 @@ class DenseNet {
   std::size_t parameter_count_ = 0, packed_size_ = 0;
   DeviceArray<Layer> device_layers_;
   DeviceArray<float> parameters_, packed_;
+  ContextMap context_;
   Arena closed_memory_;
   ClosedArrays closed_;     // where the output is not gated
   DeviceArray<float> one_;  // a one

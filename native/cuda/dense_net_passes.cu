@@ -26,6 +26,11 @@ const float* DenseNet::weights_of(const Evaluation& evaluation, const Layer& lay
          (transposed ? layer.weights() : 0);
 }
 
+// No context moves the output's gate, so that of a group is its first row's.
+int DenseNet::gate_stride(const Evaluation& evaluation, const FieldPoint& point) const {
+  return point.groups.rows / evaluation.times.rows * units_;
+}
+
 FieldArguments DenseNet::field_of(const Evaluation& evaluation, const FieldPoint& point) const {
   const EvaluationForm& form = evaluation.form;
   const LayerTape& output = evaluation.layers.back();
@@ -52,10 +57,11 @@ void DenseNet::evaluate(Evaluation& e, PullbackScratch* scratch, const Evaluatio
   e.form = wanted;
   const bool vjp = wanted.vjp && !keep;
   if (vjp) e.form.tangents = 0;
-  set_times(arrays(), layers_, point.groups, point.c, e.times, stream_);
+  e.times.rows = conditional() ? 1 : point.groups.rows;
+  set_times(arrays(), layers_, {point.groups, point.c, point.batch, point.terms}, e.times, stream_);
   if (e.form.closed && gated_output())
-    set_closed(arrays(), layers_, e.times.gate + layers_.back().unit, units_, point.groups.count,
-               e.closed, stream_);
+    set_closed(arrays(), layers_, e.times.gate + layers_.back().unit, gate_stride(e, point),
+               point.groups.count, e.closed, stream_);
 
   for (std::size_t l = 0; l < layers_.size(); ++l) {
     const Layer& layer = layers_[l];
@@ -69,7 +75,6 @@ void DenseNet::evaluate(Evaluation& e, PullbackScratch* scratch, const Evaluatio
     s.weight = weights_of(e, layer, false);
     s.weight_stride = weight_stride();
     s.times = e.times;
-    s.units = units_;
     s.beta = beta_of(layer);
     s.value = tape.value;
     s.tangent = tape.tangent;
@@ -123,7 +128,6 @@ void DenseNet::pull_vjp(const Evaluation& e, PullbackScratch& scratch, const Fie
       s.groups = point.groups;
       s.batch = point.batch;
       s.times = e.times;
-      s.units = units_;
       s.beta = beta_of(layer);
       s.value = e.layers[l].value;
       s.z = e.layers[l].z;
@@ -194,7 +198,6 @@ void DenseNet::pullback(const Evaluation& e, PullbackScratch& scratch, const Fie
     s.z = tape.z;
     s.u = tape.u;
     s.times = e.times;
-    s.units = units_;
     s.parameters = parameters_.data();
     s.beta = beta_of(layer);
     s.value_bar = scratch.value_bars[current];
@@ -202,6 +205,7 @@ void DenseNet::pullback(const Evaluation& e, PullbackScratch& scratch, const Fie
     if (sums) s.unit_sums = scratch.unit_sums;
     s.sum_tiles = scratch.sum_tiles;
     s.time_bars = time_bars;
+    s.terms = targets.terms;
     pull_layer(s, stream_);
     if (time_bars)
       time_bars += std::size_t(unit_tiles(point.groups, point.batch, layer.out)) * point.batch;
@@ -290,7 +294,7 @@ float* DenseNet::pull_closed_trace(const Evaluation& e, PullbackScratch& scratch
   s.slices_a_set = outer.slice_count / s.sets;
   if (gated) {
     s.output_gate = e.times.gate + layers_.back().unit;
-    s.gate_stride = units_;
+    s.gate_stride = gate_stride(e, point);
   }
   s.time = e.times.time;
   s.scratch = scratch.closed_scratch;

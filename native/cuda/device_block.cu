@@ -1,5 +1,6 @@
 #include "core/errors.h"
 #include "cuda/adjoint.h"
+#include "cuda/batch_context.h"
 #include "cuda/checkpoint.h"
 #include "cuda/device_block.h"
 #include "cuda/flow_solve.h"
@@ -54,10 +55,10 @@ void DeviceBlock::parameters_changed() {
 }
 
 BlockCall DeviceBlock::call(const BlockPlan& plan, const Grouping& grouping, bool reverse,
-                            const float* eps) {
+                            const float* eps, const float* terms) {
   workspace_.use({grouping.batch, grouping.count(), plan.trace, plan.regularisers});
   const double end_time = sqrt_end_time() * sqrt_end_time() * plan.end_time_factor;
-  return {net_, workspace_, stream_, plan, grouping, reverse, end_time, eps};
+  return {net_, workspace_, stream_, plan, grouping, reverse, end_time, eps, terms};
 }
 
 std::unique_ptr<BlockTape> DeviceBlock::solve(const BlockPlan& plan, bool reverse,
@@ -73,7 +74,8 @@ std::unique_ptr<BlockTape> DeviceBlock::solve(const BlockPlan& plan, bool revers
                 "not for them on the cuda engine; use control 'tile' or 'batch'");
   DeviceArray<float> eps = make_noise(noise, stream_);
   const Grouping grouping = Grouping::of(static_cast<int>(rows.count), control);
-  const BlockCall block_call = call(plan, grouping, reverse, eps.data());
+  const BatchContext context(net_.context(), rows.context, rows.count, stream_);
+  const BlockCall block_call = call(plan, grouping, reverse, eps.data(), context.terms());
   return solve_flow(block_call, rows, std::move(eps), keep_tape, trajectory, statistics);
 }
 
@@ -81,7 +83,10 @@ void DeviceBlock::pullback(const BlockTape& any_tape, const BlockRows<float>& ro
                            std::span<float> gradients, SolveStatistics& statistics) {
   enter();
   const auto& tape = dynamic_cast<const SolveTape&>(any_tape);
-  const BlockCall block_call = call(tape.plan, tape.grouping, tape.reverse, tape.eps.data());
+  BatchContext context(net_.context(), rows.context, rows.count, stream_);
+  BlockCall block_call =
+      call(tape.plan, tape.grouping, tape.reverse, tape.eps.data(), context.terms());
+  if (!gradients.empty() || !rows.context_bar.empty()) block_call.terms_bar = context.clear_bars();
   Gradient gradient(net_, !gradients.empty(), stream_);
   double end_time_bar = 0;
   if (tape.plan.gradient.method == GradientMethod::Checkpoint) {
@@ -90,6 +95,7 @@ void DeviceBlock::pullback(const BlockTape& any_tape, const BlockRows<float>& ro
   } else {
     end_time_bar = pull_adjoint(block_call, tape, rows, gradient.data(), statistics);
   }
+  context.pull(gradient.data(), rows.context_bar);
   if (gradients.empty()) return;
   gradient.add_to(gradients.subspan(sqrt_end_time_offset_, net_.parameter_count()));
   gradients[sqrt_end_time_offset_] +=
@@ -99,18 +105,23 @@ void DeviceBlock::pullback(const BlockTape& any_tape, const BlockRows<float>& ro
 void DeviceBlock::velocity(const BlockPoint<float>& point, std::span<float> f,
                            std::span<float> divergence) {
   enter();
-  evaluate_velocity(
-      {net_, workspace_, stream_, point.trace, point.times, point.batch, point.z, point.noise}, f,
-      divergence);
+  const BatchContext context(net_.context(), point.context, point.batch, stream_);
+  evaluate_velocity({net_, workspace_, stream_, point.trace, point.times, point.batch, point.z,
+                     point.noise, context.terms()},
+                    f, divergence);
 }
 
 void DeviceBlock::velocity_pullback(const BlockPoint<float>& point,
                                     const PointCotangents<float>& cotangents) {
   enter();
   Gradient gradient(net_, !cotangents.gradients.empty(), stream_);
-  pull_velocity(
-      {net_, workspace_, stream_, point.trace, point.times, point.batch, point.z, point.noise},
-      cotangents.f, cotangents.divergence, cotangents.z, gradient.data(), cotangents.times);
+  BatchContext context(net_.context(), point.context, point.batch, stream_);
+  const bool wants_terms = !cotangents.gradients.empty() || !cotangents.context.empty();
+  pull_velocity({net_, workspace_, stream_, point.trace, point.times, point.batch, point.z,
+                 point.noise, context.terms(), wants_terms ? context.clear_bars() : nullptr},
+                cotangents.f, cotangents.divergence, cotangents.z, gradient.data(),
+                cotangents.times);
+  context.pull(gradient.data(), cotangents.context);
   if (!cotangents.gradients.empty())
     gradient.add_to(cotangents.gradients.subspan(sqrt_end_time_offset_, net_.parameter_count()));
 }

@@ -36,7 +36,8 @@ class DeviceBlock : public ContinuousBlock<float> {
   void enter() const;
 
   double sqrt_end_time() const { return parameters_[sqrt_end_time_offset_]; }
-  BlockCall call(const BlockPlan& plan, const Grouping& grouping, bool reverse, const float* eps);
+  BlockCall call(const BlockPlan& plan, const Grouping& grouping, bool reverse, const float* eps,
+                 const float* terms);
 
   const int device_;
   const Stream stream_;

@@ -9,14 +9,18 @@
 
 namespace ffjord::cuda {
 
+inline constexpr int kNoTerm = -1;
+
 /// z = g(t) ⊙ (W(t) a + b(t)) + s t. blend is W₀ a + (W₁ − W₀)(t a): its input is (a, t a) and W
 /// holds both matrices side by side, so that it needs nothing else of its own.
 struct Layer {
   LayerKind kind = LayerKind::Ignore;
   Activation activation = Activation::Identity;  ///< after it; none after the last layer
   int in = 0, out = 0;
-  int unit = 0;            ///< first of its units among those of all layers
-  LayerOffsets offsets;    ///< within the block's own parameters
+  int unit = 0;          ///< first of its units among those of all layers
+  LayerOffsets offsets;  ///< within the block's own parameters
+  /// First of the terms that a context adds to b, and to the logit of g (context_map.h).
+  int bias_term = kNoTerm, gate_term = kNoTerm;
   std::size_t packed = 0;  ///< of W (depth, out) and Wᵀ (expanded out, in) among the packed weights
 
   __host__ __device__ bool expanded() const { return kind == LayerKind::Blend; }

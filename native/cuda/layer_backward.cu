@@ -81,7 +81,7 @@ class BackwardTile {
   }
   __device__ int group_at(int i) const { return row_at(i) / s_.groups.rows; }
   __device__ std::size_t vector_entry(int i, int j) const {
-    return std::size_t(group_at(i)) * s_.units + s_.layer.unit + unit_at(j);
+    return s_.times.entry(row_at(i), s_.layer.unit + unit_at(j));
   }
 
   // (ā, ǡ) of channels `first` and the next; channel 0 is the value.
@@ -139,8 +139,14 @@ class BackwardTile {
   }
 
   __device__ float* unit_sum(int kind, int unit) const {
-    return s_.unit_sums + (std::size_t(kind) * s_.sum_tiles + blockIdx.x) * s_.units +
+    return s_.unit_sums + (std::size_t(kind) * s_.sum_tiles + blockIdx.x) * s_.times.units +
            s_.layer.unit + unit;
+  }
+
+  __device__ void add_term(int first, int i, int j, float bar) const {
+    if (!s_.terms.data || first == kNoTerm) return;
+    float& sum = s_.terms.data[std::size_t(row_at(i)) * s_.terms.stride + first + unit_at(j)];
+    sum = fmaf(s_.terms.sign, bar, sum);
   }
 
   // Stores g ⊙ z̄, and sums.
@@ -162,6 +168,8 @@ class BackwardTile {
         }
         const float gated = gate * z_bar[i][j];
         s_.value_bar[entry(i, j)] = gated;
+        add_term(s_.layer.bias_term, i, j, gated);
+        add_term(s_.layer.gate_term, i, j, logit_bar);
         sums[kGatedValue][j] += gated;
         sums[kTimedValue][j] = fmaf(t, z_bar[i][j], sums[kTimedValue][j]);
         sums[kLogit][j] += logit_bar;

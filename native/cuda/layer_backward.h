@@ -2,6 +2,7 @@
 // gates, and the sums over rows that the gradients of biases, gates and shifts need.
 #pragma once
 
+#include "cuda/context_map.h"
 #include "cuda/net_time.h"
 
 namespace ffjord::cuda {
@@ -29,7 +30,6 @@ struct BackwardArguments {
   const float* closed_bar = nullptr;  ///< its cotangent
 
   TimeArrays times;
-  int units = 0;                      ///< of the net
   const float* parameters = nullptr;  ///< of the block
   const float* beta = nullptr;        ///< of swish
   float* value_bar = nullptr;         ///< g ⊙ z̄ (B, out)
@@ -37,6 +37,7 @@ struct BackwardArguments {
   float* unit_sums = nullptr;         ///< [kUnitSums][sum_tiles][units]; null: not wanted
   int sum_tiles = 0;                  ///< at least row_tiles
   float* time_bars = nullptr;         ///< t̄: [unit tiles][B]; null: not wanted
+  TermsBar terms;                     ///< of a context
 };
 
 void pull_layer(const BackwardArguments& arguments, const Stream& stream);

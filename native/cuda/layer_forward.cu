@@ -55,7 +55,7 @@ class ForwardTile {
     return std::size_t(k) * s_.batch * s_.layer.out + entry(i, j);
   }
   __device__ std::size_t vector_entry(int i, int j) const {
-    return std::size_t(row_at(i) / s_.groups.rows) * s_.units + s_.layer.unit + unit_at(j);
+    return s_.times.entry(row_at(i), s_.layer.unit + unit_at(j));
   }
   __device__ const float* weight() const {
     return s_.weight + (first_row_ / s_.groups.rows) * s_.weight_stride;

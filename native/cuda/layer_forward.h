@@ -21,7 +21,6 @@ struct ForwardArguments {
   const float* weight = nullptr;  ///< (depth, out)
   std::size_t weight_stride = 0;  ///< between groups; 0: one for all
   TimeArrays times;
-  int units = 0;                ///< of the net
   const float* beta = nullptr;  ///< of swish
   float* value = nullptr;       ///< (B, out)
   float* tangent = nullptr;     ///< (K, B, out)

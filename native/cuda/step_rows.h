@@ -22,7 +22,7 @@ struct StepArrays {
   __host__ __device__ float* stage(int i) const { return stages + i * size(); }
 };
 
-inline constexpr int kMostTensors = 3;
+inline constexpr int kMostTensors = 4;
 
 /// What some rows of a group add to its norm.
 struct NormPart {

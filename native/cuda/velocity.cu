@@ -32,7 +32,8 @@ class VelocityRows {
 
   FieldPoint point() {
     const int dimension = call_.net.dimension();
-    return {groups(), 0, static_cast<int>(call_.batch), z_.data(), dimension, eps_.data(), 1};
+    return {groups(), 0,          static_cast<int>(call_.batch), z_.data(), dimension, eps_.data(),
+            1,        call_.terms};
   }
 
   void evaluate(bool with_divergence, bool keep) {
@@ -85,6 +86,7 @@ void pull_velocity(const VelocityCall& call, std::span<const float> f_bar,
   targets.z_bar_stride = call.net.dimension();
   targets.gradient = gradient;
   targets.times = !times_bar.empty();
+  targets.terms = {call.terms_bar, call.net.context().terms()};
   call.net.pullback(
       call.workspace.evaluation(0), scratch, rows.point(),
       {f.data(), call.net.dimension(), with_divergence ? divergence.data() : nullptr, nullptr, 1},

@@ -17,6 +17,8 @@ struct VelocityCall {
   std::size_t batch = 0;
   std::span<const float> z;  ///< (B, D)
   const BlockNoise<float>& noise;
+  const float* terms = nullptr;  ///< as BlockCall's
+  float* terms_bar = nullptr;
 };
 
 /// As ContinuousBlock::velocity.

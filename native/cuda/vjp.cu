@@ -12,8 +12,7 @@ __global__ void scale_cotangents(SlopeArguments s) {
   if (row >= s.batch || !s.groups.of_row(row).working) return;
   const Slopes slopes =
       slopes_of(s.layer.activation, s.value[entry], s.z ? s.z[entry] : 0.f, s.beta ? *s.beta : 1.f);
-  const std::size_t vector = std::size_t(row / s.groups.rows) * s.units + s.layer.unit + j;
-  s.to[entry] = s.from[entry] * slopes.slope * s.times.gate[vector];
+  s.to[entry] = s.from[entry] * slopes.slope * s.times.gate[s.times.entry(row, s.layer.unit + j)];
 }
 
 template <int Lanes>

@@ -11,7 +11,6 @@ struct SlopeArguments {
   Groups groups;
   int batch = 0;
   TimeArrays times;
-  int units = 0;
   const float* beta = nullptr;
   const float* value = nullptr;  ///< a (B, out)
   const float* z = nullptr;

@@ -46,8 +46,10 @@ struct BlockCall {
   const BlockPlan& plan;
   Grouping grouping;
   bool reverse = false;
-  double end_time = 0;         ///< T
-  const float* eps = nullptr;  ///< (K, B, D) on the device
+  double end_time = 0;           ///< T
+  const float* eps = nullptr;    ///< (K, B, D) on the device
+  const float* terms = nullptr;  ///< (B, P) of a context (context_map.h)
+  float* terms_bar = nullptr;    ///< (B, P): where a pullback adds their cotangents; null: nowhere
 
   double t0() const { return reverse ? end_time : 0; }
   double t1() const { return reverse ? 0 : end_time; }
@@ -61,7 +63,7 @@ struct BlockCall {
     return net.form_of(plan.trace, plan.regularisers, true, grouping.rows == 1);
   }
   FieldPoint point(const Groups& groups, double c, const float* z, int stride) const {
-    return {groups, c, grouping.batch, z, stride, eps, direction()};
+    return {groups, c, grouping.batch, z, stride, eps, direction(), terms};
   }
   /// f, divergence and integrands as rates of such a state.
   template <class Value>

@@ -73,8 +73,10 @@ int check(const Engine& engine) {
     request.settings.gradient = {GradientMethod::Adjoint, AdjointNorm::Seminorm};
     compare("adjoint", gated, request);
     request.settings.gradient = {};
-    request.settings.solver.control = Control::Tile;
-    compare("tiles", gated, request);
+    for (Control control : {Control::Tile, Control::Sample}) {
+      request.settings.solver.control = control;
+      compare(control == Control::Tile ? "tiles" : "single rows", gated, request);
+    }
   }
   SolveRequest probes = request_of({"kinetic", "jacobian", "l1int", "l2int"});
   probes.settings.trace = {TraceMode::Hutchinson, NoiseLaw::Gaussian, 2, TraceForm::Tangent};

@@ -349,6 +349,16 @@ cudaError_t cudaMemsetAsync(void* memory, int byte, std::size_t bytes, cudaStrea
   });
 }
 
+cudaError_t cudaMemset2DAsync(void* memory, std::size_t pitch, int byte, std::size_t width,
+                              std::size_t height, cudaStream_t stream) {
+  for (std::size_t row = 0; row < height; ++row) {
+    const cudaError_t status =
+        cudaMemsetAsync(static_cast<unsigned char*>(memory) + row * pitch, byte, width, stream);
+    if (status != cudaSuccess) return status;
+  }
+  return cudaSuccess;
+}
+
 // Streams and events
 
 cudaError_t cudaStreamCreateWithFlags(cudaStream_t* stream, unsigned) {

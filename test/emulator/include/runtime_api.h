@@ -97,6 +97,8 @@ cudaError_t cudaMemcpy2DAsync(void* target, std::size_t target_pitch, const void
                               std::size_t source_pitch, std::size_t width, std::size_t height,
                               cudaMemcpyKind kind, cudaStream_t stream);
 cudaError_t cudaMemsetAsync(void* memory, int byte, std::size_t bytes, cudaStream_t stream);
+cudaError_t cudaMemset2DAsync(void* memory, std::size_t pitch, int byte, std::size_t width,
+                              std::size_t height, cudaStream_t stream);
 
 cudaError_t cudaStreamCreateWithFlags(cudaStream_t* stream, unsigned flags);
 cudaError_t cudaStreamDestroy(cudaStream_t stream);

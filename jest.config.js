@@ -28,6 +28,7 @@ const overEngines = [
   'golden',
   'fit',
   'flow-matching',
+  'small-net',
   'model-file',
   'optimizer',
   'regularisers',

@@ -2,14 +2,24 @@
 
 #include "core/errors.h"
 #include "cuda/checkpoint.h"
+#include "cuda/fused_pullback.h"
 #include "cuda/step_pullback.h"
 
 namespace ffjord::cuda {
 namespace {
 
+// An FSAL stage counts only where the interpolant uses it: in the last step of torchdiffeq's.
+int stages_of(const SolveTape& tape, int back) {
+  const Tableau& tableau = *tape.plan.solver.tableau;
+  const bool interpolates =
+      tableau.adaptive && tape.plan.solver.controller == Controller::Torchdiffeq && back == 0;
+  return interpolates ? tableau.stages : tableau.differentiated_stages();
+}
+
 class CheckpointPullback {
  public:
-  CheckpointPullback(const BlockCall& call, const SolveTape& tape, float* gradient)
+  CheckpointPullback(const BlockCall& call, const SolveTape& tape, float* bar, double* row_sums,
+                     float* gradient)
       : call_(call),
         tape_(tape),
         tableau_(*tape.plan.solver.tableau),
@@ -22,28 +32,28 @@ class CheckpointPullback {
         state_(size_, call.stream),
         points_(tableau_.stages * inputs_, call.stream),
         rates_(tableau_.stages * size_, call.stream),
-        bar_(size_, call.stream),
         rate_bar_(size_, call.stream),
         point_bars_(tableau_.stages * inputs_, call.stream),
-        row_sums_(tape.grouping.batch, call.stream) {
+        bar_(bar),
+        row_sums_(row_sums) {
     group_values_.copy_from(tape.groups, call.stream);
-    row_sums_.fill(0, call.stream);
   }
 
-  DeviceArray<float>& bar() { return bar_; }
-  const DeviceArray<double>& row_sums() const { return row_sums_; }
-
-  // An FSAL stage counts only where the interpolant uses it: in the last step of torchdiffeq's.
-  int stages(int back) const {
-    const bool interpolates =
-        tableau_.adaptive && tape_.plan.solver.controller == Controller::Torchdiffeq && back == 0;
-    return interpolates ? tableau_.stages : tableau_.differentiated_stages();
+  // Of all steps.
+  void pull() {
+    const int most = *std::max_element(tape_.steps.begin(), tape_.steps.end());
+    for (int back = 0; back < most; ++back) {
+      if (tape_.plan.stop.stop_requested())
+        throw Error(ErrorCode::Cancelled, "the pullback was stopped");
+      pull(back);
+    }
   }
 
+ private:
   // The `back`-th step from the end.
   void pull(int back) {
     const StepTape& steps = tape_.checkpoints.tape();
-    const int count = stages(back);
+    const int count = stages_of(tape_, back);
     load_step(groups_, steps, back, call_.stream);
     StepArrays s{groups_,           tape_.grouping.batch, call_.channels(),
                  call_.dimension(), state_.data(),        nullptr,
@@ -59,23 +69,15 @@ class CheckpointPullback {
     finish_bars(bars(count), call_.stream);
   }
 
- private:
   FieldPoint point(int stage) {
     return call_.point(groups_, tableau_.c[stage], points_.data() + stage * inputs_,
                        call_.dimension());
   }
 
   StepBars bars(int count) {
-    return {groups_,
-            tape_.grouping.batch,
-            call_.channels(),
-            call_.dimension(),
-            count,
-            rates_.data(),
-            bar_.data(),
-            point_bars_.data(),
-            rate_bar_.data(),
-            row_sums_.data()};
+    return {
+        groups_, tape_.grouping.batch, call_.channels(), call_.dimension(), count, rates_.data(),
+        bar_,    point_bars_.data(),   rate_bar_.data(), row_sums_};
   }
 
   void pull_stage(int i, int count) {
@@ -102,8 +104,9 @@ class CheckpointPullback {
   DeviceArray<Group> group_values_;
   const Groups groups_;
   const std::size_t size_, inputs_;
-  DeviceArray<float> state_, points_, rates_, bar_, rate_bar_, point_bars_;
-  DeviceArray<double> row_sums_;
+  DeviceArray<float> state_, points_, rates_, rate_bar_, point_bars_;
+  float* const bar_;        // λ (B, S)
+  double* const row_sums_;  // (B)
 };
 
 // λ = [z̄ | −Δlogp̄ | r̄].
@@ -125,20 +128,20 @@ std::vector<float> load(const BlockCall& call, const BlockRows<float>& rows) {
 
 double pull_checkpoints(const BlockCall& call, const SolveTape& tape, const BlockRows<float>& rows,
                         float* gradient, SolveStatistics& statistics) {
-  CheckpointPullback pullback(call, tape, gradient);
   const std::vector<float> bars = load(call, rows);
-  pullback.bar().copy_in(bars, call.stream);
-  const int most = *std::max_element(tape.steps.begin(), tape.steps.end());
-  for (int back = 0; back < most; ++back) {
-    if (tape.plan.stop.stop_requested())
-      throw Error(ErrorCode::Cancelled, "the pullback was stopped");
-    pullback.pull(back);
-  }
+  DeviceArray<float> bar(bars.size(), call.stream);
+  DeviceArray<double> sums(rows.count, call.stream);
+  bar.copy_in(bars, call.stream);
+  sums.fill(0, call.stream);
+  if (const std::optional<FusedPlan> fused = plan_fused_pullback(call))
+    pull_fused(*fused, call, tape, bar.data(), sums.data(), gradient);
+  else
+    CheckpointPullback(call, tape, bar.data(), sums.data(), gradient).pull();
 
   std::vector<float> end(bars.size());
   std::vector<double> row_sums(rows.count);
-  pullback.bar().copy_out(end, call.stream);
-  pullback.row_sums().copy_out(row_sums, call.stream);
+  bar.copy_out(end, call.stream);
+  sums.copy_out(row_sums, call.stream);
   call.stream.synchronize();
   const std::size_t dimension = call.dimension();
   for (std::size_t row = 0; row < rows.count; ++row)
@@ -148,7 +151,7 @@ double pull_checkpoints(const BlockCall& call, const SolveTape& tape, const Bloc
   counts.evaluations = counts.rejected = 0;
   for (std::size_t group = 0; group < tape.steps.size(); ++group) {
     double evaluations = 0;
-    for (int back = 0; back < tape.steps[group]; ++back) evaluations += pullback.stages(back);
+    for (int back = 0; back < tape.steps[group]; ++back) evaluations += stages_of(tape, back);
     counts.evaluations +=
         evaluations * tape.grouping.rows_in(static_cast<int>(group)) / tape.grouping.batch;
   }

@@ -1,6 +1,5 @@
 #include <cmath>
 
-#include "core/stiffness.h"
 #include "cuda/control.h"
 #include "cuda/grid.h"
 #include "cuda/group_control.h"
@@ -38,17 +37,8 @@ __device__ NormPart part_of_group(const ControlArguments& s, int set, int index)
   return sum;
 }
 
-// A NaN stays.
 __device__ double norm_of(const ControlArguments& s, const NormPart& part, int index) {
-  const double rows = min(s.groups.rows, s.batch - index * s.groups.rows);
-  double largest = 0;
-  for (int tensor = 0; tensor < kMostTensors; ++tensor) {
-    if (s.norm.tensors[tensor] == 0) continue;
-    const double rms = sqrt(part.squares[tensor] / (rows * s.norm.tensors[tensor]));
-    if (!(rms <= largest)) largest = rms;
-    if (std::isnan(rms)) break;
-  }
-  return largest;
+  return norm_of(part, s.norm, min(s.groups.rows, s.batch - index * s.groups.rows));
 }
 
 __device__ double with_shared(const ControlArguments& s, double norm) {
@@ -106,12 +96,7 @@ __global__ void judge_attempts(const __grid_constant__ ControlArguments s) {
   Group& group = s.groups.data[index];
   const double norm = norm_of(s, part, index);
   const double ratio = s.policy.adaptive ? with_shared(s, norm) : norm;
-  if (!judge_attempt(group, s.policy, ratio, s.fsal)) return;
-  const StepRule<double>& rule = group.rule;
-  group.stiffness_sum +=
-      stiffness(s.stability_limit, rule.attempted, part.rate_change, part.argument_change);
-  if (fabs(rule.attempted) == rule.smallest_step) group.smallest_row = part.worst_row;
-  pass_stops(s, group);
+  if (judge_attempt(group, s.policy, ratio, s.fsal, part, s.stability_limit)) pass_stops(s, group);
 }
 
 __global__ void load_steps(Groups groups, StepTape tape, int back) {

@@ -49,6 +49,10 @@ class DenseNet {
   const std::vector<Layer>& layers() const { return layers_; }
   const ContextMap& context() const { return context_; }
 
+  bool residual() const { return residual_; }
+  bool conditional() const { return context_.terms() > 0; }
+  NetArrays arrays() const;
+
   /// The block's parameters, from the host.
   void set_parameters(std::span<const float> parameters);
 
@@ -67,10 +71,8 @@ class DenseNet {
                 const FieldColumns<const float>& bars, const FieldTargets& targets) const;
 
  private:
-  bool conditional() const { return context_.terms() > 0; }
   bool gated_output() const { return layers_.back().gated(); }
   bool hyper() const { return layers_.front().hyper(); }
-  NetArrays arrays() const;
   const float* beta_of(const Layer& layer) const;
   LayerInput input_of(const Evaluation& evaluation, const FieldPoint& point, std::size_t l) const;
   const float* weights_of(const Evaluation& evaluation, const Layer& layer, bool transposed) const;

@@ -12,12 +12,12 @@ namespace ffjord::cuda {
 struct DeviceTableau {
   static constexpr int kPowers = Tableau::kDensePowers;
 
-  int stages = 0, order = 0;
-  bool fsal = false, adaptive = false;
   double c[kMaxStages] = {};
+  std::array<std::array<double, kPowers>, kMaxStages> dense{};  ///< as Tableau has it
   float a[kMaxStages][kMaxStages] = {}, b[kMaxStages] = {}, e[kMaxStages] = {};
   float last_change[kMaxStages] = {};
-  std::array<std::array<double, kPowers>, kMaxStages> dense{};  ///< as Tableau has it
+  int stages = 0, order = 0;
+  bool fsal = false, adaptive = false;
 
   __host__ __device__ int end_stage() const { return fsal ? stages - 1 : stages; }
   __device__ float weight(int stage, double theta) const {

@@ -1,6 +1,8 @@
+#include <optional>
 #include <utility>
 
 #include "cuda/flow_solve.h"
+#include "cuda/fused_solve.h"
 
 namespace ffjord::cuda {
 namespace {
@@ -60,44 +62,59 @@ std::unique_ptr<SolveTape> solve_flow(const BlockCall& call, const BlockRows<flo
   const std::span<const double> stops = trajectory ? trajectory->times : std::span<const double>();
   auto tape = std::make_unique<SolveTape>();
   tape->checkpoints = Checkpoints(call.dimension());
-  const StateShape shape{call.channels(), call.dimension(), {call.dimension(), 1, 0}};
-  JointSolve solve(call.plan.solver, call.plan.stop, call.grouping, shape,
-                   checkpoints ? &tape->checkpoints : nullptr, call.stream);
-  const std::vector<float> start = load(call, rows);
-  DeviceArray<float> stop_states(stops.size() * start.size(), call.stream);
-  check(cudaMemcpyAsync(solve.state(), start.data(), start.size() * sizeof(float),
-                        cudaMemcpyHostToDevice, call.stream.get()),
-        "copy of rows");
-  FlowSystem system(call, solve.groups());
-  solve.run(system, call.t0(), call.t1(), stops, stop_states);
-  statistics.add(solve.outcome().statistics());
+  Checkpoints* const kept = checkpoints ? &tape->checkpoints : nullptr;
 
-  std::vector<float> end(start.size()), passed(stop_states.size());
-  check(cudaMemcpyAsync(end.data(), solve.state(), end.size() * sizeof(float),
-                        cudaMemcpyDeviceToHost, call.stream.get()),
-        "copy of rows");
-  stop_states.copy_out(passed, call.stream);
-  call.stream.synchronize();
-  store(call, end, rows.z, rows.delta_logp, rows.regularisers);
-  for (std::size_t stop = 0; stop < stops.size(); ++stop)
-    store(call, std::span(passed).subspan(stop * end.size(), end.size()),
-          trajectory->z.subspan(stop * rows.z.size(), rows.z.size()),
-          trajectory->delta_logp.subspan(stop * rows.count, rows.count), {});
+  // Rows in, `run(stop_states)`, rows and the tape out.
+  const auto carry_out = [&](auto& solve, const auto& run) {
+    const std::vector<float> start = load(call, rows);
+    DeviceArray<float> stop_states(stops.size() * start.size(), call.stream);
+    check(cudaMemcpyAsync(solve.state(), start.data(), start.size() * sizeof(float),
+                          cudaMemcpyHostToDevice, call.stream.get()),
+          "copy of rows");
+    run(stop_states);
+    statistics.add(solve.outcome().statistics());
+
+    std::vector<float> end(start.size()), passed(stop_states.size());
+    check(cudaMemcpyAsync(end.data(), solve.state(), end.size() * sizeof(float),
+                          cudaMemcpyDeviceToHost, call.stream.get()),
+          "copy of rows");
+    stop_states.copy_out(passed, call.stream);
+    call.stream.synchronize();
+    store(call, end, rows.z, rows.delta_logp, rows.regularisers);
+    for (std::size_t stop = 0; stop < stops.size(); ++stop)
+      store(call, std::span(passed).subspan(stop * end.size(), end.size()),
+            trajectory->z.subspan(stop * rows.z.size(), rows.z.size()),
+            trajectory->delta_logp.subspan(stop * rows.count, rows.count), {});
+    if (!keep_tape) return;
+
+    tape->ranges = solve.outcome().statistics();
+    for (const Group& group : solve.outcome().ends()) tape->steps.push_back(group.step);
+    if (checkpoints) {
+      tape->groups = solve.outcome().take_groups();
+    } else {
+      tape->end = DeviceArray<float>(end.size(), call.stream);
+      tape->end.copy_in(end, call.stream);
+      call.stream.synchronize();
+    }
+  };
+
+  const std::optional<FusedPlan> fused = stops.empty() ? plan_fused_solve(call) : std::nullopt;
+  if (fused) {
+    FusedSolve solve(*fused, call.plan.solver, call.plan.stop, call.eps, kept, call.stream);
+    carry_out(solve, [&](DeviceArray<float>&) { solve.run(call.t0(), call.t1()); });
+  } else {
+    const StateShape shape{call.channels(), call.dimension(), {call.dimension(), 1, 0}};
+    JointSolve solve(call.plan.solver, call.plan.stop, call.grouping, shape, kept, call.stream);
+    FlowSystem system(call, solve.groups());
+    carry_out(solve, [&](DeviceArray<float>& stop_states) {
+      solve.run(system, call.t0(), call.t1(), stops, stop_states);
+    });
+  }
   if (!keep_tape) return nullptr;
-
   tape->plan = call.plan;
   tape->reverse = call.reverse;
   tape->grouping = call.grouping;
   tape->eps = std::move(eps);
-  tape->ranges = solve.outcome().statistics();
-  for (const Group& group : solve.outcome().ends()) tape->steps.push_back(group.step);
-  if (checkpoints) {
-    tape->groups = solve.outcome().take_groups();
-  } else {
-    tape->end = DeviceArray<float>(end.size(), call.stream);
-    tape->end.copy_in(end, call.stream);
-    call.stream.synchronize();
-  }
   return tape;
 }
 

@@ -3,7 +3,9 @@
 
 #include <cmath>
 
+#include "core/stiffness.h"
 #include "cuda/group.h"
+#include "cuda/norm_part.h"
 
 namespace ffjord::cuda {
 
@@ -48,14 +50,19 @@ __device__ inline void begin_attempt(Group& group, const StepPolicy& policy, int
   group.evaluations += stages - (group.first_known ? 1 : 0);
 }
 
-/// ratio: the error norm of the attempt. Returns whether it is accepted.
+/// ratio: the error norm of the attempt, of which `part` are the sums. Returns whether it is
+/// accepted.
 __device__ inline bool judge_attempt(Group& group, const StepPolicy& policy, double ratio,
-                                     bool fsal) {
+                                     bool fsal, const NormPart& part, double stability_limit) {
   group.accepted = group.rule.judge(policy, ratio);
   group.first_known = group.accepted ? fsal : 1;
   if (!group.accepted) return false;
-  group.first_step = group.rule.h;
+  const StepRule<double>& rule = group.rule;
+  group.first_step = rule.h;
   group.step += 1;
+  group.stiffness_sum +=
+      stiffness(stability_limit, rule.attempted, part.rate_change, part.argument_change);
+  if (fabs(rule.attempted) == rule.smallest_step) group.smallest_row = part.worst_row;
   return true;
 }
 

@@ -9,12 +9,17 @@
 namespace ffjord::cuda {
 
 /// f and its tangents J ε_k at one row: a residual net's field is less z, its tangents less ε_k.
+/// The functions below take any type of this shape.
 template <int Lanes>
 struct RowField {
+  static constexpr int kLanes = Lanes;
   const FieldArguments& s;
   const RowLane<Lanes>& at;
   int end;  ///< D; 0 where the row rests, so that its lanes only take part in sums
 
+  __device__ int lane() const { return at.lane; }
+  __device__ int tangents() const { return s.tangents; }
+  __device__ float weight() const { return s.weight; }
   __device__ float eps(int k, int i) const {
     if (!s.eps) return i == k ? 1.f : 0.f;
     return s.eps[entry(k, i)];
@@ -31,40 +36,44 @@ struct RowField {
   __device__ std::size_t entry(int k, int i) const {
     return (std::size_t(k) * s.batch + at.row) * s.dimension + i;
   }
-  /// Σ of term(i) over the row.
-  template <class Term>
-  __device__ float sum(const Term& term) const {
-    float sum = 0.f;
-    for (int i = at.lane; i < end; i += Lanes) sum += term(i);
-    return at.sum(sum);
-  }
-  /// (fᵀJ)_k
-  __device__ float along(int k) const {
-    return sum([&](int i) { return velocity(i) * tangent(k, i); });
-  }
+  __device__ static float sum_of_lanes(float value) { return RowLane<Lanes>::sum(value); }
 };
+
+/// Σ of term(i) over the row.
+template <class Field, class Term>
+__device__ float sum_over(const Field& field, const Term& term) {
+  float sum = 0.f;
+  for (int i = field.lane(); i < field.end; i += Field::kLanes) sum += term(i);
+  return field.sum_of_lanes(sum);
+}
+
+/// (fᵀJ)_k
+template <class Field>
+__device__ float along(const Field& field, int k) {
+  return sum_over(field, [&](int i) { return field.velocity(i) * field.tangent(k, i); });
+}
 
 __device__ inline float square(float value) { return value * value; }
 
 /// All lanes of the warp take part. Bytes: the row's tangents once, where the sum is made of them.
-template <int Lanes>
-__device__ float row_sum(RowSum kind, const RowField<Lanes>& field) {
-  const int tangents = field.s.tangents;
+template <class Field>
+__device__ float row_sum(RowSum kind, const Field& field) {
+  const int tangents = field.tangents();
   switch (kind) {
     case RowSum::AbsoluteVelocity:
-      return field.sum([&](int i) { return fabsf(field.velocity(i)); });
+      return sum_over(field, [&](int i) { return fabsf(field.velocity(i)); });
     case RowSum::SquaredVelocity:
-      return field.sum([&](int i) { return square(field.velocity(i)); });
+      return sum_over(field, [&](int i) { return square(field.velocity(i)); });
     case RowSum::SquaredTangents:
-      return field.s.weight * field.sum([&](int i) {
-        float sum = 0.f;
-        for (int k = 0; k < tangents; ++k) sum += square(field.tangent(k, i));
-        return sum;
-      });
+      return field.weight() * sum_over(field, [&](int i) {
+               float sum = 0.f;
+               for (int k = 0; k < tangents; ++k) sum += square(field.tangent(k, i));
+               return sum;
+             });
     case RowSum::SquaredDiagonal:
-      return field.sum([&](int i) { return square(field.tangent(i, i)); });
+      return sum_over(field, [&](int i) { return square(field.tangent(i, i)); });
     case RowSum::SquaredOffDiagonal:
-      return field.sum([&](int i) {
+      return sum_over(field, [&](int i) {
         float sum = 0.f;
         for (int k = 0; k < tangents; ++k)
           if (k != i) sum += square(field.tangent(k, i));
@@ -72,32 +81,32 @@ __device__ float row_sum(RowSum kind, const RowField<Lanes>& field) {
       });
     case RowSum::SquaredDirectional: {
       float sum = 0.f;
-      for (int k = 0; k < tangents; ++k) sum += square(field.along(k));
+      for (int k = 0; k < tangents; ++k) sum += square(along(field, k));
       return sum;
     }
   }
   return 0.f;
 }
 
-template <int Lanes>
-__device__ float integrand(const DeviceRegulariser& regulariser, const RowField<Lanes>& field) {
+template <class Field>
+__device__ float integrand(const DeviceRegulariser& regulariser, const Field& field) {
   const float sum = row_sum(regulariser.sum, field);
   return regulariser.scale * (regulariser.root ? sqrtf(sum) : sum);
 }
 
 /// Adds to the cotangents of f (B, D) and of its tangents (K, B, D). All lanes of the warp take
 /// part; a lane reads and writes its own channels alone.
-template <int Lanes>
-__device__ void pull_integrand(const DeviceRegulariser& regulariser, const RowField<Lanes>& field,
+template <class Field>
+__device__ void pull_integrand(const DeviceRegulariser& regulariser, const Field& field,
                                float integrand_bar, float* f_bar, float* tangent_bar) {
   float bar = regulariser.scale * integrand_bar;
   if (regulariser.root) {
     const float root = sqrtf(row_sum(regulariser.sum, field));
     bar = root > 0.f ? bar / (root + root) : 0.f;
   }
-  const int tangents = field.s.tangents;
+  const int tangents = field.tangents();
   const auto for_each = [&](const auto& visit) {
-    for (int i = field.at.lane; i < field.end; i += Lanes) visit(i);
+    for (int i = field.lane(); i < field.end; i += Field::kLanes) visit(i);
   };
   const auto add_velocity = [&](int i, float value) { f_bar[field.entry(0, i)] += value; };
   const auto add_tangent = [&](int k, int i, float value) {
@@ -114,7 +123,7 @@ __device__ void pull_integrand(const DeviceRegulariser& regulariser, const RowFi
     case RowSum::SquaredTangents:
       return for_each([&](int i) {
         for (int k = 0; k < tangents; ++k)
-          add_tangent(k, i, 2 * field.s.weight * bar * field.tangent(k, i));
+          add_tangent(k, i, 2 * field.weight() * bar * field.tangent(k, i));
       });
     case RowSum::SquaredDiagonal:
       return for_each([&](int i) { add_tangent(i, i, 2 * bar * field.tangent(i, i)); });
@@ -125,7 +134,7 @@ __device__ void pull_integrand(const DeviceRegulariser& regulariser, const RowFi
       });
     case RowSum::SquaredDirectional:
       for (int k = 0; k < tangents; ++k) {
-        const float along_bar = 2 * bar * field.along(k);
+        const float along_bar = 2 * bar * along(field, k);
         for_each([&](int i) {
           add_velocity(i, along_bar * field.tangent(k, i));
           add_tangent(k, i, along_bar * field.velocity(i));

@@ -33,12 +33,6 @@ __global__ void combine_trial_point(StepArrays s) {
   s.point[entry] = s.y[at] + static_cast<float>(group.h) * s.stages[at];
 }
 
-/// An entry of what is measured, and y₁ there.
-struct Measured {
-  float value = 0, end = 0;
-  float rate_change = 0, argument_change = 0;  // of the last two stages
-};
-
 // Over the lanes of a row; each gets the sum.
 __device__ double sum_lanes(double value) {
   for (int distance = kLanes / 2; distance > 0; distance /= 2)
@@ -54,41 +48,10 @@ __device__ void sum_squares(const StepArrays& s, const ErrorNorm& norm, NormPart
   TileParts& rows = shared_memory<TileParts>();
   const int in_tile = threadIdx.x / kLanes, lane = threadIdx.x % kLanes;
   const int row = blockIdx.x * kTileRows + in_tile;
-  const bool works = s.groups.works(row, s.batch);
-  NormPart part;
-  if (works)
-    for (int channel = lane; channel < s.channels; channel += kLanes) {
-      const std::size_t at = std::size_t(row) * s.channels + channel;
-      const Measured entry = measure(at);
-      int tensor = 0, first = norm.tensors[0];
-      while (tensor < kMostTensors && channel >= first)
-        if (++tensor < kMostTensors) first += norm.tensors[tensor];
-      // 0 · y₁ adds nothing, and makes a NaN of a state that is not finite.
-      if (tensor == kMostTensors) {
-        part.squares[0] += 0 * entry.end;
-        continue;
-      }
-      const float scale = fmaf(norm.rtol, fmaxf(fabsf(s.y[at]), fabsf(entry.end)), norm.atol);
-      const double ratio = entry.value / scale;
-      part.squares[tensor] += ratio * ratio + 0 * entry.end;
-      if (tensor > 0) continue;
-      part.rate_change += double(entry.rate_change) * entry.rate_change;
-      part.argument_change += double(entry.argument_change) * entry.argument_change;
-    }
-  float row_error = 0;
-  for (int tensor = 0; tensor < kMostTensors; ++tensor) {
-    part.squares[tensor] = sum_lanes(part.squares[tensor]);
-    if (norm.tensors[tensor] == 0) continue;
-    const float square = static_cast<float>(part.squares[tensor] / norm.tensors[tensor]);
-    if (!(square <= row_error) && !std::isnan(row_error)) row_error = square;
-  }
-  part.rate_change = sum_lanes(part.rate_change);
-  part.argument_change = sum_lanes(part.argument_change);
-  if (works) {
-    part.worst_error = row_error;
-    part.worst_row = row;
-    if (lane == 0) norm.row_errors[row] = row_error;
-  }
+  const std::size_t first = std::size_t(row) * s.channels;
+  const NormPart part = part_of_row<kLanes>(
+      norm, row, s.groups.works(row, s.batch) ? s.channels : 0, lane, s.y + first,
+      [&](int channel) { return measure(first + channel); }, sum_lanes);
   if (s.groups.rows == 1) {
     if (lane == 0 && row < s.batch) parts[row] = part;
     return;

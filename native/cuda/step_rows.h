@@ -6,6 +6,7 @@
 
 #include "cuda/device_tableau.h"
 #include "cuda/group.h"
+#include "cuda/norm_part.h"
 #include "cuda/stream.h"
 
 namespace ffjord::cuda {
@@ -20,35 +21,6 @@ struct StepArrays {
 
   __host__ __device__ std::size_t size() const { return std::size_t(batch) * channels; }
   __host__ __device__ float* stage(int i) const { return stages + i * size(); }
-};
-
-inline constexpr int kMostTensors = 4;
-
-/// What some rows of a group add to its norm.
-struct NormPart {
-  double squares[kMostTensors] = {};
-  double rate_change = 0, argument_change = 0;  ///< squares, of the first tensor: core/stiffness.h
-  float worst_error = -1;                       ///< of ErrorNorm::row_errors
-  int worst_row = 0;
-
-  __device__ void add(const NormPart& other) {
-    for (int tensor = 0; tensor < kMostTensors; ++tensor) squares[tensor] += other.squares[tensor];
-    rate_change += other.rate_change;
-    argument_change += other.argument_change;
-    const bool worse = other.worst_error > worst_error ||
-                       (other.worst_error == worst_error && other.worst_row < worst_row);
-    if (!worse) return;
-    worst_error = other.worst_error;
-    worst_row = other.worst_row;
-  }
-};
-
-/// Root mean squares over atol + rtol max(|y₀|, |y₁|), one a tensor; the largest counts.
-struct ErrorNorm {
-  int tensors[kMostTensors] = {};  ///< numbers of channels, from the first on; 0: absent
-  float rtol = 0, atol = 0;
-  NormPart* parts = nullptr;    ///< [norm_parts]
-  float* row_errors = nullptr;  ///< (B): the largest mean square of a tensor; NaN if not finite
 };
 
 struct Step {

@@ -1,5 +1,8 @@
 // The CUDA runtime API over the emulated device. Work on a stream runs as late as it may: when the
 // host waits for it, so that what the host forgets to wait for, or gives up too early, shows.
+#include <sys/mman.h>
+#include <unistd.h>
+
 #include <cstdlib>
 #include <cstring>
 #include <deque>
@@ -120,13 +123,22 @@ cudaError_t enqueue(Launch launch, cudaStream_t stream) {
   });
 }
 
+// Two neighbouring integers may look like an address too; few of them are one.
+bool is_mapped(std::uintptr_t address) {
+  const auto page = static_cast<std::uintptr_t>(sysconf(_SC_PAGESIZE));
+  unsigned char resident;
+  return mincore(reinterpret_cast<void*>(address / page * page), 1, &resident) == 0;
+}
+
 bool holds_host_address(const void* argument, std::size_t bytes) {
   const Lock lock(device().lock);
   for (std::size_t i = 0; i + 8 <= bytes; i += 8) {
     std::uintptr_t word;
     std::memcpy(&word, static_cast<const unsigned char*>(argument) + i, 8);
     const bool looks_like_one = word >= 0x500000000000 && word < 0x800000000000;
-    if (looks_like_one && !device().memory.owns(word) && !device().is_pinned(word)) return true;
+    if (looks_like_one && is_mapped(word) && !device().memory.owns(word) &&
+        !device().is_pinned(word))
+      return true;
   }
   return false;
 }

@@ -1,0 +1,142 @@
+#include <algorithm>
+#include <cstdlib>
+#include <string_view>
+
+#include "cuda/fused_net.h"
+
+namespace ffjord::cuda {
+namespace {
+
+// Batches up to this size are cut into few rows a block. It does not ask for the card, as the order
+// of sums must not depend on it.
+constexpr int kNarrowBatch = 1024;
+
+constexpr int kMostTangents = 3;
+
+// Of few dimensions an exact trace takes unit vectors, in place of its closed form.
+EvaluationForm open_form(const BlockCall& call) {
+  EvaluationForm form = call.form();
+  if (form.closed && call.dimension() <= kMostTangents) {
+    form.closed = false;
+    form.unit = true;
+    form.tangents = call.dimension();
+  }
+  return form;
+}
+
+// FFJORD_CUDA_FUSED=0 takes the kernels of single layers throughout: to compare the two.
+bool allowed() {
+  const char* const choice = std::getenv("FFJORD_CUDA_FUSED");
+  return !choice || std::string_view(choice) != "0";
+}
+
+bool holds(const DenseNet& net, const EvaluationForm& form, const SolverOptions& solver) {
+  if (!allowed() || net.conditional() || net.layers().size() > FusedNet::kMostLayers) return false;
+  for (const Layer& layer : net.layers())
+    if (layer.expanded() || layer.hyper() || layer.activation == Activation::Swish ||
+        std::max(layer.in, layer.out) > 2 * BroadTile<2>::kStripe)
+      return false;
+  return form.tangents >= 1 && form.tangents <= kMostTangents && !form.vjp &&
+         (!solver.tableau->adaptive || solver.controller == Controller::Pi);
+}
+
+FusedNet describe(const BlockCall& call, const EvaluationForm& form) {
+  const DenseNet& net = call.net;
+  const NetArrays arrays = net.arrays();
+  FusedNet fused;
+  std::copy(net.layers().begin(), net.layers().end(), fused.layers);
+  fused.layer_count = arrays.layer_count;
+  fused.units = arrays.units;
+  fused.dimension = arrays.dimension;
+  int widest = 0;
+  for (const Layer& layer : net.layers()) widest = std::max({widest, layer.in, layer.out});
+  fused.stride = whole_vectors(widest) + 4;  // so that the rows of a warp meet different banks
+  fused.gated = net.layers().front().gated();
+  fused.residual = net.residual();
+  fused.tangents = form.tangents;
+  fused.unit = form.unit;
+  fused.weight = form.unit ? 1.f : 1.f / form.tangents;
+  fused.regularisers = form.regularisers;
+  fused.direction = call.direction();
+  fused.parameters = arrays.parameters;
+  fused.packed = arrays.packed;
+  return fused;
+}
+
+FusedLayout lay_out(const FusedPlan& plan, int stages, bool pullback) {
+  const FusedNet& net = plan.net;
+  FusedLayout at;
+  const auto take = [&](int floats) {
+    const int first = at.size;
+    at.size += whole_vectors(floats);
+    return first;
+  };
+  const auto doubles = [&](std::size_t count, std::size_t size) {
+    return take(static_cast<int>(count * size / sizeof(float)));
+  };
+  const int rows = plan.rows(), states = rows * plan.channels, channels = 1 + net.tangents;
+  for (int l = 0; l < net.layer_count; ++l) {
+    const int size = whole_vectors(net.layers[l].in) * whole_vectors(net.layers[l].out);
+    at.weights[l] = take(size);
+    if (!pullback) continue;
+    at.transposed[l] = take(size);
+    at.sums[l] = take(size);
+  }
+  for (int& part : at.activations) part = take(channels * rows * net.stride);
+  at.time = take(plan.groups_a_tile);
+  for (int* part : {&at.gates, &at.offsets, &at.shifts})
+    *part = take(plan.groups_a_tile * net.units);
+  at.eps = take(net.tangents * rows * net.dimension);
+  at.point = take(rows * net.dimension);
+  at.state = take(states);
+  at.end = take(states);
+  at.stages = take((stages + 1) * states);
+  at.groups = doubles(plan.groups_a_tile, sizeof(Group));
+  at.row_parts = doubles(rows, sizeof(NormPart));
+  at.parts = doubles(NarrowTile<2>::kThreads, sizeof(NormPart));
+  if (!pullback) return at;
+  at.unit_sums = take(kUnitSums * net.units);
+  for (int& part : at.bars) part = take(channels * rows * net.stride);
+  if (net.gated) {
+    at.plain_bars = take(rows * net.stride);
+    at.logit_bars = take(rows * net.stride);
+  }
+  at.bar = take(states);
+  at.rate_bar = take(states);
+  at.point_bars = take(stages * rows * net.dimension);
+  return at;
+}
+
+std::size_t shared_memory_of_card() {
+  int device = 0, bytes = 0;
+  check(cudaGetDevice(&device), "device");
+  check(cudaDeviceGetAttribute(&bytes, cudaDevAttrMaxSharedMemoryPerBlockOptin, device), "device");
+  return bytes;
+}
+
+std::optional<FusedPlan> plan_fused(const BlockCall& call, bool pullback) {
+  const EvaluationForm form = open_form(call);
+  if (!holds(call.net, form, call.plan.solver)) return std::nullopt;
+  FusedPlan plan;
+  plan.grouping = call.grouping;
+  plan.channels = call.channels();
+  plan.net = describe(call, form);
+  const int batch = call.grouping.batch;
+  const bool by_row = call.grouping.rows == 1 && batch > 1;
+  const bool by_tile = !by_row && call.grouping.count() > 1;
+  plan.broad = by_tile || (!by_row && batch > kNarrowBatch);
+  plan.groups_a_tile = by_row ? plan.rows() : 1;
+  plan.layout = lay_out(plan, call.plan.solver.tableau->stages, pullback);
+  if (plan.layout.bytes() > shared_memory_of_card()) return std::nullopt;
+  return plan;
+}
+
+}  // namespace
+
+std::optional<FusedPlan> plan_fused_solve(const BlockCall& call) { return plan_fused(call, false); }
+
+std::optional<FusedPlan> plan_fused_pullback(const BlockCall& call) {
+  return plan_fused(call, true);
+}
+
+}  // namespace ffjord::cuda

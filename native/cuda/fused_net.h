@@ -1,0 +1,93 @@
+// Which solves a single launch can hold, and what lies where in a block's shared memory: the whole
+// net, the rows of a tile with all their stages, and for a pullback the sums of the gradients.
+#pragma once
+
+#include <optional>
+
+#include "cuda/fused_tile.h"
+#include "cuda/layer.h"
+#include "cuda/step_rows.h"
+#include "cuda/workspace.h"
+
+namespace ffjord::cuda {
+
+/// A net and what is made of it, small enough to be a kernel's argument.
+struct FusedNet {
+  static constexpr int kMostLayers = 5;
+  Layer layers[kMostLayers];
+  int layer_count = 0, units = 0, dimension = 0;
+  int stride = 0;  ///< of a row of activations
+  bool gated = false, residual = false;
+  int tangents = 0;   ///< K
+  bool unit = false;  ///< tangents are unit vectors, not ε
+  float weight = 1;   ///< of a tangent: 1/K of a probe, 1 of a unit vector
+  RegulariserList regularisers;
+  float direction = 1;                ///< of the regularisers' rates
+  const float* parameters = nullptr;  ///< of the block
+  const float* packed = nullptr;      ///< weights.h
+};
+
+/// Offsets in floats, each a multiple of four.
+struct FusedLayout {
+  int weights[FusedNet::kMostLayers] = {};     ///< W (in, out), padded both ways
+  int transposed[FusedNet::kMostLayers] = {};  ///< Wᵀ (out, in), padded; pullbacks
+  int sums[FusedNet::kMostLayers] = {};        ///< W̄ (in, out), padded; pullbacks
+  int unit_sums = 0;                           ///< [kUnitSums][units]; pullbacks
+  int activations[2] = {};                     ///< [channels][rows][stride], layer by layer in turn
+  int bars[2] = {};                            ///< their cotangents; pullbacks
+  int plain_bars = 0, logit_bars = 0;      ///< z̄ and q̄ [rows][stride]; pullbacks of gated nets
+  int time = 0;                            ///< [groups]
+  int gates = 0, offsets = 0, shifts = 0;  ///< [groups][units]
+  int eps = 0;                             ///< [tangents][rows][D]
+  int point = 0;                           ///< [rows][D]
+  int state = 0, end = 0;                  ///< [rows][S]
+  int stages = 0;                          ///< [stages][rows][S]
+  int bar = 0, rate_bar = 0;               ///< [rows][S]; pullbacks
+  int point_bars = 0;                      ///< [stages][rows][D]; pullbacks
+  int groups = 0;                          ///< Group [groups]
+  int row_parts = 0;                       ///< NormPart [rows]
+  int parts = 0;  ///< NormPart [threads], of a joint norm; else [slots][groups]
+  int size = 0;
+  std::size_t bytes() const { return size * sizeof(float); }
+};
+
+/// How a block call is cut for the fused kernels.
+struct FusedPlan {
+  FusedNet net;
+  FusedLayout layout;
+  Grouping grouping;
+  bool broad = false;     ///< BroadTile
+  int groups_a_tile = 1;  ///< 1, or as many as rows
+  int channels = 0;       ///< S of a state
+  int tiles() const { return tiles_of_rows(grouping.batch); }
+  int rows() const { return broad ? BroadTile<2>::kRows : NarrowTile<2>::kRows; }
+
+ private:
+  int tiles_of_rows(int batch) const { return (batch + rows() - 1) / rows(); }
+};
+
+/// The plan of a solve (of its pullback), or none where one launch cannot hold it: layers of other
+/// kinds, more than three tangents, a trace in closed form, weights beyond the shared memory.
+std::optional<FusedPlan> plan_fused_solve(const BlockCall& call);
+std::optional<FusedPlan> plan_fused_pullback(const BlockCall& call);
+
+/// Calls start(tile) with the tile of a plan.
+template <class Start>
+void with_fused_tile(const FusedPlan& plan, const Start& start) {
+  const auto choose = [&](auto narrow, auto broad) {
+    if (plan.broad)
+      start(broad);
+    else
+      start(narrow);
+  };
+  switch (plan.net.tangents) {
+    case 1:
+      return choose(NarrowTile<2>(), BroadTile<2>());
+    case 2:
+      return choose(NarrowTile<3>(), BroadTile<3>());
+    default:
+      return choose(NarrowTile<4>(), BroadTile<4>());
+  }
+}
+
+}  // namespace ffjord::cuda

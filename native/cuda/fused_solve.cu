@@ -1,0 +1,394 @@
+#include <cmath>
+#include <limits>
+
+#include "core/errors.h"
+#include "cuda/fused_rows.h"
+#include "cuda/fused_solve.h"
+#include "cuda/group_control.h"
+#include "cuda/launch.h"
+
+namespace ffjord::cuda {
+namespace {
+
+// So many attempts a launch at most: between launches the host looks whether it shall stop.
+constexpr int kAttempts = 256, kFirstCheckpoints = 32;
+
+struct FusedSolveArguments {
+  FusedNet net;
+  FusedLayout layout;
+  Groups groups;
+  StepPolicy policy;
+  StepTape tape;
+  double t0 = 0, t1 = 0;
+  int batch = 0, tiles = 0, channels = 0, groups_a_tile = 1;
+  bool joint = false;   ///< all tiles are one group
+  bool begins = false;  ///< nothing has been evaluated yet
+  ErrorNorm norm;       ///< joint: parts [kSlots][tiles]
+  double stability_limit = 0;
+  const float* eps = nullptr;             ///< (K, B, D)
+  float *y = nullptr, *first = nullptr;   ///< (B, S): the states, and k₀ of the step to come
+  float *end = nullptr, *last = nullptr;  ///< (B, S) of an attempt, where a block has many tiles
+};
+
+// What an evaluation is for: k₀ and the norms of the start, the trial step from it, k₀ alone, the
+// stages of an attempt.
+enum class Phase { Start, Trial, First, Attempt };
+
+// Norms that stand beside each other. Phases take the first two in turn, as a block may be ahead of
+// another by one.
+enum Slot : int { kFirst = 0, kSecond = 1, kChange = 2, kSlots = 3 };
+
+// The tiles first, first + stride, … of the batch, which step together. Where there is but one, its
+// rows stay in shared memory; else they are fetched for each attempt.
+template <class Tile>
+class FusedStepper : FusedRows<Tile> {
+  using Rows = FusedRows<Tile>;
+  using Rows::at_, Rows::channels_, Rows::group, Rows::group_of, Rows::groups_a_tile_,
+      Rows::memory_, Rows::net_, Rows::stage, Rows::thread;
+
+ public:
+  __device__ FusedStepper(const FusedSolveArguments& s, const DeviceTableau& tableau)
+      : Rows(s.net, s.layout, s.groups_a_tile, s.channels), s_(s), tableau_(tableau) {
+    Rows::load_weights();
+  }
+
+  __device__ void run(int first_tile, int stride) {
+    first_tile_ = first_tile;
+    stride_ = stride;
+    resident_ = first_tile + stride >= s_.tiles;
+    has_first_ = !s_.begins;
+    load_groups();
+    if (resident_) load(first_tile);
+    Phase phase = s_.begins ? s_.policy.adaptive ? Phase::Start : Phase::First : Phase::Attempt;
+    // All evaluations of a solve come from one place, which is compiled once.
+#pragma unroll 1
+    for (int attempts = 0; attempts < kAttempts; ++attempts) {
+      if (phase == Phase::Attempt && !begin_attempts()) break;
+      const Slot slot = phase == Phase::Trial ? kChange : attempts % 2 == 0 ? kFirst : kSecond;
+#pragma unroll 1
+      for (int tile = first_tile_; tile < s_.tiles; tile += stride_) {
+        if (!resident_) load(tile);
+        evaluate(phase);
+        measure(phase, tile, slot);
+        if (!resident_) put_aside(phase, tile);
+        __syncthreads();
+      }
+      if (s_.joint) sync_grid();
+      phase = conclude(phase, slot);
+    }
+    if (resident_) store();
+    if (holds_group() && !(s_.joint && blockIdx.x > 0)) s_.groups.data[group_index()] = mine();
+    __syncthreads();
+  }
+
+ private:
+  __device__ int first_row(int tile) const { return tile * Tile::kRows; }
+  __device__ float* rows_of(float* array, int tile) const {
+    return array + std::size_t(first_row(tile)) * channels_;
+  }
+
+  // The present thread's group, if it has one.
+  __device__ Group& mine() const { return group(threadIdx.x); }
+  __device__ int group_index() const {
+    if (s_.joint) return 0;
+    return groups_a_tile_ == 1 ? first_tile_ : first_row(first_tile_) + thread();
+  }
+  __device__ bool holds_group() const {
+    return thread() < groups_a_tile_ && group_index() < s_.groups.count;
+  }
+  __device__ void load_groups() {
+    if (thread() < groups_a_tile_) {
+      if (holds_group()) {
+        mine() = s_.groups.data[group_index()];
+      } else {
+        mine() = Group();
+        mine().rule.done = true;
+      }
+    }
+    __syncthreads();
+  }
+
+  __device__ void load(int tile) {
+    Rows::load_eps(s_.eps, first_row(tile), s_.batch);
+    Rows::load_rows(s_.y, first_row(tile), s_.batch, channels_, memory_ + at_.state);
+    if (has_first_) Rows::load_rows(s_.first, first_row(tile), s_.batch, channels_, stage(0));
+    __syncthreads();
+  }
+  __device__ void store() {
+    Rows::store_rows(memory_ + at_.state, first_row(first_tile_), s_.batch, channels_, s_.y);
+    Rows::store_rows(stage(0), first_row(first_tile_), s_.batch, channels_, s_.first);
+  }
+
+  __device__ void evaluate(Phase phase) {
+    const bool attempt = phase == Phase::Attempt, trial = phase == Phase::Trial;
+    const int first = trial || (attempt && tableau_.fsal) ? 1 : 0;
+    // A method that is not FSAL evaluates k₀ in each attempt.
+    const int end = attempt                                   ? tableau_.stages
+                    : phase == Phase::First && !tableau_.fsal ? 0
+                                                              : first + 1;
+#pragma unroll 1
+    for (int i = first; i < end; ++i) {
+      if (trial)
+        trial_point();
+      else
+        Rows::combine_point(tableau_, i);
+      Rows::evaluate(trial ? 1 : tableau_.c[i], stage(i));
+    }
+  }
+  // y + h k₀
+  __device__ void trial_point() {
+    for (int e = threadIdx.x; e < Tile::kRows * net_.dimension; e += Tile::kThreads) {
+      const int r = e / net_.dimension, at = r * channels_ + e % net_.dimension;
+      memory_[at_.point + e] =
+          memory_[at_.state + at] + static_cast<float>(group_of(r).h) * stage(0)[at];
+    }
+    __syncthreads();
+  }
+
+  // What a phase is judged by.
+  __device__ void measure(Phase phase, int tile, Slot slot) {
+    if (phase == Phase::First) return;
+    const float* const y = memory_ + at_.state;
+    if (phase == Phase::Start)
+      sum_parts(tile, kSecond, [&](int at) { return Measured{y[at], y[at]}; });
+    sum_parts(tile, phase == Phase::Start ? kFirst : slot, [&](int at) {
+      if (phase == Phase::Attempt) return finish_entry(at);
+      return Measured{phase == Phase::Start ? stage(0)[at] : stage(1)[at] - stage(0)[at], y[at]};
+    });
+  }
+  // y₁ of an entry, and its error.
+  __device__ Measured finish_entry(int at) {
+    const float h = static_cast<float>(group_of(at / channels_).h);
+    float step = 0.f, error = 0.f, change = 0.f;
+    for (int i = 0; i < tableau_.stages; ++i) {
+      const float k = stage(i)[at];
+      if (tableau_.b[i] != 0.f) step = fmaf(tableau_.b[i], k, step);
+      if (tableau_.e[i] != 0.f) error = fmaf(tableau_.e[i], k, error);
+      if (tableau_.last_change[i] != 0.f) change = fmaf(tableau_.last_change[i], k, change);
+    }
+    Measured entry{h * error, memory_[at_.state + at] + h * step};
+    if (tableau_.adaptive) {
+      entry.rate_change = stage(tableau_.stages - 1)[at] - stage(tableau_.stages - 2)[at];
+      entry.argument_change = h * change;
+    }
+    memory_[at_.end + at] = entry.end;
+    return entry;
+  }
+
+  __device__ void put_aside(Phase phase, int tile) {
+    if (phase == Phase::Start || phase == Phase::First)
+      Rows::store_rows(stage(0), first_row(tile), s_.batch, channels_, s_.first);
+    if (phase != Phase::Attempt) return;
+    Rows::store_rows(memory_ + at_.end, first_row(tile), s_.batch, channels_, s_.end);
+    Rows::store_rows(stage(tableau_.stages - 1), first_row(tile), s_.batch, channels_, s_.last);
+  }
+
+  // What the groups make of it. Returns the next phase.
+  __device__ Phase conclude(Phase phase, Slot slot) {
+    has_first_ = true;
+    const NormPart part = phase == Phase::First ? NormPart() : part_of_group(slot);
+    const double first = norm_of_group(phase == Phase::Start ? part_of_group(kSecond) : part);
+    const double second = norm_of_group(part);
+    if (holds_group()) {
+      Group& group = mine();
+      if (phase == Phase::Start) choose_trial(group, first, second, s_.t0, s_.t1);
+      if (phase == Phase::Trial) choose_first_step(group, first, s_.policy);
+      if (phase == Phase::Trial || phase == Phase::First)
+        group.rule.begin(s_.policy, s_.t0, s_.t1, group.first_step);
+      if (phase == Phase::Attempt && group.working)
+        judge_attempt(group, s_.policy, first, tableau_.fsal, part, s_.stability_limit);
+    }
+    __syncthreads();
+    if (phase == Phase::Attempt) accept();
+    return phase == Phase::Start ? Phase::Trial : Phase::Attempt;
+  }
+
+  // Whether a group has an attempt to make.
+  __device__ bool begin_attempts() {
+    if (thread() < groups_a_tile_)
+      begin_attempt(mine(), s_.policy, tableau_.stages, s_.tape.capacity);
+    __syncthreads();
+    bool works = false;
+    for (int i = 0; i < groups_a_tile_; ++i) works |= group(i).working != 0;
+    return works;
+  }
+
+  __device__ void accept() {
+    if (resident_) {
+      accept(first_tile_, memory_ + at_.state, memory_ + at_.end, stage(0),
+             stage(tableau_.stages - 1));
+    } else {
+      for (int tile = first_tile_; tile < s_.tiles; tile += stride_)
+        accept(tile, rows_of(s_.y, tile), rows_of(s_.end, tile), rows_of(s_.first, tile),
+               rows_of(s_.last, tile));
+    }
+    __syncthreads();
+  }
+  // The tape, y ← its end, k₀ ← the last stage, where the attempt was accepted.
+  __device__ void accept(int tile, float* y, const float* end, float* first, const float* last) {
+    for (int e = threadIdx.x; e < Tile::kRows * channels_; e += Tile::kThreads) {
+      const int r = e / channels_, channel = e % channels_, row = first_row(tile) + r;
+      const Group& group = group_of(r);
+      if (row >= s_.batch || !group.accepted) continue;
+      if (s_.tape.states) {
+        const int step = group.step - 1;
+        if (channel < s_.tape.columns)
+          s_.tape.states[(std::size_t(step) * s_.batch + row) * s_.tape.columns + channel] = y[e];
+        if (channel == 0 && row % s_.groups.rows == 0)
+          s_.tape.steps[std::size_t(row / s_.groups.rows) * s_.tape.capacity + step] = {
+              group.t, group.h, group.theta};
+      }
+      y[e] = end[e];
+      if (tableau_.fsal) first[e] = last[e];
+    }
+  }
+
+  __device__ NormPart& part_at(int index) const {
+    return reinterpret_cast<NormPart*>(memory_ + at_.parts)[index];
+  }
+  __device__ NormPart& slot_part(Slot slot) const {
+    return part_at(slot * groups_a_tile_ + thread());
+  }
+
+  // Sums over the rows of a tile that belong together; `measure(at)` gives an entry.
+  template <class Measure>
+  __device__ void sum_parts(int tile, Slot slot, const Measure& measure) {
+    NormPart* const rows = reinterpret_cast<NormPart*>(memory_ + at_.row_parts);
+    const int r = Rows::field_row(), lane = thread() % kFusedRowLanes, row = first_row(tile) + r;
+    const bool leads = r < Tile::kRows && lane == 0;
+    if (r < Tile::kRows) {
+      const int at = r * channels_;
+      const NormPart part = part_of_row<kFusedRowLanes>(
+          s_.norm, row, row < s_.batch ? channels_ : 0, lane, memory_ + at_.state + at,
+          [&](int channel) { return measure(at + channel); },
+          [](double value) { return Rows::sum_of_lanes(value); });
+      if (lane == 0) rows[r] = part;
+    }
+    for (int half = Tile::kRows / 2; groups_a_tile_ == 1 && half > 0; half /= 2) {
+      __syncthreads();
+      if (leads && r < half) rows[r].add(rows[r + half]);
+    }
+    __syncthreads();
+    if (s_.joint) {
+      if (thread() == 0) s_.norm.parts[std::size_t(slot) * s_.tiles + tile] = rows[0];
+    } else if (thread() < groups_a_tile_) {
+      slot_part(slot) = rows[thread()];
+    }
+    __syncthreads();
+  }
+
+  // Of the present thread's group; in a joint solve all threads take part, by a fixed tree.
+  __device__ NormPart part_of_group(Slot slot) {
+    if (!s_.joint) return thread() < groups_a_tile_ ? slot_part(slot) : NormPart();
+    NormPart sum;
+    for (int tile = thread(); tile < s_.tiles; tile += Tile::kThreads)
+      sum.add(s_.norm.parts[std::size_t(slot) * s_.tiles + tile]);
+    part_at(thread()) = sum;
+    for (int half = Tile::kThreads / 2; half > 0; half /= 2) {
+      __syncthreads();
+      if (thread() < half) part_at(thread()).add(part_at(thread() + half));
+    }
+    __syncthreads();
+    sum = part_at(0);
+    __syncthreads();
+    return sum;
+  }
+  __device__ double norm_of_group(const NormPart& part) const {
+    return norm_of(part, s_.norm, min(s_.groups.rows, s_.batch - group_index() * s_.groups.rows));
+  }
+
+  const FusedSolveArguments& s_;
+  const DeviceTableau& tableau_;
+  int first_tile_ = 0, stride_ = 1;
+  bool resident_ = true, has_first_ = false;
+};
+
+// hot: no spills
+template <class Tile>
+__global__ void __launch_bounds__(Tile::kThreads, 1)
+    fused_solve(const __grid_constant__ FusedSolveArguments s,
+                const __grid_constant__ DeviceTableau tableau) {
+  FusedStepper<Tile> stepper(s, tableau);
+  const int stride = static_cast<int>(gridDim.x);
+#pragma unroll 1
+  for (int tile = blockIdx.x; tile < s.tiles; tile += s.joint ? s.tiles : stride)
+    stepper.run(tile, s.joint ? stride : s.tiles);
+}
+
+}  // namespace
+
+FusedSolve::FusedSolve(const FusedPlan& plan, const SolverOptions& options,
+                       const std::stop_token& stop, const float* eps, Checkpoints* checkpoints,
+                       const Stream& stream)
+    : plan_(plan),
+      options_(options),
+      policy_(step_policy(options)),
+      tableau_(device_tableau(*options.tableau)),
+      stop_(stop),
+      eps_(eps),
+      checkpoints_(checkpoints),
+      stream_(stream),
+      outcome_(plan.grouping, stream),
+      y_(std::size_t(plan.grouping.batch) * plan.channels, stream),
+      first_(y_.size(), stream),
+      end_(y_.size(), stream),
+      last_(y_.size(), stream),
+      parts_(std::size_t(kSlots) * plan.tiles(), stream) {}
+
+void FusedSolve::run(double t0, double t1) {
+  place_groups(outcome_.groups(), t0, stream_);
+  if (t0 == t1) return outcome_.look();
+  for (bool begins = true;; begins = false) {
+    if (stop_.stop_requested()) throw Error(ErrorCode::Cancelled, "the solve was stopped");
+    if (checkpoints_ && checkpoints_->tape().capacity == 0)
+      checkpoints_->grow(kFirstCheckpoints, plan_.grouping, stream_);
+    launch_attempts(t0, t1, begins);
+    outcome_.look();
+    bool goes_on = false, lacks_room = false;
+    for (const Group& group : outcome_.ends()) {
+      goes_on |= group.can_go_on();
+      lacks_room |= group.lacks_room != 0;
+    }
+    if (!goes_on) return outcome_.require_end(policy_);
+    if (lacks_room) checkpoints_->grow(0, plan_.grouping, stream_);
+  }
+}
+
+void FusedSolve::launch_attempts(double t0, double t1, bool begins) {
+  FusedSolveArguments s;
+  s.net = plan_.net;
+  s.layout = plan_.layout;
+  s.groups = outcome_.groups();
+  s.policy = policy_;
+  if (checkpoints_) s.tape = checkpoints_->tape();
+  s.t0 = t0;
+  s.t1 = t1;
+  s.batch = plan_.grouping.batch;
+  s.tiles = plan_.tiles();
+  s.channels = plan_.channels;
+  s.groups_a_tile = plan_.groups_a_tile;
+  s.joint = plan_.grouping.count() == 1;
+  s.begins = begins;
+  s.norm.tensors[0] = plan_.net.dimension;
+  s.norm.tensors[1] = 1;
+  s.norm.rtol = static_cast<float>(options_.rtol);
+  s.norm.atol = static_cast<float>(options_.atol);
+  s.norm.parts = parts_.data();
+  s.norm.row_errors = outcome_.row_errors();
+  s.stability_limit = options_.tableau->stability_limit;
+  s.eps = eps_;
+  s.y = y_.data();
+  s.first = first_.data();
+  s.end = end_.data();
+  s.last = last_.data();
+  with_fused_tile(plan_, [&](auto tile) {
+    using Tile = decltype(tile);
+    const auto kernel = fused_solve<Tile>;
+    const int resident = resident_blocks("fused_solve", kernel, Tile::kThreads, s.layout.bytes());
+    const LaunchShape shape{dim3(std::min(s.tiles, resident)), dim3(Tile::kThreads),
+                            s.layout.bytes(), s.joint};
+    launch("fused_solve", kernel, shape, stream_, s, tableau_);
+  });
+}
+
+}  // namespace ffjord::cuda

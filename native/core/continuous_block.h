@@ -29,8 +29,15 @@ struct BlockPlan {
   GradientOptions gradient;
   TracePlan trace;
   Regularisers regularisers;
+  double sqrt_end_time = 0;    ///< √T, a parameter of the block
   double end_time_factor = 1;  ///< the block runs to so many of its T: STEER's random end time
   std::stop_token stop;        ///< looked at between attempts; a stop throws Error(Cancelled)
+
+  double end_time() const { return sqrt_end_time * sqrt_end_time * end_time_factor; }
+  /// The cotangent of √T for that of `end_time()`.
+  double sqrt_end_time_bar(double end_time_bar) const {
+    return 2 * sqrt_end_time * end_time_factor * end_time_bar;
+  }
 };
 
 /// Rows of one block: D values, the accumulated Δlogp and R regularisers each.
@@ -61,7 +68,7 @@ template <class Real>
 struct PointCotangents {
   std::span<const Real> f, divergence;  ///< (B, D), (B)
   std::span<Real> z, context;           ///< (B, D), (B, C)
-  std::span<Real> gradients;            ///< whole flat buffer
+  std::span<Real> gradients;            ///< whole flat buffer, as a pullback's
   std::span<double> times;              ///< as the point's
 };
 
@@ -92,8 +99,9 @@ class ContinuousBlock {
                                            SolveStatistics& statistics) = 0;
 
   /// `rows` holds the cotangents of what `solve` returned; z becomes the cotangent of the rows that
-  /// went in. Adds to `gradients` (whole flat buffer; √T included, chained through T = s²), unless
-  /// it is empty. Δlogp and regularisers pass through the block, so theirs are left as they are.
+  /// went in. Adds to `gradients` (whole flat buffer, where FlatBuffer::values says; √T included,
+  /// chained through T = s²), unless it is empty. Δlogp and regularisers pass through the block, so
+  /// theirs are left as they are.
   virtual void pullback(const BlockTape& tape, const BlockRows<Real>& rows,
                         std::span<Real> gradients, SolveStatistics& statistics) = 0;
 
@@ -105,7 +113,7 @@ class ContinuousBlock {
 };
 
 /// What a block reads: its place in the flow, and the flat buffer of all weights, which outlives
-/// it.
+/// it and lies where FlatBuffer::values says.
 template <class Real>
 struct BlockContext {
   const Cnf& cnf;

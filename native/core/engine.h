@@ -101,6 +101,7 @@ struct VelocityRequest {
 
 /// Flat buffers of a flow, in the order of its layout.
 enum class Buffer { Parameters, Gradients, Statistics, FirstMoment, SecondMoment, Average };
+inline constexpr int kBuffers = 6;
 
 struct StepReport {
   double gradient_norm = 0;  ///< before clipping, over trainable parameters
@@ -122,6 +123,8 @@ class Flow {
   virtual const ParameterLayout& layout() const = 0;
   /// Distance from 1 to the next number that it computes with.
   virtual double epsilon() const { return 0x1p-23; }
+  /// T of each CNF block.
+  virtual std::vector<double> end_times() const = 0;
 
   virtual void read(Buffer buffer, const Output& values) const = 0;
   virtual void write(Buffer buffer, const Input& values) = 0;

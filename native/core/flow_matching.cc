@@ -76,19 +76,14 @@ std::vector<double> places(const Noise& noise, std::size_t count) {
 }  // namespace
 
 FlowMatching::FlowMatching(const Flow& flow, Coupling coupling)
-    : coupling_(coupling), size_(element_count(flow.description().shape)) {
+    : coupling_(coupling),
+      size_(element_count(flow.description().shape)),
+      end_times_(flow.end_times()) {
   const FlowDescription& description = flow.description();
   const FlowDescription transforms = transforms_of(description);
   if (coupling == Coupling::Optimal && description.context.size > 0)
     refuse("with a context takes coupling 'independent': an optimal one would change the base");
   if (!transforms.blocks.empty()) transforms_ = make_host_flow<double>(transforms, 0, {});
-
-  const ParameterLayout& layout = flow.layout();
-  std::vector<double> parameters(layout.parameter_count);
-  flow.read(Buffer::Parameters, parameters);
-  for (const BlockOffsets& block : layout.blocks)
-    if (block.sqrt_end_time != kAbsent)
-      end_times_.push_back(parameters[block.sqrt_end_time] * parameters[block.sqrt_end_time]);
 }
 
 double FlowMatching::loss(Flow& flow, const Batch& batch, double weight) const {

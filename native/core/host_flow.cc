@@ -8,7 +8,6 @@
 
 #include "core/chain_state.h"
 #include "core/chain_tape.h"
-#include "core/optimizer.h"
 #include "core/spectral_norm.h"
 #include "core/trajectory.h"
 #include "core/transform_block.h"
@@ -41,33 +40,42 @@ template <class Real>
 class HostFlow : public Flow {
  public:
   HostFlow(const FlowDescription& description, std::uint64_t seed,
-           const MakeBlock<Real>& make_block)
+           std::unique_ptr<FlowDevice<Real>> device)
       : description_(description),
         shapes_(validate(description)),
         layout_(description),
         size_(element_count(description.shape)),
-        gradients_(layout_.parameter_count, Real(0)) {
-    const auto parameters = initial_parameters(description_, layout_, seed);
-    const auto buffers = initial_buffers(description_, layout_);
-    parameters_.assign(parameters.begin(), parameters.end());
-    buffers_.assign(buffers.begin(), buffers.end());
-    if (spectral()) effective_.resize(parameters_.size());
+        device_(std::move(device)) {
+    const auto initial = initial_parameters(description_, layout_, seed);
+    const auto statistics = initial_buffers(description_, layout_);
+    ensure(Buffer::Parameters).assign(std::vector<Real>(initial.begin(), initial.end()));
+    ensure(Buffer::Gradients);
+    statistics_.assign(statistics.begin(), statistics.end());
+    if (spectral()) {
+      effective_ = device_->make_buffer(layout_.parameter_count);
+      effective_bar_ = device_->make_buffer(layout_.parameter_count);
+    }
     for (std::uint32_t i = 0; i < layout_.spectral_weights.size(); ++i) {
-      const SpectralMatrix<Real> matrix(layout_.spectral_weights[i], parameters_, buffers_);
+      const SpectralMatrix<Real> matrix(layout_.spectral_weights[i], parameters().on_host(),
+                                        statistics_);
       matrix.draw(seed, i);
       matrix.iterate(kFirstIterations);
     }
+    // What the blocks of dynamics read: the weights, under spectral normalisation their W/σ.
+    const std::span<const Real> weights = (spectral() ? *effective_ : parameters()).values();
     for (std::size_t i = 0; i < description_.blocks.size(); ++i) {
       const Block& block = description_.blocks[i];
       const auto* cnf = std::get_if<Cnf>(&block);
-      continuous_.push_back(cnf ? make_block({*cnf, shapes_[i], layout_.blocks[i],
-                                              effective_parameters(), description_.context})
+      continuous_.push_back(cnf ? device_->make_block({*cnf, shapes_[i], layout_.blocks[i], weights,
+                                                       description_.context})
                                 : nullptr);
       transforms_.emplace_back();
-      if (cnf)
+      if (cnf) {
         cnf_blocks_.push_back(i);
-      else
-        transforms_[i].emplace(block, shapes_[i], layout_.blocks[i], parameters_, buffers_);
+        end_time_places_.push_back(layout_.blocks[i].sqrt_end_time);
+      } else {
+        transforms_[i].emplace(block, shapes_[i], layout_.blocks[i], parameters(), statistics_);
+      }
     }
     parameters_changed();
   }
@@ -76,16 +84,24 @@ class HostFlow : public Flow {
   const ParameterLayout& layout() const override { return layout_; }
   double epsilon() const override { return std::numeric_limits<Real>::epsilon(); }
 
+  std::vector<double> end_times() const override {
+    std::vector<double> times;
+    for (double root : sqrt_end_times_) times.push_back(root * root);
+    return times;
+  }
+
   void read(Buffer buffer, const Output& values) const override {
-    const std::vector<Real>* source = &buffer_of(*this, buffer);
     const std::size_t count = size_of(buffer);
     require(values.size() == count, "this buffer holds " + std::to_string(count) + " values");
-    if (buffer == Buffer::Average && source->empty()) source = &parameters_;
-    if (source->empty()) {
+    if (buffer == Buffer::Statistics) {
+      values.assign(std::span<const Real>(statistics_));
+    } else if (const FlatBuffer<Real>* kept = flat(buffer)) {
+      values.assign(kept->on_host());
+    } else if (buffer == Buffer::Average) {
+      values.assign(flat(Buffer::Parameters)->on_host());
+    } else {
       const std::vector<Real> zeros(count, Real(0));
       values.assign(std::span<const Real>(zeros));
-    } else {
-      values.assign(std::span<const Real>(*source));
     }
   }
 
@@ -93,15 +109,16 @@ class HostFlow : public Flow {
     const std::size_t count = size_of(buffer);
     require(values.size() == count, "this buffer holds " + std::to_string(count) + " values, and " +
                                         std::to_string(values.size()) + " were given");
-    std::vector<Real>& target = buffer_of(*this, buffer);
-    target.resize(count);
-    values.copy_to(std::span<Real>(target));
+    if (buffer == Buffer::Statistics)
+      values.copy_to(std::span<Real>(statistics_));
+    else
+      ensure(buffer).assign(values.template as<Real>());
     const bool changes_weights =
         buffer == Buffer::Parameters || (buffer == Buffer::Statistics && spectral());
     if (changes_weights) parameters_changed();
   }
 
-  void zero_gradients() override { std::fill(gradients_.begin(), gradients_.end(), Real(0)); }
+  void zero_gradients() override { ensure(Buffer::Gradients).fill_zero(); }
 
   SolveResult solve(const SolveRequest& request, const SolveOutput& output) override {
     require(request.batch > 0, "the batch is empty");
@@ -177,15 +194,15 @@ class HostFlow : public Flow {
             "context_bar must have the shape of the context");
 
     SolveStatistics statistics;
-    const std::span<Real> gradients = begin_gradients(request.parameters);
+    FlatBuffer<Real>* const gradients = begin_gradients(request.parameters);
     for (std::size_t step = 0; step < description_.blocks.size(); ++step) {
       const std::size_t i = reverse ? step : description_.blocks.size() - 1 - step;
       if (continuous_[i]) {
         SolveStatistics one;
         continuous_[i]->pullback(
             *std::get<std::unique_ptr<BlockTape>>(tape.steps[i]),
-            {batch, bar.z, bar.delta_logp, bar.regularisers, tape.context, context_bar}, gradients,
-            one);
+            {batch, bar.z, bar.delta_logp, bar.regularisers, tape.context, context_bar},
+            values_of(gradients), one);
         statistics.add(one);
       } else {
         transforms_[i]->pullback(reverse, tape.steps[i], bar, gradients);
@@ -219,20 +236,27 @@ class HostFlow : public Flow {
     const auto f_values = f_bar.template as<Real>();
     const auto divergence_values = divergence_bar.template as<Real>();
     std::vector<Real> z_values(z_bar.size()), context_values(request.context_bar.size());
-    const std::span<Real> gradients = begin_gradients(parameters);
+    FlatBuffer<Real>* const gradients = begin_gradients(parameters);
     point.block.velocity_pullback(
-        point.view(), {f_values, divergence_values, z_values, context_values, gradients, {}});
+        point.view(),
+        {f_values, divergence_values, z_values, context_values, values_of(gradients), {}});
     end_gradients(gradients);
     z_bar.assign(std::span<const Real>(z_values));
     request.context_bar.assign(std::span<const Real>(context_values));
   }
 
   StepReport step(const OptimizerOptions& options) override {
-    StepReport report{optimizer_step<Real>(options, layout_, gradients_, parameters_, optimizer_)};
+    const bool averages = options.average_decay > 0;
+    const bool starts_average = averages && !flat(Buffer::Average);
+    const StepReport report{device_->step(
+        options, layout_,
+        {ensure(Buffer::Gradients).values(), parameters().values(),
+         ensure(Buffer::FirstMoment).values(), ensure(Buffer::SecondMoment).values(),
+         averages ? ensure(Buffer::Average).values() : std::span<Real>(), starts_average})};
     for (const auto& [block, moments] : pending_) transforms_[block]->commit_statistics(moments);
     pending_.clear();
     for (const SpectralWeight& at : layout_.spectral_weights)
-      SpectralMatrix<Real>(at, parameters_, buffers_).iterate(at.iterations);
+      SpectralMatrix<Real>(at, parameters().on_host(), statistics_).iterate(at.iterations);
     parameters_changed();
     return report;
   }
@@ -311,31 +335,30 @@ class HostFlow : public Flow {
   }
 
   Trajectory<Real> make_trajectory(const SolveRequest& request, const SolveOutput& output) const {
-    std::vector<double> lengths;
-    for (std::size_t i : cnf_blocks_) lengths.push_back(end_time(i));
     for (const auto& shape : shapes_)
       require(request.times.empty() || shape == shapes_.front(),
               "a flow with squeeze or split has no trajectory");
-    return {std::move(lengths), request, output, size_};
+    return {end_times(), request, output, size_};
   }
 
   bool spectral() const { return !layout_.spectral_weights.empty(); }
 
-  // What the blocks of dynamics read: the weights, under spectral normalisation their W/σ.
-  std::span<const Real> effective_parameters() const {
-    return spectral() ? effective_ : parameters_;
+  // Where a pullback adds its gradients, null where they are not wanted: those of effective weights
+  // are chained at its end.
+  FlatBuffer<Real>* begin_gradients(bool wanted) {
+    if (!wanted) return nullptr;
+    if (!spectral()) return flat(Buffer::Gradients);
+    effective_bar_->fill_zero();
+    return effective_bar_.get();
   }
-
-  // Where a pullback adds its gradients: those of effective weights are chained at its end.
-  std::span<Real> begin_gradients(bool wanted) {
-    if (!wanted) return {};
-    if (!spectral()) return gradients_;
-    effective_bar_.assign(gradients_.size(), Real(0));
-    return effective_bar_;
+  void end_gradients(const FlatBuffer<Real>* gradients) {
+    if (!spectral() || !gradients) return;
+    ensure(Buffer::Gradients)
+        .add(0, pull_back_spectral_norm<Real>(layout_, parameters().on_host(), statistics_,
+                                              gradients->on_host()));
   }
-  void end_gradients(std::span<Real> gradients) {
-    if (spectral() && !gradients.empty())
-      pull_back_spectral_norm<Real>(layout_, parameters_, buffers_, effective_bar_, gradients_);
+  static std::span<Real> values_of(FlatBuffer<Real>* buffer) {
+    return buffer ? buffer->values() : std::span<Real>();
   }
 
   // STEER's factor of a block's end time: its draw stands beside the noise of the same call.
@@ -348,14 +371,11 @@ class HostFlow : public Flow {
 
   void parameters_changed() {
     ++generation_;
-    if (spectral()) apply_spectral_norm<Real>(layout_, parameters_, buffers_, effective_);
+    if (spectral())
+      effective_->assign(apply_spectral_norm<Real>(layout_, parameters().on_host(), statistics_));
+    sqrt_end_times_ = parameters().at(end_time_places_);
     for (auto& block : continuous_)
       if (block) block->parameters_changed();
-  }
-
-  double end_time(std::size_t i) const {
-    const double root = parameters_[layout_.blocks[i].sqrt_end_time];
-    return root * root;
   }
 
   ContinuousBlock<Real>& cnf(int number) {
@@ -398,6 +418,7 @@ class HostFlow : public Flow {
                          settings.gradient,
                          plan_trace(net, shapes_[i], settings.trace, settings.regularisers),
                          settings.regularisers,
+                         sqrt_end_times_[number],
                          end_time_factor(request, number),
                          request.stop};
     const auto& given = request.noise.given;
@@ -434,50 +455,43 @@ class HostFlow : public Flow {
     return buffer == Buffer::Statistics ? layout_.buffer_count : layout_.parameter_count;
   }
 
-  template <class Self>
-  static auto& buffer_of(Self& self, Buffer buffer) {
-    switch (buffer) {
-      case Buffer::Gradients:
-        return self.gradients_;
-      case Buffer::Statistics:
-        return self.buffers_;
-      case Buffer::FirstMoment:
-        return self.optimizer_.first;
-      case Buffer::SecondMoment:
-        return self.optimizer_.second;
-      case Buffer::Average:
-        return self.optimizer_.average;
-      case Buffer::Parameters:
-        break;
-    }
-    return self.parameters_;
+  // Null where it was never written: moments and the average before the optimizer's first step.
+  FlatBuffer<Real>* flat(Buffer buffer) const { return flat_[static_cast<int>(buffer)].get(); }
+  FlatBuffer<Real>& ensure(Buffer buffer) {
+    auto& kept = flat_[static_cast<int>(buffer)];
+    if (!kept) kept = device_->make_buffer(layout_.parameter_count);
+    return *kept;
   }
+  FlatBuffer<Real>& parameters() { return *flat(Buffer::Parameters); }
 
   const FlowDescription description_;
   const std::vector<std::vector<int>> shapes_;  // before each block, and after the last
   const ParameterLayout layout_;
   const std::size_t size_;  // of a sample
-  std::vector<Real> parameters_, gradients_, buffers_;
-  std::vector<Real> effective_, effective_bar_;  // of spectral normalisation, else empty
-  OptimizerState<Real> optimizer_;
+  const std::unique_ptr<FlowDevice<Real>> device_;
+  std::unique_ptr<FlatBuffer<Real>> flat_[kBuffers];  // by Buffer; statistics stay on the host
+  std::vector<Real> statistics_;
+  std::unique_ptr<FlatBuffer<Real>> effective_, effective_bar_;  // of spectral normalisation
   std::uint64_t generation_ = 0;
   std::vector<std::pair<std::size_t, BatchMoments>> pending_;       // batch statistics to commit
   std::vector<std::unique_ptr<ContinuousBlock<Real>>> continuous_;  // null where a transform stands
   std::vector<std::optional<TransformBlock<Real>>> transforms_;     // empty where a CNF stands
   std::vector<std::size_t> cnf_blocks_;
+  std::vector<std::size_t> end_time_places_;  // of √T, one a CNF block
+  std::vector<Real> sqrt_end_times_;
 };
 
 }  // namespace
 
 template <class Real>
-std::unique_ptr<Flow> make_host_flow(const FlowDescription& description, std::uint64_t seed,
-                                     const MakeBlock<Real>& make_block) {
-  return std::make_unique<HostFlow<Real>>(description, seed, make_block);
+std::unique_ptr<Flow> make_flow(const FlowDescription& description, std::uint64_t seed,
+                                std::unique_ptr<FlowDevice<Real>> device) {
+  return std::make_unique<HostFlow<Real>>(description, seed, std::move(device));
 }
 
-template std::unique_ptr<Flow> make_host_flow(const FlowDescription&, std::uint64_t,
-                                              const MakeBlock<float>&);
-template std::unique_ptr<Flow> make_host_flow(const FlowDescription&, std::uint64_t,
-                                              const MakeBlock<double>&);
+template std::unique_ptr<Flow> make_flow(const FlowDescription&, std::uint64_t,
+                                         std::unique_ptr<FlowDevice<float>>);
+template std::unique_ptr<Flow> make_flow(const FlowDescription&, std::uint64_t,
+                                         std::unique_ptr<FlowDevice<double>>);
 
 }  // namespace ffjord

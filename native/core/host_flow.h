@@ -1,27 +1,31 @@
-// A flow whose rows live in host memory: keeps the weights, chains the blocks, applies the fixed
-// transforms. An engine adds its ContinuousBlock and is whole.
+// A flow whose rows pass from block to block in host memory: chains the blocks, applies the fixed
+// transforms, keeps the weights on the device of the blocks with dynamics. An engine adds that
+// device and its ContinuousBlock and is whole.
 #pragma once
 
-#include <functional>
 #include <memory>
-#include <vector>
 
-#include "core/continuous_block.h"
 #include "core/engine.h"
+#include "core/host_device.h"
 
 namespace ffjord {
 
-template <class Real>
-using MakeBlock = std::function<std::unique_ptr<ContinuousBlock<Real>>(const BlockContext<Real>&)>;
-
 /// Validates the description and initialises the weights from `seed`.
 template <class Real>
-std::unique_ptr<Flow> make_host_flow(const FlowDescription& description, std::uint64_t seed,
-                                     const MakeBlock<Real>& make_block);
+std::unique_ptr<Flow> make_flow(const FlowDescription& description, std::uint64_t seed,
+                                std::unique_ptr<FlowDevice<Real>> device);
 
-extern template std::unique_ptr<Flow> make_host_flow(const FlowDescription&, std::uint64_t,
-                                                     const MakeBlock<float>&);
-extern template std::unique_ptr<Flow> make_host_flow(const FlowDescription&, std::uint64_t,
-                                                     const MakeBlock<double>&);
+extern template std::unique_ptr<Flow> make_flow(const FlowDescription&, std::uint64_t,
+                                                std::unique_ptr<FlowDevice<float>>);
+extern template std::unique_ptr<Flow> make_flow(const FlowDescription&, std::uint64_t,
+                                                std::unique_ptr<FlowDevice<double>>);
+
+/// The same on the host.
+template <class Real>
+std::unique_ptr<Flow> make_host_flow(const FlowDescription& description, std::uint64_t seed,
+                                     MakeBlock<Real> make_block) {
+  return make_flow<Real>(description, seed,
+                         std::make_unique<HostDevice<Real>>(std::move(make_block)));
+}
 
 }  // namespace ffjord

@@ -99,31 +99,33 @@ class SpectralMatrix {
   const std::span<Real> u_, v_;
 };
 
-/// The weights of a flow as its blocks act: `effective` becomes `parameters`, its spectral matrices
-/// divided by σ; so do their copies in `buffers`.
+/// The weights of a flow as its blocks act: `parameters`, the spectral matrices among them divided
+/// by σ; so become their copies in `buffers`.
 template <class Real>
-void apply_spectral_norm(const ParameterLayout& layout, std::span<const Real> parameters,
-                         std::span<Real> buffers, std::span<Real> effective) {
-  std::copy(parameters.begin(), parameters.end(), effective.begin());
+std::vector<Real> apply_spectral_norm(const ParameterLayout& layout,
+                                      std::span<const Real> parameters, std::span<Real> buffers) {
+  std::vector<Real> effective(parameters.begin(), parameters.end());
   for (const SpectralWeight& at : layout.spectral_weights) {
-    const auto target = effective.subspan(at.weight, at.size());
+    const auto target = std::span<Real>(effective).subspan(at.weight, at.size());
     SpectralMatrix<Real>(at, parameters, buffers).normalize(target);
     std::copy(target.begin(), target.end(), buffers.begin() + at.effective);
   }
+  return effective;
 }
 
-/// Adds to `gradients` those of the parameters for those of the effective weights.
+/// The gradients of the parameters for those of the effective weights.
 template <class Real>
-void pull_back_spectral_norm(const ParameterLayout& layout, std::span<const Real> parameters,
-                             std::span<Real> buffers, std::span<Real> effective_bar,
-                             std::span<Real> gradients) {
+std::vector<Real> pull_back_spectral_norm(const ParameterLayout& layout,
+                                          std::span<const Real> parameters, std::span<Real> buffers,
+                                          std::span<const Real> effective_bar) {
+  std::vector<Real> gradients(effective_bar.begin(), effective_bar.end());
   for (const SpectralWeight& at : layout.spectral_weights) {
-    const auto bar = effective_bar.subspan(at.weight, at.size());
+    const auto target = std::span<Real>(gradients).subspan(at.weight, at.size());
+    std::fill(target.begin(), target.end(), Real(0));
     SpectralMatrix<Real>(at, parameters, buffers)
-        .pull_back(bar, gradients.subspan(at.weight, at.size()));
-    std::fill(bar.begin(), bar.end(), Real(0));
+        .pull_back(effective_bar.subspan(at.weight, at.size()), target);
   }
-  for (std::size_t i = 0; i < gradients.size(); ++i) gradients[i] += effective_bar[i];
+  return gradients;
 }
 
 }  // namespace ffjord

@@ -8,6 +8,7 @@
 #include "core/batch_norm.h"
 #include "core/chain_state.h"
 #include "core/chain_tape.h"
+#include "core/flow_device.h"
 #include "core/parameters.h"
 #include "core/transforms.h"
 #include "core/whiten.h"
@@ -19,7 +20,7 @@ class TransformBlock {
  public:
   /// All outlive the block; `parameters` and `buffers` are the flow's flat ones.
   TransformBlock(const Block& block, const std::vector<int>& shape, const BlockOffsets& offsets,
-                 std::span<Real> parameters, std::span<Real> buffers)
+                 const FlatBuffer<Real>& parameters, std::span<Real> buffers)
       : block_(block),
         shape_(shape),
         size_(element_count(shape)),
@@ -32,8 +33,9 @@ class TransformBlock {
     if (const auto* norm = std::get_if<BatchNorm>(&block_)) {
       BatchNormTape<Real> tape;
       tape.moments = batch_moments(*norm, running(), training && !reverse, state.rows());
-      tape.map = affine_of<Real>(tape.moments, slice(parameters_, offsets_.log_scale),
-                                 slice(parameters_, offsets_.bias));
+      const std::span<const Real> parameters = parameters_.on_host();
+      tape.map = affine_of<Real>(tape.moments, slice(parameters, offsets_.log_scale),
+                                 slice(parameters, offsets_.bias));
       if (keep_tape && !reverse) tape.x = state.z;
       ffjord::apply(tape.map, reverse, state.rows());
       if (keep_tape && reverse) tape.x = state.z;
@@ -60,15 +62,17 @@ class TransformBlock {
     });
   }
 
-  /// Cotangents in place; adds to the gradients (the flow's flat buffer) unless that is empty.
+  /// Cotangents in place; adds to the gradients (the flow's flat buffer) unless that is null.
   void pullback(bool reverse, const StepTape<Real>& any_tape, ChainState<Real>& bar,
-                std::span<Real> gradients) const {
+                FlatBuffer<Real>* gradients) const {
     if (std::holds_alternative<BatchNorm>(block_)) {
       const auto& tape = std::get<BatchNormTape<Real>>(any_tape);
-      const bool wanted = !gradients.empty();
-      pull_back<Real>(tape.moments, tape.map, reverse, tape.x, bar.rows(),
-                      wanted ? slice(gradients, offsets_.log_scale) : gradients,
-                      wanted ? slice(gradients, offsets_.bias) : gradients);
+      const std::size_t wanted = gradients ? size_ : 0;
+      std::vector<Real> log_scale_bar(wanted), bias_bar(wanted);
+      pull_back<Real>(tape.moments, tape.map, reverse, tape.x, bar.rows(), log_scale_bar, bias_bar);
+      if (!gradients) return;
+      gradients->add(offsets_.log_scale, log_scale_bar);
+      gradients->add(offsets_.bias, bias_bar);
     } else if (std::holds_alternative<Squeeze>(block_)) {
       squeeze(shape_, !reverse, bar.batch, std::span<Real>(bar.z));
     } else if (std::holds_alternative<Split>(block_)) {
@@ -100,7 +104,8 @@ class TransformBlock {
             buffers_[offsets_.step]};
   }
 
-  std::span<Real> slice(std::span<Real> values, std::size_t offset) const {
+  template <class Value>
+  std::span<Value> slice(std::span<Value> values, std::size_t offset) const {
     return values.subspan(offset, size_);
   }
 
@@ -108,7 +113,8 @@ class TransformBlock {
   const std::vector<int>& shape_;  // before the block
   const std::size_t size_;
   const BlockOffsets& offsets_;
-  const std::span<Real> parameters_, buffers_;
+  const FlatBuffer<Real>& parameters_;
+  const std::span<Real> buffers_;
 };
 
 }  // namespace ffjord

@@ -32,7 +32,6 @@ CpuBlock::CpuBlock(const BlockContext<float>& context, std::string_view instruct
     : description_(context.cnf.net),
       shape_(context.shape),
       dimension_(element_count(context.shape)),
-      parameters_(context.parameters),
       sqrt_end_time_offset_(context.offsets.sqrt_end_time),
       ranges_(parameter_ranges(context)),
       weights_(total_size(ranges_)),
@@ -78,7 +77,7 @@ std::unique_ptr<BlockTape> CpuBlock::solve(const BlockPlan& plan, bool reverse,
                        {rows.count, net_->rows()},
                        dimension_,
                        reverse,
-                       sqrt_end_time() * sqrt_end_time() * plan.end_time_factor,
+                       plan.end_time(),
                        has_dear_times(plan.trace)};
   return solve_flow(call, rows, noise.values(), keep_tape, trajectory, statistics);
 }
@@ -95,7 +94,7 @@ void CpuBlock::pullback(const BlockTape& any_tape, const BlockRows<float>& rows,
                        tape.tiles,
                        dimension_,
                        tape.reverse,
-                       sqrt_end_time() * sqrt_end_time() * plan.end_time_factor,
+                       plan.end_time(),
                        has_dear_times(plan.trace)};
   double end_time_bar = 0;
   if (plan.gradient.method == GradientMethod::Checkpoint) {
@@ -105,8 +104,7 @@ void CpuBlock::pullback(const BlockTape& any_tape, const BlockRows<float>& rows,
     end_time_bar = pull_adjoint(call, tape, ranges_, rows, gradients, statistics);
   }
   if (!gradients.empty())
-    gradients[sqrt_end_time_offset_] +=
-        static_cast<float>(2 * sqrt_end_time() * plan.end_time_factor * end_time_bar);
+    gradients[sqrt_end_time_offset_] += static_cast<float>(plan.sqrt_end_time_bar(end_time_bar));
 }
 
 void CpuBlock::velocity(const BlockPoint<float>& point, std::span<float> f,

@@ -32,7 +32,6 @@ class CpuBlock : public ContinuousBlock<float> {
                          const PointCotangents<float>& cotangents) override;
 
  private:
-  double sqrt_end_time() const { return parameters_[sqrt_end_time_offset_]; }
   /// Threads that a job of this size is worth.
   int threads_for(const TracePlan& trace, std::size_t batch, int evaluations) const;
   bool has_dear_times(const TracePlan& trace) const;
@@ -41,7 +40,6 @@ class CpuBlock : public ContinuousBlock<float> {
   const Net description_;
   const std::vector<int> shape_;
   const std::size_t dimension_;
-  const std::span<const float> parameters_;
   const std::size_t sqrt_end_time_offset_;
   const std::vector<ParameterRange> ranges_;
   const std::size_t weights_;  // in the block

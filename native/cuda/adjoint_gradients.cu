@@ -2,7 +2,7 @@
 #include <cmath>
 
 #include "cuda/adjoint_gradients.h"
-#include "cuda/grid.h"
+#include "cuda/block_sum.h"
 
 namespace ffjord::cuda {
 namespace {
@@ -36,8 +36,6 @@ __global__ void commit_gradients(GradientArrays s, const __grid_constant__ Devic
 // trial, 2 the error of an attempt.
 __global__ void square_gradients(GradientArrays s, const __grid_constant__ DeviceTableau tableau,
                                  const TensorPart* parts, int measure, double* squares) {
-  using Parts = double[kFlatThreads];
-  Parts& sums = shared_memory<Parts>();
   const TensorPart part = parts[blockIdx.x];
   const float h = static_cast<float>(s.groups.data[0].h);
   double total = 0;
@@ -59,12 +57,8 @@ __global__ void square_gradients(GradientArrays s, const __grid_constant__ Devic
     const double ratio = value / fmaf(s.rtol, fmaxf(fabsf(start), fabsf(end)), s.atol);
     total += ratio * ratio + 0 * end;
   }
-  sums[threadIdx.x] = total;
-  for (unsigned half = kFlatThreads / 2; half > 0; half /= 2) {
-    __syncthreads();
-    if (threadIdx.x < half) sums[threadIdx.x] += sums[threadIdx.x + half];
-  }
-  if (threadIdx.x == 0) squares[blockIdx.x] = sums[0];
+  const double sum = block_sum(total);
+  if (threadIdx.x == 0) squares[blockIdx.x] = sum;
 }
 
 // One thread: tensors' root mean squares, the largest; a NaN stays.
@@ -138,10 +132,8 @@ const double* AdjointGradients::largest_rms(Measure measure) {
                          rates_.data(),
                          static_cast<float>(options_.rtol),
                          static_cast<float>(options_.atol)};
-  launch("square_gradients", square_gradients,
-         LaunchShape{dim3(static_cast<unsigned>(parts_.size())), dim3(kFlatThreads),
-                     kFlatThreads * sizeof(double)},
-         stream_, s, weights_, parts_.data(), static_cast<int>(measure), squares_.data());
+  launch("square_gradients", square_gradients, sum_shape<double>(parts_.size()), stream_, s,
+         weights_, parts_.data(), static_cast<int>(measure), squares_.data());
   launch("join_gradient_norms", join_gradient_norms, LaunchShape(), stream_, parts_.data(),
          static_cast<int>(parts_.size()), squares_.data(), norm_value_.data());
   return norm_value_.data();

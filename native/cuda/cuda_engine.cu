@@ -1,7 +1,7 @@
 #include "core/host_flow.h"
+#include "cuda/cuda_device.h"
 #include "cuda/cuda_engine.h"
 #include "cuda/device.h"
-#include "cuda/device_block.h"
 
 namespace ffjord::cuda {
 
@@ -14,9 +14,7 @@ std::vector<Engine> engines() {
     engine.unusable = device.unusable;
     engine.create = [index = device.index](const FlowDescription& description, std::uint64_t seed,
                                            const EngineOptions&) {
-      return make_host_flow<float>(description, seed, [=](const BlockContext<float>& context) {
-        return std::make_unique<DeviceBlock>(context, index);
-      });
+      return make_flow<float>(description, seed, std::make_unique<CudaDevice>(index));
     };
     engines.push_back(std::move(engine));
   }

@@ -45,8 +45,8 @@ DenseNet::DenseNet(const BlockContext<float>& context, const Stream& stream)
       layers_(dense_layers(context)),
       tensor_sizes_(sizes_of_tensors(context)),
       parameter_count_(std::accumulate(tensor_sizes_.begin(), tensor_sizes_.end(), std::size_t{0})),
+      parameters_(context.parameters.data() + context.offsets.sqrt_end_time),
       device_layers_(layers_.size(), stream),
-      parameters_(parameter_count_, stream),
       context_(layers_, context.context.size, stream),
       one_(1, stream) {
   for (const Layer& layer : layers_) {
@@ -67,15 +67,14 @@ NetArrays DenseNet::arrays() const {
           units_,
           dimension_,
           context_.terms(),
-          parameters_.data(),
+          parameters_,
           packed_.data(),
           packed_size_};
 }
 
-void DenseNet::set_parameters(std::span<const float> parameters) {
-  parameters_.copy_in(parameters, stream_);
-  for (const Layer& layer : layers_) pack(layer, parameters_.data(), packed_.data(), stream_);
-  context_.set_parameters(parameters_.data(), stream_);
+void DenseNet::parameters_changed() {
+  for (const Layer& layer : layers_) pack(layer, parameters_, packed_.data(), stream_);
+  context_.set_parameters(parameters_, stream_);
   const bool has_closed_form = layers_.size() == 2 || layers_.size() == 3;
   if (!has_closed_form || gated_output() || hyper() || layers_.back().expanded()) return;
   const std::size_t width = layers_.front().out;

@@ -53,8 +53,8 @@ class DenseNet {
   bool conditional() const { return context_.terms() > 0; }
   NetArrays arrays() const;
 
-  /// The block's parameters, from the host.
-  void set_parameters(std::span<const float> parameters);
+  /// Packs the weights anew; the block's parameters are read where the flow keeps them.
+  void parameters_changed();
 
   /// `own_times`: every row is a group.
   EvaluationForm form_of(const TracePlan& trace, const Regularisers& regularisers,
@@ -99,8 +99,9 @@ class DenseNet {
   int units_ = 0, widest_ = 0;
   const std::vector<std::size_t> tensor_sizes_;
   std::size_t parameter_count_ = 0, packed_size_ = 0;
+  const float* const parameters_;  // of the block
   DeviceArray<Layer> device_layers_;
-  DeviceArray<float> parameters_, packed_;
+  DeviceArray<float> packed_;
   ContextMap context_;
   Arena closed_memory_;
   ClosedArrays closed_;     // where the output is not gated

@@ -10,7 +10,7 @@
 namespace ffjord::cuda {
 
 const float* DenseNet::beta_of(const Layer& layer) const {
-  return layer.offsets.beta == kAbsent ? nullptr : parameters_.data() + layer.offsets.beta;
+  return layer.offsets.beta == kAbsent ? nullptr : parameters_ + layer.offsets.beta;
 }
 
 LayerInput DenseNet::input_of(const Evaluation& evaluation, const FieldPoint& point,
@@ -198,7 +198,7 @@ void DenseNet::pullback(const Evaluation& e, PullbackScratch& scratch, const Fie
     s.z = tape.z;
     s.u = tape.u;
     s.times = e.times;
-    s.parameters = parameters_.data();
+    s.parameters = parameters_;
     s.beta = beta_of(layer);
     s.value_bar = scratch.value_bars[current];
     s.tangent_bar = scratch.tangent_bars[current];

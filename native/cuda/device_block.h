@@ -4,14 +4,16 @@
 #include <memory>
 
 #include "core/continuous_block.h"
+#include "cuda/flow_stream.h"
 #include "cuda/workspace.h"
 
 namespace ffjord::cuda {
 
 class DeviceBlock : public ContinuousBlock<float> {
  public:
-  /// Works on `device` in a stream of its own. Throws Error(Unsupported) for convolutional nets.
-  DeviceBlock(const BlockContext<float>& context, int device);
+  /// Works in the flow's stream, which outlives it. Throws Error(Unsupported) for convolutional
+  /// nets.
+  DeviceBlock(const BlockContext<float>& context, const FlowStream& stream);
 
   void parameters_changed() override;
 
@@ -30,19 +32,13 @@ class DeviceBlock : public ContinuousBlock<float> {
                          const PointCotangents<float>& cotangents) override;
 
  private:
-  class Gradient;
-
-  /// Makes the device that of the calling thread.
-  void enter() const;
-
-  double sqrt_end_time() const { return parameters_[sqrt_end_time_offset_]; }
   BlockCall call(const BlockPlan& plan, const Grouping& grouping, bool reverse, const float* eps,
                  const float* terms);
+  /// The block's part of the flow's gradients; null where they are not wanted.
+  float* gradient_of(std::span<float> gradients) const;
 
-  const int device_;
-  const Stream stream_;
-  const std::span<const float> parameters_;
-  const std::size_t sqrt_end_time_offset_;
+  const FlowStream& stream_;
+  const std::size_t first_parameter_;  // √T
   DenseNet net_;
   Workspace workspace_;
 };

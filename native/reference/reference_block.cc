@@ -80,16 +80,14 @@ DynamicsPlan dynamics_plan(const BlockPlan& plan) { return {plan.trace, plan.reg
 }  // namespace
 
 ReferenceBlock::ReferenceBlock(const BlockContext<double>& context)
-    : dynamics_(context),
-      parameters_(context.parameters),
-      sqrt_end_time_offset_(context.offsets.sqrt_end_time) {}
+    : dynamics_(context), sqrt_end_time_offset_(context.offsets.sqrt_end_time) {}
 
 std::unique_ptr<BlockTape> ReferenceBlock::solve(const BlockPlan& plan, bool reverse,
                                                  const BlockRows<double>& rows,
                                                  const BlockNoise<double>& noise, bool keep_tape,
                                                  const BlockTrajectory<double>* trajectory,
                                                  SolveStatistics& statistics) {
-  const double end_time = sqrt_end_time() * sqrt_end_time() * plan.end_time_factor;
+  const double end_time = plan.end_time();
   const double t0 = reverse ? end_time : 0, t1 = reverse ? 0 : end_time;
   auto tape = std::make_unique<ReferenceTape>();
   tape->plan = plan;
@@ -143,7 +141,7 @@ void ReferenceBlock::pullback(const BlockTape& any_tape, const BlockRows<double>
                               Target gradients, SolveStatistics& statistics) {
   const auto& tape = dynamic_cast<const ReferenceTape&>(any_tape);
   const BlockPlan& plan = tape.plan;
-  const double end_time = sqrt_end_time() * sqrt_end_time() * plan.end_time_factor;
+  const double end_time = plan.end_time();
   double end_time_bar = 0;
   for (const GroupTape& kept : tape.groups) {
     const std::size_t context_size = dynamics_.context_size();
@@ -165,8 +163,7 @@ void ReferenceBlock::pullback(const BlockTape& any_tape, const BlockRows<double>
     statistics.add(counts, static_cast<double>(kept.group.count) / rows.count);
     scatter(rates.z(bar), kept.group, rows.z);
   }
-  if (!gradients.empty())
-    gradients[sqrt_end_time_offset_] += 2 * sqrt_end_time() * plan.end_time_factor * end_time_bar;
+  if (!gradients.empty()) gradients[sqrt_end_time_offset_] += plan.sqrt_end_time_bar(end_time_bar);
 }
 
 void ReferenceBlock::velocity(const BlockPoint<double>& point, Target f, Target divergence) {

@@ -34,10 +34,8 @@ class ReferenceBlock : public ContinuousBlock<double> {
  private:
   /// The group's rows of a point.
   Point point_of(const BlockPoint<double>& point, const Group& group, View eps) const;
-  double sqrt_end_time() const { return parameters_[sqrt_end_time_offset_]; }
 
   Dynamics dynamics_;
-  View parameters_;
   std::size_t sqrt_end_time_offset_;
 };
 

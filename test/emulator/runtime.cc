@@ -94,6 +94,8 @@ cudaError_t run_while(std::size_t condition, const Graph& body) {
   return cudaSuccess;
 }
 
+Crossings crossed;
+
 bool is_device_side(const void* address, std::size_t bytes) {
   return device().memory.holds(address, bytes);
 }
@@ -103,6 +105,11 @@ bool is_host_side(const void* address) {
 }
 
 }  // namespace
+
+Crossings crossings() {
+  const Lock lock(device().lock);
+  return crossed;
+}
 
 cudaError_t enqueue(Launch launch, cudaStream_t stream) {
   const Lock lock(device().lock);
@@ -314,6 +321,8 @@ cudaError_t cudaMemcpyAsync(void* target, const void* source, std::size_t bytes,
   const Lock lock(device().lock);
   const bool to_device = kind != cudaMemcpyDeviceToHost,
              from_device = kind != cudaMemcpyHostToDevice;
+  if (!from_device) emulator::crossed.to_device += bytes;
+  if (!to_device) emulator::crossed.to_host += bytes;
   const auto copies = [=](const void* from) {
     return [=] {
       if (to_device ? !emulator::is_device_side(target, bytes) : !emulator::is_host_side(target))

@@ -151,6 +151,12 @@ bool holds_host_address(const void* argument, std::size_t bytes);
 cudaError_t refuse_argument(const char* name, std::size_t position);
 int resident_blocks_per_multiprocessor(int threads, std::size_t shared_bytes);
 
+/// Bytes that copies took across since the program began.
+struct Crossings {
+  std::size_t to_device = 0, to_host = 0;
+};
+Crossings crossings();
+
 template <class... Parameters>
 cudaError_t launch(const char* name, void (*kernel)(Parameters...), const Shape& shape,
                    bool cooperative, cudaStream_t stream, std::tuple<Parameters...> parameters) {

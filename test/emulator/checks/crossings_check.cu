@@ -1,0 +1,99 @@
+// What crosses between host and device while a flow trains: neither weights nor gradients, but for
+// blocks that work with them on the host.
+#include <cuda_runtime.h>
+
+#include <cstdio>
+
+#include "core/training.h"
+#include "test/cuda/engine.h"
+#include "test/native/flow_case.h"
+
+namespace {
+
+using namespace checks;
+using namespace ffjord;
+using emulator::Crossings;
+
+constexpr std::size_t kRows = 4, kSize = 3;
+
+Cnf wide_block() {
+  Cnf cnf;
+  cnf.net.hidden = {40, 40};
+  cnf.net.layer = LayerKind::ConcatSquash;
+  cnf.net.activation = Activation::Tanh;
+  return cnf;
+}
+
+struct Training {
+  Training(const Engine& engine, std::vector<Block> blocks)
+      : flow(engine.create({{int(kSize)}, std::move(blocks)}, 1, {})) {
+    std::mt19937_64 generator(3);
+    rows = flow->upload(kRows, normals(kRows * kSize, generator));
+    settings.trace.mode = TraceMode::Hutchinson;
+    settings.solver.tableau = &tableau("rk4");
+    settings.solver.steps = 1;
+  }
+
+  // One burst of one iteration.
+  Crossings step() {
+    const Crossings before = emulator::crossings();
+    const std::vector<std::uint32_t> indices{0, 1, 2, 3}, sizes{kRows};
+    const std::vector<double> rates{1e-3};
+    train(*flow, {.rows = *rows,
+                  .indices = indices,
+                  .batch_sizes = sizes,
+                  .learning_rates = rates,
+                  .settings = settings,
+                  .weights = {},
+                  .optimizer = {.clip_norm = 1, .average_decay = 0.9, .step = ++steps},
+                  .stop = {}});
+    const Crossings after = emulator::crossings();
+    return {after.to_device - before.to_device, after.to_host - before.to_host};
+  }
+  std::size_t weight_bytes() const { return flow->layout().parameter_count * sizeof(float); }
+
+  std::unique_ptr<Flow> flow;
+  std::unique_ptr<Rows> rows;
+  Settings settings;
+  long steps = 0;
+};
+
+void check_dynamics_alone(Report& report, const Engine& engine) {
+  Training training(engine, {wide_block(), wide_block()});
+  training.step();
+  for (int i = 0; i < 2; ++i) {
+    const Crossings crossed = training.step();
+    std::printf("  an iteration: %zu bytes to the device, %zu to the host; weights %zu\n",
+                crossed.to_device, crossed.to_host, training.weight_bytes());
+    report.expect("to the device", crossed.to_device * 8 < training.weight_bytes());
+    report.expect("to the host", crossed.to_host * 8 < training.weight_bytes());
+  }
+  Vector weights(training.flow->layout().parameter_count);
+  const Crossings before = emulator::crossings();
+  training.flow->read(Buffer::Parameters, weights);
+  training.flow->read(Buffer::Parameters, weights);
+  report.expect("weights are copied once until they change",
+                emulator::crossings().to_host - before.to_host == training.weight_bytes());
+  report.finish("blocks with dynamics alone");
+}
+
+void check_batch_norm(Report& report, const Engine& engine) {
+  Training training(engine, {wide_block(), BatchNorm{}});
+  training.step();
+  const Crossings crossed = training.step();
+  report.expect("to the device", crossed.to_device * 4 < training.weight_bytes());
+  report.expect("weights to the host once", crossed.to_host > training.weight_bytes() &&
+                                                crossed.to_host < 3 * training.weight_bytes() / 2);
+  report.finish("a batch norm beside them");
+}
+
+}  // namespace
+
+int main() {
+  return checks::with_cuda_engine([](const Engine& engine) {
+    Report report;
+    check_dynamics_alone(report, engine);
+    check_batch_norm(report, engine);
+    return int(report.failures() > 0);
+  });
+}

@@ -54,6 +54,7 @@
       "native/core/training.cc"
     ],
     "cuda_sources": [
+      "native/cuda/add_values.cu",
       "native/cuda/adjoint.cu",
       "native/cuda/adjoint_gradients.cu",
       "native/cuda/blend_time.cu",

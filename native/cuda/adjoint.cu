@@ -117,6 +117,7 @@ double pull_adjoint(const BlockCall& call, const SolveTape& tape, const BlockRow
   double bar = call.reverse ? 0 : end_time_bar(state);
   DeviceArray<float> no_stops;
   solve.run(system, call.t1(), call.t0(), {}, no_stops);
+  gradients.add_up();
   check(cudaMemcpyAsync(state.data(), solve.state(), state.size() * sizeof(float),
                         cudaMemcpyDeviceToHost, call.stream.get()),
         "copy of rows");

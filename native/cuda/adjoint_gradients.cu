@@ -1,6 +1,7 @@
 #include <algorithm>
 #include <cmath>
 
+#include "cuda/add_values.h"
 #include "cuda/adjoint_gradients.h"
 #include "cuda/block_sum.h"
 
@@ -101,6 +102,8 @@ AdjointGradients::AdjointGradients(const SolverOptions& options,
     parameters_ += tensors[tensor];
   }
   if (!gradient) return;
+  sums_ = DeviceArray<float>(parameters_, stream);
+  sums_.fill(0, stream);
   rates_ = DeviceArray<float>((tableau_.stages + 1) * parameters_, stream);
   parts_ = DeviceArray<TensorPart>(parts.size(), stream);
   parts_.copy_in(parts, stream);
@@ -128,7 +131,7 @@ const double* AdjointGradients::largest_rms(Measure measure) {
   if (!gradient_ || !full()) return nullptr;
   const GradientArrays s{groups_,
                          parameters_,
-                         gradient_,
+                         sums_.data(),
                          rates_.data(),
                          static_cast<float>(options_.rtol),
                          static_cast<float>(options_.atol)};
@@ -149,9 +152,13 @@ void AdjointGradients::conclude() {
   if (!full() && options_.controller != Controller::Torchdiffeq)
     for (int stage = 0; stage < tableau_.stages; ++stage)
       if (tableau_.b[stage] == 0) skipped |= 1 << stage;
-  const GradientArrays s{groups_, parameters_, gradient_, rates_.data(), 0, 0};
+  const GradientArrays s{groups_, parameters_, sums_.data(), rates_.data(), 0, 0};
   launch("commit_gradients", commit_gradients, flat_shape(parameters_), stream_, s, weights_,
          skipped);
+}
+
+void AdjointGradients::add_up() {
+  if (gradient_) add_values(sums_.data(), parameters_, gradient_, stream_);
 }
 
 }  // namespace ffjord::cuda

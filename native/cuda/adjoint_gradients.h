@@ -26,6 +26,8 @@ class AdjointGradients {
   const double* change_norm();
   const double* error_norm();
   void conclude();
+  /// Adds θ̄, which starts from zero, to the gradient.
+  void add_up();
 
  private:
   enum class Measure { Rate, Change, Error };
@@ -42,6 +44,7 @@ class AdjointGradients {
   const Stream& stream_;
   std::size_t parameters_ = 0;
   std::size_t tensor_count_ = 0;
+  DeviceArray<float> sums_;   ///< θ̄
   DeviceArray<float> rates_;  ///< (stages + 1, parameters): the last of the trial
   DeviceArray<TensorPart> parts_;
   DeviceArray<double> squares_;  ///< one a part

@@ -1,22 +1,14 @@
 #include "core/errors.h"
+#include "cuda/add_values.h"
 #include "cuda/adjoint.h"
 #include "cuda/batch_context.h"
 #include "cuda/checkpoint.h"
 #include "cuda/device_block.h"
 #include "cuda/flow_solve.h"
-#include "cuda/launch.h"
 #include "cuda/noise.h"
 #include "cuda/velocity.h"
 
 namespace ffjord::cuda {
-
-namespace {
-
-__global__ void add_to_end_time(float* sqrt_end_time_bar, float value) {
-  *sqrt_end_time_bar += value;
-}
-
-}  // namespace
 
 DeviceBlock::DeviceBlock(const BlockContext<float>& context, const FlowStream& stream)
     : stream_(stream),
@@ -75,8 +67,7 @@ void DeviceBlock::pullback(const BlockTape& any_tape, const BlockRows<float>& ro
   }
   context.pull(gradient, rows.context_bar);
   if (gradient)
-    launch("add_to_end_time", add_to_end_time, LaunchShape(), stream_, gradient,
-           static_cast<float>(tape.plan.sqrt_end_time_bar(end_time_bar)));
+    add_value(static_cast<float>(tape.plan.sqrt_end_time_bar(end_time_bar)), gradient, stream_);
 }
 
 void DeviceBlock::velocity(const BlockPoint<float>& point, std::span<float> f,

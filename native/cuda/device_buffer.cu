@@ -1,17 +1,7 @@
+#include "cuda/add_values.h"
 #include "cuda/device_buffer.h"
-#include "cuda/grid.h"
 
 namespace ffjord::cuda {
-namespace {
-
-// One thread a value: an addition, 12 bytes.
-__global__ void add_values(const float* values, std::size_t count, float* target) {
-  const std::size_t i = flat_index();
-  if (i < count) target[i] += values[i];
-}
-
-}  // namespace
-
 DeviceBuffer::DeviceBuffer(std::size_t count, const FlowStream& stream)
     : stream_(stream), values_(count, stream) {
   fill_zero();
@@ -56,8 +46,7 @@ void DeviceBuffer::add(std::size_t first, std::span<const float> values) {
   stream_.enter();
   DeviceArray<float> more(values.size(), stream_);
   more.copy_in(values, stream_);
-  launch("add_values", add_values, flat_shape(values.size()), stream_, more.data(), values.size(),
-         values_.data() + first);
+  add_values(more.data(), values.size(), values_.data() + first, stream_);
 }
 
 }  // namespace ffjord::cuda

@@ -22,6 +22,7 @@ const common = {
 }
 
 const overEngines = [
+  'bottleneck',
   'context',
   'control',
   'flow',

@@ -65,36 +65,38 @@ const trace = { noise: 'rademacher', bottleneck: true } as const
 /** A conditional flow of 12 numbers with 2 of context. */
 const gated = { net: { hidden: [20, width, 20] }, gates: true }
 const ungated = { net: { hidden: [20, width, 20], layer: 'concat' as const }, gates: false }
-test.each([
-  ['a context in the first layer', ungated, 'batch'],
-  ['a context in gates', gated, 'batch'],
-  ['a step for every row', ungated, 'sample'],
-  ['a step for every row, a context in gates', gated, 'sample']
-] as const)('%s: values and gradients of the reference engine', async (_, { net, gates }, control) => {
-  const rows = new Float64Array(size * 5).map((_, i) => Math.sin(i * i))
-  const context = new Float64Array(2 * 5).map((_, i) => Math.cos(3 * i))
-  const found = await Promise.all(
-    (['cpu', 'reference'] as const).map(async (device) => {
-      using flow = await Flow.create({
-        ...options(device, { trace, context: { size: 2, gates } }),
-        blocks: [{ type: 'cnf', net }],
-        solver: { rtol: 1e-6, atol: 1e-6, control }
+describe.each(engineNames.filter((name) => name !== 'reference'))('%s', (device) => {
+  test.each([
+    ['a context in the first layer', ungated, 'batch'],
+    ['a context in gates', gated, 'batch'],
+    ['a step for every row', ungated, 'sample'],
+    ['a step for every row, a context in gates', gated, 'sample']
+  ] as const)('%s: values and gradients of the reference engine', async (_, { net, gates }, control) => {
+    const rows = new Float64Array(size * 5).map((_, i) => Math.sin(i * i))
+    const context = new Float64Array(2 * 5).map((_, i) => Math.cos(3 * i))
+    const found = await Promise.all(
+      [device, 'reference' as const].map(async (one) => {
+        using flow = await Flow.create({
+          ...options(one, { trace, context: { size: 2, gates } }),
+          blocks: [{ type: 'cnf', net }],
+          solver: { rtol: 1e-6, atol: 1e-6, control }
+        })
+        const { loss, contextGradient } = await flow.loss(rows, { context, contextGradient: true, seed: 5 })
+        const logProb = await flow.logProb(rows, { context, trace: 'exact' })
+        const exact = -logProb.reduce((sum, value) => sum + value / 5, 0)
+        flow.zeroGradients()
+        await flow.loss(rows, { context, seed: 5 })
+        const gradients = Object.values(flow.gradients()).flatMap(({ data }) => [...data])
+        return { loss, exact, context: contextGradient!.data, gradients }
       })
-      const { loss, contextGradient } = await flow.loss(rows, { context, contextGradient: true, seed: 5 })
-      const logProb = await flow.logProb(rows, { context, trace: 'exact' })
-      const exact = -logProb.reduce((sum, value) => sum + value / 5, 0)
-      flow.zeroGradients()
-      await flow.loss(rows, { context, seed: 5 })
-      const gradients = Object.values(flow.gradients()).flatMap(({ data }) => [...data])
-      return { loss, exact, context: contextGradient!.data, gradients }
-    })
-  )
-  const [fast, truth] = found as [(typeof found)[0], (typeof found)[0]]
-  expect(Math.abs(truth.loss - truth.exact)).toBeGreaterThan(1e-3) // it is an estimate
-  expect(Math.abs(fast.loss - truth.loss)).toBeLessThan(1e-4)
-  expect(largestDifference(fast.context, truth.context)).toBeLessThan(1e-4)
-  expect(largestDifference(fast.gradients, truth.gradients)).toBeLessThan(1e-4)
-  expect(truth.gradients.some((slope) => Math.abs(slope) > 0.01)).toBe(true)
+    )
+    const [fast, truth] = found as [(typeof found)[0], (typeof found)[0]]
+    expect(Math.abs(truth.loss - truth.exact)).toBeGreaterThan(1e-3) // it is an estimate
+    expect(Math.abs(fast.loss - truth.loss)).toBeLessThan(1e-4)
+    expect(largestDifference(fast.context, truth.context)).toBeLessThan(1e-4)
+    expect(largestDifference(fast.gradients, truth.gradients)).toBeLessThan(1e-4)
+    expect(truth.gradients.some((slope) => Math.abs(slope) > 0.01)).toBe(true)
+  })
 })
 
 test.each([

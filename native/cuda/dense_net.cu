@@ -30,6 +30,15 @@ bool is_closed(const TracePlan& trace) {
          trace.divergence == Divergence::ClosedTwoHidden;
 }
 
+void take_tape(Arena& arena, const Layer& layer, std::size_t batch, int tangents, LayerTape& tape) {
+  const std::size_t size = batch * layer.out;
+  tape.value = arena.take(size);
+  tape.tangent = arena.take(tangents * size);
+  if (!layer.keeps_preactivations()) return;
+  tape.z = arena.take(size);
+  tape.u = arena.take(tangents * size);
+}
+
 }  // namespace
 
 bool EvaluationSize::operator==(const EvaluationSize& other) const {
@@ -93,10 +102,6 @@ void DenseNet::parameters_changed() {
 
 EvaluationForm DenseNet::form_of(const TracePlan& trace, const Regularisers& regularisers,
                                  bool with_divergence, bool own_times) const {
-  if (trace.divergence == Divergence::Bottleneck)
-    throw Error(ErrorCode::Unsupported,
-                "the cuda engine draws noise of the data's width; leave `bottleneck` out, or use "
-                "device 'cpu'");
   EvaluationForm form;
   form.regularisers = RegulariserList(regularisers, dimension_);
   const bool takes_tangents = regularisers.needing(Derivatives::Tangents) != nullptr;
@@ -111,6 +116,7 @@ EvaluationForm DenseNet::form_of(const TracePlan& trace, const Regularisers& reg
   form.tangents = form.unit ? dimension_ : trace.probes;
   form.vjp = trace.divergence == Divergence::Vjp && !takes_tangents;
   form.probes = trace.probes;
+  if (trace.divergence == Divergence::Bottleneck) form.encoder = trace.encoder;
   return form;
 }
 
@@ -119,7 +125,9 @@ Evaluation DenseNet::make_evaluation(const EvaluationSize& size) const {
   const EvaluationForm form =
       form_of(size.trace, size.regularisers, true, size.groups == size.batch);
   const std::size_t batch = size.batch, groups = size.groups, width = layers_.front().out;
+  const std::size_t encoder = form.encoder;
   e.layers.resize(layers_.size());
+  e.again.resize(encoder);
   e.memory.build(stream_, [&](Arena& arena) {
     e.times.units = units_;
     e.times.time = arena.take(groups);
@@ -140,15 +148,9 @@ Evaluation DenseNet::make_evaluation(const EvaluationSize& size) const {
     if (form.closed && layers_.size() == 3) e.closed_product = arena.take(batch * layers_[1].out);
     for (std::size_t l = 0; l < layers_.size(); ++l) {
       const Layer& layer = layers_[l];
-      LayerTape& tape = e.layers[l];
-      const std::size_t value = batch * layer.out, tangents = form.tangents * value;
-      tape.value = arena.take(value);
-      tape.tangent = arena.take(tangents);
-      if (layer.keeps_preactivations()) {
-        tape.z = arena.take(value);
-        tape.u = arena.take(tangents);
-      }
-      if (form.closed && l + 1 < layers_.size()) tape.closed = arena.take(value);
+      take_tape(arena, layer, batch, l < encoder ? 0 : form.tangents, e.layers[l]);
+      if (l < encoder) take_tape(arena, layer, batch, form.tangents, e.again[l]);
+      if (form.closed && l + 1 < layers_.size()) e.layers[l].closed = arena.take(batch * layer.out);
     }
   });
   return e;
@@ -165,8 +167,11 @@ PullbackScratch DenseNet::make_scratch(const EvaluationSize& size) const {
   s.sum_tiles = tiles_of(size.batch, SmallTile::kRows);
   s.time_parts = form.closed ? 1 : 0;
   std::size_t slices = 0, hyper_scratch = 0;
-  for (const Layer& layer : layers_) {
-    s.time_parts += tiles_of(layer.out, SmallTile::kUnits) + (layer.expanded() || layer.hyper());
+  for (std::size_t l = 0; l < layers_.size(); ++l) {
+    const Layer& layer = layers_[l];
+    const int passes = l < std::size_t(form.encoder) ? 2 : 1;
+    s.time_parts +=
+        passes * (tiles_of(layer.out, SmallTile::kUnits) + (layer.expanded() || layer.hyper()));
     slices = std::max(
         slices, most_slice_floats(size.batch, layer.out, layer.in, layer.expanded(), hyper_groups));
     if (layer.hyper())

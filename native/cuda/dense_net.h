@@ -11,6 +11,7 @@
 #include "cuda/layer_backward.h"
 #include "cuda/layer_forward.h"
 #include "cuda/memory.h"
+#include "cuda/multiply.h"
 #include "cuda/weight_gradient.h"
 
 namespace ffjord::cuda {
@@ -25,6 +26,14 @@ struct FieldPoint {
   const float* eps = nullptr;    ///< (K, B, D); null for exact traces
   float direction = 1;           ///< of the regularisers' rates
   const float* terms = nullptr;  ///< (B, P): what a context adds to each row's net (context_map.h)
+};
+
+/// Layers first … end − 1 of a net, through which rows are pushed at once.
+struct LayerPass {
+  std::size_t first = 0, end = 0;
+  int tangents = 0;                               ///< K
+  const std::vector<LayerTape>* tapes = nullptr;  ///< by the number of the layer
+  LayerInput input;                               ///< of the first
 };
 
 /// What a pullback leaves.
@@ -74,7 +83,8 @@ class DenseNet {
   bool gated_output() const { return layers_.back().gated(); }
   bool hyper() const { return layers_.front().hyper(); }
   const float* beta_of(const Layer& layer) const;
-  LayerInput input_of(const Evaluation& evaluation, const FieldPoint& point, std::size_t l) const;
+  LayerPass whole_pass(const Evaluation& evaluation, const FieldPoint& point) const;
+  LayerInput input_of(const LayerPass& pass, std::size_t l) const;
   const float* weights_of(const Evaluation& evaluation, const Layer& layer, bool transposed) const;
   std::size_t weight_stride() const { return hyper() ? packed_size_ : 0; }
   const ClosedArrays& closed_of(const Evaluation& evaluation) const {
@@ -82,15 +92,48 @@ class DenseNet {
   }
   int gate_stride(const Evaluation& evaluation, const FieldPoint& point) const;
   FieldArguments field_of(const Evaluation& evaluation, const FieldPoint& point) const;
+  void push(const Evaluation& evaluation, const LayerPass& pass, const FieldPoint& point,
+            bool keep) const;
   void pull_vjp(const Evaluation& evaluation, PullbackScratch& scratch, const FieldPoint& point,
                 const FieldColumns<float>& rates) const;
-  // These return where the next part of t̄ goes, null where it is not wanted.
-  float* pull_closed_trace(const Evaluation& evaluation, PullbackScratch& scratch,
-                           const FieldPoint& point, const FieldColumns<const float>& bars,
-                           const FieldTargets& targets, float* time_bars) const;
-  float* pull_weights(const Evaluation& evaluation, PullbackScratch& scratch,
-                      const FieldPoint& point, std::size_t l, int current,
-                      const FieldTargets& targets, float* time_bars) const;
+
+  // dense_net_pullback.cu
+  /// What a pullback carries from layer to layer.
+  struct Reverse {
+    const Evaluation& evaluation;
+    PullbackScratch& scratch;
+    const FieldPoint& point;
+    const FieldTargets& targets;
+    float* time_bars;  ///< where the next part of t̄ goes; null: not wanted
+    int current = 0;   ///< of the scratch's two places, that of the cotangents
+
+    float* value_bar() const { return scratch.value_bars[current]; }
+    float* tangent_bar() const { return scratch.tangent_bars[current]; }
+    void turn() { current = 1 - current; }
+    void passed_times(int parts) {
+      if (time_bars) time_bars += std::size_t(parts) * point.batch;
+    }
+  };
+  void seed(const Reverse& reverse, const FieldColumns<const float>& bars, bool adds) const;
+  /// Cotangents of what the pass left → of what its first layer made, and gradients.
+  void pull_layers(Reverse& reverse, const LayerPass& pass) const;
+  void pull_weights(Reverse& reverse, const LayerPass& pass, std::size_t l) const;
+  /// From there to the pass's input: of the values, unless changed, to a place that is yet to name.
+  MultiplyArguments input_product(const Reverse& reverse, const LayerPass& pass) const;
+  void pull_rows(const Reverse& reverse, const LayerPass& pass, bool adds) const;
+
+  // dense_net_closed.cu
+  void close_trace(Evaluation& evaluation, const FieldPoint& point, FieldArguments& field) const;
+  void pull_closed_trace(Reverse& reverse, const FieldColumns<const float>& bars) const;
+
+  // dense_net_bottleneck.cu
+  struct BottleneckPasses {
+    LayerPass encoder, decoder, again;
+  };
+  BottleneckPasses bottleneck_passes(const Evaluation& evaluation, const FieldPoint& point) const;
+  void evaluate_bottleneck(const Evaluation& evaluation, const FieldPoint& point,
+                           const FieldColumns<float>& rates, bool keep) const;
+  void pull_bottleneck(Reverse& reverse, const FieldColumns<const float>& bars) const;
 
   const Stream& stream_;
   const int dimension_;

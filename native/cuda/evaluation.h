@@ -19,6 +19,7 @@ struct EvaluationForm {
   bool vjp = false;     ///< ε is pulled back after the values; a kept pass has tangents instead
   int tangents = 0;     ///< K
   int probes = 0;       ///< K of a vjp
+  int encoder = 0;      ///< layers of h where ε has a bottleneck's width; 0: it has not
   RegulariserList regularisers;
 };
 
@@ -66,6 +67,7 @@ struct Evaluation {
   TimeArrays times;
   ClosedArrays closed;  ///< of a gated output, one set a group
   std::vector<LayerTape> layers;
+  std::vector<LayerTape> again;     ///< of a bottleneck: h once more, beside (∂h/∂z)v_k
   float* closed_product = nullptr;  ///< M d₁ (B, H₂)
   Arena memory;
 };

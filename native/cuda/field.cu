@@ -29,7 +29,7 @@ __global__ void __launch_bounds__(kRowThreads)
   if (writes && rates.divergence)
     rates.divergence[first] = s.residual ? divergence - s.dimension : divergence;
   for (int r = 0; rates.regularisers && r < s.regularisers.count; ++r) {
-    const float rate = s.direction * integrand(s.regularisers.chosen[r], field);
+    const float rate = s.direction * integrand(s.regularisers[r], field);
     if (writes) rates.regularisers[first + r] = rate;
   }
 }
@@ -51,19 +51,24 @@ __global__ void __launch_bounds__(kRowThreads)
       a.tangent_bar[field.entry(k, i)] = field.eps(k, i) * divergence_bar;
   }
   for (int r = 0; a.bars.regularisers && r < s.regularisers.count; ++r)
-    pull_integrand(s.regularisers.chosen[r], field,
+    pull_integrand(s.regularisers[r], field,
                    works ? s.direction * a.bars.regularisers[first + r] : 0.f, a.value_bar,
                    a.tangent_bar);
-  for (int i = at.lane; i < field.end; i += Lanes)
-    a.z_bar[std::size_t(row) * a.z_bar_stride + i] =
-        s.residual ? -a.sign * a.value_bar[field.entry(0, i)] : 0.f;
+  for (int i = at.lane; i < field.end; i += Lanes) {
+    float& z_bar = a.z_bar[std::size_t(row) * a.z_bar_stride + i];
+    const float past = s.residual ? -a.sign * a.value_bar[field.entry(0, i)] : 0.f;
+    z_bar = a.adds ? z_bar + past : past;
+  }
 }
 
 }  // namespace
 
 RegulariserList::RegulariserList(const Regularisers& regularisers, int dimension) {
-  for (const Regulariser* one : regularisers)
-    chosen[count++] = {one->sum, one->root, static_cast<float>(one->scale(dimension))};
+  for (const Regulariser* one : regularisers) {
+    sums[count] = one->sum;
+    roots[count] = one->root;
+    scales[count++] = static_cast<float>(one->scale(dimension));
+  }
 }
 
 void write_rates(const FieldArguments& arguments, const FieldColumns<float>& rates,

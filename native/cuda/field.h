@@ -2,8 +2,6 @@
 // integrands.
 #pragma once
 
-#include <cstddef>
-
 #include "core/regularisers.h"
 #include "cuda/group.h"
 #include "cuda/stream.h"
@@ -12,18 +10,21 @@ namespace ffjord::cuda {
 
 /// A row of core/regularisers.h, its scale at the net's dimension.
 struct DeviceRegulariser {
-  RowSum sum = RowSum::SquaredVelocity;
-  bool root = false;
-  float scale = 0;
+  RowSum sum;
+  bool root;
+  float scale;
 };
 
 /// A choice from the table, in its order, as kernels read it.
 struct RegulariserList {
   RegulariserList() = default;
   RegulariserList(const Regularisers& regularisers, int dimension);
+  __device__ DeviceRegulariser operator[](int i) const { return {sums[i], roots[i], scales[i]}; }
 
-  DeviceRegulariser chosen[kRegularisers];
   int count = 0;
+  RowSum sums[kRegularisers] = {};
+  float scales[kRegularisers] = {};
+  bool roots[kRegularisers] = {};
 };
 
 /// How the divergence comes about: not at all, from tangents ε_k or e_k, or from d₂ᵀ (M d₁) or cᵀ
@@ -52,10 +53,10 @@ struct FieldArguments {
 template <class Value>
 struct FieldColumns {
   Value* f = nullptr;
-  std::ptrdiff_t f_stride = 0;
+  int f_stride = 0;
   Value* divergence = nullptr;
   Value* regularisers = nullptr;
-  std::ptrdiff_t stride = 0;  ///< of the last two
+  int stride = 0;  ///< of the last two
 };
 
 void write_rates(const FieldArguments& arguments, const FieldColumns<float>& rates,
@@ -70,6 +71,7 @@ struct SeedArguments {
   float* z_bar = nullptr;
   int z_bar_stride = 0;
   float sign = 1;
+  bool adds = false;  ///< to z_bar
 };
 void write_seeds(const SeedArguments& arguments, const Stream& stream);
 

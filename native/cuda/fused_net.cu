@@ -31,7 +31,9 @@ bool allowed() {
 }
 
 bool holds(const DenseNet& net, const EvaluationForm& form, const SolverOptions& solver) {
-  if (!allowed() || net.conditional() || net.layers().size() > FusedNet::kMostLayers) return false;
+  if (!allowed() || net.conditional() || form.encoder > 0 ||
+      net.layers().size() > FusedNet::kMostLayers)
+    return false;
   for (const Layer& layer : net.layers())
     if (layer.expanded() || layer.hyper() || layer.activation == Activation::Swish ||
         std::max(layer.in, layer.out) > 2 * BroadTile<2>::kStripe)

@@ -225,7 +225,7 @@ class FusedReverse : FusedRows<Tile> {
           tangent_bar[field.entry(k, i)] = field.eps(k, i) * divergence_bar;
       }
       for (int r = 0; r < net_.regularisers.count; ++r)
-        pull_integrand(net_.regularisers.chosen[r], field,
+        pull_integrand(net_.regularisers[r], field,
                        net_.direction * rate_bar[net_.dimension + 1 + r], f_bar, tangent_bar);
       for (int i = field.lane(); i < net_.dimension; i += kFusedRowLanes)
         point_bars(stage_index)[field.row * net_.dimension + i] =
@@ -414,8 +414,8 @@ void add_sums(const BlockCall& call, const FusedPullbackArguments& s, int blocks
   }
   UnitSumArguments u;
   u.layers = arrays.layers;
-  u.layer_count = arrays.layer_count;
-  u.units = arrays.units;
+  u.end_layer = arrays.layer_count;
+  u.units = u.end_unit = arrays.units;
   u.sum_tiles = u.small_tiles = u.large_tiles = blocks;
   u.unit_sums = s.unit_sums;
   u.gradient = gradient;

@@ -244,7 +244,7 @@ class FusedRows {
     if (field.lane() == 0)
       to[net_.dimension] = net_.residual ? divergence - net_.dimension : divergence;
     for (int r = 0; r < net_.regularisers.count; ++r) {
-      const float rate = net_.direction * integrand(net_.regularisers.chosen[r], field);
+      const float rate = net_.direction * integrand(net_.regularisers[r], field);
       if (field.lane() == 0) to[net_.dimension + 1 + r] = rate;
     }
   }

@@ -74,12 +74,12 @@ __device__ int tiles_in(const UnitSumArguments& s, const Layer& layer) {
   return layer.out > s.large_above ? s.large_tiles : s.small_tiles;
 }
 
-// One thread a unit of the net.
+// One thread a unit of the layers.
 __global__ void add_unit_gradients(UnitSumArguments s) {
-  const int unit = static_cast<int>(flat_index());
-  if (unit >= s.units) return;
-  int l = 0;
-  while (l + 1 < s.layer_count && s.layers[l + 1].unit <= unit) ++l;
+  const int unit = s.first_unit + static_cast<int>(flat_index());
+  if (unit >= s.end_unit) return;
+  int l = s.first_layer;
+  while (l + 1 < s.end_layer && s.layers[l + 1].unit <= unit) ++l;
   const Layer& layer = s.layers[l];
   const int j = unit - layer.unit;
   float totals[kBeta] = {};
@@ -107,7 +107,7 @@ __global__ void add_unit_gradients(UnitSumArguments s) {
 
 // One block a layer: Σ over units and tiles, by the fixed tree of its threads.
 __global__ void add_betas(UnitSumArguments s) {
-  const Layer& layer = s.layers[blockIdx.x];
+  const Layer& layer = s.layers[s.first_layer + blockIdx.x];
   if (layer.offsets.beta == kAbsent) return;
   using Parts = float[kFlatThreads];
   Parts& parts = shared_memory<Parts>();
@@ -168,12 +168,13 @@ void add_weight_gradient(const Layer& layer, const OuterArguments& sums, float s
 }
 
 void add_unit_sums(const UnitSumArguments& arguments, bool swish, const Stream& stream) {
-  launch("add_unit_gradients", add_unit_gradients, flat_shape(arguments.units), stream, arguments);
+  launch("add_unit_gradients", add_unit_gradients,
+         flat_shape(arguments.end_unit - arguments.first_unit), stream, arguments);
   if (swish)
-    launch(
-        "add_betas", add_betas,
-        LaunchShape{dim3(arguments.layer_count), dim3(kFlatThreads), kFlatThreads * sizeof(float)},
-        stream, arguments);
+    launch("add_betas", add_betas,
+           LaunchShape{dim3(arguments.end_layer - arguments.first_layer), dim3(kFlatThreads),
+                       kFlatThreads * sizeof(float)},
+           stream, arguments);
 }
 
 }  // namespace ffjord::cuda

@@ -35,10 +35,12 @@ void sum_outer_products(const OuterArguments& arguments, const Stream& stream);
 void add_weight_gradient(const Layer& layer, const OuterArguments& sums, float scale,
                          float* gradient, const Stream& stream);
 
-/// gradient += scale · (biases, gates, shifts and β of all layers).
+/// gradient += scale · (biases, gates, shifts and β of some layers).
 struct UnitSumArguments {
-  const Layer* layers = nullptr;  ///< on the device
-  int layer_count = 0, units = 0, sum_tiles = 0, small_tiles = 0, large_tiles = 0;
+  const Layer* layers = nullptr;       ///< on the device
+  int first_layer = 0, end_layer = 0;  ///< whose sums are added
+  int first_unit = 0, end_unit = 0;
+  int units = 0, sum_tiles = 0, small_tiles = 0, large_tiles = 0;
   int large_above = 0;               ///< layers wider than this took large tiles
   const float* unit_sums = nullptr;  ///< [kUnitSums][sum_tiles][units]
   float scale = 1;

@@ -23,7 +23,7 @@ struct FieldPoint {
   int batch = 0;
   const float* z = nullptr;  ///< (B, z_stride)
   int z_stride = 0;
-  const float* eps = nullptr;    ///< (K, B, D); null for exact traces
+  const float* eps = nullptr;    ///< (K, B, D) or (K, B, width); null for exact traces
   float direction = 1;           ///< of the regularisers' rates
   const float* terms = nullptr;  ///< (B, P): what a context adds to each row's net (context_map.h)
 };

@@ -11,13 +11,14 @@ __global__ void __launch_bounds__(kRowThreads)
     write_row_rates(const __grid_constant__ FieldArguments s, FieldColumns<float> rates) {
   const RowLane<Lanes> at;
   const int row = at.row;
-  const bool works = row < s.batch && s.groups.of_row(row).working;
+  const bool works = s.groups.works(row, s.batch);
   const RowField<Lanes> field{s, at, works ? s.dimension : 0};
   float divergence = 0.f;
   for (int i = at.lane; i < field.end; i += Lanes) {
     rates.f[std::size_t(row) * rates.f_stride + i] = field.velocity(i);
-    for (int k = 0; k < s.tangents; ++k)
-      divergence = fmaf(field.eps(k, i), s.tangent[field.entry(k, i)], divergence);
+    if (s.tangents > 0 && !s.eps) divergence += s.tangent[field.entry(i, i)];
+    for (int k = 0; s.eps && k < s.tangents; ++k)
+      divergence = fmaf(s.eps[field.entry(k, i)], s.tangent[field.entry(k, i)], divergence);
   }
   divergence *= s.weight;
   for (int j = at.lane; works && j < s.closed_width; j += Lanes)
@@ -40,7 +41,7 @@ __global__ void __launch_bounds__(kRowThreads)
   const FieldArguments& s = a.field;
   const RowLane<Lanes> at;
   const int row = at.row;
-  const bool works = row < s.batch && s.groups.of_row(row).working;
+  const bool works = s.groups.works(row, s.batch);
   const RowField<Lanes> field{s, at, works ? s.dimension : 0};
   const std::size_t first = std::size_t(row) * a.bars.stride;
   const float divergence_bar =

@@ -47,7 +47,7 @@ struct BlockCall {
   Grouping grouping;
   bool reverse = false;
   double end_time = 0;           ///< T
-  const float* eps = nullptr;    ///< (K, B, D) on the device
+  const float* eps = nullptr;    ///< as FieldPoint's
   const float* terms = nullptr;  ///< (B, P) of a context (context_map.h)
   float* terms_bar = nullptr;    ///< (B, P): where a pullback adds their cotangents; null: nowhere
 
@@ -78,7 +78,7 @@ struct SolveTape : BlockTape {
   BlockPlan plan;
   bool reverse = false;
   Grouping grouping;
-  DeviceArray<float> eps;     ///< (K, B, D)
+  DeviceArray<float> eps;     ///< as FieldPoint's
   DeviceArray<Group> groups;  ///< as they ended
   std::vector<int> steps;     ///< of each group
   SolveStatistics ranges;     ///< of the accepted steps

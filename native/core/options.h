@@ -36,6 +36,7 @@ struct SolverOptions {
   Control control = Control::Batch;
   Controller controller = Controller::Pi;
   int max_attempts = 10000;  ///< a block, per direction
+  bool operator==(const SolverOptions&) const = default;
 };
 
 enum class GradientMethod { Checkpoint, Adjoint };

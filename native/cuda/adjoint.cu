@@ -82,7 +82,7 @@ double pull_adjoint(const BlockCall& call, const SolveTape& tape, const BlockRow
   quadrature_bars.copy_in(bars, call.stream);
 
   const SolverOptions& solver = call.plan.solver;
-  JointSolve solve(solver, call.plan.stop, call.grouping, shape, nullptr, call.stream);
+  JointSolve solve(solver, call.grouping, shape, false, call.stream);
   check(cudaMemcpyAsync(solve.state(), state.data(), state.size() * sizeof(float),
                         cudaMemcpyHostToDevice, call.stream.get()),
         "copy of rows");
@@ -115,8 +115,7 @@ double pull_adjoint(const BlockCall& call, const SolveTape& tape, const BlockRow
   };
 
   double bar = call.reverse ? 0 : end_time_bar(state);
-  DeviceArray<float> no_stops;
-  solve.run(system, call.t1(), call.t0(), {}, no_stops);
+  solve.run(system, {call.t1(), call.t0(), call.plan.stop});
   gradients.add_up();
   check(cudaMemcpyAsync(state.data(), solve.state(), state.size() * sizeof(float),
                         cudaMemcpyDeviceToHost, call.stream.get()),

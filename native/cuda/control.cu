@@ -73,7 +73,7 @@ __global__ void begin_intervals(const __grid_constant__ ControlArguments s, doub
 __global__ void begin_attempts(const __grid_constant__ ControlArguments s) {
   const int index = static_cast<int>(flat_index());
   if (index >= s.groups.count) return;
-  begin_attempt(s.groups.data[index], s.policy, s.stages, s.tape_capacity);
+  begin_attempt(s.groups.data[index], s.policy, s.stages, s.tape->capacity);
 }
 
 // The stops within an accepted step.
@@ -96,7 +96,15 @@ __global__ void judge_attempts(const __grid_constant__ ControlArguments s) {
   Group& group = s.groups.data[index];
   const double norm = norm_of(s, part, index);
   const double ratio = s.policy.adaptive ? with_shared(s, norm) : norm;
-  if (judge_attempt(group, s.policy, ratio, s.fsal, part, s.stability_limit)) pass_stops(s, group);
+  const bool accepted = judge_attempt(group, s.policy, ratio, s.fsal, part, s.stability_limit);
+  if (group.can_go_on()) s.trips->going = 1;
+  if (accepted) pass_stops(s, group);
+}
+
+__global__ void finish_trip(Trips* trips, LoopCondition condition) {
+  trips->left -= 1;
+  if (!trips->going || trips->left == 0) set_loop_condition(condition, false);
+  trips->going = 0;
 }
 
 __global__ void load_steps(Groups groups, StepTape tape, int back) {
@@ -148,6 +156,10 @@ void begin_attempt(const ControlArguments& s, const Stream& stream) {
 
 void judge_attempt(const ControlArguments& s, const Stream& stream) {
   launch("judge_attempts", judge_attempts, group_shape(s.groups), stream, s);
+}
+
+void end_trip(Trips* trips, LoopCondition condition, const Stream& stream) {
+  launch("finish_trip", finish_trip, LaunchShape(), stream, trips, condition);
 }
 
 void load_step(const Groups& groups, const StepTape& tape, int back, const Stream& stream) {

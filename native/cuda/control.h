@@ -6,17 +6,24 @@
 
 namespace ffjord::cuda {
 
+/// The attempts of a DeviceLoop's run.
+struct Trips {
+  int left = 0;   ///< after which the host looks, though groups go on
+  int going = 0;  ///< whether a group goes on
+};
+
 struct ControlArguments {
   Groups groups;
   StepPolicy policy;
   int batch = 0, parts = 0;  ///< rows, and parts of ErrorNorm
   int stages = 0;
   bool fsal = false;
-  double stability_limit = 0;  ///< of the tableau
-  int tape_capacity = 0;       ///< 0: no tape
+  double stability_limit = 0;      ///< of the tableau
+  const StepTape* tape = nullptr;  ///< on the device; of capacity 0: none is kept
   ErrorNorm norm;
   const double* shared_norm = nullptr;  ///< of what no row holds; null: none
-  StopArrays stops;                     ///< torchdiffeq's alone
+  StopArrays stops;
+  Trips* trips = nullptr;  ///< on the device
 };
 
 /// Every group stands at (t, 0), working.
@@ -34,6 +41,8 @@ void begin_interval(const ControlArguments& arguments, double t0, double t1, con
 void begin_attempt(const ControlArguments& arguments, const Stream& stream);
 /// After finish_rows: accepted or not, and the next h.
 void judge_attempt(const ControlArguments& arguments, const Stream& stream);
+/// The last kernel of a DeviceLoop's body: it ends where no group goes on, or no trip is left.
+void end_trip(Trips* trips, LoopCondition condition, const Stream& stream);
 /// The `back`-th step from the end is the groups' present one; those with fewer rest.
 void load_step(const Groups& groups, const StepTape& tape, int back, const Stream& stream);
 

@@ -14,7 +14,7 @@ DeviceBlock::DeviceBlock(const BlockContext<float>& context, const FlowStream& s
     : stream_(stream),
       first_parameter_(context.offsets.sqrt_end_time),
       net_(context, stream_),
-      workspace_(net_) {}
+      workspace_(net_, stream_) {}
 
 void DeviceBlock::parameters_changed() {
   stream_.enter();

@@ -4,8 +4,10 @@
 
 #include <cuda_runtime.h>
 
+#include <cstdlib>
 #include <exception>
 #include <functional>
+#include <string_view>
 #include <utility>
 
 #include "cuda/intrinsics.h"
@@ -15,13 +17,22 @@ namespace ffjord::cuda {
 
 class DeviceLoop {
  public:
-  /// `body` launches kernels and copies on the stream it is given, which is recorded and not run;
-  /// one of the kernels ends the loop by set_loop_condition(condition, false). Whatever the body's
-  /// arguments point to must outlive the loop. No allocations within.
-  explicit DeviceLoop(const std::function<void(const Stream&, LoopCondition)>& body) {
+  /// Whether the driver has conditional nodes: from CUDA 12.4. FFJORD_CUDA_LOOPS=0 says no.
+  static bool supported() {
+    const char* const choice = std::getenv("FFJORD_CUDA_LOOPS");
+    if (choice && std::string_view(choice) == "0") return false;
+    int version = 0;
+    check(cudaDriverGetVersion(&version), "version of the driver");
+    return version >= 12040;
+  }
+
+  /// `body` puts kernels and copies on `stream`, which are recorded and not run; one of the kernels
+  /// ends the loop by set_loop_condition(condition, false). Whatever the body's arguments point to
+  /// must outlive the loop. No allocations within.
+  DeviceLoop(const Stream& stream, const std::function<void(LoopCondition)>& body) {
     check(cudaGraphCreate(&graph_, 0), "graph");
     try {
-      record(body);
+      record(stream, body);
     } catch (...) {
       destroy();
       throw;
@@ -43,7 +54,7 @@ class DeviceLoop {
   }
 
  private:
-  void record(const std::function<void(const Stream&, LoopCondition)>& body) {
+  void record(const Stream& stream, const std::function<void(LoopCondition)>& body) {
     LoopCondition condition;
     check(cudaGraphConditionalHandleCreate(&condition, graph_, 1, cudaGraphCondAssignDefault),
           "loop's condition");
@@ -55,13 +66,13 @@ class DeviceLoop {
     cudaGraphNode_t node;
     check(cudaGraphAddNode(&node, graph_, nullptr, nullptr, 0, &parameters), "loop's node");
 
-    const Stream stream;
+    // Relaxed, as a kernel's first launch may load it.
     check(cudaStreamBeginCaptureToGraph(stream.get(), parameters.conditional.phGraph_out[0],
-                                        nullptr, nullptr, 0, cudaStreamCaptureModeThreadLocal),
+                                        nullptr, nullptr, 0, cudaStreamCaptureModeRelaxed),
           "recording of the loop");
     std::exception_ptr failure;
     try {
-      body(stream, condition);
+      body(condition);
     } catch (...) {
       failure = std::current_exception();
     }

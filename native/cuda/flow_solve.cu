@@ -10,18 +10,24 @@ namespace {
 // dz/dt = f, d(−Δlogp)/dt = div f, dr/dt = ±ρ.
 class FlowSystem final : public RowSystem {
  public:
-  FlowSystem(const BlockCall& call, const Groups& groups) : call_(call), groups_(groups) {}
+  FlowSystem(const BlockCall& call, const Groups& groups)
+      : call_(call),
+        groups_(groups),
+        form_(call.form()),
+        evaluation_(call.workspace.evaluation(0)),
+        scratch_(form_.vjp ? &call.workspace.scratch() : nullptr) {}
 
   void evaluate(int, double c, const float* point, int stride, float* rates) override {
-    const EvaluationForm form = call_.form();
-    call_.net.evaluate(call_.workspace.evaluation(0),
-                       form.vjp ? &call_.workspace.scratch() : nullptr, form,
-                       call_.point(groups_, c, point, stride), call_.columns(rates), false);
+    call_.net.evaluate(evaluation_, scratch_, form_, call_.point(groups_, c, point, stride),
+                       call_.columns(rates), false);
   }
 
  private:
   const BlockCall& call_;
   const Groups groups_;
+  const EvaluationForm form_;
+  Evaluation& evaluation_;
+  PullbackScratch* const scratch_;
 };
 
 // Rows of the host as states [z | −Δlogp | r], and back.
@@ -90,7 +96,7 @@ std::unique_ptr<SolveTape> solve_flow(const BlockCall& call, const BlockRows<flo
     tape->ranges = solve.outcome().statistics();
     for (const Group& group : solve.outcome().ends()) tape->steps.push_back(group.step);
     if (checkpoints) {
-      tape->groups = solve.outcome().take_groups();
+      tape->groups = solve.outcome().copy_groups();
     } else {
       tape->end = DeviceArray<float>(end.size(), call.stream);
       tape->end.copy_in(end, call.stream);
@@ -104,10 +110,15 @@ std::unique_ptr<SolveTape> solve_flow(const BlockCall& call, const BlockRows<flo
     carry_out(solve, [&](DeviceArray<float>&) { solve.run(call.t0(), call.t1()); });
   } else {
     const StateShape shape{call.channels(), call.dimension(), {call.dimension(), 1, 0}};
-    JointSolve solve(call.plan.solver, call.plan.stop, call.grouping, shape, kept, call.stream);
-    FlowSystem system(call, solve.groups());
+    BlockCall fixed = call;  // what it reads lies where a loop recorded before reads it
+    fixed.eps = call.workspace.keep(Workspace::kEps, call.eps, eps.size());
+    fixed.terms =
+        call.workspace.keep(Workspace::kTerms, call.terms, rows.count * call.net.context().terms());
+    JointSolve& solve = call.workspace.solve(
+        {call.plan.solver, call.grouping, call.reverse, fixed.eps, fixed.terms}, shape);
+    FlowSystem system(fixed, solve.groups());
     carry_out(solve, [&](DeviceArray<float>& stop_states) {
-      solve.run(system, call.t0(), call.t1(), stops, stop_states);
+      solve.run(system, {call.t0(), call.t1(), call.plan.stop, kept, stops, &stop_states});
     });
   }
   if (!keep_tape) return nullptr;

@@ -10,6 +10,7 @@ namespace ffjord::cuda {
 namespace {
 
 constexpr int kFirstBunch = 4, kLargestBunch = 16;
+constexpr int kMostTrips = 64;  // so that a solve can be stopped
 
 }  // namespace
 
@@ -31,16 +32,15 @@ void Checkpoints::grow(int least, const Grouping& grouping, const Stream& stream
   tape_ = {states_.data(), steps_.data(), capacity, tape_.columns};
 }
 
-JointSolve::JointSolve(const SolverOptions& options, const std::stop_token& stop,
-                       const Grouping& grouping, const StateShape& shape, Checkpoints* checkpoints,
-                       const Stream& stream)
+JointSolve::JointSolve(const SolverOptions& options, const Grouping& grouping,
+                       const StateShape& shape, bool loops, const Stream& stream)
     : options_(options),
       tableau_(*options.tableau),
       weights_(cuda::device_tableau(tableau_)),
-      stop_(stop),
+      policy_(step_policy(options)),
       grouping_(grouping),
       shape_(shape),
-      checkpoints_(checkpoints),
+      loops_(loops),
       stream_(stream),
       norm_part_count_(norm_parts(grouping.batch, grouping.rows)),
       outcome_(grouping, stream),
@@ -48,23 +48,25 @@ JointSolve::JointSolve(const SolverOptions& options, const std::stop_token& stop
       end_(y_.size(), stream),
       point_(std::size_t(grouping.batch) * shape.inputs, stream),
       stages_((tableau_.stages + 1) * y_.size(), stream),
-      norm_parts_(std::size_t(2) * norm_part_count_, stream) {}
+      norm_parts_(std::size_t(2) * norm_part_count_, stream),
+      tape_(1, stream),
+      trips_(1, stream) {}
 
 StepArrays JointSolve::arrays() {
   return {groups(),  grouping_.batch, shape_.channels, shape_.inputs,
           y_.data(), end_.data(),     point_.data(),   stages_.data()};
 }
 
-ControlArguments JointSolve::control(const StepPolicy& policy, const double* shared_norm) {
+ControlArguments JointSolve::control(const double* shared_norm) {
   ControlArguments s;
   s.groups = groups();
-  s.policy = policy;
+  s.policy = policy_;
   s.batch = grouping_.batch;
   s.parts = norm_part_count_;
   s.stages = tableau_.stages;
   s.fsal = tableau_.fsal;
   s.stability_limit = tableau_.stability_limit;
-  s.tape_capacity = checkpoints_ ? checkpoints_->tape().capacity : 0;
+  s.tape = tape_.data();
   std::copy_n(shape_.tensors, kMostTensors, s.norm.tensors);
   s.norm.rtol = static_cast<float>(options_.rtol);
   s.norm.atol = static_cast<float>(options_.atol);
@@ -72,35 +74,30 @@ ControlArguments JointSolve::control(const StepPolicy& policy, const double* sha
   s.norm.row_errors = outcome_.row_errors();
   s.shared_norm = shared_norm;
   s.stops = stops_;
+  s.trips = trips_.data();
   return s;
 }
 
-void JointSolve::run(RowSystem& system, double t0, double t1, std::span<const double> stops,
-                     DeviceArray<float>& stop_states) {
-  place_groups(groups(), t0, stream_);
-  std::size_t next = 0;
-  for (; next < stops.size() && stops[next] == t0; ++next)
-    check(cudaMemcpyAsync(stop_states.data() + next * y_.size(), y_.data(),
-                          y_.size() * sizeof(float), cudaMemcpyDeviceToDevice, stream_.get()),
-          "copy of a stop");
-  if (t0 == t1) return outcome_.look();
-  stop_times_ = DeviceArray<double>(stops.size() - next, stream_);
-  stop_times_.copy_in(stops.subspan(next), stream_);
-  stops_ = {stop_times_.data(), static_cast<int>(stops.size() - next),
-            stop_states.data() + next * y_.size()};
+void JointSolve::run(RowSystem& system, const SolveRun& run) {
+  place_groups(groups(), run.t0, stream_);
+  set_stops(run);
+  if (run.t0 == run.t1) return outcome_.look();
+  if (run.checkpoints && run.checkpoints->tape().capacity == 0)
+    run.checkpoints->grow(2 * kLargestBunch, grouping_, stream_);
+  set_tape(run.checkpoints);
 
-  const StepPolicy policy = step_policy(options_);
   if (tableau_.adaptive)
-    start(system, t0, t1, policy);
+    start(system, run.t0, run.t1);
   else if (tableau_.fsal)
     system.evaluate(0, 0, y_.data(), shape_.channels, stages_.data());
-  begin_interval(control(policy, nullptr), t0, t1, stream_);
-  int bunch = policy.adaptive ? kFirstBunch : std::min(policy.steps, kLargestBunch);
+  begin_interval(control(nullptr), run.t0, run.t1, stream_);
+  int bunch = policy_.adaptive ? kFirstBunch : std::min(policy_.steps, kLargestBunch);
   for (;;) {
-    if (stop_.stop_requested()) throw Error(ErrorCode::Cancelled, "the solve was stopped");
-    if (checkpoints_ && checkpoints_->tape().capacity == 0)
-      checkpoints_->grow(2 * kLargestBunch, grouping_, stream_);
-    for (int i = 0; i < bunch; ++i) attempt(system, policy);
+    if (run.stop.stop_requested()) throw Error(ErrorCode::Cancelled, "the solve was stopped");
+    if (loops_ && stops_.count == 0)
+      run_loop(system);
+    else
+      for (int i = 0; i < bunch; ++i) attempt(system);
     outcome_.look();
     double left = 0;  // attempts of the slowest group, should its step stay as it is
     bool lacks_room = false;
@@ -109,27 +106,50 @@ void JointSolve::run(RowSystem& system, double t0, double t1, std::span<const do
         left = std::max(left, std::abs(group.rule.t1 - group.rule.t) / group.rule.h);
       lacks_room |= group.lacks_room != 0;
     }
-    if (left == 0) return outcome_.require_end(policy);
-    if (lacks_room) checkpoints_->grow(0, grouping_, stream_);
+    if (left == 0) return outcome_.require_end(policy_);
+    if (lacks_room) {
+      run.checkpoints->grow(0, grouping_, stream_);
+      set_tape(run.checkpoints);
+    }
     bunch = std::clamp(static_cast<int>(std::ceil(left)), 1, kLargestBunch);
   }
 }
 
-void JointSolve::start(RowSystem& system, double t0, double t1, const StepPolicy& policy) {
+void JointSolve::set_stops(const SolveRun& run) {
+  std::size_t next = 0;
+  for (; next < run.stops.size() && run.stops[next] == run.t0; ++next)
+    check(cudaMemcpyAsync(run.stop_states->data() + next * y_.size(), y_.data(),
+                          y_.size() * sizeof(float), cudaMemcpyDeviceToDevice, stream_.get()),
+          "copy of a stop");
+  const std::span<const double> left = run.stops.subspan(next);
+  stop_times_ = DeviceArray<double>(left.size(), stream_);
+  stop_times_.copy_in(left, stream_);
+  stops_ = {};
+  if (!left.empty())
+    stops_ = {stop_times_.data(), static_cast<int>(left.size()),
+              run.stop_states->data() + next * y_.size()};
+}
+
+void JointSolve::set_tape(const Checkpoints* checkpoints) {
+  const StepTape tape = checkpoints ? checkpoints->tape() : StepTape();
+  tape_.copy_in({&tape, 1}, stream_);
+}
+
+void JointSolve::start(RowSystem& system, double t0, double t1) {
   const StepArrays s = arrays();
   system.evaluate(0, 0, y_.data(), shape_.channels, stages_.data());
   const double* const shared = system.start_norm();
-  start_squares(s, control(policy, nullptr).norm, stream_);
-  choose_trial(control(policy, shared), t0, t1, stream_);
+  start_squares(s, control(nullptr).norm, stream_);
+  choose_trial(control(shared), t0, t1, stream_);
   trial_point(s, stream_);
   system.evaluate(RowSystem::kTrialStage, 1, point_.data(), shape_.inputs, stage(1));
-  change_squares(s, control(policy, nullptr).norm, stream_);
-  choose_first_step(control(policy, system.change_norm()), stream_);
+  change_squares(s, control(nullptr).norm, stream_);
+  choose_first_step(control(system.change_norm()), stream_);
 }
 
-void JointSolve::attempt(RowSystem& system, const StepPolicy& policy) {
+void JointSolve::attempt(RowSystem& system) {
   const StepArrays s = arrays();
-  begin_attempt(control(policy, nullptr), stream_);
+  begin_attempt(control(nullptr), stream_);
   // Known or not, the first stage of a method that is not FSAL is evaluated: groups may differ in
   // it.
   if (!tableau_.fsal) system.evaluate(0, 0, y_.data(), shape_.channels, stages_.data());
@@ -138,7 +158,7 @@ void JointSolve::attempt(RowSystem& system, const StepPolicy& policy) {
     system.evaluate(i, tableau_.c[i], point_.data(), shape_.inputs, stage(i));
   }
   const double* const shared = tableau_.adaptive ? system.error_norm() : nullptr;
-  const ControlArguments c = control(policy, shared);
+  const ControlArguments c = control(shared);
   finish_rows(s, weights_, c.norm, stream_);
   judge_attempt(c, stream_);
   system.conclude();
@@ -146,7 +166,18 @@ void JointSolve::attempt(RowSystem& system, const StepPolicy& policy) {
   if (!tableau_.fsal && stops_.count > 0)
     system.evaluate(tableau_.end_stage(), 1, end_.data(), shape_.channels,
                     stage(tableau_.end_stage()));
-  accept_rows(s, weights_, checkpoints_ ? checkpoints_->tape() : StepTape(), stops_, stream_);
+  accept_rows(s, weights_, tape_.data(), stops_, stream_);
+}
+
+void JointSolve::run_loop(RowSystem& system) {
+  const Trips trips{kMostTrips, 0};
+  trips_.copy_in({&trips, 1}, stream_);
+  if (!loop_)
+    loop_.emplace(stream_, [&](LoopCondition condition) {
+      attempt(system);
+      end_trip(trips_.data(), condition, stream_);
+    });
+  loop_->run(stream_);
 }
 
 }  // namespace ffjord::cuda

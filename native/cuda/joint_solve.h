@@ -1,12 +1,16 @@
-// The solve of a batch whose groups step on the device. The host starts attempts in bunches and
-// looks at the groups between them; kernels of groups that are done return at once.
+// The solve of a batch whose groups step on the device, in a loop that the device drives by itself.
+// Where it cannot (DeviceLoop::supported, kernels whose arguments change from solve to solve, stops
+// on the way), the host starts attempts in bunches. Either way it looks at the groups between, and
+// kernels of groups that are done return at once.
 #pragma once
 
+#include <optional>
 #include <span>
 #include <stop_token>
 
 #include "core/continuous_block.h"
 #include "cuda/control.h"
+#include "cuda/device_loop.h"
 #include "cuda/memory.h"
 #include "cuda/solve_outcome.h"
 
@@ -52,11 +56,22 @@ class Checkpoints {
   StepTape tape_;
 };
 
+/// One use of a JointSolve: from t0 to t1.
+struct SolveRun {
+  double t0 = 0, t1 = 0;
+  std::stop_token stop;
+  Checkpoints* checkpoints = nullptr;         ///< where accepted steps go; null: nowhere
+  std::span<const double> stops = {};         ///< between t0 and t1, monotone
+  DeviceArray<float>* stop_states = nullptr;  ///< (stops, B, S), interpolated
+};
+
+/// Memory of solves of one kind, which may come one after the other, and their recorded loop.
 class JointSolve {
  public:
-  /// `checkpoints`: where accepted steps go, or null.
-  JointSolve(const SolverOptions& options, const std::stop_token& stop, const Grouping& grouping,
-             const StateShape& shape, Checkpoints* checkpoints, const Stream& stream);
+  /// `loops`: the systems of all runs put the same kernels with the same arguments on the stream,
+  /// and allocate nothing.
+  JointSolve(const SolverOptions& options, const Grouping& grouping, const StateShape& shape,
+             bool loops, const Stream& stream);
 
   Groups groups() { return outcome_.groups(); }
   float* state() { return y_.data(); }
@@ -64,35 +79,38 @@ class JointSolve {
   const DeviceTableau& device_tableau() const { return weights_; }
   float* stage(int i) { return stages_.data() + i * y_.size(); }
 
-  /// Integrates `state()` from t0 to t1; interpolates `stops` on the way, whose states (stops, B,
-  /// S) go to `stop_states` on the device. Throws SolveFailure with the offending rows, and
-  /// Error(Cancelled).
-  void run(RowSystem& system, double t0, double t1, std::span<const double> stops,
-           DeviceArray<float>& stop_states);
+  /// Integrates `state()`. Throws SolveFailure with the offending rows, and Error(Cancelled).
+  void run(RowSystem& system, const SolveRun& run);
 
   SolveOutcome& outcome() { return outcome_; }
 
  private:
   StepArrays arrays();
-  ControlArguments control(const StepPolicy& policy, const double* shared_norm);
-  void start(RowSystem& system, double t0, double t1, const StepPolicy& policy);
-  void attempt(RowSystem& system, const StepPolicy& policy);
+  ControlArguments control(const double* shared_norm);
+  void set_stops(const SolveRun& run);
+  void set_tape(const Checkpoints* checkpoints);
+  void start(RowSystem& system, double t0, double t1);
+  void attempt(RowSystem& system);
+  void run_loop(RowSystem& system);
 
   const SolverOptions options_;
   const Tableau& tableau_;
   const DeviceTableau weights_;
-  const std::stop_token stop_;
+  const StepPolicy policy_;
   const Grouping grouping_;
   const StateShape shape_;
-  Checkpoints* const checkpoints_;
+  const bool loops_;
   const Stream& stream_;
   const int norm_part_count_;
 
   SolveOutcome outcome_;
   DeviceArray<float> y_, end_, point_, stages_;
   DeviceArray<NormPart> norm_parts_;
+  DeviceArray<StepTape> tape_;  ///< one
+  DeviceArray<Trips> trips_;    ///< one
   DeviceArray<double> stop_times_;
   StopArrays stops_;
+  std::optional<DeviceLoop> loop_;
 };
 
 }  // namespace ffjord::cuda

@@ -65,6 +65,12 @@ SolveStatistics SolveOutcome::statistics() const {
   return sum;
 }
 
+DeviceArray<Group> SolveOutcome::copy_groups() const {
+  DeviceArray<Group> copy(groups_.size(), stream_);
+  copy.copy_from(groups_, stream_);
+  return copy;
+}
+
 // Of groups that failed: rows whose last error is over their tolerance, or not finite; of rows that
 // step alone each is to blame.
 std::vector<std::size_t> SolveOutcome::offending_rows() {

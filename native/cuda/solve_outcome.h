@@ -3,7 +3,6 @@
 #pragma once
 
 #include <algorithm>
-#include <utility>
 #include <vector>
 
 #include "core/step_control.h"
@@ -19,6 +18,7 @@ struct Grouping {
   /// Of one group, the last of which may be short.
   int rows_in(int group) const { return std::min(rows, batch - group * rows); }
   static Grouping of(int batch, Control control);
+  bool operator==(const Grouping&) const = default;
 };
 
 class SolveOutcome {
@@ -37,8 +37,8 @@ class SolveOutcome {
   const std::vector<Group>& ends() const { return ends_; }
   /// Over all rows, each counted once.
   SolveStatistics statistics() const;
-  /// The groups as they are, for a pullback; ends this solve.
-  DeviceArray<Group> take_groups() { return std::move(groups_); }
+  /// The groups as they are, for a pullback.
+  DeviceArray<Group> copy_groups() const;
 
  private:
   std::vector<std::size_t> offending_rows();

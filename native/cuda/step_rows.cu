@@ -111,13 +111,13 @@ __device__ float interpolate(const StepArrays& s, const DeviceTableau& tableau, 
 }
 
 __global__ void accept_step(StepArrays s, const __grid_constant__ DeviceTableau tableau,
-                            StepTape tape, StopArrays stops) {
+                            const StepTape* steps, StopArrays stops) {
   const std::size_t at = flat_index();
   const int row = static_cast<int>(at / s.channels), channel = static_cast<int>(at % s.channels);
   if (row >= s.batch) return;
   const Group& group = s.groups.of_row(row);
   if (!group.accepted) return;
-  if (tape.states) {
+  if (const StepTape tape = *steps; tape.states) {
     const int step = group.step - 1;
     if (channel < tape.columns)
       tape.states[(std::size_t(step) * s.batch + row) * tape.columns + channel] = s.y[at];
@@ -165,7 +165,7 @@ void change_squares(const StepArrays& s, const ErrorNorm& norm, const Stream& st
   launch("square_change", square_change, tile_rows_shape(s.batch), stream, s, norm);
 }
 
-void accept_rows(const StepArrays& s, const DeviceTableau& tableau, const StepTape& tape,
+void accept_rows(const StepArrays& s, const DeviceTableau& tableau, const StepTape* tape,
                  const StopArrays& stops, const Stream& stream) {
   launch("accept_step", accept_step, flat_shape(s.size()), stream, s, tableau, tape, stops);
 }

@@ -54,7 +54,8 @@ void start_squares(const StepArrays& arrays, const ErrorNorm& norm, const Stream
 /// The squares of k₁ − k₀ over y.
 void change_squares(const StepArrays& arrays, const ErrorNorm& norm, const Stream& stream);
 /// Where the attempt was accepted: the tape, the stops it passed, y ← its end, k₀ ← its last stage.
-void accept_rows(const StepArrays& arrays, const DeviceTableau& tableau, const StepTape& tape,
+/// `tape`: on the device.
+void accept_rows(const StepArrays& arrays, const DeviceTableau& tableau, const StepTape* tape,
                  const StopArrays& stops, const Stream& stream);
 
 /// Into how many parts a norm is summed: a row each where rows step alone, else a tile of them.

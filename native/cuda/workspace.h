@@ -2,6 +2,7 @@
 // and the plan used last.
 #pragma once
 
+#include <optional>
 #include <vector>
 
 #include "cuda/dense_net.h"
@@ -9,12 +10,22 @@
 
 namespace ffjord::cuda {
 
+/// What all solves have in common that one JointSolve carries out, beside the EvaluationSize.
+struct SolveKind {
+  SolverOptions solver;
+  Grouping grouping;
+  bool reverse = false;
+  const float *eps = nullptr, *terms = nullptr;
+  bool operator==(const SolveKind&) const = default;
+};
+
 class Workspace {
  public:
-  explicit Workspace(const DenseNet& net) : net_(net) {}
+  Workspace(const DenseNet& net, const Stream& stream) : net_(net), stream_(stream) {}
 
   void use(const EvaluationSize& size) {
     if (size == size_) return;
+    solve_.reset();
     evaluations_.clear();
     scratch_ = {};
     has_scratch_ = false;
@@ -29,13 +40,36 @@ class Workspace {
     has_scratch_ = true;
     return scratch_;
   }
+  /// A copy at an address that stays while the count does: a recorded loop reads it.
+  enum Input { kEps, kTerms, kInputs };
+  const float* keep(Input input, const float* values, std::size_t count) {
+    DeviceArray<float>& kept = inputs_[input];
+    if (kept.size() != count) kept = DeviceArray<float>(count, stream_);
+    if (count > 0)
+      check(cudaMemcpyAsync(kept.data(), values, count * sizeof(float), cudaMemcpyDeviceToDevice,
+                            stream_.get()),
+            "copy of what a solve reads");
+    return kept.data();
+  }
+  /// The one used last, where it is of that kind.
+  JointSolve& solve(const SolveKind& kind, const StateShape& shape) {
+    if (solve_ && kind == kind_) return *solve_;
+    solve_.reset();
+    kind_ = kind;
+    return solve_.emplace(kind.solver, kind.grouping, shape, loops_, stream_);
+  }
 
  private:
   const DenseNet& net_;
+  const Stream& stream_;
+  const bool loops_ = DeviceLoop::supported();
   EvaluationSize size_;
   std::vector<Evaluation> evaluations_;
   PullbackScratch scratch_;
   bool has_scratch_ = false;
+  DeviceArray<float> inputs_[kInputs];
+  SolveKind kind_;
+  std::optional<JointSolve> solve_;
 };
 
 /// What the solves and pullbacks of a block share.

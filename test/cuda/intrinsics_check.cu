@@ -228,8 +228,8 @@ __global__ void count_down(int* left, int* trips, LoopCondition condition) {
 void check_loop(Report& report, const Stream& stream) {
   DeviceArray<int> left(1, stream), trips(1, stream);
   trips.fill(0, stream);
-  const DeviceLoop loop([&](const Stream& body, LoopCondition condition) {
-    launch("count_down", count_down, {}, body, left.data(), trips.data(), condition);
+  const DeviceLoop loop(stream, [&](LoopCondition condition) {
+    launch("count_down", count_down, {}, stream, left.data(), trips.data(), condition);
   });
   for (int count : {5, 1, 37}) {
     left.copy_in(std::vector<int>{count}, stream);

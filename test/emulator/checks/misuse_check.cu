@@ -99,9 +99,8 @@ void check_order(Report& report, const Stream& stream) {
   refused(report, "a sum in the order of arrival", "depends on the order of threads", stream, [&] {
     launch("float_sum", float_sum, {1, 64}, stream, terms.data(), sum.data());
   });
-  const ffjord::cuda::DeviceLoop loop([](const Stream& body, LoopCondition condition) {
-    launch("go_on", go_on, {}, body, condition);
-  });
+  const ffjord::cuda::DeviceLoop loop(
+      stream, [&](LoopCondition condition) { launch("go_on", go_on, {}, stream, condition); });
   refused(report, "a loop without end", "does not end", stream, [&] { loop.run(stream); });
   report.finish("order");
 }

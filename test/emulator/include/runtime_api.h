@@ -37,7 +37,7 @@ enum cudaDeviceAttr {
   cudaDevAttrMemoryPoolsSupported
 };
 enum cudaFuncAttribute { cudaFuncAttributeMaxDynamicSharedMemorySize };
-enum cudaStreamCaptureMode { cudaStreamCaptureModeThreadLocal = 1 };
+enum cudaStreamCaptureMode { cudaStreamCaptureModeRelaxed = 2 };
 enum cudaGraphNodeType { cudaGraphNodeTypeConditional };
 enum cudaGraphConditionalNodeType { cudaGraphCondTypeIf, cudaGraphCondTypeWhile };
 enum { cudaStreamNonBlocking = 1, cudaEventDisableTiming = 2, cudaGraphCondAssignDefault = 1 };

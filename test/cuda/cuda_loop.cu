@@ -1,0 +1,83 @@
+// Attempts in a loop that the device drives, and in bunches that the host starts: the same bits.
+#include <cstdlib>
+
+#include "test/cuda/against_reference.h"
+#include "test/cuda/engine.h"
+
+namespace {
+
+using namespace ffjord;
+using checks::Report;
+
+constexpr std::size_t kBatch = 37;  // of which no tile is full
+
+// Whether a flow's blocks record loops is chosen as it is made.
+std::unique_ptr<Flow> flow_of(const Engine& engine, bool loops) {
+  setenv("FFJORD_CUDA_LOOPS", loops ? "1" : "0", 1);
+  Cnf cnf;
+  cnf.time = 0.7;
+  cnf.train_time = true;
+  cnf.net.hidden = {6, 5};
+  return checks::perturbed_flow(engine, {{3}, {cnf}});
+}
+
+std::string failure_of(Flow& flow, const SolveRequest& request) {
+  try {
+    checks::solve(flow, request);
+  } catch (const SolveFailure& failure) {
+    return failure.what();
+  }
+  return "";
+}
+
+int check(const Engine& engine) {
+  Report report;
+  std::mt19937_64 generator(1);
+  SolveRequest request;
+  request.batch = kBatch;
+  const checks::Vector rows = checks::floats(checks::normals(kBatch * 3, generator));
+  request.rows = rows;
+  request.keep_tape = true;
+  request.settings.regularisers.add("kinetic");
+  const auto looped = flow_of(engine, true), bunched = flow_of(engine, false);
+  const auto compare = [&](const std::string& name) {
+    checks::expect_equal(name, checks::solve_and_pull(*looped, request),
+                         checks::solve_and_pull(*bunched, request), 0, report);
+    const SolveStatistics ours = checks::solve(*looped, request).result.statistics,
+                          theirs = checks::solve(*bunched, request).result.statistics;
+    report.expect(name + ": statistics", ours.evaluations == theirs.evaluations &&
+                                             ours.accepted == theirs.accepted &&
+                                             ours.rejected == theirs.rejected &&
+                                             ours.smallest_step == theirs.smallest_step &&
+                                             ours.stiffness_sum == theirs.stiffness_sum);
+  };
+  for (const char* method : {"dopri5", "adaptive_heun", "rk4"})
+    for (Control control : {Control::Batch, Control::Tile, Control::Sample}) {
+      request.direction =
+          request.direction == Direction::Forward ? Direction::Reverse : Direction::Forward;
+      request.settings.solver.tableau = &tableau(method);
+      request.settings.solver.steps = 3;
+      request.settings.solver.control = control;
+      compare(method);
+    }
+  // More steps than the first checkpoints have room for, and more attempts than a run makes.
+  request.settings.solver.tableau = &tableau("euler");
+  request.settings.solver.steps = 70;
+  compare("70 steps");
+  request.settings.solver.tableau = &tableau("dopri5");
+  request.settings.solver.max_attempts = 2;
+  const std::string failure = failure_of(*looped, request);
+  report.expect("a failure", !failure.empty() && failure == failure_of(*bunched, request));
+  request.settings.solver.max_attempts = 10000;
+  compare("after the failure");
+  report.finish("loops of the device");
+  std::printf("%d failures\n", report.failures());
+  return report.failures() > 0;
+}
+
+}  // namespace
+
+int main() {
+  setenv("FFJORD_CUDA_FUSED", "0", 1);
+  return checks::with_cuda_engine(check);
+}

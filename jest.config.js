@@ -1,5 +1,6 @@
 const { spawnSync } = require('node:child_process')
 const { emulatedAddon, kernelsThatRan } = require('./test/emulator/suite.js')
+const overEngines = require('./test/over-engines.js')
 
 const common = {
   testEnvironment: '<rootDir>/test/environment.js',
@@ -20,22 +21,6 @@ const common = {
     ]
   }
 }
-
-const overEngines = [
-  'bottleneck',
-  'context',
-  'control',
-  'flow',
-  'golden',
-  'fit',
-  'flow-matching',
-  'small-net',
-  'model-file',
-  'optimizer',
-  'regularisers',
-  'reverse-kl',
-  'spectral-norm'
-]
 
 // The CUDA engine where there is no card: its sources, compiled for the emulator of test/emulator.
 const emulated = {

@@ -67,7 +67,11 @@ std::vector<float> values(std::size_t count) {
   return result;
 }
 
-void measure(const Engine& engine, const Case& net, double seconds) {
+/// Whether small nets may take one launch a solve (docs/architecture.md).
+void allow_fused(bool allowed) { setenv("FFJORD_CUDA_FUSED", allowed ? "1" : "0", 1); }
+
+void measure(const Engine& engine, const Case& net, bool fused, double seconds) {
+  allow_fused(fused);
   const auto flow = engine.create(net.description(), 0, {});
   for (const std::size_t batch : net.batches) {
     const std::size_t size = batch * static_cast<std::size_t>(net.widths.front());
@@ -101,8 +105,9 @@ void measure(const Engine& engine, const Case& net, double seconds) {
         },
         seconds);
     request.keep_tape = false;
-    std::printf("| %s | %zu | %.0f | %.1f | %.1f | %.1f |\n", net.name().c_str(), batch, attempts,
-                1e6 * solve, 1e6 * solve / attempts, 1e6 * training);
+    std::printf("| %s | %s | %zu | %.0f | %.1f | %.1f | %.1f |\n", net.name().c_str(),
+                fused ? "fused" : "by layer", batch, attempts, 1e6 * solve, 1e6 * solve / attempts,
+                1e6 * training);
     std::fflush(stdout);
   }
 }
@@ -120,8 +125,10 @@ int main(int count, char** arguments) {
   }
   std::printf("%s: %s\n\n", engine.name.c_str(), engine.description.c_str());
   std::printf(
-      "| net | batch | attempts of dopri5 | solve, us | per attempt, us | iteration, us |\n");
-  std::printf("|---|---|---|---|---|---|\n");
-  measure(engine, {{2, 64, 64, 64, 2}, Activation::Tanh, {512, 2000, 10000, 100000}}, seconds);
-  measure(engine, {{43, 860, 860, 43}, Activation::Softplus, {1000}}, seconds);
+      "| net | way | batch | attempts of dopri5 | solve, us | per attempt, us | iteration, us |\n");
+  std::printf("|---|---|---|---|---|---|---|\n");
+  for (const bool fused : {true, false})
+    measure(engine, {{2, 64, 64, 64, 2}, Activation::Tanh, {512, 2000, 10000, 100000}}, fused,
+            seconds);
+  measure(engine, {{43, 860, 860, 43}, Activation::Softplus, {1000}}, false, seconds);
 }

@@ -1,0 +1,17 @@
+// The suites that run over every engine on hand: also over the emulated card (jest.config.js), and over a real one
+// (scripts/gpu.sh).
+module.exports = [
+  'bottleneck',
+  'context',
+  'control',
+  'fit',
+  'flow',
+  'flow-matching',
+  'golden',
+  'model-file',
+  'optimizer',
+  'regularisers',
+  'reverse-kl',
+  'small-net',
+  'spectral-norm'
+]

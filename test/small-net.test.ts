@@ -94,7 +94,21 @@ const cases: Case[] = [
     solver: { control: 'sample', method: 'tsit5' },
     trace: probe
   },
-  { name: 'a large batch', net: { hidden: [6], layer: 'concatsquash' }, trace: probe, rows: 1100 }
+  { name: 'a large batch', net: { hidden: [6], layer: 'concatsquash' }, trace: probe, rows: 1100 },
+  {
+    name: 'a large batch and wide layers',
+    net: { hidden: [37], layer: 'concatsquash' },
+    trace: probe,
+    solver: { method: 'midpoint', steps: 2 },
+    rows: 1030
+  },
+  {
+    name: 'tiles and wide layers',
+    net: { hidden: [40, 70], layer: 'concat', activation: 'softplus', residual: true },
+    solver: { control: 'tile' },
+    regularize: { kinetic: 0.1, dl2int: 0.1 },
+    rows: 70
+  }
 ]
 
 describe.each(engineNames.filter((name) => name !== 'reference'))('%s', (device) => {

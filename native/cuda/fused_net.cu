@@ -3,15 +3,15 @@
 #include <string_view>
 
 #include "cuda/fused_net.h"
+#include "cuda/tiling.h"
 
 namespace ffjord::cuda {
 namespace {
 
-// Batches up to this size are cut into few rows a block. It does not ask for the card, as the order
-// of sums must not depend on it.
-constexpr int kNarrowBatch = 1024;
-
-constexpr int kMostTangents = 3;
+// Batches up to these sizes are cut into tiles of 4 rows and of 16, so that their blocks reach all
+// multiprocessors: larger ones into 32. They do not follow the card, as the order of sums must not.
+constexpr int kNarrowBatch = 1024, kHalfBatch = 4096;
+constexpr int kMostTangents = 3, kMostUnits = 128;
 
 // Of few dimensions an exact trace takes unit vectors, in place of its closed form.
 EvaluationForm open_form(const BlockCall& call) {
@@ -36,7 +36,7 @@ bool holds(const DenseNet& net, const EvaluationForm& form, const SolverOptions&
     return false;
   for (const Layer& layer : net.layers())
     if (layer.expanded() || layer.hyper() || layer.activation == Activation::Swish ||
-        std::max(layer.in, layer.out) > 2 * BroadTile<2>::kStripe)
+        std::max(layer.in, layer.out) > kMostUnits)
       return false;
   return form.tangents >= 1 && form.tangents <= kMostTangents && !form.vjp &&
          (!solver.tableau->adaptive || solver.controller == Controller::Pi);
@@ -50,9 +50,6 @@ FusedNet describe(const BlockCall& call, const EvaluationForm& form) {
   fused.layer_count = arrays.layer_count;
   fused.units = arrays.units;
   fused.dimension = arrays.dimension;
-  int widest = 0;
-  for (const Layer& layer : net.layers()) widest = std::max({widest, layer.in, layer.out});
-  fused.stride = whole_vectors(widest) + 4;  // so that the rows of a warp meet different banks
   fused.gated = net.layers().front().gated();
   fused.residual = net.residual();
   fused.tangents = form.tangents;
@@ -65,24 +62,44 @@ FusedNet describe(const BlockCall& call, const EvaluationForm& form) {
   return fused;
 }
 
+int widest_of(const DenseNet& net) {
+  int widest = 0;
+  for (const Layer& layer : net.layers()) widest = std::max({widest, layer.in, layer.out});
+  return widest;
+}
+
+// Narrow tiles have a warp a row, and no tensor cores.
+FusedShape choose_shape(const DenseNet& net, const Grouping& grouping) {
+  const bool by_row = grouping.rows == 1 && grouping.batch > 1;
+  const bool by_tile = !by_row && grouping.count() > 1;
+  if (by_row || (!by_tile && grouping.batch <= kNarrowBatch)) return FusedShape::Narrow;
+  if (!takes_tensor_cores(widest_of(net))) return FusedShape::Broad;
+  return by_tile || grouping.batch > kHalfBatch ? FusedShape::Tensor32 : FusedShape::Tensor16;
+}
+
+template <class Tile>
 FusedLayout lay_out(const FusedPlan& plan, int stages, bool pullback) {
   const FusedNet& net = plan.net;
   FusedLayout at;
   const auto take = [&](int floats) {
     const int first = at.size;
-    at.size += whole_vectors(floats);
+    at.size += (floats + 3) / 4 * 4;
     return first;
   };
   const auto doubles = [&](std::size_t count, std::size_t size) {
     return take(static_cast<int>(count * size / sizeof(float)));
   };
-  const int rows = plan.rows(), states = rows * plan.channels, channels = 1 + net.tangents;
+  const auto matrix = [&](int depth, int width) {
+    return take(Tile::padded(depth) * (Tile::padded(width) + Tile::kWeightPadding));
+  };
+  constexpr int rows = Tile::kRows, channels = Tile::kChannels;
+  const int states = rows * plan.channels;
   for (int l = 0; l < net.layer_count; ++l) {
-    const int size = whole_vectors(net.layers[l].in) * whole_vectors(net.layers[l].out);
-    at.weights[l] = take(size);
+    const Layer& layer = net.layers[l];
+    at.weights[l] = matrix(layer.in, layer.out);
     if (!pullback) continue;
-    at.transposed[l] = take(size);
-    at.sums[l] = take(size);
+    at.transposed[l] = matrix(layer.out, layer.in);
+    at.sums[l] = take(Tile::padded(layer.in) * Tile::padded(layer.out));
   }
   for (int& part : at.activations) part = take(channels * rows * net.stride);
   at.time = take(plan.groups_a_tile);
@@ -95,7 +112,7 @@ FusedLayout lay_out(const FusedPlan& plan, int stages, bool pullback) {
   at.stages = take((stages + 1) * states);
   at.groups = doubles(plan.groups_a_tile, sizeof(Group));
   at.row_parts = doubles(rows, sizeof(NormPart));
-  at.parts = doubles(NarrowTile<2>::kThreads, sizeof(NormPart));
+  at.parts = doubles(Tile::kThreads, sizeof(NormPart));
   if (!pullback) return at;
   at.unit_sums = take(kUnitSums * net.units);
   for (int& part : at.bars) part = take(channels * rows * net.stride);
@@ -123,12 +140,14 @@ std::optional<FusedPlan> plan_fused(const BlockCall& call, bool pullback) {
   plan.grouping = call.grouping;
   plan.channels = call.channels();
   plan.net = describe(call, form);
-  const int batch = call.grouping.batch;
-  const bool by_row = call.grouping.rows == 1 && batch > 1;
-  const bool by_tile = !by_row && call.grouping.count() > 1;
-  plan.broad = by_tile || (!by_row && batch > kNarrowBatch);
-  plan.groups_a_tile = by_row ? plan.rows() : 1;
-  plan.layout = lay_out(plan, call.plan.solver.tableau->stages, pullback);
+  plan.shape = choose_shape(call.net, call.grouping);
+  with_fused_tile(plan.shape, form.tangents, [&](auto tile) {
+    using Tile = decltype(tile);
+    plan.net.stride = Tile::padded(widest_of(call.net)) + 4;  // rows meet different banks
+    plan.tiles = tiles_of(call.grouping.batch, Tile::kRows);
+    plan.groups_a_tile = call.grouping.rows == 1 && call.grouping.batch > 1 ? Tile::kRows : 1;
+    plan.layout = lay_out<Tile>(plan, call.plan.solver.tableau->stages, pullback);
+  });
   if (plan.layout.bytes() > shared_memory_of_card()) return std::nullopt;
   return plan;
 }

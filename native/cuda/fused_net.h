@@ -4,6 +4,7 @@
 
 #include <optional>
 
+#include "cuda/fused_tensor_tile.h"
 #include "cuda/fused_tile.h"
 #include "cuda/layer.h"
 #include "cuda/step_rows.h"
@@ -51,43 +52,47 @@ struct FusedLayout {
   std::size_t bytes() const { return size * sizeof(float); }
 };
 
+enum class FusedShape { Narrow, Broad, Tensor16, Tensor32 };
+
+/// Calls start(tile) with the tile of so many tangents.
+template <class Start>
+void with_fused_tile(FusedShape shape, int tangents, const Start& start) {
+  const auto of_channels = [&]<int channels>() {
+    switch (shape) {
+      case FusedShape::Narrow:
+        return start(FusedTile<1, 2, channels>());
+      case FusedShape::Broad:
+        return start(FusedTile<4, 4, channels>());
+      case FusedShape::Tensor16:
+        return start(FusedTensorTile<2, channels>());
+      case FusedShape::Tensor32:
+        return start(FusedTensorTile<4, channels>());
+    }
+  };
+  switch (tangents) {
+    case 1:
+      return of_channels.template operator()<2>();
+    case 2:
+      return of_channels.template operator()<3>();
+    default:
+      return of_channels.template operator()<4>();
+  }
+}
+
 /// How a block call is cut for the fused kernels.
 struct FusedPlan {
   FusedNet net;
   FusedLayout layout;
   Grouping grouping;
-  bool broad = false;     ///< BroadTile
+  FusedShape shape = FusedShape::Narrow;
+  int tiles = 0;
   int groups_a_tile = 1;  ///< 1, or as many as rows
   int channels = 0;       ///< S of a state
-  int tiles() const { return tiles_of_rows(grouping.batch); }
-  int rows() const { return broad ? BroadTile<2>::kRows : NarrowTile<2>::kRows; }
-
- private:
-  int tiles_of_rows(int batch) const { return (batch + rows() - 1) / rows(); }
 };
 
 /// The plan of a solve (of its pullback), or none where one launch cannot hold it: layers of other
 /// kinds, more than three tangents, a trace in closed form, weights beyond the shared memory.
 std::optional<FusedPlan> plan_fused_solve(const BlockCall& call);
 std::optional<FusedPlan> plan_fused_pullback(const BlockCall& call);
-
-/// Calls start(tile) with the tile of a plan.
-template <class Start>
-void with_fused_tile(const FusedPlan& plan, const Start& start) {
-  const auto choose = [&](auto narrow, auto broad) {
-    if (plan.broad)
-      start(broad);
-    else
-      start(narrow);
-  };
-  switch (plan.net.tangents) {
-    case 1:
-      return choose(NarrowTile<2>(), BroadTile<2>());
-    case 2:
-      return choose(NarrowTile<3>(), BroadTile<3>());
-    default:
-      return choose(NarrowTile<4>(), BroadTile<4>());
-  }
-}
 
 }  // namespace ffjord::cuda

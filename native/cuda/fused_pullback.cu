@@ -46,7 +46,7 @@ class FusedReverse : FusedRows<Tile> {
       const Layer& layer = net_.layers[l];
       Rows::load_matrix(net_.packed + layer.packed + layer.weights(), layer.out, layer.in,
                         memory_ + at_.transposed[l]);
-      clear(at_.sums[l], whole_vectors(layer.in) * whole_vectors(layer.out));
+      clear(at_.sums[l], Tile::padded(layer.in) * Tile::padded(layer.out));
     }
     clear(at_.unit_sums, kUnitSums * net_.units);
   }
@@ -72,7 +72,7 @@ class FusedReverse : FusedRows<Tile> {
     for (int l = 0; l < net_.layer_count; ++l) {
       const Layer& layer = net_.layers[l];
       float* const to = s_.slices[l] + blockIdx.x * layer.weights();
-      const int width = whole_vectors(layer.out);
+      const int width = Tile::padded(layer.out);
       for (int e = threadIdx.x; e < layer.out * layer.in; e += Tile::kThreads)
         to[e] = memory_[at_.sums[l] + e % layer.in * width + e / layer.in];
     }
@@ -196,16 +196,23 @@ class FusedReverse : FusedRows<Tile> {
     if (lane == 0) row_sum(r) += sum;
   }
 
-  // Σ t t̄, over the lanes that share the present thread's rows.
+  // Σ t t̄, over the lanes and the warps that share the present thread's rows.
   __device__ void add_time_bars(double c, float (&time_bars)[Tile::kRowsAThread]) const {
+    float* const parts = memory_ + at_.parts;  // [warps][rows]
+    const int warp = Tile::kWarpsAcross == 1 ? 0 : warp_index();
 #pragma unroll
     for (int i = 0; i < Tile::kRowsAThread; ++i) {
-      for (int distance = Tile::kAcross / 2; distance > 0; distance /= 2)
+      for (int distance = Tile::kLanesAcross / 2; distance > 0; distance /= 2)
         time_bars[i] += __shfl_xor_sync(~0u, time_bars[i], distance);
-      const Group& group = group_of(Tile::row(i));
-      if (threadIdx.x % Tile::kAcross == 0)
-        row_sum(Tile::row(i)) += (group.t + c * group.h) * time_bars[i];
+      if (thread() % Tile::kLanesAcross == 0)
+        parts[warp * Tile::kRows + Tile::row(i)] = time_bars[i];
     }
+    __syncthreads();
+    if (thread() >= Tile::kRows) return;
+    float sum = 0.f;
+    for (int w = 0; w < Tile::kWarpsAcross; ++w) sum += parts[w * Tile::kRows + thread()];
+    const Group& group = group_of(thread());
+    row_sum(thread()) += (group.t + c * group.h) * sum;
   }
 
   // Cotangents of the net's output, f and J ε_k, where those of a layer above it would stand; Ȳ_i
@@ -237,13 +244,13 @@ class FusedReverse : FusedRows<Tile> {
   // (ā, ǡ) → (g z̄, g ū) of a layer, and the sums of its weights.
   __device__ void pull_layer(int stage_index, int l, float (&time_bars)[Tile::kRowsAThread]) {
     const Layer& layer = net_.layers[l];
-    const int width = whole_vectors(layer.out);
+    const int width = Tile::padded(layer.out);
     const bool is_last = l + 1 == net_.layer_count;
     for (int first = 0; first < width; first += Tile::kStripe) {
       typename Tile::Sums sums;
       if (!is_last)
-        multiply_stripe<Tile>(bars(l + 1), net_.stride, memory_ + at_.transposed[l + 1],
-                              whole_vectors(net_.layers[l + 1].out), width, first, sums);
+        Tile::multiply_stripe(bars(l + 1), net_.stride, memory_ + at_.transposed[l + 1],
+                              Tile::padded(net_.layers[l + 1].out), width, first, sums);
 #pragma unroll
       for (int i = 0; i < Tile::kRowsAThread; ++i)
 #pragma unroll
@@ -267,7 +274,7 @@ class FusedReverse : FusedRows<Tile> {
     }
     __syncthreads();
     if (!s_.unit_sums) return;
-    add_outer_products<Tile>(Rows::layer_input(l), bars(l), net_.stride, whole_vectors(layer.in),
+    add_outer_products<Tile>(Rows::layer_input(l), bars(l), net_.stride, Tile::padded(layer.in),
                              width, memory_ + at_.sums[l]);
     add_unit_sums_of(layer, bars(l));
     __syncthreads();
@@ -312,7 +319,7 @@ class FusedReverse : FusedRows<Tile> {
   // The output of layer l, as the pass had it.
   __device__ void restore(int stage_index, int l) const {
     const Layer& layer = net_.layers[l];
-    const int width = whole_vectors(layer.out);
+    const int width = Tile::padded(layer.out);
     float* const output = Rows::layer_input(l + 1);
     for (int first = 0; first < width; first += Tile::kStripe)
 #pragma unroll
@@ -362,11 +369,11 @@ class FusedReverse : FusedRows<Tile> {
   // Ȳ_i, through the first layer.
   __device__ void pull_input(int i) {
     const Layer& first_layer = net_.layers[0];
-    const int width = whole_vectors(first_layer.in);
+    const int width = Tile::padded(first_layer.in);
     for (int first = 0; first < width; first += Tile::kStripe) {
       typename Tile::Sums sums;
-      multiply_stripe<Tile>(bars(0), net_.stride, memory_ + at_.transposed[0],
-                            whole_vectors(first_layer.out), width, first, sums);
+      Tile::multiply_stripe(bars(0), net_.stride, memory_ + at_.transposed[0],
+                            Tile::padded(first_layer.out), width, first, sums);
 #pragma unroll
       for (int ri = 0; ri < Tile::kRowsAThread; ++ri)
 #pragma unroll
@@ -398,7 +405,7 @@ template <class Tile>
 void set_places(FusedPullbackArguments& s) {
   for (int l = 0; l < s.net.layer_count; ++l) {
     s.first_place[l] = s.places;
-    const int stripes = tiles_of(whole_vectors(s.net.layers[l].out), Tile::kStripe);
+    const int stripes = tiles_of(Tile::padded(s.net.layers[l].out), Tile::kStripe);
     s.places += stripes * Tile::kRowsAThread * Tile::kUnitsAThread;
   }
 }
@@ -433,7 +440,7 @@ void pull_fused(const FusedPlan& plan, const BlockCall& call, const SolveTape& t
   s.group_count = plan.grouping.count();
   s.tape = tape.checkpoints.tape();
   s.batch = plan.grouping.batch;
-  s.tiles = plan.tiles();
+  s.tiles = plan.tiles;
   s.channels = plan.channels;
   s.groups_a_tile = plan.groups_a_tile;
   s.stages = tape.plan.solver.tableau->differentiated_stages();
@@ -441,7 +448,7 @@ void pull_fused(const FusedPlan& plan, const BlockCall& call, const SolveTape& t
   s.bar = bar;
   s.row_sums = row_sums;
   const int blocks = std::min(s.tiles, kMostBlocks);
-  with_fused_tile(plan, [&](auto tile) {
+  with_fused_tile(plan.shape, plan.net.tangents, [&](auto tile) {
     using Tile = decltype(tile);
     set_places<Tile>(s);
     DeviceArray<float> passes(

@@ -37,11 +37,11 @@ class FusedRows {
     return memory_[at_.time + (groups_a_tile_ == 1 ? 0 : row)];
   }
 
-  /// Copies a matrix (depth, width) into shared memory, padded by zeros.
+  /// Copies a matrix (depth, width) into shared memory, padded by zeros as products take it.
   __device__ void load_matrix(const float* from, int depth, int width, float* to) const {
-    const int padded = whole_vectors(width);
-    for (int e = threadIdx.x; e < whole_vectors(depth) * padded; e += Tile::kThreads) {
-      const int k = e / padded, j = e % padded;
+    const int stride = Tile::padded(width) + Tile::kWeightPadding;
+    for (int e = threadIdx.x; e < Tile::padded(depth) * stride; e += Tile::kThreads) {
+      const int k = e / stride, j = e % stride;
       to[e] = k < depth && j < width ? from[std::size_t(k) * width + j] : 0.f;
     }
   }
@@ -107,7 +107,7 @@ class FusedRows {
   /// The net's input: the points, and ε.
   __device__ void fill_input() const {
     float* const input = layer_input(0);
-    const int dimension = net_.dimension, padded = whole_vectors(dimension);
+    const int dimension = net_.dimension, padded = Tile::padded(dimension);
     for (int e = threadIdx.x; e < Tile::kChannels * Tile::kRows * padded; e += Tile::kThreads) {
       const int i = e % padded, row = e / padded;  // row of [channels][rows]
       float value = 0.f;
@@ -196,12 +196,12 @@ class FusedRows {
   template <class Visit>
   __device__ void forward(int l, const Visit& visit) const {
     const Layer& layer = net_.layers[l];
-    const int width = whole_vectors(layer.out);
+    const int width = Tile::padded(layer.out);
     float* const output = layer_input(l + 1);
     for (int first = 0; first < width; first += Tile::kStripe) {
       typename Tile::Sums sums;
-      multiply_stripe<Tile>(layer_input(l), net_.stride, memory_ + at_.weights[l],
-                            whole_vectors(layer.in), width, first, sums);
+      Tile::multiply_stripe(layer_input(l), net_.stride, memory_ + at_.weights[l],
+                            Tile::padded(layer.in), width, first, sums);
 #pragma unroll
       for (int i = 0; i < Tile::kRowsAThread; ++i)
 #pragma unroll

@@ -333,7 +333,7 @@ FusedSolve::FusedSolve(const FusedPlan& plan, const SolverOptions& options,
       first_(y_.size(), stream),
       end_(y_.size(), stream),
       last_(y_.size(), stream),
-      parts_(std::size_t(kSlots) * plan.tiles(), stream) {}
+      parts_(std::size_t(kSlots) * plan.tiles, stream) {}
 
 void FusedSolve::run(double t0, double t1) {
   place_groups(outcome_.groups(), t0, stream_);
@@ -364,7 +364,7 @@ void FusedSolve::launch_attempts(double t0, double t1, bool begins) {
   s.t0 = t0;
   s.t1 = t1;
   s.batch = plan_.grouping.batch;
-  s.tiles = plan_.tiles();
+  s.tiles = plan_.tiles;
   s.channels = plan_.channels;
   s.groups_a_tile = plan_.groups_a_tile;
   s.joint = plan_.grouping.count() == 1;
@@ -381,7 +381,7 @@ void FusedSolve::launch_attempts(double t0, double t1, bool begins) {
   s.first = first_.data();
   s.end = end_.data();
   s.last = last_.data();
-  with_fused_tile(plan_, [&](auto tile) {
+  with_fused_tile(plan_.shape, plan_.net.tangents, [&](auto tile) {
     using Tile = decltype(tile);
     const auto kernel = fused_solve<Tile>;
     const int resident = resident_blocks("fused_solve", kernel, Tile::kThreads, s.layout.bytes());

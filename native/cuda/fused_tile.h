@@ -18,66 +18,62 @@ struct FusedTile {
   static constexpr int kRowsAThread = RowsAThread, kUnitsAThread = UnitsAThread;
   static constexpr int kRows = kThreads / kAcross * RowsAThread;
   static constexpr int kChannels = ChannelCount;
+  /// A row of A or B is padded to whole vectors, a row of B by so much more.
+  static constexpr int kVector = 4, kWeightPadding = 0;
+  /// Neighbouring lanes, and warps, that share the present thread's rows.
+  static constexpr int kLanesAcross = kAcross, kWarpsAcross = 1;
   using Sums = float[kChannels][kRowsAThread][kUnitsAThread];
 
+  /// Entries of a row, padded to whole vectors.
+  __host__ __device__ static constexpr int padded(int entries) {
+    return (entries + kVector - 1) / kVector * kVector;
+  }
   /// Of the present thread's entry (i, j) within the tile and the stripe.
   __device__ static int row(int i) { return kRowsAThread * (threadIdx.x / kAcross) + i; }
   __device__ static int unit(int j) { return kUnitsAThread * (threadIdx.x % kAcross) + j; }
-};
 
-/// Rows of few blocks, so that a small batch reaches all multiprocessors; a warp has one row.
-template <int Channels>
-using NarrowTile = FusedTile<1, 2, Channels>;
-/// Rows enough to use what is read from shared memory four times.
-template <int Channels>
-using BroadTile = FusedTile<4, 4, Channels>;
-
-/// Entries of a row, padded to whole vectors.
-__host__ __device__ constexpr int whole_vectors(int entries) { return (entries + 3) / 4 * 4; }
-
-/// sums ← a b for the units of the stripe at `first_unit`. a [channels][rows][stride], b (depth,
-/// width); `depth` and `width` are whole vectors.
-template <class Tile>
-__device__ __forceinline__ void multiply_stripe(const float* a, int stride, const float* b,
-                                                int depth, int width, int first_unit,
-                                                typename Tile::Sums& sums) {
-  constexpr int kRows = Tile::kRowsAThread, kUnits = Tile::kUnitsAThread;
+  /// sums ← a b for the units of the stripe at `first_unit`. a [channels][rows][stride], b (depth,
+  /// width), its rows padded; `depth` and `width` are whole vectors.
+  __device__ static __forceinline__ void multiply_stripe(const float* a, int stride, const float* b,
+                                                         int depth, int width, int first_unit,
+                                                         Sums& sums) {
 #pragma unroll
-  for (int channel = 0; channel < Tile::kChannels; ++channel)
+    for (int channel = 0; channel < kChannels; ++channel)
 #pragma unroll
-    for (int i = 0; i < kRows; ++i)
+      for (int i = 0; i < kRowsAThread; ++i)
 #pragma unroll
-      for (int j = 0; j < kUnits; ++j) sums[channel][i][j] = 0.f;
-  const int unit = first_unit + Tile::unit(0);
-  if (unit >= width) return;
-  const float* const from = a + Tile::row(0) * stride;
-  const float* const weight = b + unit;
+        for (int j = 0; j < kUnitsAThread; ++j) sums[channel][i][j] = 0.f;
+    const int first = first_unit + unit(0);
+    if (first >= width) return;
+    const float* const from = a + row(0) * stride;
+    const float* const weight = b + first;
 #pragma unroll 1
-  for (int k = 0; k < depth; k += 4) {
-    float w[4][kUnits];
+    for (int k = 0; k < depth; k += 4) {
+      float w[4][kUnitsAThread];
 #pragma unroll
-    for (int step = 0; step < 4; ++step)
+      for (int step = 0; step < 4; ++step)
 #pragma unroll
-      for (int j = 0; j < kUnits; j += 2) {
-        const float2 pair = *reinterpret_cast<const float2*>(weight + (k + step) * width + j);
-        w[step][j] = pair.x;
-        w[step][j + 1] = pair.y;
-      }
+        for (int j = 0; j < kUnitsAThread; j += 2) {
+          const float2 pair = *reinterpret_cast<const float2*>(weight + (k + step) * width + j);
+          w[step][j] = pair.x;
+          w[step][j + 1] = pair.y;
+        }
 #pragma unroll
-    for (int channel = 0; channel < Tile::kChannels; ++channel)
+      for (int channel = 0; channel < kChannels; ++channel)
 #pragma unroll
-      for (int i = 0; i < kRows; ++i) {
-        const float4 four =
-            *reinterpret_cast<const float4*>(from + (channel * Tile::kRows + i) * stride + k);
-        const float x[4] = {four.x, four.y, four.z, four.w};
+        for (int i = 0; i < kRowsAThread; ++i) {
+          const float4 four =
+              *reinterpret_cast<const float4*>(from + (channel * kRows + i) * stride + k);
+          const float x[4] = {four.x, four.y, four.z, four.w};
 #pragma unroll
-        for (int step = 0; step < 4; ++step)
+          for (int step = 0; step < 4; ++step)
 #pragma unroll
-          for (int j = 0; j < kUnits; ++j)
-            sums[channel][i][j] = fmaf(x[step], w[step][j], sums[channel][i][j]);
-      }
+            for (int j = 0; j < kUnitsAThread; ++j)
+              sums[channel][i][j] = fmaf(x[step], w[step][j], sums[channel][i][j]);
+        }
+    }
   }
-}
+};
 
 /// sum ← sum + aᵀ b over channels and rows: a and b as [channels][rows][stride], sum (depth,
 /// width), depth and width whole vectors. A thread has 4 × 4 entries at a time.

@@ -2,7 +2,6 @@
 #include <utility>
 
 #include "cuda/flow_solve.h"
-#include "cuda/fused_solve.h"
 
 namespace ffjord::cuda {
 namespace {
@@ -106,8 +105,11 @@ std::unique_ptr<SolveTape> solve_flow(const BlockCall& call, const BlockRows<flo
 
   const std::optional<FusedPlan> fused = stops.empty() ? plan_fused_solve(call) : std::nullopt;
   if (fused) {
-    FusedSolve solve(*fused, call.plan.solver, call.plan.stop, call.eps, kept, call.stream);
-    carry_out(solve, [&](DeviceArray<float>&) { solve.run(call.t0(), call.t1()); });
+    FusedSolve& solve =
+        call.workspace.fused_solve({call.plan.solver, call.grouping, call.reverse}, *fused);
+    carry_out(solve, [&](DeviceArray<float>&) {
+      solve.run(*fused, call.eps, {call.t0(), call.t1(), call.plan.stop, kept});
+    });
   } else {
     const StateShape shape{call.channels(), call.dimension(), {call.dimension(), 1, 0}};
     BlockCall fixed = call;  // what it reads lies where a loop recorded before reads it

@@ -4,6 +4,7 @@
 
 #include "cuda/fused_net.h"
 #include "cuda/tiling.h"
+#include "cuda/workspace.h"
 
 namespace ffjord::cuda {
 namespace {

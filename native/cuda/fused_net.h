@@ -4,13 +4,16 @@
 
 #include <optional>
 
+#include "cuda/field.h"
 #include "cuda/fused_tensor_tile.h"
 #include "cuda/fused_tile.h"
 #include "cuda/layer.h"
+#include "cuda/solve_outcome.h"
 #include "cuda/step_rows.h"
-#include "cuda/workspace.h"
 
 namespace ffjord::cuda {
+
+struct BlockCall;
 
 /// A net and what is made of it, small enough to be a kernel's argument.
 struct FusedNet {

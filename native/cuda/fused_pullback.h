@@ -3,6 +3,7 @@
 #pragma once
 
 #include "cuda/fused_net.h"
+#include "cuda/workspace.h"
 
 namespace ffjord::cuda {
 

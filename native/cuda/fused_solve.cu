@@ -317,16 +317,10 @@ __global__ void __launch_bounds__(Tile::kThreads, 1)
 
 }  // namespace
 
-FusedSolve::FusedSolve(const FusedPlan& plan, const SolverOptions& options,
-                       const std::stop_token& stop, const float* eps, Checkpoints* checkpoints,
-                       const Stream& stream)
-    : plan_(plan),
-      options_(options),
+FusedSolve::FusedSolve(const FusedPlan& plan, const SolverOptions& options, const Stream& stream)
+    : options_(options),
       policy_(step_policy(options)),
       tableau_(device_tableau(*options.tableau)),
-      stop_(stop),
-      eps_(eps),
-      checkpoints_(checkpoints),
       stream_(stream),
       outcome_(plan.grouping, stream),
       y_(std::size_t(plan.grouping.batch) * plan.channels, stream),
@@ -335,14 +329,41 @@ FusedSolve::FusedSolve(const FusedPlan& plan, const SolverOptions& options,
       last_(y_.size(), stream),
       parts_(std::size_t(kSlots) * plan.tiles, stream) {}
 
-void FusedSolve::run(double t0, double t1) {
-  place_groups(outcome_.groups(), t0, stream_);
-  if (t0 == t1) return outcome_.look();
-  for (bool begins = true;; begins = false) {
-    if (stop_.stop_requested()) throw Error(ErrorCode::Cancelled, "the solve was stopped");
-    if (checkpoints_ && checkpoints_->tape().capacity == 0)
-      checkpoints_->grow(kFirstCheckpoints, plan_.grouping, stream_);
-    launch_attempts(t0, t1, begins);
+void FusedSolve::run(const FusedPlan& plan, const float* eps, const SolveRun& run) {
+  place_groups(outcome_.groups(), run.t0, stream_);
+  if (run.t0 == run.t1) return outcome_.look();
+  FusedSolveArguments s;
+  s.net = plan.net;
+  s.layout = plan.layout;
+  s.groups = outcome_.groups();
+  s.policy = policy_;
+  s.t0 = run.t0;
+  s.t1 = run.t1;
+  s.batch = plan.grouping.batch;
+  s.tiles = plan.tiles;
+  s.channels = plan.channels;
+  s.groups_a_tile = plan.groups_a_tile;
+  s.joint = plan.grouping.count() == 1;
+  s.norm.tensors[0] = plan.net.dimension;
+  s.norm.tensors[1] = 1;
+  s.norm.rtol = static_cast<float>(options_.rtol);
+  s.norm.atol = static_cast<float>(options_.atol);
+  s.norm.parts = parts_.data();
+  s.norm.row_errors = outcome_.row_errors();
+  s.stability_limit = options_.tableau->stability_limit;
+  s.eps = eps;
+  s.y = y_.data();
+  s.first = first_.data();
+  s.end = end_.data();
+  s.last = last_.data();
+  for (s.begins = true;; s.begins = false) {
+    if (run.stop.stop_requested()) throw Error(ErrorCode::Cancelled, "the solve was stopped");
+    if (run.checkpoints) {
+      if (run.checkpoints->tape().capacity == 0)
+        run.checkpoints->grow(kFirstCheckpoints, plan.grouping, stream_);
+      s.tape = run.checkpoints->tape();
+    }
+    start(plan, s);
     outcome_.look();
     bool goes_on = false, lacks_room = false;
     for (const Group& group : outcome_.ends()) {
@@ -350,42 +371,18 @@ void FusedSolve::run(double t0, double t1) {
       lacks_room |= group.lacks_room != 0;
     }
     if (!goes_on) return outcome_.require_end(policy_);
-    if (lacks_room) checkpoints_->grow(0, plan_.grouping, stream_);
+    if (lacks_room) run.checkpoints->grow(0, plan.grouping, stream_);
   }
 }
 
-void FusedSolve::launch_attempts(double t0, double t1, bool begins) {
-  FusedSolveArguments s;
-  s.net = plan_.net;
-  s.layout = plan_.layout;
-  s.groups = outcome_.groups();
-  s.policy = policy_;
-  if (checkpoints_) s.tape = checkpoints_->tape();
-  s.t0 = t0;
-  s.t1 = t1;
-  s.batch = plan_.grouping.batch;
-  s.tiles = plan_.tiles;
-  s.channels = plan_.channels;
-  s.groups_a_tile = plan_.groups_a_tile;
-  s.joint = plan_.grouping.count() == 1;
-  s.begins = begins;
-  s.norm.tensors[0] = plan_.net.dimension;
-  s.norm.tensors[1] = 1;
-  s.norm.rtol = static_cast<float>(options_.rtol);
-  s.norm.atol = static_cast<float>(options_.atol);
-  s.norm.parts = parts_.data();
-  s.norm.row_errors = outcome_.row_errors();
-  s.stability_limit = options_.tableau->stability_limit;
-  s.eps = eps_;
-  s.y = y_.data();
-  s.first = first_.data();
-  s.end = end_.data();
-  s.last = last_.data();
-  with_fused_tile(plan_.shape, plan_.net.tangents, [&](auto tile) {
+template <class Arguments>
+void FusedSolve::start(const FusedPlan& plan, const Arguments& s) {
+  with_fused_tile(plan.shape, plan.net.tangents, [&](auto tile) {
     using Tile = decltype(tile);
     const auto kernel = fused_solve<Tile>;
-    const int resident = resident_blocks("fused_solve", kernel, Tile::kThreads, s.layout.bytes());
-    const LaunchShape shape{dim3(std::min(s.tiles, resident)), dim3(Tile::kThreads),
+    if (resident_blocks_ == 0)
+      resident_blocks_ = resident_blocks("fused_solve", kernel, Tile::kThreads, s.layout.bytes());
+    const LaunchShape shape{dim3(std::min(s.tiles, resident_blocks_)), dim3(Tile::kThreads),
                             s.layout.bytes(), s.joint};
     launch("fused_solve", kernel, shape, stream_, s, tableau_);
   });

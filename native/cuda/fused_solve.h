@@ -7,32 +7,30 @@
 
 namespace ffjord::cuda {
 
+/// Memory of solves of one kind, which may come one after the other.
 class FusedSolve {
  public:
-  /// `checkpoints`: where accepted steps go, or null. `eps` on the device.
-  FusedSolve(const FusedPlan& plan, const SolverOptions& options, const std::stop_token& stop,
-             const float* eps, Checkpoints* checkpoints, const Stream& stream);
+  FusedSolve(const FusedPlan& plan, const SolverOptions& options, const Stream& stream);
 
   float* state() { return y_.data(); }  ///< (B, S)
   SolveOutcome& outcome() { return outcome_; }
 
-  /// Integrates `state()` from t0 to t1. Throws SolveFailure and Error(Cancelled).
-  void run(double t0, double t1);
+  /// Integrates `state()`; `plan` is cut as the first one was, `eps` on the device. Throws
+  /// SolveFailure with the offending rows, and Error(Cancelled).
+  void run(const FusedPlan& plan, const float* eps, const SolveRun& run);
 
  private:
-  void launch_attempts(double t0, double t1, bool begins);
+  template <class Arguments>
+  void start(const FusedPlan& plan, const Arguments& arguments);
 
-  const FusedPlan plan_;
   const SolverOptions options_;
   const StepPolicy policy_;
   const DeviceTableau tableau_;
-  const std::stop_token stop_;
-  const float* const eps_;
-  Checkpoints* const checkpoints_;
   const Stream& stream_;
   SolveOutcome outcome_;
   DeviceArray<float> y_, first_, end_, last_;  // (B, S)
   DeviceArray<NormPart> parts_;
+  int resident_blocks_ = 0;  // of the kernel on this card; 0: not asked yet
 };
 
 }  // namespace ffjord::cuda

@@ -6,6 +6,7 @@
 #include <vector>
 
 #include "cuda/dense_net.h"
+#include "cuda/fused_solve.h"
 #include "cuda/joint_solve.h"
 
 namespace ffjord::cuda {
@@ -25,7 +26,7 @@ class Workspace {
 
   void use(const EvaluationSize& size) {
     if (size == size_) return;
-    solve_.reset();
+    drop_solves();
     evaluations_.clear();
     scratch_ = {};
     has_scratch_ = false;
@@ -54,12 +55,23 @@ class Workspace {
   /// The one used last, where it is of that kind.
   JointSolve& solve(const SolveKind& kind, const StateShape& shape) {
     if (solve_ && kind == kind_) return *solve_;
-    solve_.reset();
+    drop_solves();
     kind_ = kind;
     return solve_.emplace(kind.solver, kind.grouping, shape, loops_, stream_);
   }
+  FusedSolve& fused_solve(const SolveKind& kind, const FusedPlan& plan) {
+    if (fused_solve_ && kind == kind_) return *fused_solve_;
+    drop_solves();
+    kind_ = kind;
+    return fused_solve_.emplace(plan, kind.solver, stream_);
+  }
 
  private:
+  void drop_solves() {
+    solve_.reset();
+    fused_solve_.reset();
+  }
+
   const DenseNet& net_;
   const Stream& stream_;
   const bool loops_ = DeviceLoop::supported();
@@ -69,7 +81,8 @@ class Workspace {
   bool has_scratch_ = false;
   DeviceArray<float> inputs_[kInputs];
   SolveKind kind_;
-  std::optional<JointSolve> solve_;
+  std::optional<JointSolve> solve_;  // one of the two, of that kind
+  std::optional<FusedSolve> fused_solve_;
 };
 
 /// What the solves and pullbacks of a block share.

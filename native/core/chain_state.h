@@ -7,6 +7,7 @@
 #include <utility>
 #include <vector>
 
+#include "core/row_values.h"
 #include "core/transforms.h"
 
 namespace ffjord {
@@ -14,36 +15,40 @@ namespace ffjord {
 template <class Real>
 struct ChainState {
   std::size_t batch = 0;
-  std::vector<Real> z;                   // (B, current size)
-  std::vector<Real> delta_logp;          // (B)
-  std::vector<Real> regularisers;        // (B, R)
-  std::vector<std::vector<Real>> aside;  // factored-out parts, (B, size) each, first split first
+  RowValues<Real> z;                   // (B, current size)
+  RowValues<Real> delta_logp;          // (B)
+  RowValues<Real> regularisers;        // (B, R)
+  std::vector<RowValues<Real>> aside;  // factored-out parts, (B, size) each, first split first
 
-  TransformRows<Real> rows() { return {batch, z.size() / batch, z, delta_logp}; }
+  /// On the host.
+  TransformRows<Real> rows() {
+    return {batch, z.size() / batch, z.on_host(), delta_logp.on_host()};
+  }
 
   /// z (B, n) → z (B, kept) and one more part aside (B, n − kept).
   void split(std::size_t kept) {
     const std::size_t size = z.size() / batch, rest = size - kept;
+    const std::vector<Real>& whole = z.read();
     std::vector<Real> front(batch * kept), back(batch * rest);
     for (std::size_t b = 0; b < batch; ++b) {
-      std::copy_n(z.begin() + b * size, kept, front.begin() + b * kept);
-      std::copy_n(z.begin() + b * size + kept, rest, back.begin() + b * rest);
+      std::copy_n(whole.begin() + b * size, kept, front.begin() + b * kept);
+      std::copy_n(whole.begin() + b * size + kept, rest, back.begin() + b * rest);
     }
-    z = std::move(front);
-    aside.push_back(std::move(back));
+    aside.push_back(z.like(std::move(back)));
+    z = z.like(std::move(front));
   }
 
   /// Undoes a split: the last part aside goes behind the moving part.
   void join() {
-    const std::vector<Real> back = std::move(aside.back());
-    aside.pop_back();
-    const std::size_t kept = z.size() / batch, rest = back.size() / batch;
+    const std::vector<Real>&front = z.read(), &back = aside.back().read();
+    const std::size_t kept = front.size() / batch, rest = back.size() / batch;
     std::vector<Real> joined(batch * (kept + rest));
     for (std::size_t b = 0; b < batch; ++b) {
-      std::copy_n(z.begin() + b * kept, kept, joined.begin() + b * (kept + rest));
+      std::copy_n(front.begin() + b * kept, kept, joined.begin() + b * (kept + rest));
       std::copy_n(back.begin() + b * rest, rest, joined.begin() + b * (kept + rest) + kept);
     }
-    z = std::move(joined);
+    z = z.like(std::move(joined));
+    aside.pop_back();
   }
 
   /// Puts the last part aside before the moving part: the order of z at the base.

@@ -40,7 +40,8 @@ struct BlockPlan {
   }
 };
 
-/// Rows of one block: D values, the accumulated Δlogp and R regularisers each.
+/// Rows of one block: D values, the accumulated Δlogp and R regularisers each, in the memory of the
+/// flow's device; contexts on the host.
 template <class Real>
 struct BlockRows {
   std::size_t count = 0;               ///< B

@@ -6,6 +6,7 @@
 #include <cstdint>
 #include <functional>
 #include <memory>
+#include <span>
 #include <stop_token>
 #include <string>
 #include <vector>
@@ -40,6 +41,14 @@ struct Settings {
   double steer = 0;
 };
 
+/// Rows of a training run, samples or their contexts, which go to the device once: at the first
+/// solve that reads them there.
+class Rows {
+ public:
+  virtual ~Rows() = default;
+  virtual std::size_t count() const = 0;
+};
+
 /// Where the noise of a call comes from: drawn, or given per CNF block as (K, B, D).
 struct Noise {
   std::uint64_t seed = 0;
@@ -51,8 +60,10 @@ struct Noise {
 struct SolveRequest {
   Direction direction = Direction::Forward;
   std::size_t batch = 0;
-  Input rows;     ///< (B, shape); for Reverse (B, D), as `z` comes out
-  Input context;  ///< (B, C); empty for flows without a context
+  Input rows;                              ///< (B, shape); for Reverse (B, D), as `z` comes out
+  const Rows* dataset = nullptr;           ///< instead of `rows`: those at `indices` (B)
+  std::span<const std::uint32_t> indices;  ///< of the data set
+  Input context;                           ///< (B, C); empty for flows without a context
   Noise noise;
   Settings settings;
   bool training = false;  ///< batch norm normalises and counts as in training
@@ -105,13 +116,6 @@ inline constexpr int kBuffers = 6;
 
 struct StepReport {
   double gradient_norm = 0;  ///< before clipping, over trainable parameters
-};
-
-/// Rows that stay on the device for a training run: samples, or their contexts.
-class Rows {
- public:
-  virtual ~Rows() = default;
-  virtual std::size_t count() const = 0;
 };
 
 /// One flow on one device. Not thread-safe: its owner queues calls.

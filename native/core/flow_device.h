@@ -3,6 +3,7 @@
 #pragma once
 
 #include <cstddef>
+#include <cstdint>
 #include <memory>
 #include <span>
 #include <vector>
@@ -38,6 +39,10 @@ class FlowDevice {
  public:
   virtual ~FlowDevice() = default;
 
+  /// Whether its memory is the host's.
+  virtual bool is_host() const = 0;
+  /// Whether a data set of so many numbers may stay there beside what solves need.
+  virtual bool has_room(std::size_t count) const = 0;
   /// Blocks and buffers live at most as long as this.
   virtual std::unique_ptr<ContinuousBlock<Real>> make_block(const BlockContext<Real>& context) = 0;
   /// Of zeros.
@@ -45,6 +50,9 @@ class FlowDevice {
   /// As optimizer_step, on arrays in the device's memory.
   virtual double step(const OptimizerOptions& options, const ParameterLayout& layout,
                       const OptimizerArrays<Real>& arrays) = 0;
+  /// target (indices, columns) ← rows (any number, columns) by index, both in the device's memory.
+  virtual void gather(std::span<const Real> rows, std::span<const std::uint32_t> indices,
+                      std::size_t columns, std::span<Real> target) = 0;
 };
 
 }  // namespace ffjord

@@ -13,6 +13,13 @@ template <class Real>
 using MakeBlock = std::function<std::unique_ptr<ContinuousBlock<Real>>(const BlockContext<Real>&)>;
 
 template <class Real>
+void gather_rows(std::span<const Real> rows, std::span<const std::uint32_t> indices,
+                 std::size_t columns, std::span<Real> target) {
+  for (std::size_t i = 0; i < indices.size(); ++i)
+    std::copy_n(rows.begin() + indices[i] * columns, columns, target.begin() + i * columns);
+}
+
+template <class Real>
 class HostBuffer : public FlatBuffer<Real> {
  public:
   explicit HostBuffer(std::size_t count) : values_(count, Real(0)) {}
@@ -41,6 +48,8 @@ class HostDevice : public FlowDevice<Real> {
  public:
   explicit HostDevice(MakeBlock<Real> make_block) : make_block_(std::move(make_block)) {}
 
+  bool is_host() const override { return true; }
+  bool has_room(std::size_t) const override { return true; }
   std::unique_ptr<ContinuousBlock<Real>> make_block(const BlockContext<Real>& context) override {
     return make_block_(context);
   }
@@ -50,6 +59,10 @@ class HostDevice : public FlowDevice<Real> {
   double step(const OptimizerOptions& options, const ParameterLayout& layout,
               const OptimizerArrays<Real>& arrays) override {
     return optimizer_step(options, layout, arrays);
+  }
+  void gather(std::span<const Real> rows, std::span<const std::uint32_t> indices,
+              std::size_t columns, std::span<Real> target) override {
+    gather_rows(rows, indices, columns, target);
   }
 
  private:

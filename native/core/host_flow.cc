@@ -23,18 +23,27 @@ void require(bool condition, const std::string& message) {
 }
 
 template <class Real>
-class HostRows : public Rows {
+class DatasetRows : public Rows {
  public:
-  HostRows(std::size_t count, std::vector<Real> values)
-      : count_(count), values_(std::move(values)) {}
+  /// `stays`: on the device, from the first solve on that reads it there.
+  DatasetRows(std::size_t count, RowValues<Real> values, bool stays)
+      : count_(count), values_(std::move(values)), stays_(stays) {}
   std::size_t count() const override { return count_; }
   std::size_t width() const { return values_.size() / count_; }
-  std::span<const Real> values() const { return values_; }
+  const RowValues<Real>& values() const { return values_; }
+  bool stays() const { return stays_; }
 
  private:
-  std::size_t count_;
-  std::vector<Real> values_;
+  const std::size_t count_;
+  const RowValues<Real> values_;
+  const bool stays_;
 };
+
+/// Leaves the values where they are if nobody wants them.
+template <class Real>
+void hand_over(const RowValues<Real>& values, const Output& output) {
+  if (!output.empty()) output.assign(std::span<const Real>(values.read()));
+}
 
 template <class Real>
 class HostFlow : public Flow {
@@ -122,8 +131,6 @@ class HostFlow : public Flow {
 
   SolveResult solve(const SolveRequest& request, const SolveOutput& output) override {
     require(request.batch > 0, "the batch is empty");
-    require(request.rows.size() == request.batch * size_,
-            "rows must hold batch × " + std::to_string(size_) + " values");
     const Settings& settings = request.settings;
     require_supported(settings.solver, settings.gradient, settings.regularisers, request.keep_tape);
     require(settings.steer >= 0 && settings.steer < 1, "steer must lie in [0, 1)");
@@ -132,9 +139,9 @@ class HostFlow : public Flow {
     const bool reverse = request.direction == Direction::Reverse;
 
     ChainState<Real> state{request.batch,
-                           request.rows.template as<Real>(),
-                           std::vector<Real>(request.batch, Real(0)),
-                           std::vector<Real>(request.batch * request.settings.regularisers.count()),
+                           rows_of(request),
+                           zeros(request.batch),
+                           zeros(request.batch * request.settings.regularisers.count()),
                            {}};
     if (reverse) set_splits_aside(state);
 
@@ -157,9 +164,9 @@ class HostFlow : public Flow {
     }
     while (!state.aside.empty()) state.collect();
 
-    output.z.assign(std::span<const Real>(state.z));
-    output.delta_logp.assign(std::span<const Real>(state.delta_logp));
-    output.regularisers.assign(std::span<const Real>(state.regularisers));
+    hand_over(state.z, output.z);
+    hand_over(state.delta_logp, output.delta_logp);
+    hand_over(state.regularisers, output.regularisers);
     if (request.training && !reverse) set_pending(*tape);
     if (request.keep_tape) result.tape = std::move(tape);
     return result;
@@ -173,18 +180,18 @@ class HostFlow : public Flow {
     require(request.z_bar.size() == batch * size_, "z_bar must have the shape of z");
 
     ChainState<Real> bar{batch,
-                         request.z_bar.template as<Real>(),
-                         std::vector<Real>(batch, Real(0)),
-                         std::vector<Real>(batch * tape.regularisers, Real(0)),
+                         {*device_, request.z_bar.template as<Real>()},
+                         zeros(batch),
+                         zeros(batch * tape.regularisers),
                          {}};
     if (!request.delta_logp_bar.empty()) {
       require(request.delta_logp_bar.size() == batch, "delta_logp_bar needs one number a row");
-      request.delta_logp_bar.copy_to(std::span<Real>(bar.delta_logp));
+      request.delta_logp_bar.copy_to(bar.delta_logp.on_host());
     }
     if (!request.regularisers_bar.empty()) {
       require(request.regularisers_bar.size() == bar.regularisers.size(),
               "regularisers_bar must have the shape of the regularisers");
-      request.regularisers_bar.copy_to(std::span<Real>(bar.regularisers));
+      request.regularisers_bar.copy_to(bar.regularisers.on_host());
     }
     const bool reverse = tape.direction == Direction::Reverse;
     if (!reverse) set_splits_aside(bar);
@@ -199,10 +206,9 @@ class HostFlow : public Flow {
       const std::size_t i = reverse ? step : description_.blocks.size() - 1 - step;
       if (continuous_[i]) {
         SolveStatistics one;
-        continuous_[i]->pullback(
-            *std::get<std::unique_ptr<BlockTape>>(tape.steps[i]),
-            {batch, bar.z, bar.delta_logp, bar.regularisers, tape.context, context_bar},
-            values_of(gradients), one);
+        continuous_[i]->pullback(*std::get<std::unique_ptr<BlockTape>>(tape.steps[i]),
+                                 block_rows(bar, tape.context, context_bar), values_of(gradients),
+                                 one);
         statistics.add(one);
       } else {
         transforms_[i]->pullback(reverse, tape.steps[i], bar, gradients);
@@ -210,7 +216,7 @@ class HostFlow : public Flow {
     }
     while (!bar.aside.empty()) bar.collect();
     end_gradients(gradients);
-    request.rows_bar.assign(std::span<const Real>(bar.z));
+    hand_over(bar.z, request.rows_bar);
     request.context_bar.assign(std::span<const Real>(context_bar));
     return statistics;
   }
@@ -267,19 +273,17 @@ class HostFlow : public Flow {
                 (rows.size() == count * size_ || (context > 0 && rows.size() == count * context)),
             "rows must hold " + std::to_string(size_) + " values each" +
                 (context > 0 ? ", contexts " + std::to_string(context) : ""));
-    return std::make_unique<HostRows<Real>>(count, rows.template as<Real>());
+    return std::make_unique<DatasetRows<Real>>(
+        count, RowValues<Real>(*device_, rows.template as<Real>()), device_->has_room(rows.size()));
   }
 
   void gather(const Rows& any_rows, std::span<const std::uint32_t> indices,
               const Output& target) const override {
-    const auto& rows = dynamic_cast<const HostRows<Real>&>(any_rows);
-    const std::size_t width = rows.width();
-    require(target.size() == indices.size() * width, "the target must hold the gathered rows");
-    std::vector<Real> batch(indices.size() * width);
-    for (std::size_t b = 0; b < indices.size(); ++b) {
-      require(indices[b] < rows.count(), "row index out of range");
-      std::copy_n(rows.values().begin() + indices[b] * width, width, batch.begin() + b * width);
-    }
+    const DatasetRows<Real>& rows = dataset(any_rows, indices);
+    require(target.size() == indices.size() * rows.width(),
+            "the target must hold the gathered rows");
+    std::vector<Real> batch(target.size());
+    gather_rows<Real>(rows.values().read(), indices, rows.width(), batch);
     target.assign(std::span<const Real>(batch));
   }
 
@@ -313,6 +317,46 @@ class HostFlow : public Flow {
     TracePlan plan;
     BlockNoise<Real> noise;
   };
+
+  static const DatasetRows<Real>& dataset(const Rows& any_rows,
+                                          std::span<const std::uint32_t> indices) {
+    const auto& rows = dynamic_cast<const DatasetRows<Real>&>(any_rows);
+    for (std::uint32_t index : indices) require(index < rows.count(), "row index out of range");
+    return rows;
+  }
+
+  RowValues<Real> zeros(std::size_t count) const { return RowValues<Real>::zeros(*device_, count); }
+
+  // What goes into the first block. Rows of a data set are gathered where that block reads them.
+  RowValues<Real> rows_of(const SolveRequest& request) const {
+    const std::size_t count = request.batch * size_;
+    if (!request.dataset) {
+      require(request.rows.size() == count,
+              "rows must hold batch × " + std::to_string(size_) + " values");
+      return {*device_, request.rows.template as<Real>()};
+    }
+    const DatasetRows<Real>& rows = dataset(*request.dataset, request.indices);
+    require(rows.width() == size_ && request.indices.size() == request.batch,
+            "a batch of a data set needs an index a row, and rows of " + std::to_string(size_) +
+                " values");
+    RowValues<Real> batch = zeros(count);
+    const bool reverse = request.direction == Direction::Reverse;
+    if (rows.stays() && (reverse ? continuous_.back() : continuous_.front()))
+      device_->gather(rows.values().read_on_device(), request.indices, size_, batch.on_device());
+    else
+      gather_rows<Real>(rows.values().read(), request.indices, size_, batch.on_host());
+    return batch;
+  }
+
+  static BlockRows<Real> block_rows(ChainState<Real>& state, std::span<const Real> context,
+                                    std::span<Real> context_bar) {
+    return {state.batch,
+            state.z.on_device(),
+            state.delta_logp.on_device(),
+            state.regularisers.on_device(),
+            context,
+            context_bar};
+  }
 
   // (B, C), checked.
   std::vector<Real> context_of(const Input& context, std::size_t batch) const {
@@ -428,10 +472,9 @@ class HostFlow : public Flow {
     const BlockTrajectory<Real> stops = trajectory.enter(number);
     SolveStatistics statistics;
     try {
-      tape = continuous_[i]->solve(
-          plan, request.direction == Direction::Reverse,
-          {state.batch, state.z, state.delta_logp, state.regularisers, context, {}}, noise,
-          request.keep_tape, stops.times.empty() ? nullptr : &stops, statistics);
+      tape = continuous_[i]->solve(plan, request.direction == Direction::Reverse,
+                                   block_rows(state, context, {}), noise, request.keep_tape,
+                                   stops.times.empty() ? nullptr : &stops, statistics);
     } catch (SolveFailure& failure) {
       failure.block = static_cast<int>(i);
       throw;

@@ -1,6 +1,6 @@
-// A flow whose rows pass from block to block in host memory: chains the blocks, applies the fixed
-// transforms, keeps the weights on the device of the blocks with dynamics. An engine adds that
-// device and its ContinuousBlock and is whole.
+// A flow between host and device: chains the blocks, those with dynamics on the device, which keeps
+// the weights, and the fixed transforms on the host. An engine adds that device and its
+// ContinuousBlock and is whole.
 #pragma once
 
 #include <memory>

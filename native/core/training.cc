@@ -15,7 +15,8 @@ double now() {
 // The rows of one iteration, and where its noise comes from.
 struct Batch {
   std::size_t count = 0;
-  std::vector<double> rows, context;
+  std::span<const std::uint32_t> indices;
+  std::vector<double> context;
   Noise noise;
 };
 
@@ -50,15 +51,16 @@ class Objectives {
       const std::size_t first = batch.count * part / parts;
       const std::size_t count = batch.count * (part + 1) / parts - first;
       const double weight = double(count) / double(batch.count);
-      const auto cut = [&](const std::vector<double>& values) {
-        const std::size_t width = values.size() / batch.count;
-        return Input(values).subspan(first * width, count * width);
-      };
       Noise noise = batch.noise;
       noise.row_offset += static_cast<std::uint32_t>(first);
-      const Input rows = cut(batch.rows), context = cut(batch.context);
+      const auto indices = batch.indices.subspan(first, count);
+      const std::size_t context_size = batch.context.size() / batch.count;
+      const Input context =
+          Input(batch.context).subspan(first * context_size, count * context_size);
       if (matching_) {
         if (part == 0) flow_.zero_gradients();
+        std::vector<double> rows(count * element_count(flow_.description().shape));
+        flow_.gather(request_.rows, indices, rows);
         record.loss += weight * matching_->loss(flow_, {count, rows, context, noise}, weight);
         record.evaluations = record.backward_evaluations = 1;
         record.negative_log_prob = std::numeric_limits<double>::quiet_NaN();
@@ -66,7 +68,8 @@ class Objectives {
       }
       SolveRequest solve;
       solve.batch = count;
-      solve.rows = rows;
+      solve.dataset = &request_.rows;
+      solve.indices = indices;
       solve.context = context;
       solve.noise = noise;
       solve.settings = request_.settings;
@@ -87,7 +90,6 @@ class Objectives {
 }  // namespace
 
 std::vector<IterationRecord> train(Flow& flow, const BurstRequest& request) {
-  const std::size_t size = element_count(flow.description().shape);
   const std::size_t context_size = request.contexts ? flow.description().context.size : 0;
   const double start = now();
   const Objectives objectives(flow, request);
@@ -102,11 +104,9 @@ std::vector<IterationRecord> train(Flow& flow, const BurstRequest& request) {
     if (iteration > 0 && (began - start >= request.seconds || request.stop.stop_requested())) break;
     batch.count = request.batch_sizes[iteration];
     batch.noise.call = request.first_call + static_cast<std::uint32_t>(iteration);
-    batch.rows.resize(batch.count * size);
     batch.context.resize(batch.count * context_size);
-    const auto indices = request.indices.subspan(first, batch.count);
-    flow.gather(request.rows, indices, batch.rows);
-    if (request.contexts) flow.gather(*request.contexts, indices, batch.context);
+    batch.indices = request.indices.subspan(first, batch.count);
+    if (request.contexts) flow.gather(*request.contexts, batch.indices, batch.context);
     first += batch.count;
 
     IterationRecord record;

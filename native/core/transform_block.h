@@ -36,13 +36,13 @@ class TransformBlock {
       const std::span<const Real> parameters = parameters_.on_host();
       tape.map = affine_of<Real>(tape.moments, slice(parameters, offsets_.log_scale),
                                  slice(parameters, offsets_.bias));
-      if (keep_tape && !reverse) tape.x = state.z;
+      if (keep_tape && !reverse) tape.x = state.z.read();
       ffjord::apply(tape.map, reverse, state.rows());
-      if (keep_tape && reverse) tape.x = state.z;
+      if (keep_tape && reverse) tape.x = state.z.read();
       return tape;
     }
     if (std::holds_alternative<Squeeze>(block_)) {
-      squeeze(shape_, reverse, state.batch, std::span<Real>(state.z));
+      squeeze(shape_, reverse, state.batch, state.z.on_host());
       return {};
     }
     if (std::holds_alternative<Split>(block_)) {
@@ -55,9 +55,9 @@ class TransformBlock {
     }
     return with_element_map([&](const auto& transform) {
       ElementTape<Real> tape;
-      if (keep_tape && !reverse) tape.x = state.z;
+      if (keep_tape && !reverse) tape.x = state.z.read();
       reverse ? invert(transform, state.rows()) : ffjord::apply(transform, state.rows());
-      if (keep_tape && reverse) tape.x = state.z;
+      if (keep_tape && reverse) tape.x = state.z.read();
       return StepTape<Real>(std::move(tape));
     });
   }
@@ -74,7 +74,7 @@ class TransformBlock {
       gradients->add(offsets_.log_scale, log_scale_bar);
       gradients->add(offsets_.bias, bias_bar);
     } else if (std::holds_alternative<Squeeze>(block_)) {
-      squeeze(shape_, !reverse, bar.batch, std::span<Real>(bar.z));
+      squeeze(shape_, !reverse, bar.batch, bar.z.on_host());
     } else if (std::holds_alternative<Split>(block_)) {
       reverse ? bar.split(size_ / 2) : bar.join();
     } else if (const auto* whiten = std::get_if<Whiten>(&block_)) {

@@ -1,5 +1,6 @@
 #include "cuda/adjoint.h"
 #include "cuda/adjoint_gradients.h"
+#include "cuda/row_states.h"
 
 namespace ffjord::cuda {
 namespace {
@@ -64,28 +65,23 @@ double pull_adjoint(const BlockCall& call, const SolveTape& tape, const BlockRow
   const std::size_t quadratures = 1 + call.regularisers(), channels = call.channels();
   const StateShape shape = AdjointSystem::shape_of(call);
   const std::size_t terms = shape.channels - (2 * dimension + 1);
-  std::vector<float> end(tape.end.size()), bars, state;
-  tape.end.copy_out(end, call.stream);
-  call.stream.synchronize();
-  for (std::size_t row = 0; row < batch; ++row) {
-    bars.push_back(-rows.delta_logp[row]);
-    const auto r = rows.regularisers.begin() + row * (quadratures - 1);
-    bars.insert(bars.end(), r, r + (quadratures - 1));
-    const auto z = end.begin() + row * channels;
-    state.insert(state.end(), z, z + dimension);
-    const auto lambda = rows.z.begin() + row * dimension;
-    state.insert(state.end(), lambda, lambda + dimension);
-    state.push_back(z[dimension]);
-    state.resize(state.size() + terms);
-  }
-  DeviceArray<float> quadrature_bars(bars.size(), call.stream);
-  quadrature_bars.copy_in(bars, call.stream);
-
   const SolverOptions& solver = call.plan.solver;
   JointSolve solve(solver, call.grouping, shape, false, call.stream);
-  check(cudaMemcpyAsync(solve.state(), state.data(), state.size() * sizeof(float),
-                        cudaMemcpyHostToDevice, call.stream.get()),
-        "copy of rows");
+  // Copies columns of (B, …) arrays of the device.
+  const auto copy = [&](float* target, std::size_t target_stride, const float* source,
+                        std::size_t source_stride, std::size_t columns) {
+    copy_columns(target, target_stride, source, source_stride, columns, batch, call.stream);
+  };
+  DeviceArray<float> packed(batch * channels, call.stream),
+      quadrature_bars(batch * quadratures, call.stream);
+  pack_states(row_arrays(call, rows), packed.data(), call.stream);
+  copy(quadrature_bars.data(), quadratures, packed.data() + dimension, channels, quadratures);
+  check(
+      cudaMemsetAsync(solve.state(), 0, batch * shape.channels * sizeof(float), call.stream.get()),
+      "clearing states");
+  copy(solve.state(), shape.channels, tape.end.data(), channels, dimension);
+  copy(solve.state() + dimension, shape.channels, packed.data(), channels, dimension);
+  copy(solve.state() + 2 * dimension, shape.channels, tape.end.data() + dimension, channels, 1);
   AdjointGradients gradients(solver, call.net.tensor_sizes(), call.plan.gradient.norm,
                              solve.groups(), gradient, call.stream);
   AdjointSystem system(call, solve.groups(), quadrature_bars.data(), gradients);
@@ -93,20 +89,24 @@ double pull_adjoint(const BlockCall& call, const SolveTape& tape, const BlockRow
   // λᵀf − Δlogp̄ div f + r̄ᵀρ over the rows: what an end time moved by one adds to the objective. The
   // end state of a forward solve moves with T by its rates there, the start of a reverse one by the
   // negative.
-  const auto end_time_bar = [&](const std::vector<float>& at) {
+  const auto end_time_bar = [&] {
     if (!gradient) return 0.0;
     place_groups(solve.groups(), call.end_time, call.stream);
     DeviceArray<float> rates(batch * channels, call.stream);
     call.net.evaluate(call.workspace.evaluation(0), &call.workspace.scratch(), call.form(),
                       call.point(solve.groups(), 0, solve.state(), shape.channels),
                       call.columns(rates.data()), false);
-    std::vector<float> values(rates.size());
+    std::vector<float> values(rates.size()), bars(quadrature_bars.size()), at(batch * dimension);
+    DeviceArray<float> lambda(at.size(), call.stream);
+    copy(lambda.data(), dimension, solve.state() + dimension, shape.channels, dimension);
     rates.copy_out(values, call.stream);
+    quadrature_bars.copy_out(bars, call.stream);
+    lambda.copy_out(at, call.stream);
     call.stream.synchronize();
     double sum = 0;
     for (std::size_t row = 0; row < batch; ++row) {
       for (std::size_t i = 0; i < dimension; ++i)
-        sum += double(at[row * shape.channels + dimension + i]) * values[row * channels + i];
+        sum += double(at[row * dimension + i]) * values[row * channels + i];
       for (std::size_t i = 0; i < quadratures; ++i)
         sum += double(bars[row * quadratures + i]) * values[row * channels + dimension + i];
     }
@@ -114,24 +114,13 @@ double pull_adjoint(const BlockCall& call, const SolveTape& tape, const BlockRow
     return call.reverse ? -sum : sum;
   };
 
-  double bar = call.reverse ? 0 : end_time_bar(state);
+  double bar = call.reverse ? 0 : end_time_bar();
   solve.run(system, {call.t1(), call.t0(), call.plan.stop});
   gradients.add_up();
-  check(cudaMemcpyAsync(state.data(), solve.state(), state.size() * sizeof(float),
-                        cudaMemcpyDeviceToHost, call.stream.get()),
-        "copy of rows");
-  call.stream.synchronize();
-  if (call.reverse) bar = end_time_bar(state);
+  if (call.reverse) bar = end_time_bar();
   statistics.add(solve.outcome().statistics());
-  for (std::size_t row = 0; row < batch; ++row)
-    std::copy_n(state.begin() + row * shape.channels + dimension, dimension,
-                rows.z.begin() + row * dimension);
-  if (terms > 0)
-    check(
-        cudaMemcpy2DAsync(call.terms_bar, terms * sizeof(float), solve.state() + 2 * dimension + 1,
-                          shape.channels * sizeof(float), terms * sizeof(float), batch,
-                          cudaMemcpyDeviceToDevice, call.stream.get()),
-        "copy of cotangents");
+  copy(rows.z.data(), dimension, solve.state() + dimension, shape.channels, dimension);
+  copy(call.terms_bar, terms, solve.state() + 2 * dimension + 1, shape.channels, terms);
   return bar;
 }
 

@@ -3,6 +3,7 @@
 #include "core/errors.h"
 #include "cuda/checkpoint.h"
 #include "cuda/fused_pullback.h"
+#include "cuda/row_states.h"
 #include "cuda/step_pullback.h"
 
 namespace ffjord::cuda {
@@ -109,43 +110,24 @@ class CheckpointPullback {
   double* const row_sums_;  // (B)
 };
 
-// λ = [z̄ | −Δlogp̄ | r̄].
-std::vector<float> load(const BlockCall& call, const BlockRows<float>& rows) {
-  const std::size_t dimension = call.dimension(), regularisers = call.regularisers();
-  std::vector<float> bars;
-  bars.reserve(rows.count * call.channels());
-  for (std::size_t row = 0; row < rows.count; ++row) {
-    bars.insert(bars.end(), rows.z.begin() + row * dimension,
-                rows.z.begin() + (row + 1) * dimension);
-    bars.push_back(-rows.delta_logp[row]);
-    bars.insert(bars.end(), rows.regularisers.begin() + row * regularisers,
-                rows.regularisers.begin() + (row + 1) * regularisers);
-  }
-  return bars;
-}
-
 }  // namespace
 
 double pull_checkpoints(const BlockCall& call, const SolveTape& tape, const BlockRows<float>& rows,
                         float* gradient, SolveStatistics& statistics) {
-  const std::vector<float> bars = load(call, rows);
-  DeviceArray<float> bar(bars.size(), call.stream);
+  DeviceArray<float> bar(rows.count * call.channels(), call.stream);  // λ = [z̄ | −Δlogp̄ | r̄]
   DeviceArray<double> sums(rows.count, call.stream);
-  bar.copy_in(bars, call.stream);
+  pack_states(row_arrays(call, rows), bar.data(), call.stream);
   sums.fill(0, call.stream);
   if (const std::optional<FusedPlan> fused = plan_fused_pullback(call))
     pull_fused(*fused, call, tape, bar.data(), sums.data(), gradient);
   else
     CheckpointPullback(call, tape, bar.data(), sums.data(), gradient).pull();
 
-  std::vector<float> end(bars.size());
+  copy_columns(rows.z.data(), call.dimension(), bar.data(), call.channels(), call.dimension(),
+               rows.count, call.stream);
   std::vector<double> row_sums(rows.count);
-  bar.copy_out(end, call.stream);
   sums.copy_out(row_sums, call.stream);
   call.stream.synchronize();
-  const std::size_t dimension = call.dimension();
-  for (std::size_t row = 0; row < rows.count; ++row)
-    std::copy_n(end.begin() + row * call.channels(), dimension, rows.z.begin() + row * dimension);
 
   SolveStatistics counts = tape.ranges;
   counts.evaluations = counts.rejected = 0;

@@ -1,8 +1,16 @@
 #include "cuda/cuda_device.h"
 #include "cuda/device_block.h"
 #include "cuda/device_buffer.h"
+#include "cuda/gather.h"
 
 namespace ffjord::cuda {
+
+bool CudaDevice::has_room(std::size_t count) const {
+  stream_.enter();
+  std::size_t free = 0, total = 0;
+  check(cudaMemGetInfo(&free, &total), "memory of the device");
+  return count * sizeof(float) <= free / 4;
+}
 
 std::unique_ptr<ContinuousBlock<float>> CudaDevice::make_block(const BlockContext<float>& context) {
   return std::make_unique<DeviceBlock>(context, stream_);
@@ -16,6 +24,14 @@ double CudaDevice::step(const OptimizerOptions& options, const ParameterLayout& 
                         const OptimizerArrays<float>& arrays) {
   if (!optimizer_) optimizer_.emplace(layout, stream_);
   return optimizer_->step(options, arrays);
+}
+
+void CudaDevice::gather(std::span<const float> rows, std::span<const std::uint32_t> indices,
+                        std::size_t columns, std::span<float> target) {
+  stream_.enter();
+  DeviceArray<std::uint32_t> places(indices.size(), stream_);
+  places.copy_in(indices, stream_);
+  gather_rows(rows.data(), places.data(), indices.size(), columns, target.data(), stream_);
 }
 
 }  // namespace ffjord::cuda

@@ -14,10 +14,14 @@ class CudaDevice : public FlowDevice<float> {
  public:
   explicit CudaDevice(int index) : stream_(index) {}
 
+  bool is_host() const override { return false; }
+  bool has_room(std::size_t count) const override;
   std::unique_ptr<ContinuousBlock<float>> make_block(const BlockContext<float>& context) override;
   std::unique_ptr<FlatBuffer<float>> make_buffer(std::size_t count) override;
   double step(const OptimizerOptions& options, const ParameterLayout& layout,
               const OptimizerArrays<float>& arrays) override;
+  void gather(std::span<const float> rows, std::span<const std::uint32_t> indices,
+              std::size_t columns, std::span<float> target) override;
 
  private:
   const FlowStream stream_;

@@ -2,6 +2,7 @@
 #include <utility>
 
 #include "cuda/flow_solve.h"
+#include "cuda/row_states.h"
 
 namespace ffjord::cuda {
 namespace {
@@ -29,32 +30,20 @@ class FlowSystem final : public RowSystem {
   PullbackScratch* const scratch_;
 };
 
-// Rows of the host as states [z | −Δlogp | r], and back.
-std::vector<float> load(const BlockCall& call, const BlockRows<float>& rows) {
-  const std::size_t dimension = call.dimension(), regularisers = call.regularisers();
-  std::vector<float> states;
-  states.reserve(rows.count * call.channels());
-  for (std::size_t row = 0; row < rows.count; ++row) {
-    const auto z = rows.z.begin() + row * dimension;
-    states.insert(states.end(), z, z + dimension);
-    states.push_back(-rows.delta_logp[row]);
-    const auto r = rows.regularisers.begin() + row * regularisers;
-    states.insert(states.end(), r, r + regularisers);
+// States where the solve passed the trajectory's times, (times, B, S) on the device, to the host.
+void store_stops(const BlockCall& call, const float* states, const BlockRows<float>& rows,
+                 const BlockTrajectory<float>& trajectory) {
+  DeviceArray<float> z(rows.z.size(), call.stream), delta_logp(rows.count, call.stream);
+  RowArrays at = row_arrays(call, rows);
+  at.z = z.data();
+  at.delta_logp = delta_logp.data();
+  at.regularisers = nullptr;
+  for (std::size_t stop = 0; stop < trajectory.times.size(); ++stop) {
+    unpack_states(at, states + stop * rows.count * call.channels(), call.stream);
+    z.copy_out(trajectory.z.subspan(stop * z.size(), z.size()), call.stream);
+    delta_logp.copy_out(trajectory.delta_logp.subspan(stop * rows.count, rows.count), call.stream);
   }
-  return states;
-}
-
-void store(const BlockCall& call, std::span<const float> states, std::span<float> z,
-           std::span<float> delta_logp, std::span<float> regularisers) {
-  const std::size_t dimension = call.dimension(), channels = call.channels();
-  for (std::size_t row = 0; row < delta_logp.size(); ++row) {
-    const auto state = states.begin() + row * channels;
-    std::copy_n(state, dimension, z.begin() + row * dimension);
-    delta_logp[row] = -state[dimension];
-    if (!regularisers.empty())
-      std::copy_n(state + dimension + 1, call.regularisers(),
-                  regularisers.begin() + row * call.regularisers());
-  }
+  call.stream.synchronize();
 }
 
 }  // namespace
@@ -71,25 +60,13 @@ std::unique_ptr<SolveTape> solve_flow(const BlockCall& call, const BlockRows<flo
 
   // Rows in, `run(stop_states)`, rows and the tape out.
   const auto carry_out = [&](auto& solve, const auto& run) {
-    const std::vector<float> start = load(call, rows);
-    DeviceArray<float> stop_states(stops.size() * start.size(), call.stream);
-    check(cudaMemcpyAsync(solve.state(), start.data(), start.size() * sizeof(float),
-                          cudaMemcpyHostToDevice, call.stream.get()),
-          "copy of rows");
+    const std::size_t size = rows.count * call.channels();
+    DeviceArray<float> stop_states(stops.size() * size, call.stream);
+    pack_states(row_arrays(call, rows), solve.state(), call.stream);
     run(stop_states);
     statistics.add(solve.outcome().statistics());
-
-    std::vector<float> end(start.size()), passed(stop_states.size());
-    check(cudaMemcpyAsync(end.data(), solve.state(), end.size() * sizeof(float),
-                          cudaMemcpyDeviceToHost, call.stream.get()),
-          "copy of rows");
-    stop_states.copy_out(passed, call.stream);
-    call.stream.synchronize();
-    store(call, end, rows.z, rows.delta_logp, rows.regularisers);
-    for (std::size_t stop = 0; stop < stops.size(); ++stop)
-      store(call, std::span(passed).subspan(stop * end.size(), end.size()),
-            trajectory->z.subspan(stop * rows.z.size(), rows.z.size()),
-            trajectory->delta_logp.subspan(stop * rows.count, rows.count), {});
+    unpack_states(row_arrays(call, rows), solve.state(), call.stream);
+    if (trajectory) store_stops(call, stop_states.data(), rows, *trajectory);
     if (!keep_tape) return;
 
     tape->ranges = solve.outcome().statistics();
@@ -97,9 +74,9 @@ std::unique_ptr<SolveTape> solve_flow(const BlockCall& call, const BlockRows<flo
     if (checkpoints) {
       tape->groups = solve.outcome().copy_groups();
     } else {
-      tape->end = DeviceArray<float>(end.size(), call.stream);
-      tape->end.copy_in(end, call.stream);
-      call.stream.synchronize();
+      tape->end = DeviceArray<float>(size, call.stream);
+      copy_columns(tape->end.data(), call.channels(), solve.state(), call.channels(),
+                   call.channels(), rows.count, call.stream);
     }
   };
 

@@ -1,5 +1,5 @@
-// What crosses between host and device while a flow trains: neither weights nor gradients, but for
-// blocks that work with them on the host.
+// What crosses between host and device while a flow trains: neither weights, gradients nor rows of
+// the data set, but for blocks that work with them on the host.
 #include <cuda_runtime.h>
 
 #include <cstdio>
@@ -65,7 +65,8 @@ void check_dynamics_alone(Report& report, const Engine& engine) {
     const Crossings crossed = training.step();
     std::printf("  an iteration: %zu bytes to the device, %zu to the host; weights %zu\n",
                 crossed.to_device, crossed.to_host, training.weight_bytes());
-    report.expect("to the device", crossed.to_device * 8 < training.weight_bytes());
+    // Indices, cotangents of z and of Δlogp.
+    report.expect("to the device", crossed.to_device == (1 + kSize + 1) * kRows * 4);
     report.expect("to the host", crossed.to_host * 8 < training.weight_bytes());
   }
   Vector weights(training.flow->layout().parameter_count);

@@ -30,6 +30,8 @@ export interface Job {
   train: number[]
   tolerance: number
   secondsPerRow: number
+  /** Where peers compute. */
+  device: 'cpu' | 'cuda'
 }
 
 /** The tight float64 solve that errors are measured from. */
@@ -45,7 +47,35 @@ export interface PeerResults {
   truth: (batch: number) => Truth
 }
 
-const PEERS = ['torch_peer.py', 'jax_peer.py', 'diffrax_peer.py']
+interface Peer {
+  script: string
+  /** Said behind the peer's name. */
+  variant?: string
+  environment?: Record<string, string>
+}
+
+/** On a card products of JAX are TF32 unless told otherwise, those of PyTorch float32. */
+const PEERS: Record<Job['device'], Peer[]> = {
+  cpu: [{ script: 'torch_peer.py' }, { script: 'jax_peer.py' }, { script: 'diffrax_peer.py' }],
+  cuda: [
+    { script: 'torch_peer.py' },
+    { script: 'torch_peer.py', variant: 'net compiled', environment: { FFJORD_PEER_COMPILE: '1' } },
+    {
+      script: 'jax_peer.py',
+      variant: 'float32',
+      environment: { JAX_DEFAULT_MATMUL_PRECISION: 'highest' }
+    },
+    {
+      script: 'jax_peer.py',
+      variant: 'float32, command buffers with WHILE',
+      environment: {
+        JAX_DEFAULT_MATMUL_PRECISION: 'highest',
+        XLA_FLAGS: '--xla_gpu_enable_command_buffer=+WHILE'
+      }
+    },
+    { script: 'jax_peer.py', variant: 'TF32' }
+  ]
+}
 
 /** Writes the job as raw float32 files and runs every peer on it, one after the other, on one core. */
 export function runPeers(python: string, scripts: string, problem: Problem, job: Job): PeerResults {
@@ -54,13 +84,15 @@ export function runPeers(python: string, scripts: string, problem: Problem, job:
   execute(python, join(scripts, 'truth.py'), folder)
   const rows: PeerRow[] = []
   const missing: Record<string, string> = {}
-  for (const peer of PEERS) {
+  for (const { script, variant, environment } of PEERS[job.device]) {
+    const named = (name: string) => (variant ? `${name}, ${variant}` : name)
     try {
-      const printed = execute(python, join(scripts, peer), folder)
-      rows.push(...printed.map((line) => JSON.parse(line) as PeerRow))
+      const printed = execute(python, join(scripts, script), folder, environment)
+      const found = printed.map((line) => JSON.parse(line) as PeerRow)
+      rows.push(...found.map((row) => ({ ...row, peer: named(row.peer) })))
     } catch (error) {
       const { stderr, message } = error as { stderr?: string; message: string }
-      missing[peer] = stderr?.trim().split('\n').at(-1) ?? message
+      missing[named(script)] = stderr?.trim().split('\n').at(-1) ?? message
     }
   }
   const read = (name: string) => new Float64Array(new Uint8Array(readFileSync(join(folder, name))).buffer)
@@ -84,7 +116,8 @@ function writeJob(folder: string, problem: Problem, job: Job): void {
     rtol: job.tolerance,
     atol: job.tolerance,
     seconds: job.secondsPerRow,
-    threads: 1
+    threads: 1,
+    device: job.device
   }
   writeFileSync(join(folder, 'job.json'), JSON.stringify(description))
   writeFileSync(join(folder, 'weights.f32'), problem.weights)
@@ -96,14 +129,18 @@ function writeJob(folder: string, problem: Problem, job: Job): void {
 }
 
 /** Lines that a script prints. */
-function execute(python: string, script: string, folder: string): string[] {
+function execute(
+  python: string,
+  script: string,
+  folder: string,
+  environment: Record<string, string> = {}
+): string[] {
   const lastCore = String(availableParallelism() - 1)
   const command = [python, script, folder]
   const [program, ...rest] = platform() === 'linux' ? ['taskset', '-c', lastCore, ...command] : command
-  const environment = { ...process.env, OMP_NUM_THREADS: '1', MKL_NUM_THREADS: '1' }
   const printed = execFileSync(program!, rest, {
     encoding: 'utf8',
-    env: environment,
+    env: { ...process.env, OMP_NUM_THREADS: '1', MKL_NUM_THREADS: '1', ...environment },
     stdio: ['ignore', 'pipe', 'pipe'],
     maxBuffer: 2 ** 26
   })

@@ -23,6 +23,11 @@ export function toyProblem(layer: Problem['layer']): Problem {
   return makeProblem(layer, 'tanh', [2, 64, 64, 64, 2], 2.2)
 }
 
+/** 43-860-860-43 with softplus over t: 0 → 1, MINIBOONE's net. */
+export function tabularProblem(): Problem {
+  return makeProblem('concat', 'softplus', [43, 860, 860, 43], 1)
+}
+
 function makeProblem(
   layer: Problem['layer'],
   activation: Problem['activation'],

@@ -26,6 +26,7 @@ npm run bench -- ablation [options]   # experiments with the method; ablation --
                   repeated. Without it, all of them but toys, which trains for half an hour.
   --density NAME  toys: only this density; may be repeated
   --trace NAME    toys: trained with this trace only: exact, gaussian or rademacher; may be repeated
+  --device NAME   the engine that is measured (default: cpu); with cuda:0 the peers of solves use the card too
   --quick         short measurements, to see that everything runs
   --out FOLDER    where results go (default: bench/results)`
 

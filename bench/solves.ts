@@ -1,8 +1,8 @@
 import type { NativeFlow, NativeOptimizer } from '../lib/native'
-import { measure, type Timing } from './clock'
+import { byTheClock, measure, type Timing } from './clock'
 import type { Context } from './context'
 import { onOneCore } from './machine'
-import { type PeerResults, type PeerRow, runPeers, type Truth } from './peers'
+import { type Job, type PeerResults, type PeerRow, runPeers, type Truth } from './peers'
 import {
   describe,
   drawRows,
@@ -10,6 +10,7 @@ import {
   type Problem,
   readGradient,
   settings,
+  tabularProblem,
   toyProblem,
   writeWeights
 } from './problem'
@@ -39,21 +40,29 @@ interface Own extends Timing {
 
 type Task = 'solve' | 'train'
 
-/** A dopri5 solve and a training iteration of the toy net against the peers, one core each. */
+const onCard = (context: Context) => context.device.startsWith('cuda')
+
+/** A dopri5 solve and a training iteration against the peers: of the toy net on one core each; on a card also of a wide one. */
 export async function solves(context: Context): Promise<Section[]> {
   const layers = context.quick ? (['concat'] as const) : (['concat', 'concatsquash'] as const)
+  const toy = onCard(context)
+    ? { evaluate: [], solve: [512, 2000, 10_000], train: [512, 2000] }
+    : { evaluate: [128, 1024], solve: [128, 1024], train: [128, 512, 1024] }
   const sections: Section[] = []
-  for (const layer of layers) sections.push(await solvesOf(context, toyProblem(layer)))
+  for (const layer of layers) sections.push(await solvesOf(context, toyProblem(layer), toy))
+  if (onCard(context))
+    sections.push(await solvesOf(context, tabularProblem(), { evaluate: [], solve: [1000], train: [1000] }))
   return sections
 }
 
-async function solvesOf(context: Context, problem: Problem): Promise<Section> {
-  const job = {
-    evaluate: [128, 1024],
-    solve: [128, 1024],
-    train: [128, 512, 1024],
+type Batches = Pick<Job, 'evaluate' | 'solve' | 'train'>
+
+async function solvesOf(context: Context, problem: Problem, batches: Batches): Promise<Section> {
+  const job: Job = {
+    ...batches,
     tolerance: TOLERANCE,
-    secondsPerRow: context.quick ? 1 : 4
+    secondsPerRow: context.quick ? 1 : 4,
+    device: onCard(context) ? 'cuda' : 'cpu'
   }
   const peers = context.python
     ? runPeers(context.python, `${context.root}/bench/peers`, problem, job)
@@ -77,7 +86,7 @@ async function solvesOf(context: Context, problem: Problem): Promise<Section> {
   }
   return {
     name: `solves ${problem.layer}`,
-    title: `Solves and training of ${problem.dims.join('-')} ${problem.layer} tanh, one core`,
+    title: `Solves and training of ${problem.dims.join('-')} ${problem.layer} ${problem.activation}, ${onCard(context) ? context.device : 'one core'}`,
     columns: [
       'task',
       'B',
@@ -95,7 +104,7 @@ async function solvesOf(context: Context, problem: Problem): Promise<Section> {
     rows,
     notes: [
       `dopri5 over t: 0 → ${problem.endTime} at rtol = atol = ${TOLERANCE.toExponential()} in float32, one Gaussian probe, the same weights, rows and noise ` +
-        'for all; times are CPU seconds of one core. Errors are distances from a float64 solve at 1e-10. Gradient error: ' +
+        `for all; times are ${onCard(context) ? 'by the clock' : 'CPU seconds of one core'}. Errors are distances from a float64 solve at 1e-10. Gradient error: ` +
         'relative, of all weights together.',
       'train: −mean log p, its gradient and a step of Adam, which moves nothing (learning rate 0), so that every iteration is the same.',
       'Ratios: the peer’s time over ours. At equal error: at the loosest of our tolerances whose error of log p is not above the ' +
@@ -171,6 +180,7 @@ async function measureOwn(
   tolerance: number,
   truth: Truth
 ): Promise<Own> {
+  const shown = device.startsWith('cuda') ? byTheClock : (timing: Timing) => timing
   const { x, noise } = drawRows(problem, batch)
   const flow = new binding.Flow(describe(problem), device, 0, 1)
   try {
@@ -180,7 +190,7 @@ async function measureOwn(
     const logProbRms = rms(logProb, truth.logProb)
     const seconds = quick ? 0.5 : 3
     if (task === 'solve') {
-      const timing = await measure(() => flow.logProbSync(call), seconds)
+      const timing = shown(await measure(() => flow.logProbSync(call), seconds))
       return { tolerance, evaluations: statistics.evaluations, logProbRms, ...timing }
     }
     const { forward, backward } = await flow.loss({ ...call, inputGradient: false })
@@ -189,7 +199,7 @@ async function measureOwn(
       await flow.loss({ ...call, inputGradient: false })
       await flow.step(adam)
     }
-    const timing = await measure(iteration, seconds)
+    const timing = shown(await measure(iteration, seconds))
     return {
       tolerance,
       evaluations: forward.evaluations,

@@ -77,6 +77,13 @@ benchmark() {
     "$build/bench/gpu_times" >"$logs/times.md"
 }
 
+# At equal error beside the peers that `python3` has; bench/run.ts writes tables of its own.
+against_peers() {
+  [[ -d node_modules/typescript ]] && "$node" node_modules/.bin/tsc -p bench/tsconfig.json
+  FFJORD_ADDON=$PWD/$build/ffjord.node "$node" build/bench/bench/run.js --only solves --device cuda:0 \
+    --python "$(command -v python3)" --out "$logs"
+}
+
 {
   echo '# On a card'
   echo
@@ -105,6 +112,11 @@ if [[ $what != bench ]]; then
 fi
 if [[ $what != test ]]; then
   step 'benchmark' benchmark && { echo; cat "$logs/times.md"; } | tee -a "$report"
+  if has_node && [[ -f $build/ffjord.node && (-d node_modules/typescript || -f build/bench/bench/run.js) ]]; then
+    step 'solves beside the peers' against_peers && { echo; cat "$logs/solves.md"; } | tee -a "$report"
+  else
+    skip 'solves beside the peers: needs Node, node_modules and the addon that the test step builds'
+  fi
 fi
 
 echo "the report is $report"

@@ -2,17 +2,19 @@
 
 import os
 
-os.environ.setdefault('XLA_FLAGS', '--xla_cpu_multi_thread_eigen=false intra_op_parallelism_threads=1')
-os.environ.setdefault('JAX_PLATFORMS', 'cpu')
+from exchange import job_of_command_line
+
+job = job_of_command_line()
+os.environ.setdefault('JAX_PLATFORMS', job.device)
+if job.device == 'cpu':
+    os.environ.setdefault('XLA_FLAGS', '--xla_cpu_multi_thread_eigen=false intra_op_parallelism_threads=1')
 
 import jax
 import jax.numpy as jnp
-from exchange import job_of_command_line
 from jax.experimental.ode import odeint
 from jax_flow import slope_of
 from jax_rows import run
 
-job = job_of_command_line()
 slope = slope_of(job)
 
 

@@ -1,4 +1,10 @@
-"""PyTorch eager with torchdiffeq, or with the equivalent of eager_dopri5.py."""
+"""PyTorch eager with torchdiffeq, or with the equivalent of eager_dopri5.py.
+
+With FFJORD_PEER_COMPILE the net is compiled, for solves alone: torch.compile has no second
+derivatives, which the gradient of a divergence takes.
+"""
+
+import os
 
 import torch
 from exchange import job_of_command_line, measure, report
@@ -15,12 +21,25 @@ except ImportError:
 
 job = job_of_command_line()
 torch.set_num_threads(job.threads)
+torch.set_default_device(job.device)
+compiles = 'FFJORD_PEER_COMPILE' in os.environ
 name = f'PyTorch {torch.__version__}, {name}'
 net = Net(job)
-dynamics = Dynamics(net)
+dynamics = Dynamics(torch.compile(net) if compiles else net)
 parameters = net.in_job_order()
 span = torch.tensor([0.0, job.end_time])
 tolerances = dict(rtol=job.rtol, atol=job.atol, method='dopri5')
+
+
+def timed(call):
+    """measure() of a call with all its work on the card."""
+
+    def whole():
+        call()
+        if job.device == 'cuda':
+            torch.cuda.synchronize()
+
+    return measure(whole, job)
 
 
 def begin(batch):
@@ -42,8 +61,8 @@ for batch in job.evaluate:
         f, divergence = dynamics(t, (x,))
         return torch.autograd.grad(f.sum() + divergence.sum(), parameters, allow_unused=True)
 
-    report(peer=name, task='evaluate', batch=batch, **measure(evaluate, job))
-    report(peer=name, task='evaluate_gradient', batch=batch, **measure(evaluate_gradient, job))
+    report(peer=name, task='evaluate', batch=batch, **timed(evaluate))
+    report(peer=name, task='evaluate_gradient', batch=batch, **timed(evaluate_gradient))
 
 for batch in job.solve:
     start = begin(batch)
@@ -54,8 +73,8 @@ for batch in job.solve:
             z, delta_logp = solver.odeint(dynamics, start, span, **tolerances)
             return log_prob(z[-1], delta_logp[-1])
 
-    errors = job.errors(batch, log_prob=solve())
-    times = measure(solve, job)
+    errors = job.errors(batch, log_prob=solve().cpu())
+    times = timed(solve)
     report(peer=name, task='solve', batch=batch, evaluations=dynamics.evaluations, **errors, **times)
 
 
@@ -67,7 +86,7 @@ def with_backpropagation(start):
     return solver.odeint(dynamics, start, span, **tolerances)
 
 
-for batch in job.train:
+for batch in [] if compiles else job.train:
     start = begin(batch)
     # A learning rate of zero does all of Adam's work and leaves the problem as it is.
     adam = torch.optim.Adam(parameters, lr=0.0)
@@ -85,10 +104,10 @@ for batch in job.train:
             adam.step()
             return found
 
-        found = iteration().detach()
-        gradient = torch.cat([parameter.grad.reshape(-1) for parameter in parameters])
+        found = iteration().detach().cpu()
+        gradient = torch.cat([parameter.grad.reshape(-1) for parameter in parameters]).cpu()
         errors = job.errors(batch, log_prob=found, gradient=gradient)
-        times = measure(iteration, job)
+        times = timed(iteration)
         report(
             peer=name,
             task='train',

@@ -7,6 +7,7 @@ from torch_flow import Dynamics, Net, log_prob
 
 job = job_of_command_line()
 torch.set_num_threads(1)
+torch.set_default_device(job.device)
 net = Net(job).double()
 dynamics = Dynamics(net)
 parameters = net.in_job_order()
@@ -20,5 +21,5 @@ for batch in sorted({*job.solve, *job.train}):
     )
     found = log_prob(z[-1], delta_logp[-1])
     gradient = torch.autograd.grad(-found.mean(), parameters)
-    job.write_truth(batch, found.detach().numpy(), torch.cat([g.reshape(-1) for g in gradient]).numpy())
+    job.write_truth(batch, found.detach().cpu(), torch.cat([g.reshape(-1) for g in gradient]).cpu())
 report(truth='torch float64, dopri5 at 1e-10')

@@ -23,11 +23,11 @@ std::span<const float> DeviceBuffer::on_host() const {
 }
 
 std::vector<float> DeviceBuffer::at(std::span<const std::size_t> places) const {
-  PinnedArray<float> found(places.size());
+  if (few_.size() != places.size()) few_ = PinnedArray<float>(places.size());
   for (std::size_t i = 0; i < places.size(); ++i)
-    values_.copy_out(found.span().subspan(i, 1), stream_, places[i]);
+    values_.copy_out(few_.span().subspan(i, 1), stream_, places[i]);
   stream_.synchronize();
-  return {found.span().begin(), found.span().end()};
+  return {few_.span().begin(), few_.span().end()};
 }
 
 void DeviceBuffer::assign(std::span<const float> values) {

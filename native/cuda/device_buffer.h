@@ -26,6 +26,7 @@ class DeviceBuffer : public FlatBuffer<float> {
   DeviceArray<float> values_;
   mutable std::vector<float> copy_;  // on the host
   mutable bool copy_is_current_ = false;
+  mutable PinnedArray<float> few_;  // of `at`
 };
 
 }  // namespace ffjord::cuda

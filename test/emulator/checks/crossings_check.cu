@@ -3,6 +3,7 @@
 #include <cuda_runtime.h>
 
 #include <cstdio>
+#include <cstdlib>
 
 #include "core/training.h"
 #include "test/cuda/engine.h"
@@ -15,6 +16,7 @@ using namespace ffjord;
 using emulator::Crossings;
 
 constexpr std::size_t kRows = 4, kSize = 3;
+constexpr int kMemory = 32;  // of the device, in MiB
 
 Cnf wide_block() {
   Cnf cnf;
@@ -25,10 +27,10 @@ Cnf wide_block() {
 }
 
 struct Training {
-  Training(const Engine& engine, std::vector<Block> blocks)
+  Training(const Engine& engine, std::vector<Block> blocks, std::size_t count = kRows)
       : flow(engine.create({{int(kSize)}, std::move(blocks)}, 1, {})) {
     std::mt19937_64 generator(3);
-    rows = flow->upload(kRows, normals(kRows * kSize, generator));
+    rows = flow->upload(count, normals(count * kSize, generator));
     settings.trace.mode = TraceMode::Hutchinson;
     settings.solver.tableau = &tableau("rk4");
     settings.solver.steps = 1;
@@ -88,13 +90,24 @@ void check_batch_norm(Report& report, const Engine& engine) {
   report.finish("a batch norm beside them");
 }
 
+void check_large_data(Report& report, const Engine& engine) {
+  Training training(engine, {wide_block()}, (std::size_t{kMemory} << 20) / 4 / 4 / kSize + 1);
+  training.step();
+  const Crossings crossed = training.step();
+  report.expect("rows, cotangents of z and of Δlogp",
+                crossed.to_device == (kSize + kSize + 1) * kRows * 4);
+  report.finish("more data than a quarter of the memory");
+}
+
 }  // namespace
 
 int main() {
+  setenv("FFJORD_EMULATOR_MEMORY", std::to_string(kMemory).c_str(), 1);
   return checks::with_cuda_engine([](const Engine& engine) {
     Report report;
     check_dynamics_alone(report, engine);
     check_batch_norm(report, engine);
+    check_large_data(report, engine);
     return int(report.failures() > 0);
   });
 }

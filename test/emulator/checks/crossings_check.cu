@@ -4,6 +4,7 @@
 
 #include <cstdio>
 #include <cstdlib>
+#include <numeric>
 
 #include "core/training.h"
 #include "test/cuda/engine.h"
@@ -15,8 +16,10 @@ using namespace checks;
 using namespace ffjord;
 using emulator::Crossings;
 
-constexpr std::size_t kRows = 4, kSize = 3;
-constexpr int kMemory = 32;  // of the device, in MiB
+constexpr std::size_t kRows = 32, kSize = 3;
+constexpr std::size_t kValues = kRows * 4;  // bytes of a number a row
+constexpr std::size_t kTold = 128;          // most that solves are told besides; less than the rows
+constexpr int kMemory = 32;                 // of the device, in MiB
 
 Cnf wide_block() {
   Cnf cnf;
@@ -39,7 +42,9 @@ struct Training {
   // One burst of one iteration.
   Crossings step() {
     const Crossings before = emulator::crossings();
-    const std::vector<std::uint32_t> indices{0, 1, 2, 3}, sizes{kRows};
+    std::vector<std::uint32_t> indices(kRows);
+    std::iota(indices.begin(), indices.end(), 0u);
+    const std::vector<std::uint32_t> sizes{kRows};
     const std::vector<double> rates{1e-3};
     train(*flow, {.rows = *rows,
                   .indices = indices,
@@ -68,7 +73,7 @@ void check_dynamics_alone(Report& report, const Engine& engine) {
     std::printf("  an iteration: %zu bytes to the device, %zu to the host; weights %zu\n",
                 crossed.to_device, crossed.to_host, training.weight_bytes());
     // Indices, cotangents of z and of Δlogp.
-    report.expect("to the device", crossed.to_device == (1 + kSize + 1) * kRows * 4);
+    report.expect("to the device", crossed.to_device <= (1 + kSize + 1) * kValues + kTold);
     report.expect("to the host", crossed.to_host * 8 < training.weight_bytes());
   }
   Vector weights(training.flow->layout().parameter_count);
@@ -95,7 +100,8 @@ void check_large_data(Report& report, const Engine& engine) {
   training.step();
   const Crossings crossed = training.step();
   report.expect("rows, cotangents of z and of Δlogp",
-                crossed.to_device == (kSize + kSize + 1) * kRows * 4);
+                crossed.to_device >= (kSize + kSize + 1) * kValues &&
+                    crossed.to_device <= (kSize + kSize + 1) * kValues + kTold);
   report.finish("more data than a quarter of the memory");
 }
 

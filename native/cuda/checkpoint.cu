@@ -1,4 +1,6 @@
 #include <algorithm>
+#include <numeric>
+#include <vector>
 
 #include "core/errors.h"
 #include "cuda/checkpoint.h"
@@ -8,6 +10,15 @@
 
 namespace ffjord::cuda {
 namespace {
+
+// Single rows by falling number of steps, so that in every step those at work come first.
+std::vector<int> order_of(const SolveTape& tape) {
+  std::vector<int> rows(tape.grouping.ordered() ? tape.grouping.batch : 0);
+  std::iota(rows.begin(), rows.end(), 0);
+  std::stable_sort(rows.begin(), rows.end(),
+                   [&](int a, int b) { return tape.steps[a] > tape.steps[b]; });
+  return rows;
+}
 
 // An FSAL stage counts only where the interpolant uses it: in the last step of torchdiffeq's.
 int stages_of(const SolveTape& tape, int back) {
@@ -27,7 +38,8 @@ class CheckpointPullback {
         weights_(device_tableau(tableau_)),
         gradient_(gradient),
         group_values_(tape.groups.size(), call.stream),
-        groups_{group_values_.data(), tape.grouping.count(), tape.grouping.rows},
+        order_(tape.grouping.ordered() ? tape.grouping.batch : 0, call.stream),
+        groups_{group_values_.data(), tape.grouping.count(), tape.grouping.rows, order_.data()},
         size_(std::size_t(tape.grouping.batch) * call.channels()),
         inputs_(std::size_t(tape.grouping.batch) * call.dimension()),
         state_(size_, call.stream),
@@ -38,6 +50,7 @@ class CheckpointPullback {
         bar_(bar),
         row_sums_(row_sums) {
     group_values_.copy_from(tape.groups, call.stream);
+    order_.copy_in(order_of(tape), call.stream);
   }
 
   // Of all steps.
@@ -103,6 +116,7 @@ class CheckpointPullback {
   const DeviceTableau weights_;
   float* const gradient_;
   DeviceArray<Group> group_values_;
+  DeviceArray<int> order_;
   const Groups groups_;
   const std::size_t size_, inputs_;
   DeviceArray<float> state_, points_, rates_, rate_bar_, point_bars_;

@@ -101,6 +101,31 @@ __global__ void judge_attempts(const __grid_constant__ ControlArguments s) {
   if (accepted) pass_stops(s, group);
 }
 
+// One block. A thread counts a run of rows, and places them behind those of the threads before it.
+__global__ void place_rows(Groups groups, int* order) {
+  using Counts = int[kFlatThreads + 1];
+  Counts& before = shared_memory<Counts>();
+  const int thread = threadIdx.x, run = tiles_of(groups.count, kFlatThreads);
+  const int first = min(thread * run, groups.count), end = min(first + run, groups.count);
+  int count = 0;
+  for (int row = first; row < end; ++row) count += groups.data[row].working;
+  before[thread] = count;
+  __syncthreads();
+  if (thread == 0) {
+    int sum = 0;
+    for (int i = 0; i < kFlatThreads; ++i) {
+      const int next = sum + before[i];
+      before[i] = sum;
+      sum = next;
+    }
+    before[kFlatThreads] = sum;
+  }
+  __syncthreads();
+  int working = before[thread], resting = before[kFlatThreads] + first - working;
+  for (int row = first; row < end; ++row)
+    order[groups.data[row].working ? working++ : resting++] = row;
+}
+
 __global__ void finish_trip(Trips* trips, LoopCondition condition) {
   trips->left -= 1;
   if (!trips->going || trips->left == 0) set_loop_condition(condition, false);
@@ -156,6 +181,12 @@ void begin_attempt(const ControlArguments& s, const Stream& stream) {
 
 void judge_attempt(const ControlArguments& s, const Stream& stream) {
   launch("judge_attempts", judge_attempts, group_shape(s.groups), stream, s);
+}
+
+void order_rows(const Groups& groups, int* order, const Stream& stream) {
+  launch("place_rows", place_rows,
+         LaunchShape{dim3(1), dim3(kFlatThreads), (kFlatThreads + 1) * sizeof(int)}, stream, groups,
+         order);
 }
 
 void end_trip(Trips* trips, LoopCondition condition, const Stream& stream) {

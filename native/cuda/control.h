@@ -41,6 +41,8 @@ void begin_interval(const ControlArguments& arguments, double t0, double t1, con
 void begin_attempt(const ControlArguments& arguments, const Stream& stream);
 /// After finish_rows: accepted or not, and the next h.
 void judge_attempt(const ControlArguments& arguments, const Stream& stream);
+/// Single rows in the order that Groups::order has: `order` (B).
+void order_rows(const Groups& groups, int* order, const Stream& stream);
 /// The last kernel of a DeviceLoop's body: it ends where no group goes on, or no trip is left.
 void end_trip(Trips* trips, LoopCondition condition, const Stream& stream);
 /// The `back`-th step from the end is the groups' present one; those with fewer rest.

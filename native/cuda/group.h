@@ -38,7 +38,11 @@ struct Groups {
   Group* data = nullptr;
   int count = 0;
   int rows = 1;  ///< of each but the last
+  /// Of single rows: how they stand in the tiles of products, those at work before the others;
+  /// null: as in the batch.
+  const int* order = nullptr;
 
+  __device__ int row_at(int place) const { return order ? order[place] : place; }
   __device__ Group& of_row(int row) const { return data[row / rows]; }
   __device__ bool works(int row, int batch) const { return row < batch && of_row(row).working; }
   /// Of stage time c, in float as the nets take it.

@@ -49,6 +49,7 @@ JointSolve::JointSolve(const SolverOptions& options, const Grouping& grouping,
       point_(std::size_t(grouping.batch) * shape.inputs, stream),
       stages_((tableau_.stages + 1) * y_.size(), stream),
       norm_parts_(std::size_t(2) * norm_part_count_, stream),
+      order_(grouping.ordered() ? grouping.batch : 0, stream),
       tape_(1, stream),
       trips_(1, stream) {}
 
@@ -85,6 +86,7 @@ void JointSolve::run(RowSystem& system, const SolveRun& run) {
   if (run.checkpoints && run.checkpoints->tape().capacity == 0)
     run.checkpoints->grow(2 * kLargestBunch, grouping_, stream_);
   set_tape(run.checkpoints);
+  set_order();
 
   if (tableau_.adaptive)
     start(system, run.t0, run.t1);
@@ -130,6 +132,10 @@ void JointSolve::set_stops(const SolveRun& run) {
               run.stop_states->data() + next * y_.size()};
 }
 
+void JointSolve::set_order() {
+  if (!order_.empty()) order_rows(groups(), order_.data(), stream_);
+}
+
 void JointSolve::set_tape(const Checkpoints* checkpoints) {
   const StepTape tape = checkpoints ? checkpoints->tape() : StepTape();
   tape_.copy_in({&tape, 1}, stream_);
@@ -150,6 +156,7 @@ void JointSolve::start(RowSystem& system, double t0, double t1) {
 void JointSolve::attempt(RowSystem& system) {
   const StepArrays s = arrays();
   begin_attempt(control(nullptr), stream_);
+  set_order();
   // Known or not, the first stage of a method that is not FSAL is evaluated: groups may differ in
   // it.
   if (!tableau_.fsal) system.evaluate(0, 0, y_.data(), shape_.channels, stages_.data());

@@ -73,7 +73,11 @@ class JointSolve {
   JointSolve(const SolverOptions& options, const Grouping& grouping, const StateShape& shape,
              bool loops, const Stream& stream);
 
-  Groups groups() { return outcome_.groups(); }
+  Groups groups() {
+    Groups groups = outcome_.groups();
+    groups.order = order_.data();
+    return groups;
+  }
   float* state() { return y_.data(); }
   const Tableau& tableau() const { return tableau_; }
   const DeviceTableau& device_tableau() const { return weights_; }
@@ -88,6 +92,7 @@ class JointSolve {
   StepArrays arrays();
   ControlArguments control(const double* shared_norm);
   void set_stops(const SolveRun& run);
+  void set_order();
   void set_tape(const Checkpoints* checkpoints);
   void start(RowSystem& system, double t0, double t1);
   void attempt(RowSystem& system);
@@ -106,6 +111,7 @@ class JointSolve {
   SolveOutcome outcome_;
   DeviceArray<float> y_, end_, point_, stages_;
   DeviceArray<NormPart> norm_parts_;
+  DeviceArray<int> order_;      ///< (B), or empty
   DeviceArray<StepTape> tape_;  ///< one
   DeviceArray<Trips> trips_;    ///< one
   DeviceArray<double> stop_times_;

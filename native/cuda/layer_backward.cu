@@ -16,12 +16,11 @@ class BackwardTile {
   __device__ BackwardTile(const BackwardArguments& arguments, ProductMemory<Tile, 2>& memory)
       : s_(arguments),
         memory_(memory),
-        first_row_(blockIdx.x * Tile::kRows),
+        first_place_(blockIdx.x * Tile::kRows),
         first_unit_(blockIdx.y * Tile::kUnits),
-        working_(working_rows<Tile>(s_.groups, first_row_, s_.batch)) {}
+        rows_(s_.groups, first_place_, s_.batch) {}
 
-  // Whether any row does; asked by all threads.
-  __device__ bool works() const { return __syncthreads_or(working_ != 0); }
+  __device__ bool works() const { return rows_.any(); }
 
   __device__ void run() {
     const float beta = s_.beta ? *s_.beta : 1.f;
@@ -68,20 +67,19 @@ class BackwardTile {
     float z, beta, gate;
   };
 
-  __device__ int row_at(int i) const { return first_row_ + Tile::row(i); }
   __device__ int unit_at(int j) const { return first_unit_ + Tile::unit(j); }
   __device__ bool holds(int i, int j) const {
-    return (working_ >> i & 1) && unit_at(j) < s_.layer.out;
+    return rows_.row[i] >= 0 && unit_at(j) < s_.layer.out;
   }
   __device__ std::size_t entry(int i, int j) const {
-    return std::size_t(row_at(i)) * s_.layer.out + unit_at(j);
+    return std::size_t(rows_.row[i]) * s_.layer.out + unit_at(j);
   }
   __device__ std::size_t tangent_entry(int k, int i, int j) const {
     return std::size_t(k) * s_.batch * s_.layer.out + entry(i, j);
   }
-  __device__ int group_at(int i) const { return row_at(i) / s_.groups.rows; }
+  __device__ int group_at(int i) const { return rows_.row[i] / s_.groups.rows; }
   __device__ std::size_t vector_entry(int i, int j) const {
-    return s_.times.entry(row_at(i), s_.layer.unit + unit_at(j));
+    return s_.times.entry(rows_.row[i], s_.layer.unit + unit_at(j));
   }
 
   // (ā, ǡ) of channels `first` and the next; channel 0 is the value.
@@ -99,13 +97,14 @@ class BackwardTile {
   }
 
   __device__ void multiply(int first, Sums<2>& bars) {
-    const float* w = s_.weight + (first_row_ / s_.groups.rows) * s_.weight_stride;
+    const float* w = s_.weight + (first_place_ / s_.groups.rows) * s_.weight_stride;
     const int out = s_.above_out;
     multiply_tile<Tile, 2>(
         memory_, s_.above_expanded ? 2 * out : out,
         [&](int channel, int r, int k) {
-          const int row = first_row_ + r, c = first + channel;
-          if (row >= s_.batch || c > s_.tangents) return 0.f;
+          const int place = first_place_ + r, c = first + channel;
+          if (place >= s_.batch || c > s_.tangents) return 0.f;
+          const int row = s_.groups.row_at(place);
           const float* from = c == 0
                                   ? s_.above_value + std::size_t(row) * out
                                   : s_.above_tangent + (std::size_t(c - 1) * s_.batch + row) * out;
@@ -145,7 +144,7 @@ class BackwardTile {
 
   __device__ void add_term(int first, int i, int j, float bar) const {
     if (!s_.terms.data || first == kNoTerm) return;
-    float& sum = s_.terms.data[std::size_t(row_at(i)) * s_.terms.stride + first + unit_at(j)];
+    float& sum = s_.terms.data[std::size_t(rows_.row[i]) * s_.terms.stride + first + unit_at(j)];
     sum = fmaf(s_.terms.sign, bar, sum);
   }
 
@@ -214,18 +213,18 @@ class BackwardTile {
 #pragma unroll
     for (int i = 0; i < 4; ++i) parts[Tile::row(i) * Tile::kAcross + Tile::part_across()] = bars[i];
     __syncthreads();
-    const int row = first_row_ + threadIdx.x;
-    if (threadIdx.x >= Tile::kRows || row >= s_.batch) return;
+    const int place = first_place_ + threadIdx.x;
+    if (threadIdx.x >= Tile::kRows || place >= s_.batch) return;
     float sum = 0.f;
     for (int part = 0; part < Tile::kAcross; ++part)
       sum += parts[threadIdx.x * Tile::kAcross + part];
-    s_.time_bars[std::size_t(blockIdx.y) * s_.batch + row] = sum;
+    s_.time_bars[std::size_t(blockIdx.y) * s_.batch + s_.groups.row_at(place)] = sum;
   }
 
   const BackwardArguments& s_;
   ProductMemory<Tile, 2>& memory_;
-  const int first_row_, first_unit_;
-  const unsigned working_;
+  const int first_place_, first_unit_;
+  const TileRows<Tile> rows_;
 };
 
 // hot: no spills

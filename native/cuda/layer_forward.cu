@@ -14,12 +14,11 @@ class ForwardTile {
   __device__ ForwardTile(const ForwardArguments& arguments, ProductMemory<Tile, 2>& memory)
       : s_(arguments),
         memory_(memory),
-        first_row_(blockIdx.x * Tile::kRows),
+        first_place_(blockIdx.x * Tile::kRows),
         first_unit_(blockIdx.y * Tile::kUnits),
-        working_(working_rows<Tile>(s_.groups, first_row_, s_.batch)) {}
+        rows_(s_.groups, first_place_, s_.batch) {}
 
-  // Whether any row does; asked by all threads.
-  __device__ bool works() const { return __syncthreads_or(working_ != 0); }
+  __device__ bool works() const { return rows_.any(); }
 
   __device__ void run() {
     Sums<2> sums;
@@ -43,22 +42,21 @@ class ForwardTile {
   }
 
  private:
-  __device__ int row_at(int i) const { return first_row_ + Tile::row(i); }
   __device__ int unit_at(int j) const { return first_unit_ + Tile::unit(j); }
   __device__ bool holds(int i, int j) const {
-    return (working_ >> i & 1) && unit_at(j) < s_.layer.out;
+    return rows_.row[i] >= 0 && unit_at(j) < s_.layer.out;
   }
   __device__ std::size_t entry(int i, int j) const {
-    return std::size_t(row_at(i)) * s_.layer.out + unit_at(j);
+    return std::size_t(rows_.row[i]) * s_.layer.out + unit_at(j);
   }
   __device__ std::size_t tangent_entry(int k, int i, int j) const {
     return std::size_t(k) * s_.batch * s_.layer.out + entry(i, j);
   }
   __device__ std::size_t vector_entry(int i, int j) const {
-    return s_.times.entry(row_at(i), s_.layer.unit + unit_at(j));
+    return s_.times.entry(rows_.row[i], s_.layer.unit + unit_at(j));
   }
   __device__ const float* weight() const {
-    return s_.weight + (first_row_ / s_.groups.rows) * s_.weight_stride;
+    return s_.weight + (first_place_ / s_.groups.rows) * s_.weight_stride;
   }
 
   // Channel 0 is the value, k + 1 tangent k.
@@ -76,9 +74,9 @@ class ForwardTile {
     multiply_tile<Tile, 2>(
         memory_, s_.layer.depth(),
         [&](int channel, int r, int k) {
-          const int row = first_row_ + r;
-          return row < s_.batch && (channel == 0 || with_second) ? input(first + channel, row, k)
-                                                                 : 0.f;
+          const int place = first_place_ + r;
+          if (place >= s_.batch || (channel == 1 && !with_second)) return 0.f;
+          return input(first + channel, s_.groups.row_at(place), k);
         },
         [&](int k, int u) {
           const int unit = first_unit_ + u;
@@ -98,7 +96,7 @@ class ForwardTile {
         sums[i][j] = w[std::size_t(k) * s_.layer.out + unit_at(j)];
         if (s_.layer.expanded())
           sums[i][j] =
-              fmaf(s_.times.time[row_at(i) / s_.groups.rows],
+              fmaf(s_.times.time[rows_.row[i] / s_.groups.rows],
                    w[std::size_t(s_.layer.in + k) * s_.layer.out + unit_at(j)], sums[i][j]);
       }
   }
@@ -137,8 +135,8 @@ class ForwardTile {
 
   const ForwardArguments& s_;
   ProductMemory<Tile, 2>& memory_;
-  const int first_row_, first_unit_;
-  const unsigned working_;
+  const int first_place_, first_unit_;
+  const TileRows<Tile> rows_;
   float slopes_[4][4];
 };
 

@@ -7,17 +7,17 @@ namespace {
 template <class Tile>
 __global__ void __launch_bounds__(Tile::kThreads)
     multiply_rows(const __grid_constant__ MultiplyArguments s) {
-  const int first_row = blockIdx.x * Tile::kRows, first_unit = blockIdx.y * Tile::kUnits;
-  const unsigned working = working_rows<Tile>(s.groups, first_row, s.batch);
-  if (!__syncthreads_or(working != 0)) return;
+  const int first_place = blockIdx.x * Tile::kRows, first_unit = blockIdx.y * Tile::kUnits;
+  const TileRows<Tile> rows(s.groups, first_place, s.batch);
+  if (!rows.any()) return;
   const float* a = s.a + std::size_t(blockIdx.z) * s.batch * s.depth;
-  const float* b = s.b + (first_row / s.groups.rows) * s.b_stride;
+  const float* b = s.b + (first_place / s.groups.rows) * s.b_stride;
   Sums<1> sums;
   multiply_tile<Tile, 1>(
       shared_memory<ProductMemory<Tile, 1>>(), s.expanded ? 2 * s.depth : s.depth,
       [&](int, int r, int k) {
-        const int row = first_row + r;
-        if (row >= s.batch) return 0.f;
+        if (first_place + r >= s.batch) return 0.f;
+        const int row = s.groups.row_at(first_place + r);
         float value = a[std::size_t(row) * s.depth + (k < s.depth ? k : k - s.depth)];
         if (k >= s.depth) value *= s.time[row / s.groups.rows];
         return s.row_scale ? value * s.row_scale[std::size_t(row) * s.row_scale_stride] : value;
@@ -31,8 +31,8 @@ __global__ void __launch_bounds__(Tile::kThreads)
   for (int i = 0; i < 4; ++i)
 #pragma unroll
     for (int j = 0; j < 4; ++j) {
-      const int row = first_row + Tile::row(i), unit = first_unit + Tile::unit(j);
-      if (!(working >> i & 1) || unit >= s.units) continue;
+      const int row = rows.row[i], unit = first_unit + Tile::unit(j);
+      if (row < 0 || unit >= s.units) continue;
       float& c = s.c[(std::size_t(blockIdx.z) * s.batch + row) * s.c_stride + unit];
       c = s.alpha * sums[0][i][j] + (s.adds ? c : 0.f);
     }

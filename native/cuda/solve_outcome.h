@@ -18,6 +18,8 @@ struct Grouping {
   /// Of one group, the last of which may be short.
   int rows_in(int group) const { return std::min(rows, batch - group * rows); }
   static Grouping of(int batch, Control control);
+  /// Whether rows are given an order of their own (Groups::order).
+  bool ordered() const { return rows == 1 && batch > 1; }
   bool operator==(const Grouping&) const = default;
 };
 

@@ -11,22 +11,31 @@ namespace ffjord::cuda {
 /// Rows of a group under Control::Tile.
 inline constexpr int kGroupRows = SmallTile::kRows;
 
-inline int tiles_of(int count, int size) { return (count + size - 1) / size; }
+__host__ __device__ inline int tiles_of(int count, int size) { return (count + size - 1) / size; }
 
 /// Large tiles where there is work for them, and where no tile meets two groups.
 inline bool takes_large_tiles(const Groups& groups, int batch, int units) {
   return groups.count == 1 && batch > SmallTile::kRows && units > SmallTile::kUnits;
 }
 
-/// Of the present thread: bit i is set where row i of a tile, as the tile numbers them, is at work.
+/// The present thread's four rows of a tile; −1 where there is none, or it rests.
 template <class Tile>
-__device__ unsigned working_rows(const Groups& groups, int first_row, int batch) {
-  unsigned rows = 0;
+struct TileRows {
+  int row[4];
+
+  __device__ TileRows(const Groups& groups, int first_place, int batch) {
 #pragma unroll
-  for (int i = 0; i < 4; ++i)
-    if (groups.works(first_row + Tile::row(i), batch)) rows |= 1u << i;
-  return rows;
-}
+    for (int i = 0; i < 4; ++i) {
+      const int place = first_place + Tile::row(i);
+      row[i] = place < batch ? groups.row_at(place) : -1;
+      if (row[i] >= 0 && !groups.of_row(row[i]).working) row[i] = -1;
+    }
+  }
+  /// Whether any row of the tile works; asked by all threads.
+  __device__ bool any() const {
+    return __syncthreads_or(row[0] >= 0 || row[1] >= 0 || row[2] >= 0 || row[3] >= 0);
+  }
+};
 
 /// Large products on the tensor cores: as accurate as float32 over its whole range
 /// (test/cuda/product_check.cu holds the table).

@@ -12,13 +12,13 @@ using checks::Report;
 constexpr std::size_t kBatch = 37;  // of which no tile is full
 
 // Whether a flow's blocks record loops is chosen as it is made.
-std::unique_ptr<Flow> flow_of(const Engine& engine, bool loops) {
+std::unique_ptr<Flow> flow_of(const Engine& engine, bool loops, int context) {
   setenv("FFJORD_CUDA_LOOPS", loops ? "1" : "0", 1);
   Cnf cnf;
   cnf.time = 0.7;
   cnf.train_time = true;
   cnf.net.hidden = {6, 5};
-  return checks::perturbed_flow(engine, {{3}, {cnf}});
+  return checks::perturbed_flow(engine, {{3}, {cnf}, {context, context > 0}});
 }
 
 std::string failure_of(Flow& flow, const SolveRequest& request) {
@@ -39,7 +39,7 @@ int check(const Engine& engine) {
   request.rows = rows;
   request.keep_tape = true;
   request.settings.regularisers.add("kinetic");
-  const auto looped = flow_of(engine, true), bunched = flow_of(engine, false);
+  auto looped = flow_of(engine, true, 0), bunched = flow_of(engine, false, 0);
   const auto compare = [&](const std::string& name) {
     checks::expect_equal(name, checks::solve_and_pull(*looped, request),
                          checks::solve_and_pull(*bunched, request), 0, report);
@@ -70,6 +70,14 @@ int check(const Engine& engine) {
   report.expect("a failure", !failure.empty() && failure == failure_of(*bunched, request));
   request.settings.solver.max_attempts = 10000;
   compare("after the failure");
+  // A loop that was recorded before reads this call's context.
+  looped = flow_of(engine, true, 2);
+  bunched = flow_of(engine, false, 2);
+  for (int call = 0; call < 2; ++call) {
+    const checks::Vector context = checks::floats(checks::normals(kBatch * 2, generator));
+    request.context = context;
+    compare("a context");
+  }
   report.finish("loops of the device");
   std::printf("%d failures\n", report.failures());
   return report.failures() > 0;

@@ -22,7 +22,7 @@ else()
 endif()
 set(CMAKE_CUDA_RUNTIME_LIBRARY Static)
 enable_language(CUDA)
-find_package(CUDAToolkit REQUIRED)
+find_package(CUDAToolkit 13 REQUIRED)   # of conditional nodes this version's calls
 foreach(flag ${CUDA_FLAGS})
   add_compile_options($<$<COMPILE_LANGUAGE:CUDA>:${flag}>)
 endforeach()

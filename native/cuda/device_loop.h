@@ -17,7 +17,8 @@ namespace ffjord::cuda {
 
 class DeviceLoop {
  public:
-  /// Whether the driver has conditional nodes: from CUDA 12.4. FFJORD_CUDA_LOOPS=0 says no.
+  /// Whether the driver has conditional nodes, as those of CUDA 13 do, which the runtime that is
+  /// linked in asks for. FFJORD_CUDA_LOOPS=0 says no.
   static bool supported() {
     const char* const choice = std::getenv("FFJORD_CUDA_LOOPS");
     if (choice && std::string_view(choice) == "0") return false;

@@ -10,7 +10,8 @@ namespace ffjord::cuda {
 namespace {
 
 // Batches up to these sizes are cut into tiles of 4 rows and of 16, so that their blocks reach all
-// multiprocessors: larger ones into 32. They do not follow the card, as the order of sums must not.
+// multiprocessors: larger ones into 32. They do not ask how many a card has, as the order of sums
+// must not.
 constexpr int kNarrowBatch = 1024, kHalfBatch = 4096;
 constexpr int kMostTangents = 3, kMostUnits = 128;
 
@@ -75,6 +76,9 @@ FusedShape choose_shape(const DenseNet& net, const Grouping& grouping) {
   const bool by_tile = !by_row && grouping.count() > 1;
   if (by_row || (!by_tile && grouping.batch <= kNarrowBatch)) return FusedShape::Narrow;
   if (!takes_tensor_cores(widest_of(net))) return FusedShape::Broad;
+  // A group of Control::Tile is a tile of either.
+  static_assert(FusedTile<4, 4, 2>::kRows == kGroupRows &&
+                FusedTensorTile<4, 2>::kRows == kGroupRows);
   return by_tile || grouping.batch > kHalfBatch ? FusedShape::Tensor32 : FusedShape::Tensor16;
 }
 
@@ -109,12 +113,16 @@ FusedLayout lay_out(const FusedPlan& plan, int stages, bool pullback) {
   at.eps = take(net.tangents * rows * net.dimension);
   at.point = take(rows * net.dimension);
   at.state = take(states);
-  at.end = take(states);
-  at.stages = take((stages + 1) * states);
+  at.stages = take(stages * states);
   at.groups = doubles(plan.groups_a_tile, sizeof(Group));
-  at.row_parts = doubles(rows, sizeof(NormPart));
-  at.parts = doubles(Tile::kThreads, sizeof(NormPart));
-  if (!pullback) return at;
+  if (!pullback) {
+    at.end = take(states);
+    at.row_parts = doubles(rows, sizeof(NormPart));
+    at.parts = doubles(Tile::kThreads, sizeof(NormPart));
+    return at;
+  }
+  at.row_sums = doubles(rows, sizeof(double));
+  at.time_parts = take(Tile::kWarpsAcross * rows);
   at.unit_sums = take(kUnitSums * net.units);
   for (int& part : at.bars) part = take(channels * rows * net.stride);
   if (net.gated) {

@@ -44,13 +44,16 @@ struct FusedLayout {
   int gates = 0, offsets = 0, shifts = 0;  ///< [groups][units]
   int eps = 0;                             ///< [tangents][rows][D]
   int point = 0;                           ///< [rows][D]
-  int state = 0, end = 0;                  ///< [rows][S]
+  int state = 0;                           ///< [rows][S]
+  int end = 0;                             ///< [rows][S]; solves
   int stages = 0;                          ///< [stages][rows][S]
   int bar = 0, rate_bar = 0;               ///< [rows][S]; pullbacks
   int point_bars = 0;                      ///< [stages][rows][D]; pullbacks
   int groups = 0;                          ///< Group [groups]
-  int row_parts = 0;                       ///< NormPart [rows]
-  int parts = 0;  ///< NormPart [threads], of a joint norm; else [slots][groups]
+  int row_parts = 0;                       ///< NormPart [rows]; solves
+  int parts = 0;       ///< NormPart [threads], of a joint norm; else [slots][groups]; solves
+  int row_sums = 0;    ///< double [rows]: Σ h h̄ + t t̄; pullbacks
+  int time_parts = 0;  ///< t̄ [warps][rows]; pullbacks
   int size = 0;
   std::size_t bytes() const { return size * sizeof(float); }
 };
@@ -94,7 +97,9 @@ struct FusedPlan {
 };
 
 /// The plan of a solve (of its pullback), or none where one launch cannot hold it: layers of other
-/// kinds, more than three tangents, a trace in closed form, weights beyond the shared memory.
+/// kinds, more than kMostLayers of them or over 128 units wide, swish, a context or a bottleneck's
+/// noise, a trace in closed form, by VJP or with more than three tangents, the torchdiffeq
+/// controller, weights beyond the card's shared memory.
 std::optional<FusedPlan> plan_fused_solve(const BlockCall& call);
 std::optional<FusedPlan> plan_fused_pullback(const BlockCall& call);
 

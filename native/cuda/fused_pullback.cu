@@ -1,5 +1,6 @@
 #include <algorithm>
 
+#include "core/errors.h"
 #include "cuda/fused_pullback.h"
 #include "cuda/fused_rows.h"
 #include "cuda/launch.h"
@@ -10,6 +11,11 @@ namespace {
 
 // Enough blocks for the largest cards, whatever the present one is: sums must not depend on it.
 constexpr int kMostBlocks = 264;
+// Of all passes together, 1 GiB.
+constexpr std::size_t kMostPassFloats = std::size_t(1) << 28;
+// So many tiles of a block a launch: between launches the host looks whether it shall stop, and
+// others may use the card.
+constexpr int kTilesALaunch = 16;
 constexpr int kSums = kBeta;  // swish is not among the fused activations
 
 struct FusedPullbackArguments {
@@ -18,7 +24,8 @@ struct FusedPullbackArguments {
   const Group* groups = nullptr;  ///< as the solve left them
   int group_count = 0;
   StepTape tape;
-  int batch = 0, tiles = 0, channels = 0, groups_a_tile = 1;
+  int batch = 0, channels = 0, groups_a_tile = 1;
+  int first_tile = 0, end_tile = 0;             ///< of this launch
   int stages = 0;                               ///< that are differentiated
   int places = 0;                               ///< entries of a pass that a thread has
   int first_place[FusedNet::kMostLayers] = {};  ///< of a layer among them
@@ -35,7 +42,7 @@ class FusedReverse : FusedRows<Tile> {
   using Rows = FusedRows<Tile>;
   using Rows::at_, Rows::channels_, Rows::group, Rows::group_of, Rows::groups_a_tile_,
       Rows::memory_, Rows::net_, Rows::stage, Rows::thread;
-  static constexpr int kTangents = Tile::kChannels - 1, kKept = Tile::kChannels + 1;
+  static constexpr int kKept = Tile::kChannels + 1;
   using Entries = float[Tile::kChannels];
 
  public:
@@ -68,25 +75,30 @@ class FusedReverse : FusedRows<Tile> {
     __syncthreads();
   }
 
+  // Adds to those of the launches before.
   __device__ void store_sums() const {
     for (int l = 0; l < net_.layer_count; ++l) {
       const Layer& layer = net_.layers[l];
       float* const to = s_.slices[l] + blockIdx.x * layer.weights();
       const int width = Tile::padded(layer.out);
       for (int e = threadIdx.x; e < layer.out * layer.in; e += Tile::kThreads)
-        to[e] = memory_[at_.sums[l] + e % layer.in * width + e / layer.in];
+        add(to[e], memory_[at_.sums[l] + e % layer.in * width + e / layer.in]);
     }
     for (int e = threadIdx.x; e < kUnitSums * net_.units; e += Tile::kThreads)
-      s_.unit_sums[(std::size_t(e / net_.units) * gridDim.x + blockIdx.x) * net_.units +
-                   e % net_.units] = memory_[at_.unit_sums + e];
+      add(s_.unit_sums[(std::size_t(e / net_.units) * gridDim.x + blockIdx.x) * net_.units +
+                       e % net_.units],
+          memory_[at_.unit_sums + e]);
   }
 
  private:
   __device__ void clear(int offset, int count) const {
     for (int e = threadIdx.x; e < count; e += Tile::kThreads) memory_[offset + e] = 0.f;
   }
+  __device__ void add(float& sum, float value) const {
+    sum = s_.first_tile == 0 ? value : sum + value;
+  }
   __device__ double& row_sum(int row) const {
-    return reinterpret_cast<double*>(memory_ + at_.row_parts)[row];
+    return reinterpret_cast<double*>(memory_ + at_.row_sums)[row];
   }
   __device__ float* bars(int l) const { return memory_ + at_.bars[l % 2]; }
   __device__ float* point_bars(int i) const {
@@ -198,7 +210,7 @@ class FusedReverse : FusedRows<Tile> {
 
   // Σ t t̄, over the lanes and the warps that share the present thread's rows.
   __device__ void add_time_bars(double c, float (&time_bars)[Tile::kRowsAThread]) const {
-    float* const parts = memory_ + at_.parts;  // [warps][rows]
+    float* const parts = memory_ + at_.time_parts;
     const int warp = Tile::kWarpsAcross == 1 ? 0 : warp_index();
 #pragma unroll
     for (int i = 0; i < Tile::kRowsAThread; ++i) {
@@ -396,7 +408,8 @@ __global__ void __launch_bounds__(Tile::kThreads, 1)
     fused_pullback(const __grid_constant__ FusedPullbackArguments s,
                    const __grid_constant__ DeviceTableau tableau) {
   FusedReverse<Tile> reverse(s, tableau);
-  for (int tile = blockIdx.x; tile < s.tiles; tile += gridDim.x) reverse.run(tile);
+  for (int tile = s.first_tile + blockIdx.x; tile < s.end_tile; tile += gridDim.x)
+    reverse.run(tile);
   if (s.unit_sums) reverse.store_sums();
 }
 
@@ -440,20 +453,20 @@ void pull_fused(const FusedPlan& plan, const BlockCall& call, const SolveTape& t
   s.group_count = plan.grouping.count();
   s.tape = tape.checkpoints.tape();
   s.batch = plan.grouping.batch;
-  s.tiles = plan.tiles;
   s.channels = plan.channels;
   s.groups_a_tile = plan.groups_a_tile;
   s.stages = tape.plan.solver.tableau->differentiated_stages();
   s.eps = call.eps;
   s.bar = bar;
   s.row_sums = row_sums;
-  const int blocks = std::min(s.tiles, kMostBlocks);
   with_fused_tile(plan.shape, plan.net.tangents, [&](auto tile) {
     using Tile = decltype(tile);
     set_places<Tile>(s);
-    DeviceArray<float> passes(
-        std::size_t(blocks) * s.stages * s.places * (Tile::kChannels + 1) * Tile::kThreads,
-        call.stream);
+    const std::size_t passes_of_block =
+        std::size_t(s.stages) * s.places * (Tile::kChannels + 1) * Tile::kThreads;
+    const int blocks = std::min({plan.tiles, kMostBlocks,
+                                 std::max(1, static_cast<int>(kMostPassFloats / passes_of_block))});
+    DeviceArray<float> passes(blocks * passes_of_block, call.stream);
     s.passes = passes.data();
     Arena sums;
     if (gradient)
@@ -462,9 +475,15 @@ void pull_fused(const FusedPlan& plan, const BlockCall& call, const SolveTape& t
           s.slices[l] = arena.take(blocks * s.net.layers[l].weights());
         s.unit_sums = arena.take(std::size_t(kUnitSums) * blocks * s.net.units);
       });
-    launch("fused_pullback", fused_pullback<Tile>,
-           LaunchShape{dim3(blocks), dim3(Tile::kThreads), s.layout.bytes()}, call.stream, s,
-           device_tableau(*tape.plan.solver.tableau));
+    const LaunchShape shape{dim3(blocks), dim3(Tile::kThreads), s.layout.bytes()};
+    for (; s.first_tile < plan.tiles; s.first_tile = s.end_tile) {
+      if (call.plan.stop.stop_requested())
+        throw Error(ErrorCode::Cancelled, "the pullback was stopped");
+      s.end_tile = std::min(plan.tiles, s.first_tile + blocks * kTilesALaunch);
+      launch("fused_pullback", fused_pullback<Tile>, shape, call.stream, s,
+             device_tableau(*tape.plan.solver.tableau));
+      if (s.end_tile < plan.tiles) call.stream.synchronize();
+    }
     if (gradient) add_sums(call, s, blocks, gradient);
   });
 }

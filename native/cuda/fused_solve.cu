@@ -6,12 +6,14 @@
 #include "cuda/fused_solve.h"
 #include "cuda/group_control.h"
 #include "cuda/launch.h"
+#include "cuda/tiling.h"
 
 namespace ffjord::cuda {
 namespace {
 
-// So many attempts a launch at most: between launches the host looks whether it shall stop.
-constexpr int kAttempts = 256, kFirstCheckpoints = 32;
+// So many attempts of one tile a launch at most, fewer where a block has many tiles: between
+// launches the host looks whether it shall stop, and others may use the card.
+constexpr int kMostAttempts = 256, kLeastAttempts = 8, kFirstCheckpoints = 32;
 
 struct FusedSolveArguments {
   FusedNet net;
@@ -21,22 +23,23 @@ struct FusedSolveArguments {
   StepTape tape;
   double t0 = 0, t1 = 0;
   int batch = 0, tiles = 0, channels = 0, groups_a_tile = 1;
-  bool joint = false;   ///< all tiles are one group
-  bool begins = false;  ///< nothing has been evaluated yet
-  ErrorNorm norm;       ///< joint: parts [kSlots][tiles]
+  int most_attempts = 0;  ///< of this launch
+  bool joint = false;     ///< all tiles are one group
+  bool begins = false;    ///< nothing has been evaluated yet
+  ErrorNorm norm;         ///< joint: parts [kSlots][tiles]
   double stability_limit = 0;
   const float* eps = nullptr;             ///< (K, B, D)
-  float *y = nullptr, *first = nullptr;   ///< (B, S): the states, and k₀ of the step to come
+  float *y = nullptr, *k0 = nullptr;      ///< (B, S): the states, and k₀ of the step to come
   float *end = nullptr, *last = nullptr;  ///< (B, S) of an attempt, where a block has many tiles
 };
 
 // What an evaluation is for: k₀ and the norms of the start, the trial step from it, k₀ alone, the
 // stages of an attempt.
-enum class Phase { Start, Trial, First, Attempt };
+enum class Phase { Start, Trial, FirstStage, Attempt };
 
 // Norms that stand beside each other. Phases take the first two in turn, as a block may be ahead of
 // another by one.
-enum Slot : int { kFirst = 0, kSecond = 1, kChange = 2, kSlots = 3 };
+enum Slot : int { kEven = 0, kOdd = 1, kChange = 2, kSlots = 3 };
 
 // The tiles first, first + stride, … of the batch, which step together. Where there is but one, its
 // rows stay in shared memory; else they are fetched for each attempt.
@@ -56,15 +59,16 @@ class FusedStepper : FusedRows<Tile> {
     first_tile_ = first_tile;
     stride_ = stride;
     resident_ = first_tile + stride >= s_.tiles;
-    has_first_ = !s_.begins;
+    has_k0_ = !s_.begins;
     load_groups();
     if (resident_) load(first_tile);
-    Phase phase = s_.begins ? s_.policy.adaptive ? Phase::Start : Phase::First : Phase::Attempt;
+    Phase phase =
+        s_.begins ? s_.policy.adaptive ? Phase::Start : Phase::FirstStage : Phase::Attempt;
     // All evaluations of a solve come from one place, which is compiled once.
 #pragma unroll 1
-    for (int attempts = 0; attempts < kAttempts; ++attempts) {
+    for (int attempts = 0; attempts < s_.most_attempts; ++attempts) {
       if (phase == Phase::Attempt && !begin_attempts()) break;
-      const Slot slot = phase == Phase::Trial ? kChange : attempts % 2 == 0 ? kFirst : kSecond;
+      const Slot slot = phase == Phase::Trial ? kChange : attempts % 2 == 0 ? kEven : kOdd;
 #pragma unroll 1
       for (int tile = first_tile_; tile < s_.tiles; tile += stride_) {
         if (!resident_) load(tile);
@@ -77,6 +81,7 @@ class FusedStepper : FusedRows<Tile> {
       phase = conclude(phase, slot);
     }
     if (resident_) store();
+    if (s_.joint) sync_grid();  // all blocks have read the group
     if (holds_group() && !(s_.joint && blockIdx.x > 0)) s_.groups.data[group_index()] = mine();
     __syncthreads();
   }
@@ -111,21 +116,21 @@ class FusedStepper : FusedRows<Tile> {
   __device__ void load(int tile) {
     Rows::load_eps(s_.eps, first_row(tile), s_.batch);
     Rows::load_rows(s_.y, first_row(tile), s_.batch, channels_, memory_ + at_.state);
-    if (has_first_) Rows::load_rows(s_.first, first_row(tile), s_.batch, channels_, stage(0));
+    if (has_k0_) Rows::load_rows(s_.k0, first_row(tile), s_.batch, channels_, stage(0));
     __syncthreads();
   }
   __device__ void store() {
     Rows::store_rows(memory_ + at_.state, first_row(first_tile_), s_.batch, channels_, s_.y);
-    Rows::store_rows(stage(0), first_row(first_tile_), s_.batch, channels_, s_.first);
+    Rows::store_rows(stage(0), first_row(first_tile_), s_.batch, channels_, s_.k0);
   }
 
   __device__ void evaluate(Phase phase) {
     const bool attempt = phase == Phase::Attempt, trial = phase == Phase::Trial;
     const int first = trial || (attempt && tableau_.fsal) ? 1 : 0;
     // A method that is not FSAL evaluates k₀ in each attempt.
-    const int end = attempt                                   ? tableau_.stages
-                    : phase == Phase::First && !tableau_.fsal ? 0
-                                                              : first + 1;
+    const int end = attempt                                        ? tableau_.stages
+                    : phase == Phase::FirstStage && !tableau_.fsal ? 0
+                                                                   : first + 1;
 #pragma unroll 1
     for (int i = first; i < end; ++i) {
       if (trial)
@@ -147,11 +152,11 @@ class FusedStepper : FusedRows<Tile> {
 
   // What a phase is judged by.
   __device__ void measure(Phase phase, int tile, Slot slot) {
-    if (phase == Phase::First) return;
+    if (phase == Phase::FirstStage) return;
     const float* const y = memory_ + at_.state;
     if (phase == Phase::Start)
-      sum_parts(tile, kSecond, [&](int at) { return Measured{y[at], y[at]}; });
-    sum_parts(tile, phase == Phase::Start ? kFirst : slot, [&](int at) {
+      sum_parts(tile, kOdd, [&](int at) { return Measured{y[at], y[at]}; });
+    sum_parts(tile, phase == Phase::Start ? kEven : slot, [&](int at) {
       if (phase == Phase::Attempt) return finish_entry(at);
       return Measured{phase == Phase::Start ? stage(0)[at] : stage(1)[at] - stage(0)[at], y[at]};
     });
@@ -176,8 +181,8 @@ class FusedStepper : FusedRows<Tile> {
   }
 
   __device__ void put_aside(Phase phase, int tile) {
-    if (phase == Phase::Start || phase == Phase::First)
-      Rows::store_rows(stage(0), first_row(tile), s_.batch, channels_, s_.first);
+    if (phase == Phase::Start || phase == Phase::FirstStage)
+      Rows::store_rows(stage(0), first_row(tile), s_.batch, channels_, s_.k0);
     if (phase != Phase::Attempt) return;
     Rows::store_rows(memory_ + at_.end, first_row(tile), s_.batch, channels_, s_.end);
     Rows::store_rows(stage(tableau_.stages - 1), first_row(tile), s_.batch, channels_, s_.last);
@@ -185,18 +190,18 @@ class FusedStepper : FusedRows<Tile> {
 
   // What the groups make of it. Returns the next phase.
   __device__ Phase conclude(Phase phase, Slot slot) {
-    has_first_ = true;
-    const NormPart part = phase == Phase::First ? NormPart() : part_of_group(slot);
-    const double first = norm_of_group(phase == Phase::Start ? part_of_group(kSecond) : part);
-    const double second = norm_of_group(part);
+    has_k0_ = true;
+    const NormPart part = phase == Phase::FirstStage ? NormPart() : part_of_group(slot);
+    const double norm = norm_of_group(part);
+    const double start_norm = phase == Phase::Start ? norm_of_group(part_of_group(kOdd)) : 0;
     if (holds_group()) {
       Group& group = mine();
-      if (phase == Phase::Start) choose_trial(group, first, second, s_.t0, s_.t1);
-      if (phase == Phase::Trial) choose_first_step(group, first, s_.policy);
-      if (phase == Phase::Trial || phase == Phase::First)
+      if (phase == Phase::Start) choose_trial(group, start_norm, norm, s_.t0, s_.t1);
+      if (phase == Phase::Trial) choose_first_step(group, norm, s_.policy);
+      if (phase == Phase::Trial || phase == Phase::FirstStage)
         group.rule.begin(s_.policy, s_.t0, s_.t1, group.first_step);
       if (phase == Phase::Attempt && group.working)
-        judge_attempt(group, s_.policy, first, tableau_.fsal, part, s_.stability_limit);
+        judge_attempt(group, s_.policy, norm, tableau_.fsal, part, s_.stability_limit);
     }
     __syncthreads();
     if (phase == Phase::Attempt) accept();
@@ -219,7 +224,7 @@ class FusedStepper : FusedRows<Tile> {
              stage(tableau_.stages - 1));
     } else {
       for (int tile = first_tile_; tile < s_.tiles; tile += stride_)
-        accept(tile, rows_of(s_.y, tile), rows_of(s_.end, tile), rows_of(s_.first, tile),
+        accept(tile, rows_of(s_.y, tile), rows_of(s_.end, tile), rows_of(s_.k0, tile),
                rows_of(s_.last, tile));
     }
     __syncthreads();
@@ -300,7 +305,7 @@ class FusedStepper : FusedRows<Tile> {
   const FusedSolveArguments& s_;
   const DeviceTableau& tableau_;
   int first_tile_ = 0, stride_ = 1;
-  bool resident_ = true, has_first_ = false;
+  bool resident_ = true, has_k0_ = false;
 };
 
 // hot: no spills
@@ -324,9 +329,7 @@ FusedSolve::FusedSolve(const FusedPlan& plan, const SolverOptions& options, cons
       stream_(stream),
       outcome_(plan.grouping, stream),
       y_(std::size_t(plan.grouping.batch) * plan.channels, stream),
-      first_(y_.size(), stream),
-      end_(y_.size(), stream),
-      last_(y_.size(), stream),
+      k0_(y_.size(), stream),
       parts_(std::size_t(kSlots) * plan.tiles, stream) {}
 
 void FusedSolve::run(const FusedPlan& plan, const float* eps, const SolveRun& run) {
@@ -353,9 +356,7 @@ void FusedSolve::run(const FusedPlan& plan, const float* eps, const SolveRun& ru
   s.stability_limit = options_.tableau->stability_limit;
   s.eps = eps;
   s.y = y_.data();
-  s.first = first_.data();
-  s.end = end_.data();
-  s.last = last_.data();
+  s.k0 = k0_.data();
   for (s.begins = true;; s.begins = false) {
     if (run.stop.stop_requested()) throw Error(ErrorCode::Cancelled, "the solve was stopped");
     if (run.checkpoints) {
@@ -376,14 +377,22 @@ void FusedSolve::run(const FusedPlan& plan, const float* eps, const SolveRun& ru
 }
 
 template <class Arguments>
-void FusedSolve::start(const FusedPlan& plan, const Arguments& s) {
+void FusedSolve::start(const FusedPlan& plan, Arguments& s) {
   with_fused_tile(plan.shape, plan.net.tangents, [&](auto tile) {
     using Tile = decltype(tile);
     const auto kernel = fused_solve<Tile>;
     if (resident_blocks_ == 0)
       resident_blocks_ = resident_blocks("fused_solve", kernel, Tile::kThreads, s.layout.bytes());
-    const LaunchShape shape{dim3(std::min(s.tiles, resident_blocks_)), dim3(Tile::kThreads),
-                            s.layout.bytes(), s.joint};
+    const int blocks = std::min(s.tiles, resident_blocks_);
+    s.most_attempts =
+        std::clamp(kMostAttempts / tiles_of(s.tiles, blocks), kLeastAttempts, kMostAttempts);
+    if (s.joint && blocks < s.tiles && end_.empty()) {
+      end_ = DeviceArray<float>(y_.size(), stream_);
+      last_ = DeviceArray<float>(y_.size(), stream_);
+    }
+    s.end = end_.data();
+    s.last = last_.data();
+    const LaunchShape shape{dim3(blocks), dim3(Tile::kThreads), s.layout.bytes(), s.joint};
     launch("fused_solve", kernel, shape, stream_, s, tableau_);
   });
 }

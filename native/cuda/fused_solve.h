@@ -21,14 +21,15 @@ class FusedSolve {
 
  private:
   template <class Arguments>
-  void start(const FusedPlan& plan, const Arguments& arguments);
+  void start(const FusedPlan& plan, Arguments& arguments);
 
   const SolverOptions options_;
   const StepPolicy policy_;
   const DeviceTableau tableau_;
   const Stream& stream_;
   SolveOutcome outcome_;
-  DeviceArray<float> y_, first_, end_, last_;  // (B, S)
+  DeviceArray<float> y_, k0_;      // (B, S)
+  DeviceArray<float> end_, last_;  // (B, S), where a block has many tiles of a joint batch
   DeviceArray<NormPart> parts_;
   int resident_blocks_ = 0;  // of the kernel on this card; 0: not asked yet
 };

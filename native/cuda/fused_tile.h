@@ -1,8 +1,8 @@
 // Products of a small net whose weights and activations lie in shared memory: C (rows, units) =
 // A (rows, depth) B (depth, units), for a value and its tangents at once.
 //
-// A block of 128 threads holds kRows rows; kUnits neighbouring units of a row are one stripe, and a
-// thread sums RowsAThread × UnitsAThread entries of each channel. A row of A or B is padded to
+// A block of 128 threads holds kRows rows; kStripe neighbouring units of a row are one stripe, and
+// a thread sums RowsAThread × UnitsAThread entries of each channel. A row of A or B is padded to
 // whole vectors of four, with zeros. Sums go through the depth in order, so that a row comes out
 // the same whatever the shape of the tile. Registers: Channels × RowsAThread × UnitsAThread sums,
 // as many operands of A times four, four vectors of B.

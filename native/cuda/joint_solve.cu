@@ -113,7 +113,7 @@ void JointSolve::run(RowSystem& system, const SolveRun& run) {
       run.checkpoints->grow(0, grouping_, stream_);
       set_tape(run.checkpoints);
     }
-    bunch = std::clamp(static_cast<int>(std::ceil(left)), 1, kLargestBunch);
+    bunch = static_cast<int>(std::clamp(std::ceil(left), 1.0, double(kLargestBunch)));
   }
 }
 

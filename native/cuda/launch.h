@@ -69,12 +69,15 @@ cudaError_t start(const char*, void (*kernel)(Parameters...), const LaunchShape&
 /// What every block gets without asking.
 inline constexpr std::size_t kPlainSharedBytes = 48 * 1024;
 
+// What a kernel may take is a setting of the process, and flows launch from threads of their own:
+// it is always set to the most that the card has, so that none takes it from another.
 template <class Kernel>
 void allow_shared_memory(const char* name, Kernel kernel, std::size_t bytes) {
   if (bytes <= kPlainSharedBytes) return;
-  check(cudaFuncSetAttribute(kernel, cudaFuncAttributeMaxDynamicSharedMemorySize,
-                             static_cast<int>(bytes)),
-        name);
+  int device = 0, most = 0;
+  check(cudaGetDevice(&device), name);
+  check(cudaDeviceGetAttribute(&most, cudaDevAttrMaxSharedMemoryPerBlockOptin, device), name);
+  check(cudaFuncSetAttribute(kernel, cudaFuncAttributeMaxDynamicSharedMemorySize, most), name);
 }
 
 }  // namespace detail

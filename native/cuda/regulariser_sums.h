@@ -55,7 +55,7 @@ __device__ float along(const Field& field, int k) {
 
 __device__ inline float square(float value) { return value * value; }
 
-/// All lanes of the warp take part. Bytes: the row's tangents once, where the sum is made of them.
+/// All lanes of the row take part. Bytes: the row's tangents once, where the sum is made of them.
 template <class Field>
 __device__ float row_sum(RowSum kind, const Field& field) {
   const int tangents = field.tangents();
@@ -94,8 +94,8 @@ __device__ float integrand(const DeviceRegulariser& regulariser, const Field& fi
   return regulariser.scale * (regulariser.root ? sqrtf(sum) : sum);
 }
 
-/// Adds to the cotangents of f (B, D) and of its tangents (K, B, D). All lanes of the warp take
-/// part; a lane reads and writes its own channels alone.
+/// Adds to the cotangents of f and of its tangents, which lie as `entry` has them. All lanes of the
+/// row take part; a lane reads and writes its own channels alone.
 template <class Field>
 __device__ void pull_integrand(const DeviceRegulariser& regulariser, const Field& field,
                                float integrand_bar, float* f_bar, float* tangent_bar) {

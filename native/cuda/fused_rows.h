@@ -1,5 +1,5 @@
 // The rows of a tile in shared memory, and a small net's field at them; the threads of a block work
-// together. What steps them is fused_solve.cu, what pulls them back fused_pullback.cu.
+// together. What steps them is fused_stepper.h, what pulls them back fused_reverse.h.
 //
 // FLOPs an evaluation: 2 (1 + K) Σ in out a row, and the activations. Bytes: none but those of
 // shared memory; biases and gates come from the cache.
@@ -8,6 +8,7 @@
 #include "cuda/activations.h"
 #include "cuda/fused_net.h"
 #include "cuda/regulariser_sums.h"
+#include "cuda/tableau_sums.h"
 
 namespace ffjord::cuda {
 
@@ -73,15 +74,13 @@ class FusedRows {
       if (first + e / columns < batch) to[std::size_t(first) * columns + e] = from[e];
   }
 
-  /// point ← y + h Σ_j a_ij k_j, the small terms first.
+  /// point ← y + h Σ_j a_ij k_j
   __device__ void combine_point(const DeviceTableau& tableau, int stage_index) const {
     for (int e = threadIdx.x; e < Tile::kRows * net_.dimension; e += Tile::kThreads) {
       const int r = e / net_.dimension, at = r * channels_ + e % net_.dimension;
-      float sum = 0.f;
-      for (int j = 0; j < stage_index; ++j)
-        if (tableau.a[stage_index][j] != 0.f)
-          sum = fmaf(tableau.a[stage_index][j], stage(j)[at], sum);
-      memory_[at_.point + e] = memory_[at_.state + at] + static_cast<float>(group_of(r).h) * sum;
+      memory_[at_.point + e] =
+          stage_argument(tableau, stage_index, static_cast<float>(group_of(r).h),
+                         memory_[at_.state + at], [&](int j) { return stage(j)[at]; });
     }
     __syncthreads();
   }

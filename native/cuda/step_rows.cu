@@ -2,6 +2,7 @@
 
 #include "cuda/grid.h"
 #include "cuda/step_rows.h"
+#include "cuda/tableau_sums.h"
 #include "cuda/tiling.h"
 
 namespace ffjord::cuda {
@@ -9,7 +10,6 @@ namespace {
 
 constexpr int kTileRows = kGroupRows, kLanes = 4, kTileThreads = kTileRows * kLanes;
 
-// The small terms are summed first, and meet y once.
 __global__ void combine_stage_point(StepArrays s, const __grid_constant__ DeviceTableau tableau,
                                     int stage) {
   const std::size_t entry = flat_index();
@@ -18,10 +18,8 @@ __global__ void combine_stage_point(StepArrays s, const __grid_constant__ Device
   const Group& group = s.groups.of_row(row);
   if (!group.working) return;
   const std::size_t at = std::size_t(row) * s.channels + channel;
-  float sum = 0.f;
-  for (int j = 0; j < stage; ++j)
-    if (tableau.a[stage][j] != 0.f) sum = fmaf(tableau.a[stage][j], s.stage(j)[at], sum);
-  s.point[entry] = s.y[at] + static_cast<float>(group.h) * sum;
+  s.point[entry] = stage_argument(tableau, stage, static_cast<float>(group.h), s.y[at],
+                                  [&](int j) { return s.stage(j)[at]; });
 }
 
 __global__ void combine_trial_point(StepArrays s) {
@@ -68,18 +66,8 @@ __global__ void __launch_bounds__(kTileThreads)
     finish_attempt(StepArrays s, const __grid_constant__ DeviceTableau tableau, ErrorNorm norm) {
   sum_squares(s, norm, norm.parts, [&](std::size_t at) {
     const float h = static_cast<float>(s.groups.of_row(static_cast<int>(at / s.channels)).h);
-    float step = 0.f, error = 0.f, change = 0.f;
-    for (int i = 0; i < tableau.stages; ++i) {
-      const float k = s.stage(i)[at];
-      if (tableau.b[i] != 0.f) step = fmaf(tableau.b[i], k, step);
-      if (tableau.e[i] != 0.f) error = fmaf(tableau.e[i], k, error);
-      if (tableau.last_change[i] != 0.f) change = fmaf(tableau.last_change[i], k, change);
-    }
-    Measured entry{h * error, s.y[at] + h * step};
-    if (tableau.adaptive) {
-      entry.rate_change = s.stage(tableau.stages - 1)[at] - s.stage(tableau.stages - 2)[at];
-      entry.argument_change = h * change;
-    }
+    const Measured entry =
+        measure_attempt(tableau, h, s.y[at], [&](int i) { return s.stage(i)[at]; });
     s.end[at] = entry.end;
     return entry;
   });

@@ -10,8 +10,7 @@ namespace ffjord::cuda {
 class FlowStream : public Stream {
  public:
   explicit FlowStream(int device) : Stream(entered(device)), device_(device) {
-    // Memory that is given back is kept for the next call: to map it anew would cost more than a
-    // small solve.
+    // Memory that is given back is kept for the next call, and not mapped anew after each wait.
     std::uint64_t kept = ~std::uint64_t{0};
     check(cudaMemPoolSetAttribute(pool(), cudaMemPoolAttrReleaseThreshold, &kept), "memory pool");
   }

@@ -252,20 +252,15 @@ class FusedReverse : FusedRows<Tile> {
       if (!is_last)
         Tile::multiply_stripe(bars(l + 1), net_.stride, memory_ + at_.transposed[l + 1],
                               Tile::padded(net_.layers[l + 1].out), width, first, sums);
+      Rows::for_entries(first, width, [&](int i, int j, int unit) {
+        Entries bar = {};
+        if (unit < layer.out)
 #pragma unroll
-      for (int i = 0; i < Tile::kRowsAThread; ++i)
-#pragma unroll
-        for (int j = 0; j < Tile::kUnitsAThread; ++j) {
-          const int unit = first + Tile::unit(j);
-          if (unit >= width) continue;
-          Entries bar = {};
-          if (unit < layer.out)
-#pragma unroll
-            for (int k = 0; k < Tile::kChannels; ++k)
-              bar[k] = is_last ? bars(l + 1)[(k * Tile::kRows + Tile::row(i)) * net_.stride + unit]
-                               : sums[k][i][j];
-          pull_entry(stage_index, l, first, i, j, bar, time_bars[i]);
-        }
+          for (int k = 0; k < Tile::kChannels; ++k)
+            bar[k] = is_last ? bars(l + 1)[(k * Tile::kRows + Tile::row(i)) * net_.stride + unit]
+                             : sums[k][i][j];
+        pull_entry(stage_index, l, first, i, j, bar, time_bars[i]);
+      });
     }
     if (s_.unit_sums) {
       if (l == 0)
@@ -309,9 +304,7 @@ class FusedReverse : FusedRows<Tile> {
         time_bar = fmaf(net_.parameters[layer.offsets.gate_weight + unit], logit_bar, time_bar);
       }
     }
-    float* const to = bars(l) + row * net_.stride + unit;
-#pragma unroll
-    for (int k = 0; k < Tile::kChannels; ++k) to[k * Tile::kRows * net_.stride] = bar[k];
+    Rows::store_entries(bars(l), row, unit, bar);
     if (!net_.gated) return;
     memory_[at_.plain_bars + row * net_.stride + unit] = z_bar;
     memory_[at_.logit_bars + row * net_.stride + unit] = logit_bar;
@@ -323,26 +316,18 @@ class FusedReverse : FusedRows<Tile> {
     const int width = Tile::padded(layer.out);
     float* const output = Rows::layer_input(l + 1);
     for (int first = 0; first < width; first += Tile::kStripe)
+      Rows::for_entries(first, width, [&](int i, int j, int unit) {
+        Entries entries = {};
+        if (unit < layer.out) {
+          const float* const from = kept(stage_index, l, first / Tile::kStripe, i, j);
+          entries[0] = from[0];
+          const float slope = slopes_of(layer.activation, from[0], from[Tile::kThreads], 1.f).slope;
 #pragma unroll
-      for (int i = 0; i < Tile::kRowsAThread; ++i)
-#pragma unroll
-        for (int j = 0; j < Tile::kUnitsAThread; ++j) {
-          const int unit = first + Tile::unit(j);
-          if (unit >= width) continue;
-          Entries entries = {};
-          if (unit < layer.out) {
-            const float* const from = kept(stage_index, l, first / Tile::kStripe, i, j);
-            entries[0] = from[0];
-            const float slope =
-                slopes_of(layer.activation, from[0], from[Tile::kThreads], 1.f).slope;
-#pragma unroll
-            for (int k = 1; k < Tile::kChannels; ++k)
-              entries[k] = slope * from[(k + 1) * Tile::kThreads];
-          }
-#pragma unroll
-          for (int k = 0; k < Tile::kChannels; ++k)
-            output[(k * Tile::kRows + Tile::row(i)) * net_.stride + unit] = entries[k];
+          for (int k = 1; k < Tile::kChannels; ++k)
+            entries[k] = slope * from[(k + 1) * Tile::kThreads];
         }
+        Rows::store_entries(output, Tile::row(i), unit, entries);
+      });
   }
 
   // Of biases, shifts and gates; a thread has a unit, rows in order.
@@ -375,14 +360,9 @@ class FusedReverse : FusedRows<Tile> {
       typename Tile::Sums sums;
       Tile::multiply_stripe(bars(0), net_.stride, memory_ + at_.transposed[0],
                             Tile::padded(first_layer.out), width, first, sums);
-#pragma unroll
-      for (int ri = 0; ri < Tile::kRowsAThread; ++ri)
-#pragma unroll
-        for (int uj = 0; uj < Tile::kUnitsAThread; ++uj) {
-          const int unit = first + Tile::unit(uj);
-          if (unit >= net_.dimension) continue;
-          point_bars(i)[Tile::row(ri) * net_.dimension + unit] += sums[0][ri][uj];
-        }
+      Rows::for_entries(first, net_.dimension, [&](int ri, int uj, int unit) {
+        point_bars(i)[Tile::row(ri) * net_.dimension + unit] += sums[0][ri][uj];
+      });
     }
   }
 

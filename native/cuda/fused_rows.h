@@ -139,6 +139,23 @@ class FusedRows {
     }
   }
 
+  /// visit(i, j, unit) for the present thread's entries of the stripe at `first` that lie below
+  /// `width`.
+  template <class Visit>
+  __device__ __forceinline__ static void for_entries(int first, int width, const Visit& visit) {
+#pragma unroll
+    for (int i = 0; i < Tile::kRowsAThread; ++i)
+#pragma unroll
+      for (int j = 0; j < Tile::kUnitsAThread; ++j)
+        if (const int unit = first + Tile::unit(j); unit < width) visit(i, j, unit);
+  }
+  /// All channels of an entry into [channels][rows][stride].
+  __device__ void store_entries(float* to, int row, int unit,
+                                const float (&entries)[Tile::kChannels]) const {
+#pragma unroll
+    for (int k = 0; k < Tile::kChannels; ++k)
+      to[(k * Tile::kRows + row) * net_.stride + unit] = entries[k];
+  }
   __device__ std::size_t vector_entry(int row, const Layer& layer, int unit) const {
     return (groups_a_tile_ == 1 ? 0 : row) * net_.units + layer.unit + unit;
   }
@@ -201,30 +218,24 @@ class FusedRows {
       typename Tile::Sums sums;
       Tile::multiply_stripe(layer_input(l), net_.stride, memory_ + at_.weights[l],
                             Tile::padded(layer.in), width, first, sums);
+      for_entries(first, width, [&](int i, int j, int unit) {
+        const int row = Tile::row(i);
+        float entries[Tile::kChannels] = {};
+        if (unit < layer.out) {
+          const std::size_t vector = vector_entry(row, layer, unit);
+          const float gate = memory_[at_.gates + vector];
+          const float z = fmaf(gate, sums[0][i][j], memory_[at_.offsets + vector]);
+          const Activated activated = activate(layer.activation, z, 1.f);
+          entries[0] = z;
 #pragma unroll
-      for (int i = 0; i < Tile::kRowsAThread; ++i)
+          for (int k = 1; k < Tile::kChannels; ++k) entries[k] = gate * sums[k][i][j];
+          visit(l, first / Tile::kStripe, i, j, activated.a, entries);
+          entries[0] = activated.a;
 #pragma unroll
-        for (int j = 0; j < Tile::kUnitsAThread; ++j) {
-          const int unit = first + Tile::unit(j), row = Tile::row(i);
-          if (unit >= width) continue;
-          float entries[Tile::kChannels] = {};
-          if (unit < layer.out) {
-            const std::size_t vector = vector_entry(row, layer, unit);
-            const float gate = memory_[at_.gates + vector];
-            const float z = fmaf(gate, sums[0][i][j], memory_[at_.offsets + vector]);
-            const Activated activated = activate(layer.activation, z, 1.f);
-            entries[0] = z;
-#pragma unroll
-            for (int k = 1; k < Tile::kChannels; ++k) entries[k] = gate * sums[k][i][j];
-            visit(l, first / Tile::kStripe, i, j, activated.a, entries);
-            entries[0] = activated.a;
-#pragma unroll
-            for (int k = 1; k < Tile::kChannels; ++k) entries[k] *= activated.slope;
-          }
-#pragma unroll
-          for (int k = 0; k < Tile::kChannels; ++k)
-            output[(k * Tile::kRows + row) * net_.stride + unit] = entries[k];
+          for (int k = 1; k < Tile::kChannels; ++k) entries[k] *= activated.slope;
         }
+        store_entries(output, row, unit, entries);
+      });
     }
   }
 

@@ -75,19 +75,32 @@ FlowDescription description_of(const ContextCase& one) {
   return {{int(kSize)}, {cnf, cnf}, {kContext, one.gates}};
 }
 
+/// Rows and their contexts, which outlive the requests that name them.
+struct Inputs {
+  explicit Inputs(int seed) {
+    std::mt19937_64 generator(seed);
+    rows = checks::floats(checks::normals(kBatch * kSize, generator));
+    context = checks::floats(checks::normals(kBatch * kContext, generator));
+  }
+  SolveRequest request(const ContextCase& one) const {
+    SolveRequest request;
+    request.batch = kBatch;
+    request.rows = rows;
+    request.context = context;
+    request.keep_tape = true;
+    request.settings.trace = one.trace;
+    return request;
+  }
+
+  Vector rows, context;
+};
+
 void check_case(const Engine& engine, const ContextCase& one, Report& report) {
-  std::mt19937_64 generator(1);
-  const Vector rows = checks::floats(checks::normals(kBatch * kSize, generator));
-  const Vector context = checks::floats(checks::normals(kBatch * kContext, generator));
+  const Inputs inputs(1);
   const auto ours = checks::perturbed_flow(engine, description_of(one));
   const auto exact = checks::perturbed_flow(reference::engine(), description_of(one));
 
-  SolveRequest request;
-  request.batch = kBatch;
-  request.rows = rows;
-  request.context = context;
-  request.keep_tape = true;
-  request.settings.trace = one.trace;
+  SolveRequest request = inputs.request(one);
   request.settings.gradient = one.gradient;
   request.settings.regularisers = {"kinetic"};
   request.settings.solver.tableau = &tableau("rk4");
@@ -102,8 +115,8 @@ void check_case(const Engine& engine, const ContextCase& one, Report& report) {
   VelocityRequest velocity;
   velocity.block = 1;
   velocity.batch = kBatch;
-  velocity.z = rows;
-  velocity.context = context;
+  velocity.z = inputs.rows;
+  velocity.context = inputs.context;
   velocity.trace = one.trace;
   for (bool own_times : {false, true}) {
     if (own_times && one.layer == LayerKind::Hyper) continue;
@@ -119,17 +132,10 @@ void check_case(const Engine& engine, const ContextCase& one, Report& report) {
 // Steps that the error chooses, in norms that hold the context's cotangent.
 void check_adaptive(const Engine& engine, Report& report) {
   const ContextCase one{"adaptive", LayerKind::ConcatSquash, {10, 9}, true, kExact};
-  std::mt19937_64 generator(2);
-  const Vector rows = checks::floats(checks::normals(kBatch * kSize, generator));
-  const Vector context = checks::floats(checks::normals(kBatch * kContext, generator));
+  const Inputs inputs(2);
   const auto ours = checks::perturbed_flow(engine, description_of(one));
   const auto exact = checks::perturbed_flow(reference::engine(), description_of(one));
-  SolveRequest request;
-  request.batch = kBatch;
-  request.rows = rows;
-  request.context = context;
-  request.keep_tape = true;
-  request.settings.trace = one.trace;
+  SolveRequest request = inputs.request(one);
   request.settings.solver.tableau = &tableau("dopri5");
   request.settings.solver.rtol = request.settings.solver.atol = 1e-6;
   for (GradientOptions gradient : {GradientOptions(), kAdjoint, kFullAdjoint}) {

@@ -88,6 +88,7 @@
       "native/cuda/net_time.cu",
       "native/cuda/noise.cu",
       "native/cuda/optimizer.cu",
+      "native/cuda/products.cu",
       "native/cuda/row_states.cu",
       "native/cuda/solve_outcome.cu",
       "native/cuda/step_pullback.cu",

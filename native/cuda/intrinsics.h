@@ -6,6 +6,8 @@
 
 #include <cuda_runtime.h>
 
+#include <cstdint>
+
 #ifndef FFJORD_EMULATED
 #include <cooperative_groups.h>
 #include <cuda_fp16.h>
@@ -50,6 +52,24 @@ inline void load_matrix_x4(unsigned (&r)[4], const void* shared_row) {
 }
 inline void load_matrix_x4_transposed(unsigned (&r)[4], const void* shared_row) {
   emulator::load_matrix_x4(r, shared_row, true);
+}
+
+inline std::uint64_t matrix_descriptor(const void* shared, int leading, int stride) {
+  return emulator::matrix_descriptor(shared, leading, stride);
+}
+inline void show_to_products() { emulator::show_to_products(); }
+template <int Channels, int Fragments>
+void begin_products(float (&)[Channels][Fragments][4]) {
+  emulator::begin_products();
+}
+template <int Fragments>
+void multiply_async(float (&c)[Fragments][4], std::uint64_t a, std::uint64_t b) {
+  emulator::multiply_async(c, Fragments, a, b);
+}
+inline void commit_products() { emulator::commit_products(); }
+template <int Channels, int Fragments>
+void wait_for_products(float (&)[Channels][Fragments][4]) {
+  emulator::wait_for_products();
 }
 
 inline uint4 load_shared_volatile(const uint4* shared) { return *shared; }
@@ -163,6 +183,89 @@ __device__ __forceinline__ void load_matrix_x4_transposed(unsigned (&r)[4],
                : "r"(address)
                : "memory");
 }
+
+// Products of a warpgroup, four warps from a multiple of four on, which go on while its threads do
+// other things (PTX ISA, "Asynchronous Warpgroup Level Matrix Multiply-Accumulate"). Only code for
+// sm_90a has them. In this order, by all 128 threads: stores to shared memory, show_to_products,
+// a barrier, begin_products, multiply_async for each product, commit_products, wait_for_products;
+// until then nobody touches the sums or what the products read.
+
+/// A matrix of float16 in shared memory, of lines × depth, as core matrices of 8 lines × 8 of
+/// depth: 128 bytes, line after line. `leading` bytes on lies the next in depth, `stride` bytes on
+/// that of the next lines.
+__device__ __forceinline__ std::uint64_t matrix_descriptor(const void* shared, int leading,
+                                                           int stride) {
+  const auto field = [](unsigned bytes) {
+    return static_cast<std::uint64_t>((bytes & 0x3ffffu) >> 4);
+  };
+  return field(static_cast<unsigned>(__cvta_generic_to_shared(shared))) | field(leading) << 16 |
+         field(stride) << 32;
+}
+
+#ifdef __CUDA_ARCH_FEAT_SM90_ALL
+
+namespace detail {
+
+// Sums that an instruction under way holds stay in their registers, on this side of it.
+template <int Channels, int Fragments>
+__device__ __forceinline__ void hold(float (&c)[Channels][Fragments][4]) {
+#pragma unroll
+  for (int channel = 0; channel < Channels; ++channel)
+#pragma unroll
+    for (int n = 0; n < Fragments; ++n)
+#pragma unroll
+      for (int i = 0; i < 4; ++i) asm volatile("" : "+f"(c[channel][n][i])::"memory");
+}
+
+}  // namespace detail
+
+__device__ __forceinline__ void show_to_products() {
+  asm volatile("fence.proxy.async.shared::cta;" ::: "memory");
+}
+template <int Channels, int Fragments>
+__device__ __forceinline__ void begin_products(float (&c)[Channels][Fragments][4]) {
+  detail::hold(c);
+  asm volatile("wgmma.fence.sync.aligned;" ::: "memory");
+}
+/// C (64, 32) += A (64, 16) Bᵀ, B (32, 16). Fragments of C as in mma_f16: a warp has 16 rows, [n]
+/// is for units 8 n to 8 n + 7.
+__device__ __forceinline__ void multiply_async(float (&c)[4][4], std::uint64_t a, std::uint64_t b) {
+  asm volatile(
+      "{.reg .pred adds;\n"
+      "setp.ne.b32 adds, %18, 0;\n"
+      "wgmma.mma_async.sync.aligned.m64n32k16.f32.f16.f16 "
+      "{%0,%1,%2,%3,%4,%5,%6,%7,%8,%9,%10,%11,%12,%13,%14,%15}, %16, %17, adds, 1, 1, 0, 0;}"
+      : "+f"(c[0][0]), "+f"(c[0][1]), "+f"(c[0][2]), "+f"(c[0][3]), "+f"(c[1][0]), "+f"(c[1][1]),
+        "+f"(c[1][2]), "+f"(c[1][3]), "+f"(c[2][0]), "+f"(c[2][1]), "+f"(c[2][2]), "+f"(c[2][3]),
+        "+f"(c[3][0]), "+f"(c[3][1]), "+f"(c[3][2]), "+f"(c[3][3])
+      : "l"(a), "l"(b), "r"(1));
+}
+__device__ __forceinline__ void commit_products() {
+  asm volatile("wgmma.commit_group.sync.aligned;" ::: "memory");
+}
+template <int Channels, int Fragments>
+__device__ __forceinline__ void wait_for_products(float (&c)[Channels][Fragments][4]) {
+  asm volatile("wgmma.wait_group.sync.aligned 0;" ::: "memory");
+  detail::hold(c);
+}
+
+#else
+
+__device__ __forceinline__ void show_to_products() { __trap(); }
+template <int Channels, int Fragments>
+__device__ __forceinline__ void begin_products(float (&)[Channels][Fragments][4]) {
+  __trap();
+}
+__device__ __forceinline__ void multiply_async(float (&)[4][4], std::uint64_t, std::uint64_t) {
+  __trap();
+}
+__device__ __forceinline__ void commit_products() { __trap(); }
+template <int Channels, int Fragments>
+__device__ __forceinline__ void wait_for_products(float (&)[Channels][Fragments][4]) {
+  __trap();
+}
+
+#endif
 
 /// A load that stays where it is written. Without it ptxas hoists the weights of a whole solve into
 /// registers and spills them.

@@ -11,7 +11,7 @@ namespace {
 template <class Tile>
 class BackwardTile {
  public:
-  using Entries = float[4][4];
+  using Entries = cuda::Entries<Tile>;
 
   __device__ BackwardTile(const BackwardArguments& arguments, ProductMemory<Tile, 2>& memory)
       : s_(arguments),
@@ -27,12 +27,12 @@ class BackwardTile {
     Entries z_bar = {}, logit = {}, beta_bar = {};
 #pragma unroll 1
     for (int channel = 0; channel <= s_.tangents; channel += 2) {
-      Sums<2> bars;
+      Sums<Tile, 2> bars;
       load(channel, bars);
 #pragma unroll
-      for (int i = 0; i < 4; ++i)
+      for (int i = 0; i < Tile::kRowsAThread; ++i)
 #pragma unroll
-        for (int j = 0; j < 4; ++j) {
+        for (int j = 0; j < Tile::kUnitsAThread; ++j) {
           if (!holds(i, j)) continue;
           const std::size_t at = entry(i, j);
           const float z = s_.z ? s_.z[at] : 0.f;
@@ -83,12 +83,12 @@ class BackwardTile {
   }
 
   // (ā, ǡ) of channels `first` and the next; channel 0 is the value.
-  __device__ void load(int first, Sums<2>& bars) {
+  __device__ void load(int first, Sums<Tile, 2>& bars) {
     if (s_.above_value) return multiply(first, bars);
 #pragma unroll
-    for (int i = 0; i < 4; ++i)
+    for (int i = 0; i < Tile::kRowsAThread; ++i)
 #pragma unroll
-      for (int j = 0; j < 4; ++j) {
+      for (int j = 0; j < Tile::kUnitsAThread; ++j) {
         if (!holds(i, j)) continue;
         bars[0][i][j] =
             first == 0 ? s_.value_bar[entry(i, j)] : s_.tangent_bar[tangent_entry(first - 1, i, j)];
@@ -96,7 +96,7 @@ class BackwardTile {
       }
   }
 
-  __device__ void multiply(int first, Sums<2>& bars) {
+  __device__ void multiply(int first, Sums<Tile, 2>& bars) {
     const float* w = s_.weight + (first_place_ / s_.groups.rows) * s_.weight_stride;
     const int out = s_.above_out;
     multiply_tile<Tile, 2>(
@@ -150,12 +150,12 @@ class BackwardTile {
 
   // Stores g ⊙ z̄, and sums.
   __device__ void finish(Entries& z_bar, Entries& logit, const Entries& beta_bar) {
-    float time_bar[4] = {};
-    float sums[kUnitSums][4] = {};
+    float time_bar[Tile::kRowsAThread] = {};
+    float sums[kUnitSums][Tile::kUnitsAThread] = {};
 #pragma unroll
-    for (int i = 0; i < 4; ++i)
+    for (int i = 0; i < Tile::kRowsAThread; ++i)
 #pragma unroll
-      for (int j = 0; j < 4; ++j) {
+      for (int j = 0; j < Tile::kUnitsAThread; ++j) {
         if (!holds(i, j)) continue;
         const std::size_t vector = vector_entry(i, j);
         const float t = s_.times.time[group_at(i)];
@@ -192,26 +192,27 @@ class BackwardTile {
   }
 
   // Over the tile's rows, in order.
-  __device__ void store_unit_sums(int kind, const float (&sums)[4]) {
-    float* parts = &memory_.a[0][0][0];  // [threads down][units]
+  __device__ void store_unit_sums(int kind, const float (&sums)[Tile::kUnitsAThread]) {
+    float* parts = memory_.scratch();  // [threads down][units]
     __syncthreads();
 #pragma unroll
-    for (int j = 0; j < 4; ++j) parts[Tile::part_down() * Tile::kUnits + Tile::unit(j)] = sums[j];
+    for (int j = 0; j < Tile::kUnitsAThread; ++j)
+      parts[Tile::part_down() * Tile::kUnits + Tile::unit(j)] = sums[j];
     __syncthreads();
     const int unit = first_unit_ + threadIdx.x;
     if (threadIdx.x >= Tile::kUnits || unit >= s_.layer.out) return;
     float sum = 0.f;
-    for (int part = 0; part < Tile::kRows / 4; ++part)
-      sum += parts[part * Tile::kUnits + threadIdx.x];
+    for (int part = 0; part < Tile::kDown; ++part) sum += parts[part * Tile::kUnits + threadIdx.x];
     *unit_sum(kind, unit) = sum;
   }
 
   // Over the tile's units, in order.
-  __device__ void store_time_bars(const float (&bars)[4]) {
-    float* parts = &memory_.a[0][0][0];  // [rows][threads across]
+  __device__ void store_time_bars(const float (&bars)[Tile::kRowsAThread]) {
+    float* parts = memory_.scratch();  // [rows][threads across]
     __syncthreads();
 #pragma unroll
-    for (int i = 0; i < 4; ++i) parts[Tile::row(i) * Tile::kAcross + Tile::part_across()] = bars[i];
+    for (int i = 0; i < Tile::kRowsAThread; ++i)
+      parts[Tile::row(i) * Tile::kAcross + Tile::part_across()] = bars[i];
     __syncthreads();
     const int place = first_place_ + threadIdx.x;
     if (threadIdx.x >= Tile::kRows || place >= s_.batch) return;

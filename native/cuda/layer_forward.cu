@@ -21,7 +21,7 @@ class ForwardTile {
   __device__ bool works() const { return rows_.any(); }
 
   __device__ void run() {
-    Sums<2> sums;
+    Sums<Tile, 2> sums;
     const bool unit_tangents = !s_.input.tangents && s_.tangents > 0;
     const int last = unit_tangents ? 0 : s_.tangents;  // channel that takes a product
 #pragma unroll 1
@@ -69,7 +69,7 @@ class ForwardTile {
   }
 
   // Channels `first` and, `with_second`, the next.
-  __device__ void multiply(int first, bool with_second, Sums<2>& sums) {
+  __device__ void multiply(int first, bool with_second, Sums<Tile, 2>& sums) {
     const float* w = weight();
     multiply_tile<Tile, 2>(
         memory_, s_.layer.depth(),
@@ -86,12 +86,12 @@ class ForwardTile {
   }
 
   // W e_k, of blend (W₀ + t (W₁ − W₀)) e_k.
-  __device__ void take_columns(int k, float (&sums)[4][4]) const {
+  __device__ void take_columns(int k, Entries<Tile>& sums) const {
     const float* w = weight();
 #pragma unroll
-    for (int i = 0; i < 4; ++i)
+    for (int i = 0; i < Tile::kRowsAThread; ++i)
 #pragma unroll
-      for (int j = 0; j < 4; ++j) {
+      for (int j = 0; j < Tile::kUnitsAThread; ++j) {
         if (!holds(i, j)) continue;
         sums[i][j] = w[std::size_t(k) * s_.layer.out + unit_at(j)];
         if (s_.layer.expanded())
@@ -101,12 +101,12 @@ class ForwardTile {
       }
   }
 
-  __device__ void finish_value(const float (&sums)[4][4]) {
+  __device__ void finish_value(const Entries<Tile>& sums) {
     const float beta = s_.beta ? *s_.beta : 1.f;
 #pragma unroll
-    for (int i = 0; i < 4; ++i)
+    for (int i = 0; i < Tile::kRowsAThread; ++i)
 #pragma unroll
-      for (int j = 0; j < 4; ++j) {
+      for (int j = 0; j < Tile::kUnitsAThread; ++j) {
         if (!holds(i, j)) continue;
         const std::size_t vector = vector_entry(i, j), at = entry(i, j);
         const float gate = s_.layer.gated() ? s_.times.gate[vector] : 1.f;
@@ -119,11 +119,11 @@ class ForwardTile {
       }
   }
 
-  __device__ void finish_tangent(int k, const float (&sums)[4][4]) const {
+  __device__ void finish_tangent(int k, const Entries<Tile>& sums) const {
 #pragma unroll
-    for (int i = 0; i < 4; ++i)
+    for (int i = 0; i < Tile::kRowsAThread; ++i)
 #pragma unroll
-      for (int j = 0; j < 4; ++j) {
+      for (int j = 0; j < Tile::kUnitsAThread; ++j) {
         if (!holds(i, j)) continue;
         const std::size_t at = tangent_entry(k, i, j);
         const float u =
@@ -137,7 +137,7 @@ class ForwardTile {
   ProductMemory<Tile, 2>& memory_;
   const int first_place_, first_unit_;
   const TileRows<Tile> rows_;
-  float slopes_[4][4];
+  Entries<Tile> slopes_;
 };
 
 // hot: no spills

@@ -12,7 +12,7 @@ __global__ void __launch_bounds__(Tile::kThreads)
   if (!rows.any()) return;
   const float* a = s.a + std::size_t(blockIdx.z) * s.batch * s.depth;
   const float* b = s.b + (first_place / s.groups.rows) * s.b_stride;
-  Sums<1> sums;
+  Sums<Tile, 1> sums;
   multiply_tile<Tile, 1>(
       shared_memory<ProductMemory<Tile, 1>>(), s.expanded ? 2 * s.depth : s.depth,
       [&](int, int r, int k) {
@@ -28,9 +28,9 @@ __global__ void __launch_bounds__(Tile::kThreads)
       },
       sums);
 #pragma unroll
-  for (int i = 0; i < 4; ++i)
+  for (int i = 0; i < Tile::kRowsAThread; ++i)
 #pragma unroll
-    for (int j = 0; j < 4; ++j) {
+    for (int j = 0; j < Tile::kUnitsAThread; ++j) {
       const int row = rows.row[i], unit = first_unit + Tile::unit(j);
       if (row < 0 || unit >= s.units) continue;
       float& c = s.c[(std::size_t(blockIdx.z) * s.batch + row) * s.c_stride + unit];

@@ -14,11 +14,14 @@ namespace ffjord::cuda {
 /// Products in float32, added up one after the other.
 struct Float32 {};
 
-/// Rows and units of a tile; a thread holds 4 × 4 of its entries, placed as the arithmetic has it.
-template <int Rows, int Units, class Arithmetic = Float32>
+/// Rows and units of a tile, and those among them that a thread holds: kRowsAThread ×
+/// kUnitsAThread entries, placed as the arithmetic has it.
+template <int Rows, int Units, class ProductArithmetic = Float32>
 struct Tile {
+  using Arithmetic = ProductArithmetic;
   static constexpr int kRows = Rows, kUnits = Units, kDepth = 32;
-  static constexpr int kAcross = Units / 4, kThreads = Rows / 4 * kAcross;
+  static constexpr int kRowsAThread = 4, kUnitsAThread = 4;
+  static constexpr int kDown = Rows / 4, kAcross = Units / 4, kThreads = kDown * kAcross;
 
   /// Of the present thread's entry (i, j) within the tile.
   __device__ static int row(int i) { return 4 * (threadIdx.x / kAcross) + i; }
@@ -38,10 +41,26 @@ struct ProductMemory {
       Tile::kRows + 4;  // so that a transposing store meets few conflicts
   alignas(16) float a[Channels][Tile::kDepth][kPadded];
   alignas(16) float b[Tile::kDepth][Tile::kUnits];
+
+  /// For sums over what the threads hold, between products: of kDown × kUnits, or kRows × kAcross.
+  __device__ float* scratch() { return &a[0][0][0]; }
 };
 
-template <int Channels>
-using Sums = float[Channels][4][4];  // [channel][row][unit]
+/// What a thread holds of a tile.
+template <class Tile>
+using Entries = float[Tile::kRowsAThread][Tile::kUnitsAThread];
+template <class Tile, int Channels>
+using Sums = float[Channels][Tile::kRowsAThread][Tile::kUnitsAThread];
+
+template <class Tile, int Channels>
+__device__ __forceinline__ void clear(Sums<Tile, Channels>& sums) {
+#pragma unroll
+  for (int channel = 0; channel < Channels; ++channel)
+#pragma unroll
+    for (int i = 0; i < Tile::kRowsAThread; ++i)
+#pragma unroll
+      for (int j = 0; j < Tile::kUnitsAThread; ++j) sums[channel][i][j] = 0.f;
+}
 
 /// In which order neighbouring threads load A: as it lies in memory.
 enum class Order { AlongDepth, AlongRows };
@@ -50,13 +69,8 @@ enum class Order { AlongDepth, AlongRows };
 /// they are called for k < depth alone. All threads of the block take part.
 template <class Tile, int Channels, Order order = Order::AlongDepth, class LoadA, class LoadB>
 __device__ void multiply_tile(ProductMemory<Tile, Channels>& memory, int depth, const LoadA& load_a,
-                              const LoadB& load_b, Sums<Channels>& sums) {
-#pragma unroll
-  for (int channel = 0; channel < Channels; ++channel)
-#pragma unroll
-    for (int i = 0; i < 4; ++i)
-#pragma unroll
-      for (int j = 0; j < 4; ++j) sums[channel][i][j] = 0.f;
+                              const LoadB& load_b, Sums<Tile, Channels>& sums) {
+  clear<Tile, Channels>(sums);
   const int row = Tile::row(0), unit = Tile::unit(0);
   for (int first = 0; first < depth; first += Tile::kDepth) {
     const int used = depth - first < Tile::kDepth ? depth - first : Tile::kDepth;

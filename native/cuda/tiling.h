@@ -3,7 +3,9 @@
 #pragma once
 
 #include "cuda/group.h"
+#include "cuda/half_product.h"
 #include "cuda/launch.h"
+#include "cuda/products.h"
 #include "cuda/tensor_product.h"
 
 namespace ffjord::cuda {
@@ -18,14 +20,14 @@ inline bool takes_large_tiles(const Groups& groups, int batch, int units) {
   return groups.count == 1 && batch > SmallTile::kRows && units > SmallTile::kUnits;
 }
 
-/// The present thread's four rows of a tile; −1 where there is none, or it rests.
+/// The present thread's rows of a tile; −1 where there is none, or it rests.
 template <class Tile>
 struct TileRows {
-  int row[4];
+  int row[Tile::kRowsAThread];
 
   __device__ TileRows(const Groups& groups, int first_place, int batch) {
 #pragma unroll
-    for (int i = 0; i < 4; ++i) {
+    for (int i = 0; i < Tile::kRowsAThread; ++i) {
       const int place = first_place + Tile::row(i);
       row[i] = place < batch ? groups.row_at(place) : -1;
       if (row[i] >= 0 && !groups.of_row(row[i]).working) row[i] = -1;
@@ -33,32 +35,35 @@ struct TileRows {
   }
   /// Whether any row of the tile works; asked by all threads.
   __device__ bool any() const {
-    return __syncthreads_or(row[0] >= 0 || row[1] >= 0 || row[2] >= 0 || row[3] >= 0);
+    bool works = false;
+#pragma unroll
+    for (int i = 0; i < Tile::kRowsAThread; ++i) works = works || row[i] >= 0;
+    return __syncthreads_or(works);
   }
 };
 
-/// Large products on the tensor cores: as accurate as float32 over its whole range
-/// (test/cuda/product_check.cu holds the table).
-using TensorTile = Tile<LargeTile::kRows, LargeTile::kUnits, Tf32x3>;
-
-/// Where the card has TF32 (from compute capability 8.0), and the depth is worth it.
+/// Whether a product of this depth goes to the tensor cores: below a chunk of it float32 is more
+/// accurate, and zeros would be most of the work.
 inline bool takes_tensor_cores(int depth) {
-  if (depth < TensorTile::kDepth) return false;
-  int device = 0, major = 0;
-  check(cudaGetDevice(&device), "device");
-  check(cudaDeviceGetAttribute(&major, cudaDevAttrComputeCapabilityMajor, device), "device");
-  return major >= 8;
+  return depth >= LargeTile::kDepth && chosen_products() != Products::Float32;
 }
 
-/// Calls start(tile) with the tile that a product of this depth is cut into.
+/// Calls start(tile) with the tile that a product of this depth is cut into. All arithmetics are as
+/// accurate as float32, within a factor of two (test/cuda/product_check.cu holds the table).
 template <class Start>
 void with_tile(bool large, int depth, const Start& start) {
-  if (!large)
-    start(SmallTile());
-  else if (takes_tensor_cores(depth))
-    start(TensorTile());
-  else
-    start(LargeTile());
+  constexpr int rows = LargeTile::kRows, units = LargeTile::kUnits;
+  if (!large) return start(SmallTile());
+  switch (depth < LargeTile::kDepth ? Products::Float32 : chosen_products()) {
+    case Products::Float32:
+      return start(LargeTile());
+    case Products::Tf32x3:
+      return start(Tile<rows, units, Tf32x3>());
+    case Products::Half3:
+      return start(Tile<rows, units, Half3>());
+    case Products::WarpgroupHalf3:
+      return start(Tile<rows, units, WarpgroupHalf3>());
+  }
 }
 
 template <class Tile, class Memory>

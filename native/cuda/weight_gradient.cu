@@ -14,7 +14,7 @@ __global__ void __launch_bounds__(Tile::kThreads)
   const int first_j = blockIdx.x * Tile::kRows, first_k = blockIdx.y * Tile::kUnits;
   const int first_row = blockIdx.z * s.slice_rows;
   const int rows = min(s.slice_rows, s.batch - first_row);
-  Sums<Products> sums;
+  Sums<Tile, Products> sums;
   multiply_tile<Tile, Products, Order::AlongRows>(
       shared_memory<ProductMemory<Tile, Products>>(), rows * (1 + s.tangents),
       [&](int product, int r, int index) {
@@ -37,9 +37,9 @@ __global__ void __launch_bounds__(Tile::kThreads)
 #pragma unroll
   for (int product = 0; product < Products; ++product)
 #pragma unroll
-    for (int i = 0; i < 4; ++i)
+    for (int i = 0; i < Tile::kRowsAThread; ++i)
 #pragma unroll
-      for (int j = 0; j < 4; ++j) {
+      for (int j = 0; j < Tile::kUnitsAThread; ++j) {
         const int row = first_j + Tile::row(i), k = first_k + Tile::unit(j);
         if (row < s.out && k < s.in)
           s.slices[(std::size_t(blockIdx.z) * s.out + row) * depth + product * s.in + k] =

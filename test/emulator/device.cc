@@ -18,6 +18,8 @@ Configuration from_environment() {
   Configuration configuration;
   if (const auto memory = variable("FFJORD_EMULATOR_MEMORY"); !memory.empty())
     configuration.memory = std::stoull(std::string(memory)) << 20;
+  if (const auto capability = variable("FFJORD_EMULATOR_CAPABILITY"); !capability.empty())
+    configuration.capability = std::stoi(std::string(capability));
   configuration.eager = variable("FFJORD_EMULATOR_STREAMS") == "eager";
   const auto schedule = variable("FFJORD_EMULATOR_SCHEDULE");
   if (schedule == "reversed")

@@ -14,8 +14,9 @@ namespace emulator {
 /// What the environment asks for.
 struct Configuration {
   std::size_t memory = std::size_t{1} << 30;  ///< FFJORD_EMULATOR_MEMORY, in MiB
-  bool eager = false;  ///< FFJORD_EMULATOR_STREAMS=eager: work runs when put on its stream
-  Schedule schedule;   ///< FFJORD_EMULATOR_SCHEDULE=forward, reversed, or a seed
+  bool eager = false;   ///< FFJORD_EMULATOR_STREAMS=eager: work runs when put on its stream
+  int capability = 90;  ///< FFJORD_EMULATOR_CAPABILITY: 80 for a card of compute capability 8.0
+  Schedule schedule;    ///< FFJORD_EMULATOR_SCHEDULE=forward, reversed, or a seed
   enum { None, Some, All } races = Some;  ///< FFJORD_EMULATOR_RACES=none, some, all
   std::string coverage;  ///< FFJORD_EMULATOR_COVERAGE: a file for the names of kernels that ran
 };

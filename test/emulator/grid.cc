@@ -24,6 +24,7 @@ struct Thread {
   const char* waits_at;
   int copy_group;
   std::vector<PendingCopy> copies;
+  ThreadProducts products;
 };
 
 // Lanes that wait for each other at a warp operation.
@@ -40,10 +41,18 @@ struct Warp {
   std::vector<Meeting> meetings;
 };
 
+// Threads of a warpgroup that wait for each other.
+struct GroupMeeting {
+  unsigned arrived = 0;
+  CompleteGroup complete = nullptr;
+  void* given[kWarpgroup];
+};
+
 struct Block {
   uint3 index;
   std::vector<Thread> threads;
   std::vector<Warp> warps;
+  std::vector<GroupMeeting> warpgroups;
   std::vector<unsigned char> memory;  // shared, between guard zones
   unsigned char* shared;
   unsigned finished;
@@ -145,6 +154,7 @@ void set_up(Block& block, uint3 index, std::size_t first_stack) {
   block.finished = block.arrived = block.votes = 0;
   block.threads.resize(count);
   block.warps.resize((count + 31) / 32);
+  block.warpgroups.assign(count / kWarpgroup, {});
   for (Warp& warp : block.warps) {
     warp.lanes = 0;
     warp.meetings.clear();
@@ -159,6 +169,7 @@ void set_up(Block& block, uint3 index, std::size_t first_stack) {
     thread.finished = false;
     thread.copy_group = 0;
     thread.copies.clear();
+    thread.products = {};
     Warp& warp = block.warps[i / 32];
     warp.threads[i % 32] = &thread;
     warp.lanes |= 1u << i % 32;
@@ -252,6 +263,31 @@ void meet_warp(unsigned mask, void* given, Complete complete, const char* operat
   warp.meetings.pop_back();
   wake(32, [&](std::size_t i) { return mask >> i & 1 ? warp.threads[i] : nullptr; });
 }
+
+void meet_warpgroup(void* given, CompleteGroup complete, const char* operation) {
+  Thread& thread = *grid.current;
+  Block& block = *thread.block;
+  const unsigned number = thread.number / kWarpgroup;
+  if (number >= block.warpgroups.size())
+    fail(std::string(operation) + " in a warpgroup of fewer than 128 threads");
+  GroupMeeting& meeting = block.warpgroups[number];
+  if (meeting.arrived > 0 && meeting.complete != complete)
+    fail("threads of a warpgroup are at different operations: " + std::string(operation));
+  meeting.complete = complete;
+  meeting.given[thread.number % kWarpgroup] = given;
+  if (++meeting.arrived < kWarpgroup) return wait(operation);
+  meeting.arrived = 0;
+  complete(meeting.given);
+  wake(kWarpgroup, [&](std::size_t i) { return &block.threads[number * kWarpgroup + i]; });
+}
+
+SharedMemory block_memory() {
+  return {grid.current->block->shared, grid.launch->shape.shared_bytes};
+}
+
+bool copies_early() { return grid.schedule.copies_early(); }
+
+ThreadProducts& products_of_thread() { return grid.current->products; }
 
 int sync_block(Vote vote, int predicate) {
   Thread& thread = *grid.current;

@@ -33,6 +33,32 @@ void meet_warp(unsigned mask, void* given, Complete complete, const char* operat
 /// All lanes of the running thread's warp.
 unsigned whole_warp();
 
+/// The same of a warpgroup: four warps, the first of them a multiple of four.
+constexpr unsigned kWarpgroup = 128;
+using CompleteGroup = void (*)(void* (&given)[kWarpgroup]);
+void meet_warpgroup(void* given, CompleteGroup complete, const char* operation);
+
+/// The shared memory of the running block.
+struct SharedMemory {
+  unsigned char* start;
+  std::size_t bytes;
+};
+SharedMemory block_memory();
+bool copies_early();
+
+/// A product of a warpgroup, as one of its threads asked for it.
+struct PendingProduct {
+  float (*c)[4];  // fragments
+  int fragments;
+  std::uint64_t a, b;
+  bool committed;
+};
+struct ThreadProducts {
+  std::vector<PendingProduct> pending;
+  bool shown = false, begun = false;
+};
+ThreadProducts& products_of_thread();
+
 /// A copy into shared memory that takes effect when the thread waits for it.
 struct PendingCopy {
   void* target;

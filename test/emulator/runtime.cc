@@ -206,10 +206,10 @@ cudaError_t cudaDeviceGetAttribute(int* value, cudaDeviceAttr attribute, int) {
       *value = 228 * 1024;
       break;
     case cudaDevAttrComputeCapabilityMajor:
-      *value = 9;
+      *value = device().configuration.capability / 10;
       break;
     case cudaDevAttrComputeCapabilityMinor:
-      *value = 0;
+      *value = device().configuration.capability % 10;
       break;
     case cudaDevAttrCooperativeLaunch:
       *value = 1;

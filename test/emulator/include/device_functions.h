@@ -40,6 +40,14 @@ void mma_tf32(float (&c)[4], const unsigned (&a)[4], const unsigned (&b)[2]);
 void mma_f16(float (&c)[4], const unsigned (&a)[4], const unsigned (&b)[2]);
 void load_matrix_x4(unsigned (&r)[4], const void* shared_row, bool transposed);
 
+/// Of a matrix in the block's shared memory, for products of a warpgroup.
+std::uint64_t matrix_descriptor(const void* shared, int leading, int stride);
+void show_to_products();
+void begin_products();
+void multiply_async(float (*c)[4], int fragments, std::uint64_t a, std::uint64_t b);
+void commit_products();
+void wait_for_products();
+
 unsigned round_tf32(float x);
 unsigned pack_half2(float low, float high);
 float2 unpack_half2(unsigned halves);

@@ -116,7 +116,7 @@
       "native/binding/training_jobs.cc",
       "native/binding/worker.cc"
     ],
-    "cuda_architectures": ["75-real", "80-real", "86-real", "89-real", "90-real", "100-real", "120"],
+    "cuda_architectures": ["75-real", "80-real", "86-real", "89-real", "90a-real", "100-real", "120"],
     "cuda_flags": ["-std=c++20", "--expt-relaxed-constexpr", "-Xcompiler=-fvisibility=hidden"],
     "compile_flags": [
       "-std=c++20",

@@ -44,7 +44,7 @@ card() {
 configure() {
   local architecture
   architecture=$(nvidia-smi --query-gpu=compute_cap --format=csv,noheader | head -n 1 | tr -d .)
-  cmake -S . -B "$build" -DFFJORD_CUDA=ON -DFFJORD_CUDA_ARCHITECTURES="${architecture:-90}" \
+  cmake -S . -B "$build" -DFFJORD_CUDA=ON -DFFJORD_CUDA_ARCHITECTURES="${architecture:-90a}" \
     -DFFJORD_TESTS=ON -DFFJORD_MODULE="$(has_node && echo ON || echo OFF)"
 }
 

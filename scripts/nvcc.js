@@ -1,6 +1,6 @@
 // Compiles one source of the CUDA engine: node scripts/nvcc.js SOURCE OBJECT
 // Asked for by FFJORD_CUDA=1, as nvcc takes minutes for what most machines have no use for. FFJORD_CUDA_ARCHITECTURES
-// narrows the cards it compiles for, e.g. to 90; by default all that a release serves.
+// narrows the cards it compiles for, e.g. to 80; by default all that a release serves.
 const { execFileSync, spawnSync } = require('node:child_process')
 const { existsSync, mkdirSync, readFileSync, realpathSync } = require('node:fs')
 const { delimiter, dirname, join, resolve } = require('node:path')
@@ -33,9 +33,12 @@ function wantsCuda() {
   )
 }
 
-/** '90-real' is code for sm_90, '90-virtual' PTX that later cards compile for themselves, '90' both. */
+/**
+ * '80-real' is code for sm_80, '80-virtual' PTX that later cards compile for themselves, '80' both. '90' is '90a': kernels
+ * use what compute capability 9.0 has alone (native/cuda/products.cu).
+ */
 function codeFor(architecture) {
-  const [number, kind] = architecture.split('-')
+  const [number, kind] = architecture.replace(/^90(?!a)/, '90a').split('-')
   const real = kind === 'virtual' ? [] : [`sm_${number}`]
   const virtual = kind === 'real' ? [] : [`compute_${number}`]
   return `-gencode=arch=compute_${number},code=[${[...real, ...virtual].join(',')}]`
@@ -64,7 +67,7 @@ function compile(source, object) {
  * What ptxas says of each kernel of a source, for one architecture: its name, registers, bytes spilled. Undefined
  * where there is no nvcc.
  */
-function ptxasReport(source, architecture = '90') {
+function ptxasReport(source, architecture = '90a') {
   if (!toolkit()) return undefined
   const { variables } = JSON.parse(readFileSync(join(root, 'native/sources.gypi'), 'utf8'))
   const options = [...variables.cuda_flags, `-arch=sm_${architecture}`, '-O3', `-I${join(root, 'native')}`]

@@ -67,11 +67,21 @@ std::vector<float> values(std::size_t count) {
   return result;
 }
 
-/// Whether small nets may take one launch a solve (docs/architecture.md).
-void allow_fused(bool allowed) { setenv("FFJORD_CUDA_FUSED", allowed ? "1" : "0", 1); }
+/// How solves are run (docs/architecture.md): by one launch, where the net is small, and by which
+/// arithmetic large products.
+struct Way {
+  bool fused;
+  std::string products;
 
-void measure(const Engine& engine, const Case& net, bool fused, double seconds) {
-  allow_fused(fused);
+  void take() const {
+    setenv("FFJORD_CUDA_FUSED", fused ? "1" : "0", 1);
+    setenv("FFJORD_CUDA_PRODUCTS", products.c_str(), 1);
+  }
+  std::string name() const { return fused ? "fused" : "by layer, " + products; }
+};
+
+void measure(const Engine& engine, const Case& net, const Way& way, double seconds) {
+  way.take();
   const auto flow = engine.create(net.description(), 0, {});
   for (const std::size_t batch : net.batches) {
     const std::size_t size = batch * static_cast<std::size_t>(net.widths.front());
@@ -106,7 +116,7 @@ void measure(const Engine& engine, const Case& net, bool fused, double seconds) 
         seconds);
     request.keep_tape = false;
     std::printf("| %s | %s | %zu | %.0f | %.1f | %.1f | %.1f |\n", net.name().c_str(),
-                fused ? "fused" : "by layer", batch, attempts, 1e6 * solve, 1e6 * solve / attempts,
+                way.name().c_str(), batch, attempts, 1e6 * solve, 1e6 * solve / attempts,
                 1e6 * training);
     std::fflush(stdout);
   }
@@ -128,7 +138,8 @@ int main(int count, char** arguments) {
       "| net | way | batch | attempts of dopri5 | solve, us | per attempt, us | iteration, us |\n");
   std::printf("|---|---|---|---|---|---|---|\n");
   for (const bool fused : {true, false})
-    measure(engine, {{2, 64, 64, 64, 2}, Activation::Tanh, {512, 2000, 10000, 100000}}, fused,
-            seconds);
-  measure(engine, {{43, 860, 860, 43}, Activation::Softplus, {1000}}, false, seconds);
+    measure(engine, {{2, 64, 64, 64, 2}, Activation::Tanh, {512, 2000, 10000, 100000}},
+            {fused, "fp16x3"}, seconds);
+  for (const char* products : {"float32", "tf32x3", "fp16x3"})
+    measure(engine, {{43, 860, 860, 43}, Activation::Softplus, {1000}}, {false, products}, seconds);
 }

@@ -6,6 +6,7 @@
 
 #include "cuda/device_loop.h"
 #include "cuda/gather.h"
+#include "cuda/products.h"
 #include "test/cuda/kernels.h"
 
 namespace {
@@ -111,6 +112,75 @@ void check_products(Report& report, const Stream& stream) {
         }
     }
   report.finish("matrix products against plain ones");
+}
+
+constexpr int kUnits = 64, kGroupDepth = 32, kOctets = kGroupDepth / 8;
+
+// Halves as core matrices, [octet of depth][line].
+struct GroupStorage {
+  alignas(16) uint4 a[kOctets][64], b[kOctets][kUnits];
+};
+
+// Two warpgroups: c (64, 64) += a (64, 32) bᵀ, b (64, 32), each for 32 units.
+__global__ void product_of_groups(const float* a, const float* b, float* c) {
+  auto& storage = ffjord::cuda::shared_memory<GroupStorage>();
+  const int line = static_cast<int>(threadIdx.x) % 64, octet = static_cast<int>(threadIdx.x) / 64;
+  const auto octet_of = [&](const float* matrix) {
+    const float* from = matrix + line * kGroupDepth + 8 * octet;
+    const auto pair = [&](int i) { return ffjord::cuda::pack_half2(from[i], from[i + 1]); };
+    return uint4{pair(0), pair(2), pair(4), pair(6)};
+  };
+  storage.a[octet][line] = octet_of(a);
+  storage.b[octet][line] = octet_of(b);
+  ffjord::cuda::show_to_products();
+  __syncthreads();
+  const int first_unit = static_cast<int>(threadIdx.x) / 128 * 32;
+  const int warp = ffjord::cuda::warp_index() % 4, lane = ffjord::cuda::lane_index();
+  float sums[1][4][4];
+  const auto each = [&](const auto& use) {
+    for (int n = 0; n < 4; ++n)
+      for (int i = 0; i < 4; ++i) {
+        const int row = 16 * warp + lane / 4 + 8 * (i / 2);
+        use(sums[0][n][i], c[row * kUnits + first_unit + 8 * n + 2 * (lane % 4) + i % 2]);
+      }
+  };
+  each([](float& sum, float& entry) { sum = entry; });
+  ffjord::cuda::begin_products(sums);
+  for (int o = 0; o < kOctets; o += 2)
+    ffjord::cuda::multiply_async(
+        sums[0], ffjord::cuda::matrix_descriptor(storage.a[o], sizeof storage.a[0], 128),
+        ffjord::cuda::matrix_descriptor(&storage.b[o][first_unit], sizeof storage.b[0], 128));
+  ffjord::cuda::commit_products();
+  ffjord::cuda::wait_for_products(sums);
+  each([](float& sum, float& entry) { entry = sum; });
+}
+
+void check_products_of_groups(Report& report, const Stream& stream) {
+  if (!ffjord::cuda::has_warpgroup_products()) return;
+  std::mt19937_64 generator(4);
+  for (int round = 0; round < 5; ++round) {
+    auto a = normal_floats(64 * kGroupDepth, generator);
+    auto b = normal_floats(kUnits * kGroupDepth, generator);
+    for (auto* values : {&a, &b})  // that halves hold exactly
+      for (float& value : *values) value = std::round(value * 64) / 64;
+    const auto c = normal_floats(64 * kUnits, generator);
+    const auto d_a = on_device(a, stream), d_b = on_device(b, stream);
+    auto d_c = on_device(c, stream);
+    launch("product_of_groups", product_of_groups, {1, 256, sizeof(GroupStorage)}, stream,
+           d_a.data(), d_b.data(), d_c.data());
+    const auto result = from_device(d_c, stream);
+    for (int i = 0; i < 64; ++i)
+      for (int j = 0; j < kUnits; ++j) {
+        double sum = c[i * kUnits + j], size = std::abs(sum);
+        for (int k = 0; k < kGroupDepth; ++k) {
+          const double term = static_cast<double>(a[i * kGroupDepth + k]) * b[j * kGroupDepth + k];
+          sum += term;
+          size += std::abs(term);
+        }
+        report.expect("entry", std::abs(result[i * kUnits + j] - sum) / size, 3e-7);
+      }
+  }
+  report.finish("products of warpgroups");
 }
 
 struct MatrixStorage {
@@ -272,6 +342,7 @@ int main() {
   const Stream stream;
   check_shuffles(report, stream);
   check_products(report, stream);
+  check_products_of_groups(report, stream);
   check_matrix_loads(report, stream);
   check_copies(report, stream);
   check_grid(report, stream);

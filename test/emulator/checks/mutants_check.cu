@@ -2,6 +2,7 @@
 #include <cmath>
 #include <cstdio>
 #include <cstdlib>
+#include <utility>
 
 #include "test/cuda/kernels.h"
 
@@ -93,40 +94,132 @@ __global__ void tile_product(const float* a, const float* b, float* c) {
         high[i] + low[i] * (fault == Fault::MissingScale ? 1 : 1 / kLowScale);
 }
 
-// What is wrong with the product of this kernel, in words; empty if nothing is.
+enum class GroupFault {
+  None,
+  NotShown,
+  NotBegun,
+  NotCommitted,
+  NotWaitedFor,
+  SwappedOffsets,
+  EarlyOverwrite,
+  MissingLowPart
+};
+
+constexpr int kGroupRows = 64, kGroupColumns = 32, kOctets = kDepth / 8;
+
+struct GroupStorage {
+  alignas(16) uint4 a[2][kOctets][kGroupRows], b[2][kOctets][kGroupColumns];  // [high, low]
+};
+
+// c (64, 32) = a (64, 64) bᵀ, b (32, 64), by a warpgroup, halves of which lie as core matrices.
+template <GroupFault fault>
+__global__ void group_product(const float* a, const float* b, float* c) {
+  auto& storage = ffjord::cuda::shared_memory<GroupStorage>();
+  const int thread = threadIdx.x, warp = thread / 32, lane = thread % 32;
+  const auto store = [&](const float* from, uint4& high, uint4& low) {
+    unsigned h[4], l[4];
+    for (int i = 0; i < 4; ++i) {
+      h[i] = ffjord::cuda::pack_half2(from[2 * i], from[2 * i + 1]);
+      const float2 rounded = ffjord::cuda::unpack_half2(h[i]);
+      l[i] = ffjord::cuda::pack_half2(from[2 * i] - rounded.x, from[2 * i + 1] - rounded.y);
+    }
+    high = {h[0], h[1], h[2], h[3]};
+    low = {l[0], l[1], l[2], l[3]};
+  };
+  for (int e = thread; e < kGroupRows * kOctets; e += 128) {
+    const int line = e % kGroupRows, octet = e / kGroupRows;
+    store(a + line * kDepth + 8 * octet, storage.a[0][octet][line], storage.a[1][octet][line]);
+  }
+  for (int e = thread; e < kGroupColumns * kOctets; e += 128) {
+    const int line = e % kGroupColumns, octet = e / kGroupColumns;
+    store(b + line * kDepth + 8 * octet, storage.b[0][octet][line], storage.b[1][octet][line]);
+  }
+  if (fault != GroupFault::NotShown) ffjord::cuda::show_to_products();
+  __syncthreads();
+  float sums[1][4][4] = {};
+  if (fault != GroupFault::NotBegun) ffjord::cuda::begin_products(sums);
+  for (const auto& [part_a, part_b] : {std::pair{1, 0}, std::pair{0, 1}, std::pair{0, 0}}) {
+    if (fault == GroupFault::MissingLowPart && part_b == 1) continue;
+    for (int octet = 0; octet < kOctets; octet += 2) {
+      const int next_octet = sizeof storage.a[0][0], next_lines = 128;
+      const bool swapped = fault == GroupFault::SwappedOffsets;
+      ffjord::cuda::multiply_async(
+          sums[0],
+          ffjord::cuda::matrix_descriptor(storage.a[part_a][octet],
+                                          swapped ? next_lines : next_octet,
+                                          swapped ? next_octet : next_lines),
+          ffjord::cuda::matrix_descriptor(storage.b[part_b][octet], sizeof storage.b[0][0], 128));
+    }
+  }
+  if (fault != GroupFault::NotCommitted) ffjord::cuda::commit_products();
+  if (fault == GroupFault::EarlyOverwrite) storage.a[0][0][thread % kGroupRows] = {};
+  if (fault != GroupFault::NotWaitedFor) ffjord::cuda::wait_for_products(sums);
+  for (int n = 0; n < 4; ++n)
+    for (int i = 0; i < 4; ++i)
+      c[(16 * warp + lane / 4 + 8 * (i / 2)) * kGroupColumns + 8 * n + 2 * (lane % 4) + i % 2] =
+          sums[0][n][i];
+}
+
+using Kernel = void (*)(const float*, const float*, float*);
+
+/// A product of rows and columns, and how it is launched.
+struct Subject {
+  const char* name;
+  Kernel kernel;
+  int rows, columns;
+  LaunchShape shape;
+};
 template <Fault fault>
-std::string verdict(const Stream& stream) {
+Subject warps() {
+  return {"tile_product", tile_product<fault>, kRows, kColumns, {1, 64, sizeof(TileStorage)}};
+}
+template <GroupFault fault>
+Subject warpgroup() {
+  return {"group_product",
+          group_product<fault>,
+          kGroupRows,
+          kGroupColumns,
+          {1, 128, sizeof(GroupStorage)}};
+}
+
+// What is wrong with the product of this kernel, in words; empty if nothing is.
+std::string verdict(const Subject& subject, const Stream& stream) {
   std::mt19937_64 generator(11);
-  const auto a = normal_floats(kRows * kDepth, generator),
-             b = normal_floats(kColumns * kDepth, generator);
+  const auto a = normal_floats(subject.rows * kDepth, generator),
+             b = normal_floats(subject.columns * kDepth, generator);
   const auto d_a = on_device(a, stream), d_b = on_device(b, stream);
-  DeviceArray<float> d_c(kRows * kColumns, stream);
+  DeviceArray<float> d_c(subject.rows * subject.columns, stream);
   std::vector<float> c;
   const std::string thrown = error_of([&] {
-    launch("tile_product", tile_product<fault>, {1, 64, sizeof(TileStorage)}, stream, d_a.data(),
-           d_b.data(), d_c.data());
+    launch(subject.name, subject.kernel, subject.shape, stream, d_a.data(), d_b.data(), d_c.data());
     c = from_device(d_c, stream);
   });
   if (!thrown.empty()) return thrown;
-  for (int i = 0; i < kRows; ++i)
-    for (int j = 0; j < kColumns; ++j) {
+  for (int i = 0; i < subject.rows; ++i)
+    for (int j = 0; j < subject.columns; ++j) {
       double sum = 0, size = 0;
       for (int k = 0; k < kDepth; ++k) {
         const double term = static_cast<double>(a[i * kDepth + k]) * b[j * kDepth + k];
         sum += term;
         size += std::abs(term);
       }
-      const double error = std::abs(c[i * kColumns + j] - sum) / size;
+      const double error = std::abs(c[i * subject.columns + j] - sum) / size;
       if (!(error < 3e-7)) return "an entry is off by " + std::to_string(error);
     }
   return "";
 }
 
-template <Fault fault>
-void must_be_caught(Report& report, const char* name, const Stream& stream) {
-  const std::string found = verdict<fault>(stream);
-  std::printf("  %-24s %s\n", name, found.empty() ? "NOT CAUGHT" : found.c_str());
-  report.expect(name, !found.empty());
+void must_pass(Report& report, const Subject& subject, const Stream& stream) {
+  const std::string found = verdict(subject, stream);
+  if (!found.empty()) std::printf("  the sound %s: %s\n", subject.name, found.c_str());
+  report.expect(std::string("the sound kernel passes: ") + subject.name, found.empty());
+}
+
+void must_be_caught(Report& report, const char* fault, const Subject& subject,
+                    const Stream& stream) {
+  const std::string found = verdict(subject, stream);
+  std::printf("  %-36s %s\n", fault, found.empty() ? "NOT CAUGHT" : found.c_str());
+  report.expect(fault, !found.empty());
 }
 
 }  // namespace
@@ -135,15 +228,24 @@ int main() {
   setenv("FFJORD_EMULATOR_RACES", "all", 1);  // before the device is there
   Report report;
   const Stream stream;
-  const std::string sound = verdict<Fault::None>(stream);
-  if (!sound.empty()) std::printf("  the sound kernel: %s\n", sound.c_str());
-  report.expect("the sound kernel passes", sound.empty());
-  must_be_caught<Fault::DroppedBarrier>(report, "a dropped barrier", stream);
-  must_be_caught<Fault::SecondBarrierDropped>(report, "a dropped second barrier", stream);
-  must_be_caught<Fault::SwappedLane>(report, "a swapped lane", stream);
-  must_be_caught<Fault::OffByOneTile>(report, "an off-by-one tile", stream);
-  must_be_caught<Fault::MissingScale>(report, "a missing scale", stream);
-  must_be_caught<Fault::MissingWait>(report, "a missing wait", stream);
+  must_pass(report, warps<Fault::None>(), stream);
+  must_pass(report, warpgroup<GroupFault::None>(), stream);
+  const std::pair<const char*, Subject> faults[] = {
+      {"a dropped barrier", warps<Fault::DroppedBarrier>()},
+      {"a dropped second barrier", warps<Fault::SecondBarrierDropped>()},
+      {"a swapped lane", warps<Fault::SwappedLane>()},
+      {"an off-by-one tile", warps<Fault::OffByOneTile>()},
+      {"a missing scale", warps<Fault::MissingScale>()},
+      {"a missing wait", warps<Fault::MissingWait>()},
+      {"memory not shown to a warpgroup", warpgroup<GroupFault::NotShown>()},
+      {"sums not handed to a warpgroup", warpgroup<GroupFault::NotBegun>()},
+      {"products of a warpgroup not committed", warpgroup<GroupFault::NotCommitted>()},
+      {"products of a warpgroup not waited for", warpgroup<GroupFault::NotWaitedFor>()},
+      {"swapped offsets of core matrices", warpgroup<GroupFault::SwappedOffsets>()},
+      {"operands overwritten too early", warpgroup<GroupFault::EarlyOverwrite>()},
+      {"a product of low parts left out", warpgroup<GroupFault::MissingLowPart>()},
+  };
+  for (const auto& [fault, subject] : faults) must_be_caught(report, fault, subject, stream);
   report.finish("mutants");
   return report.failures() > 0;
 }

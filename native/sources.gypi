@@ -81,6 +81,7 @@
       "native/cuda/gather.cu",
       "native/cuda/hypernet.cu",
       "native/cuda/joint_solve.cu",
+      "native/cuda/kept_steps.cu",
       "native/cuda/layer.cu",
       "native/cuda/layer_backward.cu",
       "native/cuda/layer_forward.cu",

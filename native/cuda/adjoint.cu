@@ -26,7 +26,7 @@ class AdjointSystem final : public RowSystem {
     const FieldPoint at = call_.point(groups_, c, point, stride);
     FieldColumns<float> columns{rates, channels, rates + 2 * dimension, nullptr, channels};
     Evaluation& evaluation = call_.workspace.evaluation(0);
-    call_.net.evaluate(evaluation, nullptr, call_.form(), at, columns, true);
+    call_.net.evaluate(evaluation, nullptr, call_.form(), at, columns, TapeUse::Keep);
     FieldTargets targets;
     targets.z_bar = rates + dimension;
     targets.z_bar_stride = channels;
@@ -95,7 +95,7 @@ double pull_adjoint(const BlockCall& call, const SolveTape& tape, const BlockRow
     DeviceArray<float> rates(batch * channels, call.stream);
     call.net.evaluate(call.workspace.evaluation(0), &call.workspace.scratch(), call.form(),
                       call.point(solve.groups(), 0, solve.state(), shape.channels),
-                      call.columns(rates.data()), false);
+                      call.columns(rates.data()), TapeUse::Pass);
     std::vector<float> values(rates.size()), bars(quadrature_bars.size()), at(batch * dimension);
     DeviceArray<float> lambda(at.size(), call.stream);
     copy(lambda.data(), dimension, solve.state() + dimension, shape.channels, dimension);

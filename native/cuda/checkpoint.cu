@@ -73,14 +73,21 @@ class CheckpointPullback {
                  call_.dimension(), state_.data(),        nullptr,
                  nullptr,           rates_.data()};
     load_states(steps, s, call_.stream);
+    step_ = tape_.steps.front() - 1 - back;
+    stands_ = tape_.kept.holds(step_, count);
     for (int i = 0; i < count; ++i) {
       s.point = points_.data() + i * inputs_;
       combine_point(s, weights_, i, call_.stream);
-      call_.net.evaluate(call_.workspace.evaluation(i), nullptr, call_.form(), point(i),
-                         call_.columns(s.stage(i)), true);
+      call_.net.evaluate(evaluation(i), nullptr, call_.form(), point(i), call_.columns(s.stage(i)),
+                         stands_ ? TapeUse::Stands : TapeUse::Keep);
     }
     for (int i = count; i-- > 0;) pull_stage(i, count);
     finish_bars(bars(count), call_.stream);
+  }
+
+  Evaluation& evaluation(int stage) {
+    return stands_ ? call_.workspace.evaluation(stage, tape_.kept.tape(step_, stage))
+                   : call_.workspace.evaluation(stage);
   }
 
   FieldPoint point(int stage) {
@@ -104,7 +111,7 @@ class CheckpointPullback {
     targets.gradient = gradient_;
     targets.times = gradient_ != nullptr;
     targets.terms = {call_.terms_bar, call_.net.context().terms()};
-    call_.net.pullback(call_.workspace.evaluation(i), scratch, point(i),
+    call_.net.pullback(evaluation(i), scratch, point(i),
                        call_.columns<const float>(rate_bar_.data()), targets);
     add_row_sums(s, i, tableau_.c[i], scratch.time_bars,
                  targets.times ? scratch.used_time_parts : 0, call_.stream);
@@ -122,6 +129,8 @@ class CheckpointPullback {
   DeviceArray<float> state_, points_, rates_, rate_bar_, point_bars_;
   float* const bar_;        // λ (B, S)
   double* const row_sums_;  // (B)
+  int step_ = 0;            // of the first group, and whether its tape was kept
+  bool stands_ = false;
 };
 
 }  // namespace

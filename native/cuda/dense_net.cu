@@ -125,9 +125,6 @@ Evaluation DenseNet::make_evaluation(const EvaluationSize& size) const {
   const EvaluationForm form =
       form_of(size.trace, size.regularisers, true, size.groups == size.batch);
   const std::size_t batch = size.batch, groups = size.groups, width = layers_.front().out;
-  const std::size_t encoder = form.encoder;
-  e.layers.resize(layers_.size());
-  e.again.resize(encoder);
   e.memory.build(stream_, [&](Arena& arena) {
     e.times.units = units_;
     e.times.time = arena.take(groups);
@@ -145,15 +142,36 @@ Evaluation DenseNet::make_evaluation(const EvaluationSize& size) const {
           *part = arena.take(groups * layers_[1].out * width);
       }
     }
-    if (form.closed && layers_.size() == 3) e.closed_product = arena.take(batch * layers_[1].out);
-    for (std::size_t l = 0; l < layers_.size(); ++l) {
-      const Layer& layer = layers_[l];
-      take_tape(arena, layer, batch, l < encoder ? 0 : form.tangents, e.layers[l]);
-      if (l < encoder) take_tape(arena, layer, batch, form.tangents, e.again[l]);
-      if (form.closed && l + 1 < layers_.size()) e.layers[l].closed = arena.take(batch * layer.out);
-    }
   });
   return e;
+}
+
+std::size_t DenseNet::tape_floats(const EvaluationSize& size) const {
+  Arena counted;
+  Evaluation unused;
+  place_tape(size, counted, unused);
+  return counted.used();
+}
+
+void DenseNet::place_tape(const EvaluationSize& size, float* tape, Evaluation& e) const {
+  Arena arena(tape);
+  place_tape(size, arena, e);
+  e.tape = tape;
+}
+
+void DenseNet::place_tape(const EvaluationSize& size, Arena& arena, Evaluation& e) const {
+  const EvaluationForm form =
+      form_of(size.trace, size.regularisers, true, size.groups == size.batch);
+  const std::size_t batch = size.batch, encoder = form.encoder;
+  e.layers.resize(layers_.size());
+  e.again.resize(encoder);
+  if (form.closed && layers_.size() == 3) e.closed_product = arena.take(batch * layers_[1].out);
+  for (std::size_t l = 0; l < layers_.size(); ++l) {
+    const Layer& layer = layers_[l];
+    take_tape(arena, layer, batch, l < encoder ? 0 : form.tangents, e.layers[l]);
+    if (l < encoder) take_tape(arena, layer, batch, form.tangents, e.again[l]);
+    if (form.closed && l + 1 < layers_.size()) e.layers[l].closed = arena.take(batch * layer.out);
+  }
 }
 
 PullbackScratch DenseNet::make_scratch(const EvaluationSize& size) const {

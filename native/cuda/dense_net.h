@@ -26,6 +26,7 @@ struct FieldPoint {
   const float* eps = nullptr;    ///< (K, B, D) or (K, B, width); null for exact traces
   float direction = 1;           ///< of the regularisers' rates
   const float* terms = nullptr;  ///< (B, P): what a context adds to each row's net (context_map.h)
+  TapeSlot slot;
 };
 
 /// Layers first … end − 1 of a net, through which rows are pushed at once.
@@ -68,13 +69,16 @@ class DenseNet {
   /// `own_times`: every row is a group.
   EvaluationForm form_of(const TracePlan& trace, const Regularisers& regularisers,
                          bool with_divergence, bool own_times) const;
+  /// Without a tape.
   Evaluation make_evaluation(const EvaluationSize& size) const;
+  std::size_t tape_floats(const EvaluationSize& size) const;
+  /// Its tape is at `tape` from now on.
+  void place_tape(const EvaluationSize& size, float* tape, Evaluation& evaluation) const;
   PullbackScratch make_scratch(const EvaluationSize& size) const;
 
-  /// f, divergence and integrands. With `keep`, `evaluation` then holds what `pullback` needs;
-  /// `scratch` serves a divergence by VJP.
+  /// f, divergence and integrands; `scratch` serves a divergence by VJP.
   void evaluate(Evaluation& evaluation, PullbackScratch* scratch, const EvaluationForm& form,
-                const FieldPoint& point, const FieldColumns<float>& rates, bool keep) const;
+                const FieldPoint& point, const FieldColumns<float>& rates, TapeUse use) const;
 
   void pullback(const Evaluation& evaluation, PullbackScratch& scratch, const FieldPoint& point,
                 const FieldColumns<const float>& bars, const FieldTargets& targets) const;
@@ -93,7 +97,7 @@ class DenseNet {
   int gate_stride(const Evaluation& evaluation, const FieldPoint& point) const;
   FieldArguments field_of(const Evaluation& evaluation, const FieldPoint& point) const;
   void push(const Evaluation& evaluation, const LayerPass& pass, const FieldPoint& point,
-            bool keep) const;
+            TapeUse use) const;
   void pull_vjp(const Evaluation& evaluation, PullbackScratch& scratch, const FieldPoint& point,
                 const FieldColumns<float>& rates) const;
 
@@ -123,7 +127,9 @@ class DenseNet {
   void pull_rows(const Reverse& reverse, const LayerPass& pass, bool adds) const;
 
   // dense_net_closed.cu
-  void close_trace(Evaluation& evaluation, const FieldPoint& point, FieldArguments& field) const;
+  void place_tape(const EvaluationSize& size, Arena& arena, Evaluation& evaluation) const;
+  void close_trace(Evaluation& evaluation, const FieldPoint& point, TapeUse use,
+                   FieldArguments& field) const;
   void pull_closed_trace(Reverse& reverse, const FieldColumns<const float>& bars) const;
 
   // dense_net_bottleneck.cu
@@ -132,7 +138,7 @@ class DenseNet {
   };
   BottleneckPasses bottleneck_passes(const Evaluation& evaluation, const FieldPoint& point) const;
   void evaluate_bottleneck(const Evaluation& evaluation, const FieldPoint& point,
-                           const FieldColumns<float>& rates, bool keep) const;
+                           const FieldColumns<float>& rates, TapeUse use) const;
   void pull_bottleneck(Reverse& reverse, const FieldColumns<const float>& bars) const;
 
   const Stream& stream_;

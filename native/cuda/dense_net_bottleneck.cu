@@ -11,24 +11,33 @@ DenseNet::BottleneckPasses DenseNet::bottleneck_passes(const Evaluation& e,
                                                        const FieldPoint& point) const {
   const std::size_t encoder = e.form.encoder;
   const int probes = e.form.tangents, width = layers_[encoder].in;
-  return {
-      {0, encoder, 0, &e.layers, {point.z, point.z_stride, nullptr}},
-      {encoder, layers_.size(), probes, &e.layers, {e.layers[encoder - 1].value, width, point.eps}},
-      {0, encoder, probes, &e.again, {point.z, point.z_stride, e.layers.back().tangent}}};
+  return {{0, encoder, 0, &e.layers, {point.z, point.z_stride, nullptr}},
+          {encoder,
+           layers_.size(),
+           probes,
+           &e.layers,
+           {e.layers[encoder - 1].value, width, point.eps, true, false}},
+          {0,
+           encoder,
+           probes,
+           &e.again,
+           {point.z, point.z_stride, e.layers.back().tangent, false, true}}};
 }
 
 void DenseNet::evaluate_bottleneck(const Evaluation& e, const FieldPoint& point,
-                                   const FieldColumns<float>& rates, bool keep) const {
+                                   const FieldColumns<float>& rates, TapeUse use) const {
   const BottleneckPasses passes = bottleneck_passes(e, point);
-  push(e, passes.encoder, point, keep);
-  push(e, passes.decoder, point, keep);
+  push(e, passes.encoder, point, use);
+  push(e, passes.decoder, point, use);
   write_rates(field_of(e, point), rates, stream_);
-  push(e, passes.again, point, keep);
+  push(e, passes.again, point, use);
   const int probes = e.form.tangents, width = layers_[e.form.encoder].in;
   const std::size_t size = std::size_t(point.batch) * width;
   for (int k = 0; k < probes; ++k)
-    add_products(point.groups, point.batch, width, 1.f / probes, e.again.back().tangent + k * size,
-                 point.eps + k * size, rates.divergence, rates.stride, stream_);
+    add_products(
+        {point.groups, point.batch, width, 1.f / probes, point.slot,
+         e.again.back().tangent + k * size, point.eps + k * size, rates.divergence, rates.stride},
+        stream_);
 }
 
 // The passes, last first.

@@ -6,7 +6,8 @@
 namespace ffjord::cuda {
 
 // d₂ᵀ (M d₁), or cᵀ d₁.
-void DenseNet::close_trace(Evaluation& e, const FieldPoint& point, FieldArguments& field) const {
+void DenseNet::close_trace(Evaluation& e, const FieldPoint& point, TapeUse use,
+                           FieldArguments& field) const {
   if (gated_output())
     set_closed(arrays(), layers_, e.times.gate + layers_.back().unit, gate_stride(e, point),
                point.groups.count, e.closed, stream_);
@@ -19,20 +20,23 @@ void DenseNet::close_trace(Evaluation& e, const FieldPoint& point, FieldArgument
     field.closed_right = e.layers[0].closed;
     return;
   }
+  field.closed_width = layers_[1].out;
+  field.closed_left = e.layers[1].closed;
+  field.closed_left_on_tape = true;
+  field.closed_right = e.closed_product;
+  if (use == TapeUse::Stands) return;
   MultiplyArguments m;
   m.groups = point.groups;
   m.batch = point.batch;
   m.depth = first.out;
   m.units = layers_[1].out;
+  m.slot = point.slot;
   m.a = e.layers[0].closed;
   m.b = closed.m_transposed;
   m.b_stride = gated_output() ? std::size_t(m.depth) * m.units : 0;
   m.c = e.closed_product;
   m.c_stride = m.units;
   multiply(m, stream_);
-  field.closed_width = m.units;
-  field.closed_left = e.layers[1].closed;
-  field.closed_right = e.closed_product;
 }
 
 void DenseNet::pull_closed_trace(Reverse& reverse, const FieldColumns<const float>& bars) const {

@@ -31,11 +31,12 @@ LayerPass DenseNet::whole_pass(const Evaluation& e, const FieldPoint& point) con
 LayerInput DenseNet::input_of(const LayerPass& pass, std::size_t l) const {
   if (l == pass.first) return pass.input;
   const LayerTape& below = (*pass.tapes)[l - 1];
-  return {below.value, layers_[l].in, below.tangent};
+  return {below.value, layers_[l].in, below.tangent, true, true};
 }
 
 void DenseNet::push(const Evaluation& e, const LayerPass& pass, const FieldPoint& point,
-                    bool keep) const {
+                    TapeUse use) const {
+  if (use == TapeUse::Stands) return;
   for (std::size_t l = pass.first; l < pass.end; ++l) {
     const Layer& layer = layers_[l];
     const LayerTape& tape = (*pass.tapes)[l];
@@ -49,9 +50,10 @@ void DenseNet::push(const Evaluation& e, const LayerPass& pass, const FieldPoint
     s.weight_stride = weight_stride();
     s.times = e.times;
     s.beta = beta_of(layer);
+    s.slot = point.slot;
     s.value = tape.value;
     s.tangent = tape.tangent;
-    if (keep) {
+    if (use == TapeUse::Keep) {
       s.z = tape.z;
       s.u = tape.u;
     }
@@ -75,6 +77,7 @@ FieldArguments DenseNet::field_of(const Evaluation& evaluation, const FieldPoint
   s.z = point.z;
   s.z_stride = point.z_stride;
   s.eps = form.unit ? nullptr : point.eps;
+  s.slot = point.slot;
   s.output = output.value;
   s.tangent = output.tangent;
   return s;
@@ -82,17 +85,17 @@ FieldArguments DenseNet::field_of(const Evaluation& evaluation, const FieldPoint
 
 void DenseNet::evaluate(Evaluation& e, PullbackScratch* scratch, const EvaluationForm& wanted,
                         const FieldPoint& point, const FieldColumns<float>& rates,
-                        bool keep) const {
+                        TapeUse use) const {
   e.form = wanted;
-  const bool vjp = wanted.vjp && !keep;
+  const bool vjp = wanted.vjp && use == TapeUse::Pass;
   if (vjp) e.form.tangents = 0;
   e.times.rows = conditional() ? 1 : point.groups.rows;
   set_times(arrays(), layers_, {point.groups, point.c, point.batch, point.terms}, e.times, stream_);
-  if (e.form.encoder > 0) return evaluate_bottleneck(e, point, rates, keep);
+  if (e.form.encoder > 0) return evaluate_bottleneck(e, point, rates, use);
 
-  push(e, whole_pass(e, point), point, keep || vjp);
+  push(e, whole_pass(e, point), point, vjp ? TapeUse::Keep : use);
   FieldArguments field = field_of(e, point);
-  if (e.form.closed) close_trace(e, point, field);
+  if (e.form.closed) close_trace(e, point, use, field);
   write_rates(field, rates, stream_);
   if (vjp) pull_vjp(e, *scratch, point, rates);
 }
@@ -132,8 +135,16 @@ void DenseNet::pull_vjp(const Evaluation& e, PullbackScratch& scratch, const Fie
       multiply(m, stream_);
       from = scratch.value_bars[1];
     }
-    add_products(point.groups, point.batch, dimension_, 1.f / probes, from, eps, rates.divergence,
-                 rates.stride, stream_);
+    add_products({point.groups,
+                  point.batch,
+                  dimension_,
+                  1.f / probes,
+                  {},
+                  from,
+                  eps,
+                  rates.divergence,
+                  rates.stride},
+                 stream_);
   }
 }
 

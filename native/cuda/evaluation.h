@@ -34,24 +34,30 @@ struct EvaluationSize {
 /// Parts of one allocation, counted first and placed then.
 class Arena {
  public:
+  Arena() = default;
+  /// Places parts in the memory of others; null: only counts them.
+  explicit Arena(float* memory) : first_(memory) {}
+
   /// `place` calls `take` for each part; it runs twice.
   template <class Place>
   void build(const Stream& stream, const Place& place) {
-    memory_ = {};
-    used_ = 0;
+    *this = Arena();
     place(*this);
     memory_ = DeviceArray<float>(used_, stream);
+    first_ = memory_.data();
     used_ = 0;
     place(*this);
   }
   float* take(std::size_t count) {
-    float* const part = memory_.empty() ? nullptr : memory_.data() + used_;
+    float* const part = first_ ? first_ + used_ : nullptr;
     used_ += (count + 31) / 32 * 32;  // whole lines of 128 bytes
     return part;
   }
+  std::size_t used() const { return used_; }
 
  private:
   DeviceArray<float> memory_;
+  float* first_ = nullptr;
   std::size_t used_ = 0;
 };
 
@@ -66,10 +72,19 @@ struct Evaluation {
   EvaluationForm form;
   TimeArrays times;
   ClosedArrays closed;  ///< of a gated output, one set a group
+  Arena memory;         ///< of what is above
+
+  const float* tape = nullptr;  ///< where what is below lies, in the memory of others
   std::vector<LayerTape> layers;
   std::vector<LayerTape> again;     ///< of a bottleneck: h once more, beside (∂h/∂z)v_k
   float* closed_product = nullptr;  ///< M d₁ (B, H₂)
-  Arena memory;
+};
+
+/// What an evaluation does with its tape. What needs no product is made again where one stands.
+enum class TapeUse {
+  Pass,   ///< only the rates count
+  Keep,   ///< what a pullback needs is written
+  Stands  ///< from an evaluation of the same rows at the same time
 };
 
 /// Shared by the pullbacks of a batch, which come one after the other.

@@ -12,18 +12,20 @@ __global__ void __launch_bounds__(kRowThreads)
   const RowLane<Lanes> at;
   const int row = at.row;
   const bool works = s.groups.works(row, s.batch);
-  const RowField<Lanes> field{s, at, works ? s.dimension : 0};
+  const std::ptrdiff_t slot = s.slot.offset(s.groups);
+  const RowField<Lanes> field{s, at, works ? s.dimension : 0, slot};
   float divergence = 0.f;
   for (int i = at.lane; i < field.end; i += Lanes) {
     rates.f[std::size_t(row) * rates.f_stride + i] = field.velocity(i);
-    if (s.tangents > 0 && !s.eps) divergence += s.tangent[field.entry(i, i)];
+    if (s.tangents > 0 && !s.eps) divergence += s.tangent[slot + field.entry(i, i)];
     for (int k = 0; s.eps && k < s.tangents; ++k)
-      divergence = fmaf(s.eps[field.entry(k, i)], s.tangent[field.entry(k, i)], divergence);
+      divergence = fmaf(s.eps[field.entry(k, i)], s.tangent[slot + field.entry(k, i)], divergence);
   }
   divergence *= s.weight;
+  const float* const left = s.closed_left + (s.closed_left_on_tape ? slot : 0);
   for (int j = at.lane; works && j < s.closed_width; j += Lanes)
-    divergence = fmaf(s.closed_left[std::size_t(row / s.closed_left_rows) * s.closed_width + j],
-                      s.closed_right[std::size_t(row) * s.closed_width + j], divergence);
+    divergence = fmaf(left[std::size_t(row / s.closed_left_rows) * s.closed_width + j],
+                      s.closed_right[slot + std::size_t(row) * s.closed_width + j], divergence);
   divergence = at.sum(divergence);
   const bool writes = works && at.lane == 0;
   const std::size_t first = std::size_t(row) * rates.stride;
@@ -42,7 +44,7 @@ __global__ void __launch_bounds__(kRowThreads)
   const RowLane<Lanes> at;
   const int row = at.row;
   const bool works = s.groups.works(row, s.batch);
-  const RowField<Lanes> field{s, at, works ? s.dimension : 0};
+  const RowField<Lanes> field{s, at, works ? s.dimension : 0, 0};
   const std::size_t first = std::size_t(row) * a.bars.stride;
   const float divergence_bar =
       works && a.bars.divergence ? a.bars.divergence[first] * s.weight : 0.f;

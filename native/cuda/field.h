@@ -3,8 +3,8 @@
 #pragma once
 
 #include "core/regularisers.h"
-#include "cuda/group.h"
 #include "cuda/stream.h"
+#include "cuda/tape_slot.h"
 
 namespace ffjord::cuda {
 
@@ -40,6 +40,7 @@ struct FieldArguments {
   int z_stride = 0;
   const float* z = nullptr;        ///< (B, z_stride)
   const float* eps = nullptr;      ///< (K, B, D); null: unit vectors
+  TapeSlot slot;                   ///< of what follows
   const float* output = nullptr;   ///< of the net (B, D)
   const float* tangent = nullptr;  ///< of the net (K, B, D)
 
@@ -47,6 +48,7 @@ struct FieldArguments {
   /// `left`.
   const float *closed_left = nullptr, *closed_right = nullptr;
   int closed_left_rows = 1, closed_width = 0;
+  bool closed_left_on_tape = false;
 };
 
 /// Where f, its divergence and the regularisers stand in rows of a state; null: not wanted.

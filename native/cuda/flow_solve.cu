@@ -10,25 +10,42 @@ namespace {
 // dz/dt = f, d(−Δlogp)/dt = div f, dr/dt = ±ρ.
 class FlowSystem final : public RowSystem {
  public:
-  FlowSystem(const BlockCall& call, const Groups& groups)
+  FlowSystem(const BlockCall& call, const Groups& groups, const KeptEvaluations* kept)
       : call_(call),
         groups_(groups),
+        kept_(kept),
         form_(call.form()),
         evaluation_(call.workspace.evaluation(0)),
         scratch_(form_.vjp ? &call.workspace.scratch() : nullptr) {}
 
-  void evaluate(int, double c, const float* point, int stride, float* rates) override {
-    call_.net.evaluate(evaluation_, scratch_, form_, call_.point(groups_, c, point, stride),
-                       call_.columns(rates), false);
+  void evaluate(int stage, double c, const float* point, int stride, float* rates) override {
+    FieldPoint at = call_.point(groups_, c, point, stride);
+    if (stage != kTrialStage) at.slot = {kept_, stage};
+    call_.net.evaluate(evaluation_, scratch_, form_, at, call_.columns(rates),
+                       kept_ ? TapeUse::Keep : TapeUse::Pass);
   }
+  const float* tape() const { return evaluation_.tape; }
 
  private:
   const BlockCall& call_;
   const Groups groups_;
+  const KeptEvaluations* const kept_;
   const EvaluationForm form_;
   Evaluation& evaluation_;
   PullbackScratch* const scratch_;
 };
+
+// How many evaluations a solve may keep: those of its steps, guessed by the one before, and some
+// more. In whole eights, so that what one solve gives back fits the next.
+int evaluations_to_keep(const SolverOptions& solver, const std::vector<Group>& before) {
+  constexpr int kUnknown = 32, kMargin = 4, kEight = 8;
+  const Tableau& tableau = *solver.tableau;
+  int steps = before.empty() ? 0 : before.front().step;
+  steps = !tableau.adaptive ? solver.steps
+          : steps == 0      ? kUnknown
+                            : (steps + steps / kMargin) / kEight * kEight + kEight;
+  return steps * tableau.differentiated_stages() + (tableau.fsal ? 1 : 0);
+}
 
 // States where the solve passed the trajectory's times, (times, B, S) on the device, to the host.
 void store_stops(const BlockCall& call, const float* states, const BlockRows<float>& rows,
@@ -93,11 +110,19 @@ std::unique_ptr<SolveTape> solve_flow(const BlockCall& call, const BlockRows<flo
     fixed.eps = call.workspace.keep(Workspace::kEps, call.eps, eps.size());
     fixed.terms =
         call.workspace.keep(Workspace::kTerms, call.terms, rows.count * call.net.context().terms());
+    const bool keeps_steps =
+        checkpoints && stops.empty() && call.grouping.count() == 1 && !call.form().vjp;
     JointSolve& solve = call.workspace.solve(
-        {call.plan.solver, call.grouping, call.reverse, fixed.eps, fixed.terms}, shape);
-    FlowSystem system(fixed, solve.groups());
+        {call.plan.solver, call.grouping, call.reverse, fixed.eps, fixed.terms, keeps_steps},
+        shape);
+    FlowSystem system(fixed, solve.groups(), keeps_steps ? solve.kept() : nullptr);
+    if (keeps_steps)
+      tape->kept = KeptSteps(evaluations_to_keep(call.plan.solver, solve.outcome().ends()),
+                             call.plan.solver.tableau->differentiated_stages(),
+                             call.workspace.tape_floats(), call.stream);
     carry_out(solve, [&](DeviceArray<float>& stop_states) {
-      solve.run(system, {call.t0(), call.t1(), call.plan.stop, kept, stops, &stop_states});
+      solve.run(system, {call.t0(), call.t1(), call.plan.stop, kept, tape->kept.from(system.tape()),
+                         stops, &stop_states});
     });
   }
   if (!keep_tape) return nullptr;

@@ -51,6 +51,7 @@ JointSolve::JointSolve(const SolverOptions& options, const Grouping& grouping,
       norm_parts_(std::size_t(2) * norm_part_count_, stream),
       order_(grouping.ordered() ? grouping.batch : 0, stream),
       tape_(1, stream),
+      kept_(1, stream),
       trips_(1, stream) {}
 
 StepArrays JointSolve::arrays() {
@@ -86,6 +87,7 @@ void JointSolve::run(RowSystem& system, const SolveRun& run) {
   if (run.checkpoints && run.checkpoints->tape().capacity == 0)
     run.checkpoints->grow(2 * kLargestBunch, grouping_, stream_);
   set_tape(run.checkpoints);
+  kept_.copy_in({&run.kept, 1}, stream_);
   set_order();
 
   if (tableau_.adaptive)

@@ -13,6 +13,7 @@
 #include "cuda/device_loop.h"
 #include "cuda/memory.h"
 #include "cuda/solve_outcome.h"
+#include "cuda/tape_slot.h"
 
 namespace ffjord::cuda {
 
@@ -61,6 +62,7 @@ struct SolveRun {
   double t0 = 0, t1 = 0;
   std::stop_token stop;
   Checkpoints* checkpoints = nullptr;         ///< where accepted steps go; null: nowhere
+  KeptEvaluations kept;                       ///< of the system's
   std::span<const double> stops = {};         ///< between t0 and t1, monotone
   DeviceArray<float>* stop_states = nullptr;  ///< (stops, B, S), interpolated
 };
@@ -81,6 +83,7 @@ class JointSolve {
   float* state() { return y_.data(); }
   const Tableau& tableau() const { return tableau_; }
   const DeviceTableau& device_tableau() const { return weights_; }
+  const KeptEvaluations* kept() const { return kept_.data(); }
   float* stage(int i) { return stages_.data() + i * y_.size(); }
 
   /// Integrates `state()`. Throws SolveFailure with the offending rows, and Error(Cancelled).
@@ -111,9 +114,10 @@ class JointSolve {
   SolveOutcome outcome_;
   DeviceArray<float> y_, end_, point_, stages_;
   DeviceArray<NormPart> norm_parts_;
-  DeviceArray<int> order_;      ///< (B), or empty
-  DeviceArray<StepTape> tape_;  ///< one
-  DeviceArray<Trips> trips_;    ///< one
+  DeviceArray<int> order_;             ///< (B), or empty
+  DeviceArray<StepTape> tape_;         ///< one
+  DeviceArray<KeptEvaluations> kept_;  ///< one
+  DeviceArray<Trips> trips_;           ///< one
   DeviceArray<double> stop_times_;
   StopArrays stops_;
   std::optional<DeviceLoop> loop_;

@@ -16,6 +16,9 @@ class ForwardTile {
         memory_(memory),
         first_place_(blockIdx.x * Tile::kRows),
         first_unit_(blockIdx.y * Tile::kUnits),
+        slot_(s_.slot.offset(s_.groups)),
+        value_(s_.input.value + (s_.input.value_on_tape ? slot_ : 0)),
+        tangents_(s_.input.tangents + (s_.input.tangents_on_tape ? slot_ : 0)),
         rows_(s_.groups, first_place_, s_.batch) {}
 
   __device__ bool works() const { return rows_.any(); }
@@ -47,7 +50,7 @@ class ForwardTile {
     return rows_.row[i] >= 0 && unit_at(j) < s_.layer.out;
   }
   __device__ std::size_t entry(int i, int j) const {
-    return std::size_t(rows_.row[i]) * s_.layer.out + unit_at(j);
+    return slot_ + std::size_t(rows_.row[i]) * s_.layer.out + unit_at(j);
   }
   __device__ std::size_t tangent_entry(int k, int i, int j) const {
     return std::size_t(k) * s_.batch * s_.layer.out + entry(i, j);
@@ -62,9 +65,8 @@ class ForwardTile {
   // Channel 0 is the value, k + 1 tangent k.
   __device__ float input(int channel, int row, int k) const {
     const int in = s_.layer.in, column = k < in ? k : k - in;
-    const float* from = channel == 0
-                            ? s_.input.value + std::size_t(row) * s_.input.value_stride
-                            : s_.input.tangents + (std::size_t(channel - 1) * s_.batch + row) * in;
+    const float* from = channel == 0 ? value_ + std::size_t(row) * s_.input.value_stride
+                                     : tangents_ + (std::size_t(channel - 1) * s_.batch + row) * in;
     return k < in ? from[column] : s_.times.time[row / s_.groups.rows] * from[column];
   }
 
@@ -136,6 +138,8 @@ class ForwardTile {
   const ForwardArguments& s_;
   ProductMemory<Tile, 2>& memory_;
   const int first_place_, first_unit_;
+  const std::ptrdiff_t slot_;
+  const float *const value_, *const tangents_;  // of the input
   const TileRows<Tile> rows_;
   Entries<Tile> slopes_;
 };

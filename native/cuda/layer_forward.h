@@ -3,6 +3,7 @@
 #pragma once
 
 #include "cuda/net_time.h"
+#include "cuda/tape_slot.h"
 
 namespace ffjord::cuda {
 
@@ -11,6 +12,7 @@ struct LayerInput {
   const float* value = nullptr;  ///< (B, value_stride), of which the first `in` columns
   int value_stride = 0;
   const float* tangents = nullptr;  ///< (K, B, in); null: unit vectors, K = in
+  bool value_on_tape = false, tangents_on_tape = false;
 };
 
 struct ForwardArguments {
@@ -22,6 +24,7 @@ struct ForwardArguments {
   std::size_t weight_stride = 0;  ///< between groups; 0: one for all
   TimeArrays times;
   const float* beta = nullptr;  ///< of swish
+  TapeSlot slot;                ///< of what follows, and of inputs on the tape
   float* value = nullptr;       ///< (B, out)
   float* tangent = nullptr;     ///< (K, B, out)
   float* z = nullptr;           ///< (B, out); null: not kept

@@ -4,6 +4,7 @@
 #include <cuda_runtime.h>
 
 #include <cstddef>
+#include <cstdint>
 #include <span>
 #include <string>
 #include <type_traits>
@@ -36,6 +37,21 @@ inline void* allocate(std::size_t bytes, const Stream& stream) {
 }
 
 }  // namespace detail
+
+/// Bytes that an array on the current device may have: what is free, and what was given back but is
+/// held for the next use (FlowStream).
+inline std::size_t free_memory() {
+  int device = 0;
+  std::size_t free = 0, total = 0;
+  std::uint64_t held = 0, used = 0;
+  cudaMemPool_t pool;
+  check(cudaGetDevice(&device), "device");
+  check(cudaMemGetInfo(&free, &total), "memory of the device");
+  check(cudaDeviceGetDefaultMemPool(&pool, device), "memory pool");
+  check(cudaMemPoolGetAttribute(pool, cudaMemPoolAttrReservedMemCurrent, &held), "memory pool");
+  check(cudaMemPoolGetAttribute(pool, cudaMemPoolAttrUsedMemCurrent, &used), "memory pool");
+  return free + (held - used);
+}
 
 /// An array on the device that lives in the order of a stream: it may be used there at once, and is
 /// given back when the stream has come past everything put on it before the end of its life.

@@ -10,7 +10,9 @@ __global__ void __launch_bounds__(Tile::kThreads)
   const int first_place = blockIdx.x * Tile::kRows, first_unit = blockIdx.y * Tile::kUnits;
   const TileRows<Tile> rows(s.groups, first_place, s.batch);
   if (!rows.any()) return;
-  const float* a = s.a + std::size_t(blockIdx.z) * s.batch * s.depth;
+  const std::ptrdiff_t slot = s.slot.offset(s.groups);
+  const float* const a = s.a + slot + std::size_t(blockIdx.z) * s.batch * s.depth;
+  float* const to = s.c + slot + std::size_t(blockIdx.z) * s.batch * s.c_stride;
   const float* b = s.b + (first_place / s.groups.rows) * s.b_stride;
   Sums<Tile, 1> sums;
   multiply_tile<Tile, 1>(
@@ -33,7 +35,7 @@ __global__ void __launch_bounds__(Tile::kThreads)
     for (int j = 0; j < Tile::kUnitsAThread; ++j) {
       const int row = rows.row[i], unit = first_unit + Tile::unit(j);
       if (row < 0 || unit >= s.units) continue;
-      float& c = s.c[(std::size_t(blockIdx.z) * s.batch + row) * s.c_stride + unit];
+      float& c = to[std::size_t(row) * s.c_stride + unit];
       c = s.alpha * sums[0][i][j] + (s.adds ? c : 0.f);
     }
 }

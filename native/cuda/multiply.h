@@ -2,8 +2,8 @@
 // own.
 #pragma once
 
-#include "cuda/group.h"
 #include "cuda/stream.h"
+#include "cuda/tape_slot.h"
 
 namespace ffjord::cuda {
 
@@ -11,6 +11,7 @@ struct MultiplyArguments {
   Groups groups;
   int batch = 0, channels = 1;
   int depth = 0, units = 0;
+  TapeSlot slot;                     ///< of A and C
   bool expanded = false;             ///< the depth is twice that of A, which is followed by t A
   const float* a = nullptr;          ///< (channels, B, depth)
   const float* b = nullptr;          ///< (expanded depth, units)

@@ -15,7 +15,8 @@ struct RowField {
   static constexpr int kLanes = Lanes;
   const FieldArguments& s;
   const RowLane<Lanes>& at;
-  int end;  ///< D; 0 where the row rests, so that its lanes only take part in sums
+  int end;              ///< D; 0 where the row rests, so that its lanes only take part in sums
+  std::ptrdiff_t slot;  ///< of the output and its tangents
 
   __device__ int lane() const { return at.lane; }
   __device__ int tangents() const { return s.tangents; }
@@ -25,12 +26,12 @@ struct RowField {
     return s.eps[entry(k, i)];
   }
   __device__ float velocity(int i) const {
-    const float output = s.output[entry(0, i)];
+    const float output = s.output[slot + entry(0, i)];
     return s.residual ? output - s.z[std::size_t(at.row) * s.z_stride + i] : output;
   }
   /// With unit vectors: J_ik.
   __device__ float tangent(int k, int i) const {
-    const float tangent = s.tangent[entry(k, i)];
+    const float tangent = s.tangent[slot + entry(k, i)];
     return s.residual ? tangent - eps(k, i) : tangent;
   }
   __device__ std::size_t entry(int k, int i) const {

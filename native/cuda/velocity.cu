@@ -36,11 +36,11 @@ class VelocityRows {
             1,        call_.terms};
   }
 
-  void evaluate(bool with_divergence, bool keep) {
+  void evaluate(bool with_divergence, TapeUse use) {
     call_.net.evaluate(call_.workspace.evaluation(0), &call_.workspace.scratch(), form_, point(),
                        {f_.data(), call_.net.dimension(),
                         with_divergence ? divergence_.data() : nullptr, nullptr, 1},
-                       keep);
+                       use);
   }
 
   const DeviceArray<float>& f() const { return f_; }
@@ -64,7 +64,7 @@ class VelocityRows {
 
 void evaluate_velocity(const VelocityCall& call, std::span<float> f, std::span<float> divergence) {
   VelocityRows rows(call, !divergence.empty());
-  rows.evaluate(!divergence.empty(), false);
+  rows.evaluate(!divergence.empty(), TapeUse::Pass);
   rows.f().copy_out(f, call.stream);
   if (!divergence.empty()) rows.divergence().copy_out(divergence, call.stream);
   call.stream.synchronize();
@@ -75,7 +75,7 @@ void pull_velocity(const VelocityCall& call, std::span<const float> f_bar,
                    std::span<double> times_bar) {
   const bool with_divergence = !divergence_bar.empty();
   VelocityRows rows(call, with_divergence);
-  rows.evaluate(with_divergence, true);
+  rows.evaluate(with_divergence, TapeUse::Keep);
   DeviceArray<float> f(f_bar.size(), call.stream), divergence(divergence_bar.size(), call.stream),
       z(call.z.size(), call.stream);
   f.copy_in(f_bar, call.stream);

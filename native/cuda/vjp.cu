@@ -16,19 +16,18 @@ __global__ void scale_cotangents(SlopeArguments s) {
 }
 
 template <int Lanes>
-__global__ void __launch_bounds__(kRowThreads)
-    add_row_products(Groups groups, int batch, int dimension, float weight, const float* v,
-                     const float* eps, float* divergence, int stride) {
+__global__ void __launch_bounds__(kRowThreads) add_row_products(RowProducts s) {
   const RowLane<Lanes> at;
-  const bool works = at.row < batch && groups.of_row(at.row).working;
+  const bool works = s.groups.works(at.row, s.batch);
+  const float* const v = s.v + s.slot.offset(s.groups);
   float sum = 0.f;
   if (works)
-    for (int i = at.lane; i < dimension; i += Lanes) {
-      const std::size_t entry = std::size_t(at.row) * dimension + i;
-      sum = fmaf(v[entry], eps[entry], sum);
+    for (int i = at.lane; i < s.dimension; i += Lanes) {
+      const std::size_t entry = std::size_t(at.row) * s.dimension + i;
+      sum = fmaf(v[entry], s.eps[entry], sum);
     }
   sum = at.sum(sum);
-  if (works && at.lane == 0) divergence[std::size_t(at.row) * stride] += weight * sum;
+  if (works && at.lane == 0) s.divergence[std::size_t(at.row) * s.stride] += s.weight * sum;
 }
 
 }  // namespace
@@ -38,11 +37,9 @@ void scale_by_slopes(const SlopeArguments& s, const Stream& stream) {
          stream, s);
 }
 
-void add_products(const Groups& groups, int batch, int dimension, float weight, const float* v,
-                  const float* eps, float* divergence, int stride, const Stream& stream) {
-  with_lanes(dimension, [&](auto lanes) {
-    launch("add_row_products", add_row_products<lanes>, row_shape(batch, lanes), stream, groups,
-           batch, dimension, weight, v, eps, divergence, stride);
+void add_products(const RowProducts& s, const Stream& stream) {
+  with_lanes(s.dimension, [&](auto lanes) {
+    launch("add_row_products", add_row_products<lanes>, row_shape(s.batch, lanes), stream, s);
   });
 }
 

@@ -2,6 +2,7 @@
 #pragma once
 
 #include "cuda/net_time.h"
+#include "cuda/tape_slot.h"
 
 namespace ffjord::cuda {
 
@@ -19,8 +20,17 @@ struct SlopeArguments {
 };
 void scale_by_slopes(const SlopeArguments& arguments, const Stream& stream);
 
-/// divergence (B), `stride` apart, += weight · (v · ε) of each row; v, ε (B, D).
-void add_products(const Groups& groups, int batch, int dimension, float weight, const float* v,
-                  const float* eps, float* divergence, int stride, const Stream& stream);
+/// divergence (B), `stride` apart, += weight · (v · ε) of each row.
+struct RowProducts {
+  Groups groups;
+  int batch = 0, dimension = 0;
+  float weight = 1;
+  TapeSlot slot;               ///< of v
+  const float* v = nullptr;    ///< (B, D)
+  const float* eps = nullptr;  ///< (B, D)
+  float* divergence = nullptr;
+  int stride = 1;
+};
+void add_products(const RowProducts& arguments, const Stream& stream);
 
 }  // namespace ffjord::cuda

@@ -8,6 +8,7 @@
 #include "cuda/dense_net.h"
 #include "cuda/fused_solve.h"
 #include "cuda/joint_solve.h"
+#include "cuda/kept_steps.h"
 
 namespace ffjord::cuda {
 
@@ -17,6 +18,7 @@ struct SolveKind {
   Grouping grouping;
   bool reverse = false;
   const float *eps = nullptr, *terms = nullptr;
+  bool keeps_steps = false;  ///< JointSolve: where SolveTape::kept has room
   bool operator==(const SolveKind&) const = default;
 };
 
@@ -28,13 +30,22 @@ class Workspace {
     if (size == size_) return;
     drop_solves();
     evaluations_.clear();
+    tapes_.clear();
     scratch_ = {};
     has_scratch_ = false;
     size_ = size;
   }
-  Evaluation& evaluation(std::size_t stage) {
+  std::size_t tape_floats() const { return net_.tape_floats(size_); }
+  Evaluation& evaluation(std::size_t stage, float* tape) {
     while (evaluations_.size() <= stage) evaluations_.push_back(net_.make_evaluation(size_));
-    return evaluations_[stage];
+    Evaluation& evaluation = evaluations_[stage];
+    if (evaluation.tape != tape) net_.place_tape(size_, tape, evaluation);
+    return evaluation;
+  }
+  /// With a tape in memory of its own.
+  Evaluation& evaluation(std::size_t stage) {
+    while (tapes_.size() <= stage) tapes_.emplace_back(tape_floats(), stream_);
+    return evaluation(stage, tapes_[stage].data());
   }
   PullbackScratch& scratch() {
     if (!has_scratch_) scratch_ = net_.make_scratch(size_);
@@ -77,6 +88,7 @@ class Workspace {
   const bool loops_ = DeviceLoop::supported();
   EvaluationSize size_;
   std::vector<Evaluation> evaluations_;
+  std::vector<DeviceArray<float>> tapes_;
   PullbackScratch scratch_;
   bool has_scratch_ = false;
   DeviceArray<float> inputs_[kInputs];
@@ -130,6 +142,7 @@ struct SolveTape : BlockTape {
   std::vector<int> steps;     ///< of each group
   SolveStatistics ranges;     ///< of the accepted steps
   Checkpoints checkpoints;    ///< z before each step
+  KeptSteps kept;             ///< of JointSolve, under one group
   DeviceArray<float> end;     ///< adjoint: the end state (B, S)
 };
 

@@ -36,6 +36,11 @@ class Device {
   /// Runs a launch. Returns false where it did what a kernel may not; `fault` says what.
   bool run(const Launch& launch);
   bool is_pinned(std::uintptr_t address) const;
+  /// Of a kernel so far.
+  std::uint64_t runs(const std::string& name) const {
+    const auto found = runs_.find(name);
+    return found == runs_.end() ? 0 : found->second;
+  }
 
  private:
   /// All that a kernel can change.

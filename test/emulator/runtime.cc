@@ -111,6 +111,11 @@ Crossings crossings() {
   return crossed;
 }
 
+std::uint64_t launches(const char* name) {
+  const Lock lock(device().lock);
+  return device().runs(name);
+}
+
 cudaError_t enqueue(Launch launch, cudaStream_t stream) {
   const Lock lock(device().lock);
   const auto& [grid, block, shared_bytes] = launch.shape;
@@ -234,6 +239,11 @@ cudaError_t cudaDeviceGetDefaultMemPool(cudaMemPool_t* pool, int) {
   return cudaSuccess;
 }
 cudaError_t cudaMemPoolSetAttribute(cudaMemPool_t, cudaMemPoolAttr, void*) { return cudaSuccess; }
+// Nothing that was given back is held.
+cudaError_t cudaMemPoolGetAttribute(cudaMemPool_t, cudaMemPoolAttr, void* value) {
+  *static_cast<std::uint64_t*>(value) = 0;
+  return cudaSuccess;
+}
 cudaError_t cudaMemPoolTrimTo(cudaMemPool_t, std::size_t) { return cudaSuccess; }
 
 cudaError_t cudaGetLastError() { return std::exchange(emulator::last_error, cudaSuccess); }

@@ -41,7 +41,11 @@ enum cudaStreamCaptureMode { cudaStreamCaptureModeRelaxed = 2 };
 enum cudaGraphNodeType { cudaGraphNodeTypeConditional };
 enum cudaGraphConditionalNodeType { cudaGraphCondTypeIf, cudaGraphCondTypeWhile };
 enum { cudaStreamNonBlocking = 1, cudaEventDisableTiming = 2, cudaGraphCondAssignDefault = 1 };
-enum cudaMemPoolAttr { cudaMemPoolAttrReleaseThreshold = 4 };
+enum cudaMemPoolAttr {
+  cudaMemPoolAttrReleaseThreshold = 4,
+  cudaMemPoolAttrReservedMemCurrent = 5,
+  cudaMemPoolAttrUsedMemCurrent = 7
+};
 
 namespace emulator {
 struct Stream;
@@ -80,6 +84,7 @@ cudaError_t cudaDeviceGetAttribute(int* value, cudaDeviceAttr attribute, int dev
 cudaError_t cudaMemGetInfo(std::size_t* free, std::size_t* total);
 cudaError_t cudaDeviceGetDefaultMemPool(cudaMemPool_t* pool, int device);
 cudaError_t cudaMemPoolSetAttribute(cudaMemPool_t pool, cudaMemPoolAttr attribute, void* value);
+cudaError_t cudaMemPoolGetAttribute(cudaMemPool_t pool, cudaMemPoolAttr attribute, void* value);
 cudaError_t cudaMemPoolTrimTo(cudaMemPool_t pool, std::size_t bytes_to_keep);
 
 cudaError_t cudaGetLastError();
@@ -156,6 +161,9 @@ struct Crossings {
   std::size_t to_device = 0, to_host = 0;
 };
 Crossings crossings();
+
+/// How many launches of a kernel have run since the program began.
+std::uint64_t launches(const char* name);
 
 template <class... Parameters>
 cudaError_t launch(const char* name, void (*kernel)(Parameters...), const Shape& shape,

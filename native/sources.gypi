@@ -85,6 +85,7 @@
       "native/cuda/layer.cu",
       "native/cuda/layer_backward.cu",
       "native/cuda/layer_forward.cu",
+      "native/cuda/likelihood.cu",
       "native/cuda/multiply.cu",
       "native/cuda/net_time.cu",
       "native/cuda/noise.cu",

@@ -2,10 +2,12 @@
 #pragma once
 
 #include <memory>
+#include <optional>
 #include <variant>
 #include <vector>
 
 #include "core/batch_norm.h"
+#include "core/chain_state.h"
 #include "core/continuous_block.h"
 #include "core/engine.h"
 
@@ -34,9 +36,10 @@ class ChainTape : public Tape {
   std::size_t batch = 0;
   Direction direction = Direction::Forward;
   int regularisers = 0;
-  std::uint64_t generation = 0;       // of the weights that the solve saw
-  std::vector<Real> context;          // (B, C)
-  std::vector<StepTape<Real>> steps;  // indexed as the flow's blocks
+  std::uint64_t generation = 0;         // of the weights that the solve saw
+  std::vector<Real> context;            // (B, C)
+  std::vector<StepTape<Real>> steps;    // indexed as the flow's blocks
+  std::optional<ChainState<Real>> end;  // where it was asked for
 };
 
 }  // namespace ffjord

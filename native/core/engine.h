@@ -6,6 +6,7 @@
 #include <cstdint>
 #include <functional>
 #include <memory>
+#include <optional>
 #include <span>
 #include <stop_token>
 #include <string>
@@ -14,6 +15,7 @@
 #include "core/arrays.h"
 #include "core/errors.h"
 #include "core/flow_description.h"
+#include "core/likelihood.h"
 #include "core/optimizer_options.h"
 #include "core/options.h"
 #include "core/parameters.h"
@@ -68,6 +70,7 @@ struct SolveRequest {
   Settings settings;
   bool training = false;  ///< batch norm normalises and counts as in training
   bool keep_tape = false;
+  bool keep_end = false;  ///< the tape keeps the rows at the base too, for `likelihood`
   std::stop_token stop;
   /// Flow time, 0 at the data and ΣT at the base, monotone in the direction of the solve. Refused
   /// for flows with squeeze or split.
@@ -97,6 +100,8 @@ struct PullbackRequest {
   bool parameters = true;  ///< add to the gradient buffer
   Output rows_bar;         ///< (B, shape), or empty
   Output context_bar;      ///< (B, C), or empty
+  /// Instead of the three cotangents: those of maximum likelihood at the tape's end.
+  std::optional<LikelihoodBar> likelihood = {};
 };
 
 struct VelocityRequest {
@@ -135,6 +140,9 @@ class Flow {
   virtual void zero_gradients() = 0;
 
   virtual SolveResult solve(const SolveRequest& request, const SolveOutput& output) = 0;
+  /// Of a forward solve that kept its end. The means come from where the rows lie: the function
+  /// waits for them, and may be called until the next call of this one.
+  virtual std::function<LikelihoodMeans()> likelihood(const Tape& tape) = 0;
   /// Ends early where the solve's stop token says so.
   virtual SolveStatistics pullback(const Tape& tape, const PullbackRequest& request) = 0;
 

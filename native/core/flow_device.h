@@ -4,11 +4,13 @@
 
 #include <cstddef>
 #include <cstdint>
+#include <functional>
 #include <memory>
 #include <span>
 #include <vector>
 
 #include "core/continuous_block.h"
+#include "core/likelihood.h"
 #include "core/optimizer.h"
 
 namespace ffjord {
@@ -53,6 +55,11 @@ class FlowDevice {
   /// target (indices, columns) ← rows (any number, columns) by index, both in the device's memory.
   virtual void gather(std::span<const Real> rows, std::span<const std::uint32_t> indices,
                       std::size_t columns, std::span<Real> target) = 0;
+  /// As Flow::likelihood, of rows in the device's memory.
+  virtual std::function<LikelihoodMeans()> likelihood(const BaseRows<const Real>& rows) = 0;
+  /// As ffjord::seed_likelihood, in the device's memory.
+  virtual void seed_likelihood(const LikelihoodBar& bar, std::span<const Real> z,
+                               const BaseRows<Real>& bars) = 0;
 };
 
 }  // namespace ffjord

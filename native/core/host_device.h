@@ -64,6 +64,13 @@ class HostDevice : public FlowDevice<Real> {
               std::size_t columns, std::span<Real> target) override {
     gather_rows(rows, indices, columns, target);
   }
+  std::function<LikelihoodMeans()> likelihood(const BaseRows<const Real>& rows) override {
+    return [means = likelihood_means(rows)] { return means; };
+  }
+  void seed_likelihood(const LikelihoodBar& bar, std::span<const Real> z,
+                       const BaseRows<Real>& bars) override {
+    ffjord::seed_likelihood(bar, z, bars);
+  }
 
  private:
   const MakeBlock<Real> make_block_;

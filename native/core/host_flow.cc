@@ -168,8 +168,18 @@ class HostFlow : public Flow {
     hand_over(state.delta_logp, output.delta_logp);
     hand_over(state.regularisers, output.regularisers);
     if (request.training && !reverse) set_pending(*tape);
+    if (request.keep_end) tape->end = std::move(state);
     if (request.keep_tape) result.tape = std::move(tape);
     return result;
+  }
+
+  std::function<LikelihoodMeans()> likelihood(const Tape& any_tape) override {
+    const ChainState<Real>& end = end_of(dynamic_cast<const ChainTape<Real>&>(any_tape));
+    if (end.z.on_the_device())
+      return device_->likelihood({end.z.read_on_device(), end.delta_logp.read_on_device(),
+                                  end.regularisers.read_on_device()});
+    const BaseRows<const Real> rows{end.z.read(), end.delta_logp.read(), end.regularisers.read()};
+    return [means = likelihood_means(rows)] { return means; };
   }
 
   SolveStatistics pullback(const Tape& any_tape, const PullbackRequest& request) override {
@@ -177,22 +187,9 @@ class HostFlow : public Flow {
     require(tape.generation == generation_,
             "the weights changed since the solve; solve again before this pullback");
     const std::size_t batch = tape.batch;
-    require(request.z_bar.size() == batch * size_, "z_bar must have the shape of z");
 
-    ChainState<Real> bar{batch,
-                         {*device_, request.z_bar.template as<Real>()},
-                         zeros(batch),
-                         zeros(batch * tape.regularisers),
-                         {}};
-    if (!request.delta_logp_bar.empty()) {
-      require(request.delta_logp_bar.size() == batch, "delta_logp_bar needs one number a row");
-      request.delta_logp_bar.copy_to(bar.delta_logp.on_host());
-    }
-    if (!request.regularisers_bar.empty()) {
-      require(request.regularisers_bar.size() == bar.regularisers.size(),
-              "regularisers_bar must have the shape of the regularisers");
-      request.regularisers_bar.copy_to(bar.regularisers.on_host());
-    }
+    ChainState<Real> bar =
+        request.likelihood ? likelihood_bars(tape, *request.likelihood) : given_bars(tape, request);
     const bool reverse = tape.direction == Direction::Reverse;
     if (!reverse) set_splits_aside(bar);
 
@@ -368,6 +365,47 @@ class HostFlow : public Flow {
                                                   std::to_string(size) + " numbers a row");
     }
     return context.template as<Real>();
+  }
+
+  static const ChainState<Real>& end_of(const ChainTape<Real>& tape) {
+    require(tape.end && tape.direction == Direction::Forward,
+            "the likelihood is of a forward solve that kept its end");
+    return *tape.end;
+  }
+
+  // Cotangents at the end of a solve.
+  ChainState<Real> likelihood_bars(const ChainTape<Real>& tape, const LikelihoodBar& bar) const {
+    const ChainState<Real>& end = end_of(tape);
+    require(bar.weights.size() == std::size_t(tape.regularisers),
+            "a likelihood needs one weight a regulariser");
+    ChainState<Real> bars = zero_state(tape.batch, tape.regularisers);
+    if (end.z.on_the_device())
+      device_->seed_likelihood(
+          bar, end.z.read_on_device(),
+          {bars.z.on_device(), bars.delta_logp.on_device(), bars.regularisers.on_device()});
+    else
+      seed_likelihood<Real>(
+          bar, end.z.read(),
+          {bars.z.on_host(), bars.delta_logp.on_host(), bars.regularisers.on_host()});
+    return bars;
+  }
+  ChainState<Real> given_bars(const ChainTape<Real>& tape, const PullbackRequest& request) const {
+    ChainState<Real> bars = zero_state(tape.batch, tape.regularisers);
+    require(request.z_bar.size() == bars.z.size(), "z_bar must have the shape of z");
+    request.z_bar.copy_to(bars.z.on_host());
+    if (!request.delta_logp_bar.empty()) {
+      require(request.delta_logp_bar.size() == tape.batch, "delta_logp_bar needs one number a row");
+      request.delta_logp_bar.copy_to(bars.delta_logp.on_host());
+    }
+    if (!request.regularisers_bar.empty()) {
+      require(request.regularisers_bar.size() == bars.regularisers.size(),
+              "regularisers_bar must have the shape of the regularisers");
+      request.regularisers_bar.copy_to(bars.regularisers.on_host());
+    }
+    return bars;
+  }
+  ChainState<Real> zero_state(std::size_t batch, int regularisers) const {
+    return {batch, zeros(batch * size_), zeros(batch), zeros(batch * regularisers), {}};
   }
 
   // What this training solve saw is committed with the optimizer's next step.

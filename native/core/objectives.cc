@@ -2,7 +2,6 @@
 
 #include <algorithm>
 #include <cmath>
-#include <numbers>
 
 #include "core/batch_parts.h"
 
@@ -31,11 +30,8 @@ std::vector<double> log_density(const std::vector<double>& z, const std::vector<
                                 double sign) {
   const std::size_t batch = delta_logp.size(), size = z.size() / batch;
   std::vector<double> values(batch);
-  for (std::size_t b = 0; b < batch; ++b) {
-    double square = 0;
-    for (std::size_t i = 0; i < size; ++i) square += z[b * size + i] * z[b * size + i];
-    values[b] = -0.5 * (square + size * std::log(2 * std::numbers::pi)) + sign * delta_logp[b];
-  }
+  for (std::size_t b = 0; b < batch; ++b)
+    values[b] = log_density_of_row(std::span(z).subspan(b * size, size), delta_logp[b], sign);
   return values;
 }
 
@@ -51,39 +47,36 @@ SolveResult log_prob(Flow& flow, const SolveRequest& request, const Output& log_
 
 LossReport loss(Flow& flow, SolveRequest request, const RegulariserWeights& weights,
                 const Output& rows_bar, const Output& context_bar, const BatchPart& part) {
-  request.keep_tape = true;
-  const std::size_t batch = request.batch;
-  const Solved solved = solve_rows(flow, request);
+  request.keep_tape = request.keep_end = true;
+  const SolveResult solved = flow.solve(request, {});
+  const std::function<LikelihoodMeans()> means = flow.likelihood(*solved.tape);
 
   LossReport report;
-  for (double value : log_density(solved.z, solved.delta_logp, -1))
-    report.negative_log_prob -= value / double(batch);
-  const std::size_t channels = request.settings.regularisers.count();
-  report.regularisers.assign(channels, 0.0);
-  for (std::size_t i = 0; i < solved.regularisers.size(); ++i)
-    report.regularisers[i % channels] += solved.regularisers[i] / double(batch);
-  report.loss = report.negative_log_prob;
-  for (std::size_t r = 0; r < channels; ++r) report.loss += weights[r] * report.regularisers[r];
-  report.forward = solved.result.statistics;
-  report.block_evaluations = solved.result.block_evaluations;
-  if (!std::isfinite(report.loss))
-    throw SolveFailure(
-        "the loss is not finite; look for outliers in the data, lower the learning rate, "
-        "clip gradients",
-        0, 0);
-
-  // −log p = ½‖z‖² + const + Δlogp, averaged over the batch.
-  const double share = part.weight / double(batch);
-  std::vector<double> z_bar(solved.z.size()), regularisers_bar(solved.regularisers.size());
-  std::transform(solved.z.begin(), solved.z.end(), z_bar.begin(),
-                 [share](double z) { return share * z; });
-  for (std::size_t i = 0; i < regularisers_bar.size(); ++i)
-    regularisers_bar[i] = weights[i % channels] * share;
-  const std::vector<double> delta_logp_bar(batch, share);
-
+  report.forward = solved.statistics;
+  report.block_evaluations = solved.block_evaluations;
+  const auto set_loss = [&] {
+    const LikelihoodMeans found = means();
+    report.loss = report.negative_log_prob = found.negative_log_prob;
+    for (std::size_t r = 0; r < found.regularisers.size(); ++r)
+      report.loss += weights[r] * found.regularisers[r];
+    report.regularisers = found.regularisers;
+    if (!std::isfinite(report.loss))
+      throw SolveFailure(
+          "the loss is not finite; look for outliers in the data, lower the learning rate, "
+          "clip gradients",
+          0, 0);
+  };
+  // An adjoint is a solve, which would fail of what is not finite. Otherwise the loss is waited for
+  // when the pullback is under way.
+  const bool solves_back = request.settings.gradient.method == GradientMethod::Adjoint;
+  if (solves_back) set_loss();
   if (part.first) flow.zero_gradients();
-  report.backward = flow.pullback(
-      *solved.result.tape, {z_bar, delta_logp_bar, regularisers_bar, true, rows_bar, context_bar});
+  PullbackRequest pullback;
+  pullback.rows_bar = rows_bar;
+  pullback.context_bar = context_bar;
+  pullback.likelihood = {part.weight / double(request.batch), weights};
+  report.backward = flow.pullback(*solved.tape, pullback);
+  if (!solves_back) set_loss();
   return report;
 }
 

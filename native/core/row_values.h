@@ -42,6 +42,9 @@ class RowValues {
     return host_;
   }
 
+  /// Whether the device has them, so that they need not cross to be used there.
+  bool on_the_device() const { return device_->is_host() || device_is_newer_; }
+
   /// In the device's memory.
   std::span<const Real> read_on_device() const {
     if (device_->is_host()) return host_;

@@ -34,4 +34,15 @@ void CudaDevice::gather(std::span<const float> rows, std::span<const std::uint32
   gather_rows(rows.data(), places.data(), indices.size(), columns, target.data(), stream_);
 }
 
+std::function<LikelihoodMeans()> CudaDevice::likelihood(const BaseRows<const float>& rows) {
+  if (!likelihood_) likelihood_.emplace(stream_);
+  return likelihood_->means(rows);
+}
+
+void CudaDevice::seed_likelihood(const LikelihoodBar& bar, std::span<const float> z,
+                                 const BaseRows<float>& bars) {
+  stream_.enter();
+  write_likelihood_bars(bar, z, bars, stream_);
+}
+
 }  // namespace ffjord::cuda

@@ -6,6 +6,7 @@
 
 #include "core/flow_device.h"
 #include "cuda/flow_stream.h"
+#include "cuda/likelihood.h"
 #include "cuda/optimizer.h"
 
 namespace ffjord::cuda {
@@ -22,10 +23,14 @@ class CudaDevice : public FlowDevice<float> {
               const OptimizerArrays<float>& arrays) override;
   void gather(std::span<const float> rows, std::span<const std::uint32_t> indices,
               std::size_t columns, std::span<float> target) override;
+  std::function<LikelihoodMeans()> likelihood(const BaseRows<const float>& rows) override;
+  void seed_likelihood(const LikelihoodBar& bar, std::span<const float> z,
+                       const BaseRows<float>& bars) override;
 
  private:
   const FlowStream stream_;
-  std::optional<DeviceOptimizer> optimizer_;  // from the first step on
+  std::optional<DeviceOptimizer> optimizer_;    // from the first step on
+  std::optional<DeviceLikelihood> likelihood_;  // from the first one on
 };
 
 }  // namespace ffjord::cuda

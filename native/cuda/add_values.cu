@@ -1,5 +1,5 @@
 #include "cuda/add_values.h"
-#include "cuda/grid.h"
+#include "cuda/block_sum.h"
 
 namespace ffjord::cuda {
 namespace {
@@ -10,7 +10,13 @@ __global__ void add_array(const float* values, std::size_t count, float* target)
   if (i < count) target[i] += values[i];
 }
 
-__global__ void add_scalar(float value, float* target) { *target += value; }
+// One block: a number of each row of a batch.
+__global__ void add_row_sum(const double* values, std::size_t count, double scale, float* target) {
+  double sum = 0;
+  for (std::size_t i = threadIdx.x; i < count; i += kFlatThreads) sum += values[i];
+  sum = block_sum(sum);
+  if (threadIdx.x == 0) *target += static_cast<float>(scale * sum);
+}
 
 }  // namespace
 
@@ -18,8 +24,9 @@ void add_values(const float* values, std::size_t count, float* target, const Str
   launch("add_array", add_array, flat_shape(count), stream, values, count, target);
 }
 
-void add_value(float value, float* target, const Stream& stream) {
-  launch("add_scalar", add_scalar, LaunchShape(), stream, value, target);
+void add_sum(const double* values, std::size_t count, double scale, float* target,
+             const Stream& stream) {
+  launch("add_row_sum", add_row_sum, sum_shape<double>(1), stream, values, count, scale, target);
 }
 
 }  // namespace ffjord::cuda

@@ -1,5 +1,6 @@
 #include "cuda/adjoint.h"
 #include "cuda/adjoint_gradients.h"
+#include "cuda/grid.h"
 #include "cuda/row_states.h"
 
 namespace ffjord::cuda {
@@ -57,10 +58,33 @@ class AdjointSystem final : public RowSystem {
   AdjointGradients& gradients_;
 };
 
+struct EndTimeArrays {
+  std::size_t batch, dimension, channels;         // B, D, S
+  int stride;                                     // of λ
+  const float *rates, *lambda, *quadrature_bars;  // (B, S), (B, stride), (B, S − D)
+  double sign;
+};
+
+// λᵀf − Δlogp̄ div f + r̄ᵀρ: what an end time moved by one adds to a row's objective. The end state
+// of a forward solve moves with T by its rates there, the start of a reverse one by the negative.
+// One thread a row.
+__global__ void write_end_time_bars(EndTimeArrays s, double* bars) {
+  const std::size_t row = flat_index();
+  if (row >= s.batch) return;
+  double sum = 0;
+  for (std::size_t i = 0; i < s.channels; ++i) {
+    const float bar = i < s.dimension
+                          ? s.lambda[row * s.stride + i]
+                          : s.quadrature_bars[row * (s.channels - s.dimension) + i - s.dimension];
+    sum += double(bar) * double(s.rates[row * s.channels + i]);
+  }
+  bars[row] = s.sign * sum;
+}
+
 }  // namespace
 
-double pull_adjoint(const BlockCall& call, const SolveTape& tape, const BlockRows<float>& rows,
-                    float* gradient, SolveStatistics& statistics) {
+void pull_adjoint(const BlockCall& call, const SolveTape& tape, const BlockRows<float>& rows,
+                  double* end_time_bars, float* gradient, SolveStatistics& statistics) {
   const std::size_t batch = rows.count, dimension = call.dimension();
   const std::size_t quadratures = 1 + call.regularisers(), channels = call.channels();
   const StateShape shape = AdjointSystem::shape_of(call);
@@ -86,42 +110,28 @@ double pull_adjoint(const BlockCall& call, const SolveTape& tape, const BlockRow
                              solve.groups(), gradient, call.stream);
   AdjointSystem system(call, solve.groups(), quadrature_bars.data(), gradients);
 
-  // λᵀf − Δlogp̄ div f + r̄ᵀρ over the rows: what an end time moved by one adds to the objective. The
-  // end state of a forward solve moves with T by its rates there, the start of a reverse one by the
-  // negative.
-  const auto end_time_bar = [&] {
-    if (!gradient) return 0.0;
+  const auto add_end_time_bars = [&] {
+    if (!gradient) return;
     place_groups(solve.groups(), call.end_time, call.stream);
     DeviceArray<float> rates(batch * channels, call.stream);
     call.net.evaluate(call.workspace.evaluation(0), &call.workspace.scratch(), call.form(),
                       call.point(solve.groups(), 0, solve.state(), shape.channels),
                       call.columns(rates.data()), TapeUse::Pass);
-    std::vector<float> values(rates.size()), bars(quadrature_bars.size()), at(batch * dimension);
-    DeviceArray<float> lambda(at.size(), call.stream);
-    copy(lambda.data(), dimension, solve.state() + dimension, shape.channels, dimension);
-    rates.copy_out(values, call.stream);
-    quadrature_bars.copy_out(bars, call.stream);
-    lambda.copy_out(at, call.stream);
-    call.stream.synchronize();
-    double sum = 0;
-    for (std::size_t row = 0; row < batch; ++row) {
-      for (std::size_t i = 0; i < dimension; ++i)
-        sum += double(at[row * dimension + i]) * values[row * channels + i];
-      for (std::size_t i = 0; i < quadratures; ++i)
-        sum += double(bars[row * quadratures + i]) * values[row * channels + dimension + i];
-    }
+    launch(
+        "write_end_time_bars", write_end_time_bars, flat_shape(batch), call.stream,
+        EndTimeArrays{batch, dimension, channels, shape.channels, rates.data(),
+                      solve.state() + dimension, quadrature_bars.data(), call.reverse ? -1.0 : 1.0},
+        end_time_bars);
     statistics.evaluations += 1;
-    return call.reverse ? -sum : sum;
   };
 
-  double bar = call.reverse ? 0 : end_time_bar();
+  if (!call.reverse) add_end_time_bars();
   solve.run(system, {call.t1(), call.t0(), call.plan.stop});
   gradients.add_up();
-  if (call.reverse) bar = end_time_bar();
+  if (call.reverse) add_end_time_bars();
   statistics.add(solve.outcome().statistics());
   copy(rows.z.data(), dimension, solve.state() + dimension, shape.channels, dimension);
   copy(call.terms_bar, terms, solve.state() + 2 * dimension + 1, shape.channels, terms);
-  return bar;
 }
 
 }  // namespace ffjord::cuda

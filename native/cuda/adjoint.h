@@ -6,9 +6,10 @@
 
 namespace ffjord::cuda {
 
-/// As ContinuousBlock::pullback, but for the end time: returns T̄. `gradient`: of the block's
+/// As ContinuousBlock::pullback, but for the end time: writes each row's part of T̄ to
+/// `end_time_bars` (B), where a gradient is wanted. `gradient`: of the block's
 /// parameters, on the device, added to; null: not wanted.
-double pull_adjoint(const BlockCall& call, const SolveTape& tape, const BlockRows<float>& rows,
-                    float* gradient, SolveStatistics& statistics);
+void pull_adjoint(const BlockCall& call, const SolveTape& tape, const BlockRows<float>& rows,
+                  double* end_time_bars, float* gradient, SolveStatistics& statistics);
 
 }  // namespace ffjord::cuda

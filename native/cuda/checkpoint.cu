@@ -135,22 +135,17 @@ class CheckpointPullback {
 
 }  // namespace
 
-double pull_checkpoints(const BlockCall& call, const SolveTape& tape, const BlockRows<float>& rows,
-                        float* gradient, SolveStatistics& statistics) {
+void pull_checkpoints(const BlockCall& call, const SolveTape& tape, const BlockRows<float>& rows,
+                      double* row_sums, float* gradient, SolveStatistics& statistics) {
   DeviceArray<float> bar(rows.count * call.channels(), call.stream);  // λ = [z̄ | −Δlogp̄ | r̄]
-  DeviceArray<double> sums(rows.count, call.stream);
   pack_states(row_arrays(call, rows), bar.data(), call.stream);
-  sums.fill(0, call.stream);
   if (const std::optional<FusedPlan> fused = plan_fused_pullback(call))
-    pull_fused(*fused, call, tape, bar.data(), sums.data(), gradient);
+    pull_fused(*fused, call, tape, bar.data(), row_sums, gradient);
   else
-    CheckpointPullback(call, tape, bar.data(), sums.data(), gradient).pull();
+    CheckpointPullback(call, tape, bar.data(), row_sums, gradient).pull();
 
   copy_columns(rows.z.data(), call.dimension(), bar.data(), call.channels(), call.dimension(),
                rows.count, call.stream);
-  std::vector<double> row_sums(rows.count);
-  sums.copy_out(row_sums, call.stream);
-  call.stream.synchronize();
 
   SolveStatistics counts = tape.ranges;
   counts.evaluations = counts.rejected = 0;
@@ -161,9 +156,6 @@ double pull_checkpoints(const BlockCall& call, const SolveTape& tape, const Bloc
         evaluations * tape.grouping.rows_in(static_cast<int>(group)) / tape.grouping.batch;
   }
   statistics.add(counts);
-  double sum = 0;
-  for (double row_sum : row_sums) sum += row_sum;
-  return sum;
 }
 
 }  // namespace ffjord::cuda

@@ -58,16 +58,19 @@ void DeviceBlock::pullback(const BlockTape& any_tape, const BlockRows<float>& ro
       call(tape.plan, tape.grouping, tape.reverse, tape.eps.data(), context.terms());
   float* const gradient = gradient_of(gradients);
   if (gradient || !rows.context_bar.empty()) block_call.terms_bar = context.clear_bars();
-  double end_time_bar = 0;
+  DeviceArray<double> end_time_bars(rows.count, stream_);  // of each row, times `time`
+  end_time_bars.fill(0, stream_);
+  double time = 1;
   if (tape.plan.gradient.method == GradientMethod::Checkpoint) {
-    const double sum = pull_checkpoints(block_call, tape, rows, gradient, statistics);
-    if (block_call.end_time > 0) end_time_bar = sum / block_call.end_time;
+    pull_checkpoints(block_call, tape, rows, end_time_bars.data(), gradient, statistics);
+    time = block_call.end_time;
   } else {
-    end_time_bar = pull_adjoint(block_call, tape, rows, gradient, statistics);
+    pull_adjoint(block_call, tape, rows, end_time_bars.data(), gradient, statistics);
   }
   context.pull(gradient, rows.context_bar);
-  if (gradient)
-    add_value(static_cast<float>(tape.plan.sqrt_end_time_bar(end_time_bar)), gradient, stream_);
+  if (gradient && time > 0)
+    add_sum(end_time_bars.data(), rows.count, tape.plan.sqrt_end_time_bar(1 / time), gradient,
+            stream_);
 }
 
 void DeviceBlock::velocity(const BlockPoint<float>& point, std::span<float> f,

@@ -75,6 +75,7 @@
       "native/cuda/device_buffer.cu",
       "native/cuda/field.cu",
       "native/cuda/flow_solve.cu",
+      "native/cuda/fused_chain_solve.cu",
       "native/cuda/fused_net.cu",
       "native/cuda/fused_pullback.cu",
       "native/cuda/fused_solve.cu",

@@ -97,6 +97,7 @@ if [[ $what != bench ]]; then
   if step 'configure' configure && step 'build' cmake --build "$build" --parallel "$(nproc)"; then
     step 'C++ checks' ctest --test-dir "$build" --output-on-failure
     FFJORD_CUDA_FUSED=0 step 'C++ checks, layer by layer' ctest --test-dir "$build" --label-regex cuda --output-on-failure
+    FFJORD_CUDA_FUSED=64 step 'C++ checks, small nets in registers' ctest --test-dir "$build" --label-regex cuda --output-on-failure
     if command -v compute-sanitizer >/dev/null; then
       step 'memcheck' sanitize memcheck --report-api-errors no # the checks ask for too much memory
       step 'racecheck' sanitize racecheck

@@ -2,7 +2,7 @@ const { TestEnvironment } = require('jest-environment-node')
 
 // Jest runs tests in a realm of its own, while the addon makes its errors and arrays in Node's. Sharing the
 // constructors keeps `toThrow(TypeError)` and `instanceof Float32Array` meaningful across the two.
-// The option `env` holds variables for the tests and for what the addon reads.
+// Tests and addon have one environment; the option `env` holds variables for it.
 module.exports = class extends TestEnvironment {
   constructor({ globalConfig, projectConfig }, context) {
     super({ globalConfig, projectConfig }, context)
@@ -21,7 +21,7 @@ module.exports = class extends TestEnvironment {
       Uint32Array
     })
     Object.assign(process.env, this.env)
-    Object.assign(this.global.process.env, this.env)
+    this.global.process.env = process.env
   }
 
   async teardown() {

@@ -67,17 +67,24 @@ std::vector<float> values(std::size_t count) {
   return result;
 }
 
-/// How solves are run (docs/architecture.md): by one launch, where the net is small, and by which
-/// arithmetic large products.
+/// How solves are run (docs/architecture.md): by one launch, where the net is small, whose tiles
+/// have so many rows, and by which arithmetic large products.
 struct Way {
-  bool fused;
+  const char* tile_rows;  ///< "0": layer by layer; null: as the engine chooses by the batch
   std::string products;
 
   void take() const {
-    setenv("FFJORD_CUDA_FUSED", fused ? "1" : "0", 1);
+    if (tile_rows)
+      setenv("FFJORD_CUDA_FUSED", tile_rows, 1);
+    else
+      unsetenv("FFJORD_CUDA_FUSED");
     setenv("FFJORD_CUDA_PRODUCTS", products.c_str(), 1);
   }
-  std::string name() const { return fused ? "fused" : "by layer, " + products; }
+  std::string name() const {
+    if (!tile_rows) return "as chosen";
+    if (tile_rows == std::string("0")) return "by layer, " + products;
+    return "fused, tiles of " + std::string(tile_rows);
+  }
 };
 
 void measure(const Engine& engine, const Case& net, const Way& way, double seconds) {
@@ -137,9 +144,10 @@ int main(int count, char** arguments) {
   std::printf(
       "| net | way | batch | attempts of dopri5 | solve, us | per attempt, us | iteration, us |\n");
   std::printf("|---|---|---|---|---|---|---|\n");
-  for (const bool fused : {true, false})
-    measure(engine, {{2, 64, 64, 64, 2}, Activation::Tanh, {512, 2000, 10000, 100000}},
-            {fused, "fp16x3"}, seconds);
+  for (const char* const tile_rows :
+       {static_cast<const char*>(nullptr), "4", "16", "32", "64", "0"})
+    measure(engine, {{2, 64, 64, 64, 2}, Activation::Tanh, {100, 2000, 10000, 100000}},
+            {tile_rows, "fp16x3"}, seconds);
   for (const char* products : {"float32", "tf32x3", "fp16x3"})
-    measure(engine, {{43, 860, 860, 43}, Activation::Softplus, {1000}}, {false, products}, seconds);
+    measure(engine, {{43, 860, 860, 43}, Activation::Softplus, {1000}}, {"0", products}, seconds);
 }

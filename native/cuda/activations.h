@@ -1,6 +1,8 @@
 // Activations σ with what the pullback of (value, tangent) needs of them, one number a thread.
 #pragma once
 
+#include <type_traits>
+
 #include "core/flow_description.h"
 #include "cuda/intrinsics.h"
 
@@ -62,6 +64,30 @@ __device__ inline Activated activate(Activation activation, float z, float beta)
       break;
   }
   return {z, 1.f};
+}
+
+/// use(constant) with the activation as a constant: one branch for many entries.
+template <class Use>
+__device__ __forceinline__ void with_activation(Activation activation, const Use& use) {
+  const auto of = [&]<Activation constant>() {
+    use(std::integral_constant<Activation, constant>());
+  };
+  switch (activation) {
+    case Activation::Tanh:
+      return of.template operator()<Activation::Tanh>();
+    case Activation::Softplus:
+      return of.template operator()<Activation::Softplus>();
+    case Activation::Elu:
+      return of.template operator()<Activation::Elu>();
+    case Activation::Relu:
+      return of.template operator()<Activation::Relu>();
+    case Activation::Square:
+      return of.template operator()<Activation::Square>();
+    case Activation::Swish:
+      return of.template operator()<Activation::Swish>();
+    case Activation::Identity:
+      return of.template operator()<Activation::Identity>();
+  }
 }
 
 /// From the tape: a = σ(z), and z where bends_preactivation; softplus recovers σ' = 1 − e^−a.

@@ -1,6 +1,5 @@
 #include <algorithm>
 #include <cstdlib>
-#include <string_view>
 
 #include "cuda/fused_net.h"
 #include "cuda/tiling.h"
@@ -9,10 +8,10 @@
 namespace ffjord::cuda {
 namespace {
 
-// Batches up to these sizes are cut into tiles of 4 rows and of 16, so that their blocks reach all
-// multiprocessors: larger ones into 32. They do not ask how many a card has, as the order of sums
-// must not.
-constexpr int kNarrowBatch = 1024, kHalfBatch = 4096;
+// Batches up to these sizes are cut into tiles of 4, 16 and 32 rows, so that their blocks reach all
+// multiprocessors, larger ones into 64. They do not ask how many a card has, as the order of sums
+// must not. They are guesses: no card has measured them yet (bench/native/gpu_times.cc).
+constexpr int kNarrowBatch = 1024, kHalfBatch = 4096, kFullBatch = 8192;
 constexpr int kMostTangents = 3, kMostUnits = 128;
 
 // Of few dimensions an exact trace takes unit vectors, in place of its closed form.
@@ -26,15 +25,15 @@ EvaluationForm open_form(const BlockCall& call) {
   return form;
 }
 
-// FFJORD_CUDA_FUSED=0 takes the kernels of single layers throughout: to compare the two.
-bool allowed() {
-  const char* const choice = std::getenv("FFJORD_CUDA_FUSED");
-  return !choice || std::string_view(choice) != "0";
+// To compare the ways of a solve, FFJORD_CUDA_FUSED says of how many rows tiles shall be: 4, 16, 32
+// or 64, where the net has such tiles; 0 takes the kernels of single layers throughout.
+int tile_rows(int batch) {
+  if (const char* const asked = std::getenv("FFJORD_CUDA_FUSED")) return std::atoi(asked);
+  return batch <= kNarrowBatch ? 4 : batch <= kHalfBatch ? 16 : batch <= kFullBatch ? 32 : 64;
 }
 
 bool holds(const DenseNet& net, const EvaluationForm& form, const SolverOptions& solver) {
-  if (!allowed() || net.conditional() || form.encoder > 0 ||
-      net.layers().size() > FusedNet::kMostLayers)
+  if (net.conditional() || form.encoder > 0 || net.layers().size() > FusedNet::kMostLayers)
     return false;
   for (const Layer& layer : net.layers())
     if (layer.expanded() || layer.hyper() || layer.activation == Activation::Swish ||
@@ -70,16 +69,30 @@ int widest_of(const DenseNet& net) {
   return widest;
 }
 
-// Narrow tiles have a warp a row, and no tensor cores.
+bool by_row(const Grouping& grouping) { return grouping.rows == 1 && grouping.batch > 1; }
+bool by_tile(const Grouping& grouping) { return !by_row(grouping) && grouping.count() > 1; }
+
+// Whether a solve may stay in registers: where large products are of FP16 too.
+bool chains(const DenseNet& net, const EvaluationForm& form, const Grouping& grouping) {
+  using Tile = FusedChainTile<2>;
+  const Products products = chosen_products();
+  if (products != Products::Half3 && products != Products::WarpgroupHalf3) return false;
+  return tile_rows(grouping.batch) >= Tile::kRows && !by_row(grouping) &&
+         widest_of(net) <= Tile::kMostUnits && form.tangents <= kMostChainTangents;
+}
+
+// Of the shapes but a chain. Narrow tiles have a warp a row, and no tensor cores.
 FusedShape choose_shape(const DenseNet& net, const Grouping& grouping) {
-  const bool by_row = grouping.rows == 1 && grouping.batch > 1;
-  const bool by_tile = !by_row && grouping.count() > 1;
-  if (by_row || (!by_tile && grouping.batch <= kNarrowBatch)) return FusedShape::Narrow;
+  const int rows = tile_rows(grouping.batch);
+  if (by_row(grouping) || (!by_tile(grouping) && rows <= 4)) return FusedShape::Narrow;
   if (!takes_tensor_cores(widest_of(net))) return FusedShape::Broad;
-  // A group of Control::Tile is a tile of either.
-  static_assert(FusedTile<4, 4, 2>::kRows == kGroupRows &&
-                FusedTensorTile<4, 2>::kRows == kGroupRows);
-  return by_tile || grouping.batch > kHalfBatch ? FusedShape::Tensor32 : FusedShape::Tensor16;
+  return !by_tile(grouping) && rows <= 16 ? FusedShape::Tensor16 : FusedShape::Tensor32;
+}
+
+template <class Tile>
+int groups_a_tile(const Grouping& grouping) {
+  if (by_row(grouping)) return Tile::kRows;
+  return by_tile(grouping) ? std::max(1, Tile::kRows / kGroupRows) : 1;
 }
 
 template <class Tile>
@@ -101,12 +114,19 @@ FusedLayout lay_out(const FusedPlan& plan, int stages, bool pullback) {
   const int states = rows * plan.channels;
   for (int l = 0; l < net.layer_count; ++l) {
     const Layer& layer = net.layers[l];
-    at.weights[l] = matrix(layer.in, layer.out);
+    at.weights[l] = Chained<Tile> && net.has_few_inputs(l)
+                        ? take(layer.in * Tile::padded(layer.out))
+                        : matrix(layer.in, layer.out);
     if (!pullback) continue;
     at.transposed[l] = matrix(layer.out, layer.in);
     at.sums[l] = take(Tile::padded(layer.in) * Tile::padded(layer.out));
   }
-  for (int& part : at.activations) part = take(channels * rows * net.stride);
+  if constexpr (Chained<Tile>) {
+    at.largest_weights = take(net.layer_count * Tile::kWarps);
+    at.activations[0] = take(channels * rows * net.stride);
+  } else {
+    for (int& part : at.activations) part = take(channels * rows * net.stride);
+  }
   at.time = take(plan.groups_a_tile);
   for (int* part : {&at.gates, &at.offsets, &at.shifts})
     *part = take(plan.groups_a_tile * net.units);
@@ -117,8 +137,9 @@ FusedLayout lay_out(const FusedPlan& plan, int stages, bool pullback) {
   at.groups = doubles(plan.groups_a_tile, sizeof(Group));
   if (!pullback) {
     at.end = take(states);
-    at.row_parts = doubles(rows, sizeof(NormPart));
-    at.parts = doubles(Tile::kThreads, sizeof(NormPart));
+    const bool joint = plan.grouping.count() == 1;
+    at.row_parts = doubles(joint ? Tile::kThreads : rows, sizeof(NormPart));
+    at.parts = joint ? at.row_parts : doubles(kSlots * plan.groups_a_tile, sizeof(NormPart));
     return at;
   }
   at.row_sums = doubles(rows, sizeof(double));
@@ -144,21 +165,33 @@ std::size_t shared_memory_of_card() {
 
 std::optional<FusedPlan> plan_fused(const BlockCall& call, bool pullback) {
   const EvaluationForm form = open_form(call);
-  if (!holds(call.net, form, call.plan.solver)) return std::nullopt;
+  if (tile_rows(call.grouping.batch) == 0 || !holds(call.net, form, call.plan.solver))
+    return std::nullopt;
   FusedPlan plan;
   plan.grouping = call.grouping;
   plan.channels = call.channels();
   plan.net = describe(call, form);
-  plan.shape = choose_shape(call.net, call.grouping);
-  with_fused_tile(plan.shape, form.tangents, [&](auto tile) {
-    using Tile = decltype(tile);
-    plan.net.stride = Tile::padded(widest_of(call.net)) + 4;  // rows meet different banks
-    plan.tiles = tiles_of(call.grouping.batch, Tile::kRows);
-    plan.groups_a_tile = call.grouping.rows == 1 && call.grouping.batch > 1 ? Tile::kRows : 1;
-    plan.layout = lay_out<Tile>(plan, call.plan.solver.tableau->stages, pullback);
-  });
-  if (plan.layout.bytes() > shared_memory_of_card()) return std::nullopt;
-  return plan;
+  const std::size_t room = shared_memory_of_card();
+  const auto fits = [&](FusedShape shape) {
+    plan.shape = shape;
+    const auto cut = [&](auto tile) {
+      using Tile = decltype(tile);
+      // Rows meet different banks.
+      plan.net.stride =
+          Chained<Tile> ? plan.net.dimension | 1 : Tile::padded(widest_of(call.net)) + 4;
+      plan.tiles = tiles_of(call.grouping.batch, Tile::kRows);
+      plan.groups_a_tile = groups_a_tile<Tile>(call.grouping);
+      plan.layout = lay_out<Tile>(plan, call.plan.solver.tableau->stages, pullback);
+    };
+    if (shape == FusedShape::Chain64)
+      with_chain_tile(form.tangents, cut);
+    else
+      with_fused_tile(shape, form.tangents, cut);
+    return plan.layout.bytes() <= room;
+  };
+  if (!pullback && chains(call.net, form, call.grouping) && fits(FusedShape::Chain64)) return plan;
+  if (fits(choose_shape(call.net, call.grouping))) return plan;
+  return std::nullopt;
 }
 
 }  // namespace

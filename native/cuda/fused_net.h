@@ -5,6 +5,7 @@
 #include <optional>
 
 #include "cuda/field.h"
+#include "cuda/fused_chain_tile.h"
 #include "cuda/fused_tensor_tile.h"
 #include "cuda/fused_tile.h"
 #include "cuda/layer.h"
@@ -29,16 +30,26 @@ struct FusedNet {
   float direction = 1;                ///< of the regularisers' rates
   const float* parameters = nullptr;  ///< of the block
   const float* packed = nullptr;      ///< weights.h
+
+  /// Whether a chain multiplies the layer's input in float32, which costs less than a fragment of
+  /// sixteen that is mostly empty.
+  __host__ __device__ bool has_few_inputs(int l) const { return l == 0 && dimension <= 4; }
 };
+
+/// Norms that stand beside each other. Phases of a solve take the first two in turn, as a block may
+/// be ahead of another by one.
+enum Slot : int { kEven = 0, kOdd = 1, kChange = 2, kSlots = 3 };
 
 /// Offsets in floats, each a multiple of four.
 struct FusedLayout {
-  int weights[FusedNet::kMostLayers] = {};     ///< W (in, out), padded both ways
+  int weights[FusedNet::kMostLayers] = {};  ///< W (in, out), padded both ways
+  int largest_weights = 0;  ///< bits of |W| [layers][warps]; where products are of FP16
   int transposed[FusedNet::kMostLayers] = {};  ///< Wᵀ (out, in), padded; pullbacks
   int sums[FusedNet::kMostLayers] = {};        ///< W̄ (in, out), padded; pullbacks
   int unit_sums = 0;                           ///< [kUnitSums][units]; pullbacks
-  int activations[2] = {};                     ///< [channels][rows][stride], layer by layer in turn
-  int bars[2] = {};                            ///< their cotangents; pullbacks
+  /// [channels][rows][stride], layer by layer in turn; of a chain the first alone, for its output.
+  int activations[2] = {};
+  int bars[2] = {};                        ///< their cotangents; pullbacks
   int plain_bars = 0, logit_bars = 0;      ///< z̄ and q̄ [rows][stride]; pullbacks of gated nets
   int time = 0;                            ///< [groups]
   int gates = 0, offsets = 0, shifts = 0;  ///< [groups][units]
@@ -51,16 +62,16 @@ struct FusedLayout {
   int point_bars = 0;                      ///< [stages][rows][D]; pullbacks
   int groups = 0;                          ///< Group [groups]
   int row_parts = 0;                       ///< NormPart [rows]; solves
-  int parts = 0;       ///< NormPart [threads], of a joint norm; else [slots][groups]; solves
+  int parts = 0;       ///< NormPart [slots][groups]; [threads], over row_parts, of a joint norm
   int row_sums = 0;    ///< double [rows]: Σ h h̄ + t t̄; pullbacks
   int time_parts = 0;  ///< t̄ [warps][rows]; pullbacks
   int size = 0;
   std::size_t bytes() const { return size * sizeof(float); }
 };
 
-enum class FusedShape { Narrow, Broad, Tensor16, Tensor32 };
+enum class FusedShape { Narrow, Broad, Tensor16, Tensor32, Chain64 };
 
-/// Calls start(tile) with the tile of so many tangents.
+/// Calls start(tile) with the tile of so many tangents, of any shape but a chain.
 template <class Start>
 void with_fused_tile(FusedShape shape, int tangents, const Start& start) {
   const auto of_channels = [&]<int channels>() {
@@ -73,6 +84,8 @@ void with_fused_tile(FusedShape shape, int tangents, const Start& start) {
         return start(FusedTensorTile<2, channels>());
       case FusedShape::Tensor32:
         return start(FusedTensorTile<4, channels>());
+      case FusedShape::Chain64:
+        return;  // with_chain_tile has it
     }
   };
   switch (tangents) {
@@ -85,6 +98,18 @@ void with_fused_tile(FusedShape shape, int tangents, const Start& start) {
   }
 }
 
+/// So many tangents fit into a chain's registers.
+inline constexpr int kMostChainTangents = 2;
+
+/// Calls start(tile) with the chain of so many tangents; chains are for solves alone.
+template <class Start>
+void with_chain_tile(int tangents, const Start& start) {
+  if (tangents == 1)
+    start(FusedChainTile<2>());
+  else
+    start(FusedChainTile<3>());
+}
+
 /// How a block call is cut for the fused kernels.
 struct FusedPlan {
   FusedNet net;
@@ -92,7 +117,7 @@ struct FusedPlan {
   Grouping grouping;
   FusedShape shape = FusedShape::Narrow;
   int tiles = 0;
-  int groups_a_tile = 1;  ///< 1, or as many as rows
+  int groups_a_tile = 1;  ///< they have as many rows each
   int channels = 0;       ///< S of a state
 };
 

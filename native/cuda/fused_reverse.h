@@ -2,7 +2,7 @@
 // its tile, then pulls a cotangent back through them and sums the weights' gradients.
 #pragma once
 
-#include "cuda/fused_rows.h"
+#include "cuda/fused_field.h"
 #include "cuda/layer_backward.h"
 
 namespace ffjord::cuda {
@@ -27,8 +27,8 @@ struct FusedPullbackArguments {
 };
 
 template <class Tile>
-class FusedReverse : FusedRows<Tile> {
-  using Rows = FusedRows<Tile>;
+class FusedReverse : FusedField<Tile> {
+  using Rows = FusedField<Tile>;
   using Rows::at_, Rows::channels_, Rows::group, Rows::group_of, Rows::groups_a_tile_,
       Rows::memory_, Rows::net_, Rows::stage, Rows::thread;
   static constexpr int kKept = Tile::kChannels + 1;
@@ -186,10 +186,10 @@ class FusedReverse : FusedRows<Tile> {
 
   // Σ h h̄: k̄_i · k_i.
   __device__ void add_rate_products(int i) const {
-    const int r = threadIdx.x / kFusedRowLanes, lane = threadIdx.x % kFusedRowLanes;
+    const int r = threadIdx.x / Rows::kRowLanes, lane = threadIdx.x % Rows::kRowLanes;
     if (r >= Tile::kRows) return;
     double sum = 0;
-    for (int channel = lane; channel < channels_; channel += kFusedRowLanes) {
+    for (int channel = lane; channel < channels_; channel += Rows::kRowLanes) {
       const int at = r * channels_ + channel;
       sum += double(memory_[at_.rate_bar + at]) * stage(i)[at];
     }
@@ -222,12 +222,13 @@ class FusedReverse : FusedRows<Tile> {
     restore(stage_index, net_.layer_count - 1);
     __syncthreads();
     if (Rows::field_row() < Tile::kRows) {
-      const typename Rows::Field field{*this, Rows::field_row()};
+      const typename Rows::Field field{*this, Rows::layer_input(net_.layer_count),
+                                       Rows::field_row()};
       const float* const rate_bar = memory_ + at_.rate_bar + field.row * channels_;
       float* const f_bar = bars(net_.layer_count);
       float* const tangent_bar = f_bar + Tile::kRows * net_.stride;
       const float divergence_bar = rate_bar[net_.dimension] * net_.weight;
-      for (int i = field.lane(); i < net_.dimension; i += kFusedRowLanes) {
+      for (int i = field.lane(); i < net_.dimension; i += Rows::kRowLanes) {
         f_bar[field.entry(0, i)] = rate_bar[i];
         for (int k = 0; k < net_.tangents; ++k)
           tangent_bar[field.entry(k, i)] = field.eps(k, i) * divergence_bar;
@@ -235,7 +236,7 @@ class FusedReverse : FusedRows<Tile> {
       for (int r = 0; r < net_.regularisers.count; ++r)
         pull_integrand(net_.regularisers[r], field,
                        net_.direction * rate_bar[net_.dimension + 1 + r], f_bar, tangent_bar);
-      for (int i = field.lane(); i < net_.dimension; i += kFusedRowLanes)
+      for (int i = field.lane(); i < net_.dimension; i += Rows::kRowLanes)
         point_bars(stage_index)[field.row * net_.dimension + i] =
             net_.residual ? -f_bar[field.entry(0, i)] : 0.f;
     }

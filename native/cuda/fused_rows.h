@@ -1,8 +1,6 @@
-// The rows of a tile in shared memory, and a small net's field at them; the threads of a block work
-// together. What steps them is fused_stepper.h, what pulls them back fused_reverse.h.
-//
-// FLOPs an evaluation: 2 (1 + K) Σ in out a row, and the activations. Bytes: none but those of
-// shared memory; biases and gates come from the cache.
+// The rows of a tile in shared memory, with their stages and what t makes of biases and gates; the
+// threads of a block work together. A small net's field at them is fused_field.h or
+// fused_chain_field.h; what steps them is fused_stepper.h, what pulls them back fused_reverse.h.
 #pragma once
 
 #include "cuda/activations.h"
@@ -12,12 +10,14 @@
 
 namespace ffjord::cuda {
 
-/// Lanes that share a row where channels are few.
-inline constexpr int kFusedRowLanes = 4;
-
-template <class Tile>
+template <class FusedTileKind>
 class FusedRows {
  public:
+  using Tile = FusedTileKind;
+  /// Lanes that share a row where channels are few: neighbours in a warp.
+  static constexpr int kRowLanes =
+      Tile::kThreads < 4 * Tile::kRows ? Tile::kThreads / Tile::kRows : 4;
+
   __device__ FusedRows(const FusedNet& net, const FusedLayout& at, int groups_a_tile, int channels)
       : net_(net),
         at_(at),
@@ -28,33 +28,25 @@ class FusedRows {
   __device__ Group& group(int index) const {
     return reinterpret_cast<Group*>(memory_ + at_.groups)[index];
   }
-  __device__ Group& group_of(int row) const { return group(groups_a_tile_ == 1 ? 0 : row); }
-  __device__ static int thread() { return static_cast<int>(threadIdx.x); }
+  __device__ Group& group_of(int row) const { return group(group_place(row)); }
+  __device__ static int thread() { return thread_index_anew(); }
   __device__ float* stage(int i) const {
     return memory_ + at_.stages + i * Tile::kRows * channels_;
   }
-  __device__ float* layer_input(int l) const { return memory_ + at_.activations[l % 2]; }
-  __device__ float time_of(int row) const {
-    return memory_[at_.time + (groups_a_tile_ == 1 ? 0 : row)];
-  }
+  __device__ float time_of(int row) const { return memory_[at_.time + group_place(row)]; }
 
-  /// Copies a matrix (depth, width) into shared memory, padded by zeros as products take it.
-  __device__ void load_matrix(const float* from, int depth, int width, float* to) const {
-    const int stride = Tile::padded(width) + Tile::kWeightPadding;
-    for (int e = threadIdx.x; e < Tile::padded(depth) * stride; e += Tile::kThreads) {
-      const int k = e / stride, j = e % stride;
+  /// Copies a matrix (depth, width) into shared memory (rows, columns), padded by zeros.
+  __device__ static void load_matrix(const float* from, int depth, int width, int rows, int columns,
+                                     float* to) {
+    for (int e = thread(); e < rows * columns; e += Tile::kThreads) {
+      const int k = e / columns, j = e % columns;
       to[e] = k < depth && j < width ? from[std::size_t(k) * width + j] : 0.f;
     }
-  }
-  __device__ void load_weights() const {
-    for (int l = 0; l < net_.layer_count; ++l)
-      load_matrix(net_.packed + net_.layers[l].packed, net_.layers[l].in, net_.layers[l].out,
-                  memory_ + at_.weights[l]);
   }
   /// ε of the rows from `first` on, or unit vectors; zeros beyond the batch.
   __device__ void load_eps(const float* eps, int first, int batch) const {
     const int dimension = net_.dimension;
-    for (int e = threadIdx.x; e < net_.tangents * Tile::kRows * dimension; e += Tile::kThreads) {
+    for (int e = thread(); e < net_.tangents * Tile::kRows * dimension; e += Tile::kThreads) {
       const int i = e % dimension, r = e / dimension % Tile::kRows, k = e / dimension / Tile::kRows;
       float value = net_.unit && i == k ? 1.f : 0.f;
       if (!net_.unit && first + r < batch)
@@ -65,18 +57,18 @@ class FusedRows {
   /// Rows [rows][columns] of an array (B, columns) from or to shared memory; zeros beyond the
   /// batch.
   __device__ void load_rows(const float* from, int first, int batch, int columns, float* to) const {
-    for (int e = threadIdx.x; e < Tile::kRows * columns; e += Tile::kThreads)
+    for (int e = thread(); e < Tile::kRows * columns; e += Tile::kThreads)
       to[e] = first + e / columns < batch ? from[std::size_t(first) * columns + e] : 0.f;
   }
   __device__ void store_rows(const float* from, int first, int batch, int columns,
                              float* to) const {
-    for (int e = threadIdx.x; e < Tile::kRows * columns; e += Tile::kThreads)
+    for (int e = thread(); e < Tile::kRows * columns; e += Tile::kThreads)
       if (first + e / columns < batch) to[std::size_t(first) * columns + e] = from[e];
   }
 
   /// point ← y + h Σ_j a_ij k_j
   __device__ void combine_point(const DeviceTableau& tableau, int stage_index) const {
-    for (int e = threadIdx.x; e < Tile::kRows * net_.dimension; e += Tile::kThreads) {
+    for (int e = thread(); e < Tile::kRows * net_.dimension; e += Tile::kThreads) {
       const int r = e / net_.dimension, at = r * channels_ + e % net_.dimension;
       memory_[at_.point + e] =
           stage_argument(tableau, stage_index, static_cast<float>(group_of(r).h),
@@ -85,41 +77,9 @@ class FusedRows {
     __syncthreads();
   }
 
-  /// Rates [rows][S] of the points at t + c h of their groups. `visit` sees each entry of the
-  /// pass, see forward().
-  template <class Visit>
-  __device__ void evaluate(double c, float* rates, const Visit& visit) const {
-    set_times(c);
-    fill_input();
-    __syncthreads();
-    for (int l = 0; l < net_.layer_count; ++l) {
-      forward(l, visit);
-      __syncthreads();
-    }
-    write_rates(rates);
-    __syncthreads();
-  }
-  __device__ void evaluate(double c, float* rates) const {
-    evaluate(c, rates, [](int, int, int, int, float, const float(&)[Tile::kChannels]) {});
-  }
-
-  /// The net's input: the points, and ε.
-  __device__ void fill_input() const {
-    float* const input = layer_input(0);
-    const int dimension = net_.dimension, padded = Tile::padded(dimension);
-    for (int e = threadIdx.x; e < Tile::kChannels * Tile::kRows * padded; e += Tile::kThreads) {
-      const int i = e % padded, row = e / padded;  // row of [channels][rows]
-      float value = 0.f;
-      if (i < dimension)
-        value = row < Tile::kRows ? memory_[at_.point + row * dimension + i]
-                                  : memory_[at_.eps + (row - Tile::kRows) * dimension + i];
-      input[row * net_.stride + i] = value;
-    }
-  }
-
  protected:
   __device__ void set_times(double c) const {
-    for (int e = threadIdx.x; e < groups_a_tile_ * net_.units; e += Tile::kThreads) {
+    for (int e = thread(); e < groups_a_tile_ * net_.units; e += Tile::kThreads) {
       const int index = e / net_.units, unit = e % net_.units;
       int l = 0;
       while (l + 1 < net_.layer_count && net_.layers[l + 1].unit <= unit) ++l;
@@ -139,25 +99,8 @@ class FusedRows {
     }
   }
 
-  /// visit(i, j, unit) for the present thread's entries of the stripe at `first` that lie below
-  /// `width`.
-  template <class Visit>
-  __device__ __forceinline__ static void for_entries(int first, int width, const Visit& visit) {
-#pragma unroll
-    for (int i = 0; i < Tile::kRowsAThread; ++i)
-#pragma unroll
-      for (int j = 0; j < Tile::kUnitsAThread; ++j)
-        if (const int unit = first + Tile::unit(j); unit < width) visit(i, j, unit);
-  }
-  /// All channels of an entry into [channels][rows][stride].
-  __device__ void store_entries(float* to, int row, int unit,
-                                const float (&entries)[Tile::kChannels]) const {
-#pragma unroll
-    for (int k = 0; k < Tile::kChannels; ++k)
-      to[(k * Tile::kRows + row) * net_.stride + unit] = entries[k];
-  }
   __device__ std::size_t vector_entry(int row, const Layer& layer, int unit) const {
-    return (groups_a_tile_ == 1 ? 0 : row) * net_.units + layer.unit + unit;
+    return group_place(row) * net_.units + layer.unit + unit;
   }
 
   /// Of the lanes of a row, which lie side by side in a warp.
@@ -165,28 +108,27 @@ class FusedRows {
   __device__ static Real sum_of_lanes(Real value) {
     // Rows fill whole warps in a broad tile, half a warp in a narrow one.
     const unsigned lanes =
-        Tile::kRows * kFusedRowLanes >= 32 ? ~0u : (1u << Tile::kRows * kFusedRowLanes) - 1;
-    for (int distance = kFusedRowLanes / 2; distance > 0; distance /= 2)
+        Tile::kRows * kRowLanes >= 32 ? ~0u : (1u << Tile::kRows * kRowLanes) - 1;
+    for (int distance = kRowLanes / 2; distance > 0; distance /= 2)
       value += __shfl_xor_sync(lanes, value, distance);
     return value;
   }
 
   /// A row's field where the net's output lies in shared memory, for regulariser_sums.h.
   struct Field {
-    static constexpr int kLanes = kFusedRowLanes;
+    static constexpr int kLanes = kRowLanes;
     const FusedRows& rows;
+    const float* const values;  ///< [channels][rows][stride]
     const int row;
     const int end = rows.net_.dimension;
 
-    __device__ int lane() const { return thread() % kFusedRowLanes; }
+    __device__ int lane() const { return thread() % kRowLanes; }
     __device__ int tangents() const { return rows.net_.tangents; }
     __device__ float weight() const { return rows.net_.weight; }
     __device__ std::size_t entry(int k, int i) const {
       return (k * Tile::kRows + row) * rows.net_.stride + i;
     }
-    __device__ float output(int channel, int i) const {
-      return rows.layer_input(rows.net_.layer_count)[entry(channel, i)];
-    }
+    __device__ float output(int channel, int i) const { return values[entry(channel, i)]; }
     __device__ float eps(int k, int i) const {
       return rows.memory_[rows.at_.eps + (k * Tile::kRows + row) * end + i];
     }
@@ -200,52 +142,16 @@ class FusedRows {
     __device__ static float sum_of_lanes(float value) { return FusedRows::sum_of_lanes(value); }
   };
   /// Of the present thread's lanes; kRows or more where it has none.
-  __device__ static int field_row() { return thread() / kFusedRowLanes; }
+  __device__ static int field_row() { return thread() / kRowLanes; }
 
-  const FusedNet& net_;
-  const FusedLayout& at_;
-  float* const memory_;
-  const int groups_a_tile_, channels_;
-
- private:
-  // visit(l, stripe, i, j, a, {z, u_k}) for each entry of the present thread.
-  template <class Visit>
-  __device__ void forward(int l, const Visit& visit) const {
-    const Layer& layer = net_.layers[l];
-    const int width = Tile::padded(layer.out);
-    float* const output = layer_input(l + 1);
-    for (int first = 0; first < width; first += Tile::kStripe) {
-      typename Tile::Sums sums;
-      Tile::multiply_stripe(layer_input(l), net_.stride, memory_ + at_.weights[l],
-                            Tile::padded(layer.in), width, first, sums);
-      for_entries(first, width, [&](int i, int j, int unit) {
-        const int row = Tile::row(i);
-        float entries[Tile::kChannels] = {};
-        if (unit < layer.out) {
-          const std::size_t vector = vector_entry(row, layer, unit);
-          const float gate = memory_[at_.gates + vector];
-          const float z = fmaf(gate, sums[0][i][j], memory_[at_.offsets + vector]);
-          const Activated activated = activate(layer.activation, z, 1.f);
-          entries[0] = z;
-#pragma unroll
-          for (int k = 1; k < Tile::kChannels; ++k) entries[k] = gate * sums[k][i][j];
-          visit(l, first / Tile::kStripe, i, j, activated.a, entries);
-          entries[0] = activated.a;
-#pragma unroll
-          for (int k = 1; k < Tile::kChannels; ++k) entries[k] *= activated.slope;
-        }
-        store_entries(output, row, unit, entries);
-      });
-    }
-  }
-
-  // f, its divergence and the integrands of the regularisers; a few lanes a row.
-  __device__ void write_rates(float* rates) const {
+  /// f, its divergence and the integrands of the regularisers, by the net's output; a few lanes a
+  /// row.
+  __device__ void write_rates(const float* output, float* rates) const {
     if (field_row() >= Tile::kRows) return;
-    const Field field{*this, field_row()};
+    const Field field{*this, output, field_row()};
     float* const to = rates + field.row * channels_;
     float divergence = 0.f;
-    for (int i = field.lane(); i < net_.dimension; i += kFusedRowLanes) {
+    for (int i = field.lane(); i < net_.dimension; i += kRowLanes) {
       to[i] = field.velocity(i);
       for (int k = 0; k < net_.tangents; ++k)
         divergence = fmaf(field.eps(k, i), field.output(k + 1, i), divergence);
@@ -258,6 +164,14 @@ class FusedRows {
       if (field.lane() == 0) to[net_.dimension + 1 + r] = rate;
     }
   }
+
+  /// Among the groups of a tile, which have as many rows each.
+  __device__ int group_place(int row) const { return row * groups_a_tile_ / Tile::kRows; }
+
+  const FusedNet& net_;
+  const FusedLayout& at_;
+  float* const memory_;
+  const int groups_a_tile_, channels_;
 };
 
 }  // namespace ffjord::cuda

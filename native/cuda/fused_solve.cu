@@ -1,6 +1,8 @@
 #include <algorithm>
 
 #include "core/errors.h"
+#include "cuda/fused_chain_solve.h"
+#include "cuda/fused_field.h"
 #include "cuda/fused_solve.h"
 #include "cuda/fused_stepper.h"
 #include "cuda/launch.h"
@@ -18,11 +20,17 @@ template <class Tile>
 __global__ void __launch_bounds__(Tile::kThreads, 1)
     fused_solve(const __grid_constant__ FusedSolveArguments s,
                 const __grid_constant__ DeviceTableau tableau) {
-  FusedStepper<Tile> stepper(s, tableau);
-  const int stride = static_cast<int>(gridDim.x);
-#pragma unroll 1
-  for (int tile = blockIdx.x; tile < s.tiles; tile += s.joint ? s.tiles : stride)
-    stepper.run(tile, s.joint ? stride : s.tiles);
+  step_tiles<FusedField<Tile>>(s, tableau);
+}
+
+FusedSolveKernel kernel_of(const FusedPlan& plan) {
+  if (plan.shape == FusedShape::Chain64) return chain_solve(plan.net.tangents);
+  FusedSolveKernel kernel;
+  with_fused_tile(plan.shape, plan.net.tangents, [&](auto tile) {
+    using Tile = decltype(tile);
+    kernel = {"fused_solve", fused_solve<Tile>, Tile::kThreads};
+  });
+  return kernel;
 }
 
 }  // namespace
@@ -81,25 +89,21 @@ void FusedSolve::run(const FusedPlan& plan, const float* eps, const SolveRun& ru
   }
 }
 
-template <class Arguments>
-void FusedSolve::start(const FusedPlan& plan, Arguments& s) {
-  with_fused_tile(plan.shape, plan.net.tangents, [&](auto tile) {
-    using Tile = decltype(tile);
-    const auto kernel = fused_solve<Tile>;
-    if (resident_blocks_ == 0)
-      resident_blocks_ = resident_blocks("fused_solve", kernel, Tile::kThreads, s.layout.bytes());
-    const int blocks = std::min(s.tiles, resident_blocks_);
-    s.most_attempts =
-        std::clamp(kMostAttempts / tiles_of(s.tiles, blocks), kLeastAttempts, kMostAttempts);
-    if (s.joint && blocks < s.tiles && end_.empty()) {
-      end_ = DeviceArray<float>(y_.size(), stream_);
-      last_ = DeviceArray<float>(y_.size(), stream_);
-    }
-    s.end = end_.data();
-    s.last = last_.data();
-    const LaunchShape shape{dim3(blocks), dim3(Tile::kThreads), s.layout.bytes(), s.joint};
-    launch("fused_solve", kernel, shape, stream_, s, tableau_);
-  });
+void FusedSolve::start(const FusedPlan& plan, FusedSolveArguments& s) {
+  const FusedSolveKernel solve = kernel_of(plan);
+  if (resident_blocks_ == 0)
+    resident_blocks_ = resident_blocks(solve.name, solve.kernel, solve.threads, s.layout.bytes());
+  const int blocks = std::min(s.tiles, resident_blocks_);
+  s.most_attempts =
+      std::clamp(kMostAttempts / tiles_of(s.tiles, blocks), kLeastAttempts, kMostAttempts);
+  if (s.joint && blocks < s.tiles && end_.empty()) {
+    end_ = DeviceArray<float>(y_.size(), stream_);
+    last_ = DeviceArray<float>(y_.size(), stream_);
+  }
+  s.end = end_.data();
+  s.last = last_.data();
+  const LaunchShape shape{dim3(blocks), dim3(solve.threads), s.layout.bytes(), s.joint};
+  launch(solve.name, solve.kernel, shape, stream_, s, tableau_);
 }
 
 }  // namespace ffjord::cuda

@@ -7,6 +7,8 @@
 
 namespace ffjord::cuda {
 
+struct FusedSolveArguments;
+
 /// Memory of solves of one kind, which may come one after the other.
 class FusedSolve {
  public:
@@ -20,8 +22,7 @@ class FusedSolve {
   void run(const FusedPlan& plan, const float* eps, const SolveRun& run);
 
  private:
-  template <class Arguments>
-  void start(const FusedPlan& plan, Arguments& arguments);
+  void start(const FusedPlan& plan, FusedSolveArguments& arguments);
 
   const SolverOptions options_;
   const StepPolicy policy_;

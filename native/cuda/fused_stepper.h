@@ -25,19 +25,23 @@ struct FusedSolveArguments {
   float *end = nullptr, *last = nullptr;  ///< (B, S) of an attempt, where a block has many tiles
 };
 
+/// A kernel of this solve, by the name that launches give.
+struct FusedSolveKernel {
+  const char* name = nullptr;
+  void (*kernel)(FusedSolveArguments, DeviceTableau) = nullptr;
+  int threads = 0;
+};
+
 // What an evaluation is for: k₀ and the norms of the start, the trial step from it, k₀ alone, the
 // stages of an attempt.
 enum class Phase { Start, Trial, FirstStage, Attempt };
 
-// Norms that stand beside each other. Phases take the first two in turn, as a block may be ahead of
-// another by one.
-enum Slot : int { kEven = 0, kOdd = 1, kChange = 2, kSlots = 3 };
-
 // The tiles first, first + stride, … of the batch, which step together. Where there is but one, its
-// rows stay in shared memory; else they are fetched for each attempt.
-template <class Tile>
-class FusedStepper : FusedRows<Tile> {
-  using Rows = FusedRows<Tile>;
+// rows stay in shared memory; else they are fetched for each attempt. Rows: a FusedRows with a
+// field to evaluate.
+template <class Rows>
+class FusedStepper : Rows {
+  using Tile = typename Rows::Tile;
   using Rows::at_, Rows::channels_, Rows::group, Rows::group_of, Rows::groups_a_tile_,
       Rows::memory_, Rows::net_, Rows::stage, Rows::thread;
 
@@ -85,10 +89,9 @@ class FusedStepper : FusedRows<Tile> {
   }
 
   // The present thread's group, if it has one.
-  __device__ Group& mine() const { return group(threadIdx.x); }
+  __device__ Group& mine() const { return group(thread()); }
   __device__ int group_index() const {
-    if (s_.joint) return 0;
-    return groups_a_tile_ == 1 ? first_tile_ : first_row(first_tile_) + thread();
+    return s_.joint ? 0 : first_tile_ * groups_a_tile_ + thread();
   }
   __device__ bool holds_group() const {
     return thread() < groups_a_tile_ && group_index() < s_.groups.count;
@@ -134,7 +137,7 @@ class FusedStepper : FusedRows<Tile> {
   }
   // y + h k₀
   __device__ void trial_point() {
-    for (int e = threadIdx.x; e < Tile::kRows * net_.dimension; e += Tile::kThreads) {
+    for (int e = thread(); e < Tile::kRows * net_.dimension; e += Tile::kThreads) {
       const int r = e / net_.dimension, at = r * channels_ + e % net_.dimension;
       memory_[at_.point + e] =
           memory_[at_.state + at] + static_cast<float>(group_of(r).h) * stage(0)[at];
@@ -213,7 +216,7 @@ class FusedStepper : FusedRows<Tile> {
   }
   // The tape, y ← its end, k₀ ← the last stage, where the attempt was accepted.
   __device__ void accept(int tile, float* y, const float* end, float* first, const float* last) {
-    for (int e = threadIdx.x; e < Tile::kRows * channels_; e += Tile::kThreads) {
+    for (int e = thread(); e < Tile::kRows * channels_; e += Tile::kThreads) {
       const int r = e / channels_, channel = e % channels_, row = first_row(tile) + r;
       const Group& group = group_of(r);
       if (row >= s_.batch || !group.accepted) continue;
@@ -241,25 +244,26 @@ class FusedStepper : FusedRows<Tile> {
   template <class Measure>
   __device__ void sum_parts(int tile, Slot slot, const Measure& measure) {
     NormPart* const rows = reinterpret_cast<NormPart*>(memory_ + at_.row_parts);
-    const int r = Rows::field_row(), lane = thread() % kFusedRowLanes, row = first_row(tile) + r;
+    const int r = Rows::field_row(), lane = thread() % Rows::kRowLanes, row = first_row(tile) + r;
     const bool leads = r < Tile::kRows && lane == 0;
     if (r < Tile::kRows) {
       const int at = r * channels_;
-      const NormPart part = part_of_row<kFusedRowLanes>(
+      const NormPart part = part_of_row<Rows::kRowLanes>(
           s_.norm, row, row < s_.batch ? channels_ : 0, lane, memory_ + at_.state + at,
           [&](int channel) { return measure(at + channel); },
           [](double value) { return Rows::sum_of_lanes(value); });
       if (lane == 0) rows[r] = part;
     }
-    for (int half = Tile::kRows / 2; groups_a_tile_ == 1 && half > 0; half /= 2) {
+    const int rows_a_group = Tile::kRows / groups_a_tile_;
+    for (int half = rows_a_group / 2; half > 0; half /= 2) {
       __syncthreads();
-      if (leads && r < half) rows[r].add(rows[r + half]);
+      if (leads && r % rows_a_group < half) rows[r].add(rows[r + half]);
     }
     __syncthreads();
     if (s_.joint) {
       if (thread() == 0) s_.norm.parts[std::size_t(slot) * s_.tiles + tile] = rows[0];
     } else if (thread() < groups_a_tile_) {
-      slot_part(slot) = rows[thread()];
+      slot_part(slot) = rows[thread() * rows_a_group];
     }
     __syncthreads();
   }
@@ -289,5 +293,16 @@ class FusedStepper : FusedRows<Tile> {
   int first_tile_ = 0, stride_ = 1;
   bool resident_ = true, has_k0_ = false;
 };
+
+/// The body of a kernel that solves.
+template <class Rows>
+__device__ __forceinline__ void step_tiles(const FusedSolveArguments& s,
+                                           const DeviceTableau& tableau) {
+  FusedStepper<Rows> stepper(s, tableau);
+  const int stride = static_cast<int>(gridDim.x);
+#pragma unroll 1
+  for (int tile = blockIdx.x; tile < s.tiles; tile += s.joint ? s.tiles : stride)
+    stepper.run(tile, s.joint ? stride : s.tiles);
+}
 
 }  // namespace ffjord::cuda

@@ -2,11 +2,9 @@
 // and the three products that matter are added up, small ones first. Half the bytes and twice the
 // rate of TF32.
 //
-// A half ends at 65504 and thins out below 2⁻¹⁴. A line of a chunk (32 deep, of a row of A or a
-// unit of B) is scaled by a power of two so that its largest entry lies in [2¹⁴, 2¹⁵): entries down
-// to 2⁻¹⁶ of it then keep 22 bits, smaller ones 2⁻³⁹ of the largest, whatever the other lines hold.
-// What is not finite comes out as NaN; beyond 10³² a sum may overflow. The cores cut what they add:
-// a chunk is summed there, chunks in float32 by the ordinary adders.
+// A line of a chunk (32 deep, of a row of A or a unit of B) is scaled by itself (halves.h),
+// whatever the other lines hold; beyond 10³² a sum may overflow. The cores cut what they add: a
+// chunk is summed there, chunks in float32 by the ordinary adders.
 //
 // Entries are split once, on their way into shared memory. There an operand lies as core matrices:
 // 8 lines × 8 of depth, 128 bytes one after the other, which both kinds of instruction read without
@@ -22,7 +20,7 @@
 
 #include <concepts>
 
-#include "cuda/intrinsics.h"
+#include "cuda/halves.h"
 #include "cuda/product.h"
 
 namespace ffjord::cuda {
@@ -128,8 +126,7 @@ class OperandShare {
       if constexpr (along_depth) transpose(values_[s]);
       unsigned largest = 0;
 #pragma unroll
-      for (int i = 0; i < 8; ++i)
-        largest = max(largest, __float_as_uint(values_[s][i]) & 0x7fffffffu);
+      for (int i = 0; i < 8; ++i) largest = max(largest, magnitude(values_[s][i]));
       memory.largest[octet_of(s)][line_of(s)] = largest;
     }
   }
@@ -164,26 +161,12 @@ class OperandShare {
     return along_depth ? e % 32 / 8 : e / Lines;
   }
 
-  // Of the power that brings a line's largest entry into [2¹⁴, 2¹⁵); 0 for zeros alone, and for
-  // what is not finite. Its inverse is normal.
-  __device__ static int scale_exponent(unsigned largest) {
-    const int exponent = static_cast<int>(largest >> 23);
-    return largest == 0 || exponent == 255 ? 0 : min(127 + 14 - exponent, 126);
-  }
-  __device__ static float power_of_two(int exponent) {
-    return __uint_as_float(static_cast<unsigned>(127 + exponent) << 23);
-  }
-  __device__ static void split(float x, float y, unsigned& high, unsigned& low) {
-    high = pack_half2(x, y);
-    const float2 rounded = unpack_half2(high);
-    low = pack_half2(x - rounded.x, y - rounded.y);
-  }
   __device__ static void split(const float (&x)[8], float up, uint4& high, uint4& low) {
     uint4 h, l;
-    split(x[0] * up, x[1] * up, h.x, l.x);
-    split(x[2] * up, x[3] * up, h.y, l.y);
-    split(x[4] * up, x[5] * up, h.z, l.z);
-    split(x[6] * up, x[7] * up, h.w, l.w);
+    split_halves(x[0] * up, x[1] * up, h.x, l.x);
+    split_halves(x[2] * up, x[3] * up, h.y, l.y);
+    split_halves(x[4] * up, x[5] * up, h.z, l.z);
+    split_halves(x[6] * up, x[7] * up, h.w, l.w);
     high = h;
     low = l;
   }

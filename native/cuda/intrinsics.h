@@ -27,6 +27,8 @@ __device__ __forceinline__ int warp_index() { return threadIdx.x >> 5; }
 
 #ifdef FFJORD_EMULATED
 
+inline int thread_index_anew() { return static_cast<int>(threadIdx.x); }
+
 template <class T>
 T& shared_memory() {
   return *static_cast<T*>(emulator::shared_memory(sizeof(T), alignof(T)));
@@ -87,6 +89,14 @@ void wait_for_copies() {
 }
 
 #else
+
+/// threadIdx.x, asked for where it is written. What follows from threadIdx.x itself ptxas works out
+/// once for a whole kernel, and holds in registers that the kernel's inner loops lack.
+__device__ __forceinline__ int thread_index_anew() {
+  int index = static_cast<int>(threadIdx.x);
+  asm volatile("" : "+r"(index));
+  return index;
+}
 
 /// The block's dynamic shared memory as a struct; LaunchShape::shared_bytes is its size.
 template <class T>

@@ -19,11 +19,13 @@ test('the checks of test/cuda and test/emulator pass', () => {
   expect(check([], {})).toMatch(/mutants_check \.+ +Passed/)
 })
 
-// misuse_check holds that work runs late.
 test('those of the engine pass where small nets stay in registers', () => {
-  expect(check(['--tests-regex', '^cuda_(golden|regularisers)'], { FFJORD_CUDA_FUSED: '64' })).toMatch(/cuda_golden \.+ +Passed/)
+  expect(check(['--tests-regex', '^cuda_(golden|regularisers)'], { FFJORD_CUDA_FUSED: '64' })).toMatch(
+    /cuda_golden \.+ +Passed/
+  )
 })
 
+// misuse_check holds that work runs late.
 test('they pass in another order of threads, with work that runs at once, layer by layer, and on an older card', () => {
   const environment = {
     FFJORD_EMULATOR_SCHEDULE: 'reversed',

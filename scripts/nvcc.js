@@ -77,6 +77,9 @@ function ptxasReport(source, architecture = '90a') {
     { encoding: 'utf8' }
   )
   if (status !== 0) throw new Error(`nvcc failed on ${source}:\n${stderr}`)
+  // Where ptxas cannot see that a warpgroup's sums are left alone while its products run.
+  const waits = stderr.split('\n').filter((line) => /\(C75\d\d\)/.test(line))
+  if (waits.length > 0) throw new Error(`ptxas adds waits to products of ${source}:\n${waits.join('\n')}`)
   const properties =
     /Function properties for (\S+)\s+\d+ bytes stack frame, (\d+) bytes spill stores, (\d+) bytes spill loads\s+ptxas info\s*: Used (\d+) registers/g
   return [...stderr.matchAll(properties)].map(([, symbol, stores, loads, registers]) => ({

@@ -1,6 +1,7 @@
 // Products of float32 tiles on the tensor cores: every operand is a sum of two TF32 numbers, and
 // the three products that matter are added up. The cores cut what they add, so that a long sum
-// drifts: a chunk of kDepth is summed there, chunks in float32 by the ordinary adders.
+// drifts: a chunk of kDepth is summed there, products of low parts by themselves, and chunks in
+// float32 by the ordinary adders.
 //
 // A warp owns 32 rows × 16 units as 2 × 2 fragments of 16 × 8; with g = lane / 4, q = lane % 4 a
 // thread holds rows g + 8 i and units 8 (j / 2) + 2 q + j % 2, i, j < 4. Shared memory holds a
@@ -101,7 +102,7 @@ __device__ __forceinline__ void multiply_chunk(const ProductMemory<Tile, Channel
                                                int channel, float (&sums)[4][4]) {
   const int g = lane_index() / 4, q = lane_index() % 4;
   const int row = Tile::warp_row() + g, unit = Tile::warp_unit() + g;
-  Fragments chunk = {};
+  Fragments high = {}, low = {};
 #pragma unroll
   for (int k = q; k < Tile::kDepth; k += Tf32x3::kStep) {
     Pair<2> b[2];
@@ -118,16 +119,19 @@ __device__ __forceinline__ void multiply_chunk(const ProductMemory<Tile, Channel
         split(memory.a[channel][row + 16 * m + 8 * (i % 2)][k + 4 * (i / 2)], a.high[i], a.low[i]);
 #pragma unroll
       for (int n = 0; n < 2; ++n) {
-        mma_tf32(chunk[m][n], a.low, b[n].high);
-        mma_tf32(chunk[m][n], a.high, b[n].low);
-        mma_tf32(chunk[m][n], a.high, b[n].high);
+        mma_tf32(low[m][n], a.low, b[n].high);
+        mma_tf32(low[m][n], a.high, b[n].low);
+        mma_tf32(high[m][n], a.high, b[n].high);
       }
     }
   }
 #pragma unroll
   for (int i = 0; i < 4; ++i)
 #pragma unroll
-    for (int j = 0; j < 4; ++j) sums[i][j] += chunk[i / 2][j / 2][2 * (i % 2) + j % 2];
+    for (int j = 0; j < 4; ++j) {
+      const int at = 2 * (i % 2) + j % 2;
+      sums[i][j] += high[i / 2][j / 2][at] + low[i / 2][j / 2][at];
+    }
 }
 
 }  // namespace detail

@@ -1,5 +1,5 @@
-// What each arithmetic of large products makes of a wide net: errors of an evaluation and of its
-// gradients against the float64 reference engine, at most twice those of float32.
+// What each arithmetic of large products makes of a wide net: errors of evaluations, of solves and
+// of their gradients against the float64 reference engine, at most twice those of float32.
 #include <cstdlib>
 
 #include "test/cuda/against_reference.h"
@@ -39,27 +39,53 @@ constexpr const char* kNames[] = {"float32", "tf32x3", "fp16x3"};
 
 void take_products(const char* name) { setenv("FFJORD_CUDA_PRODUCTS", name, 1); }
 
-void evaluate(const Engine& engine, Activation activation, LayerKind layer, Errors (&errors)[3]) {
+/// Layers, and how their trace is taken: between them products of all kinds.
+struct Case {
+  LayerKind layer;
+  TraceMode mode;
+  int probes = 1;
+  TraceForm form = TraceForm::Tangent;
+};
+constexpr Case kCases[] = {{LayerKind::Concat, TraceMode::Hutchinson},
+                           {LayerKind::ConcatSquash, TraceMode::Hutchinson, 2},
+                           {LayerKind::Blend, TraceMode::Hutchinson},
+                           {LayerKind::Ignore, TraceMode::Hutchinson, 1, TraceForm::Vjp},
+                           {LayerKind::Squash, TraceMode::Exact}};
+
+void evaluate(const Engine& engine, Activation activation, const Case& one, Errors (&errors)[3]) {
   Cnf cnf;
   cnf.net.hidden = {96, 96};
-  cnf.net.layer = layer;
+  cnf.net.layer = one.layer;
   cnf.net.activation = activation;
   const FlowDescription description{{int(kSize)}, {cnf}};
   std::mt19937_64 generator(3);
   const checks::Vector rows = checks::floats(checks::normals(kBatch * kSize, generator));
-  const checks::Vector noise = checks::floats(checks::normals(kBatch * kSize, generator));
+  const checks::Vector noise =
+      checks::floats(checks::normals(one.probes * kBatch * kSize, generator));
   VelocityRequest request;
   request.batch = kBatch;
   request.z = rows;
-  request.noise.given = {noise};
+  if (one.mode == TraceMode::Hutchinson) request.noise.given = {noise};
   request.times = {0.25};
-  request.trace.mode = TraceMode::Hutchinson;
-  const Results exact =
-      checks::evaluate_and_pull(*checks::perturbed_flow(reference::engine(), description), request);
+  request.trace.mode = one.mode;
+  request.trace.probes = one.probes;
+  request.trace.form = one.form;
+  SolveRequest solve;
+  solve.batch = kBatch;
+  solve.rows = rows;
+  solve.noise = request.noise;
+  solve.keep_tape = true;
+  solve.settings.trace = request.trace;
+  solve.settings.solver.tableau = &tableau("midpoint");
+  solve.settings.solver.steps = 1;
+  const auto reference = checks::perturbed_flow(reference::engine(), description);
+  const Results exact = checks::evaluate_and_pull(*reference, request);
+  const Results solved = checks::solve_and_pull(*reference, solve);
   for (int i = 0; i < 3; ++i) {
     take_products(kNames[i]);
-    errors[i].add(checks::evaluate_and_pull(*checks::perturbed_flow(engine, description), request),
-                  exact);
+    const auto flow = checks::perturbed_flow(engine, description);
+    errors[i].add(checks::evaluate_and_pull(*flow, request), exact);
+    errors[i].add(checks::solve_and_pull(*flow, solve), solved);
   }
 }
 
@@ -78,8 +104,7 @@ int check(const Engine& engine) {
   std::printf("%-10s %-10s %10s %10s\n", "net", "products", "evaluation", "gradients");
   for (Activation activation : {Activation::Softplus, Activation::Tanh}) {
     Errors errors[3];
-    for (LayerKind layer : {LayerKind::Concat, LayerKind::ConcatSquash, LayerKind::Blend})
-      evaluate(engine, activation, layer, errors);
+    for (const Case& one : kCases) evaluate(engine, activation, one, errors);
     for (int i = 0; i < 3; ++i) {
       const std::string name = std::string(kNames[i]) + ", " + std::string(name_of(activation));
       const double evaluation = errors[i].evaluation(), gradients = errors[i].gradients();

@@ -1,6 +1,8 @@
 #include <algorithm>
 #include <cstdlib>
+#include <string>
 
+#include "core/errors.h"
 #include "cuda/fused_net.h"
 #include "cuda/tiling.h"
 #include "cuda/workspace.h"
@@ -28,8 +30,14 @@ EvaluationForm open_form(const BlockCall& call) {
 // To compare the ways of a solve, FFJORD_CUDA_FUSED says of how many rows tiles shall be: 4, 16, 32
 // or 64, where the net has such tiles; 0 takes the kernels of single layers throughout.
 int tile_rows(int batch) {
-  if (const char* const asked = std::getenv("FFJORD_CUDA_FUSED")) return std::atoi(asked);
-  return batch <= kNarrowBatch ? 4 : batch <= kHalfBatch ? 16 : batch <= kFullBatch ? 32 : 64;
+  const char* const variable = std::getenv("FFJORD_CUDA_FUSED");
+  if (!variable)
+    return batch <= kNarrowBatch ? 4 : batch <= kHalfBatch ? 16 : batch <= kFullBatch ? 32 : 64;
+  const std::string asked = variable;
+  for (const int rows : {0, 4, 16, 32, 64})
+    if (asked == std::to_string(rows)) return rows;
+  throw Error(ErrorCode::InvalidArgument,
+              "FFJORD_CUDA_FUSED is '" + asked + "'; it may be 0, 4, 16, 32 or 64");
 }
 
 bool holds(const DenseNet& net, const EvaluationForm& form, const SolverOptions& solver) {

@@ -22,9 +22,11 @@ class AdjointSystem final : public RowSystem {
         2 * dimension + 1 + terms, 2 * dimension, {dimension, dimension, 1, in_norm ? terms : 0}};
   }
 
-  void evaluate(int stage, double c, const float* point, int stride, float* rates) override {
+  void evaluate(int stage, double c, const StagePoint& point, float* rates) override {
     const int dimension = call_.dimension(), channels = shape_of(call_).channels;
-    const FieldPoint at = call_.point(groups_, c, point, stride);
+    FieldPoint at = call_.point(groups_, c, point);
+    if (!point.stands())
+      combine_point(groups_, at.batch, shape_of(call_).inputs, at.z, call_.stream);
     FieldColumns<float> columns{rates, channels, rates + 2 * dimension, nullptr, channels};
     Evaluation& evaluation = call_.workspace.evaluation(0);
     call_.net.evaluate(evaluation, nullptr, call_.form(), at, columns, TapeUse::Keep);
@@ -41,7 +43,7 @@ class AdjointSystem final : public RowSystem {
     }
     const int quadratures = 1 + call_.regularisers();
     call_.net.pullback(evaluation, call_.workspace.scratch(), at,
-                       {point + dimension, stride, quadrature_bars_,
+                       {at.z.values + dimension, at.z.stride, quadrature_bars_,
                         call_.regularisers() > 0 ? quadrature_bars_ + 1 : nullptr, quadratures},
                        targets);
   }
@@ -115,7 +117,7 @@ void pull_adjoint(const BlockCall& call, const SolveTape& tape, const BlockRows<
     place_groups(solve.groups(), call.end_time, call.stream);
     DeviceArray<float> rates(batch * channels, call.stream);
     call.net.evaluate(call.workspace.evaluation(0), &call.workspace.scratch(), call.form(),
-                      call.point(solve.groups(), 0, solve.state(), shape.channels),
+                      call.point(solve.groups(), 0, {solve.state(), shape.channels}),
                       call.columns(rates.data()), TapeUse::Pass);
     launch(
         "write_end_time_bars", write_end_time_bars, flat_shape(batch), call.stream,

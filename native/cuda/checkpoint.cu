@@ -77,9 +77,9 @@ class CheckpointPullback {
     stands_ = tape_.kept.holds(step_, count);
     for (int i = 0; i < count; ++i) {
       s.point = points_.data() + i * inputs_;
-      combine_point(s, weights_, i, call_.stream);
-      call_.net.evaluate(evaluation(i), nullptr, call_.form(), point(i), call_.columns(s.stage(i)),
-                         stands_ ? TapeUse::Stands : TapeUse::Keep);
+      call_.net.evaluate(evaluation(i), nullptr, call_.form(),
+                         call_.point(groups_, tableau_.c[i], stage_point(s, weights_, i)),
+                         call_.columns(s.stage(i)), stands_ ? TapeUse::Stands : TapeUse::Keep);
     }
     for (int i = count; i-- > 0;) pull_stage(i, count);
     finish_bars(bars(count), call_.stream);
@@ -91,8 +91,8 @@ class CheckpointPullback {
   }
 
   FieldPoint point(int stage) {
-    return call_.point(groups_, tableau_.c[stage], points_.data() + stage * inputs_,
-                       call_.dimension());
+    return call_.point(groups_, tableau_.c[stage],
+                       {points_.data() + stage * inputs_, call_.dimension()});
   }
 
   StepBars bars(int count) {

@@ -12,6 +12,7 @@
 #include "cuda/layer_forward.h"
 #include "cuda/memory.h"
 #include "cuda/multiply.h"
+#include "cuda/step_rows.h"
 #include "cuda/weight_gradient.h"
 
 namespace ffjord::cuda {
@@ -21,8 +22,7 @@ struct FieldPoint {
   Groups groups;
   double c = 0;
   int batch = 0;
-  const float* z = nullptr;  ///< (B, z_stride)
-  int z_stride = 0;
+  StagePoint z;                  ///< stands after an evaluation
   const float* eps = nullptr;    ///< (K, B, D) or (K, B, width); null for exact traces
   float direction = 1;           ///< of the regularisers' rates
   const float* terms = nullptr;  ///< (B, P): what a context adds to each row's net (context_map.h)
@@ -76,7 +76,8 @@ class DenseNet {
   void place_tape(const EvaluationSize& size, float* tape, Evaluation& evaluation) const;
   PullbackScratch make_scratch(const EvaluationSize& size) const;
 
-  /// f, divergence and integrands; `scratch` serves a divergence by VJP.
+  /// f, divergence and integrands, at a point that is combined where it does not stand; `scratch`
+  /// serves a divergence by VJP.
   void evaluate(Evaluation& evaluation, PullbackScratch* scratch, const EvaluationForm& form,
                 const FieldPoint& point, const FieldColumns<float>& rates, TapeUse use) const;
 

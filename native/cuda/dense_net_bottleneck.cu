@@ -11,7 +11,7 @@ DenseNet::BottleneckPasses DenseNet::bottleneck_passes(const Evaluation& e,
                                                        const FieldPoint& point) const {
   const std::size_t encoder = e.form.encoder;
   const int probes = e.form.tangents, width = layers_[encoder].in;
-  return {{0, encoder, 0, &e.layers, {point.z, point.z_stride, nullptr}},
+  return {{0, encoder, 0, &e.layers, {point.z.values, point.z.stride, nullptr}},
           {encoder,
            layers_.size(),
            probes,
@@ -21,7 +21,7 @@ DenseNet::BottleneckPasses DenseNet::bottleneck_passes(const Evaluation& e,
            encoder,
            probes,
            &e.again,
-           {point.z, point.z_stride, e.layers.back().tangent, false, true}}};
+           {point.z.values, point.z.stride, e.layers.back().tangent, false, true}}};
 }
 
 void DenseNet::evaluate_bottleneck(const Evaluation& e, const FieldPoint& point,
@@ -30,7 +30,9 @@ void DenseNet::evaluate_bottleneck(const Evaluation& e, const FieldPoint& point,
   push(e, passes.encoder, point, use);
   push(e, passes.decoder, point, use);
   write_rates(field_of(e, point), rates, stream_);
-  push(e, passes.again, point, use);
+  FieldPoint again = point;
+  again.z.y = nullptr;  // the encoder has combined it
+  push(e, passes.again, again, use);
   const int probes = e.form.tangents, width = layers_[e.form.encoder].in;
   const std::size_t size = std::size_t(point.batch) * width;
   for (int k = 0; k < probes; ++k)

@@ -4,6 +4,12 @@
 #include "cuda/vjp.h"
 
 namespace ffjord::cuda {
+namespace {
+
+// Channels of a stage's point that the first layer combines itself, once a column of its tiles.
+constexpr int kMostCombined = 128;
+
+}  // namespace
 
 const float* DenseNet::beta_of(const Layer& layer) const {
   return layer.offsets.beta == kAbsent ? nullptr : parameters_ + layer.offsets.beta;
@@ -25,7 +31,7 @@ LayerPass DenseNet::whole_pass(const Evaluation& e, const FieldPoint& point) con
           layers_.size(),
           e.form.tangents,
           &e.layers,
-          {point.z, point.z_stride, e.form.unit ? nullptr : point.eps}};
+          {point.z.values, point.z.stride, e.form.unit ? nullptr : point.eps}};
 }
 
 LayerInput DenseNet::input_of(const LayerPass& pass, std::size_t l) const {
@@ -46,6 +52,7 @@ void DenseNet::push(const Evaluation& e, const LayerPass& pass, const FieldPoint
     s.batch = point.batch;
     s.tangents = pass.tangents;
     s.input = input_of(pass, l);
+    if (l == 0) s.point = point.z;
     s.weight = weights_of(e, layer, false);
     s.weight_stride = weight_stride();
     s.times = e.times;
@@ -74,8 +81,8 @@ FieldArguments DenseNet::field_of(const Evaluation& evaluation, const FieldPoint
   s.residual = residual_;
   s.regularisers = form.regularisers;
   s.direction = point.direction;
-  s.z = point.z;
-  s.z_stride = point.z_stride;
+  s.z = point.z.values;
+  s.z_stride = point.z.stride;
   s.eps = form.unit ? nullptr : point.eps;
   s.slot = point.slot;
   s.output = output.value;
@@ -84,8 +91,10 @@ FieldArguments DenseNet::field_of(const Evaluation& evaluation, const FieldPoint
 }
 
 void DenseNet::evaluate(Evaluation& e, PullbackScratch* scratch, const EvaluationForm& wanted,
-                        const FieldPoint& point, const FieldColumns<float>& rates,
-                        TapeUse use) const {
+                        const FieldPoint& at, const FieldColumns<float>& rates, TapeUse use) const {
+  FieldPoint point = at;
+  if (!point.z.stands() && (use == TapeUse::Stands || dimension_ > kMostCombined))
+    combine_point(point.groups, point.batch, dimension_, point.z, stream_);
   e.form = wanted;
   const bool vjp = wanted.vjp && use == TapeUse::Pass;
   if (vjp) e.form.tangents = 0;

@@ -18,8 +18,8 @@ class FlowSystem final : public RowSystem {
         evaluation_(call.workspace.evaluation(0)),
         scratch_(form_.vjp ? &call.workspace.scratch() : nullptr) {}
 
-  void evaluate(int stage, double c, const float* point, int stride, float* rates) override {
-    FieldPoint at = call_.point(groups_, c, point, stride);
+  void evaluate(int stage, double c, const StagePoint& point, float* rates) override {
+    FieldPoint at = call_.point(groups_, c, point);
     if (stage != kTrialStage) at.slot = {kept_, stage};
     call_.net.evaluate(evaluation_, scratch_, form_, at, call_.columns(rates),
                        kept_ ? TapeUse::Keep : TapeUse::Pass);

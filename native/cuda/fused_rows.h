@@ -71,7 +71,7 @@ class FusedRows {
     for (int e = thread(); e < Tile::kRows * net_.dimension; e += Tile::kThreads) {
       const int r = e / net_.dimension, at = r * channels_ + e % net_.dimension;
       memory_[at_.point + e] =
-          stage_argument(tableau, stage_index, static_cast<float>(group_of(r).h),
+          stage_argument(tableau.a[stage_index], stage_index, static_cast<float>(group_of(r).h),
                          memory_[at_.state + at], [&](int j) { return stage(j)[at]; });
     }
     __syncthreads();

@@ -93,7 +93,7 @@ void JointSolve::run(RowSystem& system, const SolveRun& run) {
   if (tableau_.adaptive)
     start(system, run.t0, run.t1);
   else if (tableau_.fsal)
-    system.evaluate(0, 0, y_.data(), shape_.channels, stages_.data());
+    system.evaluate(0, 0, start_point(), stages_.data());
   begin_interval(control(nullptr), run.t0, run.t1, stream_);
   int bunch = policy_.adaptive ? kFirstBunch : std::min(policy_.steps, kLargestBunch);
   for (;;) {
@@ -145,12 +145,12 @@ void JointSolve::set_tape(const Checkpoints* checkpoints) {
 
 void JointSolve::start(RowSystem& system, double t0, double t1) {
   const StepArrays s = arrays();
-  system.evaluate(0, 0, y_.data(), shape_.channels, stages_.data());
+  system.evaluate(0, 0, start_point(), stages_.data());
   const double* const shared = system.start_norm();
   start_squares(s, control(nullptr).norm, stream_);
   choose_trial(control(shared), t0, t1, stream_);
   trial_point(s, stream_);
-  system.evaluate(RowSystem::kTrialStage, 1, point_.data(), shape_.inputs, stage(1));
+  system.evaluate(RowSystem::kTrialStage, 1, {point_.data(), shape_.inputs}, stage(1));
   change_squares(s, control(nullptr).norm, stream_);
   choose_first_step(control(system.change_norm()), stream_);
 }
@@ -161,11 +161,9 @@ void JointSolve::attempt(RowSystem& system) {
   set_order();
   // Known or not, the first stage of a method that is not FSAL is evaluated: groups may differ in
   // it.
-  if (!tableau_.fsal) system.evaluate(0, 0, y_.data(), shape_.channels, stages_.data());
-  for (int i = 1; i < tableau_.stages; ++i) {
-    combine_point(s, weights_, i, stream_);
-    system.evaluate(i, tableau_.c[i], point_.data(), shape_.inputs, stage(i));
-  }
+  if (!tableau_.fsal) system.evaluate(0, 0, start_point(), stages_.data());
+  for (int i = 1; i < tableau_.stages; ++i)
+    system.evaluate(i, tableau_.c[i], stage_point(s, weights_, i), stage(i));
   const double* const shared = tableau_.adaptive ? system.error_norm() : nullptr;
   const ControlArguments c = control(shared);
   finish_rows(s, weights_, c.norm, stream_);
@@ -173,7 +171,7 @@ void JointSolve::attempt(RowSystem& system) {
   system.conclude();
   // Where the interpolant takes f(t + h, y₁) and no stage is that.
   if (!tableau_.fsal && stops_.count > 0)
-    system.evaluate(tableau_.end_stage(), 1, end_.data(), shape_.channels,
+    system.evaluate(tableau_.end_stage(), 1, {end_.data(), shape_.channels},
                     stage(tableau_.end_stage()));
   accept_rows(s, weights_, tape_.data(), stops_, stream_);
 }

@@ -23,8 +23,8 @@ class RowSystem {
   static constexpr int kTrialStage = -1;  ///< the evaluation that only sizes the first step
 
   virtual ~RowSystem() = default;
-  /// Rates (B, S) at `point` (B, stride), as stage number `stage` at time t + c h of the groups.
-  virtual void evaluate(int stage, double c, const float* point, int stride, float* rates) = 0;
+  /// Rates (B, S) at `point`, as stage number `stage` at time t + c h of the groups.
+  virtual void evaluate(int stage, double c, const StagePoint& point, float* rates) = 0;
   /// Norms of what no row holds (the weights' cotangent of an adjoint), written to device memory;
   /// null where there is nothing of the kind.
   virtual const double* start_norm() { return nullptr; }
@@ -93,6 +93,7 @@ class JointSolve {
 
  private:
   StepArrays arrays();
+  StagePoint start_point() { return {y_.data(), shape_.channels}; }
   ControlArguments control(const double* shared_norm);
   void set_stops(const SolveRun& run);
   void set_order();

@@ -144,10 +144,26 @@ class ForwardTile {
   Entries<Tile> slopes_;
 };
 
+// The tile's rows of a stage's point, before they are read. Each column of tiles does it for itself
+// and stores the same bits, so that none waits for another.
+// FLOPs: 2 B in stages an out / kUnits. Bytes: the stages' rates as often.
+template <class Tile>
+__device__ void combine_rows(const ForwardArguments& s) {
+  const int in = s.layer.in;
+  for (int e = threadIdx.x; e < Tile::kRows * in; e += Tile::kThreads) {
+    const int place = blockIdx.x * Tile::kRows + e / in, channel = e % in;
+    if (place >= s.batch) break;
+    const int row = s.groups.row_at(place);
+    if (s.groups.of_row(row).working) s.point.store(s.groups, row, channel);
+  }
+  __syncthreads();
+}
+
 // hot: no spills
 template <class Tile>
 __global__ void __launch_bounds__(Tile::kThreads)
     layer_forward(const __grid_constant__ ForwardArguments arguments) {
+  if (!arguments.point.stands()) combine_rows<Tile>(arguments);
   ForwardTile<Tile> tile(arguments, shared_memory<ProductMemory<Tile, 2>>());
   if (tile.works()) tile.run();
 }

@@ -3,6 +3,7 @@
 #pragma once
 
 #include "cuda/net_time.h"
+#include "cuda/stage_point.h"
 #include "cuda/tape_slot.h"
 
 namespace ffjord::cuda {
@@ -20,6 +21,7 @@ struct ForwardArguments {
   Groups groups;
   int batch = 0, tangents = 0;  ///< B, K
   LayerInput input;
+  StagePoint point;               ///< of the values, where it is yet to be combined
   const float* weight = nullptr;  ///< (depth, out)
   std::size_t weight_stride = 0;  ///< between groups; 0: one for all
   TimeArrays times;

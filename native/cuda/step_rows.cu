@@ -1,3 +1,4 @@
+#include <algorithm>
 #include <cmath>
 
 #include "cuda/grid.h"
@@ -10,16 +11,11 @@ namespace {
 
 constexpr int kTileRows = kGroupRows, kLanes = 4, kTileThreads = kTileRows * kLanes;
 
-__global__ void combine_stage_point(StepArrays s, const __grid_constant__ DeviceTableau tableau,
-                                    int stage) {
+__global__ void combine_stage_point(Groups groups, int batch, int inputs,
+                                    const __grid_constant__ StagePoint point) {
   const std::size_t entry = flat_index();
-  const int row = static_cast<int>(entry / s.inputs), channel = static_cast<int>(entry % s.inputs);
-  if (row >= s.batch) return;
-  const Group& group = s.groups.of_row(row);
-  if (!group.working) return;
-  const std::size_t at = std::size_t(row) * s.channels + channel;
-  s.point[entry] = stage_argument(tableau, stage, static_cast<float>(group.h), s.y[at],
-                                  [&](int j) { return s.stage(j)[at]; });
+  const int row = static_cast<int>(entry / inputs), channel = static_cast<int>(entry % inputs);
+  if (groups.works(row, batch)) point.store(groups, row, channel);
 }
 
 __global__ void combine_trial_point(StepArrays s) {
@@ -128,10 +124,24 @@ LaunchShape tile_rows_shape(int batch) {
 
 int norm_parts(int batch, int rows) { return rows == 1 ? batch : tiles_of(batch, kTileRows); }
 
-void combine_point(const StepArrays& s, const DeviceTableau& tableau, int stage,
+StagePoint stage_point(const StepArrays& s, const DeviceTableau& tableau, int stage) {
+  StagePoint point;
+  point.values = s.point;
+  point.stride = s.inputs;
+  point.y = s.y;
+  point.rates = s.stages;
+  point.channels = s.channels;
+  point.count = stage;
+  point.size = s.size();
+  std::copy_n(tableau.a[stage], kMaxStages, point.a);
+  return point;
+}
+
+void combine_point(const Groups& groups, int batch, int inputs, StagePoint& point,
                    const Stream& stream) {
-  launch("combine_stage_point", combine_stage_point, flat_shape(std::size_t(s.batch) * s.inputs),
-         stream, s, tableau, stage);
+  launch("combine_stage_point", combine_stage_point, flat_shape(std::size_t(batch) * inputs),
+         stream, groups, batch, inputs, point);
+  point.y = nullptr;
 }
 
 void trial_point(const StepArrays& s, const Stream& stream) {

@@ -7,7 +7,7 @@
 #include "cuda/device_tableau.h"
 #include "cuda/group.h"
 #include "cuda/norm_part.h"
-#include "cuda/stream.h"
+#include "cuda/stage_point.h"
 
 namespace ffjord::cuda {
 
@@ -41,8 +41,10 @@ struct StopArrays {
   float* states = nullptr;  ///< (count, B, S)
 };
 
-/// point ← y + h Σ_j a_ij k_j.
-void combine_point(const StepArrays& arrays, const DeviceTableau& tableau, int stage,
+/// The point of a stage, yet to be combined.
+StagePoint stage_point(const StepArrays& arrays, const DeviceTableau& tableau, int stage);
+/// Combines it in a kernel of its own; it stands from then on.
+void combine_point(const Groups& groups, int batch, int inputs, StagePoint& point,
                    const Stream& stream);
 /// point ← y + h k₀, h the group's.
 void trial_point(const StepArrays& arrays, const Stream& stream);

@@ -7,13 +7,12 @@
 
 namespace ffjord::cuda {
 
-/// y + h Σ_j a_ij k_j
+/// y + h Σ_j a_j k_j of the `count` stages before.
 template <class Rates>
-__device__ float stage_argument(const DeviceTableau& tableau, int stage, float h, float y,
-                                const Rates& k) {
+__device__ float stage_argument(const float* a, int count, float h, float y, const Rates& k) {
   float sum = 0.f;
-  for (int j = 0; j < stage; ++j)
-    if (tableau.a[stage][j] != 0.f) sum = fmaf(tableau.a[stage][j], k(j), sum);
+  for (int j = 0; j < count; ++j)
+    if (a[j] != 0.f) sum = fmaf(a[j], k(j), sum);
   return y + h * sum;
 }
 

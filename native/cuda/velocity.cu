@@ -32,8 +32,8 @@ class VelocityRows {
 
   FieldPoint point() {
     const int dimension = call_.net.dimension();
-    return {groups(), 0,          static_cast<int>(call_.batch), z_.data(), dimension, eps_.data(),
-            1,        call_.terms};
+    return {groups(),    0, static_cast<int>(call_.batch), {z_.data(), dimension}, eps_.data(), 1,
+            call_.terms, {}};
   }
 
   void evaluate(bool with_divergence, TapeUse use) {

@@ -121,8 +121,8 @@ struct BlockCall {
   EvaluationForm form() const {
     return net.form_of(plan.trace, plan.regularisers, true, grouping.rows == 1);
   }
-  FieldPoint point(const Groups& groups, double c, const float* z, int stride) const {
-    return {groups, c, grouping.batch, z, stride, eps, direction(), terms};
+  FieldPoint point(const Groups& groups, double c, const StagePoint& z) const {
+    return {groups, c, grouping.batch, z, eps, direction(), terms, {}};
   }
   /// f, divergence and integrands as rates of such a state.
   template <class Value>

@@ -1,10 +1,12 @@
 // That a pullback reads the evaluations its solve kept, and recomputes the others: it is told from
-// the launches of layers. And what becomes of a tape for which there is no memory.
+// the launches of layers. What becomes of a tape for which there is no memory. And where the points
+// of stages are combined.
 #include <cuda_runtime.h>
 
 #include <cstdlib>
 
 #include "core/tableau.h"
+#include "reference/reference_engine.h"
 #include "test/cuda/engine.h"
 #include "test/native/flow_case.h"
 
@@ -13,7 +15,7 @@ namespace {
 using namespace checks;
 using namespace ffjord;
 
-constexpr int kMemory = 2;             // of the device, in MiB
+constexpr int kMemory = 2;              // of the device, in MiB
 constexpr int kSteps = 6, kStages = 4;  // of rk4
 constexpr std::uint64_t kLayers = 3;
 
@@ -41,8 +43,7 @@ Pull pull(Flow& flow, std::size_t batch) {
   return result;
 }
 
-int check(const Engine& engine) {
-  Report report;
+void check_tape(const Engine& engine, Report& report) {
   Cnf cnf;
   cnf.net.hidden = {40, 40};
   cnf.net.layer = LayerKind::ConcatSquash;
@@ -68,7 +69,32 @@ int check(const Engine& engine) {
            batch == 8 ? share.layers == 0 : share.layers > 0 && share.layers < kAll, share, none);
   }
   report.finish("evaluations that were kept");
-  return report.failures() > 0;
+}
+
+// Points of stages are combined by the first layer, and where it is deep by a kernel of their own.
+void check_points(const Engine& engine, Report& report) {
+  for (int size : {3, 130}) {
+    Cnf cnf;
+    cnf.net.hidden = {8};
+    const Vector rows(2 * std::size_t(size), 0.5);
+    SolveRequest request;
+    request.batch = 2;
+    request.rows = rows;
+    request.settings.trace.mode = TraceMode::Hutchinson;
+    request.settings.solver.tableau = &tableau("rk4");
+    request.settings.solver.steps = 2;
+    const auto solved = [&](const Engine& by) {
+      return solve(*by.create({{size}, {cnf}}, 1, {}), request).z;
+    };
+    const std::uint64_t before = emulator::launches("combine_stage_point");
+    const Vector z = solved(engine);
+    const std::uint64_t combined = emulator::launches("combine_stage_point") - before;
+    const std::string name = "D = " + std::to_string(size);
+    report.expect(name + ": kernels that combine", combined == (size == 3 ? 0 : 2 * (kStages - 1)));
+    report.expect(name + ": against the reference",
+                  relative_error(z, solved(reference::engine()), 1), 1e-5);
+  }
+  report.finish("points of stages");
 }
 
 }  // namespace
@@ -76,5 +102,10 @@ int check(const Engine& engine) {
 int main() {
   setenv("FFJORD_EMULATOR_MEMORY", std::to_string(kMemory).c_str(), 1);
   setenv("FFJORD_CUDA_FUSED", "0", 1);
-  return checks::with_cuda_engine(check);
+  return checks::with_cuda_engine([](const Engine& engine) {
+    Report report;
+    check_tape(engine, report);
+    check_points(engine, report);
+    return int(report.failures() > 0);
+  });
 }

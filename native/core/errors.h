@@ -17,6 +17,11 @@ class Error : public std::runtime_error {
   const ErrorCode code;
 };
 
+/// Refuses a caller's argument.
+inline void require(bool condition, const std::string& message) {
+  if (!condition) throw Error(ErrorCode::InvalidArgument, message);
+}
+
 /// A solve that cannot go on: at which t, with which h, on which rows, and what to try.
 class SolveFailure : public Error {
  public:

@@ -36,6 +36,14 @@ class FlatBuffer {
   virtual void add(std::size_t first, std::span<const Real> values) = 0;
 };
 
+/// target (indices, columns) ← rows (any number, columns), both in the device's memory.
+template <class Real>
+struct RowGather {
+  std::span<const Real> rows;
+  std::size_t columns = 0;
+  std::span<Real> target;
+};
+
 template <class Real>
 class FlowDevice {
  public:
@@ -52,9 +60,8 @@ class FlowDevice {
   /// As optimizer_step, on arrays in the device's memory.
   virtual double step(const OptimizerOptions& options, const ParameterLayout& layout,
                       const OptimizerArrays<Real>& arrays) = 0;
-  /// target (indices, columns) ← rows (any number, columns) by index, both in the device's memory.
-  virtual void gather(std::span<const Real> rows, std::span<const std::uint32_t> indices,
-                      std::size_t columns, std::span<Real> target) = 0;
+  virtual void gather(std::span<const std::uint32_t> indices,
+                      std::span<const RowGather<Real>> gathers) = 0;
   /// As Flow::likelihood, of rows in the device's memory.
   virtual std::function<LikelihoodMeans()> likelihood(const BaseRows<const Real>& rows) = 0;
   /// As ffjord::seed_likelihood, in the device's memory.

@@ -60,9 +60,9 @@ class HostDevice : public FlowDevice<Real> {
               const OptimizerArrays<Real>& arrays) override {
     return optimizer_step(options, layout, arrays);
   }
-  void gather(std::span<const Real> rows, std::span<const std::uint32_t> indices,
-              std::size_t columns, std::span<Real> target) override {
-    gather_rows(rows, indices, columns, target);
+  void gather(std::span<const std::uint32_t> indices,
+              std::span<const RowGather<Real>> gathers) override {
+    for (const auto& [rows, columns, target] : gathers) gather_rows(rows, indices, columns, target);
   }
   std::function<LikelihoodMeans()> likelihood(const BaseRows<const Real>& rows) override {
     return [means = likelihood_means(rows)] { return means; };

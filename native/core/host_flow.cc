@@ -8,6 +8,7 @@
 
 #include "core/chain_state.h"
 #include "core/chain_tape.h"
+#include "core/dataset_rows.h"
 #include "core/spectral_norm.h"
 #include "core/trajectory.h"
 #include "core/transform_block.h"
@@ -17,27 +18,6 @@ namespace {
 
 // So that σ of the first weights is right to some digits.
 constexpr int kFirstIterations = 50;
-
-void require(bool condition, const std::string& message) {
-  if (!condition) throw Error(ErrorCode::InvalidArgument, message);
-}
-
-template <class Real>
-class DatasetRows : public Rows {
- public:
-  /// `stays`: on the device, from the first solve on that reads it there.
-  DatasetRows(std::size_t count, RowValues<Real> values, bool stays)
-      : count_(count), values_(std::move(values)), stays_(stays) {}
-  std::size_t count() const override { return count_; }
-  std::size_t width() const { return values_.size() / count_; }
-  const RowValues<Real>& values() const { return values_; }
-  bool stays() const { return stays_; }
-
- private:
-  const std::size_t count_;
-  const RowValues<Real> values_;
-  const bool stays_;
-};
 
 /// Leaves the values where they are if nobody wants them.
 template <class Real>
@@ -139,10 +119,13 @@ class HostFlow : public Flow {
     const bool reverse = request.direction == Direction::Reverse;
 
     ChainState<Real> state{request.batch,
-                           rows_of(request),
+                           zeros(request.batch * size_),
                            zeros(request.batch),
                            zeros(request.batch * request.settings.regularisers.count()),
                            {}};
+    BatchGather<Real> gather(*device_, request.indices);
+    put_rows(request, state.z, gather);
+    gather.run();
     if (reverse) set_splits_aside(state);
 
     SolveResult result;
@@ -276,7 +259,7 @@ class HostFlow : public Flow {
 
   void gather(const Rows& any_rows, std::span<const std::uint32_t> indices,
               const Output& target) const override {
-    const DatasetRows<Real>& rows = dataset(any_rows, indices);
+    const auto& rows = DatasetRows<Real>::of(any_rows, indices);
     require(target.size() == indices.size() * rows.width(),
             "the target must hold the gathered rows");
     std::vector<Real> batch(target.size());
@@ -315,34 +298,23 @@ class HostFlow : public Flow {
     BlockNoise<Real> noise;
   };
 
-  static const DatasetRows<Real>& dataset(const Rows& any_rows,
-                                          std::span<const std::uint32_t> indices) {
-    const auto& rows = dynamic_cast<const DatasetRows<Real>&>(any_rows);
-    for (std::uint32_t index : indices) require(index < rows.count(), "row index out of range");
-    return rows;
-  }
-
   RowValues<Real> zeros(std::size_t count) const { return RowValues<Real>::zeros(*device_, count); }
 
-  // What goes into the first block. Rows of a data set are gathered where that block reads them.
-  RowValues<Real> rows_of(const SolveRequest& request) const {
-    const std::size_t count = request.batch * size_;
+  // What goes into the first block, in place of zeros. Rows of a data set are gathered where that
+  // block reads them.
+  void put_rows(const SolveRequest& request, RowValues<Real>& z, BatchGather<Real>& gather) const {
     if (!request.dataset) {
-      require(request.rows.size() == count,
+      require(request.rows.size() == z.size(),
               "rows must hold batch × " + std::to_string(size_) + " values");
-      return {*device_, request.rows.template as<Real>()};
+      z = {*device_, request.rows.template as<Real>()};
+      return;
     }
-    const DatasetRows<Real>& rows = dataset(*request.dataset, request.indices);
+    const auto& rows = DatasetRows<Real>::of(*request.dataset, request.indices);
     require(rows.width() == size_ && request.indices.size() == request.batch,
             "a batch of a data set needs an index a row, and rows of " + std::to_string(size_) +
                 " values");
-    RowValues<Real> batch = zeros(count);
     const bool reverse = request.direction == Direction::Reverse;
-    if (rows.stays() && (reverse ? continuous_.back() : continuous_.front()))
-      device_->gather(rows.values().read_on_device(), request.indices, size_, batch.on_device());
-    else
-      gather_rows<Real>(rows.values().read(), request.indices, size_, batch.on_host());
-    return batch;
+    gather.add(rows, (reverse ? continuous_.back() : continuous_.front()) != nullptr, z);
   }
 
   static BlockRows<Real> block_rows(ChainState<Real>& state, std::span<const Real> context,

@@ -26,12 +26,13 @@ double CudaDevice::step(const OptimizerOptions& options, const ParameterLayout& 
   return optimizer_->step(options, arrays);
 }
 
-void CudaDevice::gather(std::span<const float> rows, std::span<const std::uint32_t> indices,
-                        std::size_t columns, std::span<float> target) {
+void CudaDevice::gather(std::span<const std::uint32_t> indices,
+                        std::span<const RowGather<float>> gathers) {
   stream_.enter();
   DeviceArray<std::uint32_t> places(indices.size(), stream_);
   places.copy_in(indices, stream_);
-  gather_rows(rows.data(), places.data(), indices.size(), columns, target.data(), stream_);
+  for (const auto& [rows, columns, target] : gathers)
+    gather_rows(rows.data(), places.data(), indices.size(), columns, target.data(), stream_);
 }
 
 std::function<LikelihoodMeans()> CudaDevice::likelihood(const BaseRows<const float>& rows) {

@@ -21,8 +21,8 @@ class CudaDevice : public FlowDevice<float> {
   std::unique_ptr<FlatBuffer<float>> make_buffer(std::size_t count) override;
   double step(const OptimizerOptions& options, const ParameterLayout& layout,
               const OptimizerArrays<float>& arrays) override;
-  void gather(std::span<const float> rows, std::span<const std::uint32_t> indices,
-              std::size_t columns, std::span<float> target) override;
+  void gather(std::span<const std::uint32_t> indices,
+              std::span<const RowGather<float>> gathers) override;
   std::function<LikelihoodMeans()> likelihood(const BaseRows<const float>& rows) override;
   void seed_likelihood(const LikelihoodBar& bar, std::span<const float> z,
                        const BaseRows<float>& bars) override;

@@ -3,6 +3,7 @@
 
 #include <memory>
 #include <optional>
+#include <utility>
 #include <variant>
 #include <vector>
 
@@ -10,6 +11,7 @@
 #include "core/chain_state.h"
 #include "core/continuous_block.h"
 #include "core/engine.h"
+#include "core/row_values.h"
 
 namespace ffjord {
 
@@ -33,11 +35,13 @@ using StepTape = std::variant<std::monostate, std::unique_ptr<BlockTape>, Elemen
 template <class Real>
 class ChainTape : public Tape {
  public:
+  explicit ChainTape(RowValues<Real> context) : context(std::move(context)) {}
+
   std::size_t batch = 0;
   Direction direction = Direction::Forward;
   int regularisers = 0;
   std::uint64_t generation = 0;         // of the weights that the solve saw
-  std::vector<Real> context;            // (B, C)
+  RowValues<Real> context;              // (B, C)
   std::vector<StepTape<Real>> steps;    // indexed as the flow's blocks
   std::optional<ChainState<Real>> end;  // where it was asked for
 };

@@ -40,8 +40,8 @@ struct BlockPlan {
   }
 };
 
-/// Rows of one block: D values, the accumulated Δlogp and R regularisers each, in the memory of the
-/// flow's device; contexts on the host.
+/// Rows of one block: D values, the accumulated Δlogp, R regularisers and C numbers of context
+/// each, in the memory of the flow's device; cotangents of contexts on the host.
 template <class Real>
 struct BlockRows {
   std::size_t count = 0;               ///< B
@@ -52,7 +52,7 @@ struct BlockRows {
   std::span<Real> context_bar = {};    ///< (B, C) of a pullback, added to; may be empty
 };
 
-/// States at which the field of a block is evaluated.
+/// States at which the field of a block is evaluated, on the host as all that goes with them.
 template <class Real>
 struct BlockPoint {
   TracePlan trace;

@@ -66,6 +66,7 @@ struct SolveRequest {
   const Rows* dataset = nullptr;           ///< instead of `rows`: those at `indices` (B)
   std::span<const std::uint32_t> indices;  ///< of the data set
   Input context;                           ///< (B, C); empty for flows without a context
+  const Rows* contexts = nullptr;          ///< instead of `context`: those at `indices`
   Noise noise;
   Settings settings;
   bool training = false;  ///< batch norm normalises and counts as in training

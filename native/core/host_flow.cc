@@ -124,17 +124,17 @@ class HostFlow : public Flow {
                            zeros(request.batch * request.settings.regularisers.count()),
                            {}};
     BatchGather<Real> gather(*device_, request.indices);
+    auto tape = std::make_unique<ChainTape<Real>>(zeros(request.batch * description_.context.size));
     put_rows(request, state.z, gather);
+    put_contexts(request, tape->context, gather);
     gather.run();
     if (reverse) set_splits_aside(state);
 
     SolveResult result;
-    auto tape = std::make_unique<ChainTape<Real>>();
     tape->batch = request.batch;
     tape->direction = request.direction;
     tape->regularisers = request.settings.regularisers.count();
     tape->generation = generation_;
-    tape->context = context_of(request.context, request.batch);
     tape->steps.resize(description_.blocks.size());
 
     auto trajectory = make_trajectory(request, output);
@@ -317,13 +317,27 @@ class HostFlow : public Flow {
     gather.add(rows, (reverse ? continuous_.back() : continuous_.front()) != nullptr, z);
   }
 
-  static BlockRows<Real> block_rows(ChainState<Real>& state, std::span<const Real> context,
+  // The contexts of a batch, in place of zeros: for blocks that read them on the device.
+  void put_contexts(const SolveRequest& request, RowValues<Real>& context,
+                    BatchGather<Real>& gather) const {
+    if (!request.contexts) {
+      context = {*device_, context_of(request.context, request.batch)};
+      return;
+    }
+    const auto& rows = DatasetRows<Real>::of(*request.contexts, request.indices);
+    require(rows.width() == description_.context.size && request.indices.size() == request.batch,
+            "a batch of a data set needs an index a row, and contexts of " +
+                std::to_string(description_.context.size) + " numbers");
+    gather.add(rows, true, context);
+  }
+
+  static BlockRows<Real> block_rows(ChainState<Real>& state, const RowValues<Real>& context,
                                     std::span<Real> context_bar) {
     return {state.batch,
             state.z.on_device(),
             state.delta_logp.on_device(),
             state.regularisers.on_device(),
-            context,
+            context.read_on_device(),
             context_bar};
   }
 
@@ -462,7 +476,7 @@ class HostFlow : public Flow {
   }
 
   void solve_continuous(std::size_t i, const SolveRequest& request, ChainState<Real>& state,
-                        std::span<const Real> context, Trajectory<Real>& trajectory,
+                        const RowValues<Real>& context, Trajectory<Real>& trajectory,
                         SolveResult& result, StepTape<Real>& tape) {
     const auto number = static_cast<std::uint32_t>(
         std::find(cnf_blocks_.begin(), cnf_blocks_.end(), i) - cnf_blocks_.begin());

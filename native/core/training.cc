@@ -16,7 +16,6 @@ double now() {
 struct Batch {
   std::size_t count = 0;
   std::span<const std::uint32_t> indices;
-  std::vector<double> context;
   Noise noise;
 };
 
@@ -54,13 +53,13 @@ class Objectives {
       Noise noise = batch.noise;
       noise.row_offset += static_cast<std::uint32_t>(first);
       const auto indices = batch.indices.subspan(first, count);
-      const std::size_t context_size = batch.context.size() / batch.count;
-      const Input context =
-          Input(batch.context).subspan(first * context_size, count * context_size);
       if (matching_) {
         if (part == 0) flow_.zero_gradients();
         std::vector<double> rows(count * element_count(flow_.description().shape));
         flow_.gather(request_.rows, indices, rows);
+        std::vector<double> context(
+            request_.contexts ? count * std::size_t(flow_.description().context.size) : 0);
+        if (request_.contexts) flow_.gather(*request_.contexts, indices, context);
         record.loss += weight * matching_->loss(flow_, {count, rows, context, noise}, weight);
         record.evaluations = record.backward_evaluations = 1;
         record.negative_log_prob = std::numeric_limits<double>::quiet_NaN();
@@ -70,7 +69,7 @@ class Objectives {
       solve.batch = count;
       solve.dataset = &request_.rows;
       solve.indices = indices;
-      solve.context = context;
+      solve.contexts = request_.contexts;
       solve.noise = noise;
       solve.settings = request_.settings;
       solve.training = true;
@@ -90,7 +89,6 @@ class Objectives {
 }  // namespace
 
 std::vector<IterationRecord> train(Flow& flow, const BurstRequest& request) {
-  const std::size_t context_size = request.contexts ? flow.description().context.size : 0;
   const double start = now();
   const Objectives objectives(flow, request);
   std::vector<IterationRecord> records;
@@ -104,9 +102,7 @@ std::vector<IterationRecord> train(Flow& flow, const BurstRequest& request) {
     if (iteration > 0 && (began - start >= request.seconds || request.stop.stop_requested())) break;
     batch.count = request.batch_sizes[iteration];
     batch.noise.call = request.first_call + static_cast<std::uint32_t>(iteration);
-    batch.context.resize(batch.count * context_size);
     batch.indices = request.indices.subspan(first, batch.count);
-    if (request.contexts) flow.gather(*request.contexts, batch.indices, batch.context);
     first += batch.count;
 
     IterationRecord record;

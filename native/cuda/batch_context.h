@@ -1,4 +1,4 @@
-// The context of a batch on the device: once before a solve, and once after its pullback.
+// What the context of a batch makes of a net: once before a solve, and once after its pullback.
 #pragma once
 
 #include <span>
@@ -11,17 +11,16 @@ namespace ffjord::cuda {
 
 class BatchContext {
  public:
-  /// `context` (B, C) of the host; empty where there is none.
+  /// `context` (B, C) in the device's memory, which outlives this; empty where there is none.
   BatchContext(const ContextMap& map, std::span<const float> context, std::size_t batch,
                const Stream& stream)
       : map_(map),
         stream_(stream),
         batch_(static_cast<int>(batch)),
         group_(context.empty() ? 0 : 1, stream),
-        context_(context.size(), stream),
+        context_(context.data()),
         terms_(context.empty() ? 0 : batch * map.terms(), stream) {
     if (context.empty()) return;
-    context_.copy_in(context, stream);
     place_groups(rows().groups, 0.0, stream);
     map.enter(rows(), terms_.data(), stream);
   }
@@ -49,13 +48,14 @@ class BatchContext {
   }
 
  private:
-  ContextRows rows() { return {{group_.data(), 1, batch_}, batch_, context_.data()}; }
+  ContextRows rows() { return {{group_.data(), 1, batch_}, batch_, context_}; }
 
   const ContextMap& map_;
   const Stream& stream_;
   const int batch_;
   DeviceArray<Group> group_;
-  DeviceArray<float> context_, terms_, bars_;
+  const float* const context_;
+  DeviceArray<float> terms_, bars_;
 };
 
 }  // namespace ffjord::cuda

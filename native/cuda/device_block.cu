@@ -9,6 +9,16 @@
 #include "cuda/velocity.h"
 
 namespace ffjord::cuda {
+namespace {
+
+// Of numbers on the host.
+DeviceArray<float> copy_of(std::span<const float> values, const Stream& stream) {
+  DeviceArray<float> copy(values.size(), stream);
+  copy.copy_in(values, stream);
+  return copy;
+}
+
+}  // namespace
 
 DeviceBlock::DeviceBlock(const BlockContext<float>& context, const FlowStream& stream)
     : stream_(stream),
@@ -76,7 +86,8 @@ void DeviceBlock::pullback(const BlockTape& any_tape, const BlockRows<float>& ro
 void DeviceBlock::velocity(const BlockPoint<float>& point, std::span<float> f,
                            std::span<float> divergence) {
   stream_.enter();
-  const BatchContext context(net_.context(), point.context, point.batch, stream_);
+  const DeviceArray<float> copied = copy_of(point.context, stream_);
+  const BatchContext context(net_.context(), {copied.data(), copied.size()}, point.batch, stream_);
   evaluate_velocity({net_, workspace_, stream_, point.trace, point.times, point.batch, point.z,
                      point.noise, context.terms()},
                     f, divergence);
@@ -86,7 +97,8 @@ void DeviceBlock::velocity_pullback(const BlockPoint<float>& point,
                                     const PointCotangents<float>& cotangents) {
   stream_.enter();
   float* const gradient = gradient_of(cotangents.gradients);
-  BatchContext context(net_.context(), point.context, point.batch, stream_);
+  const DeviceArray<float> copied = copy_of(point.context, stream_);
+  BatchContext context(net_.context(), {copied.data(), copied.size()}, point.batch, stream_);
   const bool wants_terms = gradient || !cotangents.context.empty();
   pull_velocity({net_, workspace_, stream_, point.trace, point.times, point.batch, point.z,
                  point.noise, context.terms(), wants_terms ? context.clear_bars() : nullptr},

@@ -2,6 +2,8 @@ import { mkdtempSync, rmSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import {
+  type Block,
+  type Device,
   type FitOptions,
   Flow,
   type FlowOptions,
@@ -11,7 +13,7 @@ import {
   type Progress,
   toy
 } from 'ffjord'
-import { engineNames } from './engines'
+import { engineNames, largestDifference, tolerance } from './engines'
 import { failure } from './failure'
 
 const model: FlowOptions = {
@@ -21,6 +23,13 @@ const model: FlowOptions = {
   trace: { noise: 'rademacher' },
   seed: 1
 }
+/** As the defaults of a table have them. */
+const tableBlocks: Block[] = [
+  { type: 'support', lower: [0, null], upper: [null, 1] },
+  { type: 'standardize', mean: [-0.5, 0.2], scale: [1.5, 0.7] },
+  { type: 'whiten', mean: [0.1, -0.1], matrix: [1.2, 0, -0.4, 0.9] },
+  { type: 'cnf', trainTime: true, net: { hidden: [8, 8] } }
+]
 const options: FitOptions = { iterations: 12, batch: 32, optimizer: { type: 'adam', lr: 1e-2, average: 0.9 } }
 
 async function collect(
@@ -50,6 +59,29 @@ describe.each(engineNames)('%s', (device) => {
     const result = await fit
     expect(result).toMatchObject({ iterations: 150, stopped: 'iterations', loss: last.loss })
     expect(await fit).toBe(result)
+  })
+
+  test.each<[string, Block[], number]>([
+    ['whose rows go through fixed transforms', tableBlocks, 0],
+    ['on contexts', tableBlocks.slice(-1), 2],
+    ['on contexts behind transforms', tableBlocks, 1]
+  ])('takes the steps of the reference engine: a flow %s', async (_, blocks, size) => {
+    const fitted = async (device: Device) => {
+      const conditional = size > 0 ? { context: { size, gates: true } } : {}
+      using flow = await create({ solver: { method: 'rk4', steps: 4 }, blocks, ...conditional, device })
+      const rows = Array.from({ length: 40 }, (_, i) => [0.1 + Math.sin(i) ** 2, Math.cos(3 * i) - 0.5])
+      const context = rows.map(([a, b]) => [a! * b!, a! - b!].slice(0, size))
+      const data = fromRows(rows, size > 0 ? { context } : {})
+      const { records } = await collect(
+        flow.fit(data, { iterations: 6, batch: 16, accumulate: 2, optimizer: { type: 'sgd', lr: 0.05 } })
+      )
+      const weights = Object.values(flow.parameters()).flatMap(({ data }) => [...data])
+      return { losses: records.map(({ loss }) => loss), weights }
+    }
+    const found = await fitted(device)
+    const expected = await fitted('reference')
+    expect(largestDifference(found.losses, expected.losses)).toBeLessThan(tolerance(device))
+    expect(largestDifference(found.weights, expected.weights)).toBeLessThan(tolerance(device))
   })
 
   test('can be awaited, gives the same weights, and progress is at most every 50 ms', async () => {

@@ -41,6 +41,7 @@ class ChainTape : public Tape {
   Direction direction = Direction::Forward;
   int regularisers = 0;
   std::uint64_t generation = 0;         // of the weights that the solve saw
+  std::size_t first_block = 0;          // of the solve: those before it took the whole data set
   RowValues<Real> context;              // (B, C)
   std::vector<StepTape<Real>> steps;    // indexed as the flow's blocks
   std::optional<ChainState<Real>> end;  // where it was asked for

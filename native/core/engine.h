@@ -44,7 +44,7 @@ struct Settings {
 };
 
 /// Rows of a training run, samples or their contexts, which go to the device once: at the first
-/// solve that reads them there.
+/// solve that reads them there, or what the flow's first, fixed transforms make of them.
 class Rows {
  public:
   virtual ~Rows() = default;
@@ -99,7 +99,8 @@ struct PullbackRequest {
   Input delta_logp_bar;    ///< (B), or empty for zero
   Input regularisers_bar;  ///< (B, R), or empty for zero
   bool parameters = true;  ///< add to the gradient buffer
-  Output rows_bar;         ///< (B, shape), or empty
+  Output rows_bar;         ///< (B, shape), or empty; of a data set, refused where those went
+                           ///< through the flow's first transforms once
   Output context_bar;      ///< (B, C), or empty
   /// Instead of the three cotangents: those of maximum likelihood at the tape's end.
   std::optional<LikelihoodBar> likelihood = {};

@@ -180,6 +180,11 @@ std::vector<std::vector<int>> validate(const FlowDescription& flow) {
   return shapes;
 }
 
+bool is_fixed(const Block& block) {
+  return !std::holds_alternative<Cnf>(block) && !std::holds_alternative<BatchNorm>(block) &&
+         !std::holds_alternative<Split>(block);
+}
+
 std::size_t element_count(const std::vector<int>& shape) {
   return std::accumulate(shape.begin(), shape.end(), std::size_t{1}, std::multiplies<>());
 }

@@ -74,6 +74,10 @@ struct Conditioning {
   bool gates = false;
 };
 
+/// Whether a block maps whole rows, each by itself, by the numbers of its description alone: no
+/// weights, no statistics, no parts set aside.
+bool is_fixed(const Block& block);
+
 struct FlowDescription {
   std::vector<int> shape;  ///< of one sample
   std::vector<Block> blocks;

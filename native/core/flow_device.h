@@ -31,7 +31,8 @@ class FlatBuffer {
   /// A few of them.
   virtual std::vector<Real> at(std::span<const std::size_t> places) const = 0;
 
-  virtual void assign(std::span<const Real> values) = 0;
+  void assign(std::span<const Real> values) { put(0, values); }
+  virtual void put(std::size_t first, std::span<const Real> values) = 0;
   virtual void fill_zero() = 0;
   virtual void add(std::size_t first, std::span<const Real> values) = 0;
 };

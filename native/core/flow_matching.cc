@@ -29,7 +29,7 @@ FlowDescription transforms_of(const FlowDescription& flow) {
         "front, "
         "or train by maximum likelihood (objective 'ml')");
   for (const Block& block : transforms.blocks)
-    if (std::holds_alternative<BatchNorm>(block) || std::holds_alternative<Split>(block))
+    if (!is_fixed(block))
       refuse(
           "takes fixed transforms alone before the first CNF block; use standardize in place of "
           "batch_norm, or train by maximum likelihood (objective 'ml')");

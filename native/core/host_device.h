@@ -31,8 +31,8 @@ class HostBuffer : public FlatBuffer<Real> {
     for (std::size_t place : places) found.push_back(values_[place]);
     return found;
   }
-  void assign(std::span<const Real> values) override {
-    std::copy(values.begin(), values.end(), values_.begin());
+  void put(std::size_t first, std::span<const Real> values) override {
+    std::copy(values.begin(), values.end(), values_.begin() + first);
   }
   void fill_zero() override { std::fill(values_.begin(), values_.end(), Real(0)); }
   void add(std::size_t first, std::span<const Real> values) override {

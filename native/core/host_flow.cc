@@ -34,6 +34,8 @@ class HostFlow : public Flow {
         shapes_(validate(description)),
         layout_(description),
         size_(element_count(description.shape)),
+        fixed_(std::find_if_not(description.blocks.begin(), description.blocks.end(), is_fixed) -
+               description.blocks.begin()),
         device_(std::move(device)) {
     const auto initial = initial_parameters(description_, layout_, seed);
     const auto statistics = initial_buffers(description_, layout_);
@@ -125,7 +127,7 @@ class HostFlow : public Flow {
                            {}};
     BatchGather<Real> gather(*device_, request.indices);
     auto tape = std::make_unique<ChainTape<Real>>(zeros(request.batch * description_.context.size));
-    put_rows(request, state.z, gather);
+    const std::size_t first_block = put_rows(request, state, gather);
     put_contexts(request, tape->context, gather);
     gather.run();
     if (reverse) set_splits_aside(state);
@@ -135,10 +137,11 @@ class HostFlow : public Flow {
     tape->direction = request.direction;
     tape->regularisers = request.settings.regularisers.count();
     tape->generation = generation_;
+    tape->first_block = first_block;
     tape->steps.resize(description_.blocks.size());
 
     auto trajectory = make_trajectory(request, output);
-    for (std::size_t step = 0; step < description_.blocks.size(); ++step) {
+    for (std::size_t step = first_block; step < description_.blocks.size(); ++step) {
       const std::size_t i = reverse ? description_.blocks.size() - 1 - step : step;
       if (continuous_[i])
         solve_continuous(i, request, state, tape->context, trajectory, result, tape->steps[i]);
@@ -182,7 +185,12 @@ class HostFlow : public Flow {
 
     SolveStatistics statistics;
     FlatBuffer<Real>* const gradients = begin_gradients(request.parameters);
-    for (std::size_t step = 0; step < description_.blocks.size(); ++step) {
+    // Fixed blocks at the front have no gradients; they pass on the cotangents of rows alone.
+    const bool wants_rows = !request.rows_bar.empty();
+    require(!wants_rows || tape.first_block == 0,
+            "the rows of this data set stay behind the flow's first transforms");
+    const std::size_t skipped = reverse || wants_rows ? 0 : fixed_;
+    for (std::size_t step = 0; step < description_.blocks.size() - skipped; ++step) {
       const std::size_t i = reverse ? step : description_.blocks.size() - 1 - step;
       if (continuous_[i]) {
         SolveStatistics one;
@@ -254,7 +262,8 @@ class HostFlow : public Flow {
             "rows must hold " + std::to_string(size_) + " values each" +
                 (context > 0 ? ", contexts " + std::to_string(context) : ""));
     return std::make_unique<DatasetRows<Real>>(
-        count, RowValues<Real>(*device_, rows.template as<Real>()), device_->has_room(rows.size()));
+        count, RowValues<Real>(*device_, rows.template as<Real>()),
+        device_->has_room(rows.size() + (enters_behind_fixed() ? count : 0)));
   }
 
   void gather(const Rows& any_rows, std::span<const std::uint32_t> indices,
@@ -300,21 +309,38 @@ class HostFlow : public Flow {
 
   RowValues<Real> zeros(std::size_t count) const { return RowValues<Real>::zeros(*device_, count); }
 
-  // What goes into the first block, in place of zeros. Rows of a data set are gathered where that
-  // block reads them.
-  void put_rows(const SolveRequest& request, RowValues<Real>& z, BatchGather<Real>& gather) const {
+  // Whether a data set stays on the device behind the fixed transforms that the flow begins with,
+  // in front of the CNF block that follows them. The description holds all that these depend on.
+  bool enters_behind_fixed() const {
+    return !device_->is_host() && fixed_ > 0 && fixed_ < continuous_.size() && continuous_[fixed_];
+  }
+
+  // What goes into the first block that the solve calls, in place of zeros; returns that block's
+  // place in the order of the solve. Rows of a data set are gathered where it reads them.
+  std::size_t put_rows(const SolveRequest& request, ChainState<Real>& state,
+                       BatchGather<Real>& gather) const {
+    RowValues<Real>& z = state.z;
     if (!request.dataset) {
       require(request.rows.size() == z.size(),
               "rows must hold batch × " + std::to_string(size_) + " values");
       z = {*device_, request.rows.template as<Real>()};
-      return;
+      return 0;
     }
     const auto& rows = DatasetRows<Real>::of(*request.dataset, request.indices);
     require(rows.width() == size_ && request.indices.size() == request.batch,
             "a batch of a data set needs an index a row, and rows of " + std::to_string(size_) +
                 " values");
     const bool reverse = request.direction == Direction::Reverse;
+    if (!reverse && rows.stays() && enters_behind_fixed()) {
+      const auto& mapped = rows.mapped(*device_, [this](ChainState<Real>& part) {
+        for (std::size_t i = 0; i < fixed_; ++i) transforms_[i]->solve(false, false, false, part);
+      });
+      gather.add(mapped.z->values(), z);
+      gather.add(mapped.delta_logp->values(), state.delta_logp);
+      return fixed_;
+    }
     gather.add(rows, (reverse ? continuous_.back() : continuous_.front()) != nullptr, z);
+    return 0;
   }
 
   // The contexts of a batch, in place of zeros: for blocks that read them on the device.
@@ -534,7 +560,8 @@ class HostFlow : public Flow {
   const FlowDescription description_;
   const std::vector<std::vector<int>> shapes_;  // before each block, and after the last
   const ParameterLayout layout_;
-  const std::size_t size_;  // of a sample
+  const std::size_t size_;   // of a sample
+  const std::size_t fixed_;  // blocks that the flow begins with
   const std::unique_ptr<FlowDevice<Real>> device_;
   std::unique_ptr<FlatBuffer<Real>> flat_[kBuffers];  // by Buffer; statistics stay on the host
   std::vector<Real> statistics_;

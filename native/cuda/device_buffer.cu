@@ -30,9 +30,9 @@ std::vector<float> DeviceBuffer::at(std::span<const std::size_t> places) const {
   return {few_.span().begin(), few_.span().end()};
 }
 
-void DeviceBuffer::assign(std::span<const float> values) {
+void DeviceBuffer::put(std::size_t first, std::span<const float> values) {
   copy_is_current_ = false;
-  values_.copy_in(values, stream_);
+  values_.copy_in(values, stream_, first);
 }
 
 void DeviceBuffer::fill_zero() {

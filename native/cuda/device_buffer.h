@@ -17,7 +17,7 @@ class DeviceBuffer : public FlatBuffer<float> {
   std::span<float> values() override;
   std::span<const float> on_host() const override;
   std::vector<float> at(std::span<const std::size_t> places) const override;
-  void assign(std::span<const float> values) override;
+  void put(std::size_t first, std::span<const float> values) override;
   void fill_zero() override;
   void add(std::size_t first, std::span<const float> values) override;
 

@@ -31,10 +31,12 @@ Cnf wide_block() {
 }
 
 struct Training {
-  Training(const Engine& engine, std::vector<Block> blocks, std::size_t count = kRows)
-      : flow(engine.create({{int(kSize)}, std::move(blocks)}, 1, {})) {
+  Training(const Engine& engine, std::vector<Block> blocks, std::size_t count = kRows,
+           Conditioning context = {})
+      : flow(engine.create({{int(kSize)}, std::move(blocks), context}, 1, {})) {
     std::mt19937_64 generator(3);
     rows = flow->upload(count, normals(count * kSize, generator));
+    if (context.size > 0) contexts = flow->upload(count, normals(count * context.size, generator));
     settings.trace.mode = TraceMode::Hutchinson;
     settings.solver.tableau = &tableau("rk4");
     settings.solver.steps = 1;
@@ -48,6 +50,7 @@ struct Training {
     const std::vector<std::uint32_t> sizes{kRows};
     const std::vector<double> rates{1e-3};
     train(*flow, {.rows = *rows,
+                  .contexts = contexts.get(),
                   .indices = indices,
                   .batch_sizes = sizes,
                   .learning_rates = rates,
@@ -61,13 +64,17 @@ struct Training {
   std::size_t weight_bytes() const { return flow->layout().parameter_count * sizeof(float); }
 
   std::unique_ptr<Flow> flow;
-  std::unique_ptr<Rows> rows;
+  std::unique_ptr<Rows> rows, contexts;
   Settings settings;
   long steps = 0;
 };
 
-void check_dynamics_alone(Report& report, const Engine& engine) {
-  Training training(engine, {wide_block(), wide_block()});
+// Bytes of flows whose rows, behind fixed transforms, and contexts stay on the device.
+void check_kept_data(Report& report, const Engine& engine, const std::string& title,
+                     const std::vector<Block>& transforms, Conditioning context) {
+  std::vector<Block> blocks = transforms;
+  blocks.insert(blocks.end(), 2, wide_block());
+  Training training(engine, blocks, kRows, context);
   training.step();
   for (int i = 0; i < 2; ++i) {
     const Crossings crossed = training.step();
@@ -82,7 +89,7 @@ void check_dynamics_alone(Report& report, const Engine& engine) {
   training.flow->read(Buffer::Parameters, weights);
   report.expect("weights are copied once until they change",
                 emulator::crossings().to_host - before.to_host == training.weight_bytes());
-  report.finish("blocks with dynamics alone");
+  report.finish(title);
 }
 
 void check_batch_norm(Report& report, const Engine& engine) {
@@ -110,7 +117,12 @@ int main() {
   setenv("FFJORD_EMULATOR_MEMORY", std::to_string(kMemory).c_str(), 1);
   return checks::with_cuda_engine([](const Engine& engine) {
     Report report;
-    check_dynamics_alone(report, engine);
+    check_kept_data(report, engine, "blocks with dynamics alone", {}, {});
+    check_kept_data(report, engine, "a table's transforms before them",
+                    {Standardize{{0.1, -0.2, 0.3}, {1, 2, 3}},
+                     Whiten{{0.1, 0.2, 0.3}, {1.5, 0, 0, -0.4, 0.8, 0, 0.3, 0.2, 1.1}}},
+                    {});
+    check_kept_data(report, engine, "conditional", {}, {4, true});
     check_batch_norm(report, engine);
     check_large_data(report, engine);
     return int(report.failures() > 0);

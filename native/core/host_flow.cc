@@ -120,11 +120,8 @@ class HostFlow : public Flow {
             "a trajectory has fixed times; ask for it without steer");
     const bool reverse = request.direction == Direction::Reverse;
 
-    ChainState<Real> state{request.batch,
-                           zeros(request.batch * size_),
-                           zeros(request.batch),
-                           zeros(request.batch * request.settings.regularisers.count()),
-                           {}};
+    ChainState<Real> state =
+        zero_state(request.batch, static_cast<int>(settings.regularisers.count()));
     BatchGather<Real> gather(*device_, request.indices);
     auto tape = std::make_unique<ChainTape<Real>>(zeros(request.batch * description_.context.size));
     const std::size_t first_block = put_rows(request, state, gather);

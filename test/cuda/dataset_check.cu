@@ -9,11 +9,10 @@ using namespace ffjord;
 using checks::Report;
 using checks::Vector;
 
-constexpr std::size_t kBatch = 21;
+constexpr std::size_t kBatch = 21, kSize = 3;
 
 struct Case {
   std::string name;
-  std::vector<int> shape;
   std::vector<Block> transforms;  ///< before the block with dynamics
   std::vector<Block> after = {};
   Conditioning context = {};
@@ -28,9 +27,9 @@ Cnf block() {
 }
 
 // Gradients of the weights are enough: rows of a data set have no cotangents there.
-checks::Results run(Flow& flow, const SolveRequest& request, std::size_t size) {
+checks::Results run(Flow& flow, const SolveRequest& request) {
   checks::Solution solution;
-  solution.z.resize(request.batch * size);
+  solution.z.resize(request.batch * kSize);
   solution.delta_logp.resize(request.batch);
   solution.result = flow.solve(request, {solution.z, solution.delta_logp, {}, {}, {}});
   std::mt19937_64 generator(5);
@@ -60,11 +59,11 @@ void compare(const Engine& engine, const Case& one, Report& report) {
   std::vector<Block> blocks = one.transforms;
   blocks.push_back(block());
   blocks.insert(blocks.end(), one.after.begin(), one.after.end());
-  const auto flow = checks::perturbed_flow(engine, {one.shape, blocks, one.context});
-  const std::size_t size = element_count(one.shape), context_size = one.context.size;
+  const auto flow = checks::perturbed_flow(engine, {{int(kSize)}, blocks, one.context});
+  const std::size_t context_size = one.context.size;
   std::mt19937_64 generator(3);
   std::uniform_real_distribution<double> law(0.02, 0.98);  // within the domain of every transform
-  Vector values(one.count * size);
+  Vector values(one.count * kSize);
   for (double& value : values) value = law(generator);
   values = checks::floats(values);
   const Vector contexts = checks::floats(checks::normals(one.count * context_size, generator));
@@ -74,21 +73,22 @@ void compare(const Engine& engine, const Case& one, Report& report) {
   for (int call = 0; call < 2; ++call) {
     std::vector<std::uint32_t> indices(kBatch);
     for (std::size_t i = 0; i < kBatch; ++i)
-      indices[i] = static_cast<std::uint32_t>((one.count - 1 - 7 * i * (call + 1)) % one.count);
+      indices[i] = static_cast<std::uint32_t>((7919 * i * (call + 1) + 3) % one.count);
     SolveRequest request;
     request.batch = kBatch;
     request.keep_tape = request.training = true;
     request.settings.trace.mode = TraceMode::Hutchinson;
+    request.settings.solver.tableau = &tableau("dopri5");
     request.settings.solver.rtol = request.settings.solver.atol = 1e-3;
     SolveRequest by_index = request;
-    const Vector batch = picked(values, size, indices);
+    const Vector batch = picked(values, kSize, indices);
     const Vector context = picked(contexts, context_size, indices);
     request.rows = batch;
     request.context = context;
     by_index.dataset = rows.get();
     by_index.contexts = kept_contexts.get();
     by_index.indices = indices;
-    const auto expected = run(*flow, request, size), found = run(*flow, by_index, size);
+    const auto expected = run(*flow, request), found = run(*flow, by_index);
     checks::expect_equal(one.name, found, expected, 0, report);
     flow->step({.learning_rate = 0.1, .step = call + 1});
   }
@@ -104,15 +104,15 @@ int main() {
     const Support support{{0, -HUGE_VAL, -HUGE_VAL}, {HUGE_VAL, 1, HUGE_VAL}};
     const Whiten whiten{{0.1, 0.2, 0.3}, {1.5, 0, 0, -0.4, 0.8, 0, 0.3, 0.2, 1.1}};
     for (const Case& one :
-         std::vector<Case>{{"no transform", {3}, {}},
-                           {"logit", {3}, {logit}, {block()}},
-                           {"a table's", {3}, {support, standardize, whiten}},
-                           {"a small picture's", {1, 2, 2}, {ZeroMean{}, Squeeze{}}},
-                           {"batch norm behind them", {3}, {logit}, {BatchNorm{}}},
-                           {"batch norm among them", {3}, {standardize, BatchNorm{}}},
-                           {"contexts", {3}, {}, {block()}, {2, true}},
-                           {"contexts, behind transforms", {3}, {support, whiten}, {}, {2, false}},
-                           {"many rows", {3}, {logit, standardize}, {}, {}, 70'000}})
+         std::vector<Case>{{"no transform", {}},
+                           {"logit", {logit}, {block()}},
+                           {"a table's", {support, standardize, whiten}},
+                           {"zero mean", {ZeroMean{}}},
+                           {"batch norm behind them", {logit}, {BatchNorm{}}},
+                           {"batch norm among them", {standardize, BatchNorm{}}},
+                           {"contexts", {}, {block()}, {2, true}},
+                           {"contexts, behind transforms", {support, whiten}, {}, {2, false}},
+                           {"many rows", {logit, standardize}, {}, {}, 70'000}})
       compare(engine, one, report);
     report.finish("batches of data sets on the device");
     return int(report.failures() > 0);

@@ -7,9 +7,7 @@ namespace ffjord::cuda {
 
 bool CudaDevice::has_room(std::size_t count) const {
   stream_.enter();
-  std::size_t free = 0, total = 0;
-  check(cudaMemGetInfo(&free, &total), "memory of the device");
-  return count * sizeof(float) <= free / 4;
+  return count * sizeof(float) <= free_memory() / 4;
 }
 
 std::unique_ptr<ContinuousBlock<float>> CudaDevice::make_block(const BlockContext<float>& context) {

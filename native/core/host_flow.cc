@@ -9,15 +9,13 @@
 #include "core/chain_state.h"
 #include "core/chain_tape.h"
 #include "core/dataset_rows.h"
-#include "core/spectral_norm.h"
+#include "core/end_cotangents.h"
+#include "core/flow_buffers.h"
 #include "core/trajectory.h"
 #include "core/transform_block.h"
 
 namespace ffjord {
 namespace {
-
-// So that σ of the first weights is right to some digits.
-constexpr int kFirstIterations = 50;
 
 /// Leaves the values where they are if nobody wants them.
 template <class Real>
@@ -36,36 +34,22 @@ class HostFlow : public Flow {
         size_(element_count(description.shape)),
         fixed_(std::find_if_not(description.blocks.begin(), description.blocks.end(), is_fixed) -
                description.blocks.begin()),
-        device_(std::move(device)) {
-    const auto initial = initial_parameters(description_, layout_, seed);
-    const auto statistics = initial_buffers(description_, layout_);
-    ensure(Buffer::Parameters).assign(std::vector<Real>(initial.begin(), initial.end()));
-    ensure(Buffer::Gradients);
-    statistics_.assign(statistics.begin(), statistics.end());
-    if (spectral()) {
-      effective_ = device_->make_buffer(layout_.parameter_count);
-      effective_bar_ = device_->make_buffer(layout_.parameter_count);
-    }
-    for (std::uint32_t i = 0; i < layout_.spectral_weights.size(); ++i) {
-      const SpectralMatrix<Real> matrix(layout_.spectral_weights[i], parameters().on_host(),
-                                        statistics_);
-      matrix.draw(seed, i);
-      matrix.iterate(kFirstIterations);
-    }
-    // What the blocks of dynamics read: the weights, under spectral normalisation their W/σ.
-    const std::span<const Real> weights = (spectral() ? *effective_ : parameters()).values();
+        device_(std::move(device)),
+        buffers_(description_, layout_, seed, *device_) {
     for (std::size_t i = 0; i < description_.blocks.size(); ++i) {
       const Block& block = description_.blocks[i];
       const auto* cnf = std::get_if<Cnf>(&block);
-      continuous_.push_back(cnf ? device_->make_block({*cnf, shapes_[i], layout_.blocks[i], weights,
-                                                       description_.context})
-                                : nullptr);
+      continuous_.push_back(
+          cnf ? device_->make_block({*cnf, shapes_[i], layout_.blocks[i],
+                                     buffers_.effective_weights(), description_.context})
+              : nullptr);
       transforms_.emplace_back();
       if (cnf) {
         cnf_blocks_.push_back(i);
         end_time_places_.push_back(layout_.blocks[i].sqrt_end_time);
       } else {
-        transforms_[i].emplace(block, shapes_[i], layout_.blocks[i], parameters(), statistics_);
+        transforms_[i].emplace(block, shapes_[i], layout_.blocks[i], buffers_.parameters(),
+                               buffers_.statistics());
       }
     }
     parameters_changed();
@@ -81,35 +65,11 @@ class HostFlow : public Flow {
     return times;
   }
 
-  void read(Buffer buffer, const Output& values) const override {
-    const std::size_t count = size_of(buffer);
-    require(values.size() == count, "this buffer holds " + std::to_string(count) + " values");
-    if (buffer == Buffer::Statistics) {
-      values.assign(std::span<const Real>(statistics_));
-    } else if (const FlatBuffer<Real>* kept = flat(buffer)) {
-      values.assign(kept->on_host());
-    } else if (buffer == Buffer::Average) {
-      values.assign(flat(Buffer::Parameters)->on_host());
-    } else {
-      const std::vector<Real> zeros(count, Real(0));
-      values.assign(std::span<const Real>(zeros));
-    }
-  }
-
+  void read(Buffer buffer, const Output& values) const override { buffers_.read(buffer, values); }
   void write(Buffer buffer, const Input& values) override {
-    const std::size_t count = size_of(buffer);
-    require(values.size() == count, "this buffer holds " + std::to_string(count) + " values, and " +
-                                        std::to_string(values.size()) + " were given");
-    if (buffer == Buffer::Statistics)
-      values.copy_to(std::span<Real>(statistics_));
-    else
-      ensure(buffer).assign(values.template as<Real>());
-    const bool changes_weights =
-        buffer == Buffer::Parameters || (buffer == Buffer::Statistics && spectral());
-    if (changes_weights) parameters_changed();
+    if (buffers_.write(buffer, values)) parameters_changed();
   }
-
-  void zero_gradients() override { ensure(Buffer::Gradients).fill_zero(); }
+  void zero_gradients() override { buffers_.zero_gradients(); }
 
   SolveResult solve(const SolveRequest& request, const SolveOutput& output) override {
     require(request.batch > 0, "the batch is empty");
@@ -157,22 +117,19 @@ class HostFlow : public Flow {
   }
 
   std::function<LikelihoodMeans()> likelihood(const Tape& any_tape) override {
-    const ChainState<Real>& end = end_of(dynamic_cast<const ChainTape<Real>&>(any_tape));
-    if (end.z.on_the_device())
-      return device_->likelihood({end.z.read_on_device(), end.delta_logp.read_on_device(),
-                                  end.regularisers.read_on_device()});
-    const BaseRows<const Real> rows{end.z.read(), end.delta_logp.read(), end.regularisers.read()};
-    return [means = likelihood_means(rows)] { return means; };
+    return likelihood_at_end(*device_, dynamic_cast<const ChainTape<Real>&>(any_tape));
   }
 
   SolveStatistics pullback(const Tape& any_tape, const PullbackRequest& request) override {
     const auto& tape = dynamic_cast<const ChainTape<Real>&>(any_tape);
     require(tape.generation == generation_,
             "the weights changed since the solve; solve again before this pullback");
-    const std::size_t batch = tape.batch;
 
-    ChainState<Real> bar =
-        request.likelihood ? likelihood_bars(tape, *request.likelihood) : given_bars(tape, request);
+    ChainState<Real> bar = zero_state(tape.batch, tape.regularisers);
+    if (request.likelihood)
+      set_likelihood_bars(*device_, tape, *request.likelihood, bar);
+    else
+      set_given_bars(request, bar);
     const bool reverse = tape.direction == Direction::Reverse;
     if (!reverse) set_splits_aside(bar);
 
@@ -181,7 +138,7 @@ class HostFlow : public Flow {
             "context_bar must have the shape of the context");
 
     SolveStatistics statistics;
-    FlatBuffer<Real>* const gradients = begin_gradients(request.parameters);
+    FlatBuffer<Real>* const gradients = buffers_.begin_gradients(request.parameters);
     // Fixed blocks at the front have no gradients; they pass on the cotangents of rows alone.
     const bool wants_rows = !request.rows_bar.empty();
     require(!wants_rows || tape.first_block == 0,
@@ -200,7 +157,7 @@ class HostFlow : public Flow {
       }
     }
     while (!bar.aside.empty()) bar.collect();
-    end_gradients(gradients);
+    buffers_.end_gradients(gradients);
     hand_over(bar.z, request.rows_bar);
     request.context_bar.assign(std::span<const Real>(context_bar));
     return statistics;
@@ -227,27 +184,19 @@ class HostFlow : public Flow {
     const auto f_values = f_bar.template as<Real>();
     const auto divergence_values = divergence_bar.template as<Real>();
     std::vector<Real> z_values(z_bar.size()), context_values(request.context_bar.size());
-    FlatBuffer<Real>* const gradients = begin_gradients(parameters);
+    FlatBuffer<Real>* const gradients = buffers_.begin_gradients(parameters);
     point.block.velocity_pullback(
         point.view(),
         {f_values, divergence_values, z_values, context_values, values_of(gradients), {}});
-    end_gradients(gradients);
+    buffers_.end_gradients(gradients);
     z_bar.assign(std::span<const Real>(z_values));
     request.context_bar.assign(std::span<const Real>(context_values));
   }
 
   StepReport step(const OptimizerOptions& options) override {
-    const bool averages = options.average_decay > 0;
-    const bool starts_average = averages && !flat(Buffer::Average);
-    const StepReport report{device_->step(
-        options, layout_,
-        {ensure(Buffer::Gradients).values(), parameters().values(),
-         ensure(Buffer::FirstMoment).values(), ensure(Buffer::SecondMoment).values(),
-         averages ? ensure(Buffer::Average).values() : std::span<Real>(), starts_average})};
+    const StepReport report{buffers_.step(options)};
     for (const auto& [block, moments] : pending_) transforms_[block]->commit_statistics(moments);
     pending_.clear();
-    for (const SpectralWeight& at : layout_.spectral_weights)
-      SpectralMatrix<Real>(at, parameters().on_host(), statistics_).iterate(at.iterations);
     parameters_changed();
     return report;
   }
@@ -348,7 +297,8 @@ class HostFlow : public Flow {
       return;
     }
     const auto& rows = DatasetRows<Real>::of(*request.contexts, request.indices);
-    require(rows.width() == description_.context.size && request.indices.size() == request.batch,
+    require(rows.width() == std::size_t(description_.context.size) &&
+                request.indices.size() == request.batch,
             "a batch of a data set needs an index a row, and contexts of " +
                 std::to_string(description_.context.size) + " numbers");
     gather.add(rows, true, context);
@@ -376,43 +326,6 @@ class HostFlow : public Flow {
     return context.template as<Real>();
   }
 
-  static const ChainState<Real>& end_of(const ChainTape<Real>& tape) {
-    require(tape.end && tape.direction == Direction::Forward,
-            "the likelihood is of a forward solve that kept its end");
-    return *tape.end;
-  }
-
-  // Cotangents at the end of a solve.
-  ChainState<Real> likelihood_bars(const ChainTape<Real>& tape, const LikelihoodBar& bar) const {
-    const ChainState<Real>& end = end_of(tape);
-    require(bar.weights.size() == std::size_t(tape.regularisers),
-            "a likelihood needs one weight a regulariser");
-    ChainState<Real> bars = zero_state(tape.batch, tape.regularisers);
-    if (end.z.on_the_device())
-      device_->seed_likelihood(
-          bar, end.z.read_on_device(),
-          {bars.z.on_device(), bars.delta_logp.on_device(), bars.regularisers.on_device()});
-    else
-      seed_likelihood<Real>(
-          bar, end.z.read(),
-          {bars.z.on_host(), bars.delta_logp.on_host(), bars.regularisers.on_host()});
-    return bars;
-  }
-  ChainState<Real> given_bars(const ChainTape<Real>& tape, const PullbackRequest& request) const {
-    ChainState<Real> bars = zero_state(tape.batch, tape.regularisers);
-    require(request.z_bar.size() == bars.z.size(), "z_bar must have the shape of z");
-    request.z_bar.copy_to(bars.z.on_host());
-    if (!request.delta_logp_bar.empty()) {
-      require(request.delta_logp_bar.size() == tape.batch, "delta_logp_bar needs one number a row");
-      request.delta_logp_bar.copy_to(bars.delta_logp.on_host());
-    }
-    if (!request.regularisers_bar.empty()) {
-      require(request.regularisers_bar.size() == bars.regularisers.size(),
-              "regularisers_bar must have the shape of the regularisers");
-      request.regularisers_bar.copy_to(bars.regularisers.on_host());
-    }
-    return bars;
-  }
   ChainState<Real> zero_state(std::size_t batch, int regularisers) const {
     return {batch, zeros(batch * size_), zeros(batch), zeros(batch * regularisers), {}};
   }
@@ -432,22 +345,6 @@ class HostFlow : public Flow {
     return {end_times(), request, output, size_};
   }
 
-  bool spectral() const { return !layout_.spectral_weights.empty(); }
-
-  // Where a pullback adds its gradients, null where they are not wanted: those of effective weights
-  // are chained at its end.
-  FlatBuffer<Real>* begin_gradients(bool wanted) {
-    if (!wanted) return nullptr;
-    if (!spectral()) return flat(Buffer::Gradients);
-    effective_bar_->fill_zero();
-    return effective_bar_.get();
-  }
-  void end_gradients(const FlatBuffer<Real>* gradients) {
-    if (!spectral() || !gradients) return;
-    ensure(Buffer::Gradients)
-        .add(0, pull_back_spectral_norm<Real>(layout_, parameters().on_host(), statistics_,
-                                              gradients->on_host()));
-  }
   static std::span<Real> values_of(FlatBuffer<Real>* buffer) {
     return buffer ? buffer->values() : std::span<Real>();
   }
@@ -462,9 +359,8 @@ class HostFlow : public Flow {
 
   void parameters_changed() {
     ++generation_;
-    if (spectral())
-      effective_->assign(apply_spectral_norm<Real>(layout_, parameters().on_host(), statistics_));
-    sqrt_end_times_ = parameters().at(end_time_places_);
+    buffers_.update_effective_weights();
+    sqrt_end_times_ = buffers_.parameters().at(end_time_places_);
     for (auto& block : continuous_)
       if (block) block->parameters_changed();
   }
@@ -541,28 +437,13 @@ class HostFlow : public Flow {
         state.set_aside(element_count(shapes_[i + 1]));
   }
 
-  std::size_t size_of(Buffer buffer) const {
-    return buffer == Buffer::Statistics ? layout_.buffer_count : layout_.parameter_count;
-  }
-
-  // Null where it was never written: moments and the average before the optimizer's first step.
-  FlatBuffer<Real>* flat(Buffer buffer) const { return flat_[static_cast<int>(buffer)].get(); }
-  FlatBuffer<Real>& ensure(Buffer buffer) {
-    auto& kept = flat_[static_cast<int>(buffer)];
-    if (!kept) kept = device_->make_buffer(layout_.parameter_count);
-    return *kept;
-  }
-  FlatBuffer<Real>& parameters() { return *flat(Buffer::Parameters); }
-
   const FlowDescription description_;
   const std::vector<std::vector<int>> shapes_;  // before each block, and after the last
   const ParameterLayout layout_;
   const std::size_t size_;   // of a sample
   const std::size_t fixed_;  // blocks that the flow begins with
   const std::unique_ptr<FlowDevice<Real>> device_;
-  std::unique_ptr<FlatBuffer<Real>> flat_[kBuffers];  // by Buffer; statistics stay on the host
-  std::vector<Real> statistics_;
-  std::unique_ptr<FlatBuffer<Real>> effective_, effective_bar_;  // of spectral normalisation
+  FlowBuffers<Real> buffers_;
   std::uint64_t generation_ = 0;
   std::vector<std::pair<std::size_t, BatchMoments>> pending_;       // batch statistics to commit
   std::vector<std::unique_ptr<ContinuousBlock<Real>>> continuous_;  // null where a transform stands

@@ -34,11 +34,15 @@ function wantsCuda() {
 }
 
 /**
- * '80-real' is code for sm_80, '80-virtual' PTX that later cards compile for themselves, '80' both. '90' is '90a': kernels
- * use what compute capability 9.0 has alone (native/cuda/products.cu).
+ * '80-real' is code for sm_80, '80-virtual' PTX that later cards compile for themselves, '80' both. Code for sm_90 is that
+ * for sm_90a: kernels use what compute capability 9.0 has alone (native/cuda/products.cu).
  */
+function codesFor(architecture) {
+  if (architecture === '90') return ['90a-real', '90-virtual'].map(codeFor)
+  return [codeFor(architecture === '90-real' ? '90a-real' : architecture)]
+}
 function codeFor(architecture) {
-  const [number, kind] = architecture.replace(/^90(?!a)/, '90a').split('-')
+  const [number, kind] = architecture.split('-')
   const real = kind === 'virtual' ? [] : [`sm_${number}`]
   const virtual = kind === 'real' ? [] : [`compute_${number}`]
   return `-gencode=arch=compute_${number},code=[${[...real, ...virtual].join(',')}]`
@@ -49,7 +53,7 @@ function flags() {
   const { variables } = JSON.parse(readFileSync(join(root, 'native/sources.gypi'), 'utf8'))
   const asked = process.env.FFJORD_CUDA_ARCHITECTURES?.split(/[;, ]+/)
   const architectures = asked ?? variables.cuda_architectures
-  return [...variables.cuda_flags, ...architectures.map(codeFor), '-O3', '-DNDEBUG', '-Xcompiler=-fPIC']
+  return [...variables.cuda_flags, ...architectures.flatMap(codesFor), '-O3', '-DNDEBUG', '-Xcompiler=-fPIC']
 }
 
 /** What the addon is then linked with: the runtime goes into it, so that it loads without a driver. */

@@ -16,14 +16,13 @@ const ChainState<Real>& end_of(const ChainTape<Real>& tape) {
 }
 
 template <class Real>
-std::function<LikelihoodMeans()> likelihood_at_end(FlowDevice<Real>& device,
-                                                   const ChainTape<Real>& tape) {
+PendingMeans likelihood_at_end(FlowDevice<Real>& device, const ChainTape<Real>& tape) {
   const ChainState<Real>& end = end_of(tape);
   if (end.z.on_the_device())
     return device.likelihood({end.z.read_on_device(), end.delta_logp.read_on_device(),
                               end.regularisers.read_on_device()});
   const BaseRows<const Real> rows{end.z.read(), end.delta_logp.read(), end.regularisers.read()};
-  return [means = likelihood_means(rows)] { return means; };
+  return {true, [means = likelihood_means(rows)] { return means; }};
 }
 
 /// `bars` are zeros of the shapes at the end.

@@ -4,7 +4,6 @@
 
 #include <cstddef>
 #include <cstdint>
-#include <functional>
 #include <memory>
 #include <span>
 #include <vector>
@@ -64,7 +63,7 @@ class FlowDevice {
   virtual void gather(std::span<const std::uint32_t> indices,
                       std::span<const RowGather<Real>> gathers) = 0;
   /// As Flow::likelihood, of rows in the device's memory.
-  virtual std::function<LikelihoodMeans()> likelihood(const BaseRows<const Real>& rows) = 0;
+  virtual PendingMeans likelihood(const BaseRows<const Real>& rows) = 0;
   /// As ffjord::seed_likelihood, in the device's memory.
   virtual void seed_likelihood(const LikelihoodBar& bar, std::span<const Real> z,
                                const BaseRows<Real>& bars) = 0;

@@ -64,8 +64,8 @@ class HostDevice : public FlowDevice<Real> {
               std::span<const RowGather<Real>> gathers) override {
     for (const auto& [rows, columns, target] : gathers) gather_rows(rows, indices, columns, target);
   }
-  std::function<LikelihoodMeans()> likelihood(const BaseRows<const Real>& rows) override {
-    return [means = likelihood_means(rows)] { return means; };
+  PendingMeans likelihood(const BaseRows<const Real>& rows) override {
+    return {true, [means = likelihood_means(rows)] { return means; }};
   }
   void seed_likelihood(const LikelihoodBar& bar, std::span<const Real> z,
                        const BaseRows<Real>& bars) override {

@@ -116,7 +116,7 @@ class HostFlow : public Flow {
     return result;
   }
 
-  std::function<LikelihoodMeans()> likelihood(const Tape& any_tape) override {
+  PendingMeans likelihood(const Tape& any_tape) override {
     return likelihood_at_end(*device_, dynamic_cast<const ChainTape<Real>&>(any_tape));
   }
 

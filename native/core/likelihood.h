@@ -3,6 +3,7 @@
 
 #include <cmath>
 #include <cstddef>
+#include <functional>
 #include <numbers>
 #include <span>
 #include <vector>
@@ -13,6 +14,12 @@ namespace ffjord {
 struct LikelihoodMeans {
   double negative_log_prob = 0;  ///< −log p(x), nats
   std::vector<double> regularisers;
+};
+
+/// Means that are here, or on their way from a device.
+struct PendingMeans {
+  bool here = true;
+  std::function<LikelihoodMeans()> wait;  ///< may be called until the next likelihood of the flow
 };
 
 /// Cotangents of share · Σ_rows (−log p(x) + Σ_r weights_r · regulariser_r).

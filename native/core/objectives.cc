@@ -49,34 +49,36 @@ LossReport loss(Flow& flow, SolveRequest request, const RegulariserWeights& weig
                 const Output& rows_bar, const Output& context_bar, const BatchPart& part) {
   request.keep_tape = request.keep_end = true;
   const SolveResult solved = flow.solve(request, {});
-  const std::function<LikelihoodMeans()> means = flow.likelihood(*solved.tape);
+  const PendingMeans means = flow.likelihood(*solved.tape);
 
   LossReport report;
   report.forward = solved.statistics;
   report.block_evaluations = solved.block_evaluations;
   const auto set_loss = [&] {
-    const LikelihoodMeans found = means();
+    const LikelihoodMeans found = means.wait();
     report.loss = report.negative_log_prob = found.negative_log_prob;
     for (std::size_t r = 0; r < found.regularisers.size(); ++r)
       report.loss += weights[r] * found.regularisers[r];
     report.regularisers = found.regularisers;
-    if (!std::isfinite(report.loss))
-      throw SolveFailure(
-          "the loss is not finite; look for outliers in the data, lower the learning rate, "
-          "clip gradients",
-          0, 0);
+    if (std::isfinite(report.loss)) return;
+    flow.zero_gradients();
+    throw SolveFailure(
+        "the loss is not finite; look for outliers in the data, lower the learning rate, "
+        "clip gradients",
+        0, 0);
   };
-  // An adjoint is a solve, which would fail of what is not finite. Otherwise the loss is waited for
-  // when the pullback is under way.
-  const bool solves_back = request.settings.gradient.method == GradientMethod::Adjoint;
-  if (solves_back) set_loss();
+  // A device is not waited for before its pullback is under way; but an adjoint is a solve, which
+  // would fail of what is not finite.
+  const bool checks_first =
+      means.here || request.settings.gradient.method == GradientMethod::Adjoint;
+  if (checks_first) set_loss();
   if (part.first) flow.zero_gradients();
   PullbackRequest pullback;
   pullback.rows_bar = rows_bar;
   pullback.context_bar = context_bar;
   pullback.likelihood = {part.weight / double(request.batch), weights};
   report.backward = flow.pullback(*solved.tape, pullback);
-  if (!solves_back) set_loss();
+  if (!checks_first) set_loss();
   return report;
 }
 

@@ -33,7 +33,7 @@ struct BatchPart {
 
 /// The loss and its gradients, which replace the gradient buffer; `rows_bar` (B, shape) takes
 /// ∂loss/∂x, `context_bar` (B, C) ∂loss/∂c where it is not empty. Throws SolveFailure, also for a
-/// loss that is not finite; the gradient buffer is of no use then.
+/// loss that is not finite; the gradients are zero then.
 LossReport loss(Flow& flow, SolveRequest request, const RegulariserWeights& weights,
                 const Output& rows_bar, const Output& context_bar = {}, const BatchPart& part = {});
 

@@ -16,9 +16,11 @@ class RowValues {
  public:
   /// `device` outlives the values.
   RowValues(FlowDevice<Real>& device, std::vector<Real> values)
-      : device_(&device), host_(std::move(values)), host_is_newer_(true) {}
+      : device_(&device), size_(values.size()), host_(std::move(values)), host_is_newer_(true) {}
+  /// In the device's memory only, until the host asks for them.
   static RowValues zeros(FlowDevice<Real>& device, std::size_t count) {
-    RowValues values(device, std::vector<Real>(count, Real(0)));
+    RowValues values(device, std::vector<Real>(device.is_host() ? count : 0, Real(0)));
+    values.size_ = count;
     values.host_is_newer_ = false;
     return values;
   }
@@ -26,13 +28,14 @@ class RowValues {
   /// Other values for the same device.
   RowValues like(std::vector<Real> values) const { return {*device_, std::move(values)}; }
 
-  std::size_t size() const { return host_.size(); }
+  std::size_t size() const { return size_; }
 
   const std::vector<Real>& read() const {
     if (std::exchange(device_is_newer_, false)) {
       const std::span<const Real> values = buffer_->on_host();
       host_.assign(values.begin(), values.end());
     }
+    host_.resize(size_);  // of zeros that nobody touched
     return host_;
   }
   /// To be changed.
@@ -42,13 +45,13 @@ class RowValues {
     return host_;
   }
 
-  /// Whether the device has them, so that they need not cross to be used there.
+  /// Whether the device's are newer than what the host has.
   bool on_the_device() const { return device_->is_host() || device_is_newer_; }
 
   /// In the device's memory.
   std::span<const Real> read_on_device() const {
     if (device_->is_host()) return host_;
-    if (!buffer_) buffer_ = device_->make_buffer(host_.size());
+    if (!buffer_) buffer_ = device_->make_buffer(size_);
     if (std::exchange(host_is_newer_, false)) buffer_->assign(host_);
     return buffer_->values();
   }
@@ -62,6 +65,7 @@ class RowValues {
 
  private:
   FlowDevice<Real>* device_;
+  std::size_t size_;
   mutable std::vector<Real> host_;
   mutable std::unique_ptr<FlatBuffer<Real>>
       buffer_;  // none on the host, and before it is asked for

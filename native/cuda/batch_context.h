@@ -41,6 +41,7 @@ class BatchContext {
     if (bars_.empty()) return;
     DeviceArray<float> bars(context_bar.size(), stream_);
     map_.pull(rows(), bars_.data(), gradient, bars.data(), stream_);
+    if (context_bar.empty()) return;
     std::vector<float> values(bars.size());
     bars.copy_out(values, stream_);
     stream_.synchronize();

@@ -20,8 +20,9 @@ if(FFJORD_CUDA_ARCHITECTURES STREQUAL "all")
 else()
   set(CMAKE_CUDA_ARCHITECTURES ${FFJORD_CUDA_ARCHITECTURES})
 endif()
-# Kernels use what compute capability 9.0 has alone (native/cuda/products.cu).
-list(TRANSFORM CMAKE_CUDA_ARCHITECTURES REPLACE "^90($|-)" "90a\\1")
+# Kernels use what compute capability 9.0 has alone (native/cuda/products.cu); later cards take its PTX without that.
+list(TRANSFORM CMAKE_CUDA_ARCHITECTURES REPLACE "^90$" "90a-real;90-virtual")
+list(TRANSFORM CMAKE_CUDA_ARCHITECTURES REPLACE "^90-real$" "90a-real")
 set(CMAKE_CUDA_RUNTIME_LIBRARY Static)
 enable_language(CUDA)
 find_package(CUDAToolkit 13 REQUIRED)   # of conditional nodes this version's calls

@@ -33,7 +33,8 @@ void CudaDevice::gather(std::span<const std::uint32_t> indices,
     gather_rows(rows.data(), places.data(), indices.size(), columns, target.data(), stream_);
 }
 
-std::function<LikelihoodMeans()> CudaDevice::likelihood(const BaseRows<const float>& rows) {
+PendingMeans CudaDevice::likelihood(const BaseRows<const float>& rows) {
+  stream_.enter();
   if (!likelihood_) likelihood_.emplace(stream_);
   return likelihood_->means(rows);
 }

@@ -23,7 +23,7 @@ class CudaDevice : public FlowDevice<float> {
               const OptimizerArrays<float>& arrays) override;
   void gather(std::span<const std::uint32_t> indices,
               std::span<const RowGather<float>> gathers) override;
-  std::function<LikelihoodMeans()> likelihood(const BaseRows<const float>& rows) override;
+  PendingMeans likelihood(const BaseRows<const float>& rows) override;
   void seed_likelihood(const LikelihoodBar& bar, std::span<const float> z,
                        const BaseRows<float>& bars) override;
 

@@ -96,7 +96,7 @@ class FusedReverse : FusedField<Tile> {
 
   __device__ int group_index(int tile) const {
     if (s_.group_count == 1) return 0;
-    return groups_a_tile_ == 1 ? tile : first_row_ + thread();
+    return groups_a_tile_ == 1 ? tile : tile * groups_a_tile_ + thread();
   }
   __device__ void load_groups(int tile) const {
     if (thread() >= groups_a_tile_) return;

@@ -15,6 +15,13 @@
 
 namespace ffjord::cuda {
 
+/// What the kernels were compiled for that the current device runs: other than the device itself
+/// where it compiled them from PTX.
+struct LoadedCode {
+  int capability = 0;       ///< 10 × major + minor of the PTX they come from
+  bool warpgroups = false;  ///< whether begin_products and the others are more than a trap
+};
+
 /// Says within a kernel of a DeviceLoop whether its body runs again.
 using LoopCondition = cudaGraphConditionalHandle;
 
@@ -75,6 +82,8 @@ void wait_for_products(float (&)[Channels][Fragments][4]) {
 }
 
 inline uint4 load_shared_volatile(const uint4* shared) { return *shared; }
+
+inline LoadedCode loaded_code() { return {90, true}; }
 
 inline void copy_async_16(void* shared, const void* global) {
   emulator::copy_async(shared, global, 16);
@@ -316,6 +325,26 @@ __device__ __forceinline__ void wait_for_copies() {
 #if __CUDA_ARCH__ >= 800
   asm volatile("cp.async.wait_group %0;" ::"n"(pending) : "memory");
 #endif
+}
+
+namespace detail {
+
+// Never launched: its bound tells what it was compiled for.
+#ifdef __CUDA_ARCH_FEAT_SM90_ALL
+inline constexpr int kMark = 64;
+#else
+inline constexpr int kMark = 32;
+#endif
+template <class = void>
+__global__ void __launch_bounds__(kMark) mark_code() {}
+
+}  // namespace detail
+
+template <class = void>
+LoadedCode loaded_code() {
+  cudaFuncAttributes attributes;
+  if (cudaFuncGetAttributes(&attributes, detail::mark_code<>) != cudaSuccess) return {};
+  return {attributes.ptxVersion, attributes.maxThreadsPerBlock == 64};
 }
 
 #endif

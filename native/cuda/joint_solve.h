@@ -62,7 +62,7 @@ struct SolveRun {
   double t0 = 0, t1 = 0;
   std::stop_token stop;
   Checkpoints* checkpoints = nullptr;         ///< where accepted steps go; null: nowhere
-  KeptEvaluations kept;                       ///< of the system's
+  KeptEvaluations kept = {};                  ///< of the system's
   std::span<const double> stops = {};         ///< between t0 and t1, monotone
   DeviceArray<float>* stop_states = nullptr;  ///< (stops, B, S), interpolated
 };

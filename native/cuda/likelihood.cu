@@ -5,8 +5,9 @@
 namespace ffjord::cuda {
 namespace {
 
-// Rows that one block sums: fixed, so that the order of the sum depends on their number alone.
-constexpr std::size_t kPartRows = 1024;
+// Rows that one block sums, one a thread: fixed, so that the order of the sum depends on their
+// number alone.
+constexpr std::size_t kPartRows = kFlatThreads;
 
 std::size_t parts_of(std::size_t rows) { return (rows + kPartRows - 1) / kPartRows; }
 
@@ -20,19 +21,16 @@ struct RowsAtBase {
 __global__ void sum_likelihood(RowsAtBase s, double* parts) {
   const std::size_t column = blockIdx.y, columns = s.channels + 1;
   double sum = 0;
-  for (std::size_t e = threadIdx.x; e < kPartRows; e += kFlatThreads) {
-    const std::size_t row = blockIdx.x * kPartRows + e;
-    if (row >= s.batch) break;
-    if (column > 0) {
-      sum += s.regularisers[row * s.channels + column - 1];
-      continue;
-    }
+  const std::size_t row = blockIdx.x * kPartRows + threadIdx.x;
+  if (row < s.batch && column > 0) {
+    sum = s.regularisers[row * s.channels + column - 1];
+  } else if (row < s.batch) {
     double square = 0;
     for (std::size_t i = 0; i < s.dimension; ++i) {
       const double z = s.z[row * s.dimension + i];
       square += z * z;
     }
-    sum += 0.5 * square + s.delta_logp[row];
+    sum = 0.5 * square + s.delta_logp[row];
   }
   sum = block_sum(sum);
   if (threadIdx.x == 0) parts[blockIdx.x * columns + column] = sum;
@@ -78,7 +76,7 @@ RowsAtBase at_base(std::size_t batch, std::span<const float> z, std::span<const 
 
 }  // namespace
 
-std::function<LikelihoodMeans()> DeviceLikelihood::means(const BaseRows<const float>& rows) {
+PendingMeans DeviceLikelihood::means(const BaseRows<const float>& rows) {
   stream_.enter();
   const RowsAtBase s = at_base(rows.count(), rows.z, rows.delta_logp, rows.regularisers);
   const std::size_t parts = parts_of(s.batch), columns = 1 + s.channels;
@@ -96,11 +94,11 @@ std::function<LikelihoodMeans()> DeviceLikelihood::means(const BaseRows<const fl
   stream_.record(copied_);
   // −log N(z; 0, I) = ½‖z‖² + ½ D log 2π
   const double constant = 0.5 * s.dimension * std::log(2 * std::numbers::pi);
-  return [this, constant] {
-    copied_.synchronize();
-    const std::span<const double> found = on_host_.span();
-    return LikelihoodMeans{found[0] + constant, {found.begin() + 1, found.end()}};
-  };
+  return {false, [this, constant] {
+            copied_.synchronize();
+            const std::span<const double> found = on_host_.span();
+            return LikelihoodMeans{found[0] + constant, {found.begin() + 1, found.end()}};
+          }};
 }
 
 void write_likelihood_bars(const LikelihoodBar& bar, std::span<const float> z,

@@ -1,8 +1,6 @@
 // The loss of maximum likelihood where the rows at the base lie, and its cotangents.
 #pragma once
 
-#include <functional>
-
 #include "core/likelihood.h"
 #include "cuda/flow_stream.h"
 #include "cuda/memory.h"
@@ -12,10 +10,13 @@ namespace ffjord::cuda {
 class DeviceLikelihood {
  public:
   explicit DeviceLikelihood(const FlowStream& stream) : stream_(stream) {}
+  /// The copy that nobody waited for must not outlive its target.
+  ~DeviceLikelihood() { cudaEventSynchronize(copied_.get()); }
+  DeviceLikelihood(const DeviceLikelihood&) = delete;
 
   /// As FlowDevice::likelihood: sums in float64 in an order that depends on the shapes alone, and
   /// copies them to the host while that goes on.
-  std::function<LikelihoodMeans()> means(const BaseRows<const float>& rows);
+  PendingMeans means(const BaseRows<const float>& rows);
 
  private:
   const FlowStream& stream_;

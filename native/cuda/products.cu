@@ -1,7 +1,11 @@
+#include <algorithm>
 #include <cstdlib>
+#include <map>
+#include <mutex>
 #include <string>
 
 #include "core/errors.h"
+#include "cuda/intrinsics.h"
 #include "cuda/products.h"
 #include "cuda/stream.h"
 
@@ -18,22 +22,40 @@ Products named_products() {
               "FFJORD_CUDA_PRODUCTS is '" + name + "'; it may be float32, tf32x3 or fp16x3");
 }
 
-int capability() {
-  int device = 0, major = 0, minor = 0;
-  check(cudaGetDevice(&device), "device");
+// What products may use.
+struct Abilities {
+  bool tensor_cores = false;  // those of compute capability 8.0
+  bool warpgroups = false;
+};
+
+Abilities abilities_of(int device) {
+  int major = 0, minor = 0;
   check(cudaDeviceGetAttribute(&major, cudaDevAttrComputeCapabilityMajor, device), "device");
   check(cudaDeviceGetAttribute(&minor, cudaDevAttrComputeCapabilityMinor, device), "device");
-  return 10 * major + minor;
+  const LoadedCode code = loaded_code();
+  const int capability = 10 * major + minor;
+  return {std::min(capability, code.capability) >= 80, capability == 90 && code.warpgroups};
+}
+
+// Of the current device: asked once, as every product wants to know.
+Abilities abilities() {
+  static std::mutex mutex;
+  static std::map<int, Abilities> known;
+  int device = 0;
+  check(cudaGetDevice(&device), "device");
+  const std::scoped_lock lock(mutex);
+  const auto [at, is_new] = known.try_emplace(device);
+  if (is_new) at->second = abilities_of(device);
+  return at->second;
 }
 
 }  // namespace
 
-bool has_warpgroup_products() { return capability() == 90; }
+bool has_warpgroup_products() { return abilities().warpgroups; }
 
 Products chosen_products() {
   const Products products = named_products();
-  if (products == Products::Float32) return products;
-  if (capability() < 80) return Products::Float32;
+  if (products == Products::Float32 || !abilities().tensor_cores) return Products::Float32;
   return products == Products::Half3 && has_warpgroup_products() ? Products::WarpgroupHalf3
                                                                  : products;
 }

@@ -11,8 +11,8 @@ enum class Products {
   WarpgroupHalf3,  ///< the same by warpgroups, where the card has them
 };
 
-/// Whether the current device multiplies by warpgroups: of compute capability 9.0, whose code is
-/// always that for sm_90a.
+/// Whether the current device multiplies by warpgroups: of compute capability 9.0, with code for
+/// sm_90a.
 bool has_warpgroup_products();
 
 /// What is taken on the current device. Cards before compute capability 8.0 have float32 alone.

@@ -33,7 +33,7 @@ void check_shape(Report& report, const FlowStream& stream, DeviceLikelihood& lik
   const auto z = on_device(rows.z, stream), delta_logp = on_device(rows.delta_logp, stream),
              regularisers = on_device(rows.regularisers, stream);
   const auto means = likelihood.means({span_of(z), span_of(delta_logp), span_of(regularisers)});
-  const LikelihoodMeans found = means();
+  const LikelihoodMeans found = means.wait();
   const LikelihoodMeans expected =
       likelihood_means<float>({rows.z, rows.delta_logp, rows.regularisers});
   report.expect("mean", std::abs(found.negative_log_prob / expected.negative_log_prob - 1), 1e-13);
@@ -47,9 +47,9 @@ void check_shape(Report& report, const FlowStream& stream, DeviceLikelihood& lik
   seed_likelihood<float>(bar, rows.z, {host.z, host.delta_logp, host.regularisers});
   DeviceArray<float> z_bar(rows.z.size(), stream), delta_logp_bar(batch, stream),
       regularisers_bar(rows.regularisers.size(), stream);
-  cuda::write_likelihood_bars(bar, span_of(z),
-                              {span_of(z_bar), span_of(delta_logp_bar), span_of(regularisers_bar)},
-                              stream);
+  ffjord::cuda::write_likelihood_bars(
+      bar, span_of(z), {span_of(z_bar), span_of(delta_logp_bar), span_of(regularisers_bar)},
+      stream);
   report.expect("z bar", from_device(z_bar, stream) == host.z);
   report.expect("delta logp bar", from_device(delta_logp_bar, stream) == host.delta_logp);
   report.expect("regularisers bar", from_device(regularisers_bar, stream) == host.regularisers);
@@ -60,7 +60,7 @@ void check_not_a_number(Report& report, const FlowStream& stream, DeviceLikeliho
   rows[1999] = std::numeric_limits<float>::quiet_NaN();
   const auto z = on_device(rows, stream), delta_logp = on_device(rows, stream);
   const auto means = likelihood.means({span_of(z), span_of(delta_logp), {}});
-  report.expect("one row that is no number", std::isnan(means().negative_log_prob));
+  report.expect("one row that is no number", std::isnan(means.wait().negative_log_prob));
 }
 
 }  // namespace

@@ -41,10 +41,14 @@ card() {
   nvidia-smi --query-gpu=name,driver_version,memory.total,power.limit,clocks.max.sm,compute_cap --format=csv
 }
 
+capability() {
+  local found
+  found=$(nvidia-smi --query-gpu=compute_cap --format=csv,noheader | head -n 1 | tr -d .)
+  echo "${found:-90}"
+}
+
 configure() {
-  local architecture
-  architecture=$(nvidia-smi --query-gpu=compute_cap --format=csv,noheader | head -n 1 | tr -d .)
-  cmake -S . -B "$build" -DFFJORD_CUDA=ON -DFFJORD_CUDA_ARCHITECTURES="${architecture:-90a}" \
+  cmake -S . -B "$build" -DFFJORD_CUDA=ON -DFFJORD_CUDA_ARCHITECTURES="$(capability)-real" \
     -DFFJORD_TESTS=ON -DFFJORD_MODULE="$(has_node && echo ON || echo OFF)"
 }
 
@@ -70,9 +74,18 @@ suites() {
     --selectProjects addon --testPathPatterns "test/($("$node" -p "require('./test/over-engines.js').join('|')"))\.test"
 }
 
+# What the card reaches at most, to read the times beside.
+peaks() {
+  local architecture
+  architecture=$(capability)
+  [[ $architecture == 90 ]] && architecture=90a
+  nvcc -std=c++20 --expt-relaxed-constexpr -O3 "-arch=sm_$architecture" -Inative bench/native/gpu_peaks.cu \
+    -o "$build/gpu_peaks" && "$build/gpu_peaks" >"$logs/peaks.md"
+}
+
 benchmark() {
   cmake -S bench/native -B "$build/bench" -DCMAKE_BUILD_TYPE=Release -DFFJORD_CUDA=ON \
-    -DFFJORD_CUDA_ARCHITECTURES="$(nvidia-smi --query-gpu=compute_cap --format=csv,noheader | head -n 1 | tr -d .)" &&
+    -DFFJORD_CUDA_ARCHITECTURES="$(capability)-real" &&
     cmake --build "$build/bench" --target gpu_times --parallel "$(nproc)" &&
     "$build/bench/gpu_times" >"$logs/times.md"
 }
@@ -112,6 +125,7 @@ if [[ $what != bench ]]; then
   fi
 fi
 if [[ $what != test ]]; then
+  step 'peaks' peaks && { echo; cat "$logs/peaks.md"; echo; } | tee -a "$report"
   step 'benchmark' benchmark && { echo; cat "$logs/times.md"; } | tee -a "$report"
   if has_node && [[ -f $build/ffjord.node && (-d node_modules/typescript || -f build/bench/bench/run.js) ]]; then
     step 'solves beside the peers' against_peers && { echo; cat "$logs/solves.md"; } | tee -a "$report"

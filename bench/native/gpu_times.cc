@@ -48,6 +48,12 @@ struct Case {
     for (int width : widths) text += (text.empty() ? "" : "-") + std::to_string(width);
     return text + " " + std::string(name_of(activation));
   }
+  /// Of a row, in products: six evaluations of a value and a tangent.
+  double operations_an_attempt() const {
+    double weights = 0;
+    for (std::size_t l = 1; l < widths.size(); ++l) weights += double(widths[l - 1]) * widths[l];
+    return 6 * 2 * 2 * weights;
+  }
   FlowDescription description() const {
     Cnf cnf;
     cnf.time = 30;  // first weights are gentle: about twenty attempts
@@ -120,9 +126,10 @@ void measure(const Engine& engine, const Case& net, const Way& way, double secon
                         .stop = {}});
         },
         seconds);
-    std::printf("| %s | %s | %zu | %.0f | %.1f | %.1f | %.1f |\n", net.name().c_str(),
-                way.name().c_str(), batch, attempts, 1e6 * solve, 1e6 * solve / attempts,
-                1e6 * training);
+    const double seconds_an_attempt = solve / attempts;
+    std::printf("| %s | %s | %zu | %.0f | %.1f | %.1f | %.2f | %.1f |\n", net.name().c_str(),
+                way.name().c_str(), batch, attempts, 1e6 * solve, 1e6 * seconds_an_attempt,
+                net.operations_an_attempt() * batch / seconds_an_attempt / 1e12, 1e6 * training);
     std::fflush(stdout);
   }
 }
@@ -140,8 +147,9 @@ int main(int count, char** arguments) {
   }
   std::printf("%s: %s\n\n", engine.name.c_str(), engine.description.c_str());
   std::printf(
-      "| net | way | batch | attempts of dopri5 | solve, us | per attempt, us | iteration, us |\n");
-  std::printf("|---|---|---|---|---|---|---|\n");
+      "| net | way | batch | attempts of dopri5 | solve, us | per attempt, us | TFLOP/s | "
+      "iteration, us |\n");
+  std::printf("|---|---|---|---|---|---|---|---|\n");
   for (const char* const tile_rows :
        {static_cast<const char*>(nullptr), "4", "16", "32", "64", "0"})
     measure(engine, {{2, 64, 64, 64, 2}, Activation::Tanh, {100, 2000, 10000, 100000}},

@@ -332,3 +332,13 @@ test('engines agree', async () => {
   )
   for (const one of values) expect(largestDifference(one, values[0]!)).toBeLessThan(1e-4)
 })
+
+test('a loss that is not finite leaves no gradients', async () => {
+  const bounded = { type: 'cnf', net: { hidden: [8], layer: 'concat', activation: 'tanh' } } as const
+  using flow = await Flow.create({ shape: [2], blocks: [bounded], device: 'reference' })
+  await flow.loss(x)
+  const huge = Float64Array.of(1e200, 0) // finite, and its square is not
+  expect((await failure(() => flow.loss(huge), 'SOLVE_FAILED')).message).toMatch(/the loss is not finite/)
+  for (const { data } of Object.values(flow.gradients()))
+    expect(data.every((value) => value === 0)).toBe(true)
+})

@@ -31,8 +31,8 @@ struct FusedNet {
   const float* parameters = nullptr;  ///< of the block
   const float* packed = nullptr;      ///< weights.h
 
-  /// Whether a chain multiplies the layer's input in float32, which costs less than a fragment of
-  /// sixteen that is mostly empty.
+  /// Whether a chain multiplies the layer's input in float32: a fragment of sixteen would be mostly
+  /// empty.
   __host__ __device__ bool has_few_inputs(int l) const { return l == 0 && dimension <= 4; }
 };
 

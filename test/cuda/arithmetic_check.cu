@@ -89,16 +89,6 @@ void evaluate(const Engine& engine, Activation activation, const Case& one, Erro
   }
 }
 
-/// What the solve throws, in words; empty if nothing.
-std::string failure_of(Flow& flow, const SolveRequest& request) {
-  try {
-    checks::solve(flow, request);
-  } catch (const Error& error) {
-    return error.what();
-  }
-  return "";
-}
-
 int check(const Engine& engine) {
   Report report;
   std::printf("%-10s %-10s %10s %10s\n", "net", "products", "evaluation", "gradients");
@@ -126,11 +116,12 @@ int check(const Engine& engine) {
   request.rows = rows;
   request.settings.solver.tableau = &tableau("euler");
   request.settings.solver.steps = 1;
-  const std::string message = failure_of(*flow, request);
+  const std::string message = checks::error_of([&] { checks::solve(*flow, request); });
   report.expect("an unknown name", message.find("'bf16x9'") != std::string::npos &&
                                        message.find("fp16x3") != std::string::npos);
   take_products("fp16x3");
-  report.expect("a known name after it", failure_of(*flow, request).empty());
+  report.expect("a known name after it",
+                checks::error_of([&] { checks::solve(*flow, request); }).empty());
   report.finish("names of arithmetics");
   return report.failures() > 0;
 }

@@ -21,15 +21,6 @@ std::unique_ptr<Flow> flow_of(const Engine& engine, bool loops, int context) {
   return checks::perturbed_flow(engine, {{3}, {cnf}, {context, context > 0}});
 }
 
-std::string failure_of(Flow& flow, const SolveRequest& request) {
-  try {
-    checks::solve(flow, request);
-  } catch (const SolveFailure& failure) {
-    return failure.what();
-  }
-  return "";
-}
-
 int check(const Engine& engine) {
   Report report;
   std::mt19937_64 generator(1);
@@ -66,8 +57,10 @@ int check(const Engine& engine) {
   compare("70 steps");
   request.settings.solver.tableau = &tableau("dopri5");
   request.settings.solver.max_attempts = 2;
-  const std::string failure = failure_of(*looped, request);
-  report.expect("a failure", !failure.empty() && failure == failure_of(*bunched, request));
+  const std::string failure = checks::error_of([&] { checks::solve(*looped, request); });
+  report.expect("a failure", !failure.empty() && failure == checks::error_of([&] {
+                                                   checks::solve(*bunched, request);
+                                                 }));
   request.settings.solver.max_attempts = 10000;
   compare("after the failure");
   // A loop that was recorded before reads this call's context.

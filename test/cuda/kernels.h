@@ -2,12 +2,10 @@
 #pragma once
 
 #include <cstddef>
-#include <functional>
 #include <random>
 #include <string>
 #include <vector>
 
-#include "core/errors.h"
 #include "cuda/intrinsics.h"
 #include "cuda/launch.h"
 #include "cuda/memory.h"
@@ -39,16 +37,6 @@ inline std::vector<float> normal_floats(std::size_t count, std::mt19937_64& gene
                                         double scale = 1) {
   const Vector values = normals(count, generator, scale);
   return {values.begin(), values.end()};
-}
-
-/// The message of the Error that `call` throws; empty if it throws none.
-inline std::string error_of(const std::function<void()>& call) {
-  try {
-    call();
-  } catch (const ffjord::Error& error) {
-    return error.what();
-  }
-  return "";
 }
 
 /// What a program returns where it cannot run; ctest counts it apart.

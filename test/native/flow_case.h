@@ -4,12 +4,14 @@
 #include <algorithm>
 #include <cmath>
 #include <cstdio>
+#include <functional>
 #include <memory>
 #include <random>
 #include <string>
 #include <vector>
 
 #include "core/engine.h"
+#include "core/errors.h"
 
 namespace checks {
 
@@ -47,6 +49,16 @@ class Report {
   double worst_ = -1, worst_error_ = 0;
   std::string worst_what_;
 };
+
+/// The message of the Error that `call` throws; empty if it throws none.
+inline std::string error_of(const std::function<void()>& call) {
+  try {
+    call();
+  } catch (const ffjord::Error& error) {
+    return error.what();
+  }
+  return "";
+}
 
 inline double largest(const Vector& values) {
   double result = 0;

@@ -3,9 +3,9 @@ import { basename, extname } from 'node:path'
 import { PNG } from 'pngjs'
 import { fail, integer, object } from './check'
 import { FfjordError } from './errors'
+import { unreadable } from './file-errors'
 import { LawDataset } from './law-dataset'
 import { type Ink, pictureLaw } from './picture-law'
-import { unreadable } from './safetensors'
 
 export interface ImageOptions {
   /** Default: 0. */

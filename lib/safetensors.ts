@@ -1,9 +1,9 @@
-import { randomBytes } from 'node:crypto'
-import { open, rename, unlink } from 'node:fs/promises'
-import { basename, dirname, join } from 'node:path'
+import { open } from 'node:fs/promises'
 import { sizeOf } from './batch'
 import { isObject } from './check'
 import { FfjordError } from './errors'
+import { unreadable } from './file-errors'
+import { writeAtomically } from './whole-file'
 
 /** Reads and writes safetensors: eight bytes of header length, a JSON header, then the tensors without gaps. */
 
@@ -87,16 +87,6 @@ async function readBytes(path: string): Promise<Buffer> {
   }
 }
 
-export function unreadable(path: string, error: unknown): FfjordError {
-  const { code, message } = error as NodeJS.ErrnoException
-  if (code === 'ENOENT')
-    return new FfjordError('FILE_NOT_FOUND', `${path} does not exist; check the path`, { cause: error })
-  const reason = code === 'EISDIR' ? 'it is a folder' : message
-  return new FfjordError('FILE_NOT_READABLE', `${path} cannot be read: ${reason}; give a readable file`, {
-    cause: error
-  })
-}
-
 function parseHeader(bytes: Buffer): Record<string, unknown> | undefined {
   try {
     const text = new TextDecoder('utf-8', { fatal: true }).decode(bytes)
@@ -168,28 +158,4 @@ export async function writeSafetensors(path: string, file: SafetensorsFile): Pro
   const length = Buffer.alloc(8)
   length.writeBigUInt64LE(BigInt(padded.length))
   await writeAtomically(path, [length, padded, ...parts])
-}
-
-export async function writeAtomically(path: string, parts: readonly Uint8Array[]): Promise<void> {
-  const temporary = join(dirname(path), `.${basename(path)}.${process.pid}.${randomBytes(4).toString('hex')}`)
-  try {
-    const file = await open(temporary, 'wx')
-    try {
-      for (const part of parts) await file.writeFile(part)
-      await file.sync()
-    } finally {
-      await file.close()
-    }
-    await rename(temporary, path)
-  } catch (error) {
-    await unlink(temporary).catch(() => undefined)
-    const { message } = error as Error
-    throw new FfjordError(
-      'FILE_NOT_WRITABLE',
-      `${path} cannot be written: ${message}; choose another folder`,
-      {
-        cause: error
-      }
-    )
-  }
 }

@@ -14,6 +14,11 @@ export class Interrupted extends Error {
   override readonly name = 'Interrupted'
 }
 
+/** Whoever read standard output has enough (`| head`): the job is done, and nobody is left to be told. */
+export class ReaderGone extends Error {
+  override readonly name = 'ReaderGone'
+}
+
 const wrongCallCodes = new Set<ErrorCode>([
   'UNKNOWN_OPTION',
   'INVALID_OPTION',
@@ -31,6 +36,7 @@ export function verdict(error: unknown): { code: number; message?: string } {
   if (error instanceof CommanderError) {
     return { code: error.exitCode === 0 ? 0 : EXIT.wrongCall }
   }
+  if (error instanceof ReaderGone) return { code: 0 }
   if (error instanceof WrongCall) return { code: EXIT.wrongCall, message: error.message }
   if (error instanceof Interrupted) return { code: EXIT.interrupted, message: error.message }
   if (error instanceof FfjordError) {

@@ -13,6 +13,7 @@ import { addTrain } from './train'
 
 /** The command `ffjord`. Results go to stdout, progress and errors to stderr. */
 async function main(): Promise<void> {
+  for (const stream of [process.stdout, process.stderr]) stream.on('error', ignoreReaderGone)
   const program = new Command('ffjord')
     .description('FFJORD continuous normalizing flows: train, evaluate and sample')
     .version(VERSION)
@@ -27,6 +28,11 @@ async function main(): Promise<void> {
     if (message) process.stderr.write(`ffjord: ${message}\n`)
     process.exitCode = code
   }
+}
+
+/** A reader that has closed standard output or error (`| head`) is no failure of this program. */
+function ignoreReaderGone(error: NodeJS.ErrnoException): void {
+  if (error.code !== 'EPIPE') throw error
 }
 
 void main()

@@ -1,4 +1,4 @@
-import { existsSync, mkdirSync } from 'node:fs'
+import { existsSync } from 'node:fs'
 import { dirname, join } from 'node:path'
 import type { Command } from 'commander'
 import { assess } from '../report/assess'
@@ -9,7 +9,7 @@ import { openModel } from './model'
 import { addDevice, type DeviceChoice, positiveInteger } from './options'
 import { note } from './progress'
 import { writeReport } from './report'
-import { RunDirectory } from './run-directory'
+import { makeFolder, RunDirectory } from './run-directory'
 import { addReading, type TableChoice, trainedTable } from './table-options'
 
 interface Choice extends TableChoice, DeviceChoice {
@@ -36,7 +36,7 @@ export function addPlot(program: Command): void {
 async function plot({ model, data: name, rows, ...choice }: Choice, signal: AbortSignal): Promise<void> {
   using flow = await openModel(model, choice)
   const folder = choice.out ?? dirname(model)
-  mkdirSync(folder, { recursive: true })
+  makeFolder(folder)
   const data = await openTestData(name, trainedTable(choice, flow.table, 0), contextColumns(flow))
   const evaluation = await assess(flow, data, { seed: 0, signal, ...(rows !== undefined && { rows }) })
   const run = new RunDirectory(dirname(model))

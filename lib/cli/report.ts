@@ -1,10 +1,10 @@
-import { writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { collectReport, type ReportInput } from '../report/collect'
 import { historyPanels } from '../report/history-figure'
 import { reportPage } from '../report/page'
 import { FIGURE_STYLE } from '../report/style'
 import { figure } from '../report/svg'
+import { replaceFile } from '../whole-file'
 
 /** Writes report.html and its still figures as SVG files; resolves to the names written. */
 export async function writeReport(directory: string, input: ReportInput): Promise<string[]> {
@@ -14,6 +14,6 @@ export async function writeReport(directory: string, input: ReportInput): Promis
     files.push([`${title.toLowerCase().replaceAll(' ', '-')}.svg`, figure(panels, FIGURE_STYLE)])
   }
   if (report.history) files.push(['training.svg', figure(historyPanels(report.history), FIGURE_STYLE)])
-  for (const [name, text] of files) writeFileSync(join(directory, name), text)
+  for (const [name, text] of files) replaceFile(join(directory, name), text)
   return files.map(([name]) => name)
 }

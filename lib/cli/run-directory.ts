@@ -1,16 +1,11 @@
-import {
-  appendFileSync,
-  existsSync,
-  mkdirSync,
-  readFileSync,
-  renameSync,
-  rmSync,
-  writeFileSync
-} from 'node:fs'
+import { appendFileSync, existsSync, mkdirSync, readFileSync, rmSync } from 'node:fs'
 import { join } from 'node:path'
+import { isObject } from '../check'
+import { reading, writing } from '../file-errors'
 import type { IterationRecord } from '../fit'
 import type { Regulariser } from '../regularisers'
 import type { History } from '../report/report'
+import { replaceFile } from '../whole-file'
 import { WrongCall } from './exit'
 
 /** One line of metrics.jsonl. */
@@ -43,8 +38,8 @@ export class RunDirectory {
 
   /** Makes room for a new run, and notes its options for a resumption. */
   start(options: object): void {
-    mkdirSync(this.path, { recursive: true })
-    for (const file of [this.model, this.#metrics]) rmSync(file, { force: true })
+    makeFolder(this.path)
+    for (const file of [this.model, this.#metrics]) writing(file, () => rmSync(file, { force: true }))
     replaceFile(this.#options, `${JSON.stringify(options, null, 2)}\n`)
   }
 
@@ -54,7 +49,16 @@ export class RunDirectory {
         `${this.path} holds no training to resume; leave out --resume, or name the folder of a run`
       )
     }
-    return JSON.parse(readFileSync(this.#options, 'utf8')) as Record<string, unknown>
+    const text = reading(this.#options, () => readFileSync(this.#options, 'utf8'))
+    try {
+      const options: unknown = JSON.parse(text)
+      if (isObject(options)) return options
+    } catch {
+      // Told below.
+    }
+    throw new WrongCall(
+      `${this.#options} holds no options of a run; start a new one in another folder, or with --overwrite`
+    )
   }
 
   /** Appends; what an earlier run wrote from the first of these iterations on gives way. */
@@ -67,12 +71,13 @@ export class RunDirectory {
       replaceFile(this.#metrics, kept.map((line) => `${JSON.stringify(line)}\n`).join(''))
       this.#written = true
     }
-    appendFileSync(this.#metrics, lines.map((line) => `${JSON.stringify(line)}\n`).join(''))
+    const text = lines.map((line) => `${JSON.stringify(line)}\n`).join('')
+    writing(this.#metrics, () => appendFileSync(this.#metrics, text))
   }
 
   #readMetrics(): Metrics[] {
     if (!existsSync(this.#metrics)) return []
-    const lines = readFileSync(this.#metrics, 'utf8').split('\n')
+    const lines = reading(this.#metrics, () => readFileSync(this.#metrics, 'utf8')).split('\n')
     // The last line of a killed run may be cut short.
     return lines.flatMap((line) => {
       try {
@@ -106,9 +111,7 @@ export class RunDirectory {
   }
 }
 
-/** Writes a file that appears whole or not at all. */
-export function replaceFile(path: string, text: string | Uint8Array): void {
-  const temporary = `${path}.${process.pid}.tmp`
-  writeFileSync(temporary, text)
-  renameSync(temporary, path)
+/** Makes a folder for results, with those above it. @throws FfjordError FILE_NOT_WRITABLE */
+export function makeFolder(path: string): void {
+  writing(path, () => mkdirSync(path, { recursive: true }))
 }

@@ -1,5 +1,8 @@
 import { once } from 'node:events'
-import { createWriteStream, renameSync, rmSync } from 'node:fs'
+import { createWriteStream, type WriteStream } from 'node:fs'
+import { unwritable } from '../file-errors'
+import { discard, finish, unfinishedName } from '../whole-file'
+import { ReaderGone } from './exit'
 import type { OutputColumn, TableWriter } from './tables'
 
 /** Text tables: a line of names, numbers with as many digits as tell them apart. */
@@ -12,7 +15,7 @@ export class CsvWriter implements TableWriter {
     readonly path: string,
     readonly delimiter: string
   ) {
-    this.#temporary = `${path}.${process.pid}.tmp`
+    this.#temporary = path === '-' ? '' : unfinishedName(path)
   }
 
   async write(columns: readonly OutputColumn[]): Promise<void> {
@@ -35,20 +38,36 @@ export class CsvWriter implements TableWriter {
 
   async close(): Promise<void> {
     if (!this.#stream || this.path === '-') return
-    const closed = once(this.#stream, 'close')
+    const closed = once(this.#stream, 'close').catch(() => undefined) // #check tells what failed
     this.#stream.end()
     await closed
-    if (this.#failure) throw this.#failure
-    renameSync(this.#temporary, this.path)
+    this.#check()
+    finish(this.#temporary, this.path)
   }
 
   async abandon(): Promise<void> {
-    if (this.path !== '-') rmSync(this.#temporary, { force: true })
+    if (!this.#stream || this.path === '-') return
+    // A file that is still being opened would appear after its removal.
+    const stream = this.#stream as WriteStream
+    if (!stream.closed) {
+      const closed = once(stream, 'close').catch(() => undefined)
+      stream.destroy()
+      await closed
+    }
+    discard(this.#temporary)
   }
 
   async #put(lines: string[]): Promise<void> {
-    if (this.#failure) throw this.#failure
-    if (!this.#stream!.write(`${lines.join('\n')}\n`)) await once(this.#stream!, 'drain')
+    this.#check()
+    if (!this.#stream!.write(`${lines.join('\n')}\n`))
+      await once(this.#stream!, 'drain').catch(() => undefined)
+    this.#check()
+  }
+
+  #check(): void {
+    if (!this.#failure) return
+    if (this.path === '-' && (this.#failure as NodeJS.ErrnoException).code === 'EPIPE') throw new ReaderGone()
+    throw unwritable(this.path === '-' ? 'standard output' : this.path, this.#failure)
   }
 
   #texts(values: ArrayLike<unknown>): (row: number) => string {

@@ -1,5 +1,5 @@
 import { fail } from '../check'
-import { replaceFile } from './run-directory'
+import { replaceFile } from '../whole-file'
 import type { OutputColumn, TableWriter } from './tables'
 
 /** NumPy's .npy: a matrix of float32 or float64, one column a column, kept in memory until it is whole. */

@@ -1,4 +1,6 @@
-import { renameSync, rmSync } from 'node:fs'
+import { FfjordError } from '../errors'
+import { unwritable } from '../file-errors'
+import { discard, finish, unfinishedName } from '../whole-file'
 import type { OutputColumn, TableWriter } from './tables'
 
 type Library = typeof import('hyparquet-writer', { with: { 'resolution-mode': 'import' }})
@@ -11,10 +13,18 @@ export class ParquetWriter implements TableWriter {
   #types: BasicType[] = []
 
   constructor(readonly path: string) {
-    this.#temporary = `${path}.${process.pid}.tmp`
+    this.#temporary = unfinishedName(path)
   }
 
   async write(columns: readonly OutputColumn[]): Promise<void> {
+    try {
+      await this.#write(columns)
+    } catch (error) {
+      throw this.#explained(error)
+    }
+  }
+
+  async #write(columns: readonly OutputColumn[]): Promise<void> {
     if (!this.#file) {
       const library = await import('hyparquet-writer')
       this.#types = columns.map(({ values }) => typeOf(values))
@@ -34,12 +44,26 @@ export class ParquetWriter implements TableWriter {
   }
 
   async close(): Promise<void> {
-    await this.#file?.finish()
-    renameSync(this.#temporary, this.path)
+    try {
+      await this.#file?.finish()
+    } catch (error) {
+      throw this.#explained(error)
+    }
+    finish(this.#temporary, this.path)
+  }
+
+  #explained(error: unknown): Error {
+    if ('syscall' in (error as Error)) return unwritable(this.path, error)
+    const { message } = error as Error
+    return new FfjordError(
+      'UNSUPPORTED_FILE',
+      `${this.path} cannot hold these columns (${message}); write .csv`,
+      { cause: error }
+    )
   }
 
   async abandon(): Promise<void> {
-    rmSync(this.#temporary, { force: true })
+    discard(this.#temporary)
   }
 }
 

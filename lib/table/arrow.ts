@@ -1,7 +1,7 @@
 import { open } from 'node:fs/promises'
 import type { AsyncRecordBatchFileReader, AsyncRecordBatchStreamReader, TypeMap } from 'apache-arrow'
 import { FfjordError } from '../errors'
-import { unreadable } from '../safetensors'
+import { unreadable } from '../file-errors'
 import { optional } from './optional'
 import { plainRow, type RowBatch, type TableSource } from './source'
 

@@ -1,7 +1,7 @@
 import { open } from 'node:fs/promises'
 import Papa from 'papaparse'
 import { fail } from '../check'
-import { unreadable } from '../safetensors'
+import { unreadable } from '../file-errors'
 import { parseNumbers } from './numbers'
 import { type RowBatch, type TableSource, unnamed } from './source'
 

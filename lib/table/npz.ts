@@ -2,7 +2,7 @@ import { promisify } from 'node:util'
 import yauzl from 'yauzl'
 import { fail } from '../check'
 import { FfjordError } from '../errors'
-import { unreadable } from '../safetensors'
+import { unreadable } from '../file-errors'
 import { type ByteSource, numpyTable } from './numpy'
 import type { TableSource } from './source'
 

@@ -1,6 +1,6 @@
 import { type FileHandle, open } from 'node:fs/promises'
 import { FfjordError } from '../errors'
-import { unreadable } from '../safetensors'
+import { unreadable } from '../file-errors'
 import { batchRows, type NumberArray, plainRow, type RowBatch, type TableSource, unnamed } from './source'
 
 /** NumPy's .npy, format 1.0 to 3.0: magic, version, header length, a Python dictionary, the numbers. */

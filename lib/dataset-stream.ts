@@ -12,6 +12,7 @@ import {
   type RowBatch
 } from './dataset'
 import { RowQueue } from './row-queue'
+import type { TableSchema } from './table/schema'
 
 export interface StreamOptions {
   /** Of one sample. */
@@ -19,6 +20,8 @@ export interface StreamOptions {
   columns?: readonly string[]
   /** Numbers of context, which follow those of the sample in every row; or their names. */
   context?: number | readonly string[]
+  /** What the columns hold, where the rows come from a table; a flow that is trained on them remembers it. */
+  schema?: TableSchema
 }
 
 /** What a stream yields: one row, or several. */
@@ -30,7 +33,7 @@ type Source = AsyncIterable<StreamItem> | Iterable<StreamItem>
  * restored data set goes on where it stood; an iterable can only go on.
  */
 export function fromAsyncIterable(source: Source | (() => Source), options: StreamOptions): FeedingDataset {
-  object(options, 'fromAsyncIterable options', ['shape', 'columns', 'context'])
+  object(options, 'fromAsyncIterable options', ['shape', 'columns', 'context', 'schema'])
   const shape = options.shape
   if (!Array.isArray(shape) || shape.length === 0)
     fail('INVALID_SHAPE', `shape is ${show(shape)}; give the shape of one sample, like [2]`)
@@ -44,6 +47,7 @@ class StreamDataset implements FeedingDataset {
   readonly rows = Infinity
   readonly shape: readonly number[]
   readonly columns?: readonly string[]
+  readonly schema?: TableSchema
   readonly context?: DatasetContext
   readonly #source: Source | (() => Source)
   /** Numbers of a sample, and of a row with its context. */
@@ -57,11 +61,12 @@ class StreamDataset implements FeedingDataset {
   #toSkip = 0
   #ended = false
 
-  constructor(source: Source | (() => Source), { shape, columns, context }: StreamOptions) {
+  constructor(source: Source | (() => Source), { shape, columns, context, schema }: StreamOptions) {
     this.#source = source
     this.shape = shape
     this.#size = sizeOf(shape)
     if (columns) this.columns = columns
+    if (schema) this.schema = schema
     if (context !== undefined)
       this.context =
         typeof context === 'number'

@@ -1,7 +1,8 @@
 import { type Batch, isReal, type RealArray, sizeOf, type Tensor, type TensorLike, toRows } from './batch'
 import { boolean, fail, integer, isObject, nearest, number, object, show } from './check'
-import type { NativeArray, NativeDescription } from './native'
+import type { NativeArray } from './native'
 import { permutation, streams } from './random'
+import { sameNames, type TableSchema } from './table/schema'
 
 export interface BatchOptions {
   /** Rows a batch. Default: 128. */
@@ -43,6 +44,8 @@ export interface Dataset {
   readonly context?: DatasetContext
   /** Names of the columns. */
   readonly columns?: readonly string[]
+  /** What the columns hold, where the rows come from a table. */
+  readonly schema?: TableSchema
   /** From the present place to the end of the epoch; without end where `rows` is infinite. */
   batches(options?: BatchOptions): AsyncIterable<RowBatch>
   /** Parts of these shares: contiguous, or of rows in an order that `seed` decides. */
@@ -101,6 +104,7 @@ export class ArrayDataset implements FeedingDataset {
   readonly rows: number
   readonly shape: readonly number[]
   readonly columns?: readonly string[]
+  readonly schema?: TableSchema
   /** (rows, shape), row-major. */
   readonly data: NativeArray
   readonly context?: DatasetContext
@@ -142,42 +146,14 @@ export class ArrayDataset implements FeedingDataset {
 
   /** The same rows with some of their columns as the context that the others are conditioned on. */
   condition(names: readonly string[]): ArrayDataset {
-    const { columns, rows, context } = this
+    const { columns } = this
     if (!columns) fail('INVALID_INPUT', 'these rows have no column names; give fromArray a context instead')
-    if (context)
-      fail('CONTRADICTORY_OPTIONS', 'these rows have a context already; name all of its columns at once')
-    const places = names.map((name) => {
-      const near = nearest(name, columns)
-      const remedy = near ? `did you mean '${near}'?` : `they are ${columns.join(', ')}`
-      return columns.includes(name)
-        ? columns.indexOf(name)
-        : fail('INVALID_OPTION', `these rows have no column '${name}' for a context; ${remedy}`)
-    })
-    const rest = columns.map((_, i) => i).filter((i) => !places.includes(i))
-    if (places.length === 0 || rest.length === 0 || new Set(places).size < places.length)
-      fail(
-        'INVALID_OPTION',
-        `context names ${names.length} of ${columns.length} columns; name some, each once`
-      )
-    const pick = (which: readonly number[]) => {
-      const kind = this.data instanceof Float64Array ? Float64Array : Float32Array
-      const picked = new kind(rows * which.length)
-      for (let row = 0; row < rows; row++)
-        which.forEach((from, to) => {
-          picked[row * which.length + to] = this.data[row * columns.length + from]!
-        })
-      return picked
-    }
-    return new ArrayDataset(
-      pick(rest),
-      [rest.length],
-      rest.map((i) => columns[i]!),
-      {
-        data: pick(places),
-        size: places.length,
-        columns: names
-      }
-    )
+    return conditioned(this, columns, names)
+  }
+
+  /** Other rows of the same columns. */
+  protected like(data: Batch, context?: DatasetContext & { data: Batch }): ArrayDataset {
+    return new ArrayDataset(data, this.shape, this.columns, context)
   }
 
   async *batches(options?: BatchOptions): AsyncGenerator<RowBatch<NativeArray>> {
@@ -210,7 +186,7 @@ export class ArrayDataset implements FeedingDataset {
         fail('EMPTY_BATCH', `share ${part} (${share}) of ${this.rows} rows is empty; give a larger share`)
       const indices = Uint32Array.from({ length: last - first }, (_, i) => order?.[first + i] ?? first + i)
       first = last
-      return new ArrayDataset(this.#gather(indices), this.shape, this.columns, this.#gatherContext(indices))
+      return this.like(this.#gather(indices), this.#gatherContext(indices))
     })
   }
 
@@ -221,7 +197,7 @@ export class ArrayDataset implements FeedingDataset {
       data: this.contextData!.subarray(0, rows * this.context.size)
     }
     const data = this.data.subarray(0, rows * sizeOf(this.shape))
-    return new ArrayDataset(data, this.shape, this.columns, context)
+    return this.like(data, context)
   }
 
   state(): DatasetState {
@@ -296,6 +272,53 @@ export class ArrayDataset implements FeedingDataset {
   }
 }
 
+/** `dataset`, whose elements are called `columns`, with those of `names` as the context of the others. */
+export function conditioned(
+  dataset: ArrayDataset,
+  columns: readonly string[],
+  names: readonly string[]
+): ArrayDataset {
+  const { context } = dataset
+  if (context && sameNames(context.columns ?? [], names)) return dataset
+  if (context)
+    fail('CONTRADICTORY_OPTIONS', 'these rows have a context already; name all of its columns at once')
+  for (const name of names) {
+    if (columns.includes(name)) continue
+    const near = nearest(name, columns)
+    const remedy = near ? `did you mean '${near}'?` : `they are ${columns.join(', ')}`
+    fail('INVALID_OPTION', `these rows have no column '${name}' for a context; ${remedy}`)
+  }
+  const rest = columns.filter((name) => !names.includes(name))
+  if (names.length === 0 || rest.length === 0 || new Set(names).size < names.length)
+    fail('INVALID_OPTION', `context names ${names.length} of ${columns.length} columns; name some, each once`)
+  return arranged(dataset, columns, rest, names)
+}
+
+/**
+ * The rows of `dataset` with the elements `own` as samples and `given` as their context. `elements` are the names of
+ * what its samples hold, followed by those of its context.
+ */
+export function arranged(
+  { data, contextData, rows, shape, context }: ArrayDataset,
+  elements: readonly string[],
+  own: readonly string[],
+  given: readonly string[]
+): ArrayDataset {
+  const width = sizeOf(shape)
+  const pick = (names: readonly string[]) => {
+    const places = names.map((name) => elements.indexOf(name))
+    const kind = data instanceof Float64Array ? Float64Array : Float32Array
+    const picked = new kind(rows * places.length)
+    for (let row = 0, at = 0; row < rows; row++)
+      for (const place of places)
+        picked[at++] =
+          place < width ? data[row * width + place]! : contextData![row * context!.size + place - width]!
+    return picked
+  }
+  const conditions = { data: pick(given), size: given.length, columns: given }
+  return new ArrayDataset(pick(own), [own.length], own, given.length > 0 ? conditions : undefined)
+}
+
 function gatherRows(values: NativeArray, width: number, indices: Uint32Array): NativeArray {
   const kind = values instanceof Float64Array ? Float64Array : Float32Array
   const gathered = new kind(indices.length * width)
@@ -358,40 +381,4 @@ export function fromRows(
   if (!Array.isArray(rows)) fail('INVALID_INPUT', `rows is ${show(rows)}; give an array with one array a row`)
   if (rows.length === 0) fail('EMPTY_BATCH', 'rows is empty; give at least one row')
   return new ArrayDataset(rows, [rows[0].length], options.columns, contextOf(options, rows.length))
-}
-
-/** `data` as a data set for a flow: data sets pass, arrays are wrapped (those of a conditional flow have no context). */
-export function toDataset(data: Dataset | Batch, flow: NativeDescription, name: string): FeedingDataset {
-  const { shape, context } = flow
-  const given = data as Partial<FeedingDataset> | null
-  const dataset =
-    typeof given?.peek === 'function' ? (given as FeedingDataset) : new ArrayDataset(data as Batch, shape)
-  if (sizeOf(dataset.shape) !== sizeOf(shape))
-    fail(
-      'INVALID_SHAPE',
-      `${name} has samples of shape [${dataset.shape}], and the flow [${shape}]; make them agree`
-    )
-  if (dataset.context && !context)
-    fail(
-      'CONTRADICTORY_OPTIONS',
-      `${name} has a context, which this flow does not take; create it with { context: ${dataset.context.size} }`
-    )
-  if (!context) return dataset
-  if (!dataset.context)
-    fail(
-      'MISSING_CONTEXT',
-      `${name} has no context, and this flow is conditional; give fromArray a context of ${context.size} numbers a row`
-    )
-  if (dataset.context.size !== context.size)
-    fail(
-      'INVALID_SHAPE',
-      `${name} has a context of ${dataset.context.size} numbers a row, and the flow takes ${context.size}`
-    )
-  const names = dataset.context.columns
-  if (names && context.columns && names.join('\n') !== context.columns.join('\n'))
-    fail(
-      'INVALID_INPUT',
-      `${name} has the context ${names.join(', ')}, and the flow was made for ${context.columns.join(', ')}, in this order`
-    )
-  return dataset
 }

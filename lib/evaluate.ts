@@ -3,8 +3,9 @@ import { checkOptions, type EvaluationOptions, evaluationKeys } from './call'
 import type { CertifiedLogProb } from './certify'
 import { fail, integer } from './check'
 import { assertUsable, type FlowCore } from './core'
-import { type Dataset, toDataset } from './dataset'
+import type { Dataset } from './dataset'
 import type { Flow } from './flow'
+import { toDataset } from './flow-data'
 import type { NativeArray } from './native'
 
 export interface EvaluateOptions extends Omit<EvaluationOptions, 'noise' | 'rowOffset' | 'context'> {
@@ -57,7 +58,7 @@ export async function evaluate(
     'batch',
     'certify'
   ])
-  const dataset = toDataset(data, core.description, 'data')
+  const dataset = toDataset(data, core, 'data')
   const wanted = integer(limit ?? (Number.isFinite(dataset.rows) ? dataset.rows : 10_000), 'rows', 1)
   const size = integer(batch ?? 4096, 'batch', 1)
   const place = dataset.state()

@@ -76,6 +76,7 @@ export {
   type Column,
   decodeColumns,
   elementNames,
+  type FileColumns,
   type NamedColumn,
   type TableSchema
 } from './table/schema'

@@ -3,12 +3,13 @@ import { binding } from './binding'
 import { fail } from './check'
 import { standardized } from './context'
 import type { FlowCore } from './core'
-import { type Dataset, type Feed, type FeedingDataset, toDataset } from './dataset'
+import type { Dataset, Feed, FeedingDataset } from './dataset'
 import { FfjordError, translate, translatedSync } from './errors'
 import { type FitWarning, initialBudgetState, watchEvaluations } from './evaluation-budget'
 import type { FitResult, IterationRecord, Progress } from './fit'
 import { type FitOptions, type NormalizedFitOptions, normalizeFitOptions } from './fit-options'
 import type { Flow } from './flow'
+import { tableOf, toDataset } from './flow-data'
 import type { NativeIteration, NativeRows } from './native'
 import { normalizeOptimizer } from './normalize'
 import { normalizeObjective, type ObjectiveState, type Phase, phaseOf } from './objective'
@@ -46,12 +47,15 @@ export class Training {
   #pace = burstSeconds
 
   constructor(flow: Flow, core: FlowCore, data: Dataset | Batch, given: FitOptions) {
-    const options = normalizeFitOptions(given, toDataset(data, core.description, 'data'))
+    const dataset = toDataset(data, core, 'data')
+    const options = normalizeFitOptions(given, dataset)
     this.#flow = flow
     this.#core = core
     this.#options = options
     this.#data = options.data
-    if (options.validation) toDataset(options.validation.data, core.description, 'validation.data')
+    const table = core.table ?? tableOf(dataset)
+    if (options.validation)
+      toDataset(options.validation.data, { ...core, ...(table && { table }) }, 'validation.data')
     const objective = (standing?: ObjectiveState) =>
       options.objective === undefined && standing
         ? standing
@@ -88,6 +92,7 @@ export class Training {
         'CONTRADICTORY_OPTIONS',
         "regularize acts in maximum likelihood alone; use objective 'fm+ml', or drop regularize"
       )
+    if (table) core.table = table
     this.#startIteration = this.#state.iteration
     this.#startSeconds = this.#state.seconds
   }
@@ -295,7 +300,7 @@ export class Training {
   async #takeValidationData(): Promise<Dataset | undefined> {
     const { validation } = this.#options
     if (!validation) return undefined
-    const data = toDataset(validation.data, this.#core.description, 'validation.data')
+    const data = toDataset(validation.data, this.#core, 'validation.data')
     if (Number.isFinite(data.rows)) return validation.rows === undefined ? data : data.take(validation.rows)
     const place = data.state()
     const taken = await data.take(validation.rows ?? 10_000)

@@ -56,7 +56,8 @@ export async function samplingContext(flow: Flow, text: string | undefined): Pro
   }
   if (!existsSync(text)) return oneForAll(text, columns)
   // With the columns as training met them: any order, further ones pass, unknown levels are refused.
-  const table = await fromFile(text, columns && { schema: { columns: [], context: columns } })
+  const file = flow.table?.file
+  const table = await fromFile(text, columns && { schema: { columns, ...(file && { file }) } })
   const { data, rows } = table
   const only = elements && table.columns && elements.length === table.columns.length
   if (columns || !elements || !table.columns || only) return { data, shape: [rows, data.length / rows] }

@@ -112,8 +112,8 @@ export async function openSource(name: string, choice: SourceChoice): Promise<So
     return { name: set.name, train, seen: train, validation, test }
   }
   const rows = await openRows(name, seed, trainingTable(choice, seed, context))
-  const table = rows instanceof TableDataset ? withContext(rows.schema, context) : undefined
   const data = conditioned(rows, context)
+  const table = rows instanceof TableDataset ? withContext(rows.schema, context) : undefined
   if (data instanceof LawDataset) {
     return {
       name,
@@ -152,7 +152,7 @@ async function openStream(name: string, choice: SourceChoice): Promise<Source> {
     validation: shares.validation ?? 0,
     test: shares.test ?? 0
   })
-  const table = withContext(parts.schema, context)
+  const { schema: table } = parts
   const other = (text: string) => openData(text, seed, trainedTable(choice, table, seed), context)
   return {
     name,

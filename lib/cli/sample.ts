@@ -1,6 +1,6 @@
 import type { Command } from 'commander'
 import { sizeOf, type TensorLike } from '../batch'
-import { decodeColumns } from '../index'
+import { decodeColumns, type FileColumns, type NamedColumn } from '../index'
 import { samplingContext } from './context'
 import { interruptible } from './interrupt'
 import { evaluationOptions, openModel } from './model'
@@ -67,10 +67,18 @@ async function sample(choice: Choice, signal: AbortSignal): Promise<void> {
         ...(context && { context: rowsOf(context, first, Math.min(CHUNK, count - first)) }),
         signal
       })
-      await writer.write(decodeColumns(columns, data))
+      const decoded = decodeColumns(columns, data)
+      await writer.write(writer instanceof NumpyWriter ? inFileOrder(decoded, flow.table?.file) : decoded)
     }
   })
   if (choice.out !== '-') note(`${count} samples in ${choice.out}`)
+}
+
+/** Columns that lose their names stand as in the training file, which is how a file without names is read. */
+function inFileOrder(columns: NamedColumn[], file: FileColumns | undefined): NamedColumn[] {
+  if (!file) return columns
+  const place = ({ name }: NamedColumn) => file.names.indexOf(name)
+  return [...columns].sort((a, b) => place(a) - place(b))
 }
 
 /** The rows of a context that belong to a part of the samples: all of a single one. */

@@ -1,12 +1,13 @@
-import { sizeOf } from '../batch'
+import { type Batch, sizeOf } from '../batch'
 import { choice, fail, integer, isObject, nearest, number, object, show } from '../check'
-import { ArrayDataset, type FeedingDataset } from '../dataset'
+import { ArrayDataset, conditioned, type DatasetContext, type FeedingDataset } from '../dataset'
 import { fromAsyncIterable } from '../dataset-stream'
 import { checkDegenerate } from './degenerate'
 import { dequantize, isNumeric, levelOf, RowEncoder } from './encode'
+import { modelColumns, namesIn } from './matching'
 import { type OpenOptions, openTable } from './open'
 import { readingAhead } from './reading-ahead'
-import { type Column, elementNames, type TableSchema, tableWidth } from './schema'
+import { type Column, columnsOf, elementNames, type TableSchema, tableWidth, withContext } from './schema'
 import type { TableSource } from './source'
 
 export interface FileOptions extends Omit<OpenOptions, 'skipRagged'> {
@@ -63,26 +64,48 @@ const MOST_LEVELS = 64
 /** Rows of a file in memory, and what their columns hold. */
 export class TableDataset extends ArrayDataset {
   constructor(
-    data: Float32Array | Float64Array,
+    data: Batch,
     shape: readonly number[],
-    readonly schema: TableSchema,
+    override readonly schema: TableSchema,
     /** Rows left out, as `invalid: 'drop'` asked. */
     readonly dropped: number,
-    named: boolean
+    named: boolean,
+    context?: DatasetContext & { data: Batch }
   ) {
-    super(data, shape, named ? elementNames(schema.columns) : undefined)
+    super(data, shape, named ? elementNames(schema.columns) : undefined, context)
   }
 
   /** A category among the names stands for its elements, one a level; columns without names are x1, x2 … */
   override condition(names: readonly string[]): ArrayDataset {
-    const { columns } = this.schema
+    const { schema } = this
+    const known = modelColumns(schema)
     const elements = names.flatMap((name) => {
-      const category = columns.find((column) => column.name === name && column.levels)
+      const category = known.find((column) => column.name === name && column.levels)
       return category ? elementNames([category]) : [name]
     })
-    if (this.columns || this.shape.length > 1) return super.condition(elements)
-    return new ArrayDataset(this.data, this.shape, elementNames(columns)).condition(elements)
+    const columns = this.columns ?? (this.shape.length === 1 ? elementNames(schema.columns) : undefined)
+    if (!columns) return super.condition(elements)
+    const rows = conditioned(this, columns, elements)
+    const context = columnsOf(schema.columns, elements)?.map(({ name }) => name)
+    // Single levels of a category as the context leave columns that no schema describes.
+    if (rows === this || !context) return rows
+    return sameRows(rows, withContext(schema, context), this.dropped, true)
   }
+
+  protected override like(data: Batch, context?: DatasetContext & { data: Batch }): TableDataset {
+    const { shape, schema, dropped, columns } = this
+    return new TableDataset(data, shape, schema, dropped, columns !== undefined, context)
+  }
+}
+
+function sameRows(
+  { data, shape, context, contextData }: ArrayDataset,
+  schema: TableSchema,
+  dropped: number,
+  named: boolean
+): TableDataset {
+  const given = context && { ...context, data: contextData! }
+  return new TableDataset(data, shape, schema, dropped, named, given)
 }
 
 /** Reads a table: .csv, .tsv, .npy, .npz, .parquet, .h5, .arrow. @throws FfjordError with file, row and column */
@@ -122,13 +145,20 @@ export async function fromFile(path: string, options: FileOptions = {}): Promise
     )
     start = end
   }
-  return new TableDataset(
-    data,
-    settings.shape ?? source.shape ?? [encoder.width],
-    { columns: found },
-    encoder.dropped,
-    source.named || settings.schema !== undefined
+  const { schema } = settings
+  const shape = settings.shape ?? source.shape ?? [encoder.width]
+  const { names, named } = source
+  if (!schema)
+    return new TableDataset(data, shape, { columns: found, file: { names, named } }, encoder.dropped, named)
+  const { context = [], file } = schema
+  const all: TableSchema = { columns: found, ...(file && { file }) }
+  const rows = new TableDataset(data, shape, all, encoder.dropped, true)
+  if (context.length === 0) return rows
+  const apart = withContext(
+    all,
+    context.map(({ name }) => name)
   )
+  return sameRows(conditioned(rows, elementNames(found), elementNames(context)), apart, encoder.dropped, true)
 }
 
 /**
@@ -149,8 +179,14 @@ export async function streamFile(
     seed: settings.seed,
     repeat
   }
-  const shape = settings.shape ?? source.shape ?? [encoder.width]
-  return fromAsyncIterable(() => readingAhead(wanted), { shape, columns: elementNames(columns) })
+  const { columns: own = columns, context: given = [] } = settings.schema ?? {}
+  const shape = given.length > 0 ? [tableWidth(own)] : (settings.shape ?? source.shape ?? [encoder.width])
+  return fromAsyncIterable(() => readingAhead(wanted), {
+    shape,
+    columns: elementNames(own),
+    ...(given.length > 0 && { context: elementNames(given) }),
+    ...(settings.schema && { schema: settings.schema })
+  })
 }
 
 /** A file, the columns to take of it, and an encoder for their cells. */
@@ -159,7 +195,8 @@ export async function openEncoder(path: string, options: FileOptions) {
   const source = await openTable(path, settings.open)
   // Columns of a model keep its names, whatever those of the file are.
   const columns = settings.schema ? modelColumns(settings.schema) : await choose(source, settings)
-  const places = settings.schema ? matching(source, settings.schema) : columns
+  const names = settings.schema && namesIn(source.path, source, settings.schema)
+  const places = names ? columns.map((column, c) => ({ ...column, name: names[c]! })) : columns
   const width = tableWidth(columns)
   const shape = settings.shape ?? source.shape
   if (shape && sizeOf(shape) !== width)
@@ -199,8 +236,9 @@ function normalize(options: FileOptions) {
     exclude: exclude ?? [],
     categorical: choice(options.categorical ?? 'refuse', 'categorical', ['refuse', 'one-hot']),
     drop,
-    bounds: options.bounds ?? {},
-    steps,
+    // Columns may be called like what objects inherit.
+    bounds: new Map(Object.entries(options.bounds ?? {})),
+    steps: isObject(steps) ? new Map(Object.entries(steps) as [string, number][]) : steps,
     context: options.context ?? [],
     seed: integer(options.seed ?? 0, 'seed'),
     checkColumns: options.checkColumns ?? false,
@@ -214,8 +252,8 @@ type Settings = ReturnType<typeof normalize>
 /** The columns that the options ask for; text columns become categories where that is wanted. */
 async function choose(source: TableSource, settings: Settings): Promise<Column[]> {
   const { names: wanted, exclude, bounds, steps } = settings
-  const named = isObject(steps) ? Object.keys(steps) : []
-  for (const name of [...(wanted ?? []), ...exclude, ...Object.keys(bounds), ...named]) known(source, name)
+  const withSteps = steps instanceof Map ? steps.keys() : []
+  for (const name of [...(wanted ?? []), ...exclude, ...bounds.keys(), ...withSteps]) known(source, name)
   const names = (wanted ?? source.names).filter((name) => !exclude.includes(name))
   const repeated = names.find((name, i) => names.indexOf(name) !== i)
   if (repeated !== undefined) fail('INVALID_OPTION', `columns names '${repeated}' twice; name it once`)
@@ -225,10 +263,10 @@ async function choose(source: TableSource, settings: Settings): Promise<Column[]
     const exact = settings.context.includes(name)
     if (levels.has(name))
       return { name, type: 'category', levels: levels.get(name) as string[], ...(exact && { exact }) }
-    const [lower, upper] = bounds[name] ?? [null, null]
+    const [lower, upper] = bounds.get(name) ?? [null, null]
     if (lower !== null && upper !== null && !(lower < upper))
       fail('INVALID_OPTION', `bounds of '${name}' are [${lower}, ${upper}]; give the lower one first`)
-    const step = isObject(steps) ? (steps as Record<string, number>)[name] : undefined
+    const step = steps instanceof Map ? steps.get(name) : undefined
     return {
       name,
       type: 'real',
@@ -278,36 +316,6 @@ async function findLevels(source: TableSource, names: readonly string[]): Promis
       return [name, found]
     })
   )
-}
-
-function modelColumns({ columns, context }: TableSchema): Column[] {
-  return [...columns, ...(context ?? [])]
-}
-
-/** The columns of a model under their names in a file: by name where the file has names, else by place. */
-function matching(source: TableSource, schema: TableSchema): Column[] {
-  const columns = modelColumns(schema)
-  if (!source.named) {
-    if (source.names.length !== columns.length)
-      fail(
-        'INVALID_SHAPE',
-        `${source.path} has ${source.names.length} columns, and the model was trained on ${columns.length} ` +
-          `(${columns.map(({ name }) => name).join(', ')}); give those`
-      )
-    return columns.map((column, i) => ({ ...column, name: source.names[i]! }))
-  }
-  const missing = columns.filter(({ name }) => !source.names.includes(name)).map(({ name }) => name)
-  // A model of columns without names takes the first names it meets.
-  const unnamedModel = columns.every(({ name }, i) => name === `x${i + 1}`)
-  if (missing.length > 0 && unnamedModel && source.names.length === columns.length)
-    return columns.map((column, i) => ({ ...column, name: source.names[i]! }))
-  if (missing.length > 0)
-    fail(
-      'INVALID_SHAPE',
-      `${source.path} has no column ${missing.map((name) => `'${name}'`).join(', ')}, which the model was trained on; ` +
-        `it has ${source.names.slice(0, 20).join(', ')}: rename or add what is missing`
-    )
-  return [...columns]
 }
 
 /** The column with the type that its values showed. */

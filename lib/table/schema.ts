@@ -1,4 +1,4 @@
-import { fail } from '../check'
+import { fail, isObject } from '../check'
 
 /** What a column of a table holds, and how it enters a sample. */
 export interface Column {
@@ -16,19 +16,31 @@ export interface Column {
   exact?: boolean
 }
 
+/** All columns of a file, in its order. */
+export interface FileColumns {
+  /** x1, x2 … where the file has none. */
+  names: readonly string[]
+  /** Whether the names stand in the file. */
+  named: boolean
+}
+
 /** The columns that a flow was trained on; model files keep it. */
 export interface TableSchema {
   columns: Column[]
   /** Columns that the density is conditioned on, never dequantised. */
   context?: Column[]
+  /** The training file, by whose places a file without names is read; unknown of models of before it was kept. */
+  file?: FileColumns
   /** Log-densities of the training rows: their quantiles at 0, 1/n … 1. */
   logProbQuantiles?: number[]
 }
 
 /** The schema with the columns named in `context` apart from the others. */
-export function withContext({ columns }: TableSchema, context: readonly string[] = []): TableSchema {
-  if (context.length === 0) return { columns }
+export function withContext(schema: TableSchema, context: readonly string[] = []): TableSchema {
+  if (context.length === 0) return schema
+  const columns = [...schema.columns, ...(schema.context ?? [])]
   return {
+    ...schema,
     columns: columns.filter(({ name }) => !context.includes(name)),
     context: context.flatMap((name) => columns.filter((column) => column.name === name))
   }
@@ -42,9 +54,20 @@ export function orderedContext(
   table: TableSchema | undefined,
   elements: readonly string[]
 ): Column[] | undefined {
+  return columnsOf(table?.context ?? [], elements)
+}
+
+/** Those of `columns` that `elements` are all elements of, in their order; undefined where some are left over. */
+export function columnsOf(columns: readonly Column[], elements: readonly string[]): Column[] | undefined {
   const place = (column: Column) => elements.indexOf(elementNames([column])[0]!)
-  const columns = [...(table?.context ?? [])].sort((a, b) => place(a) - place(b))
-  return elementNames(columns).join('\n') === elements.join('\n') ? columns : undefined
+  const chosen = columns
+    .filter((column) => elementNames([column]).every((element) => elements.includes(element)))
+    .sort((a, b) => place(a) - place(b))
+  return sameNames(elementNames(chosen), elements) ? chosen : undefined
+}
+
+export function sameNames(some: readonly string[], others: readonly string[]): boolean {
+  return some.length === others.length && some.every((name, i) => name === others[i])
 }
 
 /** Elements of a sample that a column takes. */
@@ -118,12 +141,29 @@ function decode(column: Column, count: number, at: (row: number, i?: number) => 
 /** The schema as a model file keeps it. @throws on anything else */
 export function checkSchema(value: unknown): TableSchema {
   const given = value as Partial<TableSchema> | null
-  const columns = Array.isArray(given?.columns) ? (given.columns as Partial<Column>[]) : []
-  const types = ['real', 'integer', 'category']
-  if (
-    columns.length === 0 ||
-    columns.some(({ name, type }) => typeof name !== 'string' || !types.includes(type!))
-  )
+  const columns: unknown[] = Array.isArray(given?.columns) ? given.columns : []
+  const context: unknown = given?.context ?? []
+  const types: unknown[] = ['real', 'integer', 'category']
+  const isColumn = (column: unknown) =>
+    isObject(column) && typeof column.name === 'string' && types.includes(column.type)
+  if (columns.length === 0 || !columns.every(isColumn) || !Array.isArray(context) || !context.every(isColumn))
     fail('INVALID_FILE', 'the description of the table is malformed; write the model again with this version')
+  checkFile(given as TableSchema)
   return structuredClone(given) as TableSchema
+}
+
+/** The training file has each name once, and those of the model among them. */
+function checkFile({ columns, context = [], file }: TableSchema): void {
+  if (file === undefined) return
+  const names = isObject(file) && Array.isArray(file.names) ? new Set<unknown>(file.names) : undefined
+  if (
+    !names ||
+    names.size !== file.names.length ||
+    typeof file.named !== 'boolean' ||
+    [...columns, ...context].some(({ name }) => !names.has(name))
+  )
+    fail(
+      'INVALID_FILE',
+      "the table's 'file' does not list the names of all columns, each once; leave it out, or write the model again"
+    )
 }

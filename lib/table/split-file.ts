@@ -64,17 +64,20 @@ export async function splitFile(path: string, options: SplitOptions = {}): Promi
   encoder.checkEnds(found)
   if (settings.checkColumns) checkDegenerate(source.path, elementNames(found), parts.train.taken().values)
 
+  const { names, named } = source
+  const file = { names, named }
+  const schema = withContext({ columns: found, file }, context)
   const dataset = (part: PartSample, name: string): ArrayDataset => {
     const { values, numbers } = part.taken()
     if (numbers.length === 0)
       fail('EMPTY_BATCH', `the share for ${name} of ${source.path} is empty; give a larger one`)
     dequantize(found, { values, kept: numbers }, { first: 0, seed })
-    const rows = new TableDataset(values, shape, { columns: found }, encoder.dropped, source.named)
+    const rows = new TableDataset(values, shape, { columns: found, file }, encoder.dropped, named)
     return context.length > 0 ? rows.condition(context) : rows
   }
 
   // Context follows the sample in every row of a stream.
-  const { columns: own, context: given = [] } = withContext({ columns: found }, context)
+  const { columns: own, context: given = [] } = schema
   const { drop, precision } = settings
   const wanted = {
     path,
@@ -88,6 +91,7 @@ export async function splitFile(path: string, options: SplitOptions = {}): Promi
   const train = fromAsyncIterable(() => readingAhead(wanted), {
     shape: given.length > 0 ? [tableWidth(own)] : shape,
     columns: elementNames(own),
+    schema,
     ...(given.length > 0 && { context: elementNames(given) })
   })
   return {
@@ -96,7 +100,7 @@ export async function splitFile(path: string, options: SplitOptions = {}): Promi
     seen: dataset(parts.train, 'train'),
     ...(validation > 0 && { validation: dataset(parts.validation, 'validation') }),
     ...(test > 0 && { test: dataset(parts.test, 'test') }),
-    schema: { columns: found },
+    schema,
     dropped: encoder.dropped
   }
 }

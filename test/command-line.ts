@@ -1,0 +1,21 @@
+import { Command } from 'commander'
+import { addEval } from '../lib/cli/eval'
+import { addLogprob } from '../lib/cli/logprob'
+import { addSample } from '../lib/cli/sample'
+import { addTrain } from '../lib/cli/train'
+
+/** Runs a command in this process; what it prints on stdout comes back. Errors reject, as the command throws them. */
+export async function ffjord(...given: readonly string[]): Promise<string> {
+  const program = new Command('ffjord').exitOverride().configureOutput({ writeErr: () => undefined })
+  for (const add of [addTrain, addEval, addSample, addLogprob]) add(program)
+  const lines: string[] = []
+  const log = jest.spyOn(console, 'log').mockImplementation((line: string) => {
+    lines.push(line)
+  })
+  try {
+    await program.parseAsync([...given], { from: 'user' })
+  } finally {
+    log.mockRestore()
+  }
+  return lines.join('\n')
+}

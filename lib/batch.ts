@@ -1,4 +1,5 @@
-import { fail, isObject, show } from './check'
+import { types } from 'node:util'
+import { fail, isArray, isObject, show } from './check'
 import type { NativeArray } from './native'
 
 /** Where a JavaScript array becomes a batch. */
@@ -34,12 +35,12 @@ export function sizeOf(shape: readonly number[]): number {
 }
 
 export function isReal(value: unknown): value is RealArray {
-  return value instanceof Float32Array || value instanceof Float64Array
+  return types.isFloat32Array(value) || types.isFloat64Array(value)
 }
 
 /** Whether results should be float64 arrays, as ArrayOf says. */
 export function wantsFloat64(batch: unknown): boolean {
-  return batch instanceof Float64Array || (isObject(batch) && batch.data instanceof Float64Array)
+  return types.isFloat64Array(batch) || (isObject(batch) && types.isFloat64Array(batch.data))
 }
 
 /** Checks a batch of samples of `shape` and flattens it. A `float64` row is kept as it is. */
@@ -62,11 +63,11 @@ export function toRows(batch: Batch, shape: readonly number[], name = 'batch'): 
 
 function flatten(batch: Batch, shape: readonly number[], size: number, name: string): NativeArray {
   if (isReal(batch)) return batch
-  if (Array.isArray(batch)) return flattenRows(batch, size, name)
+  if (isArray(batch)) return flattenRows(batch, size, name)
   if (isObject(batch) && 'data' in batch) {
     const { data, shape: given } = batch as Partial<TensorLike>
     if (!isReal(data)) refuse(data, `${name}.data`)
-    if (!Array.isArray(given) || !given.every((length) => Number.isSafeInteger(length) && length >= 0))
+    if (!isArray(given) || !given.every((length) => Number.isSafeInteger(length) && length >= 0))
       fail('INVALID_SHAPE', `${name}.shape is ${show(given)}; give [rows, ${shape.join(', ')}]`)
     if (sizeOf(given) !== data.length)
       fail(
@@ -88,7 +89,7 @@ function flatten(batch: Batch, shape: readonly number[], size: number, name: str
 function flattenRows(rows: readonly unknown[], size: number, name: string): NativeArray {
   const data = new Float32Array(rows.length * size)
   rows.forEach((row, r) => {
-    if (!Array.isArray(row) && !isReal(row))
+    if (!isArray(row) && !isReal(row))
       fail('INVALID_INPUT', `${name}[${r}] is ${show(row)}; give an array of ${size} numbers a row`)
     if (row.length !== size)
       fail('INVALID_SHAPE', `${name}[${r}] holds ${row.length} numbers; a sample has ${size}`)
@@ -119,7 +120,7 @@ export function firstNotFinite(values: NativeArray): number {
 export function toVector(value: unknown, count: number, name: string): NativeArray {
   const data = isReal(value)
     ? value
-    : Array.isArray(value)
+    : isArray(value)
       ? Float64Array.from(value as number[])
       : refuse(value, name)
   if (data.length !== count)

@@ -2,7 +2,7 @@ import type { Batch, RealArray, TensorLike } from './batch'
 import { firstNotFinite, isReal } from './batch'
 import { binding } from './binding'
 import { fail, integer, isObject, number, object, show } from './check'
-import { FfjordError, translated } from './errors'
+import { FfjordError, isFfjordError, translated } from './errors'
 import type { NativeArray, NativeNoise, NativeSettings, NativeStop } from './native'
 import { normalizeTrace } from './normalize'
 import type { Trace } from './options'
@@ -112,7 +112,7 @@ export async function stoppable<T>(
   try {
     return await translated(() => call({ stop }))
   } catch (error) {
-    if (!(error instanceof FfjordError) || error.code !== 'CANCELLED') throw error
+    if (!isFfjordError(error) || error.code !== 'CANCELLED') throw error
     throw new FfjordError('CANCELLED', 'the signal ended this call; repeat it for a result', { cause: error })
   } finally {
     signal.removeEventListener('abort', request)

@@ -1,3 +1,4 @@
+import { types } from 'node:util'
 import { type ErrorCode, FfjordError } from './errors'
 
 /** Small checks of what callers pass; every message names the option and ends with what to give. */
@@ -6,30 +7,165 @@ export function fail(code: ErrorCode, message: string): never {
   throw new FfjordError(code, message)
 }
 
+/** What a value may take in a message, and the entries of a list or an object that are shown. */
+const mostShown = 60
+const mostEntries = 8
+
+/** Any value in a few words. It runs no code of the caller's, reads a bounded part of the value, and never throws. */
 export function show(value: unknown): string {
+  try {
+    return shown(value, 2)
+  } catch {
+    return 'a value that cannot be shown'
+  }
+}
+
+function shown(value: unknown, depth: number): string {
   if (typeof value === 'function') return 'a function'
-  if (typeof value === 'bigint') return `${value}n`
-  if (ArrayBuffer.isView(value)) return `a ${value.constructor.name}`
-  const text = typeof value === 'object' ? (JSON.stringify(value) ?? String(value)) : String(value)
-  const cut = text.length > 60 ? `${text.slice(0, 57)}...` : text
-  return typeof value === 'string' ? `'${cut}'` : cut
+  if (typeof value === 'string') return `'${cut(value)}'`
+  if (typeof value === 'bigint') return cut(`${value}n`)
+  if (typeof value !== 'object' || value === null) return cut(String(value))
+  if (types.isProxy(value)) return 'a proxy'
+  if (ArrayBuffer.isView(value)) return `a ${nameOfView.call(value) ?? 'DataView'}`
+  const list = Array.isArray(value)
+  const kind = list ? undefined : className(value)
+  if (kind !== undefined) return cut(/^[aeiou]/i.test(kind) ? `an ${kind}` : `a ${kind}`)
+  if (depth === 0) return list ? '[…]' : '{…}'
+  const keys = list
+    ? Array.from({ length: Math.min(value.length, mostEntries) }, (_, i) => i)
+    : Object.keys(value)
+  const entries = keys.slice(0, mostEntries).map((key) => {
+    const own = Object.getOwnPropertyDescriptor(value, key)
+    const entry = own && !('value' in own) ? 'a getter' : shown(own?.value, depth - 1)
+    return list ? entry : `${cut(String(key))}: ${entry}`
+  })
+  if ((list ? value.length : keys.length) > mostEntries) entries.push('…')
+  const text = entries.join(', ')
+  return list ? `[${cut(text)}]` : text === '' ? '{}' : `{ ${cut(text)} }`
+}
+
+function cut(text: string): string {
+  return text.length > mostShown ? `${text.slice(0, mostShown - 3)}...` : text
+}
+
+/** The kind of a typed array, of any realm; undefined of other views. */
+const nameOfView = Object.getOwnPropertyDescriptor(
+  Object.getPrototypeOf(Uint8Array.prototype) as object,
+  Symbol.toStringTag
+)!.get as (this: unknown) => string | undefined
+
+/** The class of an object, undefined of plain ones. */
+function className(value: object): string | undefined {
+  const prototype: unknown = Object.getPrototypeOf(value)
+  if (prototype === null || Object.getPrototypeOf(prototype) === null) return undefined
+  const made: unknown = Object.getOwnPropertyDescriptor(prototype, 'constructor')?.value
+  const name: unknown = typeof made === 'function' && Object.getOwnPropertyDescriptor(made, 'name')?.value
+  return typeof name === 'string' && name !== '' ? name : 'object'
+}
+
+/** Array.isArray, but for a proxy that was revoked, which it throws on. */
+export function isArray(value: unknown): value is readonly unknown[] {
+  try {
+    return Array.isArray(value)
+  } catch {
+    return false
+  }
 }
 
 export function isObject(value: unknown): value is Record<string, unknown> {
-  return typeof value === 'object' && value !== null && !Array.isArray(value) && !ArrayBuffer.isView(value)
+  return (
+    typeof value === 'object' &&
+    value !== null &&
+    !isArray(value) &&
+    !ArrayBuffer.isView(value) &&
+    !isRevoked(value)
+  )
 }
 
-/** `value` as an object that has no other keys than `known`. */
+function isRevoked(value: object): boolean {
+  try {
+    Array.isArray(value)
+    return false
+  } catch {
+    return true
+  }
+}
+
+/**
+ * The options in `value`, an object that has no other keys than `known`, read once: getters and proxies cannot change
+ * them later. Options that it inherits count, too.
+ */
 export function object(value: unknown, name: string, known: readonly string[]): Record<string, unknown> {
   if (!isObject(value))
     fail('INVALID_OPTION', `${name} is ${show(value)}; give an object { ${known.join(', ')} }`)
-  for (const key of Object.keys(value)) {
-    if (known.includes(key) || value[key] === undefined) continue
+  for (const key in value) {
+    const foreign = !Object.hasOwn(value, key) && key in Object.prototype
+    if (known.includes(key) || foreign || value[key] === undefined) continue
     const near = nearest(key, known)
     const remedy = near ? `did you mean '${near}'?` : `known: ${known.join(', ') || 'none'}`
-    fail('UNKNOWN_OPTION', `${name} has no option '${key}'; ${remedy}`)
+    fail('UNKNOWN_OPTION', `${name} has no option ${show(key)}; ${remedy}`)
   }
-  return value
+  const options: Record<string, unknown> = {}
+  for (const key of known) {
+    const option = value[key]
+    if (option !== undefined) options[key] = option
+  }
+  return options
+}
+
+/** The entries of a list, read once. */
+export function list(value: unknown, name: string, what: string): unknown[] {
+  if (!isArray(value)) fail('INVALID_OPTION', `${name} is ${show(value)}; give ${what}`)
+  return Array.from(value)
+}
+
+export function text(value: unknown, name: string, what: string): string {
+  if (typeof value === 'string') return value
+  return fail('INVALID_OPTION', `${name} is ${show(value)}; give ${what}`)
+}
+
+export function texts(value: unknown, name: string, what: string): string[] {
+  return list(value, name, what).map((one, i) => text(one, `${name}[${i}]`, 'a string'))
+}
+
+/** A signal of this realm or another. */
+export function signal(value: unknown): AbortSignal | undefined {
+  const given = value as Partial<AbortSignal> | null | undefined
+  if (given === undefined) return undefined
+  if (
+    isObject(given) &&
+    typeof given.aborted === 'boolean' &&
+    typeof given.addEventListener === 'function' &&
+    typeof given.removeEventListener === 'function'
+  )
+    return given as unknown as AbortSignal
+  return fail(
+    'INVALID_OPTION',
+    `signal is ${show(given)}; give the signal of an AbortController, or AbortSignal.timeout(ms)`
+  )
+}
+
+/** Plain data: a copy of lists and objects that reads everything once. */
+export function plain(value: unknown, name: string): unknown {
+  const copies = new Map<object, unknown>()
+  const copy = (one: unknown, depth: number): unknown => {
+    if (!isArray(one) && !isObject(one)) return one
+    const known = copies.get(one)
+    if (known !== undefined) return known
+    if (depth > 16) fail('INVALID_OPTION', `${name} is nested over 16 levels deep; give what the types say`)
+    const made: unknown[] | Record<string, unknown> = isArray(one) ? [] : {}
+    copies.set(one, made)
+    const entries = isArray(one) ? Array.from(one).entries() : Object.entries(one)
+    for (const [key, entry] of entries)
+      Object.defineProperty(made, key, {
+        value: copy(entry, depth + 1),
+        enumerable: true,
+        configurable: true,
+        writable: true
+      })
+    return made
+  }
+  return copy(value, 0)
 }
 
 export function choice<T extends string>(value: unknown, name: string, known: readonly T[]): T {
@@ -71,22 +207,29 @@ export function boolean(value: unknown, name: string): boolean {
 
 /** The known word that a slip of the keyboard may have meant. */
 export function nearest(word: string, known: readonly string[]): string | undefined {
+  if (word.length > 100) return undefined
   const lower = word.toLowerCase()
   const ranked = known
     .map((candidate) => ({ candidate, distance: editDistance(lower, candidate.toLowerCase()) }))
     .sort((a, b) => a.distance - b.distance)
   const best = ranked[0]
-  return best && best.distance <= Math.max(2, word.length / 3) ? best.candidate : undefined
+  const slips = Math.min(word.length - 1, Math.max(1, Math.floor(word.length / 3)))
+  return best && best.distance <= slips ? best.candidate : undefined
 }
 
+/** Letters put in, left out, mistaken, or exchanged with their neighbour. */
 function editDistance(a: string, b: string): number {
+  let last: number[] = []
   let row = Array.from({ length: b.length + 1 }, (_, j) => j)
   for (let i = 1; i <= a.length; i++) {
     const next = [i]
     for (let j = 1; j <= b.length; j++) {
       const substitution = row[j - 1]! + (a[i - 1] === b[j - 1] ? 0 : 1)
       next.push(Math.min(substitution, row[j]! + 1, next[j - 1]! + 1))
+      const exchanged = i > 1 && j > 1 && a[i - 1] === b[j - 2] && a[i - 2] === b[j - 1]
+      if (exchanged) next[j] = Math.min(next[j]!, last[j - 2]! + 1)
     }
+    last = row
     row = next
   }
   return row[b.length]!

@@ -1,3 +1,4 @@
+import { types } from 'node:util'
 import { type Tensor, toRows } from './batch'
 import type { ContextOptions } from './call'
 import { boolean, fail, integer, number, object, show } from './check'
@@ -66,7 +67,7 @@ export function contextCall(
     )
   const data = standardized(conditioning, given.data)
   if (given.count === rows) return { context: data }
-  const all = data instanceof Float64Array ? new Float64Array(rows * size) : new Float32Array(rows * size)
+  const all = types.isFloat64Array(data) ? new Float64Array(rows * size) : new Float32Array(rows * size)
   for (let row = 0; row < rows; row++) all.set(data, row * size)
   return { context: all }
 }

@@ -1,3 +1,4 @@
+import { types } from 'node:util'
 import { type Batch, isReal, type RealArray, sizeOf, type Tensor, type TensorLike, toRows } from './batch'
 import { boolean, fail, integer, isObject, nearest, number, object, show } from './check'
 import type { NativeArray } from './native'
@@ -272,6 +273,11 @@ export class ArrayDataset implements FeedingDataset {
   }
 }
 
+/** By what it holds, so that rows of another copy of this package are as good. */
+export function inMemory(dataset: Dataset): dataset is ArrayDataset {
+  return isReal((dataset as Partial<ArrayDataset>).data)
+}
+
 /** `dataset`, whose elements are called `columns`, with those of `names` as the context of the others. */
 export function conditioned(
   dataset: ArrayDataset,
@@ -307,7 +313,7 @@ export function arranged(
   const width = sizeOf(shape)
   const pick = (names: readonly string[]) => {
     const places = names.map((name) => elements.indexOf(name))
-    const kind = data instanceof Float64Array ? Float64Array : Float32Array
+    const kind = types.isFloat64Array(data) ? Float64Array : Float32Array
     const picked = new kind(rows * places.length)
     for (let row = 0, at = 0; row < rows; row++)
       for (const place of places)
@@ -320,7 +326,7 @@ export function arranged(
 }
 
 function gatherRows(values: NativeArray, width: number, indices: Uint32Array): NativeArray {
-  const kind = values instanceof Float64Array ? Float64Array : Float32Array
+  const kind = types.isFloat64Array(values) ? Float64Array : Float32Array
   const gathered = new kind(indices.length * width)
   indices.forEach((row, i) => {
     gathered.set(values.subarray(row * width, (row + 1) * width), i * width)

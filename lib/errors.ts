@@ -1,3 +1,4 @@
+import { types } from 'node:util'
 import type { NativeError } from './native'
 
 /** What kind of failure it was; the message says what to do about it. */
@@ -51,7 +52,20 @@ export class FfjordError extends Error {
   }
 }
 
+/** Whether `error` is one of this library, be it of another realm or of a second copy of the package. */
+export function isFfjordError(error: unknown): error is FfjordError {
+  return (
+    isError(error) && error.name === 'FfjordError' && typeof (error as { code?: unknown }).code === 'string'
+  )
+}
+
+/** An Error of any realm. */
+export function isError(error: unknown): error is Error {
+  return types.isNativeError(error)
+}
+
 const nativeCodes = new Set([
+  'DISPOSED',
   'INVALID_ARGUMENT',
   'UNSUPPORTED',
   'SOLVE_FAILED',
@@ -62,18 +76,18 @@ const nativeCodes = new Set([
 
 /** An error of the binding as an FfjordError; others pass unchanged. */
 export function translate(error: unknown): unknown {
-  const native = error as Partial<NativeError>
-  if (error instanceof FfjordError || typeof native?.message !== 'string') return error
+  if (!isError(error) || isFfjordError(error)) return error
+  const native: Partial<NativeError> = error
   if (typeof native.code !== 'string' || !nativeCodes.has(native.code)) return error
   const code = native.code as ErrorCode
-  if (code !== 'SOLVE_FAILED') return new FfjordError(code, native.message, { cause: error })
+  if (code !== 'SOLVE_FAILED') return new FfjordError(code, error.message, { cause: error })
   const failure = {
     t: native.t ?? Number.NaN,
     h: native.h ?? Number.NaN,
     block: native.block ?? -1,
     rows: native.rows ?? []
   }
-  return new FfjordError(code, native.message, { cause: error, failure })
+  return new FfjordError(code, error.message, { cause: error, failure })
 }
 
 /** Runs a call into the binding and translates what it throws or rejects with. */

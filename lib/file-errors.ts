@@ -1,4 +1,4 @@
-import { FfjordError } from './errors'
+import { FfjordError, isFfjordError } from './errors'
 
 /** What the system refuses, as errors that name the file and what to do. */
 
@@ -44,7 +44,7 @@ function refusalOf(error: unknown, remedy: string): Refusal {
 
 /** The error of a file that could not be opened or read. */
 export function unreadable(path: string, error: unknown): FfjordError {
-  if (error instanceof FfjordError) return error
+  if (isFfjordError(error)) return error
   if ((error as NodeJS.ErrnoException).code === 'ENOENT')
     return new FfjordError('FILE_NOT_FOUND', `${path} does not exist; check the path`, { cause: error })
   const { reason, remedy } = refusalOf(error, 'give a readable file')
@@ -55,7 +55,7 @@ export function unreadable(path: string, error: unknown): FfjordError {
 
 /** The error of a file or folder that could not be written or made. */
 export function unwritable(path: string, error: unknown): FfjordError {
-  if (error instanceof FfjordError) return error
+  if (isFfjordError(error)) return error
   const { reason, remedy } =
     (error as NodeJS.ErrnoException).code === 'ENOENT'
       ? { reason: 'its folder does not exist (ENOENT)', remedy: 'make it, or choose another one' }

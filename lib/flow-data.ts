@@ -1,7 +1,7 @@
 import { type Batch, sizeOf } from './batch'
 import { fail, nearest } from './check'
 import type { FlowCore } from './core'
-import { ArrayDataset, arranged, type Dataset, type FeedingDataset } from './dataset'
+import { ArrayDataset, arranged, type Dataset, type FeedingDataset, inMemory } from './dataset'
 import { modelColumns, namesIn } from './table/matching'
 import { type Column, elementNames, sameNames, type TableSchema } from './table/schema'
 import { unnamed } from './table/source'
@@ -47,7 +47,7 @@ export function toDataset(data: Dataset | Batch, flow: Trained, name: string): F
 /** What a flow that is trained on `dataset` should remember of its columns. */
 export function tableOf(dataset: Dataset): TableSchema | undefined {
   if (dataset.schema) return dataset.schema
-  if (!(dataset instanceof ArrayDataset) || !dataset.columns) return undefined
+  if (!inMemory(dataset) || !dataset.columns) return undefined
   const plain = (names: readonly string[]): Column[] => names.map((name) => ({ name, type: 'real' }))
   const given = dataset.context?.columns ?? []
   const names = [...dataset.columns, ...given]
@@ -74,7 +74,7 @@ function matched(dataset: FeedingDataset, flow: Trained, name: string): FeedingD
   const [first] = missing
   if (first !== undefined) refuseMissing(name, first, all, wanted.own.includes(first))
   if (sameNames(names, wanted.own) && sameNames(given, wanted.given)) return dataset
-  if (dataset instanceof ArrayDataset) return arranged(dataset, all, wanted.own, wanted.given)
+  if (inMemory(dataset)) return arranged(dataset, all, wanted.own, wanted.given)
   return fail(
     'INVALID_INPUT',
     `${name} has the columns ${list(all)}, and the flow takes ${list([...wanted.own, ...wanted.given])}; give a stream in ` +

@@ -1,3 +1,4 @@
+import { types } from 'node:util'
 import { binding } from './binding'
 import { fail, object, show } from './check'
 import { translatedSync } from './errors'
@@ -37,7 +38,7 @@ export function odeint(
   const solver = normalizeSolver({ ...object(options, 'options', knownKeys) }, 'options')
   const rate = (time: number, y: Float64Array): Float64Array => {
     const result: unknown = f(time, y)
-    if (result instanceof Float64Array && result.length === start.length) return result
+    if (types.isFloat64Array(result) && result.length === start.length) return result
     const values = ArrayBuffer.isView(result) || Array.isArray(result) ? (result as ArrayLike<number>) : []
     if (values.length !== start.length)
       fail('INVALID_SHAPE', `f returned ${show(result)}; give ${start.length} numbers, as many as y0 has`)

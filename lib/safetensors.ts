@@ -1,4 +1,5 @@
 import { open } from 'node:fs/promises'
+import { types } from 'node:util'
 import { sizeOf } from './batch'
 import { isObject } from './check'
 import { FfjordError } from './errors'
@@ -147,7 +148,7 @@ export async function writeSafetensors(path: string, file: SafetensorsFile): Pro
   const parts: Uint8Array[] = []
   let offset = 0
   for (const [name, { shape, data }] of file.tensors) {
-    const dtype = data instanceof Float64Array ? 'F64' : data instanceof Float32Array ? 'F32' : 'I64'
+    const dtype = types.isFloat64Array(data) ? 'F64' : types.isFloat32Array(data) ? 'F32' : 'I64'
     header[name] = { dtype, shape, data_offsets: [offset, offset + data.byteLength] }
     parts.push(new Uint8Array(data.buffer, data.byteOffset, data.byteLength))
     offset += data.byteLength

@@ -4,7 +4,7 @@ import { fail } from './check'
 import { standardized } from './context'
 import type { FlowCore } from './core'
 import type { Dataset, Feed, FeedingDataset } from './dataset'
-import { FfjordError, translate, translatedSync } from './errors'
+import { isFfjordError, translate, translatedSync } from './errors'
 import { type FitWarning, initialBudgetState, watchEvaluations } from './evaluation-budget'
 import type { FitResult, IterationRecord, Progress } from './fit'
 import { type FitOptions, type NormalizedFitOptions, normalizeFitOptions } from './fit-options'
@@ -202,7 +202,7 @@ export class Training {
       })
     } catch (error) {
       const translated = translate(error)
-      if (!(translated instanceof FfjordError) || translated.code !== 'CANCELLED') throw translated
+      if (!isFfjordError(translated) || translated.code !== 'CANCELLED') throw translated
       records = []
     } finally {
       signal?.removeEventListener('abort', request)

@@ -1,5 +1,5 @@
 import { CommanderError } from 'commander'
-import { type ErrorCode, FfjordError } from '../errors'
+import { type ErrorCode, isError, isFfjordError } from '../errors'
 
 /** Of the process: a job that failed, a call that was wrong, an interrupted job (128 + SIGINT). */
 export const EXIT = { failed: 1, wrongCall: 2, interrupted: 130 } as const
@@ -39,14 +39,14 @@ export function verdict(error: unknown): { code: number; message?: string } {
   if (error instanceof ReaderGone) return { code: 0 }
   if (error instanceof WrongCall) return { code: EXIT.wrongCall, message: error.message }
   if (error instanceof Interrupted) return { code: EXIT.interrupted, message: error.message }
-  if (error instanceof FfjordError) {
+  if (isFfjordError(error)) {
     const code = wrongCallCodes.has(error.code) ? EXIT.wrongCall : EXIT.failed
     return { code, message: `${error.message} [${error.code}]` }
   }
   // What the system refused (a full disk, a missing folder) explains itself.
-  if (error instanceof Error && 'syscall' in error) return { code: EXIT.failed, message: error.message }
+  if (isError(error) && 'syscall' in error) return { code: EXIT.failed, message: error.message }
   return {
     code: EXIT.failed,
-    message: error instanceof Error ? (error.stack ?? error.message) : String(error)
+    message: isError(error) ? (error.stack ?? error.message) : String(error)
   }
 }

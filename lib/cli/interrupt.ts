@@ -1,4 +1,4 @@
-import { FfjordError } from '../errors'
+import { isFfjordError } from '../errors'
 import { EXIT, Interrupted } from './exit'
 
 /**
@@ -16,7 +16,7 @@ export async function interruptible(job: (signal: AbortSignal) => Promise<void>)
   try {
     await job(controller.signal)
   } catch (error) {
-    if (error instanceof FfjordError && error.code === 'CANCELLED' && controller.signal.aborted) {
+    if (isFfjordError(error) && error.code === 'CANCELLED' && controller.signal.aborted) {
       throw new Interrupted('interrupted')
     }
     throw error

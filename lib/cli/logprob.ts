@@ -1,4 +1,5 @@
 import { extname } from 'node:path'
+import { types } from 'node:util'
 import type { Command } from 'commander'
 import { sizeOf } from '../batch'
 import {
@@ -134,7 +135,7 @@ async function logProbs(
 function original({ names }: TableSource, batch: RowBatch): OutputColumn[] {
   if ('columns' in batch) return names.map((name, c) => ({ name, values: batch.columns[c]! }))
   const { matrix, count } = batch
-  const kind = matrix instanceof Float32Array ? Float32Array : Float64Array
+  const kind = types.isFloat32Array(matrix) ? Float32Array : Float64Array
   return names.map((name, c) => {
     const values = new kind(count)
     for (let row = 0; row < count; row++) values[row] = Number(matrix[row * names.length + c])

@@ -1,5 +1,6 @@
 import { once } from 'node:events'
 import { createWriteStream, type WriteStream } from 'node:fs'
+import { types } from 'node:util'
 import { unwritable } from '../file-errors'
 import { discard, finish, unfinishedName } from '../whole-file'
 import { ReaderGone } from './exit'
@@ -72,7 +73,7 @@ export class CsvWriter implements TableWriter {
 
   #texts(values: ArrayLike<unknown>): (row: number) => string {
     // float32 numbers need nine digits to be told apart, float64 ones seventeen.
-    if (values instanceof Float32Array)
+    if (types.isFloat32Array(values))
       return (row) => (Number.isNaN(values[row]) ? '' : String(+values[row]!.toPrecision(9)))
     return (row) => {
       const cell = values[row]

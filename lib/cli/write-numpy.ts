@@ -1,3 +1,4 @@
+import { types } from 'node:util'
 import { fail } from '../check'
 import { replaceFile } from '../whole-file'
 import type { OutputColumn, TableWriter } from './tables'
@@ -23,9 +24,7 @@ export class NumpyWriter implements TableWriter {
   async close(): Promise<void> {
     const width = this.#parts[0]?.length ?? 0
     const rows = this.#parts.reduce((sum, columns) => sum + (columns[0]?.values.length ?? 0), 0)
-    const single = this.#parts.every((columns) =>
-      columns.every(({ values }) => values instanceof Float32Array)
-    )
+    const single = this.#parts.every((columns) => columns.every(({ values }) => types.isFloat32Array(values)))
     const data = new (single ? Float32Array : Float64Array)(rows * width)
     let first = 0
     for (const columns of this.#parts) {
@@ -43,7 +42,7 @@ export class NumpyWriter implements TableWriter {
 }
 
 function npy(data: Float32Array | Float64Array, shape: readonly number[]): Uint8Array {
-  const kind = data instanceof Float32Array ? '<f4' : '<f8'
+  const kind = types.isFloat32Array(data) ? '<f4' : '<f8'
   const axes = shape.length === 1 ? `${shape[0]},` : shape.join(', ')
   const dictionary = `{'descr': '${kind}', 'fortran_order': False, 'shape': (${axes}), }`
   const padded = dictionary.padEnd(Math.ceil((dictionary.length + 11) / 64) * 64 - 11, ' ')

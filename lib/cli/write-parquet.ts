@@ -1,3 +1,4 @@
+import { types } from 'node:util'
 import { FfjordError } from '../errors'
 import { unwritable } from '../file-errors'
 import { discard, finish, unfinishedName } from '../whole-file'
@@ -68,16 +69,16 @@ export class ParquetWriter implements TableWriter {
 }
 
 function typeOf(values: ArrayLike<unknown>): BasicType {
-  if (values instanceof Float32Array) return 'FLOAT'
-  if (values instanceof Float64Array) return 'DOUBLE'
-  if (values instanceof BigInt64Array || values instanceof BigUint64Array) return 'INT64'
-  if (ArrayBuffer.isView(values)) return values instanceof Uint32Array ? 'INT64' : 'INT32'
+  if (types.isFloat32Array(values)) return 'FLOAT'
+  if (types.isFloat64Array(values)) return 'DOUBLE'
+  if (types.isBigInt64Array(values) || types.isBigUint64Array(values)) return 'INT64'
+  if (ArrayBuffer.isView(values)) return types.isUint32Array(values) ? 'INT64' : 'INT32'
   const found = Array.from(values).filter((value) => value !== null && value !== undefined)
   const all = (test: (value: unknown) => boolean) => found.length > 0 && found.every(test)
   if (all((value) => typeof value === 'number')) return 'DOUBLE'
   if (all((value) => typeof value === 'bigint')) return 'INT64'
   if (all((value) => typeof value === 'boolean')) return 'BOOLEAN'
-  if (all((value) => value instanceof Date)) return 'TIMESTAMP'
+  if (all((value) => types.isDate(value))) return 'TIMESTAMP'
   return all((value) => typeof value === 'object') ? 'JSON' : 'STRING'
 }
 

@@ -1,3 +1,5 @@
+import { types } from 'node:util'
+import { isReal } from '../batch'
 import { FfjordError } from '../errors'
 import { philox, streams } from '../random'
 import { isMissingText } from './delimited'
@@ -80,9 +82,9 @@ export class RowEncoder {
     const grid = this.options.strict ? step : undefined
     const closed = step !== undefined || (this.options.dequantizeWhole ?? false)
     let whole = this.whole[c]!
-    const plain = cells instanceof Float32Array || cells instanceof Float64Array
+    const plain = isReal(cells)
     // Beyond it a value would be stored as infinite.
-    const largest = values instanceof Float32Array ? LARGEST_FLOAT32 : Number.MAX_VALUE
+    const largest = types.isFloat32Array(values) ? LARGEST_FLOAT32 : Number.MAX_VALUE
     for (let row = 0, at = offset, from = start; row < bad.length; row++, at += width, from += stride) {
       const cell = cells[from]
       const value = plain ? (cell as number) : toNumber(cell)

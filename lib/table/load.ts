@@ -252,7 +252,7 @@ type Settings = ReturnType<typeof normalize>
 /** The columns that the options ask for; text columns become categories where that is wanted. */
 async function choose(source: TableSource, settings: Settings): Promise<Column[]> {
   const { names: wanted, exclude, bounds, steps } = settings
-  const withSteps = steps instanceof Map ? steps.keys() : []
+  const withSteps = typeof steps !== 'boolean' ? steps.keys() : []
   for (const name of [...(wanted ?? []), ...exclude, ...bounds.keys(), ...withSteps]) known(source, name)
   const names = (wanted ?? source.names).filter((name) => !exclude.includes(name))
   const repeated = names.find((name, i) => names.indexOf(name) !== i)
@@ -266,7 +266,7 @@ async function choose(source: TableSource, settings: Settings): Promise<Column[]
     const [lower, upper] = bounds.get(name) ?? [null, null]
     if (lower !== null && upper !== null && !(lower < upper))
       fail('INVALID_OPTION', `bounds of '${name}' are [${lower}, ${upper}]; give the lower one first`)
-    const step = steps instanceof Map ? steps.get(name) : undefined
+    const step = typeof steps !== 'boolean' ? steps.get(name) : undefined
     return {
       name,
       type: 'real',

@@ -1,7 +1,7 @@
 import { promisify } from 'node:util'
 import yauzl from 'yauzl'
 import { fail } from '../check'
-import { FfjordError } from '../errors'
+import { FfjordError, isFfjordError } from '../errors'
 import { unreadable } from '../file-errors'
 import { type ByteSource, numpyTable } from './numpy'
 import type { TableSource } from './source'
@@ -64,7 +64,7 @@ async function withZip<T>(path: string, work: (zip: yauzl.ZipFile) => Promise<T>
   try {
     return await work(zip)
   } catch (error) {
-    throw error instanceof FfjordError ? error : noZip(path, error)
+    throw isFfjordError(error) ? error : noZip(path, error)
   } finally {
     zip.close()
   }

@@ -1,5 +1,5 @@
 import { type FileHandle, open } from 'node:fs/promises'
-import { FfjordError } from '../errors'
+import { FfjordError, isFfjordError } from '../errors'
 import { unreadable } from '../file-errors'
 import { batchRows, type NumberArray, plainRow, type RowBatch, type TableSource, unnamed } from './source'
 
@@ -138,7 +138,7 @@ export async function openBytes(path: string): Promise<ByteSource> {
     }
   } catch (error) {
     await file.close()
-    throw error instanceof FfjordError ? error : unreadable(path, error)
+    throw isFfjordError(error) ? error : unreadable(path, error)
   }
 }
 

@@ -1,13 +1,13 @@
 // The thread that reads rows for `readingAhead`: it sends pieces of them, and waits while enough lie unused.
 import { parentPort, workerData } from 'node:worker_threads'
-import { FfjordError } from '../errors'
+import { type ErrorCode, isFfjordError } from '../errors'
 import { fileRows, type RowsWanted } from './file-rows'
 
 /** What the thread sends. */
 export type RowsMessage =
   | { rows: Float32Array<ArrayBuffer> | Float64Array<ArrayBuffer> }
   | { ended: true }
-  | { error: { code?: FfjordError['code']; message: string } }
+  | { error: { code?: ErrorCode; message: string } }
 
 /** Numbers read ahead: training goes on with them while a row group of Parquet is decoded. */
 const MOST_AHEAD = 2 ** 23
@@ -34,7 +34,7 @@ async function send(): Promise<void> {
     post({ ended: true })
   } catch (cause) {
     const { message } = cause as Error
-    post({ error: { message, ...(cause instanceof FfjordError && { code: cause.code }) } })
+    post({ error: { message, ...(isFfjordError(cause) && { code: cause.code }) } })
   }
   port.close()
 }

@@ -160,6 +160,12 @@ async function withFlow<T>(
   }
 }
 
+/** For training and log-densities alike. */
+function solver(name: string, tolerance: number): Solver {
+  const chosen = CONTROLS[name]
+  return { ...chosen, rtol: tolerance, atol: tolerance, evaluation: chosen } as Solver
+}
+
 async function compare({ quick }: Context, problem: Problem, weights: Weights) {
   const x = problem.data.test
   const exact: Solver = { method: 'dopri8', rtol: 1e-11, atol: 1e-11 }
@@ -173,7 +179,7 @@ async function compare({ quick }: Context, problem: Problem, weights: Weights) {
       {
         device: 'cpu',
         threads: 1,
-        solver: { ...CONTROLS[name], rtol: tolerance, atol: tolerance } as Solver
+        solver: solver(name, tolerance)
       },
       async (model) => {
         const logProb = await model.logProb(x)
@@ -201,7 +207,7 @@ async function compare({ quick }: Context, problem: Problem, weights: Weights) {
     const wall = await withFlow(
       problem,
       weights,
-      { device: 'cpu', solver: { ...CONTROLS[name], rtol: tolerance, atol: tolerance } as Solver },
+      { device: 'cpu', solver: solver(name, tolerance) },
       async (model) => (await measure(() => model.logProb(x), seconds)).wallBest
     )
     const evaluations = evaluationsFor(ladder, ERROR)

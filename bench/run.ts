@@ -10,6 +10,7 @@ import { certify } from './certify'
 import type { Context } from './context'
 import { control } from './control'
 import { crossings } from './crossings'
+import { evaluationControl } from './evaluation-control'
 import { engineTimes, evaluations } from './evaluations'
 import { loading } from './loading'
 import { describeMachine, type Machine } from './machine'
@@ -22,7 +23,7 @@ const USAGE = `npm run bench -- [options]
 npm run bench -- ablation [options]   # experiments with the method; ablation --help lists them
 
   --python PATH   a Python with the peers: torch, torchdiffeq, jax, diffrax (those that it has are run)
-  --only NAME     one section: evaluations, solves, control, crossings, memory, loading, certify or toys; may be
+  --only NAME     one section: evaluations, solves, control, evaluation-control, crossings, memory, loading, certify or toys; may be
                   repeated. Without it, all of them but toys, which trains for half an hour.
   --density NAME  toys: only this density; may be repeated
   --trace NAME    toys: trained with this trace only: exact, gaussian or rademacher; may be repeated
@@ -34,6 +35,7 @@ const SECTIONS = [
   'evaluations',
   'solves',
   'control',
+  'evaluation-control',
   'crossings',
   'memory',
   'loading',
@@ -85,6 +87,7 @@ async function main(): Promise<void> {
     evaluations: async () => [await evaluations(context, engine)],
     solves: () => solves(context),
     control: async () => [await control(context)],
+    'evaluation-control': async () => [await evaluationControl(context)],
     crossings: async () => [await crossings(context, engine)],
     memory: async () => [await memory(context)],
     loading: async () => [await loading(context)],

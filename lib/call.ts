@@ -9,11 +9,17 @@ import type { Trace } from './options'
 
 /** What every call that draws noise takes. */
 export interface NoiseOptions {
-  /** Draws this seed's noise, always the same. Without it each call draws afresh from the flow's own seed. */
+  /**
+   * Draws this seed's noise, always the same. Default: the flow's own seed; calls that train or sample then draw afresh each time, those that
+   * evaluate given rows do not.
+   */
   seed?: number
   /** ε of each CNF block in turn, (probes, batch, D), in place of drawn noise. */
   noise?: readonly (RealArray | TensorLike)[]
-  /** Number of the first row: a batch cut in parts draws the noise of the whole. */
+  /**
+   * Number of the first row, where noise follows from rows' numbers: a batch cut in parts draws the noise of the whole. Evaluations of given
+   * rows need none: their noise follows from the rows' values.
+   */
   rowOffset?: number
 }
 
@@ -38,6 +44,11 @@ export interface EvaluationOptions extends CallOptions {
 export const noiseKeys = ['seed', 'noise', 'rowOffset'] as const
 export const callKeys = [...noiseKeys, 'context', 'signal'] as const
 export const evaluationKeys = [...callKeys, 'trace', 'rtol', 'atol'] as const
+
+/** Noise of a row's own values and a seed: equal rows get equal noise, in any call, place and company. */
+export function noiseOfValues(options: NoiseOptions, seed: number): NativeNoise {
+  return { ...noiseOf(options, seed, () => 0), byValues: true }
+}
 
 /** Draws are numbered: the flow's seed and its next call, or the first call of a given seed. */
 export function noiseOf(options: NoiseOptions, seed: number, nextCall: () => number): NativeNoise {

@@ -1,5 +1,5 @@
 import { type Batch, type Rows, toRows, wantsFloat64 } from './batch'
-import { type EvaluationOptions, type NoiseOptions, noiseOf, overrideSettings } from './call'
+import { type EvaluationOptions, type NoiseOptions, noiseOf, noiseOfValues, overrideSettings } from './call'
 import { contextCall } from './context'
 import { FfjordError } from './errors'
 import type { NativeArray, NativeDescription, NativeFlow, NativeSettings } from './native'
@@ -33,6 +33,7 @@ export function assertUsable(core: FlowCore): void {
   if (core.disposed) throw new FfjordError('DISPOSED', 'this flow was disposed; create or load another one')
 }
 
+/** Noise of calls that train or sample. */
 export function drawNoise(core: FlowCore, options: NoiseOptions) {
   return noiseOf(options, core.seed, () => core.calls++)
 }
@@ -67,7 +68,7 @@ export function evaluationCall(core: FlowCore, batch: Batch, name: string, optio
   return {
     rows: rows.data,
     batch: rows.count,
-    noise: drawNoise(core, options),
+    noise: noiseOfValues(options, core.seed),
     settings,
     float64,
     ...context

@@ -107,7 +107,7 @@ export class Flow {
     object(options, 'options', flowKeys)
     const description = normalizeDescription(options)
     const { trace, solver, gradient, regularize } = options
-    const settings = normalizeSettings(options)
+    const settings = normalizeSettings(options, description.blocks)
     const seed = integer(options.seed ?? 0, 'seed')
     const threads = threadCount(options.threads)
     const device: unknown = options.device ?? 'auto'

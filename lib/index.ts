@@ -41,6 +41,7 @@ export type {
   ComputeOptions,
   Conditioning,
   Device,
+  EvaluationAccuracy,
   EvaluationSolver,
   FixedStepSolver,
   FlowDescription,

@@ -70,6 +70,10 @@ export interface NativeNoise {
   seed: number
   call: number
   rowOffset: number
+  /** The words of a row and call are those of a hash of the row's values, in place of numbers. */
+  byValues?: boolean
+  /** With `byValues`: (B, 2), in place of the hashes of the rows that the call is given. */
+  keys?: Uint32Array
   /** ε of each CNF block, (K, B, D), in place of drawn noise. */
   given?: NativeArray[]
 }
@@ -358,6 +362,8 @@ export interface Binding {
     rows: number,
     columns: number
   ): Float32Array
+  /** Two words a row of `values`, a hash of its numbers as float32 holds them: (rows, 2). */
+  rowKeys(values: NativeArray, rows: number): Uint32Array
   /** Instruction set and threads of the CPU engine. */
   cpu(): { instructionSet: string; instructionSets: string[]; threads: number }
   /** Peak single-precision FMA rate of one core, GFLOP/s, measured for `seconds`; for the benchmark. */

@@ -101,15 +101,22 @@ function normalizeNet(value: unknown, name: string) {
   }
 }
 
-export function normalizeSettings(options: ComputeOptions): NormalizedSettings {
-  const { training: solver, evaluation } = normalizeSolvers(options.solver)
+export function normalizeSettings(
+  options: ComputeOptions,
+  blocks: readonly NativeBlock[] = []
+): NormalizedSettings {
+  // Hyper layers cannot have a time a row.
+  const alone = blocks.some((block) => block.type === 'cnf' && block.net.layer === 'hyper')
+    ? 'tile'
+    : 'sample'
+  const { training: solver, evaluation } = normalizeSolvers(options.solver, alone)
   const training: NativeSettings = {
     trace: normalizeTrace(options.trace),
     solver,
     gradient: normalizeGradient(options.gradient),
     ...normalizeRegularize(options.regularize)
   }
-  if (training.gradient.method === 'adjoint' && [solver, evaluation].some((one) => one.control !== 'batch'))
+  if (training.gradient.method === 'adjoint' && solver.control !== 'batch')
     fail(
       'CONTRADICTORY_OPTIONS',
       "gradient 'adjoint' works with solver.control 'batch' alone; use gradient 'checkpoint' or control 'batch'"
@@ -119,8 +126,10 @@ export function normalizeSettings(options: ComputeOptions): NormalizedSettings {
       'CONTRADICTORY_OPTIONS',
       "controller 'torchdiffeq' takes no regularisers; drop regularize or use controller 'pi'"
     )
+  // The adjoint steps whole batches alone.
+  const gradient = evaluation.control === 'batch' ? training.gradient : normalizeGradient()
   // Regularisers belong to the loss alone, random end times to training.
-  return { training, evaluation: { ...training, solver: evaluation, regularize: {}, steer: 0 } }
+  return { training, evaluation: { ...training, solver: evaluation, gradient, regularize: {}, steer: 0 } }
 }
 
 export function normalizeTrace(value: unknown = 'auto'): NativeSettings['trace'] {
@@ -142,17 +151,33 @@ export function normalizeTrace(value: unknown = 'auto'): NativeSettings['trace']
 
 type NativeSolver = NativeSettings['solver']
 
-function normalizeSolvers(value: unknown = {}): { training: NativeSolver; evaluation: NativeSolver } {
+/**
+ * How steps are shared and controlled in training says nothing of evaluation: there a row's score must not depend on the rows beside it, so that
+ * each steps by itself unless `evaluation` says otherwise.
+ */
+function normalizeSolvers(
+  value: unknown = {},
+  alone: 'sample' | 'tile'
+): { training: NativeSolver; evaluation: NativeSolver } {
   if (!isObject(value))
     fail('INVALID_OPTION', `solver is ${show(value)}; give an object like { method: 'dopri5' }`)
-  const { evaluation, ...training } = value
+  const { evaluation = {}, ...training } = value
   const solver = normalizeSolver(training, 'solver')
-  if (evaluation === undefined) return { training: solver, evaluation: solver }
   const name = 'solver.evaluation'
-  if (isObject(evaluation) && evaluation.method !== undefined)
-    return { training: solver, evaluation: normalizeSolver(evaluation, name) }
-  object(evaluation, name, solver.steps > 0 ? ['steps', 'method'] : ['rtol', 'atol', 'method'])
-  return { training: solver, evaluation: normalizeSolver({ ...training, ...(evaluation as object) }, name) }
+  const own = isObject(evaluation) && evaluation.method !== undefined
+  if (!own)
+    object(
+      evaluation,
+      name,
+      solver.steps > 0 ? ['steps', 'method'] : ['rtol', 'atol', 'control', 'controller', 'method']
+    )
+  const { control, controller: _, ...shared } = training
+  const merged = { ...(own ? {} : shared), ...(evaluation as Record<string, unknown>) }
+  const standard =
+    isFixedStep(merged.method as string | undefined) || merged.controller === 'torchdiffeq'
+      ? {}
+      : { control: control === 'sample' ? control : alone }
+  return { training: solver, evaluation: normalizeSolver({ ...standard, ...merged }, name) }
 }
 
 export function normalizeSolver(value: Record<string, unknown>, name: string): NativeSolver {

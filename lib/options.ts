@@ -124,10 +124,10 @@ export interface AdaptiveSolver extends Tolerances {
   /** Default: 'dopri5'. */
   method?: AdaptiveMethod
   /**
-   * Whose step it is. 'batch' (default): one for all rows. 'sample': every row has its own t and h, so that it is computed
-   * alike, to the last bit, whatever rows come with it; fewest evaluations at equal error. 'tile': one for 32 or 64 neighbouring
-   * rows, for nets whose layers cannot have a time a row (hyper, on the CPU). Gated nets whose trace has a closed form are
-   * fastest with 'batch'. Measured in bench/results/control.md.
+   * Whose step it is. 'batch' (default in training): one for all rows. 'sample' (default in evaluation): every row has its own
+   * t and h, so that it is computed alike, to the last bit, whatever rows come with it; fewest evaluations at equal error. 'tile':
+   * one for 32 or 64 neighbouring rows, for nets whose layers cannot have a time a row (hyper: their default in evaluation).
+   * Gated nets whose trace has a closed form are fastest with 'batch'. Measured in bench/results/control.md and evaluation-control.md.
    */
   control?: 'batch' | 'tile' | 'sample'
   controller?: 'pi'
@@ -135,7 +135,10 @@ export interface AdaptiveSolver extends Tolerances {
   maxAttempts?: number
 }
 
-/** torchdiffeq's dopri5 step for step, its overshoot and interpolation included. */
+/**
+ * torchdiffeq's dopri5 step for step, its overshoot and interpolation included. It steps whole batches, so that evaluation, where a row's
+ * score must not depend on the rows beside it, takes the 'pi' controller unless `evaluation` names this one too.
+ */
 export interface TorchdiffeqSolver extends Tolerances {
   method?: 'dopri5'
   control?: 'batch'
@@ -150,9 +153,14 @@ export interface FixedStepSolver {
 }
 
 export type Solver =
-  | (AdaptiveSolver & { evaluation?: Tolerances | EvaluationSolver })
-  | (TorchdiffeqSolver & { evaluation?: Tolerances | EvaluationSolver })
+  | (AdaptiveSolver & { evaluation?: EvaluationAccuracy | EvaluationSolver })
+  | (TorchdiffeqSolver & { evaluation?: EvaluationAccuracy | EvaluationSolver })
   | (FixedStepSolver & { evaluation?: { steps: number } | EvaluationSolver })
+
+/** Of everything but training, with training's method. */
+export type EvaluationAccuracy =
+  | (Tolerances & Pick<AdaptiveSolver, 'control' | 'controller'>)
+  | (Tolerances & Pick<TorchdiffeqSolver, 'control' | 'controller'>)
 
 /** Another solver for everything but training. */
 export type EvaluationSolver =

@@ -1,6 +1,13 @@
 import { type Batch, type RealArray, sizeOf, type Tensor, toRows } from './batch'
 import { binding } from './binding'
-import { checkOptions, type EvaluationOptions, evaluationKeys, overrideSettings, stoppable } from './call'
+import {
+  checkOptions,
+  type EvaluationOptions,
+  evaluationKeys,
+  noiseOfValues,
+  overrideSettings,
+  stoppable
+} from './call'
 import { choice, fail, integer, number, show } from './check'
 import { contextCall } from './context'
 import { assertUsable, drawNoise, type FlowCore } from './core'
@@ -45,7 +52,7 @@ export async function trajectory(core: FlowCore, options: TrajectoryOptions): Pr
     )
   const settings = overrideSettings(core.settings.evaluation, given)
   const times = flowTimes(given.times, endTime(core), direction)
-  const noise = drawNoise(core, given)
+  const noise = given.samples === undefined ? noiseOfValues(given, core.seed) : drawNoise(core, given)
   const rows =
     given.samples === undefined
       ? toRows(given.x ?? given.z ?? [], shape, starts[0])

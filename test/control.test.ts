@@ -1,4 +1,4 @@
-import { FfjordError, Flow, type FlowOptions, odeint, type Solver } from '../lib'
+import { type AdaptiveSolver, FfjordError, Flow, type FlowOptions, odeint, type Solver } from '../lib'
 import { engineNames, largestDifference } from './engines'
 import { failure } from './failure'
 
@@ -12,11 +12,17 @@ const flowOptions = (solver: Solver): FlowOptions => ({
   seed: 3
 })
 
+/** `solver` in training and in evaluation. */
+const throughout = (solver: AdaptiveSolver): Solver => ({
+  ...solver,
+  evaluation: { method: 'dopri5', ...solver }
+})
+
 /** Rows of very different reach, so that they need different steps. */
 const rows = Array.from({ length: 90 }, (_, i) => [3 * Math.cos(i * i), (4 * i) / 90 - 2])
 
-async function logProb(device: FlowOptions['device'], solver: Solver, x: number[][]) {
-  const flow = await Flow.create({ ...flowOptions(solver), device: device! })
+async function logProb(device: FlowOptions['device'], solver: AdaptiveSolver, x: number[][]) {
+  const flow = await Flow.create({ ...flowOptions(throughout(solver)), device: device! })
   try {
     return { values: Array.from(await flow.logProb(x)), statistics: flow.statistics! }
   } finally {
@@ -92,7 +98,10 @@ describe.each(engineNames)('%s', (device) => {
   })
 
   test("'sample': a solve that fails names the rows", async () => {
-    using flow = await Flow.create({ ...flowOptions({ control: 'sample', maxAttempts: 2 }), device })
+    using flow = await Flow.create({
+      ...flowOptions(throughout({ control: 'sample', maxAttempts: 2 })),
+      device
+    })
     const error = await failure(() => flow.logProb(rows.slice(30, 40)), 'SOLVE_FAILED')
     expect(error.message).toMatch(/attempts/)
     // The reference names rows over their tolerance alone, of which there are none here.
@@ -100,7 +109,7 @@ describe.each(engineNames)('%s', (device) => {
   })
 
   test("control 'sample': a density does not depend on the rows beside it, to the last bit", async () => {
-    const solver: Solver = { control: 'sample' }
+    const solver: AdaptiveSolver = { control: 'sample' }
     const together = await logProb(device, solver, rows)
     const turned = await logProb(device, solver, [...rows].reverse())
     expect(turned.values.reverse()).toEqual(together.values)

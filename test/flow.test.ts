@@ -198,7 +198,10 @@ describe.each(engineNames)('%s', (device) => {
     expect(await estimated.logProb(x, { noise })).toEqual(given)
     expect(await estimated.logProb(x, { noise: [...noise].reverse() })).not.toEqual(given)
     expect(await estimated.logProb(x, { seed: 1 })).toEqual(await estimated.logProb(x, { seed: 1 }))
-    expect(await estimated.logProb(x)).not.toEqual(await estimated.logProb(x))
+    expect(await estimated.logProb(x, { seed: 2 })).not.toEqual(await estimated.logProb(x, { seed: 1 }))
+    // A score is the same whenever it is asked for; a loss draws afresh.
+    expect(await estimated.logProb(x)).toEqual(await estimated.logProb(x))
+    expect((await estimated.loss(x)).loss).not.toBe((await estimated.loss(x)).loss)
     const exact = await estimated.logProb(x, { trace: 'exact' })
     expect(largestDifference(exact, await flow.logProb(x))).toBeLessThan(tight)
     expect(estimated.statistics!.traces.every((trace) => trace.startsWith('exact'))).toBe(true)

@@ -1,4 +1,4 @@
-import { Flow, type FlowOptions } from 'ffjord'
+import { type ComputeOptions, Flow, type FlowOptions } from 'ffjord'
 import { normalizeDescription, normalizeOptimizer, normalizeSettings } from '../lib/normalize'
 import { failure } from './failure'
 
@@ -25,7 +25,7 @@ test('defaults', () => {
     regularize: {},
     steer: 0
   })
-  expect(evaluation.solver).toEqual({ ...training.solver, rtol: 1e-7 })
+  expect(evaluation.solver).toEqual({ ...training.solver, rtol: 1e-7, control: 'sample' })
   expect(normalizeDescription(base).blocks).toEqual([
     {
       type: 'cnf',
@@ -50,6 +50,33 @@ test('evaluation may have a solver of its own', () => {
   })
   expect(training.solver).toMatchObject({ method: 'rk4', steps: 8 })
   expect(evaluation.solver).toMatchObject({ method: 'tsit5', steps: 0, atol: 1e-7, rtol: 1e-5 })
+})
+
+test('in evaluation rows step by themselves, unless evaluation says otherwise', () => {
+  const control = (options: ComputeOptions, layer: 'concat' | 'hyper' = 'concat') => {
+    const { blocks } = normalizeDescription({
+      ...base,
+      blocks: [{ type: 'cnf', net: { hidden: [4], layer } }]
+    })
+    const { gradient, solver } = normalizeSettings(options, blocks).evaluation
+    return [solver.control, solver.controller, gradient.method]
+  }
+  expect(control({})).toEqual(['sample', 'pi', 'checkpoint'])
+  expect(control({}, 'hyper')).toEqual(['tile', 'pi', 'checkpoint'])
+  expect(control({ gradient: 'adjoint' })).toEqual(['sample', 'pi', 'checkpoint'])
+  expect(control({ solver: { controller: 'torchdiffeq' } })).toEqual(['sample', 'pi', 'checkpoint'])
+  expect(control({ solver: { evaluation: { controller: 'torchdiffeq' } } })).toEqual([
+    'batch',
+    'torchdiffeq',
+    'checkpoint'
+  ])
+  expect(control({ solver: { control: 'tile' } })).toEqual(['sample', 'pi', 'checkpoint'])
+  expect(control({ solver: { evaluation: { control: 'batch' } }, gradient: 'adjoint' })).toEqual([
+    'batch',
+    'pi',
+    'adjoint'
+  ])
+  expect(control({ solver: { evaluation: { method: 'tsit5' } } })).toEqual(['sample', 'pi', 'checkpoint'])
 })
 
 test('regularisers are left out of evaluation', () => {

@@ -9,6 +9,7 @@ module.exports = [
   'flow-matching',
   'golden',
   'model-file',
+  'one-score',
   'optimizer',
   'regularisers',
   'reverse-kl',

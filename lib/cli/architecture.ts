@@ -88,13 +88,13 @@ export function addArchitecture(command: Command): Command {
     .option('--atol <x>', 'absolute tolerance (default: 1e-5)', nonNegative)
     .option('--steps <n>', 'steps of a fixed-step solver', positiveInteger)
     .addOption(
-      oneOf('--control <kind>', 'one step size for the batch, a tile of rows, or each row', [
+      oneOf('--control <kind>', 'in training: one step size for the batch, a tile of rows, or each row', [
         'batch',
         'tile',
         'sample'
       ])
     )
-    .addOption(oneOf('--controller <kind>', 'of the step size', ['pi', 'torchdiffeq']))
+    .addOption(oneOf('--controller <kind>', 'of the step size in training', ['pi', 'torchdiffeq']))
     .option('--eval-rtol <x>', 'relative tolerance of everything but training', nonNegative)
     .option('--eval-atol <x>', 'absolute tolerance of everything but training', nonNegative)
     .addOption(oneOf('--trace <kind>', 'divergence', ['auto', 'exact', 'hutchinson']).default('auto'))

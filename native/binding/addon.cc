@@ -67,6 +67,20 @@ Napi::Value noise(const Napi::CallbackInfo& info) {
   return array.value;
 }
 
+// (values, rows) → Uint32Array (rows, 2)
+Napi::Value row_keys(const Napi::CallbackInfo& info) {
+  const HostArray values(info[0], "values", ArrayUse::Borrow);
+  const std::size_t rows = whole_number(info[1], "rows", 1, 0xFFFFFFFF);
+  if (values.size() % rows != 0) refuse("values must hold as many numbers for each row");
+  const std::vector<RowKey> keys = ffjord::row_keys(values.view(), rows);
+  auto words = Napi::Uint32Array::New(info.Env(), 2 * rows);
+  for (std::size_t row = 0; row < rows; ++row) {
+    words[2 * row] = keys[row].row;
+    words[2 * row + 1] = keys[row].call;
+  }
+  return words;
+}
+
 Napi::Value cpu(const Napi::CallbackInfo& info) {
   const Napi::Env env = info.Env();
   const CpuReport report = cpu_report();
@@ -99,6 +113,7 @@ class Addon : public Napi::Addon<Addon> {
     add.operator()<regulariser_list>("regularisers");
     add.operator()<cpu>("cpu");
     add.operator()<noise>("noise");
+    add.operator()<row_keys>("rowKeys");
     add.operator()<fma_peak_rate>("fmaPeak");
     add.operator()<odeint>("odeint");
     exports.Set("Flow", FlowObject::define(env, *environment_));

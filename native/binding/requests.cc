@@ -232,6 +232,12 @@ NoiseRequest noise_request(const Fields& fields, std::size_t cnf_blocks) {
   request.noise.call = static_cast<std::uint32_t>(fields.integer("call", 0, kLargestWord));
   request.noise.row_offset =
       static_cast<std::uint32_t>(fields.integer("rowOffset", 0, kLargestWord));
+  request.noise.by_values = fields.flag_or_false("byValues");
+  if (fields.has("keys")) {
+    const std::vector<std::uint32_t> words = fields.indices("keys");
+    for (std::size_t i = 0; i + 1 < words.size(); i += 2)
+      request.noise.keys.push_back({words[i], words[i + 1]});
+  }
   if (!fields.has("given")) return request;
   const auto given = fields.list("given", cnf_blocks);
   if (given.size() != cnf_blocks && !given.empty())

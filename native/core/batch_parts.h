@@ -24,6 +24,8 @@ SolveResult in_parts(const SolveRequest& request, std::size_t size, std::size_t 
     const std::size_t context = request.context.size() / request.batch;
     part.context = request.context.subspan(first * context, part.batch * context);
     part.noise.row_offset = request.noise.row_offset + static_cast<std::uint32_t>(first);
+    if (const auto& keys = request.noise.keys; !keys.empty())
+      part.noise.keys.assign(keys.begin() + first, keys.begin() + first + part.batch);
     SolveResult result = call(part, first);
     const double weight = double(part.batch) / double(request.batch);
     joined.statistics.add(result.statistics, weight);

@@ -7,6 +7,7 @@
 #include <vector>
 
 #include "core/philox.h"
+#include "core/row_keys.h"
 
 namespace ffjord {
 
@@ -17,6 +18,7 @@ struct BlockNoise {
   NoiseLaw law = NoiseLaw::Gaussian;
   NoiseKey key;                  ///< of the first probe; the others count on from it
   std::uint32_t row_offset = 0;  ///< number of the first row
+  std::vector<RowKey> keys;      ///< of the rows (B), in place of their numbers and the call
   std::vector<Real> given;       ///< (K, B, columns) in place of a draw, or empty
 
   std::size_t size() const { return probes * batch * columns; }
@@ -25,11 +27,15 @@ struct BlockNoise {
   std::vector<Real> values() const {
     if (!given.empty()) return given;
     std::vector<Real> drawn(size());
-    const std::size_t of_probe = batch * columns;
     NoiseKey at = key;
-    for (int probe = 0; probe < probes; ++probe, ++at.probe)
-      fill_noise(law, at, row_offset, columns,
-                 std::span<Real>(drawn).subspan(probe * of_probe, of_probe));
+    for (int probe = 0; probe < probes; ++probe, ++at.probe) {
+      const auto all = std::span<Real>(drawn).subspan(probe * batch * columns, batch * columns);
+      if (keys.empty()) fill_noise(law, at, row_offset, columns, all);
+      for (std::size_t row = 0; row < keys.size(); ++row) {
+        at.call = keys[row].call;
+        fill_noise(law, at, keys[row].row, columns, all.subspan(row * columns, columns));
+      }
+    }
     return drawn;
   }
 };

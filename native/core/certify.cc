@@ -6,8 +6,8 @@
 #include <string>
 
 #include "core/batch_parts.h"
+#include "core/block_noise.h"
 #include "core/objectives.h"
-#include "core/philox.h"
 #include "core/tableau.h"
 
 namespace ffjord {
@@ -23,7 +23,7 @@ class Repeated {
     for (std::size_t i = 0; i < description.blocks.size(); ++i)
       if (const auto* cnf = std::get_if<Cnf>(&description.blocks[i])) {
         plans_.push_back(plan_trace(cnf->net, shapes[i], request.settings.trace, {}));
-        sizes_.push_back(element_count(shapes[i]));
+        sizes_.push_back(plans_.back().noise_size(element_count(shapes[i])));
       }
     const auto draws = [](const TracePlan& plan) { return plan.draws_noise(); };
     const TraceOptions& trace = request.settings.trace;
@@ -82,15 +82,19 @@ class Repeated {
   void draw() {
     const Noise& noise = request_.noise;
     for (std::size_t i = 0; i < plans_.size(); ++i) {
-      std::vector<double>& eps = noise_.emplace_back();
-      if (!plans_[i].draws_noise()) continue;
-      const std::size_t count = request_.batch * sizes_[i];
-      eps.resize(probes_ * count);
-      for (std::size_t k = 0; k < probes_; ++k)
-        fill_noise(
-            plans_[i].noise,
-            {noise.seed, noise.call, static_cast<std::uint32_t>(i), static_cast<std::uint32_t>(k)},
-            noise.row_offset, sizes_[i], std::span(eps).subspan(k * count, count));
+      if (!plans_[i].draws_noise()) {
+        noise_.emplace_back();
+        continue;
+      }
+      const BlockNoise<double> eps{static_cast<int>(probes_),
+                                   request_.batch,
+                                   sizes_[i],
+                                   plans_[i].noise,
+                                   {noise.seed, noise.call, static_cast<std::uint32_t>(i), 0},
+                                   noise.row_offset,
+                                   keys_of(noise, request_.rows, request_.batch),
+                                   {}};
+      noise_.push_back(eps.values());
     }
   }
 
@@ -112,7 +116,7 @@ class Repeated {
   const SolveRequest& request_;
   const std::size_t size_;          // D
   std::vector<TracePlan> plans_;    // of the CNF blocks
-  std::vector<std::size_t> sizes_;  // D before each
+  std::vector<std::size_t> sizes_;  // of ε of each, a row
   std::size_t probes_ = 1;
   std::vector<double> rows_, context_;
   std::vector<std::vector<double>> noise_;  // ε of the CNF blocks, (K B, D)

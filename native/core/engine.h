@@ -19,6 +19,7 @@
 #include "core/optimizer_options.h"
 #include "core/options.h"
 #include "core/parameters.h"
+#include "core/row_keys.h"
 #include "core/step_control.h"
 #include "core/trace_plan.h"
 
@@ -56,8 +57,18 @@ struct Noise {
   std::uint64_t seed = 0;
   std::uint32_t call = 0;
   std::uint32_t row_offset = 0;
+  /// A row's draws follow from its values, in place of its number and the call: for scores.
+  bool by_values = false;
+  std::vector<RowKey> keys;  ///< with `by_values`: one a row, in place of those of its values
   std::vector<Input> given;
 };
+
+/// The keys of a call's rows; none where they draw by their numbers.
+inline std::vector<RowKey> keys_of(const Noise& noise, const Input& rows, std::size_t batch) {
+  if (!noise.by_values) return {};
+  require(noise.keys.empty() || noise.keys.size() == batch, "noise needs one key a row");
+  return noise.keys.empty() ? row_keys(rows, batch) : noise.keys;
+}
 
 struct SolveRequest {
   Direction direction = Direction::Forward;

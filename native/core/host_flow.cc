@@ -241,7 +241,7 @@ class HostFlow : public Flow {
       if (with_divergence)
         noise =
             noise_of(request.noise, request.noise.given.empty() ? Input() : request.noise.given[0],
-                     request.block, plan, request.batch, z.size() / request.batch);
+                     request.z, request.block, plan, request.batch, z.size() / request.batch);
     }
     BlockPoint<Real> view() const {
       return {plan, request.times, request.batch, z, noise, context};
@@ -371,9 +371,9 @@ class HostFlow : public Flow {
     return *continuous_[cnf_blocks_[number]];
   }
 
-  // ε of one CNF block on rows of `dimension`.
-  static BlockNoise<Real> noise_of(const Noise& noise, const Input& given, std::uint32_t cnf,
-                                   const TracePlan& plan, std::size_t batch,
+  // ε of one CNF block on rows of `dimension`; `rows` are those of the call.
+  static BlockNoise<Real> noise_of(const Noise& noise, const Input& given, const Input& rows,
+                                   std::uint32_t cnf, const TracePlan& plan, std::size_t batch,
                                    std::size_t dimension) {
     require(
         given.empty() || plan.draws_noise(),
@@ -385,6 +385,7 @@ class HostFlow : public Flow {
                          plan.noise,
                          {noise.seed, noise.call, cnf, 0},
                          noise.row_offset,
+                         keys_of(noise, rows, batch),
                          given.template as<Real>()};
     require(given.empty() || given.size() == eps.size(),
             "noise of CNF block " + std::to_string(cnf) + " must hold " +
@@ -410,8 +411,8 @@ class HostFlow : public Flow {
                          request.stop};
     const auto& given = request.noise.given;
     const BlockNoise<Real> noise =
-        noise_of(request.noise, number < given.size() ? given[number] : Input(), number, plan.trace,
-                 state.batch, state.z.size() / state.batch);
+        noise_of(request.noise, number < given.size() ? given[number] : Input(), request.rows,
+                 number, plan.trace, state.batch, state.z.size() / state.batch);
     const BlockTrajectory<Real> stops = trajectory.enter(number);
     SolveStatistics statistics;
     try {

@@ -8,6 +8,7 @@ struct NoiseArguments {
   NoiseLaw law = NoiseLaw::Gaussian;
   NoiseKey key;
   std::uint32_t row_offset = 0;
+  const RowKey* keys = nullptr;       ///< of the rows, or null
   std::size_t rows = 0, columns = 0;  ///< K B, with B of a probe
   std::size_t batch = 0;
   float* values = nullptr;
@@ -23,8 +24,12 @@ __global__ void draw_noise(NoiseArguments s) {
   const std::size_t row = entry / s.quads(), quad = entry % s.quads();
   NoiseKey key = s.key;
   key.probe += static_cast<std::uint32_t>(row / s.batch);
-  const auto four = draw4(s.law, key, s.row_offset + static_cast<std::uint32_t>(row % s.batch),
-                          static_cast<std::uint32_t>(quad));
+  std::uint32_t number = s.row_offset + static_cast<std::uint32_t>(row % s.batch);
+  if (s.keys) {
+    number = s.keys[row % s.batch].row;
+    key.call = s.keys[row % s.batch].call;
+  }
+  const auto four = draw4(s.law, key, number, static_cast<std::uint32_t>(quad));
   for (std::size_t i = 0; i < 4 && 4 * quad + i < s.columns; ++i)
     s.values[row * s.columns + 4 * quad + i] = four[i];
 }
@@ -36,8 +41,11 @@ DeviceArray<float> make_noise(const BlockNoise<float>& noise, const Stream& stre
   if (!noise.given.empty()) {
     eps.copy_in(noise.given, stream);
   } else if (!eps.empty()) {
-    const NoiseArguments s{noise.law,     noise.key,   noise.row_offset, noise.probes * noise.batch,
-                           noise.columns, noise.batch, eps.data()};
+    DeviceArray<RowKey> keys(noise.keys.size(), stream);
+    keys.copy_in(noise.keys, stream);
+    const NoiseArguments s{
+        noise.law,     noise.key,   noise.row_offset, keys.data(), noise.probes * noise.batch,
+        noise.columns, noise.batch, eps.data()};
     launch("draw_noise", draw_noise, flat_shape(s.rows * s.quads()), stream, s);
   }
   return eps;

@@ -34,6 +34,18 @@ export function sizeOf(shape: readonly number[]): number {
   return shape.reduce((product, size) => product * size, 1)
 }
 
+/** Zeros of a length that the caller decides. */
+export function newArray<A extends RealArray | Uint32Array>(
+  kind: new (length: number) => A,
+  length: number
+): A {
+  try {
+    return new kind(length)
+  } catch {
+    return fail('OUT_OF_MEMORY', `no memory for an array of ${length} numbers; ask for fewer at a time`)
+  }
+}
+
 export function isReal(value: unknown): value is RealArray {
   return types.isFloat32Array(value) || types.isFloat64Array(value)
 }
@@ -65,10 +77,11 @@ function flatten(batch: Batch, shape: readonly number[], size: number, name: str
   if (isReal(batch)) return batch
   if (isArray(batch)) return flattenRows(batch, size, name)
   if (isObject(batch) && 'data' in batch) {
-    const { data, shape: given } = batch as Partial<TensorLike>
+    const { data, shape: lengths } = batch as Partial<TensorLike>
     if (!isReal(data)) refuse(data, `${name}.data`)
-    if (!isArray(given) || !given.every((length) => Number.isSafeInteger(length) && length >= 0))
-      fail('INVALID_SHAPE', `${name}.shape is ${show(given)}; give [rows, ${shape.join(', ')}]`)
+    const given = isArray(lengths) ? Array.from(lengths) : []
+    if (given.length === 0 || !given.every((length) => Number.isSafeInteger(length) && length >= 0))
+      fail('INVALID_SHAPE', `${name}.shape is ${show(lengths)}; give [rows, ${shape.join(', ')}]`)
     if (sizeOf(given) !== data.length)
       fail(
         'INVALID_SHAPE',
@@ -87,8 +100,10 @@ function flatten(batch: Batch, shape: readonly number[], size: number, name: str
 }
 
 function flattenRows(rows: readonly unknown[], size: number, name: string): NativeArray {
-  const data = new Float32Array(rows.length * size)
-  rows.forEach((row, r) => {
+  const data = newArray(Float32Array, rows.length * size)
+  // Not by forEach, which passes over holes.
+  for (let r = 0; r < rows.length; r++) {
+    const row = rows[r]
     if (!isArray(row) && !isReal(row))
       fail('INVALID_INPUT', `${name}[${r}] is ${show(row)}; give an array of ${size} numbers a row`)
     if (row.length !== size)
@@ -99,7 +114,7 @@ function flattenRows(rows: readonly unknown[], size: number, name: string): Nati
         fail('INVALID_INPUT', `${name}[${r}][${c}] is ${show(value)}; give a number`)
       data[r * size + c] = value
     }
-  })
+  }
   return data
 }
 

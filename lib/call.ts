@@ -1,7 +1,7 @@
 import type { Batch, RealArray, TensorLike } from './batch'
 import { firstNotFinite, isReal } from './batch'
 import { binding } from './binding'
-import { fail, integer, isObject, number, object, show } from './check'
+import { fail, integer, isArray, isObject, number, object, show, signal } from './check'
 import { FfjordError, isFfjordError, translated } from './errors'
 import type { NativeArray, NativeNoise, NativeSettings, NativeStop } from './native'
 import { normalizeTrace } from './normalize'
@@ -66,8 +66,8 @@ export function noiseOf(options: NoiseOptions, seed: number, nextCall: () => num
 }
 
 function noiseArrays(noise: unknown): NativeArray[] {
-  if (!Array.isArray(noise)) fail('INVALID_INPUT', `noise is ${show(noise)}; give one array a CNF block`)
-  return noise.map((one: unknown, block) => {
+  if (!isArray(noise)) fail('INVALID_INPUT', `noise is ${show(noise)}; give one array a CNF block`)
+  return Array.from(noise, (one: unknown, block) => {
     const data = isObject(one) ? one.data : one
     if (!isReal(data))
       fail(
@@ -105,8 +105,9 @@ export function checkOptions<T extends object>(
   known: readonly string[]
 ): T {
   if (options === undefined) return {} as T
-  object(options, `${name} options`, known)
-  return options
+  const given = object(options, `${name} options`, known)
+  if (given.signal !== undefined) signal(given.signal)
+  return given as T
 }
 
 /** Runs a native call that `signal` can end. */

@@ -78,11 +78,27 @@ export function isObject(value: unknown): value is Record<string, unknown> {
     value !== null &&
     !isArray(value) &&
     !ArrayBuffer.isView(value) &&
-    !isRevoked(value)
+    !isRevoked(value) &&
+    !isBuiltIn(value)
   )
 }
 
-function isRevoked(value: object): boolean {
+/** What JavaScript makes for another purpose, and would read as options that are all left out. */
+function isBuiltIn(value: object): boolean {
+  return (
+    types.isDate(value) ||
+    types.isRegExp(value) ||
+    types.isMap(value) ||
+    types.isSet(value) ||
+    types.isPromise(value) ||
+    types.isNativeError(value) ||
+    types.isAnyArrayBuffer(value) ||
+    types.isBoxedPrimitive(value)
+  )
+}
+
+/** A proxy that can do no more. */
+export function isRevoked(value: object): boolean {
   try {
     Array.isArray(value)
     return false
@@ -122,6 +138,10 @@ export function list(value: unknown, name: string, what: string): unknown[] {
 export function text(value: unknown, name: string, what: string): string {
   if (typeof value === 'string') return value
   return fail('INVALID_OPTION', `${name} is ${show(value)}; give ${what}`)
+}
+
+export function filePath(value: unknown): string {
+  return text(value, 'path', "a file's path")
 }
 
 export function texts(value: unknown, name: string, what: string): string[] {

@@ -1,7 +1,7 @@
 import { types } from 'node:util'
 import { type Tensor, toRows } from './batch'
 import type { ContextOptions } from './call'
-import { boolean, fail, integer, number, object, show } from './check'
+import { boolean, fail, integer, isArray, number, object, show, text } from './check'
 import type { NativeArray, NativeDescription } from './native'
 
 /** Where the context of a call becomes what the binding takes: one row a sample, standardised as the flow says. */
@@ -19,8 +19,8 @@ export function normalizeContext(value: unknown): NormalizedContext {
   const context: NormalizedContext = { size, gates: boolean(given.gates ?? false, 'context.gates') }
   const list = (key: 'columns' | 'mean' | 'scale', what: string): unknown[] | undefined => {
     const entries = given[key]
-    if (entries === undefined || (Array.isArray(entries) && entries.length === size))
-      return entries as unknown[] | undefined
+    if (entries === undefined) return undefined
+    if (isArray(entries) && entries.length === size) return Array.from(entries)
     return fail(
       'INVALID_OPTION',
       `context.${key} is ${show(entries)}; give ${size} ${what}, one a number of context`
@@ -31,7 +31,7 @@ export function normalizeContext(value: unknown): NormalizedContext {
   const scale = list('scale', 'numbers')
   if ((mean === undefined) !== (scale === undefined))
     fail('INVALID_OPTION', 'context.mean and context.scale go together; give both, or neither')
-  if (columns) context.columns = columns.map(String)
+  if (columns) context.columns = columns.map((one, i) => text(one, `context.columns[${i}]`, 'a name'))
   if (mean) context.mean = mean.map((one, i) => number(one, `context.mean[${i}]`))
   if (scale)
     context.scale = scale.map((one, i) => number(one, `context.scale[${i}]`, { least: 0, open: true }))

@@ -1,8 +1,9 @@
 import { type Batch, sizeOf, toRows } from './batch'
-import { fail, integer, object, show } from './check'
+import { fail, integer, isArray, isObject, isRevoked, object, plain, show, texts } from './check'
 import {
   ArrayDataset,
   type BatchOptions,
+  checkShape,
   checkState,
   type DatasetContext,
   type DatasetState,
@@ -12,7 +13,7 @@ import {
   type RowBatch
 } from './dataset'
 import { RowQueue } from './row-queue'
-import type { TableSchema } from './table/schema'
+import { checkSchema, type TableSchema } from './table/schema'
 
 export interface StreamOptions {
   /** Of one sample. */
@@ -33,13 +34,15 @@ type Source = AsyncIterable<StreamItem> | Iterable<StreamItem>
  * restored data set goes on where it stood; an iterable can only go on.
  */
 export function fromAsyncIterable(source: Source | (() => Source), options: StreamOptions): FeedingDataset {
-  object(options, 'fromAsyncIterable options', ['shape', 'columns', 'context', 'schema'])
-  const shape = options.shape
-  if (!Array.isArray(shape) || shape.length === 0)
-    fail('INVALID_SHAPE', `shape is ${show(shape)}; give the shape of one sample, like [2]`)
+  const given = object(options, 'fromAsyncIterable options', ['shape', 'columns', 'context', 'schema'])
+  const { columns, context, schema } = given
   return new StreamDataset(source, {
-    ...options,
-    shape: shape.map((size, i) => integer(size, `shape[${i}]`, 1))
+    shape: checkShape(given.shape),
+    ...(columns !== undefined && { columns: texts(columns, 'columns', 'the names of the columns') }),
+    ...(context !== undefined && {
+      context: typeof context === 'number' ? context : texts(context, 'context', 'a number, or names')
+    }),
+    ...(schema !== undefined && { schema: checkSchema(plain(schema, 'schema')) })
   })
 }
 
@@ -157,17 +160,21 @@ class StreamDataset implements FeedingDataset {
         continue
       }
       this.#iterator ??= this.#open()
-      const next = await this.#iterator.next()
+      const next: unknown = await this.#iterator.next()
+      if (!isObject(next))
+        fail('INVALID_INPUT', `the stream gave ${show(next)}; give an iterator of { value, done }`)
       if (next.done) this.#ended = true
-      else this.#ahead.push(this.#numbers(next.value))
+      else this.#ahead.push(this.#numbers(next.value as StreamItem))
     }
   }
 
   #open(): AsyncIterator<StreamItem> | Iterator<StreamItem> {
     const source: unknown = typeof this.#source === 'function' ? this.#source() : this.#source
-    const iterable = source as Partial<AsyncIterable<StreamItem> & Iterable<StreamItem>> | null
-    if (typeof iterable?.[Symbol.asyncIterator] === 'function') return iterable[Symbol.asyncIterator]!()
-    if (typeof iterable?.[Symbol.iterator] === 'function') return iterable[Symbol.iterator]!()
+    const readable =
+      typeof source === 'object' && source !== null && !ArrayBuffer.isView(source) && !isRevoked(source)
+    const iterable: Partial<AsyncIterable<StreamItem> & Iterable<StreamItem>> = readable ? source : {}
+    if (typeof iterable[Symbol.asyncIterator] === 'function') return iterable[Symbol.asyncIterator]!()
+    if (typeof iterable[Symbol.iterator] === 'function') return iterable[Symbol.iterator]!()
     return fail(
       'INVALID_INPUT',
       `the source is ${show(source)}; give an async iterable, or a function that opens one`
@@ -175,7 +182,7 @@ class StreamDataset implements FeedingDataset {
   }
 
   #numbers(item: StreamItem) {
-    const oneRow = Array.isArray(item) && typeof item[0] === 'number'
+    const oneRow = isArray(item) && typeof item[0] === 'number'
     const shape = this.context ? [this.#width] : this.shape
     return toRows((oneRow ? [item] : item) as Batch, shape, `item after row ${this.#row}`).data
   }

@@ -1,6 +1,18 @@
 import { types } from 'node:util'
 import { type Batch, isReal, type RealArray, sizeOf, type Tensor, type TensorLike, toRows } from './batch'
-import { boolean, fail, integer, isObject, nearest, number, object, show } from './check'
+import {
+  boolean,
+  fail,
+  integer,
+  isArray,
+  isObject,
+  list,
+  nearest,
+  number,
+  object,
+  show,
+  texts
+} from './check'
 import type { NativeArray } from './native'
 import { permutation, streams } from './random'
 import { sameNames, type TableSchema } from './table/schema'
@@ -50,12 +62,15 @@ export interface Dataset {
   /** From the present place to the end of the epoch; without end where `rows` is infinite. */
   batches(options?: BatchOptions): AsyncIterable<RowBatch>
   /** Parts of these shares: contiguous, or of rows in an order that `seed` decides. */
-  split(shares: readonly number[], options?: { seed?: number }): Dataset[]
+  split<const S extends readonly number[]>(shares: S, options?: { seed?: number }): Parts<S, Dataset>
   state(): DatasetState
   restore(state: DatasetState): void
   /** The first `count` rows as a data set that ends; rows that never end are taken from the present place. */
   take(count: number): Promise<ArrayDataset>
 }
+
+/** One data set a share. */
+export type Parts<S extends readonly number[], D> = { -readonly [share in keyof S]: D }
 
 /** Batches for a training run: rows, and for each batch the indices of its rows, one after the other. */
 export interface Feed {
@@ -75,12 +90,12 @@ export interface FeedingDataset extends Dataset {
 }
 
 export function normalizeBatchOptions(options: BatchOptions = {}): Required<BatchOptions> {
-  object(options, 'batch options', ['size', 'shuffle', 'seed', 'drop'])
+  const given = object(options, 'batch options', ['size', 'shuffle', 'seed', 'drop'])
   return {
-    size: integer(options.size ?? 128, 'size', 1, 2 ** 31 - 1),
-    shuffle: boolean(options.shuffle ?? true, 'shuffle'),
-    seed: integer(options.seed ?? 0, 'seed'),
-    drop: boolean(options.drop ?? false, 'drop')
+    size: integer(given.size ?? 128, 'size', 1, 2 ** 31 - 1),
+    shuffle: boolean(given.shuffle ?? true, 'shuffle'),
+    seed: integer(given.seed ?? 0, 'seed'),
+    drop: boolean(given.drop ?? false, 'drop')
   }
 }
 
@@ -89,15 +104,25 @@ export function checkState(state: unknown): DatasetState {
   return { epoch: integer(given.epoch, 'state.epoch'), row: integer(given.row, 'state.row') }
 }
 
-export function checkShares(shares: readonly number[]): readonly number[] {
-  if (!Array.isArray(shares) || shares.length === 0)
-    fail('INVALID_OPTION', `shares is ${show(shares)}; give an array like [0.8, 0.1, 0.1]`)
-  const sum = shares.reduce(
-    (total, share, i) => total + number(share, `shares[${i}]`, { least: 0, open: true }),
-    0
+export function checkShares(value: readonly number[]): readonly number[] {
+  const shares = list(value, 'shares', 'an array like [0.8, 0.1, 0.1]').map((share, i) =>
+    number(share, `shares[${i}]`, { least: 0, open: true })
   )
+  const sum = shares.reduce((total, share) => total + share, 0)
   if (Math.abs(sum - 1) > 1e-9) fail('INVALID_OPTION', `shares add up to ${sum}; they must add up to 1`)
   return shares
+}
+
+export function checkSplit(options: { seed?: number } | undefined): { seed?: number } {
+  const { seed } = object(options ?? {}, 'split options', ['seed'])
+  return seed === undefined ? {} : { seed: integer(seed, 'seed') }
+}
+
+/** Of one sample. */
+export function checkShape(value: unknown): number[] {
+  const shape = list(value, 'shape', 'the shape of one sample, like [2]')
+  if (shape.length === 0) fail('INVALID_SHAPE', 'shape is []; give the shape of one sample, like [2]')
+  return shape.map((size, i) => integer(size, `shape[${i}]`, 1, 2 ** 31 - 1))
 }
 
 /** Rows in memory. */
@@ -121,19 +146,22 @@ export class ArrayDataset implements FeedingDataset {
     columns?: readonly string[],
     context?: DatasetContext & { data: Batch }
   ) {
-    const rows = toRows(data, shape, 'data')
-    if (columns && columns.length !== sizeOf(shape))
-      fail(
-        'INVALID_SHAPE',
-        `columns names ${columns.length} columns, and rows have ${sizeOf(shape)}; make them agree`
-      )
+    this.shape = checkShape(shape)
+    const rows = toRows(data, this.shape, 'data')
     this.data = rows.data
     this.rows = rows.count
-    this.shape = [...shape]
-    if (columns) this.columns = [...columns]
-    if (!context) return
-    const { size, columns: names } = context
-    const contexts = toRows(context.data, [size], 'context')
+    if (columns !== undefined) this.columns = texts(columns, 'columns', 'the names of the columns')
+    if (this.columns && this.columns.length !== sizeOf(this.shape))
+      fail(
+        'INVALID_SHAPE',
+        `columns names ${this.columns.length} columns, and rows have ${sizeOf(this.shape)}; make them agree`
+      )
+    if (context === undefined) return
+    const given = object(context, 'context', ['size', 'columns', 'data'])
+    const size = integer(given.size, 'context.size', 1, 2 ** 24)
+    const names =
+      given.columns === undefined ? undefined : texts(given.columns, 'context.columns', 'their names')
+    const contexts = toRows(given.data as Batch, [size], 'context')
     if (contexts.count !== this.rows)
       fail('INVALID_SHAPE', `context has ${contexts.count} rows, and the data ${this.rows}; make them agree`)
     if (names && names.length !== size)
@@ -142,11 +170,21 @@ export class ArrayDataset implements FeedingDataset {
         `${names.length} context columns are named, and a row has ${size}; make them agree`
       )
     this.contextData = contexts.data
-    this.context = { size, ...(names && { columns: [...names] }) }
+    this.context = { size, ...(names && { columns: names }) }
+  }
+
+  /** Arrays are kept, not copied: one that was transferred or resized since has lost its rows. */
+  #checkKept(): void {
+    const { data, contextData, rows, shape, context } = this
+    if (data.length === rows * sizeOf(shape) && (!contextData || contextData.length === rows * context!.size))
+      return
+    fail('INVALID_INPUT', 'the array of this data set was transferred or resized; make the set of a copy')
   }
 
   /** The same rows with some of their columns as the context that the others are conditioned on. */
-  condition(names: readonly string[]): ArrayDataset {
+  condition(columnNames: readonly string[]): ArrayDataset {
+    this.#checkKept()
+    const names = texts(columnNames, 'the context', 'a list of the names of columns')
     const { columns } = this
     if (!columns) fail('INVALID_INPUT', 'these rows have no column names; give fromArray a context instead')
     return conditioned(this, columns, names)
@@ -175,23 +213,27 @@ export class ArrayDataset implements FeedingDataset {
     }
   }
 
-  split(shares: readonly number[], { seed }: { seed?: number } = {}): ArrayDataset[] {
-    const order =
-      seed === undefined ? undefined : permutation(this.rows, integer(seed, 'seed'), 0, streams.split)
+  split<const S extends readonly number[]>(shares: S, options?: { seed?: number }): Parts<S, ArrayDataset> {
+    this.#checkKept()
+    const { seed } = checkSplit(options)
+    const order = seed === undefined ? undefined : permutation(this.rows, seed, 0, streams.split)
     let sum = 0
     let first = 0
-    return checkShares(shares).map((share, part) => {
+    const checked = checkShares(shares)
+    const parts = checked.map((share, part) => {
       sum += share
-      const last = part === shares.length - 1 ? this.rows : Math.round(sum * this.rows)
+      const last = part === checked.length - 1 ? this.rows : Math.round(sum * this.rows)
       if (last === first)
         fail('EMPTY_BATCH', `share ${part} (${share}) of ${this.rows} rows is empty; give a larger share`)
       const indices = Uint32Array.from({ length: last - first }, (_, i) => order?.[first + i] ?? first + i)
       first = last
       return this.like(this.#gather(indices), this.#gatherContext(indices))
     })
+    return parts as Parts<S, ArrayDataset>
   }
 
   async take(count: number): Promise<ArrayDataset> {
+    this.#checkKept()
     const rows = Math.min(integer(count, 'count', 1), this.rows)
     const context = this.context && {
       ...this.context,
@@ -214,6 +256,7 @@ export class ArrayDataset implements FeedingDataset {
   }
 
   async peek(batches: number, options: Required<BatchOptions>): Promise<Feed> {
+    this.#checkKept()
     const indices: number[] = []
     const sizes: number[] = []
     let { epoch, row } = this.state()
@@ -347,14 +390,21 @@ function contextOf({ context, contextColumns }: ContextInput, rows: number) {
       fail('CONTRADICTORY_OPTIONS', 'contextColumns names a context that is not there; give context')
     return undefined
   }
-  const flat = Array.isArray(context) && typeof context[0] === 'number'
-  const data = flat ? Float64Array.from(context as readonly number[]) : (context as Batch)
-  const size = isReal(data)
-    ? Math.max(1, Math.floor(data.length / rows))
-    : Array.isArray(data)
-      ? data[0]!.length
-      : sizeOf((data as TensorLike).shape.slice(1))
-  return { data, size, ...(contextColumns && { columns: contextColumns }) }
+  const data = isArray(context) && typeof context[0] === 'number' ? oneEach(context) : (context as Batch)
+  return { data, size: contextSize(data, rows), ...(contextColumns && { columns: contextColumns }) }
+}
+
+/** One number a row. */
+function oneEach(context: readonly unknown[]): Float64Array {
+  return Float64Array.from(context, (value, i) => number(value, `context[${i}]`))
+}
+
+/** Numbers of a row; 1 where `toRows` will refuse the rest. */
+function contextSize(data: Batch, rows: number): number {
+  const first: unknown = isArray(data) ? data[0] : undefined
+  if (isArray(first) || isReal(first)) return Math.max(1, first.length)
+  if (isReal(data)) return Math.max(1, Math.floor(data.length / rows))
+  return isObject(data) && isArray(data.shape) ? sizeOf(checkShape([1, ...data.shape.slice(1)])) : 1
 }
 
 /** A flat array or a tensor as a data set; `shape` of one sample comes from a tensor where it is left out. */
@@ -362,19 +412,21 @@ export function fromArray(
   data: RealArray | TensorLike,
   options: { shape?: readonly number[]; columns?: readonly string[] } & ContextInput = {}
 ): ArrayDataset {
-  object(options, 'fromArray options', ['shape', 'columns', 'context', 'contextColumns'])
-  const shape = options.shape ?? (isObject(data) ? (data as unknown as TensorLike).shape.slice(1) : undefined)
-  if (!shape || shape.length === 0)
+  const given = object(options, 'fromArray options', ['shape', 'columns', 'context', 'contextColumns'])
+  const tensor: Partial<TensorLike> | undefined = isReal(data) || !isObject(data) ? undefined : data
+  const { data: values, shape: whole } = tensor ?? { data: data as RealArray }
+  const shape = given.shape ?? (isArray(whole) ? whole.slice(1) : undefined)
+  if (shape === undefined || (isArray(shape) && shape.length === 0))
     fail(
       'INVALID_SHAPE',
       'the shape of a sample is not known; give { shape: [D] }, or data as { data, shape: [rows, D] }'
     )
-  const values = isObject(data) ? (data as unknown as TensorLike).data : (data as RealArray)
+  const size = sizeOf(checkShape(shape))
   return new ArrayDataset(
-    data,
-    shape,
-    options.columns,
-    contextOf(options, Math.max(1, values.length / sizeOf(shape)))
+    whole === undefined ? values! : { data: values!, shape: whole },
+    shape as number[],
+    given.columns as string[],
+    contextOf(given, isReal(values) ? Math.max(1, Math.floor(values.length / size)) : 1)
   )
 }
 
@@ -383,8 +435,24 @@ export function fromRows(
   rows: readonly (readonly number[] | RealArray)[],
   options: { columns?: readonly string[] } & ContextInput = {}
 ): ArrayDataset {
-  object(options, 'fromRows options', ['columns', 'context', 'contextColumns'])
-  if (!Array.isArray(rows)) fail('INVALID_INPUT', `rows is ${show(rows)}; give an array with one array a row`)
-  if (rows.length === 0) fail('EMPTY_BATCH', 'rows is empty; give at least one row')
-  return new ArrayDataset(rows, [rows[0].length], options.columns, contextOf(options, rows.length))
+  const given = object(options, 'fromRows options', ['columns', 'context', 'contextColumns'])
+  const all = list(rows, 'rows', 'an array with one array a row')
+  const first = all[0]
+  if (all.length === 0) fail('EMPTY_BATCH', 'rows is empty; give at least one row')
+  if ((!isArray(first) && !isReal(first)) || first.length === 0)
+    fail('INVALID_INPUT', `rows[0] is ${show(first)}; give an array of numbers a row`)
+  return new ArrayDataset(
+    all as number[][],
+    [first.length],
+    given.columns as string[],
+    contextOf(given, all.length)
+  )
+}
+
+/** By what it can do, so that data sets of another copy of this package are as good. */
+export function isDataset(value: unknown): value is FeedingDataset {
+  if (!isObject(value)) return false
+  return ['peek', 'advance', 'batches', 'state', 'restore', 'take'].every(
+    (name) => typeof value[name] === 'function'
+  )
 }

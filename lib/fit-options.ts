@@ -1,7 +1,8 @@
 import type { Batch } from './batch'
-import { boolean, fail, integer, isObject, number, object, show } from './check'
+import { boolean, fail, integer, number, object, show, signal } from './check'
 import { type Dataset, type FeedingDataset, normalizeBatchOptions } from './dataset'
 import type { Flow } from './flow'
+import { normalizeTrace } from './normalize'
 import type { Objective } from './objective'
 import type { OptimizerOptions, Trace } from './options'
 import { normalizeSchedule, type Schedule } from './schedule'
@@ -81,32 +82,16 @@ const fitKeys = [
 const untilConverged = { share: 0.1, epochs: 300, least: 3000, patience: 20, endless: 5000 }
 
 /** The options of a fit on `data`, and the rows to train on: fewer where some are held out for validation. */
-export function normalizeFitOptions(given: FitOptions, data: FeedingDataset) {
-  object(given, 'fit options', fitKeys)
+export function normalizeFitOptions(asked: FitOptions, data: FeedingDataset) {
+  const given = object(asked, 'fit options', fitKeys) as FitOptions
   const { options, train } = withLength(given, data)
-  const { validation, checkpoint, signal } = options
-  if (validation) {
-    object(validation, 'validation', ['data', 'every', 'rows', 'trace', 'patience'])
-    integer(validation.every, 'validation.every', 1)
-    if (validation.patience !== undefined) integer(validation.patience, 'validation.patience', 1)
-  }
+  const validation = options.validation === undefined ? undefined : checkValidation(options.validation)
   const keepBest = boolean(options.keepBest ?? false, 'keepBest')
   const schedule = normalizeSchedule(options.schedule)
   if (!validation && (keepBest || schedule.type === 'plateau'))
     fail(
       'CONTRADICTORY_OPTIONS',
       'keepBest and a plateau schedule need validation; give { validation: { data, every } }'
-    )
-  if (checkpoint) {
-    object(checkpoint, 'checkpoint', ['every', 'save'])
-    integer(checkpoint.every, 'checkpoint.every', 1)
-    if (typeof checkpoint.save !== 'string' && typeof checkpoint.save !== 'function')
-      fail('INVALID_OPTION', `checkpoint.save is ${show(checkpoint.save)}; give a path or a function`)
-  }
-  if (signal !== undefined && typeof (signal as Partial<AbortSignal>)?.addEventListener !== 'function')
-    fail(
-      'INVALID_OPTION',
-      `signal is ${isObject(signal) ? 'no AbortSignal' : show(signal)}; give an AbortSignal`
     )
   const { iterations } = options
   return {
@@ -124,11 +109,36 @@ export function normalizeFitOptions(given: FitOptions, data: FeedingDataset) {
     keepBest,
     skipFailures: boolean(options.skipFailures ?? false, 'skipFailures'),
     nfeBudget: normalizeBudget(options.nfeBudget),
-    checkpoint,
-    signal,
+    checkpoint: options.checkpoint === undefined ? undefined : checkCheckpoint(options.checkpoint),
+    signal: signal(options.signal),
     resume: boolean(options.resume ?? false, 'resume'),
     optimizer: options.optimizer
   }
+}
+
+function checkValidation(value: unknown): ValidationOptions {
+  const { data, every, rows, trace, patience } = object(value, 'validation', [
+    'data',
+    'every',
+    'rows',
+    'trace',
+    'patience'
+  ])
+  if (trace !== undefined) normalizeTrace(trace)
+  return {
+    data: data as ValidationOptions['data'],
+    every: integer(every, 'validation.every', 1),
+    ...(rows !== undefined && { rows: integer(rows, 'validation.rows', 1) }),
+    ...(trace !== undefined && { trace: trace as Trace }),
+    ...(patience !== undefined && { patience: integer(patience, 'validation.patience', 1) })
+  }
+}
+
+function checkCheckpoint(value: unknown): NonNullable<FitOptions['checkpoint']> {
+  const { every, save } = object(value, 'checkpoint', ['every', 'save'])
+  if (typeof save !== 'string' && typeof save !== 'function')
+    fail('INVALID_OPTION', `checkpoint.save is ${show(save)}; give a path or a function`)
+  return { every: integer(every, 'checkpoint.every', 1), save: save as string }
 }
 
 function withLength(given: FitOptions, data: FeedingDataset) {

@@ -1,7 +1,7 @@
 import { type Batch, sizeOf } from './batch'
 import { fail, nearest } from './check'
 import type { FlowCore } from './core'
-import { ArrayDataset, arranged, type Dataset, type FeedingDataset, inMemory } from './dataset'
+import { ArrayDataset, arranged, type Dataset, type FeedingDataset, inMemory, isDataset } from './dataset'
 import { modelColumns, namesIn } from './table/matching'
 import { type Column, elementNames, sameNames, type TableSchema } from './table/schema'
 import { unnamed } from './table/source'
@@ -16,9 +16,7 @@ type Trained = Pick<FlowCore, 'description' | 'table'>
  */
 export function toDataset(data: Dataset | Batch, flow: Trained, name: string): FeedingDataset {
   const { shape, context } = flow.description
-  const given = data as Partial<FeedingDataset> | null
-  const wrapped =
-    typeof given?.peek === 'function' ? (given as FeedingDataset) : new ArrayDataset(data as Batch, shape)
+  const wrapped = isDataset(data) ? data : new ArrayDataset(data as Batch, shape)
   if (wrapped.context && !context)
     fail(
       'CONTRADICTORY_OPTIONS',

@@ -10,7 +10,7 @@ import {
   stoppable
 } from './call'
 import type { CertifiedLogProb } from './certify'
-import { boolean, choice, fail, integer, number, object, show } from './check'
+import { boolean, choice, fail, filePath, integer, number, object, plain, show } from './check'
 import { contextCall, contextGradientOf, wantsContextGradient } from './context'
 import { assertUsable, drawNoise, evaluationCall, type FlowCore, prepare } from './core'
 import type { Dataset } from './dataset'
@@ -21,7 +21,7 @@ import { Fit } from './fit'
 import type { FitOptions } from './fit-options'
 import { readModel, writeModel } from './model-file'
 import { normalizeDescription, normalizeSettings } from './normalize'
-import { Optimizer, resetMoments } from './optimizer'
+import { Optimizer, optimizerState, resetMoments } from './optimizer'
 import type { ComputeOptions, Device, FlowDescription, FlowOptions, OptimizerOptions } from './options'
 import type { RegulariserMeans } from './regularisers'
 import {
@@ -103,8 +103,8 @@ export class Flow {
   /** The engine that computes: 'cpu', 'reference', 'cuda:0' … */
   readonly device: string
 
-  private constructor(options: FlowOptions) {
-    object(options, 'options', flowKeys)
+  private constructor(given: FlowOptions) {
+    const options = plain(object(given, 'options', flowKeys), 'options') as unknown as FlowOptions
     const description = normalizeDescription(options)
     const { trace, solver, gradient, regularize } = options
     const settings = normalizeSettings(options, description.blocks)
@@ -118,7 +118,7 @@ export class Flow {
     this.#core = {
       native,
       description,
-      options: structuredClone({ trace, solver, gradient, regularize }),
+      options: { trace, solver, gradient, regularize },
       settings,
       traces: translatedSync(() => native.traces(settings.training)),
       seed,
@@ -137,8 +137,8 @@ export class Flow {
    * holds no description, so give `shape` and `blocks`. Other options take the place of the file's.
    */
   static async load(path: string, options: LoadOptions = {}): Promise<Flow> {
-    object(options, 'load options', flowKeys)
-    const model = await readModel(path, options)
+    const given = plain(object(options, 'load options', flowKeys), 'load options') as LoadOptions
+    const model = await readModel(filePath(path), given)
     const flow = new Flow(model.options)
     try {
       model.restore(flow.#core)
@@ -155,8 +155,8 @@ export class Flow {
    */
   async save(path: string, options: { weightsOnly?: boolean } = {}): Promise<void> {
     assertUsable(this.#core)
-    object(options, 'save options', ['weightsOnly'])
-    await writeModel(path, this.#core, boolean(options.weightsOnly ?? false, 'weightsOnly'))
+    const { weightsOnly } = object(options, 'save options', ['weightsOnly'])
+    await writeModel(filePath(path), this.#core, boolean(weightsOnly ?? false, 'weightsOnly'))
   }
 
   /** What the flow is, defaults filled in. */
@@ -180,7 +180,7 @@ export class Flow {
   }
 
   set table(schema: TableSchema | undefined) {
-    const checked = schema && checkSchema(schema)
+    const checked = schema === undefined ? undefined : checkSchema(plain(schema, 'table'))
     const size = sizeOf(this.shape)
     if (checked && tableWidth(checked.columns) !== size)
       fail(
@@ -402,8 +402,8 @@ export class Flow {
   /** An optimizer that starts afresh; without options the one that is at work, or came with the model file. */
   optimizer(options?: OptimizerOptions): Optimizer {
     assertUsable(this.#core)
-    if (options) {
-      const optimizer = new Optimizer(this.#core.native, options)
+    if (options !== undefined) {
+      const optimizer = new Optimizer(this.#core.native, optimizerState(options))
       resetMoments(this.#core.native, optimizer.state.options)
       this.#core.optimizer = optimizer
     }

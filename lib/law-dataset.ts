@@ -1,14 +1,16 @@
-import { type Batch, type RealArray, type Tensor, toRows } from './batch'
-import { integer } from './check'
+import { type Batch, newArray, type RealArray, type Tensor, toRows } from './batch'
+import { fail, integer, isObject } from './check'
 import {
   ArrayDataset,
   type BatchOptions,
   checkShares,
+  checkSplit,
   checkState,
   type DatasetState,
   type Feed,
   type FeedingDataset,
-  normalizeBatchOptions
+  normalizeBatchOptions,
+  type Parts
 } from './dataset'
 import { philox, RowRandom, streams } from './random'
 
@@ -47,6 +49,8 @@ export class LawDataset implements FeedingDataset {
 
   /** Use toy() or fromImage(). `evenly` gives the law the place of each row in its batch. */
   constructor(name: string, law: Law, seed: number, evenly = false) {
+    if (!isObject(law) || typeof law.draw !== 'function' || !isObject(law.entropy))
+      fail('INVALID_INPUT', 'a LawDataset is made by toy() or fromImage(); use those')
     this.name = name
     this.entropy = law.entropy.nats
     this.entropyError = law.entropy.error
@@ -83,11 +87,13 @@ export class LawDataset implements FeedingDataset {
   }
 
   /** As many streams, with seeds of their own. */
-  split(shares: readonly number[], { seed = this.seed }: { seed?: number } = {}): LawDataset[] {
-    return checkShares(shares).map((_, index) => {
-      const [high, low] = philox([index, 0, streams.split, 0], integer(seed, 'seed'))
+  split<const S extends readonly number[]>(shares: S, options?: { seed?: number }): Parts<S, LawDataset> {
+    const { seed = this.seed } = checkSplit(options)
+    const parts = checkShares(shares).map((_, index) => {
+      const [high, low] = philox([index, 0, streams.split, 0], seed)
       return this.withSeed((high >>> 11) * 2 ** 32 + low)
     })
+    return parts as Parts<S, LawDataset>
   }
 
   async take(count: number): Promise<ArrayDataset> {
@@ -104,7 +110,7 @@ export class LawDataset implements FeedingDataset {
 
   async peek(batches: number, { size }: Required<BatchOptions>): Promise<Feed> {
     const count = batches * size
-    const data = new Float32Array(2 * count)
+    const data = newArray(Float32Array, 2 * count)
     for (let b = 0; b < batches; b++) data.set(this.#draw(this.#row + b * size, size), 2 * b * size)
     const indices = Uint32Array.from({ length: count }, (_, i) => i)
     return { data, count, indices, sizes: new Uint32Array(batches).fill(size) }
@@ -115,7 +121,7 @@ export class LawDataset implements FeedingDataset {
   }
 
   #draw(first: number, count: number): Float32Array {
-    const data = new Float32Array(2 * count)
+    const data = newArray(Float32Array, 2 * count)
     for (let index = 0; index < count; index++) {
       this.#random.seek(first + index)
       data.set(this.#law.draw(this.#random, this.#evenly ? { index, count } : undefined), 2 * index)

@@ -1,4 +1,4 @@
-import { boolean, choice, fail, integer, isObject, number, object, show } from './check'
+import { boolean, choice, fail, integer, isObject, list, number, object, show } from './check'
 import { normalizeContext } from './context'
 import { adaptiveMethods, fixedStepMethods, isFixedStep } from './methods'
 import type { NativeBlock, NativeDescription, NativeOptimizer, NativeSettings } from './native'
@@ -35,9 +35,9 @@ export function normalizeDescription(value: FlowDescription): NativeDescription 
       'INVALID_SHAPE',
       `shape is [${shape}]; give [D] for vectors, or [channels, height, width] for images`
     )
-  if (!Array.isArray(value.blocks) || value.blocks.length === 0)
-    fail('INVALID_OPTION', `blocks is ${show(value.blocks)}; give a list of at least one block`)
-  const blocks = value.blocks.map((block, i) => normalizeBlock(block, `blocks[${i}]`))
+  const given = list(value.blocks, 'blocks', 'a list of at least one block')
+  if (given.length === 0) fail('INVALID_OPTION', 'blocks is []; give a list of at least one block')
+  const blocks = given.map((block, i) => normalizeBlock(block, `blocks[${i}]`))
   if (value.context === undefined) return { shape, blocks }
   return { shape, blocks, context: normalizeContext(value.context) }
 }
@@ -274,20 +274,18 @@ export function normalizeOptimizer(value: unknown): Omit<NativeOptimizer, 'step'
 }
 
 function numbers(value: unknown, name: string): number[] {
-  if (!Array.isArray(value)) fail('INVALID_OPTION', `${name} is ${show(value)}; give an array of numbers`)
-  return value.map((entry, i) => number(entry, `${name}[${i}]`))
+  return list(value, name, 'an array of numbers').map((entry, i) => number(entry, `${name}[${i}]`))
 }
 
 /** Ends of intervals; null where there is none. */
 function ends(value: unknown, name: string): (number | null)[] {
-  if (!Array.isArray(value))
-    fail('INVALID_OPTION', `${name} is ${show(value)}; give an array of numbers, null where there is no end`)
-  return value.map((entry, i) =>
+  return list(value, name, 'an array of numbers, null where there is no end').map((entry, i) =>
     entry === null || entry === Infinity || entry === -Infinity ? null : number(entry, `${name}[${i}]`)
   )
 }
 
 function integers(value: unknown, name: string, least: number): number[] {
-  if (!Array.isArray(value)) fail('INVALID_OPTION', `${name} is ${show(value)}; give an array of integers`)
-  return value.map((entry, i) => integer(entry, `${name}[${i}]`, least, 2 ** 31 - 1))
+  return list(value, name, 'an array of integers').map((entry, i) =>
+    integer(entry, `${name}[${i}]`, least, 2 ** 31 - 1)
+  )
 }

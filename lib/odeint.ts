@@ -1,6 +1,6 @@
 import { types } from 'node:util'
 import { binding } from './binding'
-import { fail, object, show } from './check'
+import { fail, isArray, object, show } from './check'
 import { translatedSync } from './errors'
 import { normalizeSolver } from './normalize'
 import type { AdaptiveSolver, FixedStepSolver, TorchdiffeqSolver } from './options'
@@ -35,14 +35,14 @@ export function odeint(
   const rises = t.length < 2 || t[1]! > t[0]!
   if (t.some((time, i) => i > 0 && (rises ? time <= t[i - 1]! : time >= t[i - 1]!)))
     fail('INVALID_OPTION', 'times neither rise nor fall throughout; sort them and drop doubles')
-  const solver = normalizeSolver({ ...object(options, 'options', knownKeys) }, 'options')
+  const solver = normalizeSolver(object(options, 'options', knownKeys), 'options')
   const rate = (time: number, y: Float64Array): Float64Array => {
     const result: unknown = f(time, y)
     if (types.isFloat64Array(result) && result.length === start.length) return result
-    const values = ArrayBuffer.isView(result) || Array.isArray(result) ? (result as ArrayLike<number>) : []
+    const values = listOfNumbers(result) ? result : []
     if (values.length !== start.length)
       fail('INVALID_SHAPE', `f returned ${show(result)}; give ${start.length} numbers, as many as y0 has`)
-    return Float64Array.from(values)
+    return Float64Array.from(values, (value, i) => asNumber(value, `f(t, y)[${i}]`))
   }
   const { y, statistics } = translatedSync(() => binding().odeint(rate, start, t, solver))
   const size = start.length
@@ -56,10 +56,20 @@ export function odeint(
 const knownKeys = ['method', 'rtol', 'atol', 'steps', 'controller', 'maxAttempts']
 
 function numbers(values: unknown, name: string): Float64Array {
-  if ((!Array.isArray(values) && !ArrayBuffer.isView(values)) || (values as unknown[]).length === 0)
+  if (!listOfNumbers(values) || values.length === 0)
     fail('INVALID_INPUT', `${name} is ${show(values)}; give a list of at least one number`)
-  const copy = Float64Array.from(values as ArrayLike<number>)
+  const copy = Float64Array.from(values, (value, i) => asNumber(value, `${name}[${i}]`))
   const bad = copy.findIndex((value) => !Number.isFinite(value))
   if (bad >= 0) fail('NOT_FINITE', `${name}[${bad}] is ${copy[bad]}; give finite numbers`)
   return copy
+}
+
+/** Whether it may be one: its entries are checked as they are read. */
+function listOfNumbers(values: unknown): values is ArrayLike<unknown> {
+  return isArray(values) || types.isTypedArray(values)
+}
+
+function asNumber(value: unknown, name: string): number {
+  if (typeof value === 'number') return value
+  return fail('INVALID_INPUT', `${name} is ${show(value)}; give a number`)
 }

@@ -22,9 +22,9 @@ export class Optimizer {
   readonly state: OptimizerState
 
   /** Use flow.optimizer(). */
-  constructor(native: NativeFlow, options: OptimizerOptions | OptimizerState) {
+  constructor(native: NativeFlow, state: OptimizerState) {
     this.#native = native
-    this.state = 'step' in options ? options : { options: normalizeOptimizer(options), step: 0 }
+    this.state = state
   }
 
   get lr(): number {
@@ -42,6 +42,11 @@ export class Optimizer {
     this.state.step++
     return { gradientNorm: result.gradientNorm }
   }
+}
+
+/** Of an optimizer that has taken no step. */
+export function optimizerState(options: OptimizerOptions): OptimizerState {
+  return { options: normalizeOptimizer(options), step: 0 }
 }
 
 /** What a new optimizer starts with. */

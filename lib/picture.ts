@@ -1,7 +1,7 @@
 import { readFile } from 'node:fs/promises'
 import { basename, extname } from 'node:path'
 import { PNG } from 'pngjs'
-import { fail, integer, object } from './check'
+import { fail, integer, object, text } from './check'
 import { FfjordError } from './errors'
 import { unreadable } from './file-errors'
 import { LawDataset } from './law-dataset'
@@ -19,10 +19,10 @@ export interface ImageOptions {
  * the lightest. Points lie in [−4, 4] along the longer side; transparent parts count as white.
  */
 export async function fromImage(path: string, options: ImageOptions = {}): Promise<LawDataset> {
-  object(options, 'fromImage options', ['seed', 'pixels'])
-  if (typeof path !== 'string') fail('INVALID_OPTION', `path is ${String(path)}; give a picture's path`)
-  const seed = integer(options.seed ?? 0, 'seed')
-  const pixels = integer(options.pixels ?? 256, 'pixels', 2)
+  const given = object(options, 'fromImage options', ['seed', 'pixels'])
+  text(path, 'path', "a picture's path")
+  const seed = integer(given.seed ?? 0, 'seed')
+  const pixels = integer(given.pixels ?? 256, 'pixels', 2)
   if (extname(path).toLowerCase() !== '.png')
     fail('UNSUPPORTED_FILE', `${path} is no .png file; convert it to one`)
   const bytes = await readFile(path).catch((error: unknown) => {

@@ -1,7 +1,7 @@
 import { open } from 'node:fs/promises'
 import { types } from 'node:util'
-import { sizeOf } from './batch'
-import { isObject } from './check'
+import { isReal, sizeOf } from './batch'
+import { filePath, integer, isObject, list, object, show, text } from './check'
 import { FfjordError } from './errors'
 import { unreadable } from './file-errors'
 import { writeAtomically } from './whole-file'
@@ -75,7 +75,7 @@ function fail(error: FfjordError): never {
 
 async function readBytes(path: string): Promise<Buffer> {
   if (typeof path !== 'string')
-    throw new FfjordError('INVALID_OPTION', `path is ${String(path)}; give a file's path`)
+    throw new FfjordError('INVALID_OPTION', `path is ${show(path)}; give a file's path`)
   try {
     const file = await open(path, 'r')
     try {
@@ -142,20 +142,54 @@ function halfToFloat(half: number): number {
   return sign * (1 + fraction / 1024) * 2 ** (exponent - 15)
 }
 
+function checkTensor(name: string, value: unknown): StoredTensor {
+  const given = object(value, `tensor ${show(name)}`, ['shape', 'data'])
+  const shape = list(given.shape, `shape of ${show(name)}`, 'a list of lengths').map((length, i) =>
+    integer(length, `shape[${i}] of ${show(name)}`)
+  )
+  const { data } = given
+  if (!isReal(data) && !types.isBigInt64Array(data))
+    throw new FfjordError(
+      'INVALID_INPUT',
+      `data of ${show(name)} is ${show(data)}; give a Float32Array, a Float64Array or a BigInt64Array`
+    )
+  if (data.length !== sizeOf(shape))
+    throw new FfjordError(
+      'INVALID_SHAPE',
+      `${show(name)} has shape [${shape}], and ${data.length} numbers; make them agree`
+    )
+  return { shape, data }
+}
+
 /** Writes beside `path` and renames, so that `path` holds the whole file or what it held before. */
 export async function writeSafetensors(path: string, file: SafetensorsFile): Promise<void> {
-  const header: Record<string, unknown> = { __metadata__: file.metadata }
+  filePath(path)
+  const given = object(file, 'file', ['metadata', 'tensors'])
+  const metadata = metadataOf(given.metadata ?? {})
+  if (!metadata)
+    throw new FfjordError(
+      'INVALID_OPTION',
+      'metadata holds something else than strings; give an object of strings'
+    )
+  if (!types.isMap(given.tensors))
+    throw new FfjordError(
+      'INVALID_OPTION',
+      `tensors is ${show(given.tensors)}; give a Map of name → { shape, data }`
+    )
+  const header: Record<string, unknown> = { __metadata__: metadata }
   const parts: Uint8Array[] = []
   let offset = 0
-  for (const [name, { shape, data }] of file.tensors) {
+  for (const [key, tensor] of given.tensors) {
+    const name = text(key, 'the name of a tensor', 'a string')
+    const { shape, data } = checkTensor(name, tensor)
     const dtype = types.isFloat64Array(data) ? 'F64' : types.isFloat32Array(data) ? 'F32' : 'I64'
     header[name] = { dtype, shape, data_offsets: [offset, offset + data.byteLength] }
     parts.push(new Uint8Array(data.buffer, data.byteOffset, data.byteLength))
     offset += data.byteLength
   }
-  const text = Buffer.from(JSON.stringify(header))
-  const padded = Buffer.alloc(8 * Math.ceil(text.length / 8), ' ')
-  text.copy(padded)
+  const json = Buffer.from(JSON.stringify(header))
+  const padded = Buffer.alloc(8 * Math.ceil(json.length / 8), ' ')
+  json.copy(padded)
   const length = Buffer.alloc(8)
   length.writeBigUInt64LE(BigInt(padded.length))
   await writeAtomically(path, [length, padded, ...parts])

@@ -1,4 +1,4 @@
-import { choice, fail, integer, isObject, number, object, show } from './check'
+import { choice, fail, integer, isObject, list, number, object, show } from './check'
 
 /** Learning rate by iteration, as a factor of the optimizer's. */
 export type Schedule =
@@ -20,40 +20,41 @@ export interface ScheduleState {
 
 export const initialScheduleState = (): ScheduleState => ({ factor: 1, best: Infinity, since: 0 })
 
+const ownKeys = {
+  constant: [],
+  cosine: ['final'],
+  step: ['factor', 'every', 'at'],
+  plateau: ['factor', 'patience', 'least']
+} as const
+
 export function normalizeSchedule(value: unknown = { type: 'constant' }): Schedule {
   if (!isObject(value))
     fail('INVALID_OPTION', `schedule is ${show(value)}; give an object like { type: 'cosine' }`)
   const type = choice(value.type, 'schedule.type', ['constant', 'step', 'cosine', 'plateau'])
-  const warmup = integer(value.warmup ?? 0, 'schedule.warmup')
+  const given = object(value, 'schedule', ['type', 'warmup', ...ownKeys[type]])
+  const warmup = integer(given.warmup ?? 0, 'schedule.warmup')
   switch (type) {
     case 'constant':
-      object(value, 'schedule', ['type', 'warmup'])
       return { type, warmup }
-    case 'cosine': {
-      object(value, 'schedule', ['type', 'final', 'warmup'])
-      return { type, final: number(value.final ?? 0, 'schedule.final', { least: 0 }), warmup }
-    }
+    case 'cosine':
+      return { type, final: number(given.final ?? 0, 'schedule.final', { least: 0 }), warmup }
     case 'step': {
-      object(value, 'schedule', ['type', 'factor', 'every', 'at', 'warmup'])
-      const factor = number(value.factor, 'schedule.factor', { least: 0, open: true })
-      if ((value.every === undefined) === (value.at === undefined))
+      const factor = number(given.factor, 'schedule.factor', { least: 0, open: true })
+      if ((given.every === undefined) === (given.at === undefined))
         fail('CONTRADICTORY_OPTIONS', 'schedule needs either every or at; give one of them')
-      if (value.every !== undefined)
-        return { type, factor, every: integer(value.every, 'schedule.every', 1), warmup }
-      if (!Array.isArray(value.at))
-        fail('INVALID_OPTION', `schedule.at is ${show(value.at)}; give a list of iterations`)
-      return { type, factor, at: value.at.map((one, i) => integer(one, `schedule.at[${i}]`)), warmup }
+      if (given.every !== undefined)
+        return { type, factor, every: integer(given.every, 'schedule.every', 1), warmup }
+      const at = list(given.at, 'schedule.at', 'a list of iterations')
+      return { type, factor, at: at.map((one, i) => integer(one, `schedule.at[${i}]`)), warmup }
     }
-    case 'plateau': {
-      object(value, 'schedule', ['type', 'factor', 'patience', 'least', 'warmup'])
+    case 'plateau':
       return {
         type,
-        factor: number(value.factor, 'schedule.factor', { least: 0, open: true }),
-        patience: integer(value.patience, 'schedule.patience', 1),
-        least: number(value.least ?? 0, 'schedule.least', { least: 0 }),
+        factor: number(given.factor, 'schedule.factor', { least: 0, open: true }),
+        patience: integer(given.patience, 'schedule.patience', 1),
+        least: number(given.least ?? 0, 'schedule.least', { least: 0 }),
         warmup
       }
-    }
   }
 }
 

@@ -98,21 +98,21 @@ export class Solution {
         'this solution keeps nothing to differentiate; solve again, without differentiable: false'
       )
     const name = direction === 'forward' ? 'z' : 'x'
-    object(bar, 'pullback', [name, 'deltaLogp', 'parameters', 'regularisers'])
-    const regularisersBar = object(bar.regularisers ?? {}, 'pullback.regularisers', tracked)
-    const rows = toRows(bar[name] as Batch, shape, name)
+    const given = object(bar, 'pullback', [name, 'deltaLogp', 'parameters', 'regularisers'])
+    const regularisersBar = object(given.regularisers ?? {}, 'pullback.regularisers', tracked)
+    const rows = toRows(given[name] as Batch, shape, name)
     if (rows.count !== batch)
       throw new FfjordError('INVALID_SHAPE', `${name} holds ${rows.count} rows; the solve had ${batch}`)
     const vector = (value: unknown, name: string) =>
       value === undefined ? undefined : toVector(value as RealArray, batch, name)
-    const deltaLogpBar = vector(bar.deltaLogp, 'deltaLogp')
+    const deltaLogpBar = vector(given.deltaLogp, 'deltaLogp')
     const columns = tracked.map((name) => vector(regularisersBar[name], name))
     const { rowsBar, contextBar, statistics } = await translated(() =>
       native.pullback(tape, {
         zBar: rows.data,
         ...(deltaLogpBar && { deltaLogpBar }),
         ...(tracked.length > 0 && { regularisersBar: interleave(columns, batch) }),
-        parameters: bar.parameters ?? true,
+        parameters: boolean(given.parameters ?? true, 'parameters'),
         contextGradient: description.context !== undefined,
         float64
       })
@@ -150,10 +150,10 @@ function interleave(columns: (NativeArray | undefined)[], rows: number): Float64
 export async function solve(
   core: FlowCore,
   batch: Batch,
-  options: SolveOptions & { direction?: 'forward' | 'reverse' }
+  given: SolveOptions & { direction?: 'forward' | 'reverse' }
 ): Promise<Solution> {
   assertUsable(core)
-  checkOptions(options, 'solve', [...callKeys, 'direction', 'training', 'differentiable'])
+  const options = checkOptions(given, 'solve', [...callKeys, 'direction', 'training', 'differentiable'])
   const direction = choice(options.direction ?? 'forward', 'direction', ['forward', 'reverse'])
   const training = boolean(options.training ?? true, 'training')
   const keepTape = boolean(options.differentiable ?? true, 'differentiable')

@@ -38,9 +38,9 @@ export interface ToyOptions {
 }
 
 /** Fresh rows without end from the density `name`; the seed and the place decide them. */
-export function toy(name: ToyName, options: ToyOptions = {}): LawDataset {
+export function toy(name: ToyName, given: ToyOptions = {}): LawDataset {
   choice(name, 'toy name', toyNames)
-  object(options, 'toy options', ['seed', 'reference', 'noise'])
+  const options = object(given, 'toy options', ['seed', 'reference', 'noise'])
   const isCurve = name === 'line' || name === 'cos'
   if (options.noise !== undefined && !isCurve)
     fail('CONTRADICTORY_OPTIONS', `noise belongs to 'line' and 'cos'; ${name} has its own`)

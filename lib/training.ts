@@ -13,7 +13,7 @@ import { tableOf, toDataset } from './flow-data'
 import type { NativeIteration, NativeRows } from './native'
 import { normalizeOptimizer } from './normalize'
 import { normalizeObjective, type ObjectiveState, type Phase, phaseOf } from './objective'
-import { Optimizer, resetMoments } from './optimizer'
+import { Optimizer, optimizerState, resetMoments } from './optimizer'
 import type { Regulariser } from './regularisers'
 import { afterValidation, initialScheduleState, scheduleFactor } from './schedule'
 import type { TrainingState } from './training-state'
@@ -72,7 +72,7 @@ export class Training {
       this.#state.objective = objective(this.#state.objective)
       this.#data.restore(this.#state.data)
     } else {
-      this.#optimizer = new Optimizer(core.native, options.optimizer ?? { type: 'adam' })
+      this.#optimizer = new Optimizer(core.native, optimizerState(options.optimizer ?? { type: 'adam' }))
       this.#state = {
         iteration: 0,
         skipped: 0,

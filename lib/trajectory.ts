@@ -1,4 +1,4 @@
-import { type Batch, type RealArray, sizeOf, type Tensor, toRows } from './batch'
+import { type Batch, isReal, newArray, sizeOf, type Tensor, toRows } from './batch'
 import { binding } from './binding'
 import {
   checkOptions,
@@ -8,7 +8,7 @@ import {
   overrideSettings,
   stoppable
 } from './call'
-import { choice, fail, integer, number, show } from './check'
+import { choice, fail, integer, isArray, number, show } from './check'
 import { contextCall } from './context'
 import { assertUsable, drawNoise, type FlowCore } from './core'
 import { statisticsOf } from './statistics'
@@ -92,14 +92,15 @@ function flowTimes(times: unknown, end: number, direction: 'forward' | 'reverse'
 }
 
 function spaced(count: number, end: number): Float64Array {
-  return Float64Array.from({ length: count }, (_, i) => (end * i) / (count - 1))
+  return newArray(Float64Array, count).map((_, i) => (end * i) / (count - 1))
 }
 
 function checked(times: unknown, end: number): Float64Array {
-  if ((!Array.isArray(times) && !ArrayBuffer.isView(times)) || (times as RealArray).length === 0)
+  if ((!isArray(times) && !isReal(times)) || times.length === 0)
     fail('INVALID_OPTION', `times is ${show(times)}; give a list of times in [0, ${end}], or how many`)
+  // T is the square of a float32, so that the T that was asked for may lie a little beyond it.
   return Float64Array.from(times as ArrayLike<number>, (time, i) =>
-    number(time, `times[${i}]`, { least: 0, most: end })
+    Math.min(number(time, `times[${i}]`, { least: 0, most: end * (1 + 1e-6) }), end)
   ).sort()
 }
 

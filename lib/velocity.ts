@@ -48,9 +48,16 @@ export interface VelocityPullback<A extends RealArray = Float32Array> {
 export async function velocity<A extends RealArray>(
   core: FlowCore,
   z: Batch,
-  options: VelocityOptions
+  given: VelocityOptions
 ): Promise<Velocity<A>> {
-  checkOptions(options, 'velocity', [...noiseKeys, 'context', 't', 'block', 'divergence', 'trace'])
+  const options = checkOptions(given, 'velocity', [
+    ...noiseKeys,
+    'context',
+    't',
+    'block',
+    'divergence',
+    'trace'
+  ])
   const { call, shape } = point(core, z, options)
   const divergence = boolean(options.divergence ?? false, 'divergence')
   const result = await translated(() => core.native.velocity({ ...call, divergence }))
@@ -62,9 +69,9 @@ export async function velocity<A extends RealArray>(
 export async function velocityPullback<A extends RealArray>(
   core: FlowCore,
   z: Batch,
-  options: VelocityPullbackOptions
+  given: VelocityPullbackOptions
 ): Promise<VelocityPullback<A>> {
-  checkOptions(options, 'velocityPullback', [
+  const options = checkOptions(given, 'velocityPullback', [
     ...noiseKeys,
     'context',
     't',
@@ -79,7 +86,8 @@ export async function velocityPullback<A extends RealArray>(
   const fBar = toRows(options.f, shape.slice(1), 'f')
   if (fBar.count !== call.batch)
     fail('INVALID_SHAPE', `f holds ${fBar.count} rows, and z ${call.batch}; make them agree`)
-  const divergenceBar = options.divergence && toVector(options.divergence, call.batch, 'divergence')
+  const divergenceBar =
+    options.divergence === undefined ? undefined : toVector(options.divergence, call.batch, 'divergence')
   const parameters = boolean(options.parameters ?? true, 'parameters')
   const contextGradient = wantsContextGradient(core, options)
   const { zBar, contextBar } = await translated(() =>

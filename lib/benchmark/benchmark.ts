@@ -1,4 +1,4 @@
-import { choice } from '../check'
+import { choice, text } from '../check'
 import type { BenchmarkParts } from './parts'
 import { type BenchmarkName, benchmarkNames, benchmarkSets } from './sets'
 
@@ -15,7 +15,7 @@ export interface Benchmark extends BenchmarkParts {
  */
 export async function benchmark(name: BenchmarkName, folder: string): Promise<Benchmark> {
   const set = benchmarkSets[choice(name, 'name', benchmarkNames)]
-  const parts = await set.load(folder)
+  const parts = await set.load(text(folder, 'folder', 'the folder that the published file lies in'))
   const differs = (Object.entries(set.rows) as [keyof BenchmarkParts, number][])
     .filter(([part, rows]) => parts[part].rows !== rows)
     .map(([part, rows]) => `${parts[part].rows} ${part} rows in place of ${rows}`)

@@ -1,4 +1,6 @@
-import type { ArrayDataset } from '../dataset'
+import { sizeOf } from '../batch'
+import { fail, integer, list, number, object, show } from '../check'
+import { type ArrayDataset, inMemory, isDataset } from '../dataset'
 import { type Intervals, onLine } from '../table/support'
 import { cholesky, covariance } from './cholesky'
 import { fitGaussian } from './gaussian'
@@ -24,8 +26,17 @@ const MOST_WORK = 4e7
 export async function baselines(
   train: ArrayDataset,
   test: ArrayDataset,
-  { support, seed = 0 }: { support?: Intervals; seed?: number } = {}
+  options: { support?: Intervals; seed?: number } = {}
 ): Promise<Baseline[]> {
+  const given = object(options, 'baselines options', ['support', 'seed'])
+  const seed = integer(given.seed ?? 0, 'seed')
+  for (const [name, rows] of Object.entries({ train, test }))
+    if (!isDataset(rows) || !inMemory(rows))
+      fail(
+        'INVALID_INPUT',
+        `${name} is ${show(rows)}; give rows in memory, as fromRows or fromFile make them`
+      )
+  const support = given.support === undefined ? undefined : intervals(given.support, sizeOf(train.shape))
   const givens = independentContext(train)
   const width = train.data.length / train.rows + givens.length
   const most = Math.max(1000, Math.min(MOST_ROWS, Math.floor(MOST_WORK / width ** 2)))
@@ -97,4 +108,18 @@ function sideBySide(left: Rows, right: ArrayLike<number>, count: number): Rows {
     for (let i = 0; i < second; i++) data[row * width + first + i] = right[row * second + i]!
   }
   return { data, shape: [count, width] }
+}
+
+function intervals(value: unknown, width: number): Intervals {
+  const given = object(value, 'support', ['lower', 'upper'])
+  const ends = (name: 'lower' | 'upper') => {
+    const all = list(given[name], `support.${name}`, `${width} ends, null where there is none`)
+    if (all.length !== width)
+      fail(
+        'INVALID_SHAPE',
+        `support.${name} has ${all.length} ends, and rows have ${width} columns; make them agree`
+      )
+    return all.map((end, i) => (end === null ? null : number(end, `support.${name}[${i}]`)))
+  }
+  return { lower: ends('lower'), upper: ends('upper') }
 }

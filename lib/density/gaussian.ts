@@ -1,5 +1,6 @@
-import { type Batch, sizeOf, toRows } from '../batch'
-import { fail } from '../check'
+import { type Batch, isReal, sizeOf, toRows } from '../batch'
+import { fail, isArray, isObject, show, texts } from '../check'
+import { checkShape } from '../dataset'
 import { cholesky, covariance, invertLower } from './cholesky'
 
 /** N(mean, L Lᵀ): what a flow has to beat. */
@@ -14,6 +15,11 @@ export class Gaussian {
     /** L (D, D), lower triangular. */
     readonly factor: Float64Array
   ) {
+    if (!isReal(mean) || !isReal(factor) || mean.length === 0 || factor.length !== mean.length ** 2)
+      fail(
+        'INVALID_INPUT',
+        'a Gaussian takes a mean (D) and a factor (D, D); use fitGaussian for one of rows'
+      )
     this.dimension = mean.length
     this.whitening = invertLower(factor, this.dimension)
     let logDeterminant = 0
@@ -53,6 +59,7 @@ export class Gaussian {
 
 /** The Gaussian of largest likelihood: mean and full covariance of the rows. @throws FfjordError where it has none */
 export function fitGaussian(x: Batch, names?: readonly string[]): Gaussian {
+  if (names !== undefined) texts(names, 'names', 'the names of the columns')
   const { data, dimension } = rowsOf(x)
   const { mean, covariance: matrix } = covariance(data, dimension)
   const result = cholesky(matrix, dimension)
@@ -68,14 +75,14 @@ export function fitGaussian(x: Batch, names?: readonly string[]): Gaussian {
 
 /** Rows and the length of one, of a batch that says so. */
 export function rowsOf(x: Batch): { data: Float32Array | Float64Array; dimension: number; count: number } {
-  const shape = Array.isArray(x)
-    ? [(x[0] as ArrayLike<number> | undefined)?.length ?? 0]
-    : 'shape' in x
-      ? x.shape.slice(1)
-      : fail(
-          'INVALID_SHAPE',
-          'the length of a row is not known; give { data, shape: [rows, D] } or an array of rows'
-        )
-  const dimension = sizeOf(shape)
+  const first: unknown = isArray(x) ? x[0] : undefined
+  const shape: unknown =
+    isArray(first) || isReal(first) ? [0, first.length] : isObject(x) && !isReal(x) ? x.shape : undefined
+  if (!isArray(shape) || shape.length < 2)
+    fail(
+      'INVALID_SHAPE',
+      `x is ${show(x)}, and the length of a row is not known; give { data, shape: [rows, D] } or an array of rows`
+    )
+  const dimension = sizeOf(checkShape(shape.slice(1)))
   return { ...toRows(x, [dimension], 'x'), dimension }
 }

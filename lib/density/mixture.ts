@@ -1,6 +1,6 @@
-import { type Batch, toRows } from '../batch'
+import { type Batch, isReal, toRows } from '../batch'
 import { checkOptions } from '../call'
-import { integer, number } from '../check'
+import { fail, integer, isArray, number } from '../check'
 import { RowRandom } from '../random'
 import { cholesky, covariance } from './cholesky'
 import { fitGaussian, Gaussian, rowsOf } from './gaussian'
@@ -26,7 +26,13 @@ export class GaussianMixture {
     readonly weights: Float64Array,
     readonly components: readonly Gaussian[]
   ) {
-    this.dimension = components[0]!.dimension
+    const [first] = isArray(components) ? (components as readonly Gaussian[]) : []
+    if (!first || !isReal(weights) || weights.length !== components.length)
+      fail(
+        'INVALID_INPUT',
+        'a GaussianMixture takes as many weights as Gaussians; use fitMixture for one of rows'
+      )
+    this.dimension = first.dimension
   }
 
   /** Of the first `size` numbers of a row. */
@@ -62,12 +68,18 @@ export class GaussianMixture {
  * that k-means++ (Arthur and Vassilvitskii 2007) draws in whitened coordinates.
  */
 export function fitMixture(x: Batch, options: MixtureOptions = {}): GaussianMixture {
-  checkOptions(options, 'fitMixture', ['components', 'rounds', 'tolerance', 'shrinkage', 'seed'])
-  const components = integer(options.components ?? 10, 'components', 1, 1000)
-  const rounds = integer(options.rounds ?? 100, 'rounds', 1)
-  const tolerance = number(options.tolerance ?? 1e-3, 'tolerance', { least: 0 })
-  const shrinkage = number(options.shrinkage ?? 1e-4, 'shrinkage', { least: 0 })
-  const seed = integer(options.seed ?? 0, 'seed')
+  const given = checkOptions(options, 'fitMixture', [
+    'components',
+    'rounds',
+    'tolerance',
+    'shrinkage',
+    'seed'
+  ])
+  const components = integer(given.components ?? 10, 'components', 1, 1000)
+  const rounds = integer(given.rounds ?? 100, 'rounds', 1)
+  const tolerance = number(given.tolerance ?? 1e-3, 'tolerance', { least: 0 })
+  const shrinkage = number(given.shrinkage ?? 1e-4, 'shrinkage', { least: 0 })
+  const seed = integer(given.seed ?? 0, 'seed')
   const { data, dimension, count } = rowsOf(x)
   const whole = fitGaussian({ data, shape: [count, dimension] })
   const prior = priorOf(whole, shrinkage)

@@ -1,7 +1,8 @@
-import { fail } from '../check'
+import { isReal } from '../batch'
+import { choice, fail, show } from '../check'
 import { cholesky, covariance, invertLower } from '../density/cholesky'
 import type { Block } from '../options'
-import { type Column, elementNames, supportOf } from './schema'
+import { type Column, checkColumns, elementNames, supportOf } from './schema'
 import { onLine } from './support'
 
 /** Rows that statistics are taken of; more change little. */
@@ -23,10 +24,17 @@ export function tableBlocks(
   data: Float32Array | Float64Array,
   scaling: 'whiten' | 'standardize' | 'none'
 ): Block[] {
-  const names = elementNames(columns)
+  const checked = checkColumns(columns, 'columns')
+  const names = elementNames(checked)
   const width = names.length
+  if (!isReal(data) || data.length === 0 || data.length % width !== 0)
+    fail(
+      'INVALID_INPUT',
+      `data is ${show(data)}; give a Float32Array or Float64Array of ${width} numbers a row`
+    )
+  choice(scaling, 'scaling', ['whiten', 'standardize', 'none'])
   const rows = data.subarray(0, MOST_ROWS * width)
-  const support = supportOf(columns)
+  const support = supportOf(checked)
   const blocks: Block[] = support ? [{ type: 'support', ...support }] : []
   if (scaling === 'none') return blocks
   const line = support ? onLine(rows, support).rows : rows

@@ -1,13 +1,36 @@
 import { type Batch, sizeOf } from '../batch'
-import { choice, fail, integer, isObject, nearest, number, object, show } from '../check'
-import { ArrayDataset, conditioned, type DatasetContext, type FeedingDataset } from '../dataset'
+import {
+  boolean,
+  choice,
+  fail,
+  filePath,
+  integer,
+  isObject,
+  list,
+  nearest,
+  number,
+  object,
+  plain,
+  show,
+  text,
+  texts
+} from '../check'
+import { ArrayDataset, checkShape, conditioned, type DatasetContext, type FeedingDataset } from '../dataset'
 import { fromAsyncIterable } from '../dataset-stream'
 import { checkDegenerate } from './degenerate'
 import { dequantize, isNumeric, levelOf, RowEncoder } from './encode'
 import { modelColumns, namesIn } from './matching'
 import { type OpenOptions, openTable } from './open'
 import { readingAhead } from './reading-ahead'
-import { type Column, columnsOf, elementNames, type TableSchema, tableWidth, withContext } from './schema'
+import {
+  type Column,
+  checkSchema,
+  columnsOf,
+  elementNames,
+  type TableSchema,
+  tableWidth,
+  withContext
+} from './schema'
 import type { TableSource } from './source'
 
 export interface FileOptions extends Omit<OpenOptions, 'skipRagged'> {
@@ -40,7 +63,7 @@ export interface FileOptions extends Omit<OpenOptions, 'skipRagged'> {
   precision?: 'float32' | 'float64'
 }
 
-const keys = [
+export const fileKeys = [
   'header',
   'delimiter',
   'key',
@@ -169,7 +192,10 @@ export async function streamFile(
   path: string,
   options: FileOptions & { repeat?: boolean } = {}
 ): Promise<FeedingDataset> {
-  const { repeat = false, ...rest } = options
+  const { repeat = false, ...rest } = object(options, 'file options', [
+    ...fileKeys,
+    'repeat'
+  ]) as typeof options
   const { source, columns, encoder, settings } = await openEncoder(path, rest)
   const wanted = {
     path,
@@ -192,7 +218,7 @@ export async function streamFile(
 /** A file, the columns to take of it, and an encoder for their cells. */
 export async function openEncoder(path: string, options: FileOptions) {
   const settings = normalize(options)
-  const source = await openTable(path, settings.open)
+  const source = await openTable(filePath(path), settings.open)
   // Columns of a model keep its names, whatever those of the file are.
   const columns = settings.schema ? modelColumns(settings.schema) : await choose(source, settings)
   const names = settings.schema && namesIn(source.path, source, settings.schema)
@@ -215,15 +241,20 @@ export async function openEncoder(path: string, options: FileOptions) {
 }
 
 function normalize(options: FileOptions) {
-  object(options, 'file options', keys)
-  const { header, delimiter, key, shape, columns, exclude, schema } = options
-  const steps = options.dequantize ?? false
+  const given = object(options, 'file options', fileKeys)
+  const optional = <T>(key: keyof FileOptions, check: (value: unknown, name: string) => T) =>
+    given[key] === undefined ? undefined : check(given[key], key)
+  const names = (value: unknown, name: string) => texts(value, name, 'a list of the names of columns')
+  const header = optional('header', boolean)
+  const delimiter = optional('delimiter', (value, name) => text(value, name, "a character like ';'"))
+  const key = optional('key', (value, name) => text(value, name, 'the name of an array in the file'))
+  const steps = plain(given.dequantize ?? false, 'dequantize')
   if (typeof steps !== 'boolean' && !isObject(steps))
     fail('INVALID_OPTION', `dequantize is ${show(steps)}; give true, or a step by name`)
   if (isObject(steps))
     for (const [name, step] of Object.entries(steps))
       number(step, `dequantize.${name}`, { least: 0, open: true })
-  const drop = choice(options.invalid ?? 'refuse', 'invalid', ['refuse', 'drop']) === 'drop'
+  const drop = choice(given.invalid ?? 'refuse', 'invalid', ['refuse', 'drop']) === 'drop'
   return {
     open: {
       ...(header !== undefined && { header }),
@@ -231,23 +262,41 @@ function normalize(options: FileOptions) {
       ...(key && { key }),
       skipRagged: drop
     },
-    shape,
-    names: columns,
-    exclude: exclude ?? [],
-    categorical: choice(options.categorical ?? 'refuse', 'categorical', ['refuse', 'one-hot']),
+    shape: optional('shape', checkShape),
+    names: optional('columns', names),
+    exclude: optional('exclude', names) ?? [],
+    categorical: choice(given.categorical ?? 'refuse', 'categorical', ['refuse', 'one-hot']),
     drop,
     // Columns may be called like what objects inherit.
-    bounds: new Map(Object.entries(options.bounds ?? {})),
+    bounds: optional('bounds', checkBounds) ?? new Map<string, Bounds>(),
     steps: isObject(steps) ? new Map(Object.entries(steps) as [string, number][]) : steps,
-    context: options.context ?? [],
-    seed: integer(options.seed ?? 0, 'seed'),
-    checkColumns: options.checkColumns ?? false,
-    schema,
-    precision: choice(options.precision ?? 'float32', 'precision', ['float32', 'float64'])
+    context: optional('context', names) ?? [],
+    seed: integer(given.seed ?? 0, 'seed'),
+    checkColumns: optional('checkColumns', boolean) ?? false,
+    schema: optional('schema', checkSchema),
+    precision: choice(given.precision ?? 'float32', 'precision', ['float32', 'float64'])
   }
 }
 
 type Settings = ReturnType<typeof normalize>
+type Bounds = readonly [number | null, number | null]
+
+/** Ends of intervals by the names of columns, which may be called like what objects inherit. */
+function checkBounds(value: unknown): Map<string, Bounds> {
+  if (!isObject(value)) fail('INVALID_OPTION', `bounds is ${show(value)}; give { column: [lower, upper] }`)
+  return new Map(
+    Object.entries(value).map(([name, given]) => {
+      const ends = list(given, `bounds.${name}`, '[lower, upper], null where there is no end')
+      if (ends.length !== 2)
+        fail(
+          'INVALID_OPTION',
+          `bounds.${name} is ${show(given)}; give [lower, upper], null where there is no end`
+        )
+      const [lower, upper] = ends.map((end, i) => (end === null ? null : number(end, `bounds.${name}[${i}]`)))
+      return [name, [lower!, upper!]]
+    })
+  )
+}
 
 /** The columns that the options ask for; text columns become categories where that is wanted. */
 async function choose(source: TableSource, settings: Settings): Promise<Column[]> {

@@ -1,5 +1,5 @@
 import { extname } from 'node:path'
-import { fail } from '../check'
+import { fail, show } from '../check'
 import { openArrow } from './arrow'
 import { type DelimitedOptions, openDelimited } from './delimited'
 import { openHdf5 } from './hdf5'
@@ -36,7 +36,7 @@ export function unpickling(from: string, to: string): string {
 
 /** A file as a table, by the ending of its name. @throws FfjordError UNSUPPORTED_FILE, and what the format finds */
 export async function openTable(path: string, options: OpenOptions = {}): Promise<TableSource> {
-  if (typeof path !== 'string') fail('INVALID_OPTION', `path is ${String(path)}; give a file's path`)
+  if (typeof path !== 'string') fail('INVALID_OPTION', `path is ${show(path)}; give a file's path`)
   const ending = extname(path).toLowerCase()
   const open = formats.find(([endings]) => endings.includes(ending))?.[1]
   if (!open && pickles.includes(ending))

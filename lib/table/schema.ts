@@ -1,4 +1,6 @@
-import { fail, isObject } from '../check'
+import { types } from 'node:util'
+import { isReal } from '../batch'
+import { boolean, choice, fail, isArray, isObject, list, number, plain, show, text, texts } from '../check'
 
 /** What a column of a table holds, and how it enters a sample. */
 export interface Column {
@@ -105,15 +107,19 @@ export interface NamedColumn {
  * integers are whole, a category is the level of its largest element.
  */
 export function decodeColumns(columns: readonly Column[], samples: ArrayLike<number>): NamedColumn[] {
-  const width = tableWidth(columns)
-  const count = samples.length / width
+  const checked = checkColumns(columns, 'columns')
+  const values = numbersOf(samples, 'samples')
+  const width = tableWidth(checked)
+  const count = values.length / width
+  if (!Number.isInteger(count) || count === 0)
+    fail('INVALID_SHAPE', `samples holds ${values.length} numbers; these columns take ${width} a row`)
   let offset = 0
-  return columns.map((column) => {
+  return checked.map((column) => {
     const first = offset
     offset += columnWidth(column)
     return {
       name: column.name,
-      values: decode(column, count, (row, i = 0) => samples[row * width + first + i]!)
+      values: decode(column, count, (row, i = 0) => values[row * width + first + i]!)
     }
   })
 }
@@ -138,18 +144,50 @@ function decode(column: Column, count: number, at: (row: number, i?: number) => 
   return step === undefined ? Float32Array.from(values) : values
 }
 
-/** The schema as a model file keeps it. @throws on anything else */
+/** The columns in `value`, a copy. */
+export function checkColumns(value: unknown, name: string): Column[] {
+  const columns = list(plain(value, name), name, 'a list of columns like { name, type }')
+  if (columns.length === 0) fail('INVALID_OPTION', `${name} is []; give at least one column`)
+  columns.forEach((column, i) => {
+    checkColumn(column, `${name}[${i}]`)
+  })
+  return columns as Column[]
+}
+
+function checkColumn(column: unknown, name: string): void {
+  if (!isObject(column))
+    fail('INVALID_OPTION', `${name} is ${show(column)}; give a column like { name, type }`)
+  for (const [key, value] of Object.entries(column))
+    if (typeof value === 'function' || typeof value === 'symbol' || typeof value === 'bigint')
+      fail('INVALID_OPTION', `${name}.${key} is ${show(value)}; give what the type Column says`)
+  text(column.name, `${name}.name`, 'its name')
+  choice(column.type, `${name}.type`, ['real', 'integer', 'category'])
+  for (const end of ['lower', 'upper']) if (column[end] !== undefined) number(column[end], `${name}.${end}`)
+  if (column.step !== undefined) number(column.step, `${name}.step`, { least: 0, open: true })
+  if (column.exact !== undefined) boolean(column.exact, `${name}.exact`)
+  if (column.levels === undefined && column.type !== 'category') return
+  if (texts(column.levels, `${name}.levels`, 'the names of the levels').length === 0)
+    fail('INVALID_OPTION', `${name}.levels is []; give at least one level`)
+}
+
+/** The schema as a model file keeps it, a copy. @throws FfjordError on anything else */
 export function checkSchema(value: unknown): TableSchema {
-  const given = value as Partial<TableSchema> | null
-  const columns: unknown[] = Array.isArray(given?.columns) ? given.columns : []
-  const context: unknown = given?.context ?? []
-  const types: unknown[] = ['real', 'integer', 'category']
-  const isColumn = (column: unknown) =>
-    isObject(column) && typeof column.name === 'string' && types.includes(column.type)
-  if (columns.length === 0 || !columns.every(isColumn) || !Array.isArray(context) || !context.every(isColumn))
-    fail('INVALID_FILE', 'the description of the table is malformed; write the model again with this version')
-  checkFile(given as TableSchema)
-  return structuredClone(given) as TableSchema
+  const given = plain(value, 'table')
+  if (!isObject(given))
+    fail('INVALID_OPTION', `table is ${show(value)}; give the columns of a table, { columns }`)
+  checkColumns(given.columns, 'table.columns')
+  if (given.context !== undefined && !(isArray(given.context) && given.context.length === 0))
+    checkColumns(given.context, 'table.context')
+  if (given.logProbQuantiles !== undefined) numbersOf(given.logProbQuantiles, 'table.logProbQuantiles')
+  checkFile(given as unknown as TableSchema)
+  return given as unknown as TableSchema
+}
+
+/** A list of numbers, read once. */
+function numbersOf(values: unknown, name: string): ArrayLike<number> {
+  if (isReal(values)) return values
+  if (types.isTypedArray(values)) return Float64Array.from(values as ArrayLike<number>, (one) => Number(one))
+  return list(values, name, 'a list of numbers').map((one, i) => number(one, `${name}[${i}]`))
 }
 
 /** The training file has each name once, and those of the model among them. */

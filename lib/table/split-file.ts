@@ -1,9 +1,9 @@
-import { fail, integer, number } from '../check'
+import { fail, integer, number, object } from '../check'
 import type { ArrayDataset, FeedingDataset } from '../dataset'
 import { fromAsyncIterable } from '../dataset-stream'
 import { checkDegenerate } from './degenerate'
 import { dequantize, type RowEncoder } from './encode'
-import { type FileOptions, openEncoder, TableDataset, typed } from './load'
+import { type FileOptions, fileKeys, openEncoder, TableDataset, typed } from './load'
 import { PartSample } from './part-sample'
 import { readingAhead } from './reading-ahead'
 import { type HeldOut, type Part, placeOf } from './row-parts'
@@ -42,7 +42,13 @@ const NUMBERS_KEPT = 2 ** 24
  * @throws FfjordError with file, row and column
  */
 export async function splitFile(path: string, options: SplitOptions = {}): Promise<FileParts> {
-  const { validation = 0.1, test = 0.1, keep, ...rest } = options
+  const known = [...fileKeys, 'validation', 'test', 'keep']
+  const {
+    validation = 0.1,
+    test = 0.1,
+    keep,
+    ...rest
+  } = object(options, 'file options', known) as SplitOptions
   for (const [name, share] of Object.entries({ validation, test })) number(share, name, { least: 0, most: 1 })
   if (validation + test >= 1)
     fail('INVALID_OPTION', 'validation and test together take all rows; give smaller shares')

@@ -1,5 +1,6 @@
 import { types } from 'node:util'
 import { type Batch, isReal, type RealArray, sizeOf, type Tensor, type TensorLike, toRows } from './batch'
+import { type Cells, cellsOfElements, firstCells, gatherCells } from './cells'
 import {
   boolean,
   fail,
@@ -45,6 +46,8 @@ export interface DatasetContext {
 export interface RowBatch<A extends RealArray = RealArray> extends Tensor<A> {
   /** (rows, size) */
   context?: Tensor<A>
+  /** Of dequantised rows. */
+  cells?: Cells
 }
 
 /** Rows to learn from. Batches move its place (`state`) on; passes over it are epochs. */
@@ -136,6 +139,8 @@ export class ArrayDataset implements FeedingDataset {
   readonly context?: DatasetContext
   /** (rows, context.size) */
   readonly contextData?: NativeArray
+  /** Dequantised values as they stand in their file. */
+  readonly cells?: Cells
   #epoch = 0
   #row = 0
   #order: { seed: number; epoch: number; indices: Uint32Array } | undefined
@@ -144,7 +149,8 @@ export class ArrayDataset implements FeedingDataset {
     data: Batch,
     shape: readonly number[],
     columns?: readonly string[],
-    context?: DatasetContext & { data: Batch }
+    context?: DatasetContext & { data: Batch },
+    cells?: Cells
   ) {
     this.shape = checkShape(shape)
     const rows = toRows(data, this.shape, 'data')
@@ -156,6 +162,7 @@ export class ArrayDataset implements FeedingDataset {
         'INVALID_SHAPE',
         `columns names ${this.columns.length} columns, and rows have ${sizeOf(this.shape)}; make them agree`
       )
+    if (cells) this.cells = cells
     if (context === undefined) return
     const given = object(context, 'context', ['size', 'columns', 'data'])
     const size = integer(given.size, 'context.size', 1, 2 ** 24)
@@ -191,8 +198,8 @@ export class ArrayDataset implements FeedingDataset {
   }
 
   /** Other rows of the same columns. */
-  protected like(data: Batch, context?: DatasetContext & { data: Batch }): ArrayDataset {
-    return new ArrayDataset(data, this.shape, this.columns, context)
+  protected like(data: Batch, context?: DatasetContext & { data: Batch }, cells?: Cells): ArrayDataset {
+    return new ArrayDataset(data, this.shape, this.columns, context, cells)
   }
 
   async *batches(options?: BatchOptions): AsyncGenerator<RowBatch<NativeArray>> {
@@ -209,6 +216,7 @@ export class ArrayDataset implements FeedingDataset {
       const batch: RowBatch<NativeArray> = this.#gather(indices)
       const context = this.#gatherContext(indices)
       if (context) batch.context = { data: context.data, shape: [indices.length, context.size] }
+      if (this.cells) batch.cells = gatherCells(this.cells, indices)
       yield batch
     }
   }
@@ -227,7 +235,8 @@ export class ArrayDataset implements FeedingDataset {
         fail('EMPTY_BATCH', `share ${part} (${share}) of ${this.rows} rows is empty; give a larger share`)
       const indices = Uint32Array.from({ length: last - first }, (_, i) => order?.[first + i] ?? first + i)
       first = last
-      return this.like(this.#gather(indices), this.#gatherContext(indices))
+      const cells = this.cells && gatherCells(this.cells, indices)
+      return this.like(this.#gather(indices), this.#gatherContext(indices), cells)
     })
     return parts as Parts<S, ArrayDataset>
   }
@@ -240,7 +249,7 @@ export class ArrayDataset implements FeedingDataset {
       data: this.contextData!.subarray(0, rows * this.context.size)
     }
     const data = this.data.subarray(0, rows * sizeOf(this.shape))
-    return this.like(data, context)
+    return this.like(data, context, this.cells && firstCells(this.cells, rows))
   }
 
   state(): DatasetState {
@@ -348,14 +357,15 @@ export function conditioned(
  * what its samples hold, followed by those of its context.
  */
 export function arranged(
-  { data, contextData, rows, shape, context }: ArrayDataset,
+  { data, contextData, rows, shape, context, cells }: ArrayDataset,
   elements: readonly string[],
   own: readonly string[],
   given: readonly string[]
 ): ArrayDataset {
   const width = sizeOf(shape)
+  const placesOf = (names: readonly string[]) => names.map((name) => elements.indexOf(name))
   const pick = (names: readonly string[]) => {
-    const places = names.map((name) => elements.indexOf(name))
+    const places = placesOf(names)
     const kind = types.isFloat64Array(data) ? Float64Array : Float32Array
     const picked = new kind(rows * places.length)
     for (let row = 0, at = 0; row < rows; row++)
@@ -365,7 +375,13 @@ export function arranged(
     return picked
   }
   const conditions = { data: pick(given), size: given.length, columns: given }
-  return new ArrayDataset(pick(own), [own.length], own, given.length > 0 ? conditions : undefined)
+  return new ArrayDataset(
+    pick(own),
+    [own.length],
+    own,
+    given.length > 0 ? conditions : undefined,
+    cells && cellsOfElements(cells, placesOf(own))
+  )
 }
 
 function gatherRows(values: NativeArray, width: number, indices: Uint32Array): NativeArray {

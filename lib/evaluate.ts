@@ -1,5 +1,6 @@
 import { type Batch, sizeOf } from './batch'
 import { checkOptions, type EvaluationOptions, evaluationKeys } from './call'
+import { MOST_DRAWS } from './cell-density'
 import type { CertifiedLogProb } from './certify'
 import { fail, integer } from './check'
 import { assertUsable, type FlowCore } from './core'
@@ -7,6 +8,8 @@ import type { Dataset } from './dataset'
 import type { Flow } from './flow'
 import { toDataset } from './flow-data'
 import type { NativeArray } from './native'
+import { firstRows, joinScores, type RowScores, scoreRows } from './row-scores'
+import { stepsOf } from './table/encode'
 
 export interface EvaluateOptions extends Omit<EvaluationOptions, 'noise' | 'rowOffset' | 'context'> {
   /** Rows to use: all where the data end, 10,000 where they do not. */
@@ -15,6 +18,11 @@ export interface EvaluateOptions extends Omit<EvaluationOptions, 'noise' | 'rowO
   batch?: number
   /** Estimates the errors of log p on so many rows, the first ones. Default: 0. */
   certify?: number
+  /**
+   * Most draws of a row whose values were dequantised; a row gets as many as bring their spread below 0.01 nats. 1: the draw that training
+   * takes. Default: 1024.
+   */
+  draws?: number
 }
 
 /** Root mean squares over rows of what logProb(x, { certify: true }) finds, nats; the round trip in units of x. */
@@ -25,12 +33,12 @@ export interface EvaluationErrors {
   roundTrip: number
 }
 
-export interface Evaluation {
+export interface Evaluation extends RowScores {
   /** Mean −log p, nats per sample, and its standard error. */
   nll: number
   standardError: number
   rows: number
-  /** Mean evaluations of the dynamics a row. */
+  /** Mean evaluations of the dynamics a row and draw. */
   nfe: number
   /** What the engine used for the divergence of each CNF block. */
   traces: string[]
@@ -51,70 +59,77 @@ export async function evaluate(
     rows: limit,
     batch,
     certify,
+    draws,
     ...call
   } = checkOptions(options, 'evaluate', [
     ...evaluationKeys.filter((key) => key !== 'noise' && key !== 'rowOffset' && key !== 'context'),
     'rows',
     'batch',
-    'certify'
+    'certify',
+    'draws'
   ])
   const dataset = toDataset(data, core, 'data')
   const wanted = integer(limit ?? (Number.isFinite(dataset.rows) ? dataset.rows : 10_000), 'rows', 1)
   const size = integer(batch ?? 4096, 'batch', 1)
+  const most = integer(draws ?? MOST_DRAWS, 'draws', 1)
+  const certified = integer(certify ?? 0, 'certify')
+  const dequantized = stepsOf(dataset.schema?.columns ?? []).some((step) => step > 0)
   const place = dataset.state()
   const ends = Number.isFinite(dataset.rows)
   if (ends) dataset.restore({ epoch: 0, row: 0 })
 
-  const certified = integer(certify ?? 0, 'certify')
   let errors: EvaluationErrors | undefined
   let rows = 0
-  let mean = 0
-  let squares = 0
   let nfe = 0
   let traces: string[] = []
+  const parts: RowScores[] = []
   for await (const part of dataset.batches({ size, shuffle: false })) {
-    const taken = Math.min(part.shape[0]!, wanted - rows)
-    const width = sizeOf(core.description.shape)
-    const context = part.context && { context: part.context.data.subarray(0, taken * part.context.shape[1]!) }
-    const logProb = await flow.logProb(part.data.subarray(0, taken * width), {
+    const taken = firstRows(part, Math.min(part.shape[0]!, wanted - rows))
+    const { statistics, ...scores } = await scoreRows(flow, core, taken, {
       ...call,
-      ...context,
-      ...(call.seed !== undefined && { rowOffset: rows })
+      draws: most,
+      dequantized
     })
-    const statistics = flow.statistics!
     if (certified > 0 && !errors) {
-      const first = Math.min(certified, taken)
-      errors = errorsOf(
-        await flow.logProb(part.data.subarray(0, first * width), {
-          ...call,
-          ...(part.context && { context: part.context.data.subarray(0, first * part.context.shape[1]!) }),
-          certify: true
-        })
-      )
+      const { data, context } = firstRows(taken, Math.min(certified, taken.shape[0]!))
+      const certify = { ...call, ...(context && { context }), certify: true } as const
+      errors = errorsOf(await flow.logProb(data, certify))
     }
-    for (const value of logProb) {
-      // Welford's running mean and sum of squared distances from it
-      rows++
-      const distance = -value - mean
-      mean += distance / rows
-      squares += distance * (-value - mean)
-    }
-    nfe += statistics.nfe * taken
+    parts.push(scores)
+    rows += taken.shape[0]!
+    nfe += statistics.nfe * taken.shape[0]!
     traces = statistics.traces
     if (rows >= wanted) break
   }
   if (ends) dataset.restore(place)
   if (rows === 0)
     fail('EMPTY_BATCH', 'the data set gave no rows; restore it to its start, or give other data')
+  const scores = joinScores(parts)
+  const { nll, standardError } = meanSurprise(scores.logProb)
   return {
-    nll: mean,
-    standardError: Math.sqrt(squares / Math.max(1, rows - 1) / rows),
+    nll,
+    standardError,
     rows,
     nfe: nfe / rows,
     traces,
+    ...scores,
     ...(errors && { errors }),
-    bitsPerDim: (mean / sizeOf(core.description.shape) + Math.log(256)) / Math.LN2
+    bitsPerDim: (nll / sizeOf(core.description.shape) + Math.log(256)) / Math.LN2
   }
+}
+
+/** Mean of −log p, and its standard error. */
+export function meanSurprise(logProb: ArrayLike<number>): { nll: number; standardError: number } {
+  let mean = 0
+  let squares = 0
+  for (let i = 0; i < logProb.length; i++) {
+    // Welford's running mean and sum of squared distances from it
+    const distance = -logProb[i]! - mean
+    mean += distance / (i + 1)
+    squares += distance * (-logProb[i]! - mean)
+  }
+  const rows = logProb.length
+  return { nll: mean, standardError: Math.sqrt(squares / Math.max(1, rows - 1) / rows) }
 }
 
 export function errorsOf({

@@ -44,7 +44,8 @@ export const streams = {
   rows: 0xffff0000,
   order: 0xffff0001,
   split: 0xffff0002,
-  dequantize: 0xffff0003
+  dequantize: 0xffff0003,
+  cells: 0xffff0004
 } as const
 
 /** A draw of 53 bits in (0, 1). */

@@ -317,7 +317,7 @@ export class Training {
     return this.#withAverage(async () => {
       const { native, seed } = this.#core
       const trace = validation.trace === undefined ? {} : { trace: validation.trace }
-      const { nll } = await this.#flow.evaluate(data, { seed, ...trace })
+      const { nll } = await this.#flow.evaluate(data, { seed, draws: 1, ...trace })
       if (keepBest && nll < (this.#state.best?.validation ?? Infinity))
         this.#state.best = {
           validation: nll,

@@ -1,6 +1,7 @@
 import type { Command } from 'commander'
 import { ArrayDataset, type Baseline, baselines, type Dataset, type Flow } from '../index'
 import { assess } from '../report/assess'
+import { spreadOf, spreadText } from '../row-scores'
 import { supportOf } from '../table/schema'
 import { contextColumns } from './context'
 import { DATA, openData, openTestData } from './data'
@@ -9,15 +10,18 @@ import { interruptible } from './interrupt'
 import { evaluationOptions, openModel } from './model'
 import {
   addDevice,
+  addDraws,
   addEvaluation,
   type DeviceChoice,
+  type DrawsChoice,
+  drawsOption,
   type EvaluationChoice,
   positiveInteger,
   wholeNumber
 } from './options'
 import { addReading, type TableChoice, trainedTable } from './table-options'
 
-interface Choice extends TableChoice, DeviceChoice, EvaluationChoice {
+interface Choice extends TableChoice, DeviceChoice, EvaluationChoice, DrawsChoice {
   model: string
   data: string
   rows?: number
@@ -41,7 +45,7 @@ export function addEval(program: Command): void {
     .option('--average', 'use the moving average of the weights')
     .option('--against <file>', 'training rows: what a Gaussian and a mixture fitted to them reach on --data')
     .option('--json', 'print one JSON object')
-  addDevice(addEvaluation(addReading(command))).action((choice: Choice) =>
+  addDevice(addDraws(addEvaluation(addReading(command)))).action((choice: Choice) =>
     interruptible((signal) => evaluate(choice, signal))
   )
 }
@@ -52,12 +56,14 @@ async function evaluate(choice: Choice, signal: AbortSignal): Promise<void> {
   const data = await openTestData(choice.data, trainedTable(choice, flow.table, 0), contextColumns(flow))
   const found = await assess(flow, data, {
     ...evaluationOptions(choice),
+    ...drawsOption(choice),
     ...(rows !== undefined && { rows }),
     ...(batch !== undefined && { batch }),
     certify,
     signal
   })
-  const { nll, standardError, nfe, entropy, klGap, errors } = found
+  const { nll, standardError, nfe, entropy, klGap, errors, bound } = found
+  const spread = found.spread && spreadOf([found.spread])
   const trace = [...new Set(found.traces)].join(', ')
   const others = choice.against ? await compare(choice, choice.against, flow, data) : undefined
   if (json) {
@@ -67,6 +73,8 @@ async function evaluate(choice: Choice, signal: AbortSignal): Promise<void> {
         nll,
         stderr: standardError,
         n: found.rows,
+        bound,
+        ...(spread && { spread }),
         nfe,
         trace,
         device: flow.device,
@@ -78,6 +86,7 @@ async function evaluate(choice: Choice, signal: AbortSignal): Promise<void> {
     return
   }
   console.log(`NLL      ${nll.toFixed(4)} ± ${standardError.toFixed(4)} nats (${found.rows} rows)`)
+  console.log(`Bound    ${bound}${spread ? `; ${spreadText(spread)}` : ''}`)
   if (entropy !== undefined) console.log(`Entropy  ${entropy.toFixed(4)}`)
   if (klGap) console.log(`KL gap   ${klGap.value.toFixed(4)} ± ${klGap.standardError.toFixed(4)}`)
   for (const { name, nll, standardError } of others ?? [])

@@ -2,35 +2,47 @@ import { extname } from 'node:path'
 import { types } from 'node:util'
 import type { Command } from 'commander'
 import { sizeOf } from '../batch'
+import { cellsOf } from '../cells'
 import {
   ArrayDataset,
+  type Column,
   type Dataset,
-  type EvaluationOptions,
+  type EvaluateOptions,
   elementNames,
-  FfjordError,
-  type Flow
+  FfjordError
 } from '../index'
-import { dequantize } from '../table/encode'
+import { spreadOf, spreadText } from '../row-scores'
+import { stepsOf } from '../table/encode'
 import { openEncoder } from '../table/load'
 import { rankOf } from '../table/quantiles'
 import type { RowBatch, TableSource } from '../table/source'
 import { conditioned, contextColumns } from './context'
 import { interruptible } from './interrupt'
 import { evaluationOptions, openModel } from './model'
-import { addDevice, addEvaluation, type DeviceChoice, type EvaluationChoice, wholeNumber } from './options'
+import {
+  addDevice,
+  addDraws,
+  addEvaluation,
+  type DeviceChoice,
+  type DrawsChoice,
+  drawsOption,
+  type EvaluationChoice,
+  wholeNumber
+} from './options'
 import { note } from './progress'
 import { addReading, type TableChoice, trainedTable } from './table-options'
 import { type OutputColumn, openWriter, writing } from './tables'
 
-interface Choice extends DeviceChoice, EvaluationChoice, TableChoice {
+interface Choice extends DeviceChoice, EvaluationChoice, TableChoice, DrawsChoice {
   model: string
   data: string
   out: string
-  seed: number
+  seed?: number
+  spread?: boolean
   average?: boolean
 }
 
-const CHUNK = 16_384
+const ROWS_AT_ONCE = 16_384
 
 /** `ffjord logprob`: log p of every row of a file, beside the row. */
 export function addLogprob(program: Command): void {
@@ -43,9 +55,10 @@ export function addLogprob(program: Command): void {
     .requiredOption('--model <file>', 'model.safetensors')
     .requiredOption('--data <file>', 'a table: .csv, .tsv, .parquet, .npy, .npz, .h5, .arrow')
     .requiredOption('--out <file>', 'a .csv, .tsv, .parquet or .npy file, or - for CSV on stdout')
-    .option('--seed <n>', 'of the noise that dequantises', wholeNumber, 0)
+    .option('--seed <n>', "of draws and of an estimated trace (default: the model's own)", wholeNumber)
+    .option('--spread', 'one more column: the standard error of log_prob over the draws of a dequantised row')
     .option('--average', 'use the moving average of the weights')
-  addDevice(addEvaluation(addReading(command))).action((choice: Choice) =>
+  addDevice(addDraws(addEvaluation(addReading(command)))).action((choice: Choice) =>
     interruptible((signal) => logprob(choice, signal))
   )
 }
@@ -54,10 +67,7 @@ async function logprob(choice: Choice, signal: AbortSignal): Promise<void> {
   openWriter(choice.out)
   using flow = await openModel(choice.model, choice)
   const table = flow.table
-  const { source, columns, encoder } = await openEncoder(
-    choice.data,
-    trainedTable(choice, table, choice.seed)
-  )
+  const { source, columns, encoder } = await openEncoder(choice.data, trainedTable(choice, table, 0))
   const names = contextColumns(flow)
   const size = sizeOf(flow.shape) + (names?.length ?? 0)
   if (encoder.width !== size)
@@ -67,68 +77,58 @@ async function logprob(choice: Choice, signal: AbortSignal): Promise<void> {
     )
   const alone = extname(choice.out).toLowerCase() === '.npy'
   const quantiles = table?.logProbQuantiles
-  // One seed and the row's own number: an estimated trace does not depend on how the rows are cut.
-  const options = { ...evaluationOptions(choice), seed: flow.seed, signal }
+  const options: EvaluateOptions = {
+    ...evaluationOptions(choice),
+    ...drawsOption(choice),
+    ...(choice.seed !== undefined && { seed: choice.seed }),
+    batch: ROWS_AT_ONCE,
+    signal
+  }
   let rows = 0
+  const spreads: Float64Array[] = []
   await writing(choice.out, async (writer) => {
     for await (const batch of source.batches()) {
       const encoded = encoder.encode(batch, rows)
-      dequantize(columns, encoded, { first: rows, seed: choice.seed })
-      const found =
+      const scores =
         encoded.kept.length > 0
-          ? await logProbs(flow, part(encoded.values, elementNames(columns), names), rows, options)
-          : new Float32Array(0)
+          ? await flow.evaluate(part(encoded.values, columns, names), options)
+          : undefined
       // Rows that could not be used stay, with nothing beside them.
-      const logProb = new Float32Array(batch.count).fill(Number.NaN)
-      encoded.kept.forEach((row, i) => {
-        logProb[row] = found[i]!
-      })
-      const added: OutputColumn[] = [{ name: 'log_prob', values: logProb }]
-      if (quantiles && !alone)
-        added.push({
-          name: 'quantile',
-          values: logProb.map((value) => (Number.isNaN(value) ? value : rankOf(quantiles, value)))
+      const beside = (of: (row: number) => number) => {
+        const all = new Float32Array(batch.count).fill(Number.NaN)
+        encoded.kept.forEach((row, i) => {
+          all[row] = of(i)
         })
+        return all
+      }
+      const logProb = scores?.logProb ?? []
+      const added: OutputColumn[] = [{ name: 'log_prob', values: beside((i) => logProb[i]!) }]
+      if (quantiles && !alone)
+        added.push({ name: 'quantile', values: beside((i) => rankOf(quantiles, logProb[i]!)) })
+      if (choice.spread && !alone)
+        added.push({ name: 'spread', values: beside((i) => scores?.spread?.[i] ?? 0) })
+      if (scores?.spread) spreads.push(scores.spread)
       await writer.write(alone ? added : [...original(source, batch), ...added])
       rows += batch.count
     }
   })
   const without = encoder.dropped ? `; ${encoder.dropped} rows without one, which could not be used` : ''
-  if (choice.out !== '-') note(`log-densities of ${rows} rows in ${choice.out}${without}`)
+  const spread = spreadOf(spreads)
+  const told = spread.rows > 0 ? `; lower bounds, ${spreadText(spread)}` : ''
+  if (choice.out !== '-') note(`log-densities of ${rows} rows in ${choice.out}${without}${told}`)
+  else if (spread.above > 0)
+    note(`log-densities are lower bounds, ${spreadText(spread)}; more --draws bring it down`)
 }
 
-/** Rows with the context that the flow is conditioned on. */
+/** Rows as the file has them, with the context that the flow is conditioned on. */
 function part(
   values: Float32Array | Float64Array,
-  columns: readonly string[],
+  columns: readonly Column[],
   context: readonly string[] | undefined
-): ArrayDataset {
-  const rows = new ArrayDataset(values, [columns.length], columns)
-  return conditioned(rows as Dataset, context) as ArrayDataset
-}
-
-async function logProbs(
-  flow: Flow,
-  { data, rows, context, contextData }: ArrayDataset,
-  first: number,
-  options: EvaluationOptions
-): Promise<Float32Array> {
-  const size = sizeOf(flow.shape)
-  const all = new Float32Array(rows)
-  for (let row = 0; row < rows; row += CHUNK) {
-    const last = Math.min(row + CHUNK, rows)
-    const condition = context && {
-      data: contextData!.subarray(row * context.size, last * context.size),
-      shape: [last - row, context.size]
-    }
-    const found = await flow.logProb(data.subarray(row * size, last * size), {
-      ...options,
-      rowOffset: first + row,
-      ...(condition && { context: condition })
-    })
-    all.set(found, row)
-  }
-  return all
+): Dataset {
+  const names = elementNames(columns)
+  const cells = cellsOf(values, stepsOf(columns))
+  return conditioned(new ArrayDataset(values, [names.length], names, undefined, cells), context)
 }
 
 /** The columns of the file as they are. */

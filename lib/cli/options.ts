@@ -1,5 +1,6 @@
 import { type Command, InvalidArgumentError, Option } from 'commander'
 
+import { MOST_DRAWS, SPREAD } from '../cell-density'
 import { adaptiveMethods, fixedStepMethods } from '../methods'
 
 /** Parsers and options that several commands share. */
@@ -67,6 +68,23 @@ export interface EvaluationChoice {
   trace?: 'auto' | 'exact' | 'hutchinson'
   noise?: 'gaussian' | 'rademacher'
   probes?: number
+}
+
+/** How well the density of dequantised rows is known. */
+export interface DrawsChoice {
+  draws?: number
+}
+
+export function addDraws(command: Command): Command {
+  return command.option(
+    '--draws <n>',
+    `most draws of a row with dequantised values; a row gets as many as bring its spread below ${SPREAD} nats (default: ${MOST_DRAWS})`,
+    positiveInteger
+  )
+}
+
+export function drawsOption({ draws }: DrawsChoice): { draws?: number } {
+  return draws === undefined ? {} : { draws }
 }
 
 export const SOLVERS = [...adaptiveMethods, ...fixedStepMethods] as const

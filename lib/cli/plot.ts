@@ -38,7 +38,7 @@ async function plot({ model, data: name, rows, ...choice }: Choice, signal: Abor
   const folder = choice.out ?? dirname(model)
   makeFolder(folder)
   const data = await openTestData(name, trainedTable(choice, flow.table, 0), contextColumns(flow))
-  const evaluation = await assess(flow, data, { seed: 0, signal, ...(rows !== undefined && { rows }) })
+  const evaluation = await assess(flow, data, { signal, ...(rows !== undefined && { rows }) })
   const run = new RunDirectory(dirname(model))
   const history = existsSync(join(run.path, 'metrics.jsonl')) ? { history: run.history() } : {}
   const files = await writeReport(folder, { title: `FFJORD on ${name}`, flow, data, evaluation, ...history })

@@ -1,10 +1,19 @@
 import { baselines } from '../density/compare'
-import { ArrayDataset, type Dataset, type FitOptions, type FitResult, type Flow } from '../index'
+import {
+  ArrayDataset,
+  type Dataset,
+  type EvaluateOptions,
+  type FitOptions,
+  type FitResult,
+  type Flow
+} from '../index'
 import { assess } from '../report/assess'
+import { spreadOf, spreadText } from '../row-scores'
 import { quantilesOf } from '../table/quantiles'
 import { supportOf } from '../table/schema'
 import type { Source } from './data'
 import { Interrupted } from './exit'
+import { type DrawsChoice, drawsOption } from './options'
 import { duration, note, progressLine } from './progress'
 import { writeReport } from './report'
 import type { RunDirectory } from './run-directory'
@@ -12,8 +21,11 @@ import type { RunDirectory } from './run-directory'
 /** Between two checkpoints, in ms. */
 const CHECKPOINT_INTERVAL = 5000
 
-/** Training rows that ranks of new rows refer to. */
+/** Training rows that ranks of new rows refer to, at most, and solves that their scores may take. */
 const RANKED_ROWS = 10_000
+const RANKING_SOLVES = 2 ** 18
+/** Rows by which the solves that a row takes are known. */
+const PILOT_ROWS = 128
 
 /** A training run from the first iteration to the report. */
 export async function trainAndReport(job: {
@@ -22,7 +34,13 @@ export async function trainAndReport(job: {
   directory: RunDirectory
   options: FitOptions
   signal: AbortSignal
-  choice: { quiet?: boolean; json?: boolean; report: boolean; testRows: number; average?: number }
+  choice: DrawsChoice & {
+    quiet?: boolean
+    json?: boolean
+    report: boolean
+    testRows: number
+    average?: number
+  }
 }): Promise<void> {
   const { flow, source, directory, options, signal, choice } = job
   if (!choice.quiet) note(`Training on ${source.name} on device ${flow.device}; results in ${directory.path}`)
@@ -37,24 +55,28 @@ export async function trainAndReport(job: {
     ...(result.validation !== undefined && { validation: result.validation })
   }
   const lines = [`Trained  ${result.iterations} iterations in ${duration(result.seconds)}`]
-  await noteQuantiles(flow, source, directory)
+  await noteQuantiles(flow, source, directory, { ...drawsOption(choice), signal })
   if (choice.report) {
     if (choice.average) flow.setParameters(flow.average())
     const finite = Number.isFinite(source.test.rows)
     const evaluation = await assess(flow, source.test, {
-      seed: 0,
       signal,
+      ...drawsOption(choice),
       ...(!finite && { rows: choice.testRows })
     })
-    const { nll, standardError, rows, nfe, entropy, klGap, traces } = evaluation
+    const { nll, standardError, rows, nfe, entropy, klGap, traces, bound } = evaluation
+    const spread = evaluation.spread && spreadOf([evaluation.spread])
     Object.assign(summary, {
       nll,
       stderr: standardError,
       n: rows,
+      bound,
+      ...(spread && { spread }),
       nfe,
       trace: [...new Set(traces)].join(', ')
     })
     lines.push(`Test NLL ${nll.toFixed(4)} ± ${standardError.toFixed(4)} nats (${rows} rows)`)
+    lines.push(`Bound    ${bound}${spread ? `; ${spreadText(spread)}` : ''}`)
     if (entropy !== undefined && klGap) {
       Object.assign(summary, { entropy, klGap: klGap.value, klGapStderr: klGap.standardError })
       lines.push(`Entropy  ${entropy.toFixed(4)} nats, the lowest that any model can reach`)
@@ -88,17 +110,27 @@ export async function trainAndReport(job: {
   console.log(choice.json ? JSON.stringify(summary) : lines.join('\n'))
 }
 
-/** Quantiles of the training rows' log-densities go into the model file, for ranks of new rows. */
-async function noteQuantiles(flow: Flow, source: Source, directory: RunDirectory): Promise<void> {
+/** Quantiles of the training rows' log-densities go into the model file, for ranks of new rows, whose scores are made alike. */
+async function noteQuantiles(
+  flow: Flow,
+  { seen }: Source,
+  directory: RunDirectory,
+  options: EvaluateOptions
+): Promise<void> {
   const { table } = flow
   if (!table) return
-  const { data, rows, context, contextData } = await source.seen.take(Math.min(RANKED_ROWS, source.seen.rows))
-  const logProb = await flow.logProb(
-    { data, shape: [rows, ...flow.shape] },
-    { seed: 0, ...(context && { context: { data: contextData!, shape: [rows, context.size] } }) }
-  )
+  const ranked = someRows(seen, RANKED_ROWS)
+  const pilot = await flow.evaluate(ranked, { ...options, rows: PILOT_ROWS })
+  const rows = Math.min(ranked.rows, Math.floor((RANKING_SOLVES * pilot.rows) / pilot.solves))
+  const { logProb } = rows > pilot.rows ? await flow.evaluate(ranked, { ...options, rows }) : pilot
   flow.table = { ...table, logProbQuantiles: quantilesOf(logProb) }
   await flow.save(directory.model)
+}
+
+/** At most `count` rows, in an order that is always the same; files may be sorted. */
+function someRows(data: Dataset, count: number): Dataset {
+  const share = Math.min(1, count / data.rows)
+  return share < 1 ? data.split([share, 1 - share], { seed: 0 })[0]! : data.split([1], { seed: 0 })[0]!
 }
 
 function objectiveName(objective: NonNullable<FitOptions['objective']>): string {

@@ -19,7 +19,15 @@ import { describeContext } from './context'
 import { benchmarkIn, DATA, isToy, openSource, type Source } from './data'
 import { WrongCall } from './exit'
 import { interruptible } from './interrupt'
-import { addDevice, type DeviceChoice, oneOf, positive, positiveInteger } from './options'
+import {
+  addDevice,
+  addDraws,
+  type DeviceChoice,
+  type DrawsChoice,
+  oneOf,
+  positive,
+  positiveInteger
+} from './options'
 import { preset, presetNames } from './presets'
 import { note } from './progress'
 import { remarksOn } from './remarks'
@@ -36,7 +44,12 @@ import {
   type TrainingChoice
 } from './training-options'
 
-export interface TrainChoice extends DeviceChoice, ArchitectureChoice, TrainingChoice, TableChoice {
+export interface TrainChoice
+  extends DeviceChoice,
+    ArchitectureChoice,
+    TrainingChoice,
+    TableChoice,
+    DrawsChoice {
   data: string
   preset?: BenchmarkName
   out: string
@@ -65,6 +78,7 @@ const changeable = new Set([
   'threads',
   'report',
   'testRows',
+  'draws',
   'quiet',
   'json'
 ])
@@ -88,6 +102,7 @@ export function addTrain(program: Command): void {
     .option('--quiet', 'no progress')
     .option('--json', 'print the result as one JSON object')
   addDevice(command)
+  addDraws(command)
   addTraining(addArchitecture(addTable(command)))
     .optionsGroup('Validation:')
     .option(

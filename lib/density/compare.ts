@@ -1,10 +1,13 @@
 import { sizeOf } from '../batch'
+import { cellLogProb, gatherRows } from '../cell-density'
+import { asInFile } from '../cells'
 import { fail, integer, list, number, object, show } from '../check'
 import { type ArrayDataset, inMemory, isDataset } from '../dataset'
+import { meanSurprise } from '../evaluate'
 import { type Intervals, onLine } from '../table/support'
 import { cholesky, covariance } from './cholesky'
-import { fitGaussian } from './gaussian'
-import { fitMixture } from './mixture'
+import { fitGaussian, type Gaussian } from './gaussian'
+import { fitMixture, type GaussianMixture } from './mixture'
 
 /** A density that was fitted to the training rows, on the test rows. */
 export interface Baseline {
@@ -17,6 +20,8 @@ export interface Baseline {
 /** Rows and multiply-adds that a comparison takes at most, so that it stays short beside the training. */
 const MOST_ROWS = 20_000
 const MOST_WORK = 4e7
+/** Most draws of a dequantised row: plain densities are smooth. */
+const CELL_DRAWS = 128
 
 /**
  * What plain densities reach: a Gaussian of full covariance, and a mixture of ten of them. Columns with an interval are
@@ -39,36 +44,67 @@ export async function baselines(
   const support = given.support === undefined ? undefined : intervals(given.support, sizeOf(train.shape))
   const givens = independentContext(train)
   const width = train.data.length / train.rows + givens.length
-  const most = Math.max(1000, Math.min(MOST_ROWS, Math.floor(MOST_WORK / width ** 2)))
-  const prepare = async (data: ArrayDataset) => {
-    const { data: rows, rows: count, contextData } = await data.take(Math.min(most, data.rows))
-    const line = support ? onLine(rows, support) : { rows, logDeterminant: undefined }
-    const context = pick(contextData, data.context?.size ?? 0, givens, count)
-    return { context, joint: sideBySide(context, line.rows, count), logDeterminant: line.logDeterminant }
-  }
-  const [known, fresh] = [await prepare(train), await prepare(test)]
-  const components = Math.max(1, Math.min(10, Math.floor(known.joint.shape[0]! / (3 * width))))
+  const budget = Math.floor(MOST_WORK / width ** 2 / (test.cells ? CELL_DRAWS / 8 : 1))
+  const most = Math.max(1000, Math.min(MOST_ROWS, budget))
+  const known = await firstRows(train)
+  const fresh = await firstRows(test)
+  const { joint } = onLineBeside(known.data, known.context)
+  const components = Math.max(1, Math.min(10, Math.floor(known.rows / (3 * width))))
   const names = train.columns && [...givens.map((c) => `${c + 1} of the context`), ...train.columns]
   const densities = [
-    { name: 'Gaussian, full covariance', density: fitGaussian(known.joint, names) },
+    { name: 'Gaussian, full covariance', density: fitGaussian(joint, names) },
     {
       name: `Mixture of ${components} Gaussians`,
-      density: fitMixture(known.joint, { components, rounds: 50, seed })
+      density: fitMixture(joint, { components, rounds: 50, seed })
     }
   ]
-  return densities.map(({ name, density }) => {
-    const ofContext = givens.length > 0 ? density.marginal(givens.length).logProb(fresh.context) : undefined
-    const surprise = density
-      .logProb(fresh.joint)
-      .map((value, row) => (ofContext?.[row] ?? 0) - value - (fresh.logDeterminant?.[row] ?? 0))
-    const nll = surprise.reduce((sum, value) => sum + value, 0) / surprise.length
-    const squares = surprise.reduce((sum, value) => sum + (value - nll) ** 2, 0)
-    return {
-      name,
-      nll,
-      standardError: Math.sqrt(squares / Math.max(1, surprise.length - 1) / surprise.length)
+  return Promise.all(
+    densities.map(async ({ name, density }) => {
+      const { nll, standardError } = meanSurprise(await scores(density))
+      return { name, nll, standardError }
+    })
+  )
+
+  async function firstRows(data: ArrayDataset) {
+    const {
+      data: rows,
+      rows: count,
+      context,
+      contextData,
+      cells
+    } = await data.take(Math.min(most, data.rows))
+    return { data: rows, rows: count, cells, context: pick(contextData, context?.size ?? 0, givens, count) }
+  }
+
+  function onLineBeside(rows: ArrayLike<number>, context: Rows) {
+    const line = support ? onLine(rows, support) : { rows, logDeterminant: undefined }
+    const joint = sideBySide(context, line.rows, context.shape[0]!)
+    return { joint, logDeterminant: line.logDeterminant }
+  }
+
+  /** log p of the test rows: of those that were dequantised, the mean over a cell, as a flow's. */
+  async function scores(density: Gaussian | GaussianMixture): Promise<Float64Array> {
+    const marginal = givens.length > 0 ? density.marginal(givens.length) : undefined
+    const at = (rows: ArrayLike<number>, context: Rows) => {
+      const { joint, logDeterminant } = onLineBeside(rows, context)
+      const ofContext = marginal?.logProb(context)
+      return density
+        .logProb(joint)
+        .map((value, row) => value - (ofContext?.[row] ?? 0) + (logDeterminant?.[row] ?? 0))
     }
-  })
+    const { data, cells, context } = fresh
+    if (!cells) return at(data, context)
+    const { logProb } = await cellLogProb(
+      { values: asInFile(data, cells), steps: cells.steps, context: context.data },
+      async (points, rows) =>
+        at(points, {
+          data: gatherRows(context.data, givens.length, rows),
+          shape: [rows.length, givens.length]
+        }),
+      { seed, draws: CELL_DRAWS }
+    )
+    return logProb
+  }
 }
 
 /** Places of the context's numbers that no combination of those before makes; of a category's levels the last is one. */

@@ -60,7 +60,7 @@ export async function collectReport(input: ReportInput): Promise<Report> {
       ? [
           await score(flow, 'train', data),
           await score(flow, 'validation', parts.validation),
-          await score(flow, 'test', parts.test)
+          await score(flow, 'test', parts.test, evaluation?.logProb)
         ]
       : []
   // A density of its own for every context has no one picture.
@@ -234,6 +234,7 @@ function evaluationRows({
   rows,
   nfe,
   traces,
+  bound,
   entropy,
   klGap
 }: Assessment): [string, string][] {
@@ -244,6 +245,7 @@ function evaluationRows({
   if (klGap) list.push(['KL gap', `${klGap.value.toFixed(4)} ± ${klGap.standardError.toFixed(4)}`])
   list.push(
     ['Rows', number(rows)],
+    ['Bound', bound],
     ['Trace', [...new Set(traces)].join(', ')],
     ['Evaluations a row', nfe.toFixed(1)]
   )

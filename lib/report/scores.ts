@@ -1,5 +1,5 @@
 import { sizeOf } from '../batch'
-import type { Dataset } from '../dataset'
+import { ArrayDataset, type Dataset } from '../dataset'
 import type { Flow } from '../flow'
 import { type Column, decodeColumns, orderedContext, tableWidth } from '../table/schema'
 import { pictureTolerance } from './plane'
@@ -10,6 +10,9 @@ import { linePanel, type Series } from './svg'
 /** Log-densities of the parts of a data set, and the rows at their ends. */
 
 const MOST_ROWS = 5000
+/** Of dequantised rows, and the draws of each: enough for a histogram. */
+const MOST_CELL_ROWS = 1000
+const HISTOGRAM_DRAWS = 64
 const LISTED = 5
 const MOST_COLUMNS = 10
 const BINS = 60
@@ -19,7 +22,7 @@ export interface Scores {
   rows: Float32Array
   /** What each row is conditioned on, and the names of its elements. */
   context?: RowContext
-  logProb: Float32Array
+  logProb: Float64Array
 }
 
 /** (rows, columns.length) numbers of context. */
@@ -47,10 +50,20 @@ export function contextOption(context: RowContext | undefined, count: number) {
   return { context: { data: context.data.subarray(0, count * size), shape: [count, size] } }
 }
 
-export async function score(flow: Flow, name: Scores['name'], data: Dataset): Promise<Scores> {
-  const { rows, context } = await firstRows(data, MOST_ROWS)
-  const count = rows.length / sizeOf(flow.shape)
-  const logProb = await flow.logProb(rows, { ...pictureTolerance(flow), ...contextOption(context, count) })
+/** `known` are log-densities of the first rows, where these were scored already. */
+export async function score(
+  flow: Flow,
+  name: Scores['name'],
+  data: Dataset,
+  known?: Float64Array
+): Promise<Scores> {
+  const cells = data instanceof ArrayDataset && data.cells !== undefined
+  const count = known ? Math.min(known.length, MOST_ROWS) : cells ? MOST_CELL_ROWS : MOST_ROWS
+  const { rows, context } = await firstRows(data, count)
+  const call = { draws: HISTOGRAM_DRAWS, ...pictureTolerance(flow) }
+  const logProb =
+    known?.subarray(0, count) ??
+    (await flow.evaluate(data, { ...call, rows: Math.min(count, data.rows) })).logProb
   return { name, rows, ...(context && { context }), logProb }
 }
 

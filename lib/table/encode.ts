@@ -206,8 +206,13 @@ export function isNumeric(cell: unknown): boolean {
   return isMissing(cell) || !Number.isNaN(toNumber(cell))
 }
 
+/** Width of the noise of every element; 0 where it gets none. */
+export function stepsOf(columns: readonly Column[]): number[] {
+  return columns.flatMap(({ step, levels, exact }) => levels?.map(() => (exact ? 0 : 1)) ?? [step ?? 0])
+}
+
 /**
- * Adds u of U[0, step) to dequantised columns, u of U[0, 1) to the elements of a category unless they are exact. The noise of a row depends
+ * For training: adds u of U[0, step) to dequantised columns, u of U[0, 1) to the elements of a category unless they are exact. The noise of a row depends
  * on `seed` and its number alone. log P(x) ≥ E[log p(x + u)] (Theis, van den Oord and Bethge 2016, eq. 5).
  */
 export function dequantize(
@@ -215,9 +220,7 @@ export function dequantize(
   { values, kept }: { values: Encoded['values']; kept: ArrayLike<number> },
   { first, seed }: { first: number; seed: number }
 ): void {
-  const steps = columns.flatMap(
-    ({ step, levels, exact }) => levels?.map(() => (exact ? 0 : 1)) ?? [step ?? 0]
-  )
+  const steps = stepsOf(columns)
   if (!steps.some((step) => step > 0)) return
   const width = steps.length
   for (let i = 0; i < kept.length; i++) {

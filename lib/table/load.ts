@@ -1,4 +1,5 @@
 import { type Batch, sizeOf } from '../batch'
+import { type Cells, cellsOf } from '../cells'
 import {
   boolean,
   choice,
@@ -18,7 +19,7 @@ import {
 import { ArrayDataset, checkShape, conditioned, type DatasetContext, type FeedingDataset } from '../dataset'
 import { fromAsyncIterable } from '../dataset-stream'
 import { checkDegenerate } from './degenerate'
-import { dequantize, isNumeric, levelOf, RowEncoder } from './encode'
+import { dequantize, isNumeric, levelOf, RowEncoder, stepsOf } from './encode'
 import { modelColumns, namesIn } from './matching'
 import { type OpenOptions, openTable } from './open'
 import { readingAhead } from './reading-ahead'
@@ -93,9 +94,10 @@ export class TableDataset extends ArrayDataset {
     /** Rows left out, as `invalid: 'drop'` asked. */
     readonly dropped: number,
     named: boolean,
-    context?: DatasetContext & { data: Batch }
+    context?: DatasetContext & { data: Batch },
+    cells?: Cells
   ) {
-    super(data, shape, named ? elementNames(schema.columns) : undefined, context)
+    super(data, shape, named ? elementNames(schema.columns) : undefined, context, cells)
   }
 
   /** A category among the names stands for its elements, one a level; columns without names are x1, x2 … */
@@ -115,20 +117,24 @@ export class TableDataset extends ArrayDataset {
     return sameRows(rows, withContext(schema, context), this.dropped, true)
   }
 
-  protected override like(data: Batch, context?: DatasetContext & { data: Batch }): TableDataset {
+  protected override like(
+    data: Batch,
+    context?: DatasetContext & { data: Batch },
+    cells?: Cells
+  ): TableDataset {
     const { shape, schema, dropped, columns } = this
-    return new TableDataset(data, shape, schema, dropped, columns !== undefined, context)
+    return new TableDataset(data, shape, schema, dropped, columns !== undefined, context, cells)
   }
 }
 
 function sameRows(
-  { data, shape, context, contextData }: ArrayDataset,
+  { data, shape, context, contextData, cells }: ArrayDataset,
   schema: TableSchema,
   dropped: number,
   named: boolean
 ): TableDataset {
   const given = context && { ...context, data: contextData! }
-  return new TableDataset(data, shape, schema, dropped, named, given)
+  return new TableDataset(data, shape, schema, dropped, named, given, cells)
 }
 
 /** Reads a table: .csv, .tsv, .npy, .npz, .parquet, .h5, .arrow. @throws FfjordError with file, row and column */
@@ -158,6 +164,7 @@ export async function fromFile(path: string, options: FileOptions = {}): Promise
     : columns.map((column, c) => typed(column, encoder.whole[c]!, settings))
   encoder.checkEnds(found)
   if (settings.checkColumns) checkDegenerate(source.path, elementNames(found), data)
+  const cells = cellsOf(data, stepsOf(found))
   let start = 0
   for (const place of places) {
     const end = start + place.kept.length * encoder.width
@@ -172,10 +179,18 @@ export async function fromFile(path: string, options: FileOptions = {}): Promise
   const shape = settings.shape ?? source.shape ?? [encoder.width]
   const { names, named } = source
   if (!schema)
-    return new TableDataset(data, shape, { columns: found, file: { names, named } }, encoder.dropped, named)
+    return new TableDataset(
+      data,
+      shape,
+      { columns: found, file: { names, named } },
+      encoder.dropped,
+      named,
+      undefined,
+      cells
+    )
   const { context = [], file } = schema
   const all: TableSchema = { columns: found, ...(file && { file }) }
-  const rows = new TableDataset(data, shape, all, encoder.dropped, true)
+  const rows = new TableDataset(data, shape, all, encoder.dropped, true, undefined, cells)
   if (context.length === 0) return rows
   const apart = withContext(
     all,

@@ -1,8 +1,9 @@
+import { cellsOf } from '../cells'
 import { fail, integer, number, object } from '../check'
 import type { ArrayDataset, FeedingDataset } from '../dataset'
 import { fromAsyncIterable } from '../dataset-stream'
 import { checkDegenerate } from './degenerate'
-import { dequantize, type RowEncoder } from './encode'
+import { dequantize, type RowEncoder, stepsOf } from './encode'
 import { type FileOptions, fileKeys, openEncoder, TableDataset, typed } from './load'
 import { PartSample } from './part-sample'
 import { readingAhead } from './reading-ahead'
@@ -77,8 +78,17 @@ export async function splitFile(path: string, options: SplitOptions = {}): Promi
     const { values, numbers } = part.taken()
     if (numbers.length === 0)
       fail('EMPTY_BATCH', `the share for ${name} of ${source.path} is empty; give a larger one`)
+    const cells = cellsOf(values, stepsOf(found))
     dequantize(found, { values, kept: numbers }, { first: 0, seed })
-    const rows = new TableDataset(values, shape, { columns: found, file }, encoder.dropped, named)
+    const rows = new TableDataset(
+      values,
+      shape,
+      { columns: found, file },
+      encoder.dropped,
+      named,
+      undefined,
+      cells
+    )
     return context.length > 0 ? rows.condition(context) : rows
   }
 

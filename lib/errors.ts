@@ -64,13 +64,14 @@ export function isError(error: unknown): error is Error {
   return types.isNativeError(error)
 }
 
-const nativeCodes = new Set([
-  'DISPOSED',
+/** All codes of the binding's errors, as its errorCodes() lists them. */
+export const nativeCodes: ReadonlySet<string> = new Set<ErrorCode>([
   'INVALID_ARGUMENT',
   'UNSUPPORTED',
   'SOLVE_FAILED',
   'CANCELLED',
   'OUT_OF_MEMORY',
+  'DISPOSED',
   'INTERNAL'
 ])
 

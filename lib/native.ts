@@ -336,8 +336,8 @@ export interface NativeMethod {
 }
 
 /**
- * Errors thrown or rejected by the binding: `code` is INVALID_ARGUMENT, UNSUPPORTED, SOLVE_FAILED,
- * CANCELLED, OUT_OF_MEMORY, DISPOSED or INTERNAL; a SOLVE_FAILED carries t, h, block and rows.
+ * Errors thrown or rejected by the binding: `code` is one of Binding.errorCodes(); a SOLVE_FAILED
+ * carries t, h, block and rows.
  */
 export interface NativeError extends Error {
   code: string
@@ -349,6 +349,8 @@ export interface NativeError extends Error {
 
 export interface Binding {
   engines(): NativeEngine[]
+  /** All that NativeError.code may be. */
+  errorCodes(): string[]
   /** Names, in the order of the columns of NativeSolve.regularisers. */
   regularisers(): string[]
   methods(): NativeMethod[]

@@ -51,6 +51,10 @@ Napi::Value regulariser_list(const Napi::CallbackInfo& info) {
   return strings(info.Env(), names);
 }
 
+Napi::Value error_code_list(const Napi::CallbackInfo& info) {
+  return strings(info.Env(), error_codes());
+}
+
 // (law, key, rowOffset, rows, columns) → Float32Array (rows, columns)
 Napi::Value noise(const Napi::CallbackInfo& info) {
   const NoiseLaw law = noise_law(info[0]);
@@ -111,6 +115,7 @@ class Addon : public Napi::Addon<Addon> {
     add.operator()<engine_list>("engines");
     add.operator()<method_list>("methods");
     add.operator()<regulariser_list>("regularisers");
+    add.operator()<error_code_list>("errorCodes");
     add.operator()<cpu>("cpu");
     add.operator()<noise>("noise");
     add.operator()<row_keys>("rowKeys");

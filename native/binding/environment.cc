@@ -1,8 +1,6 @@
 #include "binding/environment.h"
 
-#include "binding/engines.h"
 #include "binding/handles.h"
-#include "core/tableau.h"
 
 namespace ffjord::binding {
 namespace {
@@ -14,10 +12,6 @@ Napi::FunctionReference global_class(Napi::Env env, const char* name) {
 }  // namespace
 
 std::shared_ptr<Environment> Environment::open(Napi::Env env) {
-  // Constants that calls use are made before the first thread, so that they are destroyed after the
-  // last.
-  engines();
-  tableaus();
   return std::shared_ptr<Environment>(new Environment(env));
 }
 

@@ -1,33 +1,26 @@
 #include "binding/errors.h"
 
+#include <array>
 #include <new>
+#include <system_error>
 
 namespace ffjord::binding {
 namespace {
 
-const char* name_of(ErrorCode code) {
-  switch (code) {
-    case ErrorCode::InvalidArgument:
-      return "INVALID_ARGUMENT";
-    case ErrorCode::Unsupported:
-      return "UNSUPPORTED";
-    case ErrorCode::SolveFailed:
-      return "SOLVE_FAILED";
-    case ErrorCode::Cancelled:
-      return "CANCELLED";
-    case ErrorCode::OutOfMemory:
-      return "OUT_OF_MEMORY";
-  }
-  return "INTERNAL";
-}
+// In the order of ErrorCode.
+constexpr std::array kNames = {"INVALID_ARGUMENT", "UNSUPPORTED", "SOLVE_FAILED", "CANCELLED",
+                               "OUT_OF_MEMORY",    "DISPOSED",    "INTERNAL"};
+static_assert(kNames.size() == static_cast<std::size_t>(ErrorCode::Internal) + 1);
 
-Napi::Error make(Napi::Env env, const char* code, const std::string& message) {
+Napi::Error make(Napi::Env env, ErrorCode code, const std::string& message) {
   Napi::Error error = Napi::Error::New(env, message);
-  error.Set("code", Napi::String::New(env, code));
+  error.Set("code", Napi::String::New(env, kNames[static_cast<std::size_t>(code)]));
   return error;
 }
 
 }  // namespace
+
+std::vector<std::string> error_codes() { return {kNames.begin(), kNames.end()}; }
 
 void refuse(const std::string& message) { throw Error(ErrorCode::InvalidArgument, message); }
 
@@ -37,7 +30,7 @@ Napi::Error to_javascript(Napi::Env env, const std::exception_ptr& exception) {
   } catch (const Napi::Error& error) {
     return error;
   } catch (const SolveFailure& failure) {
-    Napi::Error error = make(env, name_of(failure.code), failure.what());
+    Napi::Error error = make(env, failure.code, failure.what());
     error.Set("t", failure.t);
     error.Set("h", failure.h);
     error.Set("block", static_cast<double>(failure.block));
@@ -47,19 +40,22 @@ Napi::Error to_javascript(Napi::Env env, const std::exception_ptr& exception) {
     error.Set("rows", rows);
     return error;
   } catch (const Error& error) {
-    return make(env, name_of(error.code), error.what());
-  } catch (const Disposed& error) {
-    return make(env, "DISPOSED", error.what());
+    return make(env, error.code, error.what());
   } catch (const std::bad_alloc&) {
     return make(
-        env, "OUT_OF_MEMORY",
+        env, ErrorCode::OutOfMemory,
         "not enough memory; use a smaller batch, or gradient 'adjoint' if it is a gradient");
   } catch (const std::length_error&) {
-    return make(env, "OUT_OF_MEMORY", "an array of this size cannot exist; use a smaller batch");
+    return make(env, ErrorCode::OutOfMemory,
+                "an array of this size cannot exist; use a smaller batch");
+  } catch (const std::system_error& error) {
+    return make(env, ErrorCode::OutOfMemory,
+                std::string("the system gives no further thread (") + error.what() +
+                    "); dispose of flows that are not needed, or raise its limit");
   } catch (const std::exception& error) {
-    return make(env, "INTERNAL", error.what());
+    return make(env, ErrorCode::Internal, error.what());
   } catch (...) {
-    return make(env, "INTERNAL", "unknown failure in the core");
+    return make(env, ErrorCode::Internal, "unknown failure in the core");
   }
 }
 

@@ -3,22 +3,19 @@
 
 #include <exception>
 #include <string>
+#include <vector>
 
 #include "binding/napi_setup.h"
 #include "core/errors.h"
 
 namespace ffjord::binding {
 
-/// A call on a flow after dispose().
-class Disposed : public std::runtime_error {
- public:
-  Disposed() : std::runtime_error("the flow was disposed; create or load it again") {}
-};
-
 [[noreturn]] void refuse(const std::string& message);  ///< throws Error(InvalidArgument)
 
-/// The Error that JavaScript sees: `code` is INVALID_ARGUMENT, UNSUPPORTED, SOLVE_FAILED,
-/// CANCELLED, OUT_OF_MEMORY, DISPOSED or INTERNAL; SOLVE_FAILED carries t, h, block and rows.
+/// All that `code` of an Error may be; lib/errors.ts has the same list.
+std::vector<std::string> error_codes();
+
+/// The Error that JavaScript sees, with a `code`; SOLVE_FAILED carries t, h, block and rows.
 /// Errors that JavaScript itself threw (in a getter) come back as they are.
 Napi::Error to_javascript(Napi::Env env, const std::exception_ptr& exception);
 

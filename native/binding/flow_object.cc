@@ -98,8 +98,7 @@ Napi::Value FlowObject::call(const Napi::CallbackInfo& info) {
     std::unique_ptr<Job> job = make(context(env), info, ArrayUse::Copy);
     flow();  // a getter among the arguments may have disposed it
     const Napi::Promise::Deferred deferred(env);
-    worker_.push(std::make_unique<PendingCall>(
-        PendingCall{std::move(job), deferred, Napi::Persistent(info.This().As<Napi::Object>())}));
+    worker_.push({std::move(job), deferred, Napi::Persistent(info.This().As<Napi::Object>())});
     environment_->mailbox()->expect(env);
     return Napi::Value(deferred.Promise());
   });
@@ -179,7 +178,7 @@ Napi::Value FlowObject::dispose(const Napi::CallbackInfo& info) {
 }
 
 const std::shared_ptr<Flow>& FlowObject::flow() const {
-  if (!flow_) throw Disposed();
+  if (!flow_) throw Error(ErrorCode::Disposed, "the flow was disposed; create or load it again");
   return flow_;
 }
 

@@ -37,7 +37,7 @@ class FlowObject : public Napi::ObjectWrap<FlowObject> {
   Napi::Value upload(const Napi::CallbackInfo& info);
   Napi::Value dispose(const Napi::CallbackInfo& info);
 
-  /// The flow, for a call that is about to be made. Throws Disposed.
+  /// The flow, for a call that is about to be made. Throws Error(Disposed).
   const std::shared_ptr<Flow>& flow() const;
   /// The same, once the flow's thread is idle.
   Flow& idle_flow();

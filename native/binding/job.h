@@ -4,6 +4,7 @@
 #pragma once
 
 #include <exception>
+#include <list>
 #include <memory>
 #include <stop_token>
 #include <utility>
@@ -56,5 +57,8 @@ struct PendingCall {
   Napi::Promise::Deferred deferred;
   Napi::ObjectReference owner;  // keeps the flow's object from being collected
 };
+
+/// Calls move from list to list by their nodes, which needs no memory and so cannot fail.
+using PendingCalls = std::list<PendingCall>;
 
 }  // namespace ffjord::binding

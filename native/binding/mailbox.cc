@@ -28,12 +28,12 @@ void Mailbox::expect(Napi::Env env) {
   if (expected_++ == 0) signal_.Ref(env);
 }
 
-void Mailbox::post(std::unique_ptr<PendingCall> call) {
+void Mailbox::post(PendingCalls& calls) {
   bool first;
   {
     const std::lock_guard lock(mutex_);
     first = done_.empty();
-    done_.push_back(std::move(call));
+    done_.splice(done_.end(), calls);
   }
   if (first) signal_.NonBlockingCall();
 }
@@ -48,12 +48,12 @@ void Mailbox::receive(Napi::Env env, Napi::Function, Mailbox* mailbox, void*) {
 }
 
 void Mailbox::settle_all(Napi::Env env) {
-  std::vector<std::unique_ptr<PendingCall>> calls;
+  PendingCalls calls;
   {
     const std::lock_guard lock(mutex_);
     calls.swap(done_);
   }
-  for (const auto& call : calls) settle(env, *call);
+  for (PendingCall& call : calls) settle(env, call);
   expected_ -= calls.size();
   if (expected_ == 0 && !calls.empty()) signal_.Unref(env);
 }

@@ -4,7 +4,6 @@
 
 #include <memory>
 #include <mutex>
-#include <vector>
 
 #include "binding/job.h"
 #include "binding/napi_setup.h"
@@ -17,8 +16,8 @@ class Mailbox {
 
   /// One more call is under way: the event loop stays alive until it is settled. JavaScript thread.
   void expect(Napi::Env env);
-  /// A call is done. Any thread.
-  void post(std::unique_ptr<PendingCall> call);
+  /// Takes calls that are done. Any thread.
+  void post(PendingCalls& calls);
   /// Drops what was not settled; the environment ends. JavaScript thread, after all other threads.
   void close();
 
@@ -31,7 +30,7 @@ class Mailbox {
   Signal signal_;
   std::size_t expected_ = 0;  // JavaScript thread alone
   std::mutex mutex_;
-  std::vector<std::unique_ptr<PendingCall>> done_;
+  PendingCalls done_;
 };
 
 }  // namespace ffjord::binding

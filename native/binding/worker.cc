@@ -2,13 +2,19 @@
 
 #include <unordered_set>
 
+#include "binding/engines.h"
+
 namespace ffjord::binding {
 namespace {
 
-// All workers of the process that have a thread. process.exit() runs no cleanup hooks, so this
-// object's end is what keeps threads from computing while the library's constants are destroyed.
+// All workers of the process that have a thread. process.exit() and uncaught exceptions run no
+// cleanup hooks, so this object's end is what keeps threads from computing while the process is
+// torn down. What jobs use outlives it: the engines are made here, and what these have besides is
+// built when the addon is loaded or has no destructor (scripts/check-lifetimes.js holds them to
+// it).
 class LiveWorkers {
  public:
+  LiveWorkers() { engines(); }
   static LiveWorkers& all() {
     static LiveWorkers workers;
     return workers;
@@ -40,21 +46,23 @@ Worker::~Worker() {
   LiveWorkers::all().remove(this);
 }
 
-void Worker::push(std::unique_ptr<PendingCall> call) {
+void Worker::push(PendingCall call) {
+  PendingCalls node;
+  node.push_back(std::move(call));
   {
     const std::lock_guard lock(mutex_);
     if (!thread_.joinable()) {
-      thread_ = std::thread([this] { loop(); });
       LiveWorkers::all().add(this);
+      thread_ = std::thread([this] { loop(); });
     }
-    waiting_.push_back(std::move(call));
+    waiting_.splice(waiting_.end(), node);
   }
   wake_.notify_one();
 }
 
 void Worker::wait_until_idle() {
   std::unique_lock lock(mutex_);
-  idle_.wait(lock, [this] { return waiting_.empty() && running_ == nullptr; });
+  idle_.wait(lock, [this] { return waiting_.empty() && running_.empty(); });
 }
 
 void Worker::finish() {
@@ -66,11 +74,11 @@ void Worker::finish() {
 }
 
 void Worker::abandon() {
-  std::deque<std::unique_ptr<PendingCall>> dropped;  // destroyed here, outside the lock
+  PendingCalls dropped;  // destroyed here, outside the lock
   {
     const std::lock_guard lock(mutex_);
     dropped.swap(waiting_);
-    if (running_ != nullptr) running_->job->request_stop();
+    for (PendingCall& call : running_) call.job->request_stop();
   }
   finish();
 }
@@ -79,7 +87,7 @@ void Worker::halt() {
   {
     const std::lock_guard lock(mutex_);
     halted_ = true;
-    if (running_ != nullptr) running_->job->request_stop();
+    for (PendingCall& call : running_) call.job->request_stop();
   }
   finish();
 }
@@ -93,16 +101,14 @@ void Worker::loop() {
   while (true) {
     wake_.wait(lock, [this] { return ending_ || !waiting_.empty(); });
     if (waiting_.empty() || halted_) return;
-    std::unique_ptr<PendingCall> call = std::move(waiting_.front());
-    waiting_.pop_front();
-    running_ = call.get();
+    running_.splice(running_.end(), waiting_, waiting_.begin());
 
     lock.unlock();
-    call->job->run();
+    running_.front().job->run();
     lock.lock();
 
-    running_ = nullptr;
-    mailbox_->post(std::move(call));
+    if (halted_) return;
+    mailbox_->post(running_);
     if (waiting_.empty()) idle_.notify_all();
   }
 }

@@ -2,7 +2,6 @@
 #pragma once
 
 #include <condition_variable>
-#include <deque>
 #include <memory>
 #include <mutex>
 #include <thread>
@@ -21,14 +20,15 @@ class Worker {
   Worker(const Worker&) = delete;
   Worker& operator=(const Worker&) = delete;
 
-  void push(std::unique_ptr<PendingCall> call);
+  void push(PendingCall call);
   /// Returns when no call is waiting or running.
   void wait_until_idle();
   /// Ends the thread after the calls that are under way; none may follow.
   void finish();
   /// Ends the thread as soon as the running call heeds its stop; waiting calls are dropped.
   void abandon();
-  /// As abandon(), but leaves waiting calls where they are: for the end of the process.
+  /// As abandon(), but leaves all calls where they are: for the end of the process, when what they
+  /// hold of JavaScript may no longer be touched.
   void halt();
   void join();
 
@@ -38,8 +38,7 @@ class Worker {
   const std::shared_ptr<Mailbox> mailbox_;
   std::mutex mutex_;
   std::condition_variable wake_, idle_;
-  std::deque<std::unique_ptr<PendingCall>> waiting_;
-  PendingCall* running_ = nullptr;
+  PendingCalls waiting_, running_;  // one runs at most
   bool ending_ = false, halted_ = false;
   std::thread thread_;
 };

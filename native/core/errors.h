@@ -9,7 +9,15 @@
 
 namespace ffjord {
 
-enum class ErrorCode { InvalidArgument, Unsupported, SolveFailed, Cancelled, OutOfMemory };
+enum class ErrorCode {
+  InvalidArgument,
+  Unsupported,
+  SolveFailed,
+  Cancelled,
+  OutOfMemory,
+  Disposed,  ///< a call on a flow that was given up
+  Internal   ///< anything else
+};
 
 class Error : public std::runtime_error {
  public:

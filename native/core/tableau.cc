@@ -253,9 +253,10 @@ Tableau rk4_classic() {
 }  // namespace
 
 std::span<const Tableau> tableaus() {
-  static const std::vector<Tableau> all = {dopri5(),        tsit5(),     bosh3(),      dopri8(),
-                                           adaptive_heun(), fehlberg2(), euler(),      midpoint(),
-                                           heun3(),         rk4(),       rk4_classic()};
+  // Without a destructor, as threads look at it until the process ends.
+  static const std::array all = {dopri5(),        tsit5(),     bosh3(),      dopri8(),
+                                 adaptive_heun(), fehlberg2(), euler(),      midpoint(),
+                                 heun3(),         rk4(),       rk4_classic()};
   return all;
 }
 

@@ -1,7 +1,8 @@
+#include <array>
 #include <cstdlib>
+#include <span>
 #include <string>
 #include <string_view>
-#include <vector>
 
 #include "cpu/isa.h"
 
@@ -10,42 +11,57 @@ namespace {
 
 using namespace std::string_view_literals;
 
-std::vector<std::string_view> usable_sets() {
-  std::vector<std::string_view> sets;
+// Names, the best first. It has no destructor, as threads look at it until the process ends.
+class InstructionSets {
+ public:
+  void add(std::string_view name) { names_[count_++] = name; }
+  std::span<const std::string_view> names() const { return {names_.data(), count_}; }
+
+ private:
+  std::array<std::string_view, 3> names_;
+  std::size_t count_ = 0;
+};
+
+InstructionSets usable_sets() {
+  InstructionSets sets;
 #if defined(__x86_64__)
   __builtin_cpu_init();
   const bool avx2 = __builtin_cpu_supports("avx2") && __builtin_cpu_supports("fma");
   if (avx2 && __builtin_cpu_supports("avx512f") && __builtin_cpu_supports("avx512dq") &&
       __builtin_cpu_supports("avx512vl") && __builtin_cpu_supports("avx512bw"))
-    sets.push_back("avx512"sv);
-  if (avx2) sets.push_back("avx2"sv);
+    sets.add("avx512"sv);
+  if (avx2) sets.add("avx2"sv);
 #endif
-  sets.push_back("baseline"sv);
+  sets.add("baseline"sv);
   return sets;
 }
 
-std::string joined(const std::vector<std::string_view>& names) {
+std::string joined(std::span<const std::string_view> names) {
   std::string text;
   for (std::string_view name : names) text += (text.empty() ? "" : ", ") + std::string(name);
   return text;
 }
 
-std::vector<std::string_view> chosen_sets() {
-  const std::vector<std::string_view> usable = usable_sets();
+InstructionSets chosen_sets() {
+  const InstructionSets usable = usable_sets();
   const char* wanted = std::getenv("FFJORD_CPU");
   if (!wanted || !*wanted) return usable;
-  for (std::string_view name : usable)
-    if (name == wanted) return {name};
+  for (std::string_view name : usable.names()) {
+    if (name != wanted) continue;
+    InstructionSets chosen;
+    chosen.add(name);
+    return chosen;
+  }
   throw Error(ErrorCode::Unsupported, "FFJORD_CPU=" + std::string(wanted) +
                                           " is not an instruction set of this processor; it has " +
-                                          joined(usable));
+                                          joined(usable.names()));
 }
 
 }  // namespace
 
 std::span<const std::string_view> instruction_sets() {
-  static const std::vector<std::string_view> sets = chosen_sets();
-  return sets;
+  static const InstructionSets sets = chosen_sets();
+  return sets.names();
 }
 
 std::unique_ptr<TileNet> make_tile_net(std::string_view instruction_set,

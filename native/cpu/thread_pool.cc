@@ -80,21 +80,15 @@ class FirstFailure {
 
 class ThreadPool {
  public:
-  /// The process's one pool. Held by shared_ptr, so that a job that still runs while the process
-  /// (or this library) is torn down finds its memory; the threads are joined by then.
-  static std::shared_ptr<ThreadPool> shared() {
-    struct Handle {
-      std::shared_ptr<ThreadPool> pool = std::make_shared<ThreadPool>();
-      ~Handle() { pool->stop(); }
-    };
-    static const Handle handle;
-    return handle.pool;
+  ThreadPool() = default;
+  /// No team has it, nor will.
+  ~ThreadPool() {
+    quit_.store(true, std::memory_order_release);
+    for (auto& worker : workers_) {
+      call(*worker);
+      worker->thread.join();
+    }
   }
-
-  ~ThreadPool() { stop(); }
-
-  bool try_own() { return !owned_.exchange(true, std::memory_order_acquire); }
-  void disown() { owned_.store(false, std::memory_order_release); }
 
   /// By the owner alone.
   void run(int threads, std::size_t items, const Job& job) {
@@ -119,8 +113,7 @@ class ThreadPool {
   // Starts threads up to `count`, or as many as the system gives.
   std::size_t ensure(std::size_t count) {
     if (workers_.size() >= count) return count;
-    const std::lock_guard lock(threads_mutex_);
-    if (stopped_) return workers_.size();
+    workers_.reserve(count);  // so that no thread starts without a place to join it from
     while (workers_.size() < count) {
       auto worker = std::make_unique<Worker>();
       const int number = static_cast<int>(workers_.size()) + 1;
@@ -175,21 +168,8 @@ class ThreadPool {
     return false;
   }
 
-  void stop() {
-    const std::lock_guard lock(threads_mutex_);
-    stopped_ = true;
-    quit_.store(true, std::memory_order_release);
-    for (auto& worker : workers_) {
-      if (!worker->thread.joinable()) continue;
-      call(*worker);
-      worker->thread.join();
-    }
-  }
-
-  std::atomic<bool> owned_ = false, quit_ = false;
-  std::mutex threads_mutex_;  // start against stop
-  bool stopped_ = false;
-  std::vector<std::unique_ptr<Worker>> workers_;
+  std::atomic<bool> quit_ = false;
+  std::vector<std::unique_ptr<Worker>> workers_;  // the owner's
 
   alignas(64) std::atomic<std::uint64_t> ticket_ = 0;
   alignas(64) std::atomic<std::uint32_t> remaining_ = 0;
@@ -197,17 +177,39 @@ class ThreadPool {
   FirstFailure failure_;
 };
 
+namespace {
+
+// Whether a team has the workers. It has no destructor, so it may be asked at any time.
+constinit std::atomic<bool> owned = false;
+
+bool try_own() { return !owned.exchange(true, std::memory_order_acquire); }
+
+void disown() {
+  owned.store(false, std::memory_order_release);
+  owned.notify_one();
+}
+
+// The process's one pool. It is built when the program or the addon is loaded, not by the first
+// job, so that whatever is built later, such as the registry of the threads that run jobs, ends
+// before it. Should a thread outlive that order, the team that has the workers ends first, and
+// later ones run alone.
+struct SharedPool {
+  ThreadPool pool;
+  ~SharedPool() {
+    while (!try_own()) owned.wait(true, std::memory_order_relaxed);
+  }
+} shared;
+
+}  // namespace
+
 Team::Team(int threads) : threads_(threads) {}
 
 Team::~Team() {
-  if (pool_) pool_->disown();
+  if (pool_) disown();
 }
 
 void Team::run(std::size_t items, const Job& job) {
-  if (!pool_ && items > 1 && threads_ > 1) {
-    auto pool = ThreadPool::shared();
-    if (pool->try_own()) pool_ = std::move(pool);
-  }
+  if (!pool_ && items > 1 && threads_ > 1 && try_own()) pool_ = &shared.pool;
   if (!pool_ || items < 2) {
     for (std::size_t item = 0; item < items; ++item) job(0, item);
     return;

@@ -3,7 +3,6 @@
 
 #include <cstddef>
 #include <functional>
-#include <memory>
 
 namespace ffjord::cpu {
 
@@ -32,7 +31,7 @@ class Team {
 
  private:
   const int threads_;
-  std::shared_ptr<ThreadPool> pool_;  // null until a job of several items finds the workers free
+  ThreadPool* pool_ = nullptr;  // none until a job of several items finds the workers free
 };
 
 }  // namespace ffjord::cpu

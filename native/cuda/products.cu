@@ -37,13 +37,15 @@ Abilities abilities_of(int device) {
   return {std::min(capability, code.capability) >= 80, capability == 90 && code.warpgroups};
 }
 
+// By device. Built when the addon is loaded, so that it outlives all threads that run jobs.
+std::mutex known_mutex;
+std::map<int, Abilities> known;
+
 // Of the current device: asked once, as every product wants to know.
 Abilities abilities() {
-  static std::mutex mutex;
-  static std::map<int, Abilities> known;
   int device = 0;
   check(cudaGetDevice(&device), "device");
-  const std::scoped_lock lock(mutex);
+  const std::scoped_lock lock(known_mutex);
   const auto [at, is_new] = known.try_emplace(device);
   if (is_new) at->second = abilities_of(device);
   return at->second;

@@ -163,7 +163,7 @@ async function withFlow<T>(
     ...(device === 'cpu' && { threads: 1 })
   })
   flow.setParameters(weights)
-  return use(flow)
+  return await use(flow)
 }
 
 /** Of the 512 first rows. */

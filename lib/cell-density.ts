@@ -184,10 +184,12 @@ function shifts(keys: Uint32Array, row: number, element: number, seed: number): 
     .map((bits) => (bits + 0.5) / 2 ** 32)
 }
 
-/** Within [x, x + step), in float32 too. */
+/** Within [x, x + step), also as float32 rounds it, where that tells the two ends apart. */
 function within(x: number, step: number, u: number): number {
   const value = x + step * u
-  return Math.fround(value) < Math.fround(x + step) ? value : x + 0.5 * step
+  const end = Math.fround(x + step)
+  const reaches = value >= x + step || (Math.fround(value) >= end && Math.fround(x) < end)
+  return reaches ? x + 0.5 * step : value
 }
 
 const primes = [2]

@@ -118,15 +118,17 @@ export async function evaluate(
   }
 }
 
-/** Mean of −log p, and its standard error. */
+/** Mean of −log p, and its standard error; infinite where a row has no density. */
 export function meanSurprise(logProb: ArrayLike<number>): { nll: number; standardError: number } {
   let mean = 0
   let squares = 0
   for (let i = 0; i < logProb.length; i++) {
+    const surprise = -logProb[i]!
+    if (surprise === Infinity) return { nll: Infinity, standardError: Infinity }
     // Welford's running mean and sum of squared distances from it
-    const distance = -logProb[i]! - mean
+    const distance = surprise - mean
     mean += distance / (i + 1)
-    squares += distance * (-logProb[i]! - mean)
+    squares += distance * (surprise - mean)
   }
   const rows = logProb.length
   return { nll: mean, standardError: Math.sqrt(squares / Math.max(1, rows - 1) / rows) }

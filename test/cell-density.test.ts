@@ -212,6 +212,30 @@ test('rows of a stream, which has no cells, are bounds of one draw', async () =>
   expect([bound, rows]).toEqual(['lower bound, 1 draw', 20])
 })
 
+test('noise stays within its cell in either precision, far from zero too', async () => {
+  const cells: [Float32Array | Float64Array, number][] = [
+    [Float32Array.of(2 ** 23 - 1), 1],
+    [Float32Array.of(2 ** 25), 1],
+    [Float64Array.of(1.7e12 + 3), 1],
+    [Float64Array.of(0.1), 0.01]
+  ]
+  for (const [values, step] of cells) {
+    const [x] = values as unknown as [number]
+    const seen = new Set<number>()
+    const density = async (points: Float64Array) => {
+      for (const point of points) {
+        seen.add(point)
+        expect(point).toBeGreaterThanOrEqual(x)
+        expect(point).toBeLessThan(x + step)
+        if (x < 2 ** 24) expect(Math.fround(point)).toBeLessThan(Math.fround(x + step))
+      }
+      return points.map(() => 0)
+    }
+    await cellLogProb({ values, steps: [step] }, density, { seed: 1, draws: 64 })
+    expect(seen.size).toBeGreaterThan(20)
+  }
+})
+
 test('plain densities are compared by the same quantity', async () => {
   const lines = Array.from({ length: 300 }, line)
   const data = await fromFile(table('plain.csv', lines), { ...reading, exclude: ['kind'] })

@@ -33,7 +33,13 @@ const cases: Case[] = Array.from({ length: 8 }, (_, i) => {
   const hidden = pick([[9], [8, 7], [16, 16]])
   const trace =
     i % 2 === 0 ? 'exact' : { noise: pick(['gaussian', 'rademacher'] as const), probes: pick([1, 2]) }
-  const solver = pick([{}, { controller: 'torchdiffeq' }, { method: 'tsit5' }, { control: 'tile' }] as const)
+  const solver = pick([
+    {},
+    { controller: 'torchdiffeq' },
+    { method: 'tsit5' },
+    { control: 'tile' },
+    { method: 'rk4', steps: 6 }
+  ] as const)
   const context = draw() < 0.5 ? 2 : undefined
   const net = { hidden, layer: context && layer === 'blend' ? 'concat' : layer } as const
   return {

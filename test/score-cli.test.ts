@@ -89,6 +89,11 @@ test.each([
   expect([again.log_prob![73], again.quantile![73]]).toEqual([logProb![10], quantile![10]])
   if (name === 'real columns') expect(new Set(again.spread)).toEqual(new Set([0]))
   else expect(Math.max(...again.spread!)).toBeGreaterThan(0)
+  // One draw is the noise that a reader of the file draws for training, by the number of the row.
+  const single = JSON.parse(ffjord('eval', '--model', model, '--data', test, '--draws', '1', '--json'))
+  const mean = (values: number[]) => values.reduce((sum, value) => sum + value, 0) / values.length
+  expect(-mean(scored(model, test, '--draws', '1').log_prob!)).toBeCloseTo(single.nll, 5)
+
   // Ranks are of the same scores: of the training rows about as many lie below each rank.
   const ranks = scored(model, given[1]!, '--draws', '128').quantile!.sort((a, b) => a - b)
   ranks.forEach((rank, i) => {

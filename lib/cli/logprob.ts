@@ -12,7 +12,7 @@ import {
   FfjordError
 } from '../index'
 import { spreadOf, spreadText } from '../row-scores'
-import { stepsOf } from '../table/encode'
+import { dequantize, type Encoded, stepsOf } from '../table/encode'
 import { openEncoder } from '../table/load'
 import { rankOf } from '../table/quantiles'
 import type { RowBatch, TableSource } from '../table/source'
@@ -91,7 +91,7 @@ async function logprob(choice: Choice, signal: AbortSignal): Promise<void> {
       const encoded = encoder.encode(batch, rows)
       const scores =
         encoded.kept.length > 0
-          ? await flow.evaluate(part(encoded.values, columns, names), options)
+          ? await flow.evaluate(part(encoded, columns, names, rows, choice.seed ?? 0), options)
           : undefined
       // Rows that could not be used stay, with nothing beside them.
       const beside = (of: (row: number) => number) => {
@@ -120,15 +120,18 @@ async function logprob(choice: Choice, signal: AbortSignal): Promise<void> {
     note(`log-densities are lower bounds, ${spreadText(spread)}; more --draws bring it down`)
 }
 
-/** Rows as the file has them, with the context that the flow is conditioned on. */
+/** Rows, and their cells, with the context that the flow is conditioned on; `first` is the number of the first row. */
 function part(
-  values: Float32Array | Float64Array,
+  encoded: Encoded,
   columns: readonly Column[],
-  context: readonly string[] | undefined
+  context: readonly string[] | undefined,
+  first: number,
+  seed: number
 ): Dataset {
   const names = elementNames(columns)
-  const cells = cellsOf(values, stepsOf(columns))
-  return conditioned(new ArrayDataset(values, [names.length], names, undefined, cells), context)
+  const cells = cellsOf(encoded.values, stepsOf(columns))
+  dequantize(columns, encoded, { first, seed })
+  return conditioned(new ArrayDataset(encoded.values, [names.length], names, undefined, cells), context)
 }
 
 /** The columns of the file as they are. */

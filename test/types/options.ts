@@ -9,6 +9,8 @@ export const solvers: Solver[] = [
   { method: 'rk4', steps: 20, evaluation: { steps: 40 } },
   { method: 'rk4', steps: 20, evaluation: { method: 'dopri5' } },
   { controller: 'torchdiffeq' },
+  { controller: 'torchdiffeq', evaluation: { controller: 'torchdiffeq', rtol: 1e-6 } },
+  { rtol: 1e-3, evaluation: { control: 'batch' } },
   // @ts-expect-error dopri5 chooses its steps
   { method: 'dopri5', steps: 20 },
   // @ts-expect-error the default method chooses its steps

@@ -11,6 +11,7 @@ export interface TableChoice {
   bounds?: Record<string, [number | null, number | null]>
   dequantize?: boolean | Record<string, number>
   key?: string
+  timeout?: number
   header?: boolean
   delimiter?: string
   stream?: boolean
@@ -21,6 +22,11 @@ export function addReading(command: Command): Command {
   return command
     .addOption(oneOf('--invalid <what>', 'to do with rows that cannot be used', ['refuse', 'drop']))
     .option('--key <name>', 'which array of an .npz or HDF5 file')
+    .option(
+      '--timeout <seconds>',
+      'without progress after which reading of a Parquet, Arrow or HDF5 file ends (default: 60)',
+      positive
+    )
     .option('--delimiter <text>', 'between the cells of a text table (default: found)')
     .option('--no-header', 'the first line of a text table holds no names (default: found)')
 }
@@ -68,10 +74,11 @@ export function trainedTable(
   return { ...reading(choice), ...(schema && { schema }), seed }
 }
 
-function reading({ invalid, key, delimiter, header }: TableChoice): FileOptions {
+function reading({ invalid, key, timeout, delimiter, header }: TableChoice): FileOptions {
   return {
     ...(invalid && { invalid }),
     ...(key && { key }),
+    ...(timeout !== undefined && { timeout }),
     ...(delimiter && { delimiter: delimiter === '\\t' ? '\t' : delimiter }),
     ...(header === false && { header })
   }

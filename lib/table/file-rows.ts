@@ -1,7 +1,7 @@
 import { fail } from '../check'
 import { permutation } from '../random'
 import { dequantize, type Encoded, type EncoderOptions, RowEncoder } from './encode'
-import { type OpenOptions, openTable } from './open'
+import { type OpenOptions, openHere } from './open'
 import { type HeldOut, placeOf } from './row-parts'
 import type { Column } from './schema'
 
@@ -20,22 +20,37 @@ export interface RowsWanted {
   heldOut?: HeldOut
 }
 
-/** The rows of a file, some thousands at a time: (rows, width). @throws FfjordError with file, row and column */
-export async function* fileRows(wanted: RowsWanted): AsyncGenerator<Encoded['values']> {
+/**
+ * The rows of a file, some thousands at a time: (rows, width). `progress` is called now and then meanwhile.
+ * @throws FfjordError with file, row and column
+ */
+export async function* fileRows(
+  wanted: RowsWanted,
+  progress: () => void = () => undefined
+): AsyncGenerator<Encoded['values']> {
   const { path, open, columns, seed, repeat, heldOut } = wanted
-  const source = await openTable(path, open)
+  const source = await openHere(path, open, progress)
   let pieces = 0
   do {
     const encoder = new RowEncoder(source, columns, wanted.encoder)
     let first = 0
+    let found = false
     for await (const batch of source.batches()) {
       const encoded = encoder.encode(batch, first)
       dequantize(columns, encoded, { first, seed })
       const values = heldOut ? trained(encoded, first, heldOut) : encoded.values
       first += batch.count
-      if (values.length > 0) yield values
+      if (values.length > 0) {
+        found = true
+        yield values
+      } else progress()
     }
-    if (first === 0) fail('EMPTY_BATCH', `${path} has no rows; give a file with at least one row`)
+    // Without it, a file of which no row can be used would be read over and over.
+    if (!found)
+      fail(
+        'EMPTY_BATCH',
+        `${path} has no rows${first > 0 ? ' that can be used' : ''}; give a file with at least one row`
+      )
   } while (repeat)
 
   function trained({ values, kept }: Encoded, first: number, shares: HeldOut): Encoded['values'] {

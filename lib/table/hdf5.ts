@@ -1,23 +1,41 @@
 import { fail } from '../check'
-import { FfjordError } from '../errors'
+import { FfjordError, isFfjordError } from '../errors'
 import { chooseKey } from './npz'
 import { openBytes } from './numpy'
 import { optional } from './optional'
-import { batchRows, type NumberArray, plainRow, type RowBatch, type TableSource, unnamed } from './source'
+import {
+  batchRows,
+  checkColumns,
+  type NumberArray,
+  plainRow,
+  type RowBatch,
+  type TableSource,
+  unnamed
+} from './source'
 
 /** A data set of an HDF5 file, by h5wasm: `key`, or the only one at the top. Rows are read in slices. */
 export async function openHdf5(path: string, key: string | undefined): Promise<TableSource> {
   await checkSignature(path)
   const h5wasm = await optional(() => import('h5wasm/node'), 'h5wasm', path)
-  await h5wasm.ready
+  const { activate_throwing_error_handler: throwErrors } = await h5wasm.ready
+  // A read that fails otherwise leaves what lay in memory, without a word but on stderr.
+  throwErrors?.()
   type File = InstanceType<typeof h5wasm.File>
-  const opened = (): File => {
+  const explained = <T>(name: string, work: () => T): T => {
     try {
-      return new h5wasm.File(path, 'r')
+      return work()
     } catch (cause) {
-      throw new FfjordError('INVALID_FILE', `${path} cannot be read as HDF5; write it again`, { cause })
+      if (isFfjordError(cause)) throw cause
+      throw new FfjordError(
+        'INVALID_FILE',
+        `${name} cannot be read as HDF5 (${reasonOf(cause)}); ${REMEDY}`,
+        {
+          cause
+        }
+      )
     }
   }
+  const opened = (): File => explained(path, () => new h5wasm.File(path, 'r'))
   const dataset = (file: File, name: string) => {
     const found = file.get(name)
     return found instanceof h5wasm.Dataset ? found : undefined
@@ -26,20 +44,18 @@ export async function openHdf5(path: string, key: string | undefined): Promise<T
   let shape: number[]
   let name: string
   try {
-    name = chooseKey(
-      path,
-      file.keys().filter((one) => dataset(file, one)),
-      key
-    )
-    shape = [...(dataset(file, name)!.shape ?? [])]
+    const names = explained(path, () => file.keys().filter((one) => dataset(file, one)))
+    name = chooseKey(path, names, key)
+    shape = explained(`${path}[${name}]`, () => [...(dataset(file, name)!.shape ?? [])].map(Number))
   } finally {
-    file.close()
+    closed(file)
   }
-  if (shape.length === 0)
-    fail('INVALID_FILE', `${path}[${name}] holds a single value; give a table of numbers`)
+  const place = `${path}[${name}]`
+  if (shape.length === 0) fail('INVALID_FILE', `${place} holds a single value; give a table of numbers`)
   const [rows, columns] = [shape[0]!, shape.slice(1).reduce((product, axis) => product * axis, 1)]
+  checkColumns(place, columns)
   return {
-    path: `${path}[${name}]`,
+    path: place,
     names: unnamed(columns),
     named: false,
     rows,
@@ -48,20 +64,46 @@ export async function openHdf5(path: string, key: string | undefined): Promise<T
     async *batches(): AsyncGenerator<RowBatch> {
       const file = opened()
       try {
-        const table = dataset(file, name)!
+        const table = explained(place, () => dataset(file, name))
+        if (!table) throw new FfjordError('INVALID_FILE', `${place} is no longer there; write it again`)
         const most = batchRows(columns)
         for (let row = 0; row < rows; row += most) {
           const last = Math.min(row + most, rows)
-          const matrix = table.slice([[row, last], ...shape.slice(1).map((): [] => [])]) as NumberArray
+          const all = shape.slice(1).map((): [] => [])
+          const matrix = explained(place, () => table.slice([[row, last], ...all])) as NumberArray
           if (!ArrayBuffer.isView(matrix))
-            fail('INVALID_FILE', `${path}[${name}] holds no numbers; choose another data set with key`)
+            fail('INVALID_FILE', `${place} holds no numbers; choose another data set with key`)
+          if (matrix.length !== (last - row) * columns)
+            fail('INVALID_FILE', `${place} has ${matrix.length} numbers in ${last - row} rows; ${REMEDY}`)
           yield { count: last - row, matrix }
         }
       } finally {
-        file.close()
+        closed(file)
       }
     }
   }
+
+  /** What was read stays; a library that failed before may not be able to close its file. */
+  function closed(file: File): void {
+    try {
+      file.close()
+    } catch {
+      // The error before is the one that tells what is wrong.
+    }
+  }
+}
+
+const REMEDY =
+  'write its numbers as float32, float64 or integers, uncompressed or with gzip, or write it again'
+
+/** The innermost of the library's messages, which come as a stack of them. */
+function reasonOf(cause: unknown): string {
+  const text = cause instanceof Error ? cause.message : String(cause)
+  const lines = text.split('\n').map((line) => line.trim())
+  const steps = lines.filter((line) => /^#\d+:/.test(line)).map((line) => line.replace(/^.*?: (?=[a-z])/, ''))
+  // A codec that is missing is looked for at last, in folders that tell nobody anything.
+  const codec = steps.find((line) => line.includes('filter'))
+  return (codec ?? steps.at(-1) ?? lines.find((line) => line !== '') ?? text).slice(0, 200)
 }
 
 /** The library writes its own account of a file that is no HDF5 to stderr, so such a file never gets there. */

@@ -68,6 +68,7 @@ export const fileKeys = [
   'header',
   'delimiter',
   'key',
+  'timeout',
   'shape',
   'columns',
   'exclude',
@@ -81,6 +82,9 @@ export const fileKeys = [
   'schema',
   'precision'
 ]
+
+/** Seconds that a timer takes. */
+const LONGEST_TIMEOUT = 2_000_000
 
 /** Most levels of a category: each takes an element of a sample. */
 const MOST_LEVELS = 64
@@ -263,6 +267,9 @@ function normalize(options: FileOptions) {
   const header = optional('header', boolean)
   const delimiter = optional('delimiter', (value, name) => text(value, name, "a character like ';'"))
   const key = optional('key', (value, name) => text(value, name, 'the name of an array in the file'))
+  const timeout = optional('timeout', (value, name) =>
+    number(value, name, { least: 0, most: LONGEST_TIMEOUT, open: true })
+  )
   const steps = plain(given.dequantize ?? false, 'dequantize')
   if (typeof steps !== 'boolean' && !isObject(steps))
     fail('INVALID_OPTION', `dequantize is ${show(steps)}; give true, or a step by name`)
@@ -275,6 +282,7 @@ function normalize(options: FileOptions) {
       ...(header !== undefined && { header }),
       ...(delimiter && { delimiter }),
       ...(key && { key }),
+      ...(timeout !== undefined && { timeout }),
       skipRagged: drop
     },
     shape: optional('shape', checkShape),

@@ -7,25 +7,40 @@ import { openNpz } from './npz'
 import { openNumpy } from './numpy'
 import { openParquet } from './parquet'
 import type { TableSource } from './source'
+import { hasTableThread, openInThread } from './table-thread'
 
 export interface OpenOptions extends DelimitedOptions {
   /** Which array of an .npz or HDF5 file. */
   key?: string
+  /** Seconds without progress after which reading of a Parquet, Arrow or HDF5 file is ended. Default: 60. */
+  timeout?: number
 }
 
-type Open = (path: string, options: OpenOptions) => Promise<TableSource>
+/** `progress` is called now and then while rows are read. */
+type Open = (path: string, options: OpenOptions, progress: () => void) => Promise<TableSource>
+
+interface Format {
+  endings: string[]
+  open: Open
+  /** Its library may loop without end on a malformed file, so that it runs in a thread that can be ended. */
+  thread?: boolean
+}
 
 /** One row a format: who opens files of these endings. */
-const formats: [endings: string[], open: Open][] = [
-  [['.csv', '.tsv', '.tab', '.txt'], openDelimited],
-  [['.npy'], (path) => openNumpy(path)],
-  [['.npz'], (path, { key }) => openNpz(path, key)],
-  [['.parquet', '.pq'], (path) => openParquet(path)],
-  [['.h5', '.hdf5', '.hdf'], (path, { key }) => openHdf5(path, key)],
-  [['.arrow', '.arrows', '.feather', '.ipc'], (path) => openArrow(path)]
+const formats: Format[] = [
+  { endings: ['.csv', '.tsv', '.tab', '.txt'], open: openDelimited },
+  { endings: ['.npy'], open: (path) => openNumpy(path) },
+  { endings: ['.npz'], open: (path, { key }) => openNpz(path, key) },
+  {
+    endings: ['.parquet', '.pq'],
+    open: (path, _options, progress) => openParquet(path, progress),
+    thread: true
+  },
+  { endings: ['.h5', '.hdf5', '.hdf'], open: (path, { key }) => openHdf5(path, key), thread: true },
+  { endings: ['.arrow', '.arrows', '.feather', '.ipc'], open: (path) => openArrow(path), thread: true }
 ]
 
-export const tableEndings: readonly string[] = formats.flatMap(([endings]) => endings)
+export const tableEndings: readonly string[] = formats.flatMap(({ endings }) => endings)
 
 const pickles = ['.pickle', '.pkl']
 
@@ -36,19 +51,32 @@ export function unpickling(from: string, to: string): string {
 
 /** A file as a table, by the ending of its name. @throws FfjordError UNSUPPORTED_FILE, and what the format finds */
 export async function openTable(path: string, options: OpenOptions = {}): Promise<TableSource> {
+  const format = formatOf(path)
+  return format.thread && hasTableThread ? openInThread(path, options) : openHere(path, options)
+}
+
+/** The same within the calling thread. */
+export async function openHere(
+  path: string,
+  options: OpenOptions,
+  progress: () => void = () => undefined
+): Promise<TableSource> {
+  return formatOf(path).open(path, options, progress)
+}
+
+function formatOf(path: string): Format {
   if (typeof path !== 'string') fail('INVALID_OPTION', `path is ${show(path)}; give a file's path`)
   const ending = extname(path).toLowerCase()
-  const open = formats.find(([endings]) => endings.includes(ending))?.[1]
-  if (!open && pickles.includes(ending))
+  const format = formats.find(({ endings }) => endings.includes(ending))
+  if (format) return format
+  if (pickles.includes(ending))
     return fail(
       'UNSUPPORTED_FILE',
       `${path} is a pickle, which only Python reads; turn a table in it into Parquet once: ` +
         unpickling(path, `${path.slice(0, -ending.length)}.parquet`)
     )
-  if (!open)
-    return fail(
-      'UNSUPPORTED_FILE',
-      `${path} is of no known kind; give a file that ends in ${tableEndings.join(', ')}`
-    )
-  return open(path, options)
+  return fail(
+    'UNSUPPORTED_FILE',
+    `${path} is of no known kind; give a file that ends in ${tableEndings.join(', ')}`
+  )
 }

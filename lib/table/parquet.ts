@@ -1,30 +1,56 @@
-import { existsSync } from 'node:fs'
 import { fail } from '../check'
-import { FfjordError } from '../errors'
+import { FfjordError, isFfjordError } from '../errors'
+import { type ByteSource, openBytes } from './numpy'
+import { checkContent, checkLevels, type PageCoding, pagesOf } from './parquet-pages'
 import { batchRows, plainRow, type RowBatch, type TableSource } from './source'
 
-/** Parquet by hyparquet, a row group (or a part of a large one) at a time. */
-export async function openParquet(path: string): Promise<TableSource> {
-  if (!existsSync(path)) fail('FILE_NOT_FOUND', `${path} does not exist; check the path`)
-  const { asyncBufferFromFile, parquetMetadataAsync, parquetRead, parquetSchema } = await import('hyparquet')
+type Library = typeof import('hyparquet', { with: { 'resolution-mode': 'import' }})
+type Metadata = Awaited<ReturnType<Library['parquetMetadataAsync']>>
+type RowGroup = Metadata['row_groups'][number]
+type SchemaTree = ReturnType<Library['parquetSchema']>
+type Compressors = typeof import('hyparquet-compressors', { with: {
+  'resolution-mode': 'import'
+}})['compressors']
+
+/** Rows of one row group, of which all are decoded at once. */
+const MOST_ROWS = 1e8
+
+/** Parquet by hyparquet, a row group (or a part of a large one) at a time, once its pages were found to be sound. */
+export async function openParquet(
+  path: string,
+  progress: () => void = () => undefined
+): Promise<TableSource> {
+  const { parquetMetadataAsync, parquetRead, parquetSchema } = await import('hyparquet')
   const { compressors } = await import('hyparquet-compressors')
-  const explained = async <T>(work: Promise<T>): Promise<T> => {
+  const explained = async <T>(work: () => Promise<T>): Promise<T> => {
     try {
-      return await work
+      return await work()
     } catch (cause) {
+      if (isFfjordError(cause)) throw cause
       const { message } = cause as Error
       throw new FfjordError(
         'INVALID_FILE',
         `${path} cannot be read as Parquet (${message}); write it again`,
-        {
-          cause
-        }
+        { cause }
       )
     }
   }
-  const file = await explained(asyncBufferFromFile(path))
-  const metadata = await explained(parquetMetadataAsync(file))
-  const names = parquetSchema(metadata).children.map(({ element }) => element.name)
+  const { metadata, tree } = await withBytes(path, (bytes) =>
+    explained(async () => {
+      if (bytes.size < 12) throw new Error('it is too short')
+      const metadata = await parquetMetadataAsync({
+        byteLength: bytes.size,
+        slice: (start, end) => slice(bytes, start, end ?? bytes.size)
+      })
+      const tree = parquetSchema(metadata)
+      checkGroups(metadata, tree)
+      return { metadata, tree }
+    })
+  )
+  const names = tree.children.map(({ element }) => element.name)
+  const repeated = names.find((name, i) => names.indexOf(name) !== i)
+  if (repeated !== undefined)
+    fail('INVALID_FILE', `${path} has two columns named '${repeated}'; give every column a name of its own`)
   const rows = Number(metadata.num_rows)
   if (rows === 0) fail('EMPTY_BATCH', `${path} has no rows; give a file with at least one row`)
   return {
@@ -34,33 +60,155 @@ export async function openParquet(path: string): Promise<TableSource> {
     rows,
     place: plainRow,
     async *batches(): AsyncGenerator<RowBatch> {
-      const most = batchRows(names.length)
-      let first = 0
-      for (const group of metadata.row_groups) {
-        const end = first + Number(group.num_rows)
-        // A group is decoded as a whole, so that cutting it would decode it again and again.
-        const columns = await explained(readColumns(first, end))
-        for (let row = first; row < end; row += most) {
-          const last = Math.min(row + most, end)
-          yield { count: last - row, columns: columns.map((cells) => part(cells, row - first, last - first)) }
+      const bytes = await openBytes(path)
+      try {
+        const most = batchRows(names.length)
+        let first = 0
+        for (const group of metadata.row_groups) {
+          const end = first + Number(group.num_rows)
+          // A group is decoded as a whole, so that cutting it would decode it again and again.
+          const columns: ArrayLike<unknown>[] = []
+          for (const column of tree.children) {
+            columns.push(await explained(() => readColumn(bytes, group, column, [first, end])))
+            progress()
+          }
+          for (let row = first; row < end; row += most) {
+            const last = Math.min(row + most, end)
+            yield {
+              count: last - row,
+              columns: columns.map((cells) => part(cells, row - first, last - first))
+            }
+          }
+          first = end
         }
-        first = end
+      } finally {
+        await bytes.close()
       }
     }
   }
 
-  async function readColumns(rowStart: number, rowEnd: number): Promise<ArrayLike<unknown>[]> {
-    const found = names.map((): ArrayLike<unknown>[] => [])
+  async function readColumn(
+    bytes: ByteSource,
+    group: RowGroup,
+    column: SchemaTree,
+    [rowStart, rowEnd]: [number, number]
+  ): Promise<ArrayLike<unknown>> {
+    if (rowStart === rowEnd) return []
+    const { name } = column.element
+    const held: { start: number; data: ArrayBuffer }[] = []
+    const checks: ((content: Uint8Array) => void)[] = []
+    for (const { meta_data: meta } of group.columns) {
+      if (meta?.path_in_schema[0] !== name) continue
+      const start = Number(meta.dictionary_page_offset || meta.data_page_offset)
+      const data = await slice(bytes, start, start + Number(meta.total_compressed_size))
+      const coding = codingOf(column, meta.path_in_schema)
+      const pages = pagesOf(new Uint8Array(data), {
+        values: Number(meta.num_values),
+        rows: rowEnd - rowStart,
+        repeated: coding.repetition > 0,
+        nested: meta.path_in_schema.length > 1
+      })
+      for (const page of pages) {
+        if (page.kind === 'data 2') checkLevels(page, coding)
+        const [repetition, definition] = page.levels
+        if (meta.codec === 'UNCOMPRESSED' || !page.packed)
+          checkContent(page.content.subarray(repetition + definition), page, coding)
+        // The others are unpacked in their order.
+        else checks.push((content) => checkContent(content, page, coding))
+      }
+      held.push({ start, data })
+    }
+    const chunks: ArrayLike<unknown>[] = []
     await parquetRead({
-      file,
+      file: {
+        byteLength: bytes.size,
+        slice: (start, end = bytes.size) => {
+          const whole = held.find((one) => one.start === start && one.data.byteLength === end - start)
+          return whole ? whole.data : slice(bytes, start, end)
+        }
+      },
       metadata,
-      compressors,
+      columns: [name],
+      compressors: checking(compressors, checks),
       rowStart,
       rowEnd,
-      onChunk: ({ columnName, columnData }) => found[names.indexOf(columnName)]!.push(columnData)
+      onPage: progress,
+      onChunk: ({ columnData }) => chunks.push(columnData)
     })
-    return found.map((chunks) => (chunks.length === 1 ? chunks[0]! : joined(chunks)))
+    const cells = chunks.length === 1 ? chunks[0]! : joined(chunks)
+    if (cells.length !== rowEnd - rowStart)
+      throw new Error(`column '${name}' has ${cells.length} cells in ${rowEnd - rowStart} rows`)
+    return cells
   }
+}
+
+async function withBytes<T>(path: string, work: (bytes: ByteSource) => Promise<T>): Promise<T> {
+  const bytes = await openBytes(path)
+  try {
+    return await work(bytes)
+  } finally {
+    await bytes.close()
+  }
+}
+
+/** Bytes of a file that must hold them all. */
+async function slice(bytes: ByteSource, start: number, end: number): Promise<ArrayBuffer> {
+  if (!(start >= 0 && start <= end && end <= bytes.size))
+    throw new Error(`bytes ${start} to ${end} lie outside of it`)
+  return (await bytes.read(start, end - start)).buffer
+}
+
+/** What a file says of its row groups agrees with itself and its schema. */
+function checkGroups({ num_rows, row_groups }: Metadata, tree: SchemaTree): void {
+  const leaves = leavesOf(tree)
+  let rows = 0
+  for (const { num_rows, columns } of row_groups) {
+    const count = Number(num_rows)
+    if (!(count >= 0 && count <= MOST_ROWS))
+      throw new Error(`a row group claims ${count} rows, more than ${MOST_ROWS}`)
+    rows += count
+    const paths = columns.map(({ meta_data }) => meta_data?.path_in_schema.join('\0'))
+    if (paths.length !== leaves.length || leaves.some(({ path }, i) => path.join('\0') !== paths[i]))
+      throw new Error('the columns of a row group are not those of its schema')
+    columns.forEach(({ meta_data }, i) => {
+      const { type } = leaves[i]!.element
+      if (meta_data?.type !== type) throw new Error(`a column of ${type} holds ${meta_data?.type}`)
+    })
+  }
+  if (rows !== Number(num_rows)) throw new Error(`its row groups hold ${rows} rows of ${num_rows}`)
+}
+
+function leavesOf(tree: SchemaTree): SchemaTree[] {
+  return tree.children.length === 0 ? [tree] : tree.children.flatMap(leavesOf)
+}
+
+/** Levels of the column at `path`, which begins with that of `tree`. */
+function codingOf(tree: SchemaTree, path: readonly string[]): PageCoding {
+  let node: SchemaTree | undefined = tree
+  let [repetition, definition] = [0, 0]
+  for (let depth = 0; node; depth++) {
+    const { repetition_type } = node.element
+    if (repetition_type === 'REPEATED') repetition++
+    if (repetition_type !== 'REQUIRED') definition++
+    if (depth === path.length - 1) return { repetition, definition, boolean: node.element.type === 'BOOLEAN' }
+    node = node.children.find(({ element }) => element.name === path[depth + 1])
+  }
+  throw new Error(`its schema has no column ${path.join('.')}`)
+}
+
+/** The same codecs, with a check of every page that they unpack. */
+function checking(codecs: Compressors, checks: readonly ((content: Uint8Array) => void)[]): Compressors {
+  let page = 0
+  return Object.fromEntries(
+    Object.entries(codecs).map(([name, unpack]) => [
+      name,
+      (input: Uint8Array, length: number) => {
+        const content = unpack(input, length)
+        if (content.length === length) checks[page++]?.(content)
+        return content
+      }
+    ])
+  )
 }
 
 function joined(chunks: ArrayLike<unknown>[]): ArrayLike<unknown> {

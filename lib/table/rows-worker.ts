@@ -1,13 +1,10 @@
 // The thread that reads rows for `readingAhead`: it sends pieces of them, and waits while enough lie unused.
 import { parentPort, workerData } from 'node:worker_threads'
-import { type ErrorCode, isFfjordError } from '../errors'
 import { fileRows, type RowsWanted } from './file-rows'
+import { failureOf, type ThreadMessage } from './thread'
 
 /** What the thread sends. */
-export type RowsMessage =
-  | { rows: Float32Array<ArrayBuffer> | Float64Array<ArrayBuffer> }
-  | { ended: true }
-  | { error: { code?: ErrorCode; message: string } }
+export type RowsMessage = { rows: Float32Array<ArrayBuffer> | Float64Array<ArrayBuffer> } | { ended: true }
 
 /** Numbers read ahead: training goes on with them while a row group of Parquet is decoded. */
 const MOST_AHEAD = 2 ** 23
@@ -21,9 +18,10 @@ async function send(): Promise<void> {
     ahead -= used
     wake()
   })
-  const post = (message: RowsMessage, ...transfer: ArrayBuffer[]) => port.postMessage(message, transfer)
+  const post = (message: ThreadMessage<RowsMessage>, ...transfer: ArrayBuffer[]) =>
+    port.postMessage(message, transfer)
   try {
-    for await (const rows of fileRows(workerData as RowsWanted)) {
+    for await (const rows of fileRows(workerData as RowsWanted, () => post({ progress: true }))) {
       ahead += rows.length
       post({ rows: rows as Float32Array<ArrayBuffer> }, rows.buffer as ArrayBuffer)
       while (ahead >= MOST_AHEAD)
@@ -33,8 +31,7 @@ async function send(): Promise<void> {
     }
     post({ ended: true })
   } catch (cause) {
-    const { message } = cause as Error
-    post({ error: { message, ...(isFfjordError(cause) && { code: cause.code }) } })
+    post({ error: failureOf(cause) })
   }
   port.close()
 }

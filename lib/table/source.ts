@@ -1,3 +1,5 @@
+import { fail } from '../check'
+
 /** Files as tables: what a format has to say of itself. `open.ts` lists the formats. */
 
 export type NumberArray =
@@ -36,6 +38,17 @@ export interface TableSource {
 /** Rows of a batch: enough to keep loops tight, few enough to stay small beside the data. */
 export function batchRows(columns: number): number {
   return Math.max(1, Math.ceil(2 ** 19 / Math.max(1, columns)))
+}
+
+/** Most columns of a table: each is a number of a sample, and has a name. */
+const MOST_COLUMNS = 1_000_000
+
+export function checkColumns(path: string, columns: number): void {
+  if (columns >= 1 && columns <= MOST_COLUMNS) return
+  fail(
+    'INVALID_FILE',
+    `${path} has ${columns} columns, and a table has 1 to ${MOST_COLUMNS}; give one with a row a sample`
+  )
 }
 
 export function unnamed(columns: number): string[] {

@@ -6,6 +6,7 @@ import { FfjordError } from './errors'
 import { unreadable } from './file-errors'
 import { LawDataset } from './law-dataset'
 import { type Ink, pictureLaw } from './picture-law'
+import { regularFile } from './table/pipe'
 
 export interface ImageOptions {
   /** Default: 0. */
@@ -25,7 +26,7 @@ export async function fromImage(path: string, options: ImageOptions = {}): Promi
   const pixels = integer(given.pixels ?? 256, 'pixels', 2)
   if (extname(path).toLowerCase() !== '.png')
     fail('UNSUPPORTED_FILE', `${path} is no .png file; convert it to one`)
-  const bytes = await readFile(path).catch((error: unknown) => {
+  const bytes = await readFile(await regularFile(path)).catch((error: unknown) => {
     throw unreadable(path, error)
   })
   const ink = inkOf(reduced(greys(path, bytes), pixels))

@@ -53,7 +53,7 @@ export function removeLeftovers(folder: string): void {
     const file = join(folder, name)
     try {
       const left = where === place ? !lives(Number(number)) : Date.now() - statSync(file).mtimeMs > DAY
-      if (left) rmSync(file, { force: true })
+      if (left) rmSync(file, { force: true, recursive: true })
     } catch {
       // Another process may have removed it.
     }
@@ -81,10 +81,10 @@ export function replaceFile(path: string, content: string | Uint8Array): void {
   }
 }
 
-/** Removes an unfinished file, where it can be. */
+/** Removes an unfinished file or folder, where it can be. */
 export function discard(temporary: string): void {
   try {
-    rmSync(temporary, { force: true })
+    rmSync(temporary, { force: true, recursive: true })
   } catch {
     // What made the file impossible is told; there is nothing to remove.
   }

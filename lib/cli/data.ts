@@ -53,7 +53,7 @@ export function isToy(name: string): name is ToyName {
 
 /** What `--data` takes, for the help. */
 export const DATA =
-  'a toy density, a .png picture, a table (.csv, .tsv, .parquet, .npy, .npz, .h5, .arrow), or power:FOLDER and so on'
+  'a toy density, a .png picture, a table (.csv, .tsv, .parquet, .npy, .npz, .h5, .arrow; - for CSV on stdin), or power:FOLDER and so on'
 
 const pictures = ['.png', '.jpg', '.jpeg', '.gif', '.webp']
 
@@ -84,7 +84,7 @@ async function openRows(name: string, seed: number, table: FileOptions): Promise
   if (isToy(name)) return toy(name, { seed })
   const set = benchmarkIn(name)
   if (set) return (await openBenchmark(set)).test
-  if (!existsSync(name)) {
+  if (name !== '-' && !existsSync(name)) {
     throw new WrongCall(`--data ${name} is neither a file nor a toy density (${toyNames.join(', ')})`)
   }
   return pictures.includes(extname(name).toLowerCase()) ? fromImage(name, { seed }) : fromFile(name, table)

@@ -53,7 +53,10 @@ export function addLogprob(program: Command): void {
         'file holds the rows as well, an .npy file the log-densities alone'
     )
     .requiredOption('--model <file>', 'model.safetensors')
-    .requiredOption('--data <file>', 'a table: .csv, .tsv, .parquet, .npy, .npz, .h5, .arrow')
+    .requiredOption(
+      '--data <file>',
+      'a table: .csv, .tsv, .parquet, .npy, .npz, .h5, .arrow; - for CSV on stdin'
+    )
     .requiredOption('--out <file>', 'a .csv, .tsv, .parquet or .npy file, or - for CSV on stdout')
     .option('--seed <n>', "of draws and of an estimated trace (default: the model's own)", wholeNumber)
     .option('--spread', 'one more column: the standard error of log_prob over the draws of a dequantised row')

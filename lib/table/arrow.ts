@@ -13,7 +13,7 @@ import { FfjordError, isFfjordError } from '../errors'
 import { unreadable } from '../file-errors'
 import { checkColumn } from './arrow-columns'
 import { optional } from './optional'
-import { plainRow, type RowBatch, type TableSource } from './source'
+import { firstRepeated, plainRow, type RowBatch, type TableSource } from './source'
 
 type Reader = AsyncRecordBatchFileReader<TypeMap> | AsyncRecordBatchStreamReader<TypeMap>
 type Library = typeof import('apache-arrow')
@@ -49,7 +49,7 @@ export async function openArrow(path: string): Promise<TableSource> {
     yield schema.fields.map(({ name }) => name)
   }))
     names = found
-  const repeated = names.find((name, i) => names.indexOf(name) !== i)
+  const repeated = firstRepeated(names)
   if (repeated !== undefined)
     fail('INVALID_FILE', `${path} has two columns named '${repeated}'; give every column a name of its own`)
   return {

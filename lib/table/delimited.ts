@@ -3,11 +3,15 @@ import Papa from 'papaparse'
 import { fail } from '../check'
 import { unreadable } from '../file-errors'
 import { parseNumbers } from './numbers'
-import { type RowBatch, type TableSource, unnamed } from './source'
+import { checkColumns, firstRepeated, MOST_COLUMNS, type RowBatch, type TableSource, unnamed } from './source'
 
 /** Text tables (CSV, TSV) by Papa Parse, in pieces that end with a record. */
 
 const PIECE = 2 ** 22 // bytes
+/** Of one record, in bytes: a million cells of 60 digits. */
+const MOST_RECORD = 2 ** 26
+/** What may lie between cells where nothing else is said. */
+const separators = ',;\t|\x1e\x1f'
 const QUOTE = 34
 const BREAK = 10
 
@@ -28,7 +32,8 @@ export interface DelimitedOptions {
 }
 
 export async function openDelimited(path: string, options: DelimitedOptions = {}): Promise<TableSource> {
-  const first = await firstRecords(path)
+  const first = await firstRecords(path, options.delimiter)
+  checkWidth(path, first)
   const { data, meta } = Papa.parse<string[]>(first, {
     delimiter: options.delimiter ?? (/\.(tsv|tab)$/i.test(path) ? '\t' : ''),
     skipEmptyLines: 'greedy',
@@ -39,7 +44,8 @@ export async function openDelimited(path: string, options: DelimitedOptions = {}
   const named =
     options.header ?? head.some((cell) => cell === '' || (!isMissingText(cell) && Number.isNaN(Number(cell))))
   const names = named ? head.map((name, i) => name || `x${i + 1}`) : unnamed(head.length)
-  const repeated = names.find((name, i) => names.indexOf(name) !== i)
+  checkColumns(path, names.length)
+  const repeated = firstRepeated(names)
   if (repeated !== undefined)
     fail('INVALID_FILE', `${path} has two columns named '${repeated}'; give every column a name of its own`)
   return new DelimitedTable(path, names, named, meta.delimiter, options.skipRagged ?? false)
@@ -63,7 +69,7 @@ class DelimitedTable implements TableSource {
     let row = 0
     let line = 1
     let header = this.named
-    for await (const bytes of pieces(this.path)) {
+    for await (const bytes of pieces(this.path, this.delimiter)) {
       if (!header) {
         const matrix = parseNumbers(bytes, this.delimiter, width)
         if (matrix) {
@@ -132,8 +138,20 @@ function breaks(cell: string): number {
   return count
 }
 
-async function firstRecords(path: string): Promise<string> {
-  for await (const bytes of pieces(path, 2 ** 16)) return textOf(bytes)
+/** Refuses a first line of too many cells before it is cut into them, whatever separates them. */
+function checkWidth(path: string, first: string): void {
+  const end = first.indexOf('\n')
+  const line = end < 0 ? first : first.slice(0, end)
+  if (line.length < MOST_COLUMNS) return
+  for (const separator of separators) {
+    let cells = 1
+    for (let i = line.indexOf(separator); i >= 0; i = line.indexOf(separator, i + 1)) cells++
+    if (cells > MOST_COLUMNS) checkColumns(path, cells)
+  }
+}
+
+async function firstRecords(path: string, delimiter: string | undefined): Promise<string> {
+  for await (const bytes of pieces(path, delimiter, 2 ** 16)) return textOf(bytes)
   return ''
 }
 
@@ -143,25 +161,32 @@ function textOf(bytes: Buffer): string {
 }
 
 /** The bytes of a file in pieces that end with a line break outside quotes; each is good until the next one. */
-async function* pieces(path: string, size = PIECE): AsyncGenerator<Buffer> {
+async function* pieces(path: string, delimiter: string | undefined, size = PIECE): AsyncGenerator<Buffer> {
   const file = await open(path, 'r').catch((error: unknown) => {
     throw unreadable(path, error)
   })
   try {
     let bytes = Buffer.allocUnsafe(size)
     let held = 0
+    let lines = 0
+    const records = new RecordEnds(delimiter)
     for (;;) {
-      if (held === bytes.length) bytes = Buffer.concat([bytes, Buffer.allocUnsafe(size)])
+      if (held === bytes.length) {
+        if (held > MOST_RECORD) fail('INVALID_FILE', tooLong(path, lines + 1, records.quoted))
+        bytes = Buffer.concat([bytes], Math.min(2 * held, MOST_RECORD + PIECE))
+      }
       const { bytesRead } = await file.read(bytes, held, bytes.length - held).catch((error: unknown) => {
         throw unreadable(path, error)
       })
       if (bytesRead === 0) break
       held += bytesRead
-      const end = lastRecordEnd(bytes.subarray(0, held))
+      const end = records.last(bytes, held)
       if (end === 0) continue
       yield bytes.subarray(0, end)
+      for (let i = bytes.indexOf(BREAK); i >= 0 && i < end; i = bytes.indexOf(BREAK, i + 1)) lines++
       bytes.copyWithin(0, end, held)
       held -= end
+      records.shift(end)
     }
     if (held > 0) yield bytes.subarray(0, held)
   } finally {
@@ -169,14 +194,56 @@ async function* pieces(path: string, size = PIECE): AsyncGenerator<Buffer> {
   }
 }
 
-/** Where the last whole record ends: after a line break that an even number of quotes precedes. */
-function lastRecordEnd(bytes: Buffer): number {
-  if (!bytes.includes(QUOTE)) return bytes.lastIndexOf(BREAK) + 1
-  let end = 0
-  let quoted = false
-  for (let i = 0; i < bytes.length; i++) {
-    if (bytes[i] === QUOTE) quoted = !quoted
-    else if (bytes[i] === BREAK && !quoted) end = i + 1
+function tooLong(path: string, line: number, quoted: boolean): string {
+  const reason = quoted ? 'a quote that opens there is never closed' : 'it holds no line breaks'
+  return (
+    `${path}, line ${line} takes more than ${MOST_RECORD / 2 ** 20} MiB: ${reason}; ` +
+    'repair it, or write the table again with a line a row'
+  )
+}
+
+/** Finds line breaks outside quotes, looking at every byte once. */
+class RecordEnds {
+  quoted = false
+  #seen = 0
+  #end = 0
+  #closed = -2
+  readonly #separators: ReadonlySet<number>
+
+  /** A quote opens a cell only where the cell starts: behind the delimiter, where it is known, or what may be one. */
+  constructor(delimiter: string | undefined) {
+    const after = delimiter ? Buffer.from(delimiter).subarray(-1) : Buffer.from(separators)
+    this.#separators = new Set([...after, BREAK, 13, 0xbf]) // 0xbf ends a byte order mark
   }
-  return end
+
+  /** Where the last whole record of `bytes`, of which `held` are there, ends; 0 where none does. */
+  last(bytes: Buffer, held: number): number {
+    const fresh = bytes.subarray(this.#seen, held)
+    if (!this.quoted && !fresh.includes(QUOTE)) {
+      const at = fresh.lastIndexOf(BREAK)
+      if (at >= 0) this.#end = this.#seen + at + 1
+      this.#seen = held
+      return this.#end
+    }
+    for (let i = this.#seen; i < held; i++) {
+      const byte = bytes[i]!
+      if (byte === QUOTE) {
+        // Two quotes within a cell stand for one, and close and open it here.
+        if (this.quoted) {
+          this.quoted = false
+          this.#closed = i
+        } else if (i === 0 || this.#closed === i - 1 || this.#separators.has(bytes[i - 1]!))
+          this.quoted = true
+      } else if (byte === BREAK && !this.quoted) this.#end = i + 1
+    }
+    this.#seen = held
+    return this.#end
+  }
+
+  /** The first `count` bytes are gone. */
+  shift(count: number): void {
+    this.#seen -= count
+    this.#closed -= count
+    this.#end = 0
+  }
 }

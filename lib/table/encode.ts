@@ -44,7 +44,8 @@ export class RowEncoder {
     this.width = tableWidth(columns)
     this.Values = options.precision === 'float64' ? Float64Array : Float32Array
     this.whole = columns.map(() => true)
-    this.#indices = columns.map(({ name }) => source.names.indexOf(name))
+    const places = new Map(source.names.map((name, i) => [name, i]))
+    this.#indices = columns.map(({ name }) => places.get(name) ?? -1)
   }
 
   /** `first` is the number of the batch's first row in the file. */

@@ -18,10 +18,12 @@ import {
 } from '../check'
 import { ArrayDataset, checkShape, conditioned, type DatasetContext, type FeedingDataset } from '../dataset'
 import { fromAsyncIterable } from '../dataset-stream'
+import { FfjordError } from '../errors'
 import { checkDegenerate } from './degenerate'
 import { dequantize, isNumeric, levelOf, RowEncoder, stepsOf } from './encode'
 import { modelColumns, namesIn } from './matching'
 import { type OpenOptions, openTable } from './open'
+import { regularFile } from './pipe'
 import { readingAhead } from './reading-ahead'
 import {
   type Column,
@@ -32,7 +34,7 @@ import {
   tableWidth,
   withContext
 } from './schema'
-import type { TableSource } from './source'
+import { firstRepeated, type TableSource } from './source'
 
 export interface FileOptions extends Omit<OpenOptions, 'skipRagged'> {
   /** Of one sample; default: the columns, or all axes but the first of an array of more than two. */
@@ -146,7 +148,8 @@ export async function fromFile(path: string, options: FileOptions = {}): Promise
   const { source, columns, encoder, settings } = await openEncoder(path, options)
   const parts: (Float32Array | Float64Array)[] = []
   const places: { first: number; kept: Uint32Array }[] = []
-  const whole = source.rows === undefined ? undefined : new encoder.Values(source.rows * encoder.width)
+  const whole =
+    source.rows === undefined ? undefined : room(encoder.Values, source.rows * encoder.width, source)
   let first = 0
   let filled = 0
   for await (const batch of source.batches()) {
@@ -162,7 +165,7 @@ export async function fromFile(path: string, options: FileOptions = {}): Promise
       'EMPTY_BATCH',
       `${source.path} has no rows${encoder.dropped ? ' that can be used' : ''}; give a file with at least one row`
     )
-  const data = whole ? whole.subarray(0, filled) : joined(parts, filled, encoder.Values)
+  const data = whole ? whole.subarray(0, filled) : joined(parts, room(encoder.Values, filled, source))
   const found = settings.schema
     ? [...columns]
     : columns.map((column, c) => typed(column, encoder.whole[c]!, settings))
@@ -215,9 +218,9 @@ export async function streamFile(
     ...fileKeys,
     'repeat'
   ]) as typeof options
-  const { source, columns, encoder, settings } = await openEncoder(path, rest)
+  const { path: file, source, columns, encoder, settings } = await openEncoder(path, rest)
   const wanted = {
-    path,
+    path: file,
     open: settings.open,
     columns: encoder.columns,
     encoder: encoder.options,
@@ -235,9 +238,10 @@ export async function streamFile(
 }
 
 /** A file, the columns to take of it, and an encoder for their cells. */
-export async function openEncoder(path: string, options: FileOptions) {
+export async function openEncoder(given: string, options: FileOptions) {
   const settings = normalize(options)
-  const source = await openTable(filePath(path), settings.open)
+  const path = await regularFile(filePath(given))
+  const source = await openTable(path, settings.open)
   // Columns of a model keep its names, whatever those of the file are.
   const columns = settings.schema ? modelColumns(settings.schema) : await choose(source, settings)
   const names = settings.schema && namesIn(source.path, source, settings.schema)
@@ -256,7 +260,7 @@ export async function openEncoder(path: string, options: FileOptions) {
     strict: settings.schema !== undefined,
     dequantizeWhole: settings.steps === true
   })
-  return { source, columns, encoder, settings }
+  return { path, source, columns, encoder, settings }
 }
 
 function normalize(options: FileOptions) {
@@ -325,9 +329,12 @@ function checkBounds(value: unknown): Map<string, Bounds> {
 async function choose(source: TableSource, settings: Settings): Promise<Column[]> {
   const { names: wanted, exclude, bounds, steps } = settings
   const withSteps = typeof steps !== 'boolean' ? steps.keys() : []
-  for (const name of [...(wanted ?? []), ...exclude, ...bounds.keys(), ...withSteps]) known(source, name)
-  const names = (wanted ?? source.names).filter((name) => !exclude.includes(name))
-  const repeated = names.find((name, i) => names.indexOf(name) !== i)
+  const there = new Set(source.names)
+  for (const name of [...(wanted ?? []), ...exclude, ...bounds.keys(), ...withSteps])
+    if (!there.has(name)) unknown(source, name)
+  const without = new Set(exclude)
+  const names = (wanted ?? source.names).filter((name) => !without.has(name))
+  const repeated = firstRepeated(names)
   if (repeated !== undefined) fail('INVALID_OPTION', `columns names '${repeated}' twice; name it once`)
   if (names.length === 0) fail('INVALID_OPTION', `no column of ${source.path} is left; exclude fewer`)
   const levels = settings.categorical === 'one-hot' ? await findLevels(source, names) : new Map()
@@ -349,11 +356,10 @@ async function choose(source: TableSource, settings: Settings): Promise<Column[]
   })
 }
 
-function known({ path, names }: TableSource, name: string): void {
-  if (names.includes(name)) return
+function unknown({ path, names }: TableSource, name: string): never {
   const near = nearest(name, names)
   const shown = names.slice(0, 20).join(', ') + (names.length > 20 ? ', …' : '')
-  fail(
+  return fail(
     'INVALID_OPTION',
     `${path} has no column '${name}'; ${near ? `did you mean '${near}'?` : `it has ${shown}`}`
   )
@@ -363,10 +369,11 @@ function known({ path, names }: TableSource, name: string): void {
 async function findLevels(source: TableSource, names: readonly string[]): Promise<Map<string, string[]>> {
   const levels = new Map(names.map((name) => [name, new Set<string>()]))
   const text = new Set<string>()
+  const places = new Map(source.names.map((name, i) => [name, i]))
   for await (const batch of source.batches()) {
     if (!('columns' in batch)) break
     for (const [name, seen] of levels) {
-      const cells = batch.columns[source.names.indexOf(name)]!
+      const cells = batch.columns[places.get(name)!]!
       if (!Array.isArray(cells)) continue
       for (const cell of cells as unknown[]) {
         if (!text.has(name) && !isNumeric(cell)) text.add(name)
@@ -398,12 +405,25 @@ export function typed(column: Column, whole: boolean, { steps, context }: Settin
   return { ...column, type: 'integer', ...step }
 }
 
-function joined<A extends Float32Array | Float64Array>(
-  parts: A[],
+/** @throws FfjordError OUT_OF_MEMORY */
+function room(
+  Values: Float32ArrayConstructor | Float64ArrayConstructor,
   size: number,
-  Values: new (size: number) => A
-): A {
-  const all = new Values(size)
+  { path }: TableSource
+): Float32Array | Float64Array {
+  try {
+    return new Values(size)
+  } catch (cause) {
+    throw new FfjordError(
+      'OUT_OF_MEMORY',
+      `${path} holds ${size} numbers, for which there is no memory; stream it (streamFile, splitFile, --stream), or take ` +
+        'fewer columns',
+      { cause }
+    )
+  }
+}
+
+function joined<A extends Float32Array | Float64Array>(parts: A[], all: A): A {
   let at = 0
   // Emptied from the front, so that parts are free as soon as they were copied.
   for (let part = parts.shift(); part; part = parts.shift()) {

@@ -23,7 +23,8 @@ export function namesIn(path: string, file: FileColumns, schema: TableSchema): s
 
 function byName(path: string, names: readonly string[], schema: TableSchema): string[] {
   const wanted = modelColumns(schema).map(({ name }) => name)
-  const missing = wanted.filter((name) => !names.includes(name))
+  const there = new Set(names)
+  const missing = wanted.filter((name) => !there.has(name))
   if (missing.length === 0) return wanted
   const list = missing.map((name) => `'${name}'`).join(', ')
   if (!trainedOnNames(schema))
@@ -52,7 +53,8 @@ function byPlace(path: string, names: readonly string[], schema: TableSchema): s
       `${path} has no names, and the model does not know the places of its columns ${shortList(model)}; give a file with ` +
         'names, or train again with this version'
     )
-  const places = columns.map(({ name }) => training.names.indexOf(name))
+  const placeOf = new Map(training.names.map((name, i) => [name, i]))
+  const places = columns.map(({ name }) => placeOf.get(name) ?? -1)
   if (names.length === training.names.length) return places.map((place) => names[place]!)
   const all = `all ${training.names.length} columns of the training file (${shortList(training.names)}) in its order`
   if (names.length !== columns.length)

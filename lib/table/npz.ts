@@ -1,3 +1,4 @@
+import type { Readable } from 'node:stream'
 import { promisify } from 'node:util'
 import yauzl from 'yauzl'
 import { fail } from '../check'
@@ -26,41 +27,78 @@ export function chooseKey(path: string, names: readonly string[], key: string | 
   return key ?? names[0]!
 }
 
-/** One entry, unpacked into memory: zip files are packed as streams. */
+/** One entry, unpacked as it is read: what its header says is checked before the rest of it takes any memory. */
 async function entryBytes(path: string, key: string): Promise<ByteSource> {
-  const bytes = await withZip(path, async (zip) => {
-    const entry = (await list(zip)).find(({ fileName }) => fileName === `${key}.npy`)!
-    const stream = await promisify(zip.openReadStream.bind(zip) as OpenStream)(entry)
-    const all = new Uint8Array(new ArrayBuffer(entry.uncompressedSize))
-    let done = 0
-    for await (const part of stream as AsyncIterable<Buffer>) {
-      all.set(part, done)
-      done += part.length
+  const zip = await openZip(path)
+  const explained = async <T>(work: () => Promise<T>): Promise<T> => {
+    try {
+      return await work()
+    } catch (error) {
+      throw isFfjordError(error) ? error : noZip(path, error)
     }
-    return all
+  }
+  const entry = await explained(async () => {
+    const found = (await list(zip)).find(({ fileName }) => fileName === `${key}.npy`)
+    return found ?? fail('INVALID_FILE', `${path} no longer holds ${key}; write it again`)
   })
+  let stream: Readable | undefined
+  let parts: AsyncIterator<Buffer> | undefined
+  let part: Buffer = Buffer.alloc(0)
+  /** Where `part` starts in the entry. */
+  let at = 0
+  const restart = async () => {
+    stream?.destroy()
+    stream = await promisify(zip.openReadStream.bind(zip) as OpenStream)(entry)
+    parts = stream[Symbol.asyncIterator]() as AsyncIterator<Buffer>
+    part = Buffer.alloc(0)
+    at = 0
+  }
+  const next = async () => {
+    at += part.length
+    const { value, done } = await parts!.next()
+    if (done) throw new Error(`${key} ends at byte ${at} of ${entry.uncompressedSize}`)
+    part = value
+  }
   return {
-    size: bytes.length,
-    read: async (position, length) => bytes.slice(position, position + length),
-    close: async () => undefined
+    size: entry.uncompressedSize,
+    sequential: true,
+    read: (position, length) =>
+      explained(async () => {
+        if (!parts || position < at) await restart()
+        const size = Math.max(0, Math.min(length, entry.uncompressedSize - position))
+        const bytes = new Uint8Array(new ArrayBuffer(size))
+        for (let done = 0; done < size; ) {
+          const from = position + done - at
+          if (from < part.length) {
+            const some = part.subarray(from, from + size - done)
+            bytes.set(some, done)
+            done += some.length
+          } else await next()
+        }
+        return bytes
+      }),
+    close: async () => {
+      stream?.destroy()
+      zip.close()
+    }
   }
 }
 
-type OpenStream = (
-  entry: yauzl.Entry,
-  done: (error: Error | null, stream: NodeJS.ReadableStream) => void
-) => void
+type OpenStream = (entry: yauzl.Entry, done: (error: Error | null, stream: Readable) => void) => void
 
-async function withZip<T>(path: string, work: (zip: yauzl.ZipFile) => Promise<T>): Promise<T> {
-  let zip: yauzl.ZipFile
+async function openZip(path: string): Promise<yauzl.ZipFile> {
   try {
-    zip = await promisify<string, yauzl.Options, yauzl.ZipFile>(yauzl.open)(path, {
+    return await promisify<string, yauzl.Options, yauzl.ZipFile>(yauzl.open)(path, {
       lazyEntries: true,
       autoClose: false
     })
   } catch (error) {
     throw 'syscall' in (error as Error) ? unreadable(path, error) : noZip(path, error)
   }
+}
+
+async function withZip<T>(path: string, work: (zip: yauzl.ZipFile) => Promise<T>): Promise<T> {
+  const zip = await openZip(path)
   try {
     return await work(zip)
   } catch (error) {

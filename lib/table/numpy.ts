@@ -1,7 +1,16 @@
 import { type FileHandle, open } from 'node:fs/promises'
+import { fail } from '../check'
 import { FfjordError, isFfjordError } from '../errors'
 import { unreadable } from '../file-errors'
-import { batchRows, type NumberArray, plainRow, type RowBatch, type TableSource, unnamed } from './source'
+import {
+  batchRows,
+  checkColumns,
+  type NumberArray,
+  plainRow,
+  type RowBatch,
+  type TableSource,
+  unnamed
+} from './source'
 
 /** NumPy's .npy, format 1.0 to 3.0: magic, version, header length, a Python dictionary, the numbers. */
 
@@ -34,6 +43,8 @@ interface Header {
 /** Bytes that are read in order, in buffers of their own. */
 export interface ByteSource {
   size: number
+  /** Bytes are unpacked in their order: to read others means to start again. */
+  sequential?: boolean
   /** `length` bytes from `position` on; fewer at the end. */
   read(position: number, length: number): Promise<Uint8Array<ArrayBuffer>>
   close(): Promise<void>
@@ -54,6 +65,7 @@ export async function numpyTable(path: string, openSource: () => Promise<ByteSou
   }
   const { start, shape, fortran, width, decode } = header
   const [rows, columns] = [shape[0]!, shape.slice(1).reduce((product, axis) => product * axis, 1)]
+  checkColumns(path, columns)
   return {
     path,
     names: unnamed(columns),
@@ -62,8 +74,10 @@ export async function numpyTable(path: string, openSource: () => Promise<ByteSou
     place: plainRow,
     ...(shape.length > 2 && { shape: shape.slice(1) }),
     async *batches(): AsyncGenerator<RowBatch> {
-      const bytes = await openSource()
+      const opened = await openSource()
       try {
+        // Column by column is no order that a batch of rows could be unpacked in.
+        const bytes = fortran && opened.sequential ? await unpacked(opened) : opened
         const most = batchRows(columns)
         for (let row = 0; row < rows; row += most) {
           const count = Math.min(most, rows - row)
@@ -77,10 +91,16 @@ export async function numpyTable(path: string, openSource: () => Promise<ByteSou
           }
         }
       } finally {
-        await bytes.close()
+        await opened.close()
       }
     }
   }
+}
+
+/** All bytes, in memory. */
+async function unpacked(source: ByteSource): Promise<ByteSource> {
+  const all = await source.read(0, source.size)
+  return { ...source, read: async (position, length) => all.slice(position, position + length) }
 }
 
 async function readHeader(path: string, source: ByteSource): Promise<Header> {
@@ -94,6 +114,7 @@ async function readHeader(path: string, source: ByteSource): Promise<Header> {
   const long = magic[6]! >= 2
   const start = (long ? 12 : 10) + (long ? magic.readUInt32LE(8) : magic.readUInt16LE(8))
   if (start > source.size) throw invalid('its header is truncated')
+  if (start > MOST_HEADER) throw invalid(`its header claims ${start} bytes`)
   const text = Buffer.from(await source.read(long ? 12 : 10, start - (long ? 12 : 10))).toString('latin1')
   const kind = /'descr':\s*'([^']*)'/.exec(text)?.[1]
   const order = /'fortran_order':\s*(True|False)/.exec(text)?.[1]
@@ -114,6 +135,9 @@ async function readHeader(path: string, source: ByteSource): Promise<Header> {
   return { start, shape, fortran, width, decode }
 }
 
+/** Bytes; NumPy's own take a hundred. */
+const MOST_HEADER = 2 ** 20
+
 export async function openBytes(path: string): Promise<ByteSource> {
   let file: FileHandle
   try {
@@ -122,14 +146,20 @@ export async function openBytes(path: string): Promise<ByteSource> {
     throw unreadable(path, error)
   }
   try {
-    const { size } = await file.stat()
+    const kind = await file.stat()
+    if (!kind.isFile()) fail('FILE_NOT_READABLE', `${path} cannot be read: it is no file; give one`)
+    const { size } = kind
     return {
       size,
       close: () => file.close(),
       async read(position, length) {
         const bytes = new Uint8Array(new ArrayBuffer(Math.max(0, Math.min(length, size - position))))
         for (let done = 0; done < bytes.length; ) {
-          const { bytesRead } = await file.read(bytes, done, bytes.length - done, position + done)
+          const { bytesRead } = await file
+            .read(bytes, done, bytes.length - done, position + done)
+            .catch((error: unknown) => {
+              throw unreadable(path, error)
+            })
           if (bytesRead === 0) throw new FfjordError('INVALID_FILE', `${path} ends early; write it again`)
           done += bytesRead
         }

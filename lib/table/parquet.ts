@@ -2,7 +2,7 @@ import { fail } from '../check'
 import { FfjordError, isFfjordError } from '../errors'
 import { type ByteSource, openBytes } from './numpy'
 import { checkContent, checkLevels, type PageCoding, pagesOf } from './parquet-pages'
-import { batchRows, plainRow, type RowBatch, type TableSource } from './source'
+import { batchRows, firstRepeated, plainRow, type RowBatch, type TableSource } from './source'
 
 type Library = typeof import('hyparquet', { with: { 'resolution-mode': 'import' }})
 type Metadata = Awaited<ReturnType<Library['parquetMetadataAsync']>>
@@ -48,7 +48,7 @@ export async function openParquet(
     })
   )
   const names = tree.children.map(({ element }) => element.name)
-  const repeated = names.find((name, i) => names.indexOf(name) !== i)
+  const repeated = firstRepeated(names)
   if (repeated !== undefined)
     fail('INVALID_FILE', `${path} has two columns named '${repeated}'; give every column a name of its own`)
   const rows = Number(metadata.num_rows)

@@ -41,7 +41,7 @@ export function batchRows(columns: number): number {
 }
 
 /** Most columns of a table: each is a number of a sample, and has a name. */
-const MOST_COLUMNS = 1_000_000
+export const MOST_COLUMNS = 1_000_000
 
 export function checkColumns(path: string, columns: number): void {
   if (columns >= 1 && columns <= MOST_COLUMNS) return
@@ -49,6 +49,12 @@ export function checkColumns(path: string, columns: number): void {
     'INVALID_FILE',
     `${path} has ${columns} columns, and a table has 1 to ${MOST_COLUMNS}; give one with a row a sample`
   )
+}
+
+/** The first name that was there before. */
+export function firstRepeated(names: readonly string[]): string | undefined {
+  const seen = new Set<string>()
+  return names.find((name) => seen.size === seen.add(name).size)
 }
 
 export function unnamed(columns: number): string[] {

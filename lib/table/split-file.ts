@@ -53,7 +53,7 @@ export async function splitFile(path: string, options: SplitOptions = {}): Promi
   for (const [name, share] of Object.entries({ validation, test })) number(share, name, { least: 0, most: 1 })
   if (validation + test >= 1)
     fail('INVALID_OPTION', 'validation and test together take all rows; give smaller shares')
-  const { source, columns, encoder, settings } = await openEncoder(path, rest)
+  const { path: readFrom, source, columns, encoder, settings } = await openEncoder(path, rest)
   const { seed, context } = settings
   const shape = settings.shape ?? source.shape ?? [encoder.width]
   if (context.length > 0 && shape.length > 1)
@@ -96,7 +96,7 @@ export async function splitFile(path: string, options: SplitOptions = {}): Promi
   const { columns: own, context: given = [] } = schema
   const { drop, precision } = settings
   const wanted = {
-    path,
+    path: readFrom,
     open: settings.open,
     columns: [...own, ...given],
     encoder: { drop, precision },

@@ -19,8 +19,14 @@ export interface TensorLike {
   shape: readonly number[]
 }
 
+/** A tensor of samples, and the context of each, as the batches of a data set have it. */
+export interface ConditionedTensor extends TensorLike {
+  /** (rows, size) */
+  context?: TensorLike
+}
+
 /** Samples: a flat array (its length divides by the size of a sample), a tensor, or one array a row. */
-export type Batch = RealArray | TensorLike | readonly (readonly number[] | RealArray)[]
+export type Batch = RealArray | ConditionedTensor | readonly (readonly number[] | RealArray)[]
 
 /** float64 in, float64 out; everything else gives float32. */
 export type ArrayOf<B> = B extends Float64Array | { data: Float64Array } ? Float64Array : Float32Array

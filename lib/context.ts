@@ -1,7 +1,7 @@
 import { types } from 'node:util'
 import { type Tensor, toRows } from './batch'
 import type { ContextOptions } from './call'
-import { boolean, fail, integer, isArray, number, object, show, text } from './check'
+import { boolean, fail, integer, isArray, isObject, number, object, show, text } from './check'
 import type { NativeArray, NativeDescription } from './native'
 
 /** Where the context of a call becomes what the binding takes: one row a sample, standardised as the flow says. */
@@ -38,13 +38,15 @@ export function normalizeContext(value: unknown): NormalizedContext {
   return context
 }
 
-/** The context of `rows` rows as the binding takes it; nothing for a flow without one. */
+/** The context of `rows` rows, of `batch` or of the options, as the binding takes it; nothing for a flow without one. */
 export function contextCall(
   { description }: Conditional,
-  { context }: ContextOptions,
-  rows: number
+  options: ContextOptions,
+  rows: number,
+  batch?: unknown
 ): { context?: NativeArray } {
   const conditioning = description.context
+  const context = contextOf(batch, options)
   if (!conditioning) {
     if (context !== undefined)
       fail(
@@ -70,6 +72,14 @@ export function contextCall(
   const all = types.isFloat64Array(data) ? new Float64Array(rows * size) : new Float32Array(rows * size)
   for (let row = 0; row < rows; row++) all.set(data, row * size)
   return { context: all }
+}
+
+/** A batch of a data set brings the context of its rows. */
+function contextOf(batch: unknown, { context }: ContextOptions): ContextOptions['context'] {
+  const own = isObject(batch) ? (batch.context as ContextOptions['context']) : undefined
+  if (own !== undefined && context !== undefined)
+    fail('CONTRADICTORY_OPTIONS', 'the batch has a context of its own; leave out the option context')
+  return own ?? context
 }
 
 /** (c − mean) / scale, where the flow has them. */

@@ -56,7 +56,7 @@ export function prepare(
   const rows = toRows(batch, core.description.shape, name)
   return {
     rows,
-    context: contextCall(core, options, rows.count),
+    context: contextCall(core, options, rows.count, batch),
     float64: wantsFloat64(batch),
     settings: overrideSettings(core.settings.evaluation, options)
   }

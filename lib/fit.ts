@@ -1,5 +1,5 @@
+import { setImmediate } from 'node:timers'
 import type { Batch } from './batch'
-import { fail } from './check'
 import { assertUsable, type FlowCore } from './core'
 import type { Dataset } from './dataset'
 import type { FitWarning } from './evaluation-budget'
@@ -78,15 +78,23 @@ export interface FitResult {
   stopped: StopReason
 }
 
+/** What a promise may be rejected with, as the language types it. */
+type Reason = Parameters<NonNullable<Parameters<Promise<unknown>['catch']>[0]>>[0]
+
 /**
- * A training run: iterate for progress, or await the result, or both in turn. It starts at the first request and runs
- * while one is open. Errors reject.
+ * A training run, and a promise of its result. Iterate over it for progress, or await the result; it runs while either
+ * waits, and the last progress goes to all that do. One that is neither iterated nor awaited by the next turn of the
+ * event loop starts by itself. Errors reject.
  */
-export class Fit implements AsyncIterable<Progress>, PromiseLike<FitResult> {
+export class Fit implements AsyncIterable<Progress>, Promise<FitResult> {
+  readonly [Symbol.toStringTag] = 'Fit'
   readonly #start: () => Training
   #training: Training | undefined
   #run: AsyncGenerator<Progress, FitResult> | undefined
+  /** What is asked of the run now, by all who wait. */
+  #step: Promise<IteratorResult<Progress, FitResult>> | undefined
   #result: FitResult | undefined
+  #failure: { error: unknown } | undefined
   #awaited: Promise<FitResult> | undefined
 
   /** Use flow.fit(). */
@@ -95,6 +103,9 @@ export class Fit implements AsyncIterable<Progress>, PromiseLike<FitResult> {
       assertUsable(core)
       return new Training(flow, core, data, options)
     }
+    setImmediate(() => {
+      if (!this.#step && !this.#run) this.#awaited ??= this.#drain()
+    })
   }
 
   [Symbol.asyncIterator](): AsyncIterator<Progress, FitResult> {
@@ -102,36 +113,57 @@ export class Fit implements AsyncIterable<Progress>, PromiseLike<FitResult> {
       next: () => this.#next(),
       return: async () => {
         await this.#run?.return(undefined as unknown as FitResult)
-        this.#result ??= this.#training?.result('break')
+        if (this.#training) this.#result ??= this.#training.result('break')
         return { done: true, value: this.#result as FitResult }
       }
     }
   }
 
-  // A thenable is what the contract asks for: `await flow.fit(…)` gives the result.
-  // biome-ignore lint/suspicious/noThenProperty: see above
+  // biome-ignore lint/suspicious/noThenProperty: a fit is a promise
   then<A = FitResult, B = never>(
     onResult?: ((result: FitResult) => A | PromiseLike<A>) | null,
-    onError?: ((error: unknown) => B | PromiseLike<B>) | null
+    onError?: ((error: Reason) => B | PromiseLike<B>) | null
   ): Promise<A | B> {
     this.#awaited ??= this.#drain()
     return this.#awaited.then(onResult, onError)
   }
 
-  async #next(): Promise<IteratorResult<Progress, FitResult>> {
+  catch<B = never>(onError?: ((error: Reason) => B | PromiseLike<B>) | null): Promise<FitResult | B> {
+    return this.then(undefined, onError)
+  }
+
+  finally(onEnd?: (() => void) | null): Promise<FitResult> {
+    return this.then().finally(onEnd)
+  }
+
+  #next(): Promise<IteratorResult<Progress, FitResult>> {
+    this.#step ??= this.#advance().finally(() => {
+      this.#step = undefined
+    })
+    return this.#step
+  }
+
+  async #advance(): Promise<IteratorResult<Progress, FitResult>> {
+    if (this.#failure) throw this.#failure.error
     if (this.#result) return { done: true, value: this.#result }
-    this.#training ??= this.#start()
-    this.#run ??= this.#training.run()
-    const next = await this.#run.next()
-    if (next.done) this.#result = next.value
-    return next
+    try {
+      this.#training ??= this.#start()
+      this.#run ??= this.#training.run()
+      const next = await this.#run.next()
+      if (!next.done) return next
+      // Without a value where a loop over the run was left.
+      this.#result ??= next.value ?? this.#training.result('break')
+      return { done: true, value: this.#result }
+    } catch (error) {
+      this.#failure = { error }
+      throw error
+    }
   }
 
   async #drain(): Promise<FitResult> {
     for (;;) {
       const next = await this.#next()
-      if (!next.done) continue
-      return next.value ?? fail('INTERNAL', 'this fit failed before; start another one')
+      if (next.done) return next.value
     }
   }
 }

@@ -1,5 +1,5 @@
 import { type Batch, sizeOf } from './batch'
-import { fail, nearest } from './check'
+import { fail, isObject, nearest } from './check'
 import type { FlowCore } from './core'
 import { ArrayDataset, arranged, type Dataset, type FeedingDataset, inMemory, isDataset } from './dataset'
 import { modelColumns, namesIn } from './table/matching'
@@ -16,7 +16,7 @@ type Trained = Pick<FlowCore, 'description' | 'table'>
  */
 export function toDataset(data: Dataset | Batch, flow: Trained, name: string): FeedingDataset {
   const { shape, context } = flow.description
-  const wrapped = isDataset(data) ? data : new ArrayDataset(data as Batch, shape)
+  const wrapped = isDataset(data) ? data : rowsOf(data as Batch, flow)
   if (wrapped.context && !context)
     fail(
       'CONTRADICTORY_OPTIONS',
@@ -40,6 +40,14 @@ export function toDataset(data: Dataset | Batch, flow: Trained, name: string): F
       `${name} has a context of ${dataset.context.size} numbers a row, and the flow takes ${context.size}`
     )
   return dataset
+}
+
+/** A batch as a data set, with the context that it brings. */
+function rowsOf(batch: Batch, { description: { shape, context } }: Trained): ArrayDataset {
+  const own =
+    context && isObject(batch) && 'context' in batch ? (batch.context as Batch | undefined) : undefined
+  const given = own === undefined ? undefined : { size: context!.size, data: own }
+  return new ArrayDataset(batch, shape, undefined, given)
 }
 
 /** What a flow that is trained on `dataset` should remember of its columns. */

@@ -165,7 +165,7 @@ export async function solve(
   const call = {
     rows: rows.data,
     batch: rows.count,
-    ...contextCall(core, options, rows.count),
+    ...contextCall(core, options, rows.count, batch),
     noise,
     settings,
     float64,

@@ -1,3 +1,4 @@
+import { performance } from 'node:perf_hooks'
 import type { Batch } from './batch'
 import { binding } from './binding'
 import { fail } from './check'
@@ -17,6 +18,7 @@ import { Optimizer, optimizerState, resetMoments } from './optimizer'
 import type { Regulariser } from './regularisers'
 import { afterValidation, initialScheduleState, scheduleFactor } from './schedule'
 import type { TrainingState } from './training-state'
+import { turn } from './turn'
 
 export type StopReason = 'iterations' | 'signal' | 'break' | 'patience' | 'data'
 
@@ -27,6 +29,9 @@ interface UploadedRows {
   rows: NativeRows
   contexts?: NativeRows
 }
+
+/** Of JavaScript's thread, that a burst may take: batches are put in order there, and their records read. */
+const hostSeconds = 0.02
 
 /** One run of `fit`: bursts of iterations in the core, and between them validation, checkpoints and progress. */
 export class Training {
@@ -43,8 +48,9 @@ export class Training {
   #records: IterationRecord[] = []
   #warnings: FitWarning[] = []
   #loss = Number.NaN
-  /** Of one iteration, for the size of a burst. */
+  /** Seconds of one iteration, for the size of a burst: of the core, and of JavaScript's thread. */
   #pace = burstSeconds
+  #hostPace = 0
 
   constructor(flow: Flow, core: FlowCore, data: Dataset | Batch, given: FitOptions) {
     const dataset = toDataset(data, core, 'data')
@@ -108,6 +114,8 @@ export class Training {
           reason = 'signal'
           break
         }
+        // Between two bursts other work of the process has its turn.
+        if (this.#state.iteration > this.#startIteration) await turn()
         const began = performance.now()
         const done = await this.#burst()
         if (done === 0 && !signal?.aborted) {
@@ -174,7 +182,10 @@ export class Training {
   async #burst(): Promise<number> {
     this.#beginPhase()
     const { feed: batches, skipFailures, signal } = this.#options
-    const feed = await this.#data.peek(this.#burstLength(), batches)
+    const planned = this.#burstLength()
+    const began = performance.eventLoopUtilization()
+    const feed = await this.#data.peek(planned, batches)
+    const peeked = performance.eventLoopUtilization(began).active
     if (feed.sizes.length === 0) return 0
     const { iteration } = this.#state
     const learningRates = Float64Array.from(feed.sizes, (_, i) => this.#learningRate(iteration + i))
@@ -207,9 +218,14 @@ export class Training {
     } finally {
       signal?.removeEventListener('abort', request)
     }
+    const arrived = performance.now()
     this.#count(records, learningRates)
     this.#data.advance(records.length, batches)
     this.#state.data = this.#data.state()
+    if (records.length > 0) {
+      const counted = (performance.now() - arrived) / records.length
+      this.#hostPace = (peeked / feed.sizes.length + counted) / 1000
+    }
     return records.length
   }
 
@@ -258,7 +274,10 @@ export class Training {
     const untilNext = (every: number | undefined) => (every ? every - (iteration % every) : Infinity)
     const { type, matching } = this.#state.objective
     const untilPhase = type === 'fm+ml' && iteration < matching ? matching - iteration : Infinity
-    const fitting = Math.max(1, Math.ceil((1.2 * burstSeconds) / Math.max(this.#pace, 1e-6)))
+    const fitting = Math.min(
+      Math.ceil((1.2 * burstSeconds) / Math.max(this.#pace, 1e-6)),
+      Math.ceil(hostSeconds / Math.max(this.#hostPace, 1e-6))
+    )
     return Math.min(
       iterations - iteration,
       untilNext(validation?.every),

@@ -60,7 +60,7 @@ export async function trajectory(core: FlowCore, options: TrajectoryOptions): Pr
   const call = {
     rows: rows.data,
     batch: rows.count,
-    ...contextCall(core, given, rows.count),
+    ...contextCall(core, given, rows.count, given.x ?? given.z),
     noise,
     settings,
     direction,

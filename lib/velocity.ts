@@ -115,7 +115,7 @@ function point(core: FlowCore, z: Batch, options: Omit<VelocityOptions, 'diverge
     times: timesOf(options.t, rows.count),
     batch: rows.count,
     z: rows.data,
-    ...contextCall(core, options, rows.count),
+    ...contextCall(core, options, rows.count, z),
     noise: drawNoise(core, options),
     trace: options.trace === undefined ? core.settings.training.trace : normalizeTrace(options.trace),
     float64: wantsFloat64(z)

@@ -73,6 +73,7 @@ export type { ForwardSolution, ReverseSolution, SolveOptions } from './solution'
 export type { SolverStatistics, Statistics } from './statistics'
 export { tableBlocks } from './table/blocks'
 export { type FileOptions, fromFile, streamFile, TableDataset } from './table/load'
+export { type Remark, type RemarkKind, type RemarkOptions, remarksOn } from './table/remarks'
 export {
   type Column,
   decodeColumns,

@@ -1,6 +1,7 @@
 import { existsSync } from 'node:fs'
 import { extname } from 'node:path'
 import {
+  ArrayDataset,
   type Benchmark,
   type BenchmarkName,
   benchmark,
@@ -10,6 +11,8 @@ import {
   fromFile,
   fromImage,
   LawDataset,
+  type Remark,
+  remarksOn,
   splitFile,
   TableDataset,
   type TableSchema,
@@ -37,6 +40,8 @@ export interface Source {
   test: Dataset
   /** Of the columns, where the rows come from a table. */
   table?: TableSchema
+  /** What was found in the columns of a table, all rows of which were looked at. */
+  remarks: readonly Remark[]
 }
 
 /** What `train` says of its rows besides their name. */
@@ -109,7 +114,7 @@ export async function openSource(name: string, choice: SourceChoice): Promise<So
   if (choice.stream) return openStream(name, choice)
   if (set) {
     const { train, validation, test } = await openBenchmark(set)
-    return { name: set.name, train, seen: train, validation, test }
+    return { name: set.name, train, seen: train, validation, test, remarks: [] }
   }
   const rows = await openRows(name, seed, trainingTable(choice, seed, context))
   const data = conditioned(rows, context)
@@ -120,7 +125,8 @@ export async function openSource(name: string, choice: SourceChoice): Promise<So
       train: data,
       seen: data,
       validation: data.withSeed(VALIDATION_SEED),
-      test: data.withSeed(TEST_SEED)
+      test: data.withSeed(TEST_SEED),
+      remarks: []
     }
   }
   const shares = [share(validation), share(test)]
@@ -137,7 +143,8 @@ export async function openSource(name: string, choice: SourceChoice): Promise<So
     seen: train,
     validation: await taken(validation, shares[0]),
     test: await taken(test, shares[1]),
-    ...(table && { table })
+    ...(table && { table }),
+    remarks: table && data instanceof ArrayDataset ? remarksOn(data) : []
   }
 }
 
@@ -160,7 +167,8 @@ async function openStream(name: string, choice: SourceChoice): Promise<Source> {
     seen: parts.seen,
     validation: parts.validation ?? (await other(choice.validation)),
     test: parts.test ?? (await other(choice.test)),
-    table
+    table,
+    remarks: parts.remarks
   }
 }
 

@@ -30,7 +30,7 @@ import {
 } from './options'
 import { preset, presetNames } from './presets'
 import { note } from './progress'
-import { remarksOn } from './remarks'
+import { remarkLine } from './remarks'
 import { trainAndReport } from './run'
 import { RunDirectory } from './run-directory'
 import { tableDefaults } from './table-defaults'
@@ -194,8 +194,7 @@ export async function runTraining(
     ...(choice.nfeBudget !== undefined && { nfeBudget: choice.nfeBudget }),
     resume
   }
-  if (source.table && source.seen instanceof ArrayDataset && !resume && !choice.quiet)
-    for (const remark of remarksOn(source.table, source.seen.data, sizeOf(source.seen.shape))) note(remark)
+  if (!resume && !choice.quiet) for (const remark of source.remarks) note(remarkLine(remark, choice))
   const flow = await openFlow(choice, source, resume)
   if (resume) checkSameTable(given.data, flow.table, source.table)
   if (!given.resume) directory.start(withAbsolutePaths(choice))

@@ -162,6 +162,8 @@ function complaint({ name, lower, upper, levels, step }: Column, cell: unknown):
   if (levels) return `${shown} is no level that training saw (${levels.slice(0, 8).join(', ')}); correct it`
   const value = toNumber(cell)
   if (/^\s*[+-]?inf(inity)?\s*$/i.test(String(cell))) return `${shown} is no finite number; correct it`
+  if (isDateText(String(cell)))
+    return `${shown} is a date; give what may matter as numbers (days since a first day, month, hour), or leave the column out (exclude: ['${name}'])`
   if (Number.isNaN(value))
     return `${shown} is no number; leave the column out (exclude: ['${name}']), encode it (categorical: 'one-hot')`
   if (!Number.isFinite(value)) return `${shown} is no finite number; correct it`
@@ -194,6 +196,11 @@ function toNumber(cell: unknown): number {
 function isMultiple(value: number, step: number): boolean {
   const quotient = value / step
   return Math.abs(quotient - Math.round(quotient)) < 1e-6 * Math.max(1, Math.abs(quotient))
+}
+
+/** 2024-05-31, 31.05.2024, 5/31/24, with or without a time. */
+export function isDateText(text: string): boolean {
+  return /^\s*(\d{4}[-/.]\d{1,2}[-/.]\d{1,2}|\d{1,2}[-/.]\d{1,2}[-/.](\d{2}|\d{4}))([T\s].*)?$/.test(text)
 }
 
 /** Name of the level that a cell stands for; undefined where the cell is empty. */

@@ -20,7 +20,7 @@ import { ArrayDataset, checkShape, conditioned, type DatasetContext, type Feedin
 import { fromAsyncIterable } from '../dataset-stream'
 import { FfjordError } from '../errors'
 import { checkDegenerate } from './degenerate'
-import { dequantize, isNumeric, levelOf, RowEncoder, stepsOf } from './encode'
+import { dequantize, isDateText, isNumeric, levelOf, RowEncoder, stepsOf } from './encode'
 import { modelColumns, namesIn } from './matching'
 import { type OpenOptions, openTable } from './open'
 import { regularFile } from './pipe'
@@ -370,6 +370,8 @@ async function findLevels(source: TableSource, names: readonly string[]): Promis
   const levels = new Map(names.map((name) => [name, new Set<string>()]))
   const text = new Set<string>()
   const places = new Map(source.names.map((name, i) => [name, i]))
+  /** Cells of each column until it had too many levels. */
+  const cellsOf = new Map<string, number>()
   for await (const batch of source.batches()) {
     if (!('columns' in batch)) break
     for (const [name, seen] of levels) {
@@ -379,7 +381,9 @@ async function findLevels(source: TableSource, names: readonly string[]): Promis
         if (!text.has(name) && !isNumeric(cell)) text.add(name)
         if (seen.size <= MOST_LEVELS) {
           const level = levelOf(cell)
-          if (level !== undefined) seen.add(level)
+          if (level === undefined) continue
+          seen.add(level)
+          cellsOf.set(name, (cellsOf.get(name) ?? 0) + 1)
         }
       }
     }
@@ -387,11 +391,18 @@ async function findLevels(source: TableSource, names: readonly string[]): Promis
   return new Map(
     [...text].map((name) => {
       const found = [...levels.get(name)!].sort()
-      if (found.length > MOST_LEVELS)
+      if (found.length > MOST_LEVELS) {
+        const everyRow = cellsOf.get(name) === found.length
+        const what = isDateText(found[0]!)
+          ? 'dates as text; give what may matter as numbers (days since a first day, month, hour), or'
+          : everyRow
+            ? 'another text in every row, an id or a remark;'
+            : `text of more than ${MOST_LEVELS} levels;`
         fail(
           'INVALID_FILE',
-          `${source.path}, column '${name}' holds text of more than ${MOST_LEVELS} levels; leave it out with exclude`
+          `${source.path}, column '${name}' holds ${what} leave it out (exclude: ['${name}'])`
         )
+      }
       return [name, found]
     })
   )

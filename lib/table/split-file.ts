@@ -7,6 +7,7 @@ import { dequantize, type RowEncoder, stepsOf } from './encode'
 import { type FileOptions, fileKeys, openEncoder, TableDataset, typed } from './load'
 import { PartSample } from './part-sample'
 import { readingAhead } from './reading-ahead'
+import { type Remark, remarksOnRows } from './remarks'
 import { type HeldOut, type Part, placeOf } from './row-parts'
 import { elementNames, type TableSchema, tableWidth, withContext } from './schema'
 import type { TableSource } from './source'
@@ -31,6 +32,8 @@ export interface FileParts {
   validation?: ArrayDataset
   test?: ArrayDataset
   schema: TableSchema
+  /** What a user should know of the columns before training. */
+  remarks: Remark[]
   /** Rows of the file that `invalid: 'drop'` left out. */
   dropped: number
 }
@@ -74,6 +77,12 @@ export async function splitFile(path: string, options: SplitOptions = {}): Promi
   const { names, named } = source
   const file = { names, named }
   const schema = withContext({ columns: found, file }, context)
+  const sample = parts.train.taken()
+  const remarks = remarksOnRows(
+    [{ columns: found, data: sample.values, width: encoder.width, given: context, noisy: false }],
+    sample.numbers.length,
+    sample.numbers
+  )
   const dataset = (part: PartSample, name: string): ArrayDataset => {
     const { values, numbers } = part.taken()
     if (numbers.length === 0)
@@ -117,6 +126,7 @@ export async function splitFile(path: string, options: SplitOptions = {}): Promi
     ...(validation > 0 && { validation: dataset(parts.validation, 'validation') }),
     ...(test > 0 && { test: dataset(parts.test, 'test') }),
     schema,
+    remarks,
     dropped: encoder.dropped
   }
 }

@@ -85,15 +85,7 @@ test('such names are no tensors, options or levels either', async () => {
   await failure(() => rows.condition(['valueOf']), 'INVALID_OPTION')
 })
 
-test.each([
-  [{ columns: 'a' }, "columns is 'a'; give a list of names"],
-  [{ exclude: [1] }, 'exclude is [1]; give a list of names'],
-  [{ bounds: [0, 1] }, 'bounds is [0,1]; give an interval by name'],
-  [{ bounds: { other: [0] } }, 'bounds.other is [0]; give [lower, upper]'],
-  [{ bounds: { other: ['0', 1] } }, 'bounds.other is'],
-  [{ bounds: { othr: [0, 9] } }, "did you mean 'other'?"],
-  [{ checkColumns: 'yes' }, "checkColumns is 'yes'"]
-])('%j is refused', async (options, words) => {
-  const { message } = await failure(() => fromFile(path, options as unknown as FileOptions), 'INVALID_OPTION')
-  expect(message).toContain(words)
+test('a near miss is named', async () => {
+  const { message } = await failure(() => fromFile(path, { bounds: { othr: [0, 9] } }), 'INVALID_OPTION')
+  expect(message).toContain("did you mean 'other'?")
 })

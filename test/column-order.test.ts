@@ -2,6 +2,7 @@ import { mkdtempSync, rmSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { Flow, fromFile, fromRows } from 'ffjord'
+import { asInFile } from '../lib/cells'
 import { openSource } from '../lib/cli/data'
 import { RunDirectory } from '../lib/cli/run-directory'
 import { CsvWriter } from '../lib/cli/write-csv'
@@ -27,6 +28,10 @@ interface Table {
 type Format = 'csv' | 'tsv' | 'parquet' | 'npy' | 'bare.csv'
 const named: Format[] = ['csv', 'tsv', 'parquet']
 const nameless: Format[] = ['npy', 'bare.csv']
+
+function mean(values: ArrayLike<number>): number {
+  return Array.from(values).reduce((sum, value) => sum + value / values.length, 0)
+}
 
 let files = 0
 async function write({ names, columns }: Table, format: Format): Promise<string> {
@@ -91,14 +96,18 @@ test.each(Array.from({ length: 12 }, (_, i) => seed + i))(
   async (trial) => {
     const { uniform, below, pick, shuffled } = drawing(trial)
     const rows = 60
-    // Real columns of scales of their own, so that an exchange shows.
     const width = 3 + below(3)
     const common = Array.from({ length: rows }, () => uniform() + uniform() + uniform())
-    const columns = Array.from({ length: width }, (_, c) =>
-      common.map((value) => Math.fround(3 ** c * (value + uniform() + uniform() - 2 * c)))
-    )
     const format = pick([...named, ...nameless])
     const hasNames = named.includes(format)
+    // Columns of scales of their own, so that an exchange shows. Text without a header would be taken for one.
+    const withText = hasNames && uniform() < 0.5
+    const columns = Array.from({ length: width }, (_, c): number[] | string[] => {
+      const kind = c < 2 ? 'real' : pick(withText ? ['real', 'integer', 'text'] : ['real', 'integer'])
+      const values = common.map((value) => Math.fround(3 ** c * (value + uniform() + uniform() - 2 * c)))
+      if (kind === 'text') return values.map((_, row) => ['red', 'green', 'blue'][(row + below(2)) % 3]!)
+      return kind === 'real' ? values : values.map(Math.round)
+    })
     const names = hasNames
       ? shuffled(pool).slice(0, width)
       : Array.from({ length: width }, (_, c) => `x${c + 1}`)
@@ -107,6 +116,7 @@ test.each(Array.from({ length: 12 }, (_, i) => seed + i))(
     const flags: string[] = []
     const order = shuffled(names)
     const kept = order.slice(0, Math.max(2, width - below(3)))
+    if (withText) flags.push('--categorical', 'one-hot')
     const choice = pick(['all', 'columns', 'exclude'])
     if (choice === 'columns') flags.push('--columns', kept.join(','))
     const left = names.filter((name) => !kept.includes(name))
@@ -117,7 +127,7 @@ test.each(Array.from({ length: 12 }, (_, i) => seed + i))(
     if (uniform() < 0.4) flags.push('--stream')
 
     // Another form of a table: any order of named columns, the file's own without names.
-    const formats: Format[] = hasNames ? [...named, ...nameless] : nameless
+    const formats: Format[] = !hasNames ? nameless : withText ? named : [...named, ...nameless]
     const inAnotherForm = (rowsOfIt: Table) => {
       const other = pick(formats)
       if (!named.includes(other)) return write(rowsOfIt, other)
@@ -125,12 +135,15 @@ test.each(Array.from({ length: 12 }, (_, i) => seed + i))(
       return write(
         {
           names: ['further', ...places.map((c) => names[c]!)],
-          columns: [rowsOfIt.columns[0]!.map(() => 'text'), ...places.map((c) => rowsOfIt.columns[c]!)]
+          columns: [
+            (rowsOfIt.columns[0] as unknown[]).map(() => 'text'),
+            ...places.map((c) => rowsOfIt.columns[c]!)
+          ]
         },
         other
       )
     }
-    const head: Table = { names, columns: columns.map((column) => column.slice(0, 20)) }
+    const head: Table = { names, columns: columns.map((column) => column.slice(0, 20) as typeof column) }
     const test = uniform() < 0.5 ? '0.3' : await inAnotherForm(head)
     const validation = uniform() < 0.5 ? '0.2' : await inAnotherForm(head)
     const data = await write(table, format)
@@ -145,57 +158,75 @@ test.each(Array.from({ length: 12 }, (_, i) => seed + i))(
       directory.readOptions() as unknown as Parameters<typeof openSource>[1]
     )
     using flow = await Flow.load(directory.model, { device: 'cpu' })
-    const own = flow.table!.columns.map(({ name }) => name)
-    const contexts = flow.table!.context?.map(({ name }) => name) ?? []
     const part = await source.test.take(source.test.rows)
-    const context = part.contextData && { context: part.contextData }
-    const expected = [...(await flow.logProb(part.data, context))]
-    const { nll } = await flow.evaluate(source.test)
+    const { nll, logProb } = await flow.evaluate(source.test)
     const closely = (value: number, other: number) =>
       expect(Math.abs(value - other)).toBeLessThanOrEqual(1e-5 * Math.max(1, Math.abs(other)))
-    // Rows are told apart by their values.
-    const keys = new Map(
-      expected.map((value, row) => {
-        const cells = part.data.subarray(row * own.length, (row + 1) * own.length)
-        const conditions =
-          part.contextData?.subarray(row * contexts.length, (row + 1) * contexts.length) ?? []
-        return [[...cells, ...conditions].join(), value]
-      })
+    closely(mean(logProb), -nll)
+    // Rows are told apart by the values that the file has.
+    const samples = part.cells ? asInFile(part.data, part.cells) : part.data
+    const contexts = part.contextData ?? new Float32Array(0)
+    const rowOf = (values: ArrayLike<number>, row: number) => {
+      const size = values.length / part.rows
+      return Array.from(values).slice(row * size, (row + 1) * size)
+    }
+    const scores = new Map(
+      Array.from(logProb, (value, row) => [[...rowOf(samples, row), ...rowOf(contexts, row)].join(), value])
     )
-    const tested = common
-      .map((_, row) => [...own, ...contexts].map((name) => columns[names.indexOf(name)]![row]!).join())
-      .map((key) => keys.get(key))
-    expect(tested.filter((value) => value !== undefined)).toHaveLength(expected.length)
+    const taken = [...flow.table!.columns, ...(flow.table!.context ?? [])]
+    const expected = common.map((_, row) =>
+      scores.get(
+        taken
+          .flatMap(({ name, levels }) => {
+            const cell = columns[names.indexOf(name)]![row]!
+            return levels?.map((level) => Number(level === cell)) ?? [cell]
+          })
+          .join()
+      )
+    )
+    const scored = expected.flatMap((value, row) => (value === undefined ? [] : [{ row, value }]))
+    expect(new Set(scored.map(({ value }) => value))).toEqual(new Set(logProb))
 
     // The whole table, in two forms: logprob, and a program.
     for (const path of [data, await inAnotherForm(table)]) {
-      const scored = join(folder, `scored-${trial}.npy`)
-      await ffjord('logprob', '--model', directory.model, '--data', path, '--out', scored, '--device', 'cpu')
-      const { data: values } = await fromFile(scored)
-      tested.forEach((value, row) => {
-        if (value !== undefined) closely(values[row]!, value)
-      })
-      const read = await fromFile(path, { schema: flow.table! })
-      const found = await flow.logProb(read.data, read.contextData && { context: read.contextData })
-      tested.forEach((value, row) => {
-        if (value !== undefined) closely(found[row]!, value)
-      })
+      const out = join(folder, `scored-${trial}.npy`)
+      await ffjord('logprob', '--model', directory.model, '--data', path, '--out', out, '--device', 'cpu')
+      const printed = (await fromFile(out)).data
+      const { logProb: found } = await flow.evaluate(await fromFile(path, { schema: flow.table! }))
+      for (const { row, value } of scored) {
+        closely(printed[row]!, value)
+        closely(found[row]!, value)
+      }
     }
 
     // The test part alone: eval, and evaluate on a file that was read without knowledge of the model.
-    const places = tested.flatMap((value, row) => (value === undefined ? [] : [row]))
-    const only: Table = { names, columns: columns.map((column) => places.map((row) => column[row]!)) }
+    const only: Table = {
+      names,
+      columns: columns.map((column) => scored.map(({ row }) => column[row]!) as typeof column)
+    }
     const path = await inAnotherForm(only)
-    closely(
-      JSON.parse(await ffjord('eval', '--model', directory.model, '--data', path, '--json', '--certify', '0'))
-        .nll,
-      nll
+    const evaluated = await ffjord(
+      'eval',
+      '--model',
+      directory.model,
+      '--data',
+      path,
+      '--json',
+      '--certify',
+      '0'
     )
-    const numbers = only.names.filter((name) => name !== 'further')
-    closely(
-      (await flow.evaluate(await fromFile(await write(only, format), { columns: shuffled(numbers) }))).nll,
-      nll
+    closely(JSON.parse(evaluated).nll, -mean(scored.map(({ value }) => value)))
+    const steps = flow.table!.columns.flatMap(({ name, step }) => (step === undefined ? [] : [[name, step]]))
+    const read = await fromFile(await write(only, format), {
+      columns: shuffled(names),
+      dequantize: Object.fromEntries(steps),
+      categorical: withText ? 'one-hot' : 'refuse',
+      context: given
+    })
+    const differs = flow.table!.columns.some(({ levels = [], name }) =>
+      levels.some((level) => !(only.columns[names.indexOf(name)] as unknown[]).includes(level))
     )
+    if (!differs) closely(mean((await flow.evaluate(read)).logProb), mean(scored.map(({ value }) => value)))
   },
   60_000
 )

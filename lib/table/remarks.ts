@@ -1,6 +1,6 @@
 import { sizeOf } from '../batch'
 import { fail } from '../check'
-import { ArrayDataset } from '../dataset'
+import { type ArrayDataset, inMemory } from '../dataset'
 import { curves, linearDependences } from './dependence'
 import { Distribution } from './distribution'
 import { apparentDate, countsRows, identifies } from './non-quantities'
@@ -66,7 +66,7 @@ interface Numbers {
  * @returns none of sound data
  */
 export function remarksOn(dataset: ArrayDataset): Remark[] {
-  if (!(dataset instanceof ArrayDataset))
+  if (!inMemory(dataset))
     fail(
       'INVALID_INPUT',
       'remarksOn looks at rows in memory; give it what fromFile returns, or stream.take(rows)'

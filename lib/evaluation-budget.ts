@@ -1,19 +1,5 @@
+import type { EvaluationsGrew } from './fit-warning'
 import type { NativeOptimizer, NativeSettings } from './native'
-
-/** What a fit has to say about its progress; training goes on. */
-export interface FitWarning {
-  code: 'EVALUATIONS_GREW'
-  /** Where training stood. */
-  iteration: number
-  /** Evaluations of the forward solve, mean of the last iterations; and of each CNF block. */
-  nfe: number
-  blockNfe: number[]
-  /** Mean of the first iterations. */
-  startNfe: number
-  budget: number
-  /** All of this in words, and what helps. */
-  message: string
-}
 
 /** Saved with training, so that a resumed one warns as one that was never interrupted. */
 export interface BudgetState {
@@ -47,7 +33,7 @@ export function watchEvaluations(
   budget: number | false | undefined,
   settings: NativeSettings,
   weightDecay: NativeOptimizer['weightDecay']
-): FitWarning | undefined {
+): EvaluationsGrew | undefined {
   const { nfe, blockNfe } = iteration
   state.counted = Math.min(state.counted + 1, window + 1)
   const starting = state.counted <= window
@@ -63,7 +49,7 @@ export function watchEvaluations(
     return undefined
   }
   if (state.nfe <= state.limit) return undefined
-  const warning: FitWarning = {
+  const warning: EvaluationsGrew = {
     code: 'EVALUATIONS_GREW',
     iteration: iteration.iteration,
     nfe: state.nfe,

@@ -9,9 +9,10 @@ import { normalizeSchedule, type Schedule } from './schedule'
 
 /**
  * How long: so many iterations in all (those before a `resume` included), so many passes over the data, or neither.
- * Then data that end are trained on until validation on a tenth of their rows, held out, stops getting better, at most
- * 300 epochs or 3,000 iterations, with a learning rate that halves on a plateau and the best weights kept; data that do not end take 5,000
- * iterations.
+ * Then training goes on until validation stops getting better, with a learning rate that halves on a plateau and the best
+ * weights kept: for data that end on a tenth of their rows, held out, at most 300 epochs or 3,000 iterations; for data that do
+ * not on the next 2,000 rows, which are not trained on, at most 20,000 iterations. (A stream of fewer than 4,000 rows
+ * is trained on to its end.)
  */
 type Length = { iterations?: number; epochs?: never } | { epochs: number; iterations?: never }
 
@@ -78,12 +79,27 @@ const fitKeys = [
   'resume'
 ]
 
+const validationKeys = ['data', 'every', 'rows', 'trace', 'patience']
+
 /** Of a fit that was not told how long. */
-const untilConverged = { share: 0.1, epochs: 300, least: 3000, patience: 20, endless: 5000 }
+const untilConverged = {
+  share: 0.1,
+  epochs: 300,
+  least: 3000,
+  patience: 20,
+  endless: { iterations: 20_000, every: 50, rows: 2000 }
+}
+
+const onPlateau = {
+  schedule: { type: 'plateau', factor: 0.5, patience: untilConverged.patience / 4, least: 0.01, warmup: 50 },
+  keepBest: true
+} as const
 
 /** The options of a fit on `data`, and the rows to train on: fewer where some are held out for validation. */
 export function normalizeFitOptions(asked: FitOptions, data: FeedingDataset) {
   const given = object(asked, 'fit options', fitKeys) as FitOptions
+  if (given.validation !== undefined)
+    given.validation = object(given.validation, 'validation', validationKeys) as unknown as ValidationOptions
   const { options, train } = withLength(given, data)
   const validation = options.validation === undefined ? undefined : checkValidation(options.validation)
   const keepBest = boolean(options.keepBest ?? false, 'keepBest')
@@ -106,6 +122,9 @@ export function normalizeFitOptions(asked: FitOptions, data: FeedingDataset) {
       seed: integer(options.seed ?? 0, 'seed')
     }),
     validation,
+    /** The rows to validate on are the next ones of those to train on, which goes on behind them. */
+    heldOut:
+      !Number.isFinite(train.rows) && validation?.data === train && given.validation?.data === undefined,
     keepBest,
     skipFailures: boolean(options.skipFailures ?? false, 'skipFailures'),
     nfeBudget: normalizeBudget(options.nfeBudget),
@@ -117,13 +136,7 @@ export function normalizeFitOptions(asked: FitOptions, data: FeedingDataset) {
 }
 
 function checkValidation(value: unknown): ValidationOptions {
-  const { data, every, rows, trace, patience } = object(value, 'validation', [
-    'data',
-    'every',
-    'rows',
-    'trace',
-    'patience'
-  ])
+  const { data, every, rows, trace, patience } = object(value, 'validation', validationKeys)
   if (trace !== undefined) normalizeTrace(trace)
   return {
     data: data as ValidationOptions['data'],
@@ -156,7 +169,16 @@ function withLength(given: FitOptions, data: FeedingDataset) {
     return { options: { ...given, iterations: Math.ceil((passes * data.rows) / size) }, train: data }
   }
   const { share, patience, endless } = untilConverged
-  if (!ends) return { options: { ...given, iterations: endless }, train: data }
+  if (!ends) {
+    const held = { data, every: endless.every, rows: endless.rows, patience }
+    const converging = {
+      ...onPlateau,
+      ...given,
+      iterations: endless.iterations,
+      validation: given.validation ? { ...held, ...given.validation } : held
+    } as const
+    return { options: converging, train: data }
+  }
   let train = data
   let held = given.validation?.data
   if (held === undefined && data.rows >= 2) {
@@ -168,8 +190,7 @@ function withLength(given: FitOptions, data: FeedingDataset) {
   const epoch = Math.ceil(train.rows / size)
   const every = Math.max(epoch, 25)
   const converging = {
-    schedule: { type: 'plateau', factor: 0.5, patience: patience / 4, least: 0.01, warmup: 50 },
-    keepBest: true,
+    ...onPlateau,
     ...given,
     iterations: Math.max(untilConverged.least, untilConverged.epochs * epoch),
     ...(held !== undefined && { validation: { every, patience, ...given.validation, data: held } })

@@ -6,9 +6,10 @@ import { standardized } from './context'
 import type { FlowCore } from './core'
 import type { Dataset, Feed, FeedingDataset } from './dataset'
 import { isFfjordError, translate, translatedSync } from './errors'
-import { type FitWarning, initialBudgetState, watchEvaluations } from './evaluation-budget'
+import { initialBudgetState, watchEvaluations } from './evaluation-budget'
 import type { FitResult, IterationRecord, Progress } from './fit'
 import { type FitOptions, type NormalizedFitOptions, normalizeFitOptions } from './fit-options'
+import type { FitWarning } from './fit-warning'
 import type { Flow } from './flow'
 import { tableOf, toDataset } from './flow-data'
 import type { NativeIteration, NativeRows } from './native'
@@ -16,6 +17,7 @@ import { normalizeOptimizer } from './normalize'
 import { normalizeObjective, type ObjectiveState, type Phase, phaseOf } from './objective'
 import { Optimizer, optimizerState, resetMoments } from './optimizer'
 import type { Regulariser } from './regularisers'
+import { checkScale } from './scale-check'
 import { afterValidation, initialScheduleState, scheduleFactor } from './schedule'
 import type { TrainingState } from './training-state'
 import { turn } from './turn'
@@ -47,6 +49,8 @@ export class Training {
   #rows: { feed: Feed['data']; uploaded: UploadedRows } | undefined
   #records: IterationRecord[] = []
   #warnings: FitWarning[] = []
+  /** What the size of the first rows gave cause to say; told with the first iteration. */
+  #scale: FitWarning | undefined
   #loss = Number.NaN
   /** Seconds of one iteration, for the size of a burst: of the core, and of JavaScript's thread. */
   #pace = burstSeconds
@@ -187,6 +191,7 @@ export class Training {
     const feed = await this.#data.peek(planned, batches)
     const peeked = performance.eventLoopUtilization(began).active
     if (feed.sizes.length === 0) return 0
+    if (this.#state.iteration === 0) this.#scale ??= checkScale(this.#core.description, feed, this.#data)
     const { iteration } = this.#state
     const learningRates = Float64Array.from(feed.sizes, (_, i) => this.#learningRate(iteration + i))
     const { options, step } = this.#optimizer.state
@@ -243,8 +248,12 @@ export class Training {
         learningRate: learningRates[i]!
       }
       // Flow matching solves nothing
-      const warning = blockEvaluations.length === 0 ? undefined : this.#watch(done)
-      if (warning) done.warning = warning
+      const watched = blockEvaluations.length === 0 ? undefined : this.#watch(done)
+      const warning = done.iteration === 1 ? this.#scale : watched
+      if (warning) {
+        done.warning = warning
+        this.#warnings.push(warning)
+      }
       this.#records.push(done)
       if (record.skipped) this.#state.skipped++
       else this.#optimizer.state.step++
@@ -256,15 +265,13 @@ export class Training {
   }
 
   #watch(record: IterationRecord): FitWarning | undefined {
-    const warning = watchEvaluations(
+    return watchEvaluations(
       this.#state.evaluations,
       record,
       this.#options.nfeBudget,
       this.#core.settings.training,
       this.#optimizer.state.options.weightDecay
     )
-    if (warning) this.#warnings.push(warning)
-    return warning
   }
 
   /** Up to the next validation, checkpoint or end, and not many more than fit into the time of a burst. */
@@ -317,13 +324,23 @@ export class Training {
 
   /** Rows that do not end are taken once, so that losses compare. */
   async #takeValidationData(): Promise<Dataset | undefined> {
-    const { validation } = this.#options
+    const { validation, heldOut } = this.#options
     if (!validation) return undefined
+    if (heldOut) return this.#holdOut(validation.rows!)
     const data = toDataset(validation.data, this.#core, 'validation.data')
     if (Number.isFinite(data.rows)) return validation.rows === undefined ? data : data.take(validation.rows)
     const place = data.state()
     const taken = await data.take(validation.rows ?? 10_000)
     data.restore(place)
+    return taken
+  }
+
+  /** The next rows of data that do not end; none where a stream has no more of them to train on. */
+  async #holdOut(rows: number): Promise<Dataset | undefined> {
+    const ahead = await this.#data.peek(2, { size: rows, shuffle: false, seed: 0, drop: true })
+    if (ahead.sizes.length < 2) return undefined
+    const taken = await this.#data.take(rows)
+    this.#state.data = this.#data.state()
     return taken
   }
 

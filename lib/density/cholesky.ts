@@ -69,3 +69,14 @@ export function covariance(
     for (let j = 0; j <= i; j++) sums[j * n + i] = sums[i * n + j] = sums[i * n + j]! / total
   return { mean, covariance: sums, total }
 }
+
+/** Mean and deviation of every column. */
+export function columnMoments(rows: ArrayLike<number>, width: number): { mean: number[]; scale: number[] } {
+  const count = rows.length / width
+  const mean = new Float64Array(width)
+  const squares = new Float64Array(width)
+  for (let i = 0, c = 0; i < rows.length; i++, c = c + 1 === width ? 0 : c + 1) mean[c]! += rows[i]! / count
+  for (let i = 0, c = 0; i < rows.length; i++, c = c + 1 === width ? 0 : c + 1)
+    squares[c]! += (rows[i]! - mean[c]!) ** 2 / count
+  return { mean: [...mean], scale: [...squares].map(Math.sqrt) }
+}

@@ -1,6 +1,6 @@
 import { isReal } from '../batch'
 import { choice, fail, show } from '../check'
-import { cholesky, covariance, invertLower } from '../density/cholesky'
+import { cholesky, columnMoments, covariance, invertLower } from '../density/cholesky'
 import type { Block } from '../options'
 import { type Column, checkColumns, elementNames, supportOf } from './schema'
 import { onLine } from './support'
@@ -38,7 +38,7 @@ export function tableBlocks(
   const blocks: Block[] = support ? [{ type: 'support', ...support }] : []
   if (scaling === 'none') return blocks
   const line = support ? onLine(rows, support).rows : rows
-  const { mean, scale } = moments(line, width)
+  const { mean, scale } = columnMoments(line, width)
   const constant = scale.findIndex((deviation) => !(deviation > 0))
   if (constant >= 0) fail('INVALID_INPUT', `column '${names[constant]}' is constant; leave it out`)
   const rigid = scale.findIndex((deviation, i) => Math.abs(mean[i]!) > MOST_OFFSET * deviation)
@@ -58,15 +58,4 @@ export function tableBlocks(
         'infinite; leave it out'
     )
   return [...blocks, { type: 'whiten', mean, matrix: [...invertLower(result.factor, width)] }]
-}
-
-/** Mean and deviation of every column. */
-function moments(rows: ArrayLike<number>, width: number): { mean: number[]; scale: number[] } {
-  const count = rows.length / width
-  const mean = new Float64Array(width)
-  const squares = new Float64Array(width)
-  for (let i = 0, c = 0; i < rows.length; i++, c = c + 1 === width ? 0 : c + 1) mean[c]! += rows[i]! / count
-  for (let i = 0, c = 0; i < rows.length; i++, c = c + 1 === width ? 0 : c + 1)
-    squares[c]! += (rows[i]! - mean[c]!) ** 2 / count
-  return { mean: [...mean], scale: [...squares].map(Math.sqrt) }
 }

@@ -168,6 +168,20 @@ describe('pages of Parquet', () => {
   })
 })
 
+test('a small file that stands for more cells than there is memory for is refused', async () => {
+  const { parquetWriteBuffer } = await import('hyparquet-writer')
+  const columnData = [{ name: 'a', data: Array<string>(2_000_000).fill('x'), type: 'STRING' as const }]
+  const bytes = new Uint8Array(parquetWriteBuffer({ columnData, rowGroupSize: 2_000_000 }))
+  expect(bytes.length).toBeLessThan(100_000)
+  const path = write('constant.parquet', bytes)
+  const code = `require(${JSON.stringify(dist)}).fromFile(${JSON.stringify(path)}, { categorical: 'one-hot' })
+    .then(({ rows }) => console.log(rows), ({ code, message }) => console.log(code, message))`
+  const run = (heap: number) =>
+    spawnSync(process.execPath, [`--max-old-space-size=${heap}`, '-e', code], { encoding: 'utf8' }).stdout
+  expect(run(100)).toMatch(/^OUT_OF_MEMORY .*constant\.parquet has parts that take 123 MiB at once/)
+  expect(run(1000)).toBe('2000000\n')
+})
+
 test('malformed files give an error with a code, or rows', async () => {
   const seed = Number(process.env.FFJORD_FUZZ_SEED ?? Date.now() % 1e6)
   console.log(`malformed tables of seed ${seed}; FFJORD_FUZZ_SEED repeats them`)

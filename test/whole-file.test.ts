@@ -1,5 +1,15 @@
 import { spawn, spawnSync } from 'node:child_process'
-import { existsSync, mkdirSync, mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
+import {
+  closeSync,
+  existsSync,
+  mkdirSync,
+  mkdtempSync,
+  openSync,
+  readdirSync,
+  readFileSync,
+  rmSync,
+  writeFileSync
+} from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join, resolve } from 'node:path'
 import { fromFile } from 'ffjord'
@@ -102,4 +112,18 @@ test('a reader that has enough of standard output is no failure', async () => {
   child.stdout.once('data', () => child.stdout.destroy())
   const status = await new Promise((done) => child.on('close', done))
   expect([status, printed]).toEqual([0, ''])
+})
+
+test('standard output that is full is told, without a stack', () => {
+  const cli = join(dist, 'cli', 'index.js')
+  const full = openSync('/dev/full', 'w')
+  const { status, stderr } = spawnSync(process.execPath, [cli, 'info'], {
+    stdio: ['ignore', full, 'pipe'],
+    encoding: 'utf8'
+  })
+  closeSync(full)
+  expect([status, stderr]).toEqual([
+    1,
+    'ffjord: standard output cannot be written: the disk is full (ENOSPC); free some space, or choose another disk [FILE_NOT_WRITABLE]\n'
+  ])
 })

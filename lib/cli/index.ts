@@ -1,5 +1,6 @@
 #!/usr/bin/env node
 import { Command } from 'commander'
+import { unwritable } from '../file-errors'
 import { VERSION } from '../report/version'
 import { addBench } from './bench'
 import { addDemo } from './demo'
@@ -13,7 +14,9 @@ import { addTrain } from './train'
 
 /** The command `ffjord`. Results go to stdout, progress and errors to stderr. */
 async function main(): Promise<void> {
-  for (const stream of [process.stdout, process.stderr]) stream.on('error', ignoreReaderGone)
+  process.stdout.on('error', ignoreReaderGone)
+  // Nobody is left to be told what cannot be said there.
+  process.stderr.on('error', () => undefined)
   const program = new Command('ffjord')
     .description('FFJORD continuous normalizing flows: train, evaluate and sample')
     .version(VERSION)
@@ -30,9 +33,15 @@ async function main(): Promise<void> {
   }
 }
 
-/** A reader that has closed standard output or error (`| head`) is no failure of this program. */
+/**
+ * A reader that has closed standard output or error (`| head`) is no failure of this program; that they cannot be written
+ * is one.
+ */
 function ignoreReaderGone(error: NodeJS.ErrnoException): void {
-  if (error.code !== 'EPIPE') throw error
+  if (error.code === 'EPIPE') return
+  const { code, message } = verdict(unwritable('standard output', error))
+  if (message) process.stderr.write(`ffjord: ${message}\n`)
+  process.exit(code)
 }
 
 void main()

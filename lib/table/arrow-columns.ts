@@ -34,7 +34,7 @@ export function checkColumn(data: Data): void {
 const BOOL = 6 // Type.Bool
 
 /** Of one record batch. */
-const MOST_ROWS = 1e8
+const MOST_ROWS = 5e7
 
 function checkOffsets(offsets: ArrayLike<number | bigint>, length: number, end: number): void {
   let last = offsets[0]!

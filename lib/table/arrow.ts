@@ -12,6 +12,7 @@ import { fail } from '../check'
 import { FfjordError, isFfjordError } from '../errors'
 import { unreadable } from '../file-errors'
 import { checkColumn } from './arrow-columns'
+import { CellMemory } from './cell-memory'
 import { optional } from './optional'
 import { firstRepeated, plainRow, type RowBatch, type TableSource } from './source'
 
@@ -59,7 +60,9 @@ export async function openArrow(path: string): Promise<TableSource> {
     place: plainRow,
     batches: () =>
       reading(async function* (reader): AsyncGenerator<RowBatch> {
+        const memory = new CellMemory(path)
         for await (const batch of reader) {
+          memory.clear()
           if (batch.numCols !== names.length)
             throw new Error(`a record batch has ${batch.numCols} columns of ${names.length}`)
           const columns = names.map((_, c) => {
@@ -71,7 +74,8 @@ export async function openArrow(path: string): Promise<TableSource> {
                 `${path}, column '${names[c]}' holds ${misread}, which are not read; write it as float64`
               )
             for (const data of column.data) checkColumn(data)
-            return cellsOf(column, batch.numRows)
+            memory.expect(batch.numRows)
+            return memory.keep(cellsOf(column, batch.numRows))
           })
           if (batch.numRows > 0) yield { count: batch.numRows, columns }
         }

@@ -14,14 +14,14 @@ export function pack(batch: RowBatch): { packed: RowBatch; transfer: ArrayBuffer
     transfer.add(own.buffer)
     return own
   }
-  const cells = (column: ArrayLike<unknown>): ArrayLike<unknown> => {
-    if (ArrayBuffer.isView(column)) return alone(column as unknown as NumberArray)
-    const list = column as unknown[]
-    return list.every((cell) => typeof cell === 'number') ? alone(Float64Array.from(list as number[])) : list
-  }
   const packed: RowBatch =
     'matrix' in batch
       ? { ...batch, matrix: alone(batch.matrix) }
-      : { ...batch, columns: batch.columns.map(cells) }
+      : {
+          ...batch,
+          columns: batch.columns.map((cells) =>
+            ArrayBuffer.isView(cells) ? alone(cells as unknown as NumberArray) : cells
+          )
+        }
   return { packed, transfer: [...transfer] }
 }

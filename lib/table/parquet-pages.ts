@@ -16,8 +16,8 @@ export interface ColumnClaim {
   nested: boolean
 }
 
-/** Most values that one row group of a column may hold: lists of the language end there. */
-const MOST_VALUES = 1e8
+/** Most values that one row group of a column may hold: lists of the language grow by half, up to 2²⁷. */
+const MOST_VALUES = 5e7
 
 /** A compact Thrift structure: numbers by field, structures within it, and nothing of other fields. */
 type Fields = Map<number, number | Fields>

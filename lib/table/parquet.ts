@@ -1,5 +1,6 @@
 import { fail } from '../check'
 import { FfjordError, isFfjordError } from '../errors'
+import { CellMemory } from './cell-memory'
 import { type ByteSource, openBytes } from './numpy'
 import { checkContent, checkLevels, type PageCoding, pagesOf } from './parquet-pages'
 import { batchRows, firstRepeated, plainRow, type RowBatch, type TableSource } from './source'
@@ -13,7 +14,7 @@ type Compressors = typeof import('hyparquet-compressors', { with: {
 }})['compressors']
 
 /** Rows of one row group, of which all are decoded at once. */
-const MOST_ROWS = 1e8
+const MOST_ROWS = 5e7
 
 /** Parquet by hyparquet, a row group (or a part of a large one) at a time, once its pages were found to be sound. */
 export async function openParquet(
@@ -63,13 +64,16 @@ export async function openParquet(
       const bytes = await openBytes(path)
       try {
         const most = batchRows(names.length)
+        const memory = new CellMemory(path)
         let first = 0
         for (const group of metadata.row_groups) {
           const end = first + Number(group.num_rows)
           // A group is decoded as a whole, so that cutting it would decode it again and again.
           const columns: ArrayLike<unknown>[] = []
+          memory.clear()
           for (const column of tree.children) {
-            columns.push(await explained(() => readColumn(bytes, group, column, [first, end])))
+            memory.expect(mostValues(group, column))
+            columns.push(memory.keep(await explained(() => readColumn(bytes, group, column, [first, end]))))
             progress()
           }
           for (let row = first; row < end; row += most) {
@@ -178,6 +182,14 @@ function checkGroups({ num_rows, row_groups }: Metadata, tree: SchemaTree): void
   if (rows !== Number(num_rows)) throw new Error(`its row groups hold ${rows} rows of ${num_rows}`)
 }
 
+/** Values that a column claims within a row group. */
+function mostValues({ columns, num_rows }: RowGroup, { element }: SchemaTree): number {
+  const claims = columns.map(({ meta_data: meta }) =>
+    meta?.path_in_schema[0] === element.name ? Number(meta.num_values) : 0
+  )
+  return Math.max(Number(num_rows), ...claims)
+}
+
 function leavesOf(tree: SchemaTree): SchemaTree[] {
   return tree.children.length === 0 ? [tree] : tree.children.flatMap(leavesOf)
 }
@@ -212,7 +224,19 @@ function checking(codecs: Compressors, checks: readonly ((content: Uint8Array) =
 }
 
 function joined(chunks: ArrayLike<unknown>[]): ArrayLike<unknown> {
-  return chunks.flatMap((chunk) => Array.from(chunk))
+  const [first] = chunks
+  const length = chunks.reduce((sum, chunk) => sum + chunk.length, 0)
+  const alike = chunks.every((chunk) => ArrayBuffer.isView(chunk) && chunk.constructor === first!.constructor)
+  const all: unknown[] | Float64Array = alike
+    ? new (first!.constructor as Float64ArrayConstructor)(length)
+    : new Array(length)
+  let at = 0
+  for (const chunk of chunks)
+    if (alike) {
+      ;(all as Float64Array).set(chunk as Float64Array, at)
+      at += chunk.length
+    } else for (let i = 0; i < chunk.length; i++) all[at++] = chunk[i] as number
+  return all
 }
 
 function part(cells: ArrayLike<unknown>, first: number, last: number): ArrayLike<unknown> {

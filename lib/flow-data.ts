@@ -1,7 +1,15 @@
 import { type Batch, sizeOf } from './batch'
 import { fail, isObject, nearest } from './check'
 import type { FlowCore } from './core'
-import { ArrayDataset, arranged, type Dataset, type FeedingDataset, inMemory, isDataset } from './dataset'
+import {
+  ArrayDataset,
+  arranged,
+  type Dataset,
+  type DatasetContext,
+  type FeedingDataset,
+  inMemory,
+  isDataset
+} from './dataset'
 import { modelColumns, namesIn } from './table/matching'
 import { type Column, elementNames, sameNames, type TableSchema } from './table/schema'
 import { unnamed } from './table/source'
@@ -48,6 +56,18 @@ function rowsOf(batch: Batch, { description: { shape, context } }: Trained): Arr
     context && isObject(batch) && 'context' in batch ? (batch.context as Batch | undefined) : undefined
   const given = own === undefined ? undefined : { size: context!.size, data: own }
   return new ArrayDataset(batch, shape, undefined, given)
+}
+
+/** The test rows with the columns of the training rows, in their order. */
+export function withColumnsOf(train: ArrayDataset, test: ArrayDataset): ArrayDataset {
+  const { shape, context } = train
+  const description = { shape: [...shape], blocks: [], ...(context && { context: conditioning(context) }) }
+  const table = tableOf(train)
+  return toDataset(test, { description, ...(table && { table }) }, 'test') as ArrayDataset
+}
+
+function conditioning({ size, columns }: DatasetContext) {
+  return { size, gates: false, ...(columns && { columns: [...columns] }) }
 }
 
 /** What a flow that is trained on `dataset` should remember of its columns. */
@@ -157,7 +177,7 @@ function refuseMissing(name: string, missing: string, known: readonly string[], 
   const near = nearest(missing, known)
   return fail(
     'INVALID_INPUT',
-    `${name} has no column '${missing}', which the flow was made for; ${near ? `is it '${near}'?` : `it has ${list(known)}:`} ` +
+    `${name} has no column '${missing}', which training had; ${near ? `is it '${near}'?` : `it has ${list(known)}:`} ` +
       `rename it${isOwn ? ', or set flow.table to undefined to take columns by their places' : ''}`
   )
 }

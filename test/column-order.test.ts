@@ -1,7 +1,7 @@
 import { mkdtempSync, rmSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
-import { Flow, fromFile, fromRows } from 'ffjord'
+import { baselines, Flow, fromFile, fromRows } from 'ffjord'
 import { asInFile } from '../lib/cells'
 import { openSource } from '../lib/cli/data'
 import { RunDirectory } from '../lib/cli/run-directory'
@@ -334,7 +334,7 @@ describe('a flow takes columns of data sets by name', () => {
     }
     const other = fromRows(rows, { columns: ['a', 'b', 'd'] })
     const { message } = await failure(() => flow.evaluate(other), 'INVALID_INPUT')
-    expect(message).toContain("data has no column 'c', which the flow was made for")
+    expect(message).toContain("data has no column 'c', which training had")
     await failure(() => flow.fit(rows, { ...brief, validation: { data: other, every: 1 } }), 'INVALID_INPUT')
     flow.table = undefined
     expect((await flow.evaluate(other)).nll).toBeCloseTo(nll, 12)
@@ -349,6 +349,15 @@ describe('a flow takes columns of data sets by name', () => {
     const turned = fromRows(reordered([2, 1, 0]), { columns: ['c', 'b', 'a'] })
     expect((await flow.evaluate(turned.condition(['b']))).nll).toBe(nll)
     await failure(() => flow.evaluate(reordered([0, 2])), 'MISSING_CONTEXT')
+  })
+
+  test('as plain densities that are compared with it do', async () => {
+    const train = fromRows(rows, { columns: ['a', 'b', 'c'] })
+    const turned = fromRows(reordered([1, 2, 0]), { columns: ['b', 'c', 'a'] })
+    expect(await baselines(train, turned)).toEqual(await baselines(train, train))
+    const given = train.condition(['c'])
+    expect(await baselines(given, turned.condition(['c']))).toEqual(await baselines(given, given))
+    await failure(() => baselines(train, fromRows(rows, { columns: ['a', 'b', 'd'] })), 'INVALID_INPUT')
   })
 
   test('of a file without names, by their places', async () => {

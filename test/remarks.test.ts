@@ -48,7 +48,7 @@ test.each<[string, string, (draws: Draws) => unknown[], string, string, object]>
     ({ uniform, normal }) => [normal(), uniform() < 0.7 ? 0 : Math.exp(normal())],
     'atom',
     'is exactly 0 in',
-    { exclude: ['b'] }
+    { bounds: { b: [0, null] }, invalid: 'drop' }
   ],
   [
     'values that are cut off',
@@ -56,7 +56,7 @@ test.each<[string, string, (draws: Draws) => unknown[], string, string, object]>
     ({ normal }) => [normal(), Math.min(1.28, normal())],
     'atom',
     'is exactly 1.28 in',
-    { exclude: ['b'] }
+    { bounds: { b: [null, 1.28] }, invalid: 'drop' }
   ],
   [
     'a sum of others',
@@ -255,13 +255,21 @@ test.each<[string, string, (draws: Draws) => unknown[], string, string, object]>
         message: expect.any(String)
       }
     ])
-    expect(found[0]!.message).toBe(
-      `${found[0]!.finding}; ${found[0]!.remedy} (${JSON.stringify(options)
-        .slice(1, -1)
-        .replace(/"(\w+)":/, '$1: ')
-        .replaceAll('"', "'")})`
-    )
+    const given = Object.entries(options).map(([key, value]) => `${key}: ${JSON.stringify(value)}`)
+    const { finding: what, remedy, message } = found[0]!
+    expect(message).toBe(`${what}; ${remedy} (${given.join(', ').replaceAll('"', "'")})`)
   }
+})
+
+test('an atom at an end can be left out with its rows', async () => {
+  const line = ({ uniform, normal }: Draws) => [normal(), uniform() < 0.7 ? 0 : Math.exp(normal())]
+  const path = table('a,paid', line)
+  const [found] = await remarks(path)
+  expect(found!.remedy).toMatch(/multiplied by 0\.3$|multiplied by 0\.(29|31|28|32)$/)
+  const { data, dropped, rows } = await fromFile(path, found!.options)
+  expect(rows + dropped).toBe(1000)
+  expect(data.every((value, i) => i % 2 === 0 || value > 0)).toBe(true)
+  expect(await remarks(path, found!.options)).toEqual([])
 })
 
 test.each(toyNames)('nothing is said of %s', async (name) => {

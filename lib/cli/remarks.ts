@@ -14,7 +14,7 @@ export function remarkLine(
   return `${finding}; ${remedy} (${flags})`
 }
 
-function flagsOf({ exclude, dequantize, bounds }: RemarkOptions): string {
+function flagsOf({ exclude, dequantize, bounds, invalid }: RemarkOptions): string {
   const interval = ([name, [lower, upper]]: [string, [number | null, number | null]]) =>
     `${name}=${lower ?? ''}:${upper ?? ''}`
   const flags = [
@@ -28,7 +28,8 @@ function flagsOf({ exclude, dequantize, bounds }: RemarkOptions): string {
           )}`
         ]
       : []),
-    ...(bounds ? [`--bounds ${quoted(Object.entries(bounds).map(interval).join(','))}`] : [])
+    ...(bounds ? [`--bounds ${quoted(Object.entries(bounds).map(interval).join(','))}`] : []),
+    ...(invalid ? [`--invalid ${invalid}`] : [])
   ]
   return flags.join(' ')
 }

@@ -4,6 +4,7 @@ import { asInFile } from '../cells'
 import { fail, integer, list, number, object, show } from '../check'
 import { type ArrayDataset, inMemory, isDataset } from '../dataset'
 import { meanSurprise } from '../evaluate'
+import { withColumnsOf } from '../flow-data'
 import { type Intervals, onLine } from '../table/support'
 import { cholesky, covariance } from './cholesky'
 import { fitGaussian, type Gaussian } from './gaussian'
@@ -47,7 +48,7 @@ export async function baselines(
   const budget = Math.floor(MOST_WORK / width ** 2 / (test.cells ? CELL_DRAWS / 8 : 1))
   const most = Math.max(1000, Math.min(MOST_ROWS, budget))
   const known = await firstRows(train)
-  const fresh = await firstRows(test)
+  const fresh = await firstRows(withColumnsOf(train, test))
   const { joint } = onLineBeside(known.data, known.context)
   const components = Math.max(1, Math.min(10, Math.floor(known.rows / (3 * width))))
   const names = train.columns && [...givens.map((c) => `${c + 1} of the context`), ...train.columns]

@@ -8,6 +8,9 @@ const LEFT_OPEN = 1e-6
 /** Of standardised columns: coefficients below it are rounding. */
 const SMALL = 1e-2
 
+/** The work grows with the cube of the columns. */
+const MOST_COLUMNS = 256
+
 /** A column by its index, and those that it follows from. */
 export interface Dependence {
   column: number
@@ -21,7 +24,7 @@ export interface Dependence {
 export function linearDependences(columns: readonly Float64Array[]): Dependence[] {
   const width = columns.length
   const rows = columns[0]?.length ?? 0
-  if (width < 2 || rows < 5 * width) return []
+  if (width < 2 || width > MOST_COLUMNS || rows < 5 * width) return []
   const correlation = correlations(columns)
   // A Cholesky factor, row by row, of the columns that depend on none before them.
   const free: number[] = []

@@ -26,6 +26,8 @@ export interface RemarkOptions {
   exclude?: string[]
   dequantize?: Record<string, number>
   bounds?: Record<string, [number | null, number | null]>
+  /** Leaves out the rows that `bounds` refuse. */
+  invalid?: 'drop'
 }
 
 export interface Remark {
@@ -42,6 +44,8 @@ export interface Remark {
 
 /** Rows looked at, spread over all. */
 const LOOKED_AT = 10_000
+/** Of all columns together. */
+const NUMBERS_LOOKED_AT = 2 ** 22
 /** Fewer rows show little. */
 const LEAST_ROWS = 20
 /** Fewer different values than this share of the rows can be told apart from a density by more training alone. */
@@ -103,7 +107,8 @@ export interface Part {
 /** The same of rows that are a sample of a file, in its order: `numbers` are theirs in the file. */
 export function remarksOnRows(parts: readonly Part[], rows: number, numbers?: ArrayLike<number>): Remark[] {
   if (rows < LEAST_ROWS) return []
-  const looked = Math.min(rows, LOOKED_AT)
+  const width = parts.reduce((sum, part) => sum + part.width, 0)
+  const looked = Math.min(rows, LOOKED_AT, Math.max(LEAST_ROWS, Math.floor(NUMBERS_LOOKED_AT / width)))
   const places = Array.from({ length: looked }, (_, i) => Math.floor((i * rows) / looked))
   const numbersOf = numbers ? places.map((place) => numbers[place]!) : places
   const found = parts.flatMap(({ columns, data, width, given, noisy }) => {
@@ -230,11 +235,19 @@ function repeats(numbers: Numbers, steps: Readonly<Record<string, number>>): Rem
   const atoms = atomsOf(distribution)
   if (atoms.length === 0) return undefined
   const shares = atoms.map(({ value, share }) => `${short(value)} in ${percent(share)}`).join(' and ')
-  return leaveOut(
+  const finding = `is exactly ${shares} of the rows, where its density grows without bound`
+  const { least, largest } = distribution
+  if (!atoms.every(({ value }) => value === least || value === largest))
+    return leaveOut(numbers, 'atom', finding, 'learn the rows without such values apart, or ')
+  // Open intervals do not hold their ends.
+  const end = (value: number) => (atoms.some((atom) => atom.value === value) ? inFile(value) : null)
+  const others = 1 - atoms.reduce((sum, { share }) => sum + share, 0)
+  return remark(
     numbers,
     'atom',
-    `is exactly ${shares} of the rows, where its density grows without bound`,
-    'learn the rows without such values apart, or '
+    finding,
+    `leave it out, or learn the other rows alone, whose densities are then to be multiplied by ${+others.toPrecision(2)}`,
+    { bounds: { [column.name]: [end(least), end(largest)] }, invalid: 'drop' }
   )
 }
 
@@ -301,6 +314,14 @@ function dependences(quantities: readonly Numbers[]): Map<Numbers, Remark> {
 
 function short(value: number): string {
   return String(+value.toPrecision(4))
+}
+
+/** The shortest decimal that float32 rounds to a value of it, as the file most likely has it. */
+function inFile(value: number): number {
+  if (Math.fround(value) !== value) return value
+  for (let digits = 1; digits < 9; digits++)
+    if (Math.fround(Number(value.toPrecision(digits))) === value) return Number(value.toPrecision(digits))
+  return value
 }
 
 function percent(share: number): string {

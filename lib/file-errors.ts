@@ -42,6 +42,11 @@ function refusalOf(error: unknown, remedy: string): Refusal {
     : { reason: message ?? String(error), remedy }
 }
 
+/** Whether an error is the system's. */
+export function isSystemError(error: unknown): boolean {
+  return (error as NodeJS.ErrnoException | undefined)?.syscall !== undefined
+}
+
 /** The error of a file that could not be opened or read. */
 export function unreadable(path: string, error: unknown): FfjordError {
   if (isFfjordError(error)) return error

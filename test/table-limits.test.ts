@@ -172,3 +172,27 @@ describe('pipes are read as CSV', () => {
     expect(stdout).toMatch(/^INVALID_FILE .*standard-input\.csv, line 3, column 1 \('a'\): 'x' is no number/)
   })
 })
+
+test('a process with too many files open says so, in its threads too', async () => {
+  const { parquetWriteBuffer } = await import('hyparquet-writer')
+  const columnData = [{ name: 'a', data: Float64Array.of(1, 2, 3) }]
+  const paths = [
+    write('few.csv', 'a\n1\n'),
+    write('few.parquet', new Uint8Array(parquetWriteBuffer({ columnData })))
+  ]
+  const code = `
+    const { openSync } = require('fs')
+    const { fromFile } = require(${JSON.stringify(dist)})
+    const told = async (path) => console.log(await fromFile(path).then(({ rows }) => rows, (error) => error.code))
+    const paths = ${JSON.stringify(paths)}
+    ;(async () => {
+      await told(paths[1])
+      try { for (;;) openSync('/dev/null') } catch {}
+      for (const path of paths) await told(path)
+      process.exit()
+    })()`
+  const { stdout } = spawnSync('bash', ['-c', 'ulimit -n 60; "$0" -e "$1"', process.execPath, code], {
+    encoding: 'utf8'
+  })
+  expect(stdout.trim().split('\n')).toEqual(['3', 'FILE_NOT_READABLE', 'FILE_NOT_READABLE'])
+})

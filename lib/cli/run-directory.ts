@@ -1,5 +1,5 @@
 import { appendFileSync, existsSync, mkdirSync, readFileSync, rmSync } from 'node:fs'
-import { join } from 'node:path'
+import { dirname, join } from 'node:path'
 import { isObject } from '../check'
 import { reading, writing } from '../file-errors'
 import type { IterationRecord } from '../fit'
@@ -113,5 +113,13 @@ export class RunDirectory {
 
 /** Makes a folder for results, with those above it. @throws FfjordError FILE_NOT_WRITABLE */
 export function makeFolder(path: string): void {
-  writing(path, () => mkdirSync(path, { recursive: true }))
+  writing(path, () => {
+    try {
+      mkdirSync(path, { recursive: true })
+    } catch (error) {
+      // Of several folders it says that they do not exist, whatever the system's reason was; of one it is told.
+      if ((error as NodeJS.ErrnoException).code === 'ENOENT' && existsSync(dirname(path))) mkdirSync(path)
+      throw error
+    }
+  })
 }

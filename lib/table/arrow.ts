@@ -10,7 +10,7 @@ import type {
 } from 'apache-arrow'
 import { fail } from '../check'
 import { FfjordError, isFfjordError } from '../errors'
-import { unreadable } from '../file-errors'
+import { isSystemError, unreadable } from '../file-errors'
 import { checkColumn } from './arrow-columns'
 import { CellMemory } from './cell-memory'
 import { optional } from './optional'
@@ -33,7 +33,7 @@ export async function openArrow(path: string): Promise<TableSource> {
       await reader.open()
       yield* work(reader)
     } catch (cause) {
-      if (isFfjordError(cause)) throw cause
+      if (isFfjordError(cause) || isSystemError(cause)) throw unreadable(path, cause)
       const { message } = cause as Error
       throw new FfjordError(
         'INVALID_FILE',

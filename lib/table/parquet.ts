@@ -1,5 +1,6 @@
 import { fail } from '../check'
 import { FfjordError, isFfjordError } from '../errors'
+import { isSystemError, unreadable } from '../file-errors'
 import { CellMemory } from './cell-memory'
 import { type ByteSource, openBytes } from './numpy'
 import { checkContent, checkLevels, type PageCoding, pagesOf } from './parquet-pages'
@@ -27,7 +28,7 @@ export async function openParquet(
     try {
       return await work()
     } catch (cause) {
-      if (isFfjordError(cause)) throw cause
+      if (isFfjordError(cause) || isSystemError(cause)) throw unreadable(path, cause)
       const { message } = cause as Error
       throw new FfjordError(
         'INVALID_FILE',

@@ -31,7 +31,7 @@ async function send(): Promise<void> {
     }
     post({ ended: true })
   } catch (cause) {
-    post({ error: failureOf(cause) })
+    post({ error: failureOf(cause, (workerData as RowsWanted).path) })
   }
   port.close()
 }

@@ -57,6 +57,6 @@ async function work({ path, open, want }: TableTask): Promise<void> {
     }
     post({ ended: true })
   } catch (error) {
-    post({ error: failureOf(error) })
+    post({ error: failureOf(error, path) })
   }
 }

@@ -3,13 +3,19 @@ import { join } from 'node:path'
 import { getHeapStatistics } from 'node:v8'
 import { Worker } from 'node:worker_threads'
 import { FfjordError, isFfjordError } from '../errors'
+import { unreadable } from '../file-errors'
 
 /** What every thread that reads files may send besides its own messages. */
 export type ThreadMessage<M> =
   | M
   /** It is still at work. */
   | { progress: true }
-  | { error: { code?: FfjordError['code']; message: string } }
+  | { error: Failure }
+
+export interface Failure {
+  code: FfjordError['code']
+  message: string
+}
 
 /** Seconds without a sign of life after which a thread is ended. */
 export const PATIENCE = 60
@@ -27,7 +33,7 @@ export function threadFile(name: string): string | undefined {
  */
 export class ReadingThread<M extends object> {
   readonly #worker: Worker
-  readonly #messages: ThreadMessage<M>[] = []
+  readonly #messages: (ThreadMessage<M> | { thrown: unknown })[] = []
   #wake: () => void = () => undefined
   #ended = false
 
@@ -37,10 +43,10 @@ export class ReadingThread<M extends object> {
       resourceLimits: { maxOldGenerationSizeMb: heapMiB() }
     })
     this.#worker.on('message', (message: ThreadMessage<M>) => this.#receive(message))
-    this.#worker.on('error', (error) => this.#receive({ error: failureOf(error) }))
+    this.#worker.on('error', (thrown: unknown) => this.#receive({ thrown }))
     this.#worker.on('exit', () => {
       this.#ended = true
-      this.#receive({ error: { message: 'its thread has ended' } })
+      this.#receive({ thrown: new Error('its thread has ended') })
     })
     // A thread whose rows nobody reads to their end must not keep the process alive.
     this.#worker.unref()
@@ -67,12 +73,11 @@ export class ReadingThread<M extends object> {
         )
       }
       if ('progress' in message) continue
-      if (!('error' in message)) return message
+      const failed = 'thrown' in message || 'error' in message
+      if (!failed) return message
       await this.end()
-      const { code, message: text } = message.error
-      throw code
-        ? new FfjordError(code, code === 'OUT_OF_MEMORY' ? `${path}: ${text}` : text)
-        : new FfjordError('INVALID_FILE', `${path} cannot be read (${text}); write it again`)
+      const { code, message: text } = 'thrown' in message ? failureOf(message.thrown, path) : message.error
+      throw new FfjordError(code, text)
     }
   }
 
@@ -82,7 +87,7 @@ export class ReadingThread<M extends object> {
   }
 
   /** The next message, or undefined where none comes in time. */
-  async #awaited(patience: number): Promise<ThreadMessage<M> | undefined> {
+  async #awaited(patience: number): Promise<ThreadMessage<M> | { thrown: unknown } | undefined> {
     let timer: NodeJS.Timeout | undefined
     this.#worker.ref()
     try {
@@ -98,7 +103,7 @@ export class ReadingThread<M extends object> {
     return this.#messages.shift()
   }
 
-  #receive(message: ThreadMessage<M>): void {
+  #receive(message: ThreadMessage<M> | { thrown: unknown }): void {
     this.#messages.push(message)
     this.#wake()
   }
@@ -108,16 +113,23 @@ function heapMiB(): number {
   return Math.floor(getHeapStatistics().heap_size_limit / 2 ** 20)
 }
 
-/** An error that a thread may have had at any place. */
-export function failureOf(error: unknown): { code?: FfjordError['code']; message: string } {
-  const { code, message } = error as NodeJS.ErrnoException
-  if (isFfjordError(error)) return { code: error.code, message }
+/** An error that a thread may have had at any place while it read `path`. */
+export function failureOf(error: unknown, path: string): Failure {
+  const { code, message, syscall } = error as NodeJS.ErrnoException
+  if (isFfjordError(error)) return { code: error.code, message: error.message }
   if (code === 'ERR_WORKER_OUT_OF_MEMORY')
     return {
       code: 'OUT_OF_MEMORY',
       message:
-        `reading takes more memory than this process may use (${heapMiB()} MiB); write it in smaller row groups, or ` +
-        'raise node --max-old-space-size'
+        `${path}: reading takes more memory than this process may use (${heapMiB()} MiB); write it in smaller row groups, ` +
+        'or raise node --max-old-space-size'
     }
-  return { message: String(message ?? error) }
+  if (syscall !== undefined || code === 'ERR_WORKER_INIT_FAILED') {
+    const { code, message } = unreadable(path, error)
+    return { code, message }
+  }
+  return {
+    code: 'INVALID_FILE',
+    message: `${path} cannot be read (${message ?? String(error)}); write it again`
+  }
 }

@@ -10,6 +10,7 @@ import {
   inMemory,
   isDataset
 } from './dataset'
+import { LawDataset } from './law-dataset'
 import { modelColumns, namesIn } from './table/matching'
 import { type Column, elementNames, sameNames, type TableSchema } from './table/schema'
 import { unnamed } from './table/source'
@@ -73,7 +74,8 @@ function conditioning({ size, columns }: DatasetContext) {
 /** What a flow that is trained on `dataset` should remember of its columns. */
 export function tableOf(dataset: Dataset): TableSchema | undefined {
   if (dataset.schema) return dataset.schema
-  if (!inMemory(dataset) || !dataset.columns) return undefined
+  // The axes of a law on the plane are no columns of a table.
+  if (!dataset.columns || dataset instanceof LawDataset) return undefined
   const plain = (names: readonly string[]): Column[] => names.map((name) => ({ name, type: 'real' }))
   const given = dataset.context?.columns ?? []
   const names = [...dataset.columns, ...given]

@@ -1,7 +1,7 @@
 import { mkdtempSync, rmSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
-import { baselines, Flow, fromFile, fromRows } from 'ffjord'
+import { baselines, Flow, fromAsyncIterable, fromFile, fromRows, streamFile } from 'ffjord'
 import { asInFile } from '../lib/cells'
 import { openSource } from '../lib/cli/data'
 import { RunDirectory } from '../lib/cli/run-directory'
@@ -349,6 +349,27 @@ describe('a flow takes columns of data sets by name', () => {
     const turned = fromRows(reordered([2, 1, 0]), { columns: ['c', 'b', 'a'] })
     expect((await flow.evaluate(turned.condition(['b']))).nll).toBe(nll)
     await failure(() => flow.evaluate(reordered([0, 2])), 'MISSING_CONTEXT')
+  })
+
+  test('of streams too, which are refused in another order', async () => {
+    const path = await write(
+      { names: ['a', 'b', 'c'], columns: [0, 1, 2].map((c) => rows.map((row) => row[c]!)) },
+      'csv'
+    )
+    using flow = await create()
+    await flow.fit(await streamFile(path, { columns: ['c', 'a', 'b'], repeat: true }), brief)
+    expect(flow.table!.columns.map(({ name }) => name)).toEqual(['c', 'a', 'b'])
+    const { nll } = await flow.evaluate(await fromFile(path))
+    expect((await flow.evaluate(await streamFile(path, { schema: flow.table! }))).nll).toBe(nll)
+    const { message } = await failure(async () => flow.evaluate(await streamFile(path)), 'INVALID_INPUT')
+    expect(message).toContain(
+      'data has the columns a, b, c, and the flow takes c, a, b; give a stream in that order'
+    )
+    using own = await create()
+    const stream = () => fromAsyncIterable(() => rows, { shape: [3], columns: ['a', 'b', 'c'] })
+    await own.fit(stream(), brief)
+    await failure(() => own.evaluate(fromRows(rows, { columns: ['a', 'b', 'd'] })), 'INVALID_INPUT')
+    expect(Number.isFinite((await own.evaluate(stream())).nll)).toBe(true)
   })
 
   test('as plain densities that are compared with it do', async () => {

@@ -60,7 +60,7 @@ export interface FileOptions extends Omit<OpenOptions, 'skipRagged'> {
   seed?: number
   /** Refuse constant and repeated columns, of which no density exists. Default: false. */
   checkColumns?: boolean
-  /** The columns of a model (flow.table), in place of all choices above but `invalid`. */
+  /** The columns of a model (flow.table) and its context, in place of all choices above but `invalid`. */
   schema?: TableSchema
   /** Default: 'float32'. */
   precision?: 'float32' | 'float64'
@@ -233,7 +233,7 @@ export async function streamFile(
     shape,
     columns: elementNames(own),
     ...(given.length > 0 && { context: elementNames(given) }),
-    ...(settings.schema && { schema: settings.schema })
+    schema: settings.schema ?? { columns, file: { names: source.names, named: source.named } }
   })
 }
 

@@ -46,3 +46,11 @@ test('a reader that stops early ends the thread', async () => {
   await rows.return(undefined)
   expect((await rows.next()).done).toBe(true)
 })
+
+test('a file of which no row can be used is not read for ever', async () => {
+  const rows = readingAhead({ ...wanted('unusable.csv', 'a,b\n1,x\n', true), encoder: { drop: true } })
+  await expect(rows.next()).rejects.toMatchObject({
+    code: 'EMPTY_BATCH',
+    message: expect.stringContaining('has no rows that can be used; give')
+  })
+})

@@ -7,7 +7,7 @@ import { fail } from '../check'
 import { unreadable, unwritable } from '../file-errors'
 import { discard, unfinishedName } from '../whole-file'
 
-/** Copies of pipes, by the names that they were given under: a pipe can be read once, and a table is read several times. */
+/** Copies of what this process was given open, which can be read once. A named pipe may be written again, and is read again. */
 const copies = new Map<string, Promise<string>>()
 
 /** Open files of this process, as shells name what they pass: `<(command)`. */
@@ -19,19 +19,18 @@ const opened = /^\/(dev\/(stdin|fd\/\d+)|proc\/self\/fd\/\d+)$/
  * @throws FfjordError FILE_NOT_FOUND, FILE_NOT_READABLE
  */
 export async function regularFile(path: string): Promise<string> {
-  const copy = copies.get(path)
-  if (copy) return copy
-  if (path !== '-' && !opened.test(path)) {
-    const kind = await stat(path).catch((error: unknown) => {
-      throw unreadable(path, error)
-    })
-    if (kind.isFile()) return path
-    if (!kind.isFIFO())
-      fail('FILE_NOT_READABLE', `${path} cannot be read: it is ${whatElse(kind)}; give a file, or a pipe`)
+  if (path === '-' || opened.test(path)) {
+    const copy = copies.get(path) ?? copied(path)
+    copies.set(path, copy)
+    return copy
   }
-  const made = copied(path)
-  copies.set(path, made)
-  return made
+  const kind = await stat(path).catch((error: unknown) => {
+    throw unreadable(path, error)
+  })
+  if (kind.isFile()) return path
+  if (!kind.isFIFO())
+    fail('FILE_NOT_READABLE', `${path} cannot be read: it is ${whatElse(kind)}; give a file, or a pipe`)
+  return copied(path)
 }
 
 function whatElse(kind: Stats): string {

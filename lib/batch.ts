@@ -1,6 +1,7 @@
 import { types } from 'node:util'
 import { fail, isArray, isObject, show } from './check'
 import type { NativeArray } from './native'
+import { assertRoom } from './room'
 
 /** Where a JavaScript array becomes a batch. */
 
@@ -42,9 +43,10 @@ export function sizeOf(shape: readonly number[]): number {
 
 /** Zeros of a length that the caller decides. */
 export function newArray<A extends RealArray | Uint32Array>(
-  kind: new (length: number) => A,
+  kind: { new (length: number): A; readonly BYTES_PER_ELEMENT: number },
   length: number
 ): A {
+  assertRoom(kind.BYTES_PER_ELEMENT * length)
   try {
     return new kind(length)
   } catch {

@@ -1,5 +1,5 @@
 import { types } from 'node:util'
-import { type Tensor, toRows } from './batch'
+import { newArray, type Tensor, toRows } from './batch'
 import type { ContextOptions } from './call'
 import { boolean, fail, integer, isArray, isObject, number, object, show, text } from './check'
 import type { NativeArray, NativeDescription } from './native'
@@ -69,7 +69,9 @@ export function contextCall(
     )
   const data = standardized(conditioning, given.data)
   if (given.count === rows) return { context: data }
-  const all = types.isFloat64Array(data) ? new Float64Array(rows * size) : new Float32Array(rows * size)
+  const all = types.isFloat64Array(data)
+    ? newArray(Float64Array, rows * size)
+    : newArray(Float32Array, rows * size)
   for (let row = 0; row < rows; row++) all.set(data, row * size)
   return { context: all }
 }

@@ -354,6 +354,8 @@ export interface Binding {
   /** Names, in the order of the columns of NativeSolve.regularisers. */
   regularisers(): string[]
   methods(): NativeMethod[]
+  /** Throws OUT_OF_MEMORY where so many bytes do not exist. */
+  requireMemory(bytes: number): void
   Flow: new (description: NativeDescription, device: string, seed: number, threads: number) => NativeFlow
   Stop: new () => NativeStop
   /** Philox noise (rows, columns), as flows draw it; for data sets and tests. */

@@ -11,6 +11,8 @@ import {
 import { choice, fail, integer, isArray, number, show } from './check'
 import { contextCall } from './context'
 import { assertUsable, drawNoise, type FlowCore } from './core'
+import { translatedSync } from './errors'
+import { assertRoom } from './room'
 import { statisticsOf } from './statistics'
 
 export type TrajectoryOptions = EvaluationOptions & {
@@ -51,12 +53,14 @@ export async function trajectory(core: FlowCore, options: TrajectoryOptions): Pr
       'a flow with squeeze or split has no trajectory, as its state changes shape; use forward'
     )
   const settings = overrideSettings(core.settings.evaluation, given)
+  const size = sizeOf(shape)
+  const points = given.samples === undefined ? toRows(given.x ?? given.z ?? [], shape, starts[0]) : undefined
+  const count = points?.count ?? integer(given.samples, 'samples', 1, 2 ** 31 - 1)
+  const states = typeof given.times === 'number' ? integer(given.times, 'times', 2) : 1
+  assertRoom(Float32Array.BYTES_PER_ELEMENT * states * count * (size + 1))
   const times = flowTimes(given.times, endTime(core), direction)
-  const noise = given.samples === undefined ? noiseOfValues(given, core.seed) : drawNoise(core, given)
-  const rows =
-    given.samples === undefined
-      ? toRows(given.x ?? given.z ?? [], shape, starts[0])
-      : baseSamples(integer(given.samples, 'samples', 1, 2 ** 31 - 1), sizeOf(shape), noise)
+  const noise = points ? noiseOfValues(given, core.seed) : drawNoise(core, given)
+  const rows = points ?? baseSamples(count, size, noise)
   const call = {
     rows: rows.data,
     batch: rows.count,
@@ -112,5 +116,5 @@ export function baseSamples(
 ) {
   const { seed, call, rowOffset } = noise
   const key = { seed, call, block: baseBlock, probe: 0 }
-  return { data: binding().noise('gaussian', key, rowOffset, count, size), count }
+  return { data: translatedSync(() => binding().noise('gaussian', key, rowOffset, count, size)), count }
 }

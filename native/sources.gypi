@@ -39,9 +39,11 @@
     "core_sources": [
       "native/core/assignment.cc",
       "native/core/certify.cc",
+      "native/core/control_groups.cc",
       "native/core/flow_description.cc",
       "native/core/flow_matching.cc",
       "native/core/host_flow.cc",
+      "native/core/memory.cc",
       "native/core/objectives.cc",
       "native/core/options.cc",
       "native/core/parameters.cc",
@@ -103,6 +105,7 @@
     ],
     "binding_sources": [
       "native/binding/addon.cc",
+      "native/binding/allocation.cc",
       "native/binding/arguments.cc",
       "native/binding/density_jobs.cc",
       "native/binding/engines.cc",
@@ -117,6 +120,7 @@
       "native/binding/results.cc",
       "native/binding/solve_jobs.cc",
       "native/binding/training_jobs.cc",
+      "native/binding/values.cc",
       "native/binding/worker.cc"
     ],
     "cuda_architectures": ["75-real", "80-real", "86-real", "89-real", "90a-real", "100-real", "120"],

@@ -10,6 +10,7 @@
 #include "binding/odeint.h"
 #include "binding/requests.h"
 #include "binding/results.h"
+#include "core/memory.h"
 #include "core/philox.h"
 #include "core/tableau.h"
 
@@ -18,31 +19,27 @@ namespace {
 
 Napi::Value engine_list(const Napi::CallbackInfo& info) {
   const Napi::Env env = info.Env();
-  auto array = Napi::Array::New(env);
-  for (const Engine& engine : engines()) {
+  return array_of(env, engines(), [&](const Engine& engine) {
     auto object = Napi::Object::New(env);
-    object.Set("name", engine.name);
-    object.Set("description", engine.description);
-    object.Set("unusable", engine.unusable);
-    object.Set("convolutions", engine.supports_convolutions);
-    object.Set("float64", engine.float64);
-    array.Set(array.Length(), object);
-  }
-  return array;
+    define(object, "name", engine.name);
+    define(object, "description", engine.description);
+    define(object, "unusable", engine.unusable);
+    define(object, "convolutions", engine.supports_convolutions);
+    define(object, "float64", engine.float64);
+    return object;
+  });
 }
 
 Napi::Value method_list(const Napi::CallbackInfo& info) {
   const Napi::Env env = info.Env();
-  auto array = Napi::Array::New(env);
-  for (const Tableau& method : tableaus()) {
+  return array_of(env, tableaus(), [&](const Tableau& method) {
     auto object = Napi::Object::New(env);
-    object.Set("name", std::string(method.name));
-    object.Set("order", method.order);
-    object.Set("stages", method.stages);
-    object.Set("adaptive", method.adaptive);
-    array.Set(array.Length(), object);
-  }
-  return array;
+    define(object, "name", std::string(method.name));
+    define(object, "order", method.order);
+    define(object, "stages", method.stages);
+    define(object, "adaptive", method.adaptive);
+    return object;
+  });
 }
 
 Napi::Value regulariser_list(const Napi::CallbackInfo& info) {
@@ -64,10 +61,10 @@ Napi::Value noise(const Napi::CallbackInfo& info) {
   const std::size_t rows = whole_number(info[3], "rows", 0, 0xFFFFFFFF);
   const std::size_t columns = whole_number(info[4], "columns", 0, 0x7FFFFFFF);
   const auto& environment = *static_cast<Environment*>(info.Data());
-  const NewArray array = new_array(info.Env(), environment, rows * columns, false);
-  std::vector<float> values(rows * columns);
-  fill_noise<float>(law, key, row_offset, columns, values);
-  array.output.assign(std::span<const float>(values));
+  const NewArray array =
+      new_array(info.Env(), environment, product_of_sizes({rows, columns}), false);
+  auto values = array.value.As<Napi::Float32Array>();
+  fill_noise<float>(law, key, row_offset, columns, {values.Data(), values.ElementLength()});
   return array.value;
 }
 
@@ -77,7 +74,9 @@ Napi::Value row_keys(const Napi::CallbackInfo& info) {
   const std::size_t rows = whole_number(info[1], "rows", 1, 0xFFFFFFFF);
   if (values.size() % rows != 0) refuse("values must hold as many numbers for each row");
   const std::vector<RowKey> keys = ffjord::row_keys(values.view(), rows);
-  auto words = Napi::Uint32Array::New(info.Env(), 2 * rows);
+  const auto& environment = *static_cast<Environment*>(info.Data());
+  auto words =
+      new_typed_array(info.Env(), environment, napi_uint32_array, 2 * rows).As<Napi::Uint32Array>();
   for (std::size_t row = 0; row < rows; ++row) {
     words[2 * row] = keys[row].row;
     words[2 * row + 1] = keys[row].call;
@@ -85,14 +84,21 @@ Napi::Value row_keys(const Napi::CallbackInfo& info) {
   return words;
 }
 
+// (bytes): throws OUT_OF_MEMORY where they do not exist
+Napi::Value require_memory_of(const Napi::CallbackInfo& info) {
+  const double bytes = std::max(0.0, finite_number(info[0], "bytes"));
+  require_memory(bytes < 0x1p63 ? static_cast<std::uint64_t>(bytes) : std::uint64_t{1} << 63);
+  return info.Env().Undefined();
+}
+
 Napi::Value cpu(const Napi::CallbackInfo& info) {
   const Napi::Env env = info.Env();
   const CpuReport report = cpu_report();
   auto object = Napi::Object::New(env);
-  object.Set("instructionSet", std::string(report.instruction_set));
-  object.Set("instructionSets",
-             strings(env, {report.instruction_sets.begin(), report.instruction_sets.end()}));
-  object.Set("threads", report.threads);
+  define(object, "instructionSet", std::string(report.instruction_set));
+  define(object, "instructionSets",
+         strings(env, {report.instruction_sets.begin(), report.instruction_sets.end()}));
+  define(object, "threads", report.threads);
   return object;
 }
 
@@ -110,19 +116,20 @@ class Addon : public Napi::Addon<Addon> {
  public:
   Addon(Napi::Env env, Napi::Object exports) : environment_(Environment::open(env)) {
     const auto add = [&]<Napi::Value (*function)(const Napi::CallbackInfo&)>(const char* name) {
-      exports.Set(name, Napi::Function::New<entry<function>>(env, name, environment_.get()));
+      define(exports, name, Napi::Function::New<entry<function>>(env, name, environment_.get()));
     };
     add.operator()<engine_list>("engines");
     add.operator()<method_list>("methods");
     add.operator()<regulariser_list>("regularisers");
     add.operator()<error_code_list>("errorCodes");
     add.operator()<cpu>("cpu");
+    add.operator()<require_memory_of>("requireMemory");
     add.operator()<noise>("noise");
     add.operator()<row_keys>("rowKeys");
     add.operator()<fma_peak_rate>("fmaPeak");
     add.operator()<odeint>("odeint");
-    exports.Set("Flow", FlowObject::define(env, *environment_));
-    exports.Set("Stop", StopHandle::define(env));
+    define(exports, "Flow", FlowObject::define(env, *environment_));
+    define(exports, "Stop", StopHandle::define(env));
   }
 
  private:

@@ -21,7 +21,7 @@ class DensityJob : public Job {
 
   Napi::Value result(Napi::Env env) override {
     Napi::Object object = results_.object();
-    object.Set("statistics", solve_statistics_object(env, solved_));
+    define(object, "statistics", solve_statistics_object(env, solved_));
     return object;
   }
 
@@ -119,13 +119,13 @@ class LossJob : public DensityJob {
 
   Napi::Value result(Napi::Env env) override {
     Napi::Object object = results_.object();
-    object.Set("loss", report_.loss);
-    object.Set("negativeLogProb", report_.negative_log_prob);
-    object.Set("regularisers",
-               by_name(env, call_.request.settings.regularisers, report_.regularisers));
-    object.Set("blockEvaluations", numbers(env, report_.block_evaluations));
-    object.Set("forward", statistics_object(env, report_.forward));
-    object.Set("backward", statistics_object(env, report_.backward));
+    define(object, "loss", report_.loss);
+    define(object, "negativeLogProb", report_.negative_log_prob);
+    define(object, "regularisers",
+           by_name(env, call_.request.settings.regularisers, report_.regularisers));
+    define(object, "blockEvaluations", numbers(env, report_.block_evaluations));
+    define(object, "forward", statistics_object(env, report_.forward));
+    define(object, "backward", statistics_object(env, report_.backward));
     return object;
   }
 

@@ -19,9 +19,11 @@ class Environment : public std::enable_shared_from_this<Environment> {
   const std::shared_ptr<Mailbox>& mailbox() const { return mailbox_; }
   const Napi::FunctionReference& tape_class() const { return tape_class_; }
   const Napi::FunctionReference& rows_class() const { return rows_class_; }
-  /// The constructors as they were when the addon was loaded.
-  const Napi::FunctionReference& array_class(bool float64) const {
-    return float64 ? float64_array_ : float32_array_;
+  /// The constructors of numbers' arrays as they were when the addon was loaded.
+  const Napi::FunctionReference& array_class(napi_typedarray_type type) const {
+    return type == napi_uint32_array    ? uint32_array_
+           : type == napi_float64_array ? float64_array_
+                                        : float32_array_;
   }
 
   void add(Worker& worker) { workers_.insert(&worker); }
@@ -32,7 +34,7 @@ class Environment : public std::enable_shared_from_this<Environment> {
   void close();
 
   const std::shared_ptr<Mailbox> mailbox_;
-  Napi::FunctionReference tape_class_, rows_class_, float32_array_, float64_array_;
+  Napi::FunctionReference tape_class_, rows_class_, uint32_array_, float32_array_, float64_array_;
   std::unordered_set<Worker*> workers_;
 };
 

@@ -4,6 +4,8 @@
 #include <new>
 #include <system_error>
 
+#include "binding/values.h"
+
 namespace ffjord::binding {
 namespace {
 
@@ -14,7 +16,7 @@ static_assert(kNames.size() == static_cast<std::size_t>(ErrorCode::Internal) + 1
 
 Napi::Error make(Napi::Env env, ErrorCode code, const std::string& message) {
   Napi::Error error = Napi::Error::New(env, message);
-  error.Set("code", Napi::String::New(env, kNames[static_cast<std::size_t>(code)]));
+  define(error.Value(), "code", kNames[static_cast<std::size_t>(code)]);
   return error;
 }
 
@@ -31,13 +33,11 @@ Napi::Error to_javascript(Napi::Env env, const std::exception_ptr& exception) {
     return error;
   } catch (const SolveFailure& failure) {
     Napi::Error error = make(env, failure.code, failure.what());
-    error.Set("t", failure.t);
-    error.Set("h", failure.h);
-    error.Set("block", static_cast<double>(failure.block));
-    auto rows = Napi::Array::New(env, failure.rows.size());
-    for (std::uint32_t i = 0; i < failure.rows.size(); ++i)
-      rows.Set(i, static_cast<double>(failure.rows[i]));
-    error.Set("rows", rows);
+    define(error.Value(), "t", failure.t);
+    define(error.Value(), "h", failure.h);
+    define(error.Value(), "block", static_cast<double>(failure.block));
+    define(error.Value(), "rows",
+           array_of(env, failure.rows, [](std::size_t row) { return static_cast<double>(row); }));
     return error;
   } catch (const Error& error) {
     return make(env, error.code, error.what());

@@ -1,7 +1,5 @@
 #include "binding/odeint.h"
 
-#include <algorithm>
-
 #include "binding/requests.h"
 #include "binding/results.h"
 #include "reference/integrate.h"
@@ -13,20 +11,22 @@ namespace {
 // that it may keep it.
 class JavaScriptField {
  public:
-  JavaScriptField(const Napi::Function& f, std::size_t size) : f_(f), size_(size) {}
+  JavaScriptField(const Environment& environment, const Napi::Function& f, std::size_t size)
+      : environment_(environment), f_(f), size_(size) {}
 
   void operator()(double t, std::span<const double> y, std::span<double> rate) const {
     const Napi::Env env = f_.Env();
     const Napi::HandleScope scope(env);
-    auto state = Napi::Float64Array::New(env, size_);
-    std::copy(y.begin(), y.end(), state.Data());
-    const Napi::Value result = f_.Call({Napi::Number::New(env, t), state});
+    const NewArray state = new_array(env, environment_, size_, true);
+    state.output.assign(y);
+    const Napi::Value result = f_.Call({Napi::Number::New(env, t), state.value});
     const HostArray values(result, "the result of f", ArrayUse::Borrow);
     check_size(values, "the result of f", size_);
     values.view().copy_to(rate);
   }
 
  private:
+  const Environment& environment_;
   const Napi::Function f_;
   const std::size_t size_;
 };
@@ -42,23 +42,25 @@ Napi::Value odeint(const Napi::CallbackInfo& info) {
   const SolverOptions options = solver_options(Fields(info[3], "solver"));
   require_supported(options, {}, {}, false);
 
+  const auto& environment = *static_cast<Environment*>(info.Data());
   const std::size_t size = y0.size();
-  const reference::System system{
-      size, 1, {{0, 1, size, true}}, JavaScriptField(info[0].As<Napi::Function>(), size)};
-  std::vector<double> y = y0.view().as<double>(), states;
+  const NewArray states = new_array(env, environment, product_of_sizes({times.size(), size}), true);
+  const reference::System system{size,
+                                 1,
+                                 {{0, 1, size, true}},
+                                 JavaScriptField(environment, info[0].As<Napi::Function>(), size)};
+  std::vector<double> y = y0.view().as<double>();
   SolveStatistics statistics;
   reference::Watch watch;
   watch.times = times;
-  watch.on_time = [&](std::size_t, std::span<const double> state) {
-    states.insert(states.end(), state.begin(), state.end());
+  watch.on_time = [&](std::size_t i, std::span<const double> state) {
+    states.output.subspan(i * size, size).assign(state);
   };
   reference::integrate(system, options, {}, times.front(), times.back(), y, watch, statistics);
 
   auto result = Napi::Object::New(env);
-  auto y_array = Napi::Float64Array::New(env, states.size());
-  std::copy(states.begin(), states.end(), y_array.Data());
-  result.Set("y", y_array);
-  result.Set("statistics", statistics_object(env, statistics));
+  define(result, "y", states.value);
+  define(result, "statistics", statistics_object(env, statistics));
   return result;
 }
 

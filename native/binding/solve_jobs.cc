@@ -43,12 +43,12 @@ class SolveJob : public Job {
 
   Napi::Value result(Napi::Env env) override {
     Napi::Object object = results_.object();
-    object.Set("statistics", solve_statistics_object(env, solved_));
+    define(object, "statistics", solve_statistics_object(env, solved_));
     if (!solved_.tape) return object;
     auto kept = std::make_shared<const KeptTape>(
         KeptTape{flow(), std::move(solved_.tape), batch_, regularisers(), stop()});
-    object.Set("tape",
-               TapeHandle::create(environment_.tape_class(), std::move(kept), tape_bytes()));
+    define(object, "tape",
+           TapeHandle::create(environment_.tape_class(), std::move(kept), tape_bytes()));
     return object;
   }
 
@@ -103,7 +103,7 @@ class PullbackJob : public Job {
 
   Napi::Value result(Napi::Env env) override {
     Napi::Object object = results_.object();
-    object.Set("statistics", statistics_object(env, statistics_));
+    define(object, "statistics", statistics_object(env, statistics_));
     return object;
   }
 

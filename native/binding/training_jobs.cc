@@ -19,7 +19,7 @@ class StepJob : public Job {
   void compute(Flow& flow, const std::stop_token&) override { report_ = flow.step(options_); }
   Napi::Value result(Napi::Env env) override {
     auto object = Napi::Object::New(env);
-    object.Set("gradientNorm", report_.gradient_norm);
+    define(object, "gradientNorm", report_.gradient_norm);
     return object;
   }
 

@@ -9,6 +9,8 @@
 
 #ifdef __linux__
 #include <sched.h>
+
+#include "core/control_groups.h"
 #endif
 
 namespace ffjord::cpu {
@@ -27,41 +29,28 @@ int processors_of(double quota, double period) {
   return quota > 0 && period > 0 ? static_cast<int>(std::ceil(quota / period)) : 0;
 }
 
-// cgroup v2: "max 100000" or "150000 100000".
-int quota_v2(const std::string& group) {
-  std::ifstream file("/sys/fs/cgroup" + group + "/cpu.max");
+// Version 2 of control groups: "max 100000" or "150000 100000".
+int quota_v2(const std::string& folder) {
+  std::ifstream file(folder + "/cpu.max");
   std::string quota;
   double period = 0;
   if (!(file >> quota >> period) || quota == "max") return 0;
   return processors_of(std::atof(quota.c_str()), period);
 }
 
-int quota_v1(const std::string& group) {
-  const std::string folder = "/sys/fs/cgroup/cpu" + group;
+int quota_v1(const std::string& folder) {
   std::ifstream quota_file(folder + "/cpu.cfs_quota_us"),
       period_file(folder + "/cpu.cfs_period_us");
   double quota = 0, period = 0;
   return quota_file >> quota && period_file >> period ? processors_of(quota, period) : 0;
 }
 
-// The least quota of this process's group; inside a container its own group shows as the root.
-int cgroup_quota(int fallback) {
+// The least quota of this process's groups.
+int least_quota(int fallback) {
   int least = fallback;
-  const auto take = [&](int quota) {
-    if (quota > 0) least = std::min(least, quota);
-  };
-  take(quota_v2(""));
-  take(quota_v1(""));
-  std::ifstream groups("/proc/self/cgroup");  // lines of id:controllers:/group
-  for (std::string line; std::getline(groups, line);) {
-    const std::size_t first = line.find(':'), second = line.find(':', first + 1);
-    if (second == std::string::npos) continue;
-    const std::string controllers = line.substr(first + 1, second - first - 1);
-    const std::string group = line.substr(second + 1);
-    if (group == "/") continue;
-    if (controllers.empty()) take(quota_v2(group));
-    if (controllers.find("cpu") != std::string::npos) take(quota_v1(group));
-  }
+  for (const std::string& folder : control_group_folders("cpu"))
+    for (int quota : {quota_v2(folder), quota_v1(folder)})
+      if (quota > 0) least = std::min(least, quota);
   return least;
 }
 #endif
@@ -72,7 +61,7 @@ int granted_processors() {
   int count = std::max(1, static_cast<int>(std::thread::hardware_concurrency()));
 #ifdef __linux__
   count = std::min(count, affinity_count(count));
-  count = std::min(count, cgroup_quota(count));
+  count = std::min(count, least_quota(count));
 #endif
   return std::max(1, count);
 }

@@ -1,5 +1,6 @@
 #include "cpu/thread_pool.h"
 
+#include <algorithm>
 #include <atomic>
 #include <chrono>
 #include <cstdint>
@@ -40,7 +41,7 @@ void wait_for_change(const std::atomic<std::uint32_t>& value, std::uint32_t old)
 
 // What is left of a job, in one word that a claim can exchange.
 struct Ticket {
-  static constexpr int kItemBits = 26;
+  static constexpr int kItemBits = 26;  // threads have the other 12
   static constexpr std::uint64_t kItemMask = (std::uint64_t{1} << kItemBits) - 1;
 
   static std::uint64_t of(std::size_t items, int threads) {
@@ -214,7 +215,12 @@ void Team::run(std::size_t items, const Job& job) {
     for (std::size_t item = 0; item < items; ++item) job(0, item);
     return;
   }
-  pool_->run(threads_, items, job);
+  // A job of more items than a ticket counts is several.
+  constexpr std::size_t most = Ticket::kItemMask;
+  if (items <= most) return pool_->run(threads_, items, job);
+  for (std::size_t first = 0; first < items; first += most)
+    pool_->run(threads_, std::min(most, items - first),
+               [&](int worker, std::size_t item) { job(worker, first + item); });
 }
 
 }  // namespace ffjord::cpu

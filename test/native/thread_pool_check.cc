@@ -49,6 +49,18 @@ void check_items(Report& report) {
   report.finish("items");
 }
 
+void check_many_items(Report& report) {
+  const std::size_t items = (std::size_t{1} << 26) + 3;
+  std::vector<std::size_t> sums(4), counts(4);  // by worker
+  Team(2).run(items, [&](int worker, std::size_t item) {
+    sums[worker] += item;
+    ++counts[worker];
+  });
+  report.expect("more items than a job counts", counts[0] + counts[1] == items);
+  report.expect("each with its number", sums[0] + sums[1] == items * (items - 1) / 2);
+  report.finish("many items");
+}
+
 void check_exceptions(Report& report) {
   Team team(4);
   for (int round = 0; round < 200; ++round) {
@@ -89,6 +101,7 @@ int main() {
   report.expect("threads asked for", ffjord::cpu::thread_count(5) == 5);
   report.finish("counts");
   check_items(report);
+  check_many_items(report);
   check_exceptions(report);
   check_side_by_side(report);
   std::printf("%d failures\n", report.failures());

@@ -1,0 +1,42 @@
+// What memory there is. Linux gives out more than it has and ends the process that uses it, so that
+// std::bad_alloc comes too late: sizes are compared with what exists before they are allocated.
+#pragma once
+
+#include <cstddef>
+#include <cstdint>
+#include <initializer_list>
+
+namespace ffjord {
+
+/// Bytes that this process may still take, by the machine and by its control groups; the largest
+/// number where the system does not tell.
+std::uint64_t available_memory();
+
+/// The one place that refuses a size: throws Error(OutOfMemory) unless `bytes` exist beside those
+/// that are promised.
+void require_memory(std::uint64_t bytes);
+
+/// The product of sizes; one that no number holds is Error(OutOfMemory), too.
+std::size_t product_of_sizes(std::initializer_list<std::size_t> sizes);
+
+/// Counts an allocation of this thread, and requires its memory where it is a large one or
+/// completes 64 MiB of small ones: to ask the system takes 50 µs, to clear so much memory 10 ms.
+void count_allocation(std::size_t bytes);
+
+/// Memory that was allocated and is written later: the system counts it only then, so what is asked
+/// for meanwhile must leave room for it.
+class PromisedMemory {
+ public:
+  PromisedMemory() = default;
+  ~PromisedMemory();
+  PromisedMemory(const PromisedMemory&) = delete;
+  PromisedMemory& operator=(const PromisedMemory&) = delete;
+
+  /// As require_memory, and promises it.
+  void add(std::uint64_t bytes);
+
+ private:
+  std::uint64_t bytes_ = 0;
+};
+
+}  // namespace ffjord

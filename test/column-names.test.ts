@@ -85,6 +85,13 @@ test('such names are no tensors, options or levels either', async () => {
   await failure(() => rows.condition(['valueOf']), 'INVALID_OPTION')
 })
 
+test('a column called like a level of a category is refused', async () => {
+  const levels = join(folder, 'ambiguous.csv')
+  writeFileSync(levels, 'kind=red,kind\n1.5,red\n2.5,blue\n')
+  const { message } = await failure(() => fromFile(levels, { categorical: 'one-hot' }), 'INVALID_FILE')
+  expect(message).toContain("a column 'kind=red', which is also a level of a category")
+})
+
 test('a near miss is named', async () => {
   const { message } = await failure(() => fromFile(path, { bounds: { othr: [0, 9] } }), 'INVALID_OPTION')
   expect(message).toContain("did you mean 'other'?")

@@ -246,6 +246,12 @@ export async function openEncoder(given: string, options: FileOptions) {
   const columns = settings.schema ? modelColumns(settings.schema) : await choose(source, settings)
   const names = settings.schema && namesIn(source.path, source, settings.schema)
   const places = names ? columns.map((column, c) => ({ ...column, name: names[c]! })) : columns
+  const twice = firstRepeated(elementNames(columns))
+  if (twice !== undefined)
+    fail(
+      'INVALID_FILE',
+      `${source.path} has a column '${twice}', which is also a level of a category; call one of them otherwise`
+    )
   const width = tableWidth(columns)
   const shape = settings.shape ?? source.shape
   if (shape && sizeOf(shape) !== width)
@@ -334,8 +340,8 @@ async function choose(source: TableSource, settings: Settings): Promise<Column[]
     if (!there.has(name)) unknown(source, name)
   const without = new Set(exclude)
   const names = (wanted ?? source.names).filter((name) => !without.has(name))
-  const repeated = firstRepeated(names)
-  if (repeated !== undefined) fail('INVALID_OPTION', `columns names '${repeated}' twice; name it once`)
+  const twice = firstRepeated(names)
+  if (twice !== undefined) fail('INVALID_OPTION', `columns names '${twice}' twice; name it once`)
   if (names.length === 0) fail('INVALID_OPTION', `no column of ${source.path} is left; exclude fewer`)
   const levels = settings.categorical === 'one-hot' ? await findLevels(source, names) : new Map()
   return names.map((name): Column => {

@@ -184,12 +184,12 @@ function shifts(keys: Uint32Array, row: number, element: number, seed: number): 
     .map((bits) => (bits + 0.5) / 2 ** 32)
 }
 
-/** Within [x, x + step), also as float32 rounds it, where that tells the two ends apart. */
+/** Between x and x + step, also as float32 rounds it, where that tells the two apart: either may be the end of a column's interval. */
 function within(x: number, step: number, u: number): number {
   const value = x + step * u
-  const end = Math.fround(x + step)
-  const reaches = value >= x + step || (Math.fround(value) >= end && Math.fround(x) < end)
-  return reaches ? x + 0.5 * step : value
+  const [low, rounded, high] = [Math.fround(x), Math.fround(value), Math.fround(x + step)]
+  const onEnd = value <= x || value >= x + step || (low < high && (rounded <= low || rounded >= high))
+  return onEnd ? x + 0.5 * step : value
 }
 
 const primes = [2]

@@ -1,4 +1,5 @@
 import { type Batch, Flow, type FlowOptions } from 'ffjord'
+import { binding } from '../lib/binding'
 import { engineNames, largestDifference, tolerance } from './engines'
 
 /** One row, one score: whatever rows stand beside it, wherever it stands, however a batch is cut. */
@@ -148,6 +149,18 @@ describe.each(engineNames)('%s', (device) => {
     const noise = [new Float32Array(800).fill(1)]
     expect(await flow.logProb(x, { trace, noise })).not.toEqual(await flow.logProb(x, { trace }))
   })
+})
+
+test('keys of rows are those of their numbers, in either precision, and differ where rows do', () => {
+  const { rowKeys } = binding()
+  const rows = Float32Array.from({ length: 2 * 20_000 }, (_, i) => Math.floor(i / 2) * (i % 2 === 0 ? 1 : -3))
+  const keys = rowKeys(rows, 20_000)
+  expect(rowKeys(Float64Array.from(rows), 20_000)).toEqual(keys)
+  const names = new Set(Array.from({ length: 20_000 }, (_, row) => `${keys[2 * row]} ${keys[2 * row + 1]}`))
+  expect(names.size).toBe(20_000)
+  expect(rowKeys(Float32Array.of(0, -0), 2).slice(0, 2)).toEqual(rowKeys(Float32Array.of(-0, 0), 2).slice(2))
+  // The order of the numbers counts.
+  expect(rowKeys(Float32Array.of(1, 2), 1)).not.toEqual(rowKeys(Float32Array.of(2, 1), 1))
 })
 
 test('a row has one score in either precision of its array', async () => {

@@ -79,7 +79,7 @@ describe.each(engineNames.filter((name) => name !== 'reference'))('%s', (device)
         using flow = await Flow.create({
           ...options(one, { trace, context: { size: 2, gates } }),
           blocks: [{ type: 'cnf', net }],
-          solver: { rtol: 1e-6, atol: 1e-6, control }
+          solver: { rtol: 1e-6, atol: 1e-6, control, evaluation: { control } }
         })
         const { loss, contextGradient } = await flow.loss(rows, { context, contextGradient: true, seed: 5 })
         const logProb = await flow.logProb(rows, { context, trace: 'exact' })

@@ -16,6 +16,7 @@ const conditional = (device: Device, gates = true): FlowOptions => ({
   blocks: [{ type: 'cnf', time: 1, trainTime: true, net: { hidden: [12, 12] } }],
   context: { size: 3, gates },
   trace: 'exact',
+  solver: { evaluation: { control: 'batch' } },
   device,
   seed: 4
 })

@@ -23,6 +23,9 @@ function error(values: ArrayLike<number>, expected: ArrayLike<number>, relative 
   return difference / scale
 }
 
+/** One step for all rows, in evaluation as in training. */
+const together = { control: 'batch', evaluation: { control: 'batch' } } as const
+
 async function load(device: Device, name: string) {
   const { metadata, tensors } = await readSafetensors(join(folder, name))
   const tensor = (key: string) => tensors.get(key)?.data as Float64Array
@@ -32,7 +35,7 @@ async function load(device: Device, name: string) {
     shape: JSON.parse(metadata.shape!) as number[],
     blocks: JSON.parse(metadata.blocks!) as Block[],
     trace: (law === 'exact' ? law : { noise: law }) as Trace,
-    solver: precise ? { rtol: 1e-10, atol: 1e-10 } : { rtol: 1e-6, atol: 1e-6 },
+    solver: { ...(precise ? { rtol: 1e-10, atol: 1e-10 } : { rtol: 1e-6, atol: 1e-6 }), ...together },
     device
   })
   const parameters = [...tensors].filter(([key]) => key.startsWith('param.'))

@@ -108,6 +108,27 @@ describe.each(engineNames)('%s', (device) => {
     expect(largestDifference(whole.logProb, theirs)).toBeLessThan(10 * Math.max(tolerance(device), 1e-5))
   })
 
+  test('errors of a log-density are the row’s own as well', async () => {
+    using flow = await Flow.create({
+      shape: [2],
+      blocks: [{ type: 'cnf', time: 1, net: { hidden: [6], layer: 'concat' } }],
+      trace: { noise: 'gaussian' },
+      solver: { rtol: 1e-3, atol: 1e-3 },
+      device
+    })
+    const rows = Array.from({ length: 9 }, () => [2 * draw() - 1, 2 * draw() - 1])
+    const order = shuffled(9)
+    const whole = await flow.logProb(rows, { certify: true })
+    const turned = await flow.logProb(order.map((row) => rows[row]!) as Batch, { certify: true })
+    for (const what of ['logProb', 'probeError', 'solverError', 'roundTripError'] as const)
+      expect(
+        largestDifference(
+          turned[what],
+          order.map((row) => whole[what][row]!)
+        )
+      ).toBeLessThan(device === 'cpu' || device === 'reference' ? 1e-30 : 1e-4)
+  })
+
   test('estimates of different rows have independent noise, which follows the seed', async () => {
     const options: FlowOptions = {
       shape: [2],

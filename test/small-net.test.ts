@@ -1,4 +1,13 @@
-import { type Device, Flow, type FlowOptions, type Net, type Solver, type Trace } from 'ffjord'
+import {
+  type AdaptiveSolver,
+  type Device,
+  type FixedStepSolver,
+  Flow,
+  type FlowOptions,
+  type Net,
+  type Solver,
+  type Trace
+} from 'ffjord'
 import { engineNames, largestDifference } from './engines'
 
 /** Solves and their gradients over nets of few units, which an engine may treat as a whole. */
@@ -36,7 +45,7 @@ interface Case {
   shape?: number
   net: Net
   trace?: Trace
-  solver?: Solver
+  solver?: AdaptiveSolver | FixedStepSolver
   regularize?: FlowOptions['regularize']
   rows?: number
 }
@@ -111,6 +120,10 @@ const cases: Case[] = [
   }
 ]
 
+/** Rows step together in evaluation as they do in training. */
+const throughout = (solver: AdaptiveSolver | FixedStepSolver): Solver =>
+  'steps' in solver ? solver : { ...solver, evaluation: { control: solver.control ?? 'batch' } }
+
 // A card takes tiles of some rows by the size of a batch, unless it is told (native/cuda/fused_net.cu): those of 64 stay
 // in registers.
 const ways = engineNames
@@ -135,7 +148,7 @@ describe.each(ways)('$device, tiles of $tileRows rows', ({ device, tileRows }) =
         shape: [shape],
         blocks: [{ type: 'cnf', time: 0.7, trainTime: true, net }],
         trace,
-        solver: solver ?? { rtol: 1e-4, atol: 1e-4 },
+        solver: throughout(solver ?? { rtol: 1e-4, atol: 1e-4 }),
         ...(regularize && { regularize }),
         seed: 5
       },

@@ -1,9 +1,8 @@
 import { type Batch, Flow, type FlowOptions, fromArray, type Solver, toy } from 'ffjord'
-
+import { optionsOf, toyRecipe } from '../lib/cli/recipes'
 import { measure } from './clock'
 import type { Context } from './context'
 import { onOneCore } from './machine'
-import { recipe } from './recipe'
 import { against, type Section, time, times } from './table'
 
 const BATCH = 1024
@@ -75,7 +74,7 @@ export async function control(context: Context): Promise<Section> {
     ],
     rows,
     notes: [
-      `Trained for ${ITERATIONS} iterations on ${recipe.fit.batch} rows each; errors against a float64 solve by dopri8 at 1e-11. Evaluations at an error of ${ERROR}: ` +
+      `Trained for ${ITERATIONS} iterations on ${toyRecipe.batch} rows each; errors against a float64 solve by dopri8 at 1e-11. Evaluations at an error of ${ERROR}: ` +
         'a line through log evaluations and log error over the tolerances of a ladder of eight a decade, since with a handful of steps one tolerance says little. Times: at the tolerance where the ladder passes that error.',
       'torchdiffeq: controller ‘torchdiffeq’, which makes that library’s steps. Evaluations: Σ over rows / B, both of the first step included.',
       'tile: one step for 32 neighbouring rows; sample: one a row, rows that arrive make place for others.'
@@ -111,13 +110,7 @@ function problems(quick: boolean): Problem[] {
 }
 
 function flow(size: number, layer: 'concat' | 'concatsquash', hidden: number[]): FlowOptions {
-  const [block] = recipe.flow.blocks
-  return {
-    ...recipe.flow,
-    shape: [size],
-    blocks: [{ ...block!, net: { ...block!.net, layer, hidden } }],
-    trace: 'exact'
-  }
+  return { ...optionsOf({ ...toyRecipe, layer, hidden, trace: 'exact' }, [size]).flow, seed: 0 }
 }
 
 /** Independent columns of three toy densities: (count, 6). */
@@ -135,7 +128,7 @@ async function train({ name, options, data }: Problem, quick: boolean) {
   const model = await Flow.create({ ...options, device: 'cpu' })
   try {
     const short = { iterations: quick ? 50 : ITERATIONS }
-    await model.fit(fromArray(data.rows, { shape: options.shape }), { ...recipe.fit, ...short })
+    await model.fit(fromArray(data.rows, { shape: options.shape }), { ...optionsOf(toyRecipe).fit, ...short })
     console.log(`trained ${name}`)
     return model.parameters()
   } finally {

@@ -1,16 +1,16 @@
 import { mkdirSync, writeFileSync } from 'node:fs'
 import { dirname, join } from 'node:path'
 import { parseArgs } from 'node:util'
-import { Flow, fromImage, type ToyName, toy, toyNames } from 'ffjord'
+import { Flow, fromImage, type LawDataset, type ToyName, toy, toyNames } from 'ffjord'
 import { PNG } from 'pngjs'
+import { optionsOf, pictureRecipe, type Recipe, toyRecipe } from '../lib/cli/recipes'
 import { densityLevel, MAGMA } from '../lib/report/colormap'
 import { animate, FINE } from '../lib/report/plane'
 import { type Extent, histogramDensity, pixelCentres, quantile } from '../lib/report/raster'
 import type { AblationContext } from './ablation/part'
 import { tolerance } from './ablation/tolerance'
-import { recipe, train } from './ablation/toy-flow'
 
-/** The figures of README.md, `npm run figures`: a few minutes of training. `--quick` only shows that it runs. */
+/** The figures of README.md, `npm run figures`: half an hour of training. `--quick` only shows that it runs. */
 async function main(): Promise<void> {
   const { values } = parseArgs({
     options: { quick: { type: 'boolean', default: false }, out: { type: 'string' } }
@@ -37,7 +37,7 @@ async function densities(context: AblationContext): Promise<Buffer> {
   const names = toyNames.filter((name) => name !== 'line' && name !== 'cos').slice(0, quick ? 1 : 8)
   const [above, below]: [Picture[], Picture[]] = [[], []]
   for (const name of names) {
-    const { flow } = await train(context, name, { iterations: quick ? 20 : 2000 })
+    const flow = await trained(toy(name, { seed: 1 }), toyRecipe, quick)
     note(name)
     const learned = Float64Array.from(await flow.logProb(pixelCentres(EXTENT, SIZE)), Math.exp)
     flow.dispose()
@@ -53,13 +53,7 @@ function rowsOf(name: ToyName): Float64Array {
 
 /** Densities on the way from the base to a picture. */
 async function film({ quick, note }: AblationContext, path: string): Promise<Buffer> {
-  const flow = await Flow.create(recipe.flow)
-  await flow.fit(await fromImage(path), {
-    ...recipe.fit,
-    iterations: quick ? 20 : 3000,
-    batch: 512,
-    optimizer: { type: 'adam', lr: 1e-2 }
-  })
+  const flow = await trained(await fromImage(path), pictureRecipe, quick)
   note('picture')
   const frames = 6
   const { density } = await animate(flow, { ...FINE, frames, ...(quick && { mesh: 20, particles: 100 }) }, 1)
@@ -77,6 +71,14 @@ async function film({ quick, note }: AblationContext, path: string): Promise<Buf
     return { width: size, height, levels }
   })
   return mosaic([pictures.slice(0, frames / 2), pictures.slice(frames / 2)])
+}
+
+/** What `ffjord train` makes of the data by default. */
+async function trained(data: LawDataset, recipe: Recipe, quick: boolean): Promise<Flow> {
+  const { flow: options, fit } = optionsOf(recipe)
+  const flow = await Flow.create(options)
+  await flow.fit(data, { ...fit, ...(quick && { iterations: 20 }) })
+  return flow
 }
 
 /** Colour levels (height, width), row 0 at the top. */

@@ -17,16 +17,18 @@ import { describeMachine, type Machine } from './machine'
 import { memory } from './memory'
 import { solves } from './solves'
 import { markdown, type Section } from './table'
-import { toys } from './toys'
+import { intoReadme, toys } from './toys'
 
 const USAGE = `npm run bench -- [options]
 npm run bench -- ablation [options]   # experiments with the method; ablation --help lists them
 
   --python PATH   a Python with the peers: torch, torchdiffeq, jax, diffrax (those that it has are run)
   --only NAME     one section: evaluations, solves, control, evaluation-control, crossings, memory, loading, certify or toys; may be
-                  repeated. Without it, all of them but toys, which trains for half an hour.
+                  repeated. Without it, all of them but toys, which trains for an hour.
   --density NAME  toys: only this density; may be repeated
-  --trace NAME    toys: trained with this trace only: exact, gaussian or rademacher; may be repeated
+  --seed N        toys: only this seed of 0, 1, 2, or another; may be repeated
+  --trace NAME    toys: trained with this trace: exact (the default), gaussian or rademacher; may be repeated
+  --threads N     toys: threads of a run (default: all cores); calls side by side with one --out add to the same results
   --device NAME   the engine that is measured (default: cpu); with cuda:0 the peers of solves use the card too
   --quick         short measurements, to see that everything runs
   --out FOLDER    where results go (default: bench/results)`
@@ -53,7 +55,9 @@ async function main(): Promise<void> {
       python: { type: 'string' },
       only: { type: 'string', multiple: true },
       density: { type: 'string', multiple: true },
+      seed: { type: 'string', multiple: true },
       trace: { type: 'string', multiple: true },
+      threads: { type: 'string' },
       device: { type: 'string', default: 'cpu' },
       quick: { type: 'boolean', default: false },
       out: { type: 'string' },
@@ -76,9 +80,16 @@ async function main(): Promise<void> {
   const write = (name: string, sections: Section[]) => writeResults(out, name, machine, sections)
 
   if (wanted.includes('toys')) {
-    await toys(context, { densities: values.density, traces: values.trace }, out, (section) =>
-      write('toys', [section])
-    )
+    const only = {
+      densities: values.density,
+      seeds: values.seed,
+      traces: values.trace,
+      threads: values.threads
+    }
+    await toys(context, only, out, (sections) => {
+      write('toys', sections)
+      if (!values.out && !quick) intoReadme(root, sections[0]!)
+    })
   }
   const engine = wanted.some((name) => name === 'evaluations' || name === 'crossings')
     ? engineTimes(context)

@@ -8,16 +8,18 @@ const flow = await Flow.create({
       type: 'cnf',
       time: 0.5,
       trainTime: true,
-      net: { hidden: [64, 64, 64], layer: 'concatsquash', activation: 'tanh' }
+      net: { hidden: [64, 64, 64], layer: 'concat', activation: 'tanh' }
     }
   ],
   seed: 0
 })
-for await (const p of flow.fit(data, {
-  optimizer: { type: 'adam', lr: 1e-3 },
+const recipe = {
+  optimizer: { type: 'adam', lr: 1e-2 },
+  schedule: { type: 'cosine' },
   iterations: 2000,
   batch: 512
-})) {
+} as const
+for await (const p of flow.fit(data, recipe)) {
   console.log(p.iteration, p.loss, p.nfe)
 }
 const logp = await flow.logProb([

@@ -79,7 +79,7 @@ describe('a wrong call', () => {
     ],
     [
       'a coupling in maximum likelihood',
-      ['train', '--data', 'moons', '--out', 'x', '--coupling', 'optimal'],
+      ['train', '--data', 'moons', '--out', 'x', '--objective', 'ml', '--coupling', 'optimal'],
       '--objective fm'
     ],
     ['no folder to resume', ['train', '--resume', '--out', 'nowhere'], 'no training to resume'],
@@ -179,6 +179,8 @@ describe('train', () => {
     const [whole, parts] = [join(folder, 'whole'), join(folder, 'parts')]
     const given = [
       ...small,
+      '--objective',
+      'ml',
       '--schedule',
       'step',
       '--decay-every',

@@ -10,7 +10,7 @@ import {
 
 import { type AblationContext, mean } from './part'
 
-/** How flows are trained here: quickly, for comparisons; bench/recipe.ts is for small gaps. */
+/** How flows are trained here: quickly, for comparisons; lib/cli/recipes.ts has what `train` does. */
 export const recipe = {
   flow: {
     shape: [2],

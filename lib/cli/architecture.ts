@@ -1,5 +1,5 @@
 import type { Command } from 'commander'
-import { fixedStepMethods, isFixedStep } from '../methods'
+import { type AdaptiveMethod, adaptiveMethods, fixedStepMethods, isFixedStep } from '../methods'
 import type {
   Activation,
   Block,
@@ -38,6 +38,7 @@ export interface ArchitectureChoice extends RegularizeChoice {
   steps?: number
   control?: 'batch' | 'tile' | 'sample'
   controller?: 'pi' | 'torchdiffeq'
+  evalSolver?: AdaptiveMethod
   evalRtol?: number
   evalAtol?: number
   trace: 'auto' | 'exact' | 'hutchinson'
@@ -58,17 +59,18 @@ type RegularizeChoice = { [name in Regulariser]?: number }
 export function addArchitecture(command: Command): Command {
   command
     .optionsGroup('Flow:')
-    .option('--hidden <widths>', 'hidden layers of the network', widths, [64, 64, 64])
-    .addOption(oneOf('--layer <kind>', 'how time enters a layer', layers).default('concatsquash'))
-    .addOption(oneOf('--activation <name>', 'between layers', activations).default('tanh'))
+    .option('--hidden <widths>', 'hidden layers of the network', widths)
+    .addOption(oneOf('--layer <kind>', 'how time enters a layer', layers))
+    .addOption(oneOf('--activation <name>', 'between layers', activations))
     .option('--residual', 'f(z) − z in place of f(z)')
     .option(
       '--spectral-norm <n>',
       'divide weights by their norm, by so many power iterations a step',
       wholeNumber
     )
-    .option('--blocks <n>', 'CNF blocks', positiveInteger, 1)
-    .option('--time <T>', 'end time, its initial value where it is trained', positive, 0.5)
+    .option('--blocks <n>', 'CNF blocks', positiveInteger)
+    .option('--time <T>', 'end time, its initial value where it is trained', positive)
+    .option('--train-time', 'train the end time')
     .option('--no-train-time', 'keep the end time fixed')
     .option('--batch-norm', 'moving batch norm after every block')
     .option('--logit <alpha>', 'first map data in [0, 1] through a logit', nonNegative)
@@ -83,9 +85,9 @@ export function addArchitecture(command: Command): Command {
     .option('--context <columns>', 'learn the density of the other columns, given these', contextNames)
     .option('--context-gates', 'let the context move the gates of hidden layers too')
     .optionsGroup('Solver:')
-    .addOption(oneOf('--solver <method>', 'solver', SOLVERS).default('dopri5'))
-    .option('--rtol <x>', 'relative tolerance (default: 1e-5)', nonNegative)
-    .option('--atol <x>', 'absolute tolerance (default: 1e-5)', nonNegative)
+    .addOption(oneOf('--solver <method>', 'solver', SOLVERS))
+    .option('--rtol <x>', 'relative tolerance', nonNegative)
+    .option('--atol <x>', 'absolute tolerance', nonNegative)
     .option('--steps <n>', 'steps of a fixed-step solver', positiveInteger)
     .addOption(
       oneOf('--control <kind>', 'in training: one step size for the batch, a tile of rows, or each row', [
@@ -95,14 +97,15 @@ export function addArchitecture(command: Command): Command {
       ])
     )
     .addOption(oneOf('--controller <kind>', 'of the step size in training', ['pi', 'torchdiffeq']))
+    .addOption(oneOf('--eval-solver <method>', 'solver of everything but training', adaptiveMethods))
     .option('--eval-rtol <x>', 'relative tolerance of everything but training', nonNegative)
     .option('--eval-atol <x>', 'absolute tolerance of everything but training', nonNegative)
-    .addOption(oneOf('--trace <kind>', 'divergence', ['auto', 'exact', 'hutchinson']).default('auto'))
+    .addOption(oneOf('--trace <kind>', 'divergence', ['auto', 'exact', 'hutchinson']))
     .addOption(oneOf('--noise <law>', 'of the Hutchinson estimate', ['rademacher', 'gaussian']))
     .option('--probes <n>', 'of the Hutchinson estimate', positiveInteger)
     .addOption(oneOf('--trace-form <form>', 'of the Hutchinson estimate', ['tangent', 'vjp']))
     .option('--bottleneck', "estimate with noise of the narrowest hidden layer's width")
-    .addOption(oneOf('--gradient <method>', 'of a solve', ['checkpoint', 'adjoint']).default('checkpoint'))
+    .addOption(oneOf('--gradient <method>', 'of a solve', ['checkpoint', 'adjoint']))
     .addOption(oneOf('--adjoint-norm <norm>', 'error norm of the adjoint', ['seminorm', 'full']))
     .optionsGroup('Regularisers (weights in the loss of integrals along the paths; 0 only tracks):')
   for (const name of regularisers) command.option(`--${name} <weight>`, integrand(name), nonNegative)
@@ -169,9 +172,9 @@ export function describeTrace(choice: {
 }
 
 function describeSolver(choice: ArchitectureChoice): Solver {
-  const { solver: method, rtol, atol, steps, control, controller, evalRtol, evalAtol } = choice
+  const { solver: method, rtol, atol, steps, control, controller, evalSolver, evalRtol, evalAtol } = choice
   if (isFixedStep(method)) {
-    if (rtol ?? atol ?? evalRtol ?? evalAtol ?? control ?? controller) {
+    if (rtol ?? atol ?? evalSolver ?? evalRtol ?? evalAtol ?? control ?? controller) {
       throw new WrongCall(`--solver ${method} takes equal steps: give --steps alone, or an adaptive solver`)
     }
     if (steps === undefined) throw new WrongCall(`--solver ${method} needs --steps`)
@@ -181,6 +184,7 @@ function describeSolver(choice: ArchitectureChoice): Solver {
     throw new WrongCall(`--steps goes with ${fixedStepMethods.join(', ')}; ${method} takes --rtol and --atol`)
   const tolerances = { ...(rtol !== undefined && { rtol }), ...(atol !== undefined && { atol }) }
   const evaluation = {
+    ...(evalSolver && { method: evalSolver }),
     ...(evalRtol !== undefined && { rtol: evalRtol }),
     ...(evalAtol !== undefined && { atol: evalAtol })
   }

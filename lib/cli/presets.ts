@@ -1,10 +1,10 @@
 import type { BenchmarkName } from '../index'
-import type { TrainChoice } from './train'
+import type { Recipe } from './recipes'
 
-/** The recipe of a tabular benchmark: Grathwohl et al. 2019, table 4 and appendix. */
-interface Recipe {
+/** What differs between the tabular benchmarks: Grathwohl et al. 2019, table 4 and appendix. */
+interface Published {
   width: number
-  activation: TrainChoice['activation']
+  activation: Recipe['activation']
   hiddenLayers: number
   /** Width of the hidden layers as a multiple of the columns. */
   multiple: number
@@ -12,7 +12,7 @@ interface Recipe {
   batch: number
 }
 
-const recipes: Record<BenchmarkName, Recipe> = {
+const published: Record<BenchmarkName, Published> = {
   power: { width: 6, activation: 'tanh', hiddenLayers: 3, multiple: 10, blocks: 5, batch: 10_000 },
   gas: { width: 8, activation: 'tanh', hiddenLayers: 3, multiple: 20, blocks: 5, batch: 1000 },
   hepmass: { width: 21, activation: 'softplus', hiddenLayers: 2, multiple: 10, blocks: 10, batch: 10_000 },
@@ -20,15 +20,15 @@ const recipes: Record<BenchmarkName, Recipe> = {
   bsds300: { width: 63, activation: 'softplus', hiddenLayers: 3, multiple: 20, blocks: 2, batch: 10_000 }
 }
 
-export const presetNames = Object.keys(recipes)
+export const presetNames = Object.keys(published)
 
 /**
- * Options of `train` as the paper has them: t concatenated at every layer, T = 1 (the published program never moved it),
+ * The recipe of the paper: t concatenated at every layer, T = 1 (the published program never moved it),
  * tolerances 1e-6 and 1e-8, Adam at 1e-3, a tenth of that after every ten validations without improvement, and an end
  * after thirty. The trace is exact where that is cheap; the paper estimates it in training.
  */
-export function preset(name: BenchmarkName): Partial<TrainChoice> {
-  const { width, activation, hiddenLayers, multiple, blocks, batch } = recipes[name]
+export function preset(name: BenchmarkName): Recipe {
+  const { width, activation, hiddenLayers, multiple, blocks, batch } = published[name]
   return {
     hidden: Array<number>(hiddenLayers).fill(multiple * width),
     layer: 'concat',
@@ -37,6 +37,9 @@ export function preset(name: BenchmarkName): Partial<TrainChoice> {
     time: 1,
     trainTime: false,
     scale: 'none',
+    trace: 'auto',
+    solver: 'dopri5',
+    gradient: 'checkpoint',
     rtol: 1e-6,
     atol: 1e-8,
     batch,

@@ -107,6 +107,8 @@ export async function trainAndReport(job: {
     lines.push(`Report   ${directory.report}`)
   }
   lines.push(`Model    ${directory.model}`)
+  const { user, system } = process.cpuUsage()
+  summary.cpuSeconds = (user + system) / 1e6 // of the whole command, all threads together
   console.log(choice.json ? JSON.stringify(summary) : lines.join('\n'))
 }
 

@@ -3,7 +3,6 @@ import { resolve } from 'node:path'
 import type { Command } from 'commander'
 import { sizeOf } from '../batch'
 import {
-  ArrayDataset,
   type BenchmarkName,
   type Device,
   elementNames,
@@ -14,7 +13,7 @@ import {
 } from '../index'
 import type { Block } from '../options'
 import { tableBlocks } from '../table/blocks'
-import { type ArchitectureChoice, addArchitecture, describeComputation, describeFlow } from './architecture'
+import { addArchitecture, describeComputation, describeFlow } from './architecture'
 import { describeContext } from './context'
 import { benchmarkIn, DATA, isToy, openSource, type Source } from './data'
 import { WrongCall } from './exit'
@@ -30,36 +29,28 @@ import {
 } from './options'
 import { preset, presetNames } from './presets'
 import { note } from './progress'
+import { followed, type Recipe, recipeFor, recipesInWords } from './recipes'
 import { remarkLine } from './remarks'
 import { trainAndReport } from './run'
 import { RunDirectory } from './run-directory'
-import { tableDefaults } from './table-defaults'
 import { addTable, type TableChoice } from './table-options'
 import {
   addTraining,
   describeLength,
   describeObjective,
   describeOptimizer,
-  describeSchedule,
-  type TrainingChoice
+  describeSchedule
 } from './training-options'
 
-export interface TrainChoice
-  extends DeviceChoice,
-    ArchitectureChoice,
-    TrainingChoice,
-    TableChoice,
-    DrawsChoice {
+/** All options of a run. */
+export interface TrainChoice extends DeviceChoice, TableChoice, DrawsChoice, Recipe {
   data: string
+  seed: number
   preset?: BenchmarkName
   out: string
   resume?: boolean
   overwrite?: boolean
   validation: string
-  validateEvery: number
-  validationRows?: number
-  stopAfter?: number
-  keepBest?: boolean
   skipFailures?: boolean
   nfeBudget?: number
   test: string
@@ -68,6 +59,9 @@ export interface TrainChoice
   quiet?: boolean
   json?: boolean
 }
+
+/** What the command line says; a recipe fills in the rest. */
+export type GivenChoice = Omit<TrainChoice, keyof Recipe> & Partial<Recipe>
 
 /** What a resumed run takes from its command line; everything else is as the run was started. */
 const changeable = new Set([
@@ -110,7 +104,7 @@ export function addTrain(program: Command): void {
       'rows to validate on (toy densities, pictures: fresh ones)',
       '0.1'
     )
-    .option('--validate-every <n>', 'iterations between validations', positiveInteger, 200)
+    .option('--validate-every <n>', 'iterations between validations', positiveInteger)
     .option(
       '--validation-rows <n>',
       'rows of a validation (default: all; 10000 where fresh ones come without end)',
@@ -131,15 +125,15 @@ export function addTrain(program: Command): void {
     )
     .option('--test-rows <n>', 'rows of the test on a toy density or picture', positiveInteger, 20_000)
     .option('--no-report', 'no test, no report.html and no figures')
-    .action((given: TrainChoice) => {
+    .addHelpText('after', () => `\n${recipesInWords()}`)
+    .action((given: GivenChoice) => {
       const choice = given.resume ? resumed(command, given) : given
-      const chosen = (key: string) => !['default', undefined].includes(command.getOptionValueSource(key))
-      return interruptible((signal) => runTraining(choice, signal, chosen))
+      return interruptible((signal) => runTraining(choice, signal))
     })
 }
 
 /** The options that the run in the folder was started with, under those of this call that may differ. */
-function resumed(command: Command, given: TrainChoice): TrainChoice {
+function resumed(command: Command, given: GivenChoice): GivenChoice {
   const stored = new RunDirectory(given.out).readOptions()
   const choice: Record<string, unknown> = { ...given, ...stored, out: given.out, resume: true }
   for (const [key, value] of Object.entries(given)) {
@@ -151,15 +145,14 @@ function resumed(command: Command, given: TrainChoice): TrainChoice {
     }
     choice[key] = value
   }
-  return choice as unknown as TrainChoice
+  return choice as unknown as GivenChoice
 }
 
-/** A run as `choice` says, from its first iteration, or where it was interrupted, to the report. */
-export async function runTraining(
-  given: TrainChoice,
-  signal: AbortSignal,
-  chosen: (key: string) => boolean = () => true
-): Promise<void> {
+/**
+ * A run as `given` says, and a recipe where that says nothing (default: of the preset, or of the data), from its first
+ * iteration, or where it was interrupted, to the report.
+ */
+export async function runTraining(given: GivenChoice, signal: AbortSignal, recipe?: Recipe): Promise<void> {
   if (!given.data) throw new WrongCall(`--data is missing; name ${DATA}`)
   const directory = new RunDirectory(given.out)
   if (directory.holdsRun && !given.resume && !given.overwrite) {
@@ -174,7 +167,9 @@ export async function runTraining(
   const source = await openSource(given.data, given)
   // A run that was ended before its first checkpoint starts again.
   const resume = (given.resume ?? false) && directory.holdsModel
-  const choice = given.resume ? given : withDefaults(given, source, chosen)
+  const choice = given.resume
+    ? (given as TrainChoice)
+    : followed(recipe ?? (given.preset ? preset(given.preset) : recipeFor(given.data, source.seen)), given)
   const options: FitOptions = {
     ...describeLength(choice),
     objective: describeObjective(choice),
@@ -200,19 +195,6 @@ export async function runTraining(
   if (!given.resume) directory.start(withAbsolutePaths(choice))
   await trainAndReport({ flow, source, directory, options, signal, choice })
   flow.dispose()
-}
-
-/** What the preset says, or what is good for tables, takes the place of what was not chosen. */
-function withDefaults(choice: TrainChoice, source: Source, chosen: (key: string) => boolean): TrainChoice {
-  const { seen } = source
-  const isTable = seen instanceof ArrayDataset && seen.shape.length === 1
-  if (!choice.preset && !isTable) return choice
-  const defaults = {
-    ...(choice.preset ? preset(choice.preset) : tableDefaults(sizeOf(seen.shape), seen.rows)),
-    ...(choice.contextGates && { layer: 'concatsquash' as const }),
-    ...(choice.standardize && { scale: 'standardize' as const })
-  }
-  return { ...choice, ...Object.fromEntries(Object.entries(defaults).filter(([key]) => !chosen(key))) }
 }
 
 /** A run may be resumed from another working directory. */

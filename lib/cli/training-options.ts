@@ -36,27 +36,27 @@ const optimizers = ['adam', 'adamw', 'adamax', 'sgd']
 export function addTraining(command: Command): Command {
   return command
     .optionsGroup('Training:')
-    .option('--iterations <n>', 'steps of the optimizer in all', positiveInteger, 2000)
+    .option('--iterations <n>', 'steps of the optimizer in all', positiveInteger)
     .option('--epochs <n>', 'passes over the rows, in place of --iterations', positive)
     .addOption(
       oneOf(
         '--objective <kind>',
-        'maximum likelihood, flow matching (cheap: no solve), or the latter first (default: ml)',
+        'maximum likelihood, flow matching (cheap: no solve), or the latter first',
         ['ml', 'fm', 'fm+ml']
       )
     )
     .addOption(oneOf('--coupling <kind>', 'of flow matching', ['independent', 'optimal']))
     .option('--matching <n>', 'iterations of flow matching in fm+ml (default: four fifths)', positiveInteger)
     .option('--accumulate <n>', 'solve a batch in so many parts, to save memory', positiveInteger)
-    .option('--batch <n>', 'rows an iteration', positiveInteger, 512)
+    .option('--batch <n>', 'rows an iteration', positiveInteger)
     .option('--seed <n>', 'of the weights, the noise and the order of the rows', wholeNumber, 0)
-    .addOption(oneOf('--optimizer <type>', 'optimizer', optimizers).default('adam'))
-    .option('--lr <x>', 'learning rate', positive, 1e-3)
+    .addOption(oneOf('--optimizer <type>', 'optimizer', optimizers))
+    .option('--lr <x>', 'learning rate', positive)
     .option('--weight-decay <x>', 'on matrices alone', nonNegative)
     .option('--momentum <x>', 'of sgd', nonNegative)
     .option('--clip <norm>', 'scale the gradient down to this norm', positive)
     .option('--average <decay>', 'keep an exponential moving average of the weights, e.g. 0.999', nonNegative)
-    .addOption(oneOf('--schedule <type>', 'of the learning rate', schedules).default('constant'))
+    .addOption(oneOf('--schedule <type>', 'of the learning rate', schedules))
     .option('--warmup <n>', 'iterations of linear warm-up', wholeNumber)
     .option('--decay <factor>', 'of the step and plateau schedules (default: 0.1)', positive)
     .option('--decay-every <n>', 'iterations between decays of the step schedule', positiveInteger)
@@ -71,7 +71,10 @@ export function addTraining(command: Command): Command {
     .option('--final-lr <share>', 'of the learning rate that the cosine ends at (default: 0)', nonNegative)
 }
 
-export function describeObjective({ objective: type = 'ml', coupling, matching }: TrainingChoice): Objective {
+/** What describes training, seed and recipe apart. */
+type Described = Omit<TrainingChoice, 'seed'>
+
+export function describeObjective({ objective: type = 'ml', coupling, matching }: Described): Objective {
   if (type === 'ml' && coupling) throw new WrongCall('--coupling goes with --objective fm or fm+ml')
   if (type !== 'fm+ml' && matching) throw new WrongCall('--matching goes with --objective fm+ml')
   const couple = coupling && { coupling }
@@ -83,11 +86,11 @@ export function describeObjective({ objective: type = 'ml', coupling, matching }
 export function describeLength({
   iterations,
   epochs
-}: TrainingChoice): { iterations: number } | { epochs: number } {
+}: Described): { iterations: number } | { epochs: number } {
   return epochs === undefined ? { iterations } : { epochs }
 }
 
-export function describeOptimizer(choice: TrainingChoice): OptimizerOptions {
+export function describeOptimizer(choice: Described): OptimizerOptions {
   const { optimizer: type, lr, weightDecay, momentum, clip, average } = choice
   const common = {
     lr,
@@ -100,7 +103,7 @@ export function describeOptimizer(choice: TrainingChoice): OptimizerOptions {
   return { type, ...common }
 }
 
-export function describeSchedule(choice: TrainingChoice): Schedule {
+export function describeSchedule(choice: Described): Schedule {
   const {
     schedule: type,
     warmup = 0,

@@ -117,7 +117,15 @@ async function throughBinding({ binding, device, quick }: Context): Promise<stri
   return onOneCore(async () => {
     const flow = new binding.Flow(describe(problem), device, 0, 1)
     const { trace } = settings(1e-5)
-    const call = { block: 0, times: new Float64Array([0.3]), batch, z: x, noise: givenNoise(noise), trace }
+    const call = {
+      block: 0,
+      times: new Float64Array([0.3]),
+      steer: 0,
+      batch,
+      z: x,
+      noise: givenNoise(noise),
+      trace
+    }
     const found = await measure(() => flow.velocity({ ...call, divergence: true }), quick ? 0.2 : 2, 5)
     flow.dispose()
     return `Through the binding, asynchronously, (f, div) of 2-64-64-64-2 concat at B = ${batch} takes ${time(found.best)}.`

@@ -139,16 +139,32 @@ export function firstNotFinite(values: NativeArray): number {
   return -1
 }
 
-/** A vector of `count` finite numbers, one a row. */
-export function toVector(value: unknown, count: number, name: string): NativeArray {
-  const data = isReal(value)
-    ? value
-    : isArray(value)
-      ? Float64Array.from(value as number[])
-      : refuse(value, name)
-  if (data.length !== count)
-    fail('INVALID_SHAPE', `${name} holds ${data.length} numbers; give one a row, ${count}`)
+/** A list of finite numbers: an array of them, or a typed array. Float arrays come back as they are. */
+export function toReals(value: unknown, name: string): NativeArray {
+  const data = isReal(value) ? value : toNumbers(value, name)
   const bad = firstNotFinite(data)
   if (bad >= 0) fail('NOT_FINITE', `${name}[${bad}] is ${data[bad]}; give finite numbers`)
+  return data
+}
+
+/** A copy of the same, finite or not. Nothing that is no number passes for one, as null would for 0. */
+export function toNumbers(value: unknown, name: string): Float64Array {
+  const typed = types.isTypedArray(value) && !types.isBigInt64Array(value) && !types.isBigUint64Array(value)
+  if (typed) return Float64Array.from(value as Int32Array)
+  if (!isArray(value)) fail('INVALID_INPUT', `${name} is ${show(value)}; give an array of numbers`)
+  const numbers: number[] = []
+  for (let i = 0; i < value.length; i++) {
+    const entry = value[i]
+    if (typeof entry !== 'number') fail('INVALID_INPUT', `${name}[${i}] is ${show(entry)}; give a number`)
+    numbers.push(entry)
+  }
+  return Float64Array.from(numbers)
+}
+
+/** A vector of `count` finite numbers, one a row. */
+export function toVector(value: unknown, count: number, name: string): NativeArray {
+  const data = toReals(value, name)
+  if (data.length !== count)
+    fail('INVALID_SHAPE', `${name} holds ${data.length} numbers; give one a row, ${count}`)
   return data
 }

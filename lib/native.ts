@@ -223,6 +223,13 @@ export interface NativeIteration {
 export interface NativeFlow {
   readonly parameters: NativeTensor[]
   readonly buffers: NativeTensor[]
+  /** Bytes that it takes where it is trained, apart from batches. */
+  readonly memory: number
+  /**
+   * Of a flow that was constructed without a seed, once: takes its memory on its own thread, with weights drawn from the seed,
+   * or zeros where they will be written. Until then only its layout, `memory` and `traces` are there.
+   */
+  make(seed: number | null): Promise<void>
   /** The trace that `settings` resolve to, one description a CNF block. */
   traces(settings: NativeSettings): string[]
 
@@ -307,8 +314,9 @@ export interface NativeSolveArguments {
 export interface NativeVelocity {
   /** Counted among the CNF blocks. */
   block: number
-  /** One, or one a row. */
+  /** One, or one a row, from 0 to T (1 + steer). */
   times: Float64Array
+  steer: number
   batch: number
   z: NativeArray
   /** (B, C) of a conditional flow. */
@@ -356,7 +364,13 @@ export interface Binding {
   methods(): NativeMethod[]
   /** Throws OUT_OF_MEMORY where so many bytes do not exist. */
   requireMemory(bytes: number): void
-  Flow: new (description: NativeDescription, device: string, seed: number, threads: number) => NativeFlow
+  /** Without a seed the flow is not made yet. */
+  Flow: new (
+    description: NativeDescription,
+    device: string,
+    seed: number | null,
+    threads: number
+  ) => NativeFlow
   Stop: new () => NativeStop
   /** Philox noise (rows, columns), as flows draw it; for data sets and tests. */
   noise(

@@ -1,6 +1,7 @@
 import { types } from 'node:util'
+import { toNumbers, toReals } from './batch'
 import { binding } from './binding'
-import { fail, isArray, object, show } from './check'
+import { fail, object, show } from './check'
 import { translatedSync } from './errors'
 import { normalizeSolver } from './normalize'
 import type { AdaptiveSolver, FixedStepSolver, TorchdiffeqSolver } from './options'
@@ -39,10 +40,10 @@ export function odeint(
   const rate = (time: number, y: Float64Array): Float64Array => {
     const result: unknown = f(time, y)
     if (types.isFloat64Array(result) && result.length === start.length) return result
-    const values = listOfNumbers(result) ? result : []
+    const values = toNumbers(result, 'f(t, y)')
     if (values.length !== start.length)
       fail('INVALID_SHAPE', `f returned ${show(result)}; give ${start.length} numbers, as many as y0 has`)
-    return Float64Array.from(values, (value, i) => asNumber(value, `f(t, y)[${i}]`))
+    return values
   }
   const { y, statistics } = translatedSync(() => binding().odeint(rate, start, t, solver))
   const size = start.length
@@ -56,20 +57,7 @@ export function odeint(
 const knownKeys = ['method', 'rtol', 'atol', 'steps', 'controller', 'maxAttempts']
 
 function numbers(values: unknown, name: string): Float64Array {
-  if (!listOfNumbers(values) || values.length === 0)
-    fail('INVALID_INPUT', `${name} is ${show(values)}; give a list of at least one number`)
-  const copy = Float64Array.from(values, (value, i) => asNumber(value, `${name}[${i}]`))
-  const bad = copy.findIndex((value) => !Number.isFinite(value))
-  if (bad >= 0) fail('NOT_FINITE', `${name}[${bad}] is ${copy[bad]}; give finite numbers`)
+  const copy = Float64Array.from(toReals(values, name))
+  if (copy.length === 0) fail('INVALID_INPUT', `${name} is empty; give a list of at least one number`)
   return copy
-}
-
-/** Whether it may be one: its entries are checked as they are read. */
-function listOfNumbers(values: unknown): values is ArrayLike<unknown> {
-  return isArray(values) || types.isTypedArray(values)
-}
-
-function asNumber(value: unknown, name: string): number {
-  if (typeof value === 'number') return value
-  return fail('INVALID_INPUT', `${name} is ${show(value)}; give a number`)
 }

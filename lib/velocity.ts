@@ -9,7 +9,10 @@ import { normalizeTrace } from './normalize'
 import type { Trace } from './options'
 
 export interface VelocityOptions extends NoiseOptions, ContextOptions {
-  /** Time within the block, in [0, T]: one, or one a row. */
+  /**
+   * Time within the block: one, or one a row, in [0, T], where the field is trained, give or take a rounding (1e-5 T); with
+   * `regularize.steer` up to T (1 + steer), where end times of training lie. Others are refused with INVALID_ARGUMENT.
+   */
   t: number | RealArray | readonly number[]
   /** Counted among the CNF blocks. Default: 0. */
   block?: number
@@ -113,6 +116,7 @@ function point(core: FlowCore, z: Batch, options: Omit<VelocityOptions, 'diverge
   const call = {
     block,
     times: timesOf(options.t, rows.count),
+    steer: core.settings.training.steer,
     batch: rows.count,
     z: rows.data,
     ...contextCall(core, options, rows.count, z),

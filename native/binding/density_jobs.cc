@@ -10,10 +10,10 @@ namespace ffjord::binding {
 namespace {
 
 // What these calls have in common: a request, and results that lie ready to be written.
-class DensityJob : public Job {
+class DensityJob : public FlowJob {
  protected:
   DensityJob(const JobContext& context, const Fields& call)
-      : Job(context.flow, StopHandle::of(call)),
+      : FlowJob(context.flow, StopHandle::of(call)),
         call_(solve_call(call, context.flow->description())),
         results_(context.env, context.environment, call_.float64),
         batch_(call_.request.batch),

@@ -1,6 +1,5 @@
-// One call on a flow: read on the JavaScript thread, computed on any thread, turned into JavaScript
-// values on the first again. A job holds JavaScript references, so it is created and destroyed
-// there.
+// One call of JavaScript: read on its thread, computed on any thread, turned into JavaScript values
+// on the first again. A job holds JavaScript references, so it is created and destroyed there.
 #pragma once
 
 #include <exception>
@@ -16,15 +15,14 @@ namespace ffjord::binding {
 
 class Job {
  public:
-  explicit Job(std::shared_ptr<Flow> flow, std::stop_source stop = std::stop_source())
-      : flow_(std::move(flow)), stop_(std::move(stop)) {}
+  explicit Job(std::stop_source stop = std::stop_source()) : stop_(std::move(stop)) {}
   virtual ~Job() = default;
 
   /// Keeps what it throws for finish(). A job that was stopped before it began is not computed.
   void run() noexcept {
     try {
       if (stop_.stop_requested()) throw Error(ErrorCode::Cancelled, "stopped before it began");
-      compute(*flow_, stop_.get_token());
+      work(stop_.get_token());
     } catch (...) {
       exception_ = std::current_exception();
     }
@@ -39,16 +37,30 @@ class Job {
   void request_stop() { stop_.request_stop(); }
 
  protected:
-  virtual void compute(Flow& flow, const std::stop_token& stop) = 0;
+  virtual void work(const std::stop_token& stop) = 0;
   virtual Napi::Value result(Napi::Env env) = 0;
 
-  const std::shared_ptr<Flow>& flow() const { return flow_; }
   const std::stop_source& stop() const { return stop_; }
 
  private:
-  std::shared_ptr<Flow> flow_;  // outlives dispose() until the job is done
   std::stop_source stop_;
   std::exception_ptr exception_;
+};
+
+/// A call on a flow.
+class FlowJob : public Job {
+ public:
+  explicit FlowJob(std::shared_ptr<Flow> flow, std::stop_source stop = std::stop_source())
+      : Job(std::move(stop)), flow_(std::move(flow)) {}
+
+ protected:
+  virtual void compute(Flow& flow, const std::stop_token& stop) = 0;
+  void work(const std::stop_token& stop) override { compute(*flow_, stop); }
+
+  const std::shared_ptr<Flow>& flow() const { return flow_; }
+
+ private:
+  std::shared_ptr<Flow> flow_;  // outlives dispose() until the job is done
 };
 
 /// A job that JavaScript awaits.

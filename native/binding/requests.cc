@@ -92,6 +92,7 @@ Block block(const Fields& fields) {
 
 constexpr double kMostElements = 0x1p31;  // of one sample, in any layer
 constexpr double kMostWeights = 0x1p31;
+constexpr std::size_t kMostLayers = 1 << 16;  // each has tensors with names of their own
 
 // An upper bound of the weights of a net, and a check of the sizes inside it; in float64, which
 // does not wrap around.
@@ -115,18 +116,22 @@ double weight_bound(const Net& net, const std::vector<double>& shape, double con
 void check_sizes(const FlowDescription& flow) {
   std::vector<double> shape(flow.shape.begin(), flow.shape.end());
   double elements = 1, weights = 0;
+  std::size_t layers = 0;
   for (double size : shape) elements *= size;
   if (shape.empty() || elements > kMostElements)
     refuse("description.shape must hold 1 to 2^31 elements");
   for (const Block& block : flow.blocks) {
-    if (const auto* cnf = std::get_if<Cnf>(&block))
+    if (const auto* cnf = std::get_if<Cnf>(&block)) {
       weights += weight_bound(cnf->net, shape, flow.context.size);
+      layers += cnf->net.hidden.size() + 1;
+    }
     if (std::holds_alternative<BatchNorm>(block)) weights += 5 * elements;
     if (std::holds_alternative<Squeeze>(block) && shape.size() == 3)
       shape = {4 * shape[0], shape[1] / 2, shape[2] / 2};
     if (std::holds_alternative<Split>(block)) shape[0] /= 2;
   }
-  if (weights > kMostWeights) refuse("this flow would have over 2^31 weights");
+  if (weights > kMostWeights) refuse("this flow would have over 2^31 weights; use narrower layers");
+  if (layers > kMostLayers) refuse("this flow would have over 2^16 layers; use fewer");
 }
 
 // c of every row (B, C); empty where C = 0.
@@ -281,6 +286,7 @@ VelocityCall velocity_call(const Fields& fields, const FlowDescription& flow) {
   call.request.block = static_cast<int>(fields.integer("block", 0, blocks == 0 ? 0 : blocks - 1));
   call.request.batch = fields.integer("batch", 1, kLargestWord);
   call.request.times = fields.doubles("times");
+  call.steer = fields.number("steer");
   call.request.trace = trace_options(fields.object("trace"));
   call.float64 = fields.flag_or_false("float64");
   NoiseRequest noise = noise_request(fields.object("noise"), 1);

@@ -52,6 +52,7 @@ SolveCall solve_call(const Fields& call, const FlowDescription& flow);
 /// Of a velocity or its pullback.
 struct VelocityCall {
   VelocityRequest request;  ///< views into `given` and `z`
+  double steer = 0;         ///< the share by which training passes the end time
   bool float64 = false;
   std::vector<HostArray> given;
   HostArray z, context;

@@ -10,10 +10,10 @@ namespace {
 constexpr Choices<Direction, 2> kDirections{
     {{"forward", Direction::Forward}, {"reverse", Direction::Reverse}}};
 
-class SolveJob : public Job {
+class SolveJob : public FlowJob {
  public:
   SolveJob(const JobContext& context, const Fields& fields, ArrayUse use)
-      : Job(context.flow, StopHandle::of(fields)),
+      : FlowJob(context.flow, StopHandle::of(fields)),
         environment_(context.environment),
         call_(solve_call(fields, context.flow->description())),
         results_(context.env, context.environment, call_.float64),
@@ -70,10 +70,10 @@ class SolveJob : public Job {
   SolveResult solved_;
 };
 
-class PullbackJob : public Job {
+class PullbackJob : public FlowJob {
  public:
   PullbackJob(const JobContext& context, std::shared_ptr<const KeptTape> kept, const Fields& call)
-      : Job(context.flow, kept->stop),
+      : FlowJob(context.flow, kept->stop),
         kept_(std::move(kept)),
         z_bar_(call.array("zBar", ArrayUse::Copy)),
         delta_logp_bar_(call.array_or_empty("deltaLogpBar", ArrayUse::Copy)),
@@ -114,10 +114,22 @@ class PullbackJob : public Job {
   SolveStatistics statistics_;
 };
 
-class VelocityJob : public Job {
+// The field is trained on [0, T], where steered up to T (1 + steer); beyond, it is a net's guess.
+// Times that rounding put outside pass.
+void check_times(const Flow& flow, const VelocityCall& call) {
+  constexpr double kRounding = 1e-5;
+  const double end = flow.end_times()[call.request.block];
+  const double least = -kRounding * end, most = (1 + call.steer + kRounding) * end;
+  for (double t : call.request.times)
+    if (!(t >= least && t <= most))
+      refuse("t is " + std::to_string(t) + ", and the field of this block is trained from 0 to " +
+             std::to_string((1 + call.steer) * end) + "; give times in between");
+}
+
+class VelocityJob : public FlowJob {
  public:
   VelocityJob(const JobContext& context, const Fields& fields)
-      : Job(context.flow),
+      : FlowJob(context.flow),
         call_(velocity_call(fields, context.flow->description())),
         results_(context.env, context.environment, call_.float64),
         f_(results_.array("f", call_.z.size())) {
@@ -126,6 +138,7 @@ class VelocityJob : public Job {
 
  private:
   void compute(Flow& flow, const std::stop_token&) override {
+    check_times(flow, call_);
     flow.velocity(call_.request, f_, divergence_);
   }
   Napi::Value result(Napi::Env) override { return results_.object(); }
@@ -136,10 +149,10 @@ class VelocityJob : public Job {
   Output divergence_;  // (B)
 };
 
-class VelocityPullbackJob : public Job {
+class VelocityPullbackJob : public FlowJob {
  public:
   VelocityPullbackJob(const JobContext& context, const Fields& fields)
-      : Job(context.flow),
+      : FlowJob(context.flow),
         call_(velocity_call(fields, context.flow->description())),
         f_bar_(fields.array("fBar", ArrayUse::Copy)),
         divergence_bar_(fields.array_or_empty("divergenceBar", ArrayUse::Copy)),
@@ -155,6 +168,7 @@ class VelocityPullbackJob : public Job {
 
  private:
   void compute(Flow& flow, const std::stop_token&) override {
+    check_times(flow, call_);
     flow.velocity_pullback(call_.request, f_bar_.view(), divergence_bar_.view(), parameters_,
                            z_bar_);
   }

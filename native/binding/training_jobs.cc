@@ -10,10 +10,10 @@
 namespace ffjord::binding {
 namespace {
 
-class StepJob : public Job {
+class StepJob : public FlowJob {
  public:
   StepJob(const JobContext& context, const OptimizerOptions& options)
-      : Job(context.flow), options_(options) {}
+      : FlowJob(context.flow), options_(options) {}
 
  private:
   void compute(Flow& flow, const std::stop_token&) override { report_ = flow.step(options_); }
@@ -84,10 +84,10 @@ Burst burst(const Fields& fields, const Flow* flow) {
   return burst;
 }
 
-class TrainJob : public Job {
+class TrainJob : public FlowJob {
  public:
   TrainJob(const JobContext& context, std::stop_source stop, Burst burst)
-      : Job(context.flow, std::move(stop)), burst_(std::move(burst)) {}
+      : FlowJob(context.flow, std::move(stop)), burst_(std::move(burst)) {}
 
  private:
   void compute(Flow& flow, const std::stop_token& stop) override {
@@ -117,9 +117,9 @@ class TrainJob : public Job {
   std::vector<IterationRecord> records_;
 };
 
-class IdleJob : public Job {
+class IdleJob : public FlowJob {
  public:
-  using Job::Job;
+  using FlowJob::FlowJob;
 
  private:
   void compute(Flow&, const std::stop_token&) override {}

@@ -33,8 +33,7 @@ export function normalizeContext(value: unknown): NormalizedContext {
     fail('INVALID_OPTION', 'context.mean and context.scale go together; give both, or neither')
   if (columns) context.columns = columns.map((one, i) => text(one, `context.columns[${i}]`, 'a name'))
   if (mean) context.mean = mean.map((one, i) => number(one, `context.mean[${i}]`))
-  if (scale)
-    context.scale = scale.map((one, i) => number(one, `context.scale[${i}]`, { least: 0, open: true }))
+  if (scale) context.scale = scale.map((one, i) => number(one, `context.scale[${i}]`, { least: 2 ** -1022 }))
   return context
 }
 

@@ -15,11 +15,12 @@ import { contextCall, contextGradientOf, wantsContextGradient } from './context'
 import { assertUsable, drawNoise, evaluationCall, type FlowCore, prepare } from './core'
 import type { Dataset } from './dataset'
 import { chooseEngine, threadCount } from './device'
-import { translatedSync } from './errors'
+import { translated, translatedSync } from './errors'
 import { type EvaluateOptions, type Evaluation, evaluate } from './evaluate'
 import { Fit } from './fit'
 import type { FitOptions } from './fit-options'
-import { readModel, writeModel } from './model-file'
+import { assertFits, checkMemory } from './memory'
+import { openModel, writeModel } from './model-file'
 import { normalizeDescription, normalizeSettings } from './normalize'
 import { Optimizer, optimizerState, resetMoments } from './optimizer'
 import type { ComputeOptions, Device, FlowDescription, FlowOptions, OptimizerOptions } from './options'
@@ -46,7 +47,8 @@ import { readTensors, type Weights, writeTensors } from './weights'
 
 /** What a model file may leave open, or should be overridden. */
 export type LoadOptions = Partial<FlowDescription> &
-  ComputeOptions & { device?: Device; threads?: number; seed?: number }
+  ComputeOptions &
+  Pick<FlowOptions, 'device' | 'threads' | 'seed' | 'memory'>
 
 export interface SampleOptions<P extends Precision = 'float32'> extends EvaluationOptions {
   /** Scales the base samples. Default: 1. */
@@ -89,7 +91,8 @@ const flowKeys = [
   'regularize',
   'device',
   'seed',
-  'threads'
+  'threads',
+  'memory'
 ]
 
 /**
@@ -100,9 +103,12 @@ const flowKeys = [
  */
 export class Flow {
   readonly #core: FlowCore
+  /** Bytes that it may take, where the caller said so. */
+  readonly #memory: number | undefined
   /** The engine that computes: 'cpu', 'reference', 'cuda:0' … */
   readonly device: string
 
+  /** What the flow is; its memory is taken by `#make`. */
   private constructor(given: FlowOptions) {
     const options = plain(object(given, 'options', flowKeys), 'options') as unknown as FlowOptions
     const description = normalizeDescription(options)
@@ -110,11 +116,12 @@ export class Flow {
     const settings = normalizeSettings(options, description.blocks)
     const seed = integer(options.seed ?? 0, 'seed')
     const threads = threadCount(options.threads)
+    this.#memory = checkMemory(options.memory)
     const device: unknown = options.device ?? 'auto'
     if (typeof device !== 'string') fail('INVALID_OPTION', `device is ${show(device)}; give 'auto' or 'cpu'`)
     const engine = chooseEngine(device as Device, description)
     this.device = engine.name
-    const native = translatedSync(() => new (binding().Flow)(description, engine.name, seed, threads))
+    const native = translatedSync(() => new (binding().Flow)(description, engine.name, null, threads))
     this.#core = {
       native,
       description,
@@ -129,7 +136,21 @@ export class Flow {
 
   /** A flow with the reference implementation's initialisation, drawn from `seed`. */
   static async create(options: FlowOptions): Promise<Flow> {
-    return new Flow(options)
+    const flow = new Flow(options)
+    try {
+      await flow.#make(flow.seed, 'this model')
+      return flow
+    } catch (error) {
+      flow.dispose()
+      throw error
+    }
+  }
+
+  /** Takes the flow's memory, on a thread of its own, with weights drawn from `seed`, or zeros for null. */
+  async #make(seed: number | null, model: string): Promise<void> {
+    const { native } = this.#core
+    assertFits(native.memory, this.#memory, model)
+    await translated(() => native.make(seed))
   }
 
   /**
@@ -138,14 +159,20 @@ export class Flow {
    */
   static async load(path: string, options: LoadOptions = {}): Promise<Flow> {
     const given = plain(object(options, 'load options', flowKeys), 'load options') as LoadOptions
-    const model = await readModel(filePath(path), given)
-    const flow = new Flow(model.options)
+    const model = await openModel(filePath(path), given)
     try {
-      model.restore(flow.#core)
-      return flow
-    } catch (error) {
-      flow.dispose()
-      throw error
+      const flow = model.described(() => new Flow(model.options))
+      try {
+        model.check(flow.#core.native)
+        await flow.#make(null, path)
+        await model.restore(flow.#core)
+        return flow
+      } catch (error) {
+        flow.dispose()
+        throw error
+      }
+    } finally {
+      await model.close()
     }
   }
 

@@ -66,8 +66,9 @@ export type {
   ZeroMeanBlock
 } from './options'
 export { fromImage, type ImageOptions } from './picture'
+export { readSafetensors } from './read-safetensors'
 export type { Regulariser, RegulariserMeans } from './regularisers'
-export { readSafetensors, type SafetensorsFile, type StoredTensor, writeSafetensors } from './safetensors'
+export { type SafetensorsFile, type StoredTensor, writeSafetensors } from './safetensors'
 export { scalingBlocks } from './scaling-blocks'
 export type { Schedule } from './schedule'
 export type { ForwardSolution, ReverseSolution, SolveOptions } from './solution'

@@ -1,13 +1,19 @@
-import { firstNotFinite, isReal, type RealArray } from './batch'
-import { integer } from './check'
+import { sizeOf } from './batch'
+import { show } from './check'
 import type { FlowCore } from './core'
-import { FfjordError } from './errors'
+import { type ErrorCode, FfjordError, isFfjordError, translatedSync } from './errors'
 import type { LoadOptions } from './flow'
+import { impossible, impossibleNorm, notFinite } from './impossible'
+import { parseJson } from './json'
 import { checkMetadata, type ModelMetadata } from './model-metadata'
-import type { NativeArray, NativeBlock, NativeBuffer, NativeTensor } from './native'
+import type { NativeArray, NativeBlock, NativeBuffer, NativeFlow, NativeTensor } from './native'
+import { normalizeDescription } from './normalize'
 import { Optimizer } from './optimizer'
 import type { Block, ComputeOptions, Conditioning, FlowOptions } from './options'
-import { readSafetensors, type SafetensorsFile, type StoredTensor, writeSafetensors } from './safetensors'
+import { type OpenSafetensors, openSafetensors } from './read-safetensors'
+import { type StoredTensor, writeSafetensors } from './safetensors'
+import { tableWidth } from './table/schema'
+import type { TrainingState } from './training-state'
 import { cut, layoutOf } from './weights'
 
 /**
@@ -94,35 +100,62 @@ function traceLaw(traces: readonly string[]): string {
   return estimate.includes('rademacher') ? 'rademacher' : 'gaussian'
 }
 
+/** A model file that is open: what it is, before any of its weights are read. */
 export interface StoredModel {
   options: FlowOptions
-  /** Puts the file's weights and state into a flow made from `options`. */
-  restore(core: FlowCore): void
+  /** Runs `make`, which makes a flow of `options`; the core's refusals of the file's description name the file. */
+  described<T>(make: () => T): T
+  /** Compares a flow's layout with the tensors of the file. */
+  check(native: NativeFlow): void
+  /** Puts the file's weights and state into the flow. */
+  restore(core: FlowCore): Promise<void>
+  close(): Promise<void>
 }
 
-export async function readModel(path: string, given: LoadOptions): Promise<StoredModel> {
-  const file = await readSafetensors(path)
-  const extra = checkMetadata(path, parse<unknown>(path, file, 'ffjord'))
-  const shape = given.shape ?? parse<number[]>(path, file, 'shape')
-  const blocks = given.blocks ?? parse<Block[]>(path, file, 'blocks')
+export async function openModel(path: string, given: LoadOptions): Promise<StoredModel> {
+  const file = await openSafetensors(path)
+  try {
+    return await describe(new ModelFile(path, file), given)
+  } catch (error) {
+    await file.close()
+    throw error
+  }
+}
+
+const descriptionKeys = ['shape', 'blocks', 'context'] as const
+const computeKeys = ['trace', 'solver', 'gradient', 'regularize'] as const
+
+async function describe(file: ModelFile, given: LoadOptions): Promise<StoredModel> {
+  const extra = checkMetadata(file.path, file.parse('ffjord'))
+  const shape = given.shape ?? (file.parse('shape') as number[] | undefined)
+  const blocks = given.blocks ?? (file.parse('blocks') as Block[] | undefined)
+  const context = given.context ?? (file.parse('context') as Conditioning | undefined)
   if (!shape || !blocks)
-    throw new FfjordError(
+    throw file.error(
       'INVALID_FILE',
-      `${path} holds no description of the flow; give { shape, blocks } to load it`
+      'it holds no description of the flow',
+      'give { shape, blocks } to load it'
     )
-  const context = given.context ?? parse<Conditioning>(path, file, 'context')
-  const stored = extra?.options ?? storedTrace(file.metadata.trace)
-  const seed = given.seed ?? Number(file.tensors.get('random.seed')?.data[0] ?? 0)
+  const description = { shape, blocks, ...(context !== undefined && { context }) }
+  const owns = (keys: readonly (keyof LoadOptions)[]) => keys.every((key) => given[key] === undefined)
+  if (owns(descriptionKeys))
+    file.blame(['INVALID_OPTION', 'UNKNOWN_OPTION', 'INVALID_SHAPE'], () => normalizeDescription(description))
+  const blamed: ErrorCode[] = owns([...descriptionKeys, ...computeKeys]) ? ['INVALID_ARGUMENT'] : []
+
   const defined = Object.fromEntries(Object.entries(given).filter(([, value]) => value !== undefined))
   const options: FlowOptions = {
-    ...stored,
+    ...(extra?.options ?? storedTrace(file.metadata.trace)),
+    seed: await file.integer('random.seed', Number.MAX_SAFE_INTEGER),
     ...defined,
-    shape,
-    blocks,
-    ...(context !== undefined && { context }),
-    seed: integer(seed, 'random.seed')
+    ...description
   }
-  return { options, restore: (core) => restore(path, file, extra, core) }
+  return {
+    options,
+    described: (make) => file.blame(blamed, make),
+    check: (native) => file.check(native, extra),
+    restore: (core) => restore(file, extra, core),
+    close: () => file.close()
+  }
 }
 
 function storedTrace(law: string | undefined): ComputeOptions {
@@ -130,95 +163,212 @@ function storedTrace(law: string | undefined): ComputeOptions {
   return law === 'gaussian' || law === 'rademacher' ? { trace: { noise: law } } : {}
 }
 
-function parse<T>(path: string, file: SafetensorsFile, key: string): T | undefined {
-  const text = file.metadata[key]
-  if (text === undefined) return undefined
-  try {
-    return JSON.parse(text) as T
-  } catch (cause) {
-    throw new FfjordError('INVALID_FILE', `${path}: its metadata '${key}' is not JSON; write it again`, {
-      cause
-    })
+/** A tensor of a flow, and its name in the file. */
+interface Place {
+  tensor: NativeTensor
+  name: string
+}
+
+class ModelFile {
+  readonly metadata: Record<string, string>
+  /** PyTorch stores a β that layers share once. */
+  readonly #sharedBeta: string | undefined
+  readonly #file: OpenSafetensors
+
+  constructor(
+    readonly path: string,
+    file: OpenSafetensors
+  ) {
+    this.#file = file
+    this.metadata = file.metadata
+    this.#sharedBeta = [...file.entries.keys()].find((name) => name.endsWith('.beta'))
+  }
+
+  close(): Promise<void> {
+    return this.#file.close()
+  }
+
+  error(code: ErrorCode, reason: string, remedy: string): FfjordError {
+    return new FfjordError(code, `${this.path}: ${reason}; ${remedy}`)
+  }
+
+  /** Runs `call`; its errors of these codes become the file's. */
+  blame<T>(codes: readonly ErrorCode[], call: () => T): T {
+    try {
+      return call()
+    } catch (cause) {
+      if (!isFfjordError(cause) || !codes.includes(cause.code)) throw cause
+      throw new FfjordError('INVALID_FILE', `${this.path}: ${cause.message}`, { cause })
+    }
+  }
+
+  parse(key: string): unknown {
+    const text = Object.hasOwn(this.metadata, key) ? this.metadata[key] : undefined
+    if (text === undefined) return undefined
+    try {
+      return parseJson(text)
+    } catch (cause) {
+      const reason = `its metadata '${key}' is not JSON (${(cause as Error).message})`
+      throw new FfjordError('INVALID_FILE', `${this.path}: ${reason}; write it again`, { cause })
+    }
+  }
+
+  /** A tensor that holds one integer of at most `most`; 0 where there is none. */
+  async integer(name: string, most: number): Promise<number> {
+    const entry = this.#file.entries.get(name)
+    if (!entry) return 0
+    const { data } = sizeOf(entry.shape) === 1 ? await this.#file.read(name) : { data: [] }
+    const value = Number(data[0])
+    if (Number.isSafeInteger(value) && value >= 0 && value <= most) return value
+    throw this.error('INVALID_FILE', `'${name}' is no integer from 0 to ${most}`, 'use an earlier checkpoint')
+  }
+
+  /** Refuses a file whose tensors are not those of the flow, by name and shape. */
+  check(native: NativeFlow, extra: ModelMetadata | undefined): void {
+    const used = new Set<string>()
+    for (const { buffer, prefix } of kept(extra))
+      for (const { name } of this.places(native, buffer, prefix)) used.add(name)
+    for (const name of this.#file.entries.keys()) {
+      const ours = statePrefixes.some((prefix) => name.startsWith(prefix))
+      if (!used.has(name) && !ours && !name.endsWith('._num_evals') && !name.endsWith('.beta'))
+        throw this.wrong(`its tensor ${show(name)} has no place in this flow`)
+    }
+  }
+
+  places(native: NativeFlow, buffer: NativeBuffer, prefix: string): Place[] {
+    const places: Place[] = []
+    for (const tensor of layoutOf(native, buffer)) {
+      const name = this.#find(prefix, tensor)
+      if (name !== undefined) places.push({ tensor, name })
+      // PyTorch's batch norms of before it counted
+      else if (!tensor.name.endsWith('.step')) throw this.wrong(`it has no tensor '${prefix}${tensor.name}'`)
+    }
+    return places
+  }
+
+  #find(prefix: string, tensor: NativeTensor): string | undefined {
+    const own = prefix + tensor.name
+    const name = this.#file.entries.has(own)
+      ? own
+      : tensor.role === 'beta' && prefix === ''
+        ? this.#sharedBeta
+        : undefined
+    if (name === undefined) return undefined
+    const { shape, dtype } = this.#file.entries.get(name)!
+    const scalar = sizeOf(shape) === 1 && tensor.size === 1
+    const same =
+      shape.length === tensor.shape.length && shape.every((length, i) => length === tensor.shape[i])
+    if (!same && !scalar)
+      throw this.wrong(`its tensor '${name}' has shape ${show(shape)}, and this flow ${show(tensor.shape)}`)
+    if (dtype === 'I64')
+      throw this.error('INVALID_FILE', `'${name}' holds integers`, 'store weights as F32 or F64')
+    return name
+  }
+
+  wrong(reason: string): FfjordError {
+    return new FfjordError(
+      'WRONG_MODEL',
+      `${this.path} is of another model: ${reason}; give the description it was made with`
+    )
+  }
+
+  /** A buffer of the flow with the file's tensors in it. */
+  async fill(native: NativeFlow, { buffer, prefix }: Kept): Promise<NativeArray> {
+    const values = native.read(buffer)
+    for (const { tensor, name } of this.places(native, buffer, prefix))
+      values.set((await this.#file.read(name)).data as NativeArray, tensor.offset)
+    return values
+  }
+
+  /** Refuses weights that a flow cannot have, under the names of the file. */
+  refuse(reason: string | undefined): void {
+    if (reason !== undefined) throw this.error('INVALID_FILE', reason, 'use an earlier checkpoint')
   }
 }
 
-function restore(
-  path: string,
-  file: SafetensorsFile,
-  extra: ModelMetadata | undefined,
-  core: FlowCore
-): void {
-  const { native } = core
-  const used = new Set<string>()
-  const fill = (buffer: NativeBuffer, prefix: string): NativeArray => {
-    const values = native.read(buffer)
-    for (const tensor of layoutOf(native, buffer)) {
-      const name = find(file, prefix, tensor)
-      if (name === undefined) {
-        if (tensor.name.endsWith('.step')) continue
-        throw wrongModel(path, `it has no tensor '${prefix}${tensor.name}'`)
-      }
-      used.add(name)
-      values.set(numbers(path, name, file.tensors.get(name)!, tensor), tensor.offset)
-    }
-    return values
-  }
-  const parameters = fill('parameters', '')
-  const statistics = fill('statistics', '')
-  for (const name of file.tensors.keys()) {
-    const ours = statePrefixes.some((prefix) => name.startsWith(prefix))
-    if (!used.has(name) && !ours && !name.endsWith('._num_evals') && !name.endsWith('.beta'))
-      throw wrongModel(path, `its tensor '${name}' has no place in this flow`)
-  }
-  const moments = extra?.optimizer
-    ? stateBuffers
-        .filter(([buffer]) => buffer !== 'average' || extra.optimizer!.options.averageDecay > 0)
-        .map(([buffer, prefix]) => ({ buffer, values: fill(buffer, prefix) }))
-    : []
-  const best = extra?.training?.best && {
-    ...extra.training.best,
-    parameters: fill('parameters', 'best.'),
-    statistics: fill('statistics', 'best.')
-  }
+/** A buffer that a file keeps, and the prefix of its tensors' names. */
+interface Kept {
+  buffer: NativeBuffer
+  prefix: string
+}
 
-  native.write('parameters', parameters)
-  if (statistics.length > 0) native.write('statistics', statistics)
-  for (const { buffer, values } of moments) native.write(buffer, values)
+function kept(extra: ModelMetadata | undefined): Kept[] {
+  return [
+    { buffer: 'parameters', prefix: '' },
+    { buffer: 'statistics', prefix: '' },
+    ...keptState(extra),
+    ...(extra?.training?.best ? keptBest : [])
+  ]
+}
+
+function keptState(extra: ModelMetadata | undefined): Kept[] {
+  if (!extra?.optimizer) return []
+  const { averageDecay } = extra.optimizer.options
+  return stateBuffers
+    .filter(([buffer]) => buffer !== 'average' || averageDecay > 0)
+    .map(([buffer, prefix]) => ({ buffer, prefix }))
+}
+
+const keptBest: Kept[] = [
+  { buffer: 'parameters', prefix: 'best.' },
+  { buffer: 'statistics', prefix: 'best.' }
+]
+
+async function restore(file: ModelFile, extra: ModelMetadata | undefined, core: FlowCore): Promise<void> {
+  const { native } = core
+  const parameters = await file.fill(native, { buffer: 'parameters', prefix: '' })
+  const statistics = await file.fill(native, { buffer: 'statistics', prefix: '' })
+  file.refuse(impossible(native, { parameters, statistics }))
+  const state: { buffer: NativeBuffer; values: NativeArray }[] = []
+  for (const one of keptState(extra)) {
+    const values = await file.fill(native, one)
+    const layout = layoutOf(native, one.buffer).map((tensor) => ({
+      ...tensor,
+      name: one.prefix + tensor.name
+    }))
+    file.refuse(notFinite(layout, values))
+    if (one.buffer === 'secondMoment' && values.some((value) => value < 0))
+      file.refuse(`a tensor '${one.prefix}…' holds a negative second moment`)
+    state.push({ buffer: one.buffer, values })
+  }
+  const calls = await file.integer('random.call', 2 ** 32 - 1)
+  const training = extra?.training
+  let best: TrainingState['best']
+  if (training?.best) {
+    const [weights, buffers] = keptBest
+    best = {
+      ...training.best,
+      parameters: await file.fill(native, weights!),
+      statistics: await file.fill(native, buffers!)
+    }
+    file.refuse(impossible(native, best))
+  }
+  checkWidth(file, extra, core)
+
+  translatedSync(() => {
+    native.write('parameters', parameters)
+    if (statistics.length > 0) {
+      native.write('statistics', statistics)
+      file.refuse(impossibleNorm(native, native.read('statistics')))
+    }
+    for (const { buffer, values } of state) native.write(buffer, values)
+  })
   if (extra?.table) core.table = extra.table
-  core.calls = Number(file.tensors.get('random.call')?.data[0] ?? 0)
+  core.calls = calls
   if (extra?.optimizer) core.optimizer = new Optimizer(native, extra.optimizer)
-  if (extra?.training) {
-    const { best: _, ...rest } = extra.training
+  if (training) {
+    const { best: _, ...rest } = training
     core.training = { ...rest, ...(best && { best }) }
   }
 }
 
-/** The tensor's name in the file. PyTorch stores a β that layers share once. */
-function find(file: SafetensorsFile, prefix: string, { name, role }: NativeTensor): string | undefined {
-  if (file.tensors.has(prefix + name)) return prefix + name
-  if (role !== 'beta' || prefix !== '') return undefined
-  return [...file.tensors.keys()].find((one) => one.endsWith('.beta'))
-}
-
-function numbers(path: string, name: string, stored: StoredTensor, tensor: NativeTensor): RealArray {
-  const { data, shape } = stored
-  const scalar = data.length === 1 && tensor.size === 1
-  const same = shape.length === tensor.shape.length && shape.every((length, i) => length === tensor.shape[i])
-  if (!same && !scalar)
-    throw wrongModel(path, `its tensor '${name}' has shape [${shape}], and this flow [${tensor.shape}]`)
-  if (!isReal(data))
-    throw new FfjordError('INVALID_FILE', `${path}: '${name}' holds integers; store weights as F32 or F64`)
-  if (firstNotFinite(data) >= 0)
-    throw new FfjordError(
+function checkWidth(file: ModelFile, extra: ModelMetadata | undefined, { description }: FlowCore): void {
+  if (!extra?.table) return
+  const [width, size] = [tableWidth(extra.table.columns), sizeOf(description.shape)]
+  if (width !== size)
+    throw file.error(
       'INVALID_FILE',
-      `${path}: '${name}' holds NaN or infinity; use an earlier checkpoint`
+      `its table has ${width} elements a row, and its samples ${size}`,
+      'write the model again with this version'
     )
-  return data
-}
-
-function wrongModel(path: string, reason: string): FfjordError {
-  return new FfjordError(
-    'WRONG_MODEL',
-    `${path} is of another model: ${reason}; give the description it was made with`
-  )
 }

@@ -1,7 +1,8 @@
-import { choice, integer, isObject, number } from './check'
+import { choice, integer, isObject, number, object } from './check'
 import { checkState } from './dataset'
 import { FfjordError } from './errors'
 import { type BudgetState, initialBudgetState } from './evaluation-budget'
+import { normalizeSettings } from './normalize'
 import type { ObjectiveState } from './objective'
 import type { OptimizerState } from './optimizer'
 import type { ComputeOptions } from './options'
@@ -27,7 +28,9 @@ export function checkMetadata(path: string, value: unknown): ModelMetadata | und
     if (!isObject(value) || value.version !== 1 || !isObject(value.options))
       throw new Error('unknown version')
     const traces = Array.isArray(value.traces) ? value.traces.map(String) : []
-    const metadata: ModelMetadata = { version: 1, options: value.options as ComputeOptions, traces }
+    const options = object(value.options, 'options', ['trace', 'solver', 'gradient', 'regularize'])
+    normalizeSettings(options)
+    const metadata: ModelMetadata = { version: 1, options, traces }
     if (value.table !== undefined) metadata.table = checkSchema(value.table)
     if (value.optimizer !== undefined) metadata.optimizer = optimizerState(value.optimizer)
     if (value.training !== undefined) metadata.training = trainingState(value.training)
@@ -46,18 +49,19 @@ function optimizerState(value: unknown): OptimizerState {
   if (!isObject(value) || !isObject(value.options)) throw new Error('no optimizer options')
   const { options } = value
   const positive = (key: string) => number(options[key], key, { least: 0 })
+  const fraction = (key: string) => number(options[key], key, { least: 0, most: 1 - Number.EPSILON })
   return {
     step: integer(value.step, 'step'),
     options: {
       type: choice(options.type, 'type', ['adam', 'adamw', 'adamax', 'sgd']),
       learningRate: positive('learningRate'),
-      beta1: positive('beta1'),
-      beta2: positive('beta2'),
+      beta1: fraction('beta1'),
+      beta2: fraction('beta2'),
       epsilon: positive('epsilon'),
-      momentum: positive('momentum'),
+      momentum: fraction('momentum'),
       weightDecay: positive('weightDecay'),
       clipNorm: positive('clipNorm'),
-      averageDecay: positive('averageDecay')
+      averageDecay: fraction('averageDecay')
     }
   }
 }

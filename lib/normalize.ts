@@ -1,5 +1,6 @@
 import { boolean, choice, fail, integer, isObject, list, number, object, show } from './check'
 import { normalizeContext } from './context'
+import { largestFloat, smallestNormal } from './impossible'
 import { adaptiveMethods, fixedStepMethods, isFixedStep } from './methods'
 import type { NativeBlock, NativeDescription, NativeOptimizer, NativeSettings } from './native'
 import type { ComputeOptions, FlowDescription } from './options'
@@ -37,12 +38,29 @@ export function normalizeDescription(value: FlowDescription): NativeDescription 
     )
   const given = list(value.blocks, 'blocks', 'a list of at least one block')
   if (given.length === 0) fail('INVALID_OPTION', 'blocks is []; give a list of at least one block')
-  const blocks = given.map((block, i) => normalizeBlock(block, `blocks[${i}]`))
+  const blocks: NativeBlock[] = []
+  for (const [i, block] of given.entries())
+    blocks.push(
+      normalizeBlock(block, `blocks[${i}]`, blocks.every(({ type }) => isFixed(type)) ? float64 : float32)
+    )
   if (value.context === undefined) return { shape, blocks }
   return { shape, blocks, context: normalizeContext(value.context) }
 }
 
-function normalizeBlock(value: unknown, name: string): NativeBlock {
+/** Sizes that a number may have whose inverse is one, too. */
+interface Range {
+  least: number
+  most: number
+}
+const float32: Range = { least: smallestNormal, most: largestFloat }
+const float64: Range = { least: 2 ** -1022, most: Number.MAX_VALUE }
+
+/** Whether a block has no weights. Those that a flow begins with are computed in float64. */
+function isFixed(type: NativeBlock['type']): boolean {
+  return type !== 'cnf' && type !== 'batch_norm' && type !== 'split'
+}
+
+function normalizeBlock(value: unknown, name: string, range: Range): NativeBlock {
   if (!isObject(value)) fail('INVALID_OPTION', `${name} is ${show(value)}; give an object with a type`)
   const type = choice(value.type, `${name}.type`, blockTypes)
   switch (type) {
@@ -50,7 +68,7 @@ function normalizeBlock(value: unknown, name: string): NativeBlock {
       const block = object(value, name, ['type', 'time', 'trainTime', 'net'])
       return {
         type,
-        time: number(block.time ?? 0.5, `${name}.time`, { least: 0, open: true }),
+        time: number(block.time ?? 0.5, `${name}.time`, float32),
         trainTime: boolean(block.trainTime ?? false, `${name}.trainTime`),
         net: normalizeNet(block.net, `${name}.net`)
       }
@@ -64,23 +82,31 @@ function normalizeBlock(value: unknown, name: string): NativeBlock {
     case 'logit': {
       const block = object(value, name, ['type', 'alpha'])
       const alpha = number(block.alpha ?? 1e-6, `${name}.alpha`, { least: 0, most: 0.5 })
-      if (alpha === 0.5) fail('INVALID_OPTION', `${name}.alpha is 0.5; give a number in [0, 0.5)`)
+      if (Math.fround(alpha) === 0.5)
+        fail('INVALID_OPTION', `${name}.alpha is ${alpha}, which maps all x to 0; give a number in [0, 0.5)`)
       return { type, alpha }
     }
     case 'standardize': {
       const block = object(value, name, ['type', 'mean', 'scale'])
-      return { type, mean: numbers(block.mean, `${name}.mean`), scale: numbers(block.scale, `${name}.scale`) }
+      const scale = list(block.scale, `${name}.scale`, 'an array of numbers').map((one, i) =>
+        number(one, `${name}.scale[${i}]`, range)
+      )
+      return { type, mean: numbers(block.mean, `${name}.mean`, range), scale }
     }
     case 'support': {
       const block = object(value, name, ['type', 'lower', 'upper'])
-      return { type, lower: ends(block.lower, `${name}.lower`), upper: ends(block.upper, `${name}.upper`) }
+      const [lower, upper] = [ends(block.lower, `${name}.lower`), ends(block.upper, `${name}.upper`)]
+      lower.forEach((from, i) => {
+        checkWidth(from, upper[i], `${name}.upper[${i}]`, range)
+      })
+      return { type, lower, upper }
     }
     case 'whiten': {
       const block = object(value, name, ['type', 'mean', 'matrix'])
       return {
         type,
-        mean: numbers(block.mean, `${name}.mean`),
-        matrix: numbers(block.matrix, `${name}.matrix`)
+        mean: numbers(block.mean, `${name}.mean`, range),
+        matrix: checkDiagonal(numbers(block.matrix, `${name}.matrix`, range), `${name}.matrix`, range)
       }
     }
     default:
@@ -273,8 +299,33 @@ export function normalizeOptimizer(value: unknown): Omit<NativeOptimizer, 'step'
   }
 }
 
-function numbers(value: unknown, name: string): number[] {
-  return list(value, name, 'an array of numbers').map((entry, i) => number(entry, `${name}[${i}]`))
+function numbers(value: unknown, name: string, { most }: Range): number[] {
+  return list(value, name, 'an array of numbers').map((entry, i) =>
+    number(entry, `${name}[${i}]`, { least: -most, most })
+  )
+}
+
+/** A map into an interval divides by its width. */
+function checkWidth(
+  lower: number | null,
+  upper: number | null | undefined,
+  name: string,
+  { least, most }: Range
+): void {
+  if (lower === null || upper === null || upper === undefined) return
+  const width = upper - lower
+  if (!(width >= least && width <= most))
+    fail(
+      'INVALID_OPTION',
+      `${name} is ${upper}, and lower ${lower}; give ends that rise, no further apart than ${most}`
+    )
+}
+
+/** A whitening divides by the diagonal. */
+function checkDiagonal(matrix: number[], name: string, range: Range): number[] {
+  const size = Math.round(Math.sqrt(matrix.length))
+  for (let i = 0; i < matrix.length; i += size + 1) number(matrix[i], `${name}[${i}]`, range)
+  return matrix
 }
 
 /** Ends of intervals; null where there is none. */

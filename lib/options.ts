@@ -247,6 +247,12 @@ export interface FlowOptions extends FlowDescription, ComputeOptions {
   seed?: number
   /** Of the CPU engine. Default: as many as this process may use. */
   threads?: number
+  /**
+   * Bytes that the model may take for weights, gradients, moments and averages, apart from batches; one that needs more is
+   * refused with OUT_OF_MEMORY. Default: half of what this process may have (the machine's memory, or the limit of its
+   * control group or address space, where that is less).
+   */
+  memory?: number
 }
 
 interface OptimizerCommon {

@@ -2,6 +2,7 @@ import { firstNotFinite, isReal, type RealArray, sizeOf, type Tensor } from './b
 import { fail, isObject, nearest, show } from './check'
 import { assertUsable, type FlowCore } from './core'
 import { translatedSync } from './errors'
+import { impossible, impossibleNorm } from './impossible'
 import type { NativeArray, NativeBuffer, NativeFlow, NativeTensor } from './native'
 
 /** Tensors by the reference implementation's state-dict names. */
@@ -55,9 +56,22 @@ export function writeTensors(
     found.target.values.set(tensorData(name, value, found.tensor), found.tensor.offset)
     found.target.changed = true
   }
+  const [parameters, statistics] = written.map(({ values }) => values) as [NativeArray, NativeArray]
+  refuse(impossible(native, { parameters, statistics }))
   translatedSync(() => {
-    for (const { buffer, values, changed } of written) if (changed) native.write(buffer, values)
+    const before = buffers.map((buffer) => ({ buffer, values: native.read(buffer) }))
+    const write = ({ buffer, values }: { buffer: NativeBuffer; values: NativeArray }) => {
+      if (values.length > 0) native.write(buffer, values)
+    }
+    for (const one of written) if (one.changed) write(one)
+    const reason = impossibleNorm(native, native.read('statistics'))
+    if (reason !== undefined) before.forEach(write)
+    refuse(reason)
   })
+}
+
+function refuse(reason: string | undefined): void {
+  if (reason !== undefined) fail('INVALID_INPUT', `${reason}; give weights that a flow can have`)
 }
 
 function tensorData(name: string, value: unknown, { shape, size }: NativeTensor): RealArray {

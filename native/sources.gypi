@@ -44,6 +44,7 @@
       "native/core/flow_matching.cc",
       "native/core/host_flow.cc",
       "native/core/memory.cc",
+      "native/core/memory_need.cc",
       "native/core/objectives.cc",
       "native/core/options.cc",
       "native/core/parameters.cc",

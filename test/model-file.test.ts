@@ -144,7 +144,7 @@ describe.each(engineNames)('%s', (device) => {
     const unknown = await rewrite(path, (_, metadata) => {
       metadata.blocks = '[{"type":"planar"}]'
     })
-    await failure(() => Flow.load(unknown), 'INVALID_OPTION')
+    await failure(() => Flow.load(unknown), 'INVALID_FILE')
     const odd = await rewrite(path, (_, metadata) => {
       metadata.ffjord = '{"version":1,"options":{},"optimizer":{"options":5},"training":7}'
     })

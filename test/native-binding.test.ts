@@ -348,6 +348,7 @@ describe('arguments', () => {
     const velocity = {
       block: 0,
       times: new Float64Array([0.1]),
+      steer: 0,
       batch: 4,
       z: rows,
       noise: call.noise,
@@ -461,6 +462,36 @@ describe('arguments', () => {
     ['INVALID_ARGUMENT', null]
   ])('%s for a description that cannot be', async (code, description) => {
     expect(await codeOf(() => new binding.Flow(description as never, 'reference', 0, 0))).toBe(code)
+  })
+
+  test('a flow without a seed has its layout at once, and weights when it is made', async () => {
+    const drawn = create()
+    const outline = new binding.Flow({ shape: [2], blocks: [cnf] }, 'reference', null, 0)
+    expect(outline.parameters).toEqual(drawn.parameters)
+    expect(outline.memory).toBe(drawn.memory)
+    expect(outline.traces(settings)).toEqual(drawn.traces(settings))
+    expect(await codeOf(() => outline.read('parameters'))).toBe('INVALID_ARGUMENT')
+    expect(await codeOf(() => outline.logProb(call))).toBe('INVALID_ARGUMENT')
+    const made = outline.make(0)
+    expect(await codeOf(() => outline.make(0))).toBe('INVALID_ARGUMENT')
+    expect(await made).toBeUndefined()
+    expect(outline.read('parameters')).toEqual(drawn.read('parameters'))
+    expect(await outline.logProb(call)).toEqual(await drawn.logProb(call))
+
+    const zeros = new binding.Flow({ shape: [2], blocks: [cnf] }, 'reference', null, 0)
+    await zeros.make(null)
+    expect(zeros.read('parameters')).toEqual(drawn.read('gradients'))
+  })
+
+  test('a flow that is disposed before it is made, or meanwhile, rejects and ends', async () => {
+    const outline = new binding.Flow({ shape: [2], blocks: [cnf] }, 'reference', null, 0)
+    outline.dispose()
+    expect(await codeOf(() => outline.make(0))).toBe('DISPOSED')
+    const other = new binding.Flow({ shape: [2], blocks: [cnf] }, 'reference', null, 0)
+    const made = other.make(0)
+    other.dispose()
+    expect(await codeOf(() => made)).toBe('DISPOSED')
+    expect(await codeOf(() => other.read('parameters'))).toBe('DISPOSED')
   })
 
   test('a device that does not exist is an error', async () => {

@@ -16,6 +16,7 @@ async function results(flow: NativeFlow): Promise<unknown[]> {
   const point = {
     block: 0,
     times: Float64Array.of(0.3),
+    steer: 0,
     batch: 4,
     z: rows,
     noise: call.noise,

@@ -1,11 +1,13 @@
 #include "binding/flow_object.h"
 
 #include <algorithm>
+#include <utility>
 
 #include "binding/engines.h"
 #include "binding/handles.h"
 #include "binding/requests.h"
 #include "binding/results.h"
+#include "core/memory_need.h"
 
 namespace ffjord::binding {
 namespace {
@@ -21,10 +23,22 @@ bool has_convolutions(const FlowDescription& flow) {
   });
 }
 
+[[noreturn]] void throw_disposed() {
+  throw Error(ErrorCode::Disposed, "the flow was disposed; create or load it again");
+}
+
+std::size_t real_size(bool float64) { return float64 ? sizeof(double) : sizeof(float); }
+
+// The seed of first weights; none for null.
+std::optional<std::uint64_t> seed_or_none(const Napi::Value& value) {
+  if (value.IsNull()) return std::nullopt;
+  return whole_number(value, "seed", 0, kLargestInteger);
+}
+
 // Parameters, gradients and two moments.
 std::int64_t bytes_of(const ParameterLayout& layout, bool float64) {
   return static_cast<std::int64_t>((4 * layout.parameter_count + layout.buffer_count) *
-                                   (float64 ? sizeof(double) : sizeof(float)));
+                                   real_size(float64));
 }
 
 Napi::PropertyDescriptor constant(const char* name, const Napi::Value& value) {
@@ -32,6 +46,34 @@ Napi::PropertyDescriptor constant(const char* name, const Napi::Value& value) {
 }
 
 }  // namespace
+
+/// Memory is taken and weights are drawn on the flow's thread.
+class FlowObject::CreationJob : public Job {
+ public:
+  /// `object` lives until the job is settled, as its call's owner.
+  CreationJob(FlowObject& object, std::optional<std::uint64_t> seed)
+      : object_(object),
+        engine_(*object.engine_),
+        description_(object.description_),
+        options_(object.engine_options_),
+        seed_(seed) {}
+
+ private:
+  void work(const std::stop_token&) override {
+    flow_ = engine_.create(description_, seed_, options_);
+  }
+  Napi::Value result(Napi::Env env) override {
+    object_.adopt(env, std::move(flow_));
+    return env.Undefined();
+  }
+
+  FlowObject& object_;
+  const Engine& engine_;
+  const FlowDescription description_;
+  const EngineOptions options_;
+  const std::optional<std::uint64_t> seed_;
+  std::shared_ptr<Flow> flow_;
+};
 
 Napi::Function FlowObject::define(Napi::Env env, Environment& environment) {
   return DefineClass(
@@ -51,6 +93,7 @@ Napi::Function FlowObject::define(Napi::Env env, Environment& environment) {
           InstanceMethod<&FlowObject::call<velocity_pullback_job>>("velocityPullback"),
           InstanceMethod<&FlowObject::call<train_job>>("train"),
           InstanceMethod<&FlowObject::call<idle_job>>("idle"),
+          InstanceMethod<&FlowObject::direct<&FlowObject::make>>("make"),
           InstanceMethod<&FlowObject::direct<&FlowObject::traces>>("traces"),
           InstanceMethod<&FlowObject::direct<&FlowObject::read>>("read"),
           InstanceMethod<&FlowObject::direct<&FlowObject::write>>("write"),
@@ -67,23 +110,22 @@ FlowObject::FlowObject(const Napi::CallbackInfo& info)
       worker_(environment_->mailbox()) {
   const Napi::Env env = info.Env();
   guarded(env, [&] {
-    const FlowDescription description = flow_description(info[0]);
-    const Engine& engine = binding::engine(short_text(info[1], "device"));
-    const std::uint64_t seed = whole_number(info[2], "seed", 0, kLargestInteger);
-    const auto threads = static_cast<int>(whole_number(info[3], "threads", 0, 4096));
-    if (has_convolutions(description) && !engine.supports_convolutions)
-      throw Error(ErrorCode::Unsupported, "device '" + engine.name + "' has no convolutions yet");
-    validate(description);
-    flow_ = engine.create(description, seed, {threads});
-    float64_ = engine.float64;
+    description_ = flow_description(info[0]);
+    engine_ = &binding::engine(short_text(info[1], "device"));
+    const std::optional<std::uint64_t> seed = seed_or_none(info[2]);
+    engine_options_ = {static_cast<int>(whole_number(info[3], "threads", 0, 4096))};
+    if (has_convolutions(description_) && !engine_->supports_convolutions)
+      throw Error(ErrorCode::Unsupported, "device '" + engine_->name + "' has no convolutions yet");
+    float64_ = engine_->float64;
 
-    const ParameterLayout& layout = flow_->layout();
+    const ParameterLayout layout(description_);
+    const double need = memory_need(description_, layout, real_size(float64_));
     info.This().As<Napi::Object>().DefineProperties(
         {constant("parameters", tensors(env, layout.parameters)),
-         constant("buffers", tensors(env, layout.buffers))});
+         constant("buffers", tensors(env, layout.buffers)),
+         constant("memory", Napi::Number::New(env, need))});
     environment_->add(worker_);
-    bytes_ = bytes_of(layout, float64_);
-    Napi::MemoryManagement::AdjustExternalMemory(env, bytes_);
+    if (seed) adopt(env, engine_->create(description_, seed, engine_options_));
   });
 }
 
@@ -120,13 +162,34 @@ Napi::Value FlowObject::direct(const Napi::CallbackInfo& info) {
   return guarded(info.Env(), [&] { return (this->*method)(info); });
 }
 
+Napi::Value FlowObject::make(const Napi::CallbackInfo& info) {
+  const Napi::Env env = info.Env();
+  const std::optional<std::uint64_t> seed = seed_or_none(info[0]);
+  if (state_ == State::Disposed) throw_disposed();
+  if (state_ != State::Outline) refuse("this flow was made before");
+  const Napi::Promise::Deferred deferred(env);
+  worker_.push({std::make_unique<CreationJob>(*this, seed), deferred,
+                Napi::Persistent(info.This().As<Napi::Object>())});
+  state_ = State::Making;
+  environment_->mailbox()->expect(env);
+  return deferred.Promise();
+}
+
+void FlowObject::adopt(Napi::Env env, std::shared_ptr<Flow> flow) {
+  if (state_ == State::Disposed) throw_disposed();
+  flow_ = std::move(flow);
+  state_ = State::Made;
+  bytes_ = bytes_of(flow_->layout(), float64_);
+  Napi::MemoryManagement::AdjustExternalMemory(env, bytes_);
+}
+
 Napi::Value FlowObject::traces(const Napi::CallbackInfo& info) {
-  const FlowDescription& description = flow()->description();
+  if (state_ == State::Disposed) throw_disposed();
   const Settings settings = settings_request(Fields(info[0], "settings")).settings;
-  const auto shapes = validate(description);
+  const auto shapes = validate(description_);
   std::vector<std::string> descriptions;
-  for (std::size_t i = 0; i < description.blocks.size(); ++i)
-    if (const auto* cnf = std::get_if<Cnf>(&description.blocks[i]))
+  for (std::size_t i = 0; i < description_.blocks.size(); ++i)
+    if (const auto* cnf = std::get_if<Cnf>(&description_.blocks[i]))
       descriptions.push_back(
           describe(plan_trace(cnf->net, shapes[i], settings.trace, settings.regularisers)));
   return strings(info.Env(), descriptions);
@@ -161,7 +224,7 @@ Napi::Value FlowObject::upload(const Napi::CallbackInfo& info) {
   const HostArray rows(info[1], "rows", ArrayUse::Borrow);
   const std::size_t size = rows.size();
   auto kept = std::make_shared<const KeptRows>(KeptRows{flow_, flow.upload(count, rows.view())});
-  const std::size_t bytes = size * (float64_ ? sizeof(double) : sizeof(float));
+  const std::size_t bytes = size * real_size(float64_);
   Napi::Object handle = RowsHandle::create(environment_->rows_class(), std::move(kept), bytes);
   handle.DefineProperty(
       constant("count", Napi::Number::New(info.Env(), static_cast<double>(count))));
@@ -169,7 +232,8 @@ Napi::Value FlowObject::upload(const Napi::CallbackInfo& info) {
 }
 
 Napi::Value FlowObject::dispose(const Napi::CallbackInfo& info) {
-  if (flow_) {
+  if (state_ != State::Disposed) {
+    state_ = State::Disposed;
     flow_.reset();
     worker_.finish();
     forget_memory(info.Env());
@@ -178,7 +242,8 @@ Napi::Value FlowObject::dispose(const Napi::CallbackInfo& info) {
 }
 
 const std::shared_ptr<Flow>& FlowObject::flow() const {
-  if (!flow_) throw Error(ErrorCode::Disposed, "the flow was disposed; create or load it again");
+  if (state_ == State::Disposed) throw_disposed();
+  if (!flow_) refuse("this flow is not made yet; await make() first");
   return flow_;
 }
 

@@ -2,6 +2,7 @@
 #pragma once
 
 #include <memory>
+#include <optional>
 
 #include "binding/environment.h"
 #include "binding/jobs.h"
@@ -16,7 +17,8 @@ class FlowObject : public Napi::ObjectWrap<FlowObject> {
  public:
   static Napi::Function define(Napi::Env env, Environment& environment);
 
-  /// (description, device, seed, threads)
+  /// (description, device, seed, threads): a flow with weights drawn from the seed. Without a seed
+  /// (null) there is none yet, only its layout and what memory it needs, until `make`.
   explicit FlowObject(const Napi::CallbackInfo& info);
   ~FlowObject() override;
   void Finalize(Napi::BasicEnv env) override;
@@ -30,6 +32,8 @@ class FlowObject : public Napi::ObjectWrap<FlowObject> {
   template <Napi::Value (FlowObject::*method)(const Napi::CallbackInfo&)>
   Napi::Value direct(const Napi::CallbackInfo& info);
 
+  /// (seed): makes the flow on its own thread, with weights drawn from the seed, or zeros for null.
+  Napi::Value make(const Napi::CallbackInfo& info);
   Napi::Value traces(const Napi::CallbackInfo& info);
   Napi::Value read(const Napi::CallbackInfo& info);
   Napi::Value write(const Napi::CallbackInfo& info);
@@ -42,12 +46,19 @@ class FlowObject : public Napi::ObjectWrap<FlowObject> {
   /// The same, once the flow's thread is idle.
   Flow& idle_flow();
   JobContext context(Napi::Env env) const { return {env, *environment_, flow()}; }
+  void adopt(Napi::Env env, std::shared_ptr<Flow> flow);
   void forget_memory(Napi::BasicEnv env);
 
+  class CreationJob;
+
   const std::shared_ptr<Environment> environment_;
+  FlowDescription description_;
+  const Engine* engine_ = nullptr;
+  EngineOptions engine_options_;
   bool float64_ = false;
+  enum class State { Outline, Making, Made, Disposed } state_ = State::Outline;
   std::int64_t bytes_ = 0;      // as garbage collection was told
-  std::shared_ptr<Flow> flow_;  // null after dispose(); pending calls hold it until they are done
+  std::shared_ptr<Flow> flow_;  // null unless made; pending calls hold it until they are done
   Worker worker_;
 };
 

@@ -187,7 +187,8 @@ struct Engine {
   std::string unusable;     ///< why it cannot be used, with a remedy; empty if it can
   bool supports_convolutions = false;
   bool float64 = false;  ///< host arrays in float64 lose nothing
-  std::function<std::unique_ptr<Flow>(const FlowDescription&, std::uint64_t seed,
+  /// With weights drawn from `seed`, or without one zeros, for a caller that writes them all.
+  std::function<std::unique_ptr<Flow>(const FlowDescription&, std::optional<std::uint64_t> seed,
                                       const EngineOptions&)>
       create;
 };

@@ -4,6 +4,7 @@
 #pragma once
 
 #include <memory>
+#include <optional>
 #include <span>
 #include <string>
 #include <vector>
@@ -17,21 +18,25 @@ namespace ffjord {
 template <class Real>
 class FlowBuffers {
  public:
-  /// With a flow's first weights. `layout` and `device` outlive the buffers.
-  FlowBuffers(const FlowDescription& description, const ParameterLayout& layout, std::uint64_t seed,
-              FlowDevice<Real>& device)
+  /// With a flow's first weights, drawn from `seed`; without one, for weights that will be written,
+  /// zeros. `layout` and `device` outlive the buffers.
+  FlowBuffers(const FlowDescription& description, const ParameterLayout& layout,
+              std::optional<std::uint64_t> seed, FlowDevice<Real>& device)
       : layout_(layout), device_(device) {
-    const auto weights = initial_parameters(description, layout, seed);
     const auto statistics = initial_buffers(description, layout);
-    ensure(Buffer::Parameters).assign(std::vector<Real>(weights.begin(), weights.end()));
-    ensure(Buffer::Gradients);
     statistics_.assign(statistics.begin(), statistics.end());
+    if (seed) {
+      const auto weights = initial_parameters(description, layout, *seed);
+      ensure(Buffer::Parameters).assign(std::vector<Real>(weights.begin(), weights.end()));
+    }
+    ensure(Buffer::Parameters);
+    ensure(Buffer::Gradients);
     if (!spectral()) return;
     effective_ = device.make_buffer(layout.parameter_count);
     effective_bar_ = device.make_buffer(layout.parameter_count);
-    for (std::uint32_t i = 0; i < layout.spectral_weights.size(); ++i) {
+    for (std::uint32_t i = 0; seed && i < layout.spectral_weights.size(); ++i) {
       const auto matrix = spectral_matrix(layout.spectral_weights[i]);
-      matrix.draw(seed, i);
+      matrix.draw(*seed, i);
       matrix.iterate(kFirstIterations);
     }
   }

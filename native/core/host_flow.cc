@@ -26,7 +26,7 @@ void hand_over(const RowValues<Real>& values, const Output& output) {
 template <class Real>
 class HostFlow : public Flow {
  public:
-  HostFlow(const FlowDescription& description, std::uint64_t seed,
+  HostFlow(const FlowDescription& description, std::optional<std::uint64_t> seed,
            std::unique_ptr<FlowDevice<Real>> device)
       : description_(description),
         shapes_(validate(description)),
@@ -457,14 +457,15 @@ class HostFlow : public Flow {
 }  // namespace
 
 template <class Real>
-std::unique_ptr<Flow> make_flow(const FlowDescription& description, std::uint64_t seed,
+std::unique_ptr<Flow> make_flow(const FlowDescription& description,
+                                std::optional<std::uint64_t> seed,
                                 std::unique_ptr<FlowDevice<Real>> device) {
   return std::make_unique<HostFlow<Real>>(description, seed, std::move(device));
 }
 
-template std::unique_ptr<Flow> make_flow(const FlowDescription&, std::uint64_t,
+template std::unique_ptr<Flow> make_flow(const FlowDescription&, std::optional<std::uint64_t>,
                                          std::unique_ptr<FlowDevice<float>>);
-template std::unique_ptr<Flow> make_flow(const FlowDescription&, std::uint64_t,
+template std::unique_ptr<Flow> make_flow(const FlowDescription&, std::optional<std::uint64_t>,
                                          std::unique_ptr<FlowDevice<double>>);
 
 }  // namespace ffjord

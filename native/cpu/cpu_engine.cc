@@ -29,7 +29,7 @@ Engine engine() {
     engine.description = "float32";
     engine.unusable = error.what();
   }
-  engine.create = [](const FlowDescription& description, std::uint64_t seed,
+  engine.create = [](const FlowDescription& description, std::optional<std::uint64_t> seed,
                      const EngineOptions& options) {
     const int threads = thread_count(options.threads);
     return make_host_flow<float>(description, seed, [=](const BlockContext<float>& context) {

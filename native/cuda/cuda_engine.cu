@@ -12,7 +12,8 @@ std::vector<Engine> engines() {
     engine.name = device.name;
     engine.description = device.description;
     engine.unusable = device.unusable;
-    engine.create = [index = device.index](const FlowDescription& description, std::uint64_t seed,
+    engine.create = [index = device.index](const FlowDescription& description,
+                                           std::optional<std::uint64_t> seed,
                                            const EngineOptions&) {
       return make_flow<float>(description, seed, std::make_unique<CudaDevice>(index));
     };

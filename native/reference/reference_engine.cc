@@ -11,7 +11,8 @@ Engine engine() {
   engine.description = "float64, plain loops, 1 thread";
   engine.supports_convolutions = true;
   engine.float64 = true;
-  engine.create = [](const FlowDescription& description, std::uint64_t seed, const EngineOptions&) {
+  engine.create = [](const FlowDescription& description, std::optional<std::uint64_t> seed,
+                     const EngineOptions&) {
     return make_host_flow<double>(description, seed, [](const BlockContext<double>& context) {
       return std::make_unique<ReferenceBlock>(context);
     });

@@ -1,0 +1,83 @@
+/** What a model needs of memory is told before it is taken. */
+import { execFile } from 'node:child_process'
+import { join } from 'node:path'
+import { promisify } from 'node:util'
+import { Flow, type FlowOptions } from 'ffjord'
+import { memoryLimit } from '../lib/memory'
+import { engineNames } from './engines'
+import { failure } from './failure'
+
+const wide = (width: number, more: object = {}): FlowOptions => ({
+  shape: [2],
+  blocks: [{ type: 'cnf', net: { hidden: [width, width], ...more } }]
+})
+
+describe.each(engineNames)('%s', (device) => {
+  test('a model that needs more than is allowed is refused, with both sizes and what to give', async () => {
+    const need = 300 * 300 * 4 * 5 // the middle matrix: weights, gradients, moments, average
+    const { message } = await failure(
+      () => Flow.create({ ...wide(300), device, memory: need }),
+      'OUT_OF_MEMORY'
+    )
+    const asked = Number(/memory: (\d+)/.exec(message)![1])
+    expect(asked).toBeGreaterThan(need)
+    expect(message).toMatch(/MiB.+MiB/)
+    await failure(() => Flow.create({ ...wide(300), device, memory: asked - 1 }), 'OUT_OF_MEMORY')
+    using flow = await Flow.create({ ...wide(300), device, memory: asked })
+    expect(flow.endTimes).toHaveLength(1)
+  })
+
+  test('spectral normalisation needs more: W/σ, its cotangent, u and v', async () => {
+    const need = async (more: object) => {
+      const { message } = await failure(
+        () => Flow.create({ ...wide(300, more), device, memory: 1 }),
+        'OUT_OF_MEMORY'
+      )
+      return Number(/memory: (\d+)/.exec(message)![1])
+    }
+    expect(await need({ spectralNorm: 1 })).toBeGreaterThan((await need({})) + 2 * 4 * 300 * 300)
+  })
+})
+
+test.each([0, -1, Number.NaN, '1GB'])('a memory of %p is refused', async (memory) => {
+  await failure(() => Flow.create({ ...wide(4), memory: memory as number }), 'INVALID_OPTION')
+})
+
+test('the limit is known, and no larger than what there is', () => {
+  expect(memoryLimit()).toBeGreaterThan(2 ** 26)
+  expect(memoryLimit()).toBeLessThan(2 ** 46)
+})
+
+/** A limit of this process would stay, so another one has it; that has no transpiler, so it runs the built package. */
+const limited = process.platform === 'linux' ? test : test.skip
+
+limited('a limit of the address space counts', async () => {
+  const built = join(__dirname, '..', 'dist', 'index.js')
+  const script = `
+    const { Flow } = require(process.argv[1])
+    Flow.create(${JSON.stringify(wide(9000))}).then(() => console.log('made'), ({ code, message }) => console.log(code, message))`
+  const { stdout } = await promisify(execFile)('bash', [
+    '-c',
+    'ulimit -v 4194304; exec "$0" "$@"',
+    process.execPath,
+    '-e',
+    script,
+    built
+  ])
+  expect(stdout).toMatch(/^OUT_OF_MEMORY .+2\.00 GiB are allowed/)
+})
+
+test('timers run while the weights of a large model are drawn', async () => {
+  let longest = 0
+  let before = performance.now()
+  const timer = setInterval(() => {
+    longest = Math.max(longest, performance.now() - before)
+    before = performance.now()
+  }, 5)
+  const begun = performance.now()
+  using _ = await Flow.create(wide(3000))
+  const taken = performance.now() - begun
+  clearInterval(timer)
+  expect(taken).toBeGreaterThan(50)
+  expect(longest).toBeLessThan(taken / 2)
+})

@@ -83,9 +83,10 @@ function contextOf(batch: unknown, { context }: ContextOptions): ContextOptions[
   return own ?? context
 }
 
-/** (c − mean) / scale, where the flow has them. */
+/** (c − mean) / scale, where the flow has them: in float64, whatever the context came in. */
 export function standardized({ size, mean, scale }: NormalizedContext, values: NativeArray): NativeArray {
-  return mean && scale ? values.map((value, i) => (value - mean[i % size]!) / scale[i % size]!) : values
+  if (!mean || !scale) return values
+  return Float64Array.from(values, (value, i) => (value - mean[i % size]!) / scale[i % size]!)
 }
 
 /** Whether a call asks for the cotangent of its context, which a conditional flow alone has. */

@@ -22,6 +22,7 @@ export type ErrorCode =
   | 'DEVICE_UNUSABLE'
   | 'DISPOSED'
   | 'SOLVE_FAILED'
+  | 'OUTSIDE_SUPPORT'
   | 'CANCELLED'
   | 'OUT_OF_MEMORY'
   | 'INVALID_ARGUMENT'
@@ -44,11 +45,18 @@ export class FfjordError extends Error {
   readonly code: ErrorCode
   /** Present with code SOLVE_FAILED. */
   readonly failure?: SolveFailure
+  /** With code OUTSIDE_SUPPORT: rows of the batch, or of the data set. */
+  readonly rows?: number[]
 
-  constructor(code: ErrorCode, message: string, options: { cause?: unknown; failure?: SolveFailure } = {}) {
+  constructor(
+    code: ErrorCode,
+    message: string,
+    options: { cause?: unknown; failure?: SolveFailure; rows?: number[] } = {}
+  ) {
     super(message, 'cause' in options ? { cause: options.cause } : undefined)
     this.code = code
     if (options.failure) this.failure = options.failure
+    if (options.rows) this.rows = options.rows
   }
 }
 
@@ -69,6 +77,7 @@ export const nativeCodes: ReadonlySet<string> = new Set<ErrorCode>([
   'INVALID_ARGUMENT',
   'UNSUPPORTED',
   'SOLVE_FAILED',
+  'OUTSIDE_SUPPORT',
   'CANCELLED',
   'OUT_OF_MEMORY',
   'DISPOSED',
@@ -81,6 +90,8 @@ export function translate(error: unknown): unknown {
   const native: Partial<NativeError> = error
   if (typeof native.code !== 'string' || !nativeCodes.has(native.code)) return error
   const code = native.code as ErrorCode
+  if (code === 'OUTSIDE_SUPPORT')
+    return new FfjordError(code, error.message, { cause: error, rows: native.rows ?? [] })
   if (code !== 'SOLVE_FAILED') return new FfjordError(code, error.message, { cause: error })
   const failure = {
     t: native.t ?? Number.NaN,

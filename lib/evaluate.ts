@@ -34,10 +34,15 @@ export interface EvaluationErrors {
 }
 
 export interface Evaluation extends RowScores {
-  /** Mean −log p, nats per sample, and its standard error. */
+  /** Mean −log p, nats per sample; Infinity where a row lies outside of the flow's support. */
   nll: number
+  /** Of the mean over the rows inside. */
   standardError: number
   rows: number
+  /** How many of them lie outside of the flow's support, where log p = −∞. */
+  outside: number
+  /** Mean −log p of the others: `nll` where no row lies outside. */
+  nllInside: number
   /** Mean evaluations of the dynamics a row and draw. */
   nfe: number
   /** What the engine used for the divergence of each CNF block. */
@@ -105,11 +110,16 @@ export async function evaluate(
   if (rows === 0)
     fail('EMPTY_BATCH', 'the data set gave no rows; restore it to its start, or give other data')
   const scores = joinScores(parts)
-  const { nll, standardError } = meanSurprise(scores.logProb)
+  const inside = scores.logProb.filter((value) => value !== -Infinity)
+  const none = { nll: Infinity, standardError: Infinity }
+  const { nll: nllInside, standardError } = inside.length > 0 ? meanSurprise(inside) : none
+  const nll = inside.length < rows ? Infinity : nllInside
   return {
     nll,
     standardError,
     rows,
+    outside: rows - inside.length,
+    nllInside,
     nfe: nfe / rows,
     traces,
     ...scores,

@@ -53,7 +53,7 @@ export type LoadOptions = Partial<FlowDescription> &
 export interface SampleOptions<P extends Precision = 'float32'> extends EvaluationOptions {
   /** Scales the base samples. Default: 1. */
   temperature?: number
-  /** Of the arrays that come back. Default: 'float32'. */
+  /** Of the arrays that come back; the flow's last transforms compute in float64 in any case. Default: 'float32'. */
   precision?: P
 }
 
@@ -239,7 +239,7 @@ export class Flow {
       .map(([, { data }]) => data[0]! ** 2)
   }
 
-  /** log p(x), one number a row; with `certify` also what it may be off by, for the price of several solves. */
+  /** log p(x), one number a row, −Infinity outside of the support of the flow's transforms; with `certify` also what it may be off by, for the price of several solves. */
   logProb<B extends Batch>(x: B, options?: EvaluationOptions & { certify?: false }): Promise<ArrayOf<B>>
   logProb<B extends Batch>(
     x: B,
@@ -362,7 +362,7 @@ export class Flow {
     return { data, shape: [rows, ...this.shape] }
   }
 
-  /** ∇ₓ log p(x), in the shape of x. */
+  /** ∇ₓ log p(x), in the shape of x. @throws FfjordError OUTSIDE_SUPPORT, which names rows outside of the support */
   async score<B extends Batch>(x: B, options?: EvaluationOptions): Promise<Tensor<ArrayOf<B>>> {
     const checked = checkOptions(options, 'score', evaluationKeys)
     const call = evaluationCall(this.#core, x, 'x', checked)
@@ -389,7 +389,7 @@ export class Flow {
     return velocityPullback(this.#core, z, options)
   }
 
-  /** −mean log p(x) plus regularisers; its gradients replace those on the device, for optimizer.step(). */
+  /** −mean log p(x) plus regularisers; rows outside of the support are refused by name (OUTSIDE_SUPPORT). Its gradients replace those on the device, for optimizer.step(). */
   async loss<B extends Batch>(x: B, options?: LossOptions): Promise<Loss<ArrayOf<B>>> {
     const checked = checkOptions(options, 'loss', [...callKeys, 'inputGradient', 'contextGradient'])
     const { rows, float64, context } = prepare(this.#core, x, 'x', { context: checked.context })

@@ -291,8 +291,9 @@ export interface NativeFlow {
     }
   ): Promise<{ zBar: NativeArray; contextBar?: NativeArray }>
 
-  /** Samples, or contexts. */
+  /** The first burst that reads the rows finds those outside of the support. */
   upload(count: number, rows: NativeArray): NativeRows
+  uploadContexts(count: number, contexts: NativeArray): NativeRows
   /** At least one iteration; ends early when its seconds are up or `stop` is requested. */
   train(burst: NativeBurst): Promise<NativeIteration[]>
 
@@ -345,7 +346,7 @@ export interface NativeMethod {
 
 /**
  * Errors thrown or rejected by the binding: `code` is one of Binding.errorCodes(); a SOLVE_FAILED
- * carries t, h, block and rows.
+ * carries t, h, block and rows, an OUTSIDE_SUPPORT rows.
  */
 export interface NativeError extends Error {
   code: string

@@ -1,6 +1,9 @@
-/** Rows of numbers that were read and not yet used, in the pieces that they came in. */
+import { types } from 'node:util'
+import type { RealArray } from './batch'
+
+/** Rows of numbers that were read and not yet used, in the pieces that they came in, of the precision that they had. */
 export class RowQueue {
-  readonly #pieces: Float32Array[] = []
+  readonly #pieces: RealArray[] = []
   /** Numbers of the first piece that were used. */
   #used = 0
   #length = 0
@@ -13,9 +16,9 @@ export class RowQueue {
   }
 
   /** Whole rows, copied: who gave them may use their array again. */
-  push(piece: ArrayLike<number>): void {
+  push(piece: RealArray): void {
     if (piece.length === 0) return
-    this.#pieces.push(new Float32Array(piece))
+    this.#pieces.push(piece.slice())
     this.#length += piece.length
   }
 
@@ -41,11 +44,12 @@ export class RowQueue {
     return dropped
   }
 
-  /** Elements [first, last) of each of the first `rows` rows: (rows, last − first). */
-  columns(rows: number, first: number, last: number): Float32Array {
+  /** Elements [first, last) of each of the first `rows` rows: (rows, last − first), in float64 where a piece is. */
+  columns(rows: number, first: number, last: number): RealArray {
     const { width } = this
     const size = last - first
-    const values = new Float32Array(rows * size)
+    const float64 = this.#pieces.some((piece) => types.isFloat64Array(piece))
+    const values = float64 ? new Float64Array(rows * size) : new Float32Array(rows * size)
     let row = 0
     let start = this.#used
     for (const piece of this.#pieces) {

@@ -310,7 +310,7 @@ export class Training {
       const conditioning = this.#core.description.context
       if (conditioning && feed.context) {
         const context = standardized(conditioning, feed.context)
-        uploaded.contexts = translatedSync(() => native.upload(feed.count, context))
+        uploaded.contexts = translatedSync(() => native.uploadContexts(feed.count, context))
       }
     }
     return this.#rows!.uploaded
@@ -353,7 +353,13 @@ export class Training {
     return this.#withAverage(async () => {
       const { native, seed } = this.#core
       const trace = validation.trace === undefined ? {} : { trace: validation.trace }
-      const { nll } = await this.#flow.evaluate(data, { seed, draws: 1, ...trace })
+      const { nll, outside } = await this.#flow.evaluate(data, { seed, draws: 1, ...trace })
+      if (outside > 0)
+        fail(
+          'OUTSIDE_SUPPORT',
+          `${outside} of the validation rows lie outside of the flow's support, so that log p is −∞ (logProb tells which); ` +
+            'drop such rows, or widen the interval'
+        )
       if (keepBest && nll < (this.#state.best?.validation ?? Infinity))
         this.#state.best = {
           validation: nll,

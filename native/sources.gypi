@@ -40,6 +40,8 @@
       "native/core/assignment.cc",
       "native/core/certify.cc",
       "native/core/control_groups.cc",
+      "native/core/fixed_run.cc",
+      "native/core/fixed_transform.cc",
       "native/core/flow_description.cc",
       "native/core/flow_matching.cc",
       "native/core/host_flow.cc",

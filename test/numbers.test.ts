@@ -17,7 +17,8 @@ test('numbers of every form, as the language reads them', () => {
     '1e5',
     '1E-5',
     '-2.5e+3',
-    '123456789012345678',
+    '9007199254740991',
+    '1234567890123456.25',
     '1e-300',
     '1e308',
     '5e-324',
@@ -52,3 +53,7 @@ test.each([
   '1,--2\n',
   '1,.\n'
 ])('%j is left to others', (text) => expect(parse(text)).toBeUndefined())
+
+test('whole numbers that float64 may not hold are left to a parser that sees their text', () => {
+  expect(parse('1\n9007199254740993\n', 1)).toBeUndefined()
+})

@@ -59,7 +59,7 @@ test('a part that is too large is held as a fair sample', async () => {
 })
 
 test('the smallest ranks stay, whatever their order', () => {
-  const sample = new PartSample(1000, 1, Float64Array)
+  const sample = new PartSample(1000, 1)
   for (let i = 0; i < 10_000; i++) sample.offer(Float64Array.of(i), 0, i, (i * 7919) % 10_000)
   const { values, numbers } = sample.taken()
   expect(sample.rows).toBe(10_000)

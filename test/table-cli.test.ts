@@ -114,7 +114,7 @@ describe('a table', () => {
     expect(lines[2]).toMatch(/^z,4,95,1e7,-[\d.]+,0$/)
   })
 
-  test('rows that cannot be used stay without a log-density', async () => {
+  test('rows that cannot be used stay without a log-density; outside of the bounds it is −∞', async () => {
     const holes = join(folder, 'holes.csv')
     writeFileSync(holes, 'price,area,rooms\n81000,80.5,3\n,95,4\n-1,95,4\n')
     const out = join(folder, 'holes-scored.csv')
@@ -132,8 +132,8 @@ describe('a table', () => {
       '--invalid',
       'drop'
     )
-    expect(stderr).toContain('2 rows without one')
-    expect(readFileSync(out, 'utf8').trim().split('\n').slice(2)).toEqual([',95,4,,', '-1,95,4,,'])
+    expect(stderr).toContain('1 rows without one')
+    expect(readFileSync(out, 'utf8').trim().split('\n').slice(2)).toEqual([',95,4,,', '-1,95,4,-Infinity,0'])
   })
 
   test('samples have the columns and types of the table, as CSV and as Parquet', async () => {
@@ -436,7 +436,7 @@ describe('a table that cannot be used', () => {
   })
 })
 
-test('values that repeat, and columns that float32 cannot hold, are pointed out', async () => {
+test('values that repeat are pointed out; columns that float32 cannot hold are float64', async () => {
   const lines = Array.from({ length: 400 }, (_, i) => `${(0.25 * (i % 5)).toFixed(2)},${1e6 + Math.sin(i)}`)
   const path = join(folder, 'repeats.csv')
   writeFileSync(path, `a,b\n${lines.join('\n')}\n`)
@@ -444,7 +444,7 @@ test('values that repeat, and columns that float32 cannot hold, are pointed out'
   const { stderr } = await ffjord(...run)
   expect(stderr).toContain("column 'a' has only 5 different values in 400 rows")
   expect(stderr).toContain('--dequantize a=0.25')
-  expect(stderr).toMatch(/column 'b' .* subtract a constant/)
+  expect(stderr).not.toContain("column 'b'")
 })
 
 describe('a run that is killed', () => {

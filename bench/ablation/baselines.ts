@@ -96,7 +96,7 @@ async function trainModel(
 }
 
 async function picture(title: string, logProb: LogProb): Promise<string> {
-  const density = Float64Array.from(await logProb(pixelCentres(EXTENT, PIXELS)), Math.exp)
+  const density = Float64Array.from(await logProb(Float32Array.from(pixelCentres(EXTENT, PIXELS))), Math.exp)
   const peak = quantile(density, 0.998)
   const levels = Uint8Array.from(density, (value) => densityLevel(value, peak))
   return imagePanel(title, colourPng({ width: PIXELS, height: PIXELS, levels }), EXTENT, 250)

@@ -1,5 +1,5 @@
 import type { Command } from 'commander'
-import { ArrayDataset, type Baseline, baselines, type Dataset, type Flow } from '../index'
+import { ArrayDataset, type Baseline, baselines, type Dataset, type FileOptions, type Flow } from '../index'
 import { assess } from '../report/assess'
 import { spreadOf, spreadText } from '../row-scores'
 import { supportOf } from '../table/schema'
@@ -53,7 +53,8 @@ export function addEval(program: Command): void {
 async function evaluate(choice: Choice, signal: AbortSignal): Promise<void> {
   const { rows, batch, certify, json } = choice
   using flow = await openModel(choice.model, choice)
-  const data = await openTestData(choice.data, trainedTable(choice, flow.table, 0), contextColumns(flow))
+  const table: FileOptions = { ...trainedTable(choice, flow.table, 0), outside: 'keep' }
+  const data = await openTestData(choice.data, table, contextColumns(flow))
   const found = await assess(flow, data, {
     ...evaluationOptions(choice),
     ...drawsOption(choice),
@@ -70,11 +71,12 @@ async function evaluate(choice: Choice, signal: AbortSignal): Promise<void> {
     const gap = klGap && { entropy, klGap: klGap.value, klGapStderr: klGap.standardError }
     console.log(
       JSON.stringify({
-        nll,
+        nll: found.outside > 0 ? null : nll,
         stderr: standardError,
         n: found.rows,
         bound,
         ...(spread && { spread }),
+        ...(found.outside > 0 && { outside: found.outside, nllInside: found.nllInside }),
         nfe,
         trace,
         device: flow.device,
@@ -85,7 +87,12 @@ async function evaluate(choice: Choice, signal: AbortSignal): Promise<void> {
     )
     return
   }
-  console.log(`NLL      ${nll.toFixed(4)} ± ${standardError.toFixed(4)} nats (${found.rows} rows)`)
+  if (found.outside > 0)
+    console.log(
+      `NLL      infinite: ${found.outside} of ${found.rows} rows lie outside of the model's support; ` +
+        `the others have ${found.nllInside.toFixed(4)} ± ${standardError.toFixed(4)} nats`
+    )
+  else console.log(`NLL      ${nll.toFixed(4)} ± ${standardError.toFixed(4)} nats (${found.rows} rows)`)
   console.log(`Bound    ${bound}${spread ? `; ${spreadText(spread)}` : ''}`)
   if (entropy !== undefined) console.log(`Entropy  ${entropy.toFixed(4)}`)
   if (klGap) console.log(`KL gap   ${klGap.value.toFixed(4)} ± ${klGap.standardError.toFixed(4)}`)

@@ -70,7 +70,10 @@ async function logprob(choice: Choice, signal: AbortSignal): Promise<void> {
   openWriter(choice.out)
   using flow = await openModel(choice.model, choice)
   const table = flow.table
-  const { source, columns, encoder } = await openEncoder(choice.data, trainedTable(choice, table, 0))
+  const { source, columns, encoder } = await openEncoder(choice.data, {
+    ...trainedTable(choice, table, 0),
+    outside: 'keep'
+  })
   const names = contextColumns(flow)
   const size = sizeOf(flow.shape) + (names?.length ?? 0)
   if (encoder.width !== size)

@@ -62,6 +62,7 @@ async function sample(choice: Choice, signal: AbortSignal): Promise<void> {
       const { data } = await flow.sample(Math.min(CHUNK, count - first), {
         ...evaluationOptions(choice),
         seed,
+        precision: 'float64',
         rowOffset: first,
         ...(temperature !== undefined && { temperature }),
         ...(context && { context: rowsOf(context, first, Math.min(CHUNK, count - first)) }),

@@ -16,6 +16,8 @@ export interface TableWriter {
 export interface OutputColumn {
   name: string
   values: ArrayLike<unknown>
+  /** Numbers that are all whole, in whatever batch. */
+  whole?: boolean
 }
 
 const writers: [endings: string[], open: (path: string) => TableWriter][] = [

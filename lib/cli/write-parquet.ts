@@ -28,7 +28,7 @@ export class ParquetWriter implements TableWriter {
   async #write(columns: readonly OutputColumn[]): Promise<void> {
     if (!this.#file) {
       const library = await import('hyparquet-writer')
-      this.#types = columns.map(({ values }) => typeOf(values))
+      this.#types = columns.map(({ values, whole }) => (whole ? 'INT64' : typeOf(values)))
       const schema = library.schemaFromColumnData({
         columnData: columns.map(({ name }, c) => ({ name, data: [], type: this.#types[c]!, nullable: true }))
       })

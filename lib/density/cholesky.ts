@@ -73,9 +73,13 @@ export function covariance(
 /** Mean and deviation of every column. */
 export function columnMoments(rows: ArrayLike<number>, width: number): { mean: number[]; scale: number[] } {
   const count = rows.length / width
-  const mean = new Float64Array(width)
+  // From the first row on, so that a constant column has a deviation of 0 whatever its size.
+  const mean = Float64Array.from({ length: width }, (_, c) => rows[c]!)
+  const sums = new Float64Array(width)
   const squares = new Float64Array(width)
-  for (let i = 0, c = 0; i < rows.length; i++, c = c + 1 === width ? 0 : c + 1) mean[c]! += rows[i]! / count
+  for (let i = 0, c = 0; i < rows.length; i++, c = c + 1 === width ? 0 : c + 1)
+    sums[c]! += rows[i]! - rows[c]!
+  for (let c = 0; c < width; c++) mean[c]! += sums[c]! / count
   for (let i = 0, c = 0; i < rows.length; i++, c = c + 1 === width ? 0 : c + 1)
     squares[c]! += (rows[i]! - mean[c]!) ** 2 / count
   return { mean: [...mean], scale: [...squares].map(Math.sqrt) }

@@ -1,4 +1,4 @@
-import { sizeOf } from '../batch'
+import { type RealArray, sizeOf } from '../batch'
 import type { Dataset } from '../dataset'
 import type { Baseline } from '../density/compare'
 import type { Flow } from '../flow'
@@ -44,6 +44,7 @@ export async function collectReport(input: ReportInput): Promise<Report> {
   const count = context ? rows.length / sizeOf(flow.shape) : wanted
   const drawn = await flow.sample(count, {
     seed,
+    precision: 'float64',
     ...pictureTolerance(flow),
     ...contextOption(context, count)
   })
@@ -88,7 +89,7 @@ export async function collectReport(input: ReportInput): Promise<Report> {
     footer: `Made by ffjord ${VERSION} on device ${flow.device}. Densities in nats per sample.`
   }
 
-  async function sections(flow: Flow, rows: Float32Array, samples: Float32Array, names: string[]) {
+  async function sections(flow: Flow, rows: RealArray, samples: RealArray, names: string[]) {
     const drawn = await figures(flow, rows, samples, names)
     if (scores.length === 0) return drawn
     const note =
@@ -97,7 +98,7 @@ export async function collectReport(input: ReportInput): Promise<Report> {
     return [...drawn, { title: 'Log-densities', note, panels: [scorePanel(scores)] }]
   }
 
-  async function figures(flow: Flow, rows: Float32Array, samples: Float32Array, names: string[]) {
+  async function figures(flow: Flow, rows: RealArray, samples: RealArray, names: string[]) {
     if (flow.shape.length === 3) {
       return [
         {

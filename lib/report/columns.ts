@@ -1,3 +1,4 @@
+import type { RealArray } from '../batch'
 import type { Flow } from '../flow'
 import { photographPng } from './image'
 import { pictureTolerance } from './plane'
@@ -14,7 +15,7 @@ function column(rows: ArrayLike<number>, width: number, index: number): Float64A
 }
 
 /** Histograms of data and samples, column by column; (n, names.length) each. */
-export function marginalPanels(data: Float32Array, samples: Float32Array, names: string[]): string[] {
+export function marginalPanels(data: RealArray, samples: RealArray, names: string[]): string[] {
   return names.slice(0, MOST_COLUMNS).map((name, index) => {
     const [ours, theirs] = [column(samples, names.length, index), column(data, names.length, index)]
     const [lo, hi] = range(theirs)
@@ -32,9 +33,9 @@ export function marginalPanels(data: Float32Array, samples: Float32Array, names:
 }
 
 /** The density of a flow on the line beside the histogram of its data. */
-export async function linePanels(flow: Flow, data: Float32Array): Promise<string[]> {
+export async function linePanels(flow: Flow, data: RealArray): Promise<string[]> {
   const [lo, hi] = range(Float64Array.from(data))
-  const points = Float32Array.from({ length: 400 }, (_, i) => lo + ((hi - lo) * i) / 399)
+  const points = Float64Array.from({ length: 400 }, (_, i) => lo + ((hi - lo) * i) / 399)
   const density = Float64Array.from(await flow.logProb(points, pictureTolerance(flow)), Math.exp)
   const edges = edgesOf(data, lo, hi)
   const series = [
@@ -45,10 +46,10 @@ export async function linePanels(flow: Flow, data: Float32Array): Promise<string
 }
 
 /** Data and samples in the planes of the first columns. */
-export function pairPanels(data: Float32Array, samples: Float32Array, names: string[]): string[] {
+export function pairPanels(data: RealArray, samples: RealArray, names: string[]): string[] {
   const shown = Math.min(PAIRED_COLUMNS, names.length)
   const width = names.length
-  const plane = (rows: Float32Array, a: number, b: number) => {
+  const plane = (rows: RealArray, a: number, b: number) => {
     const count = Math.min(500, rows.length / width)
     return Float64Array.from({ length: 2 * count }, (_, i) => rows[(i >> 1) * width + (i % 2 ? b : a)]!)
   }
@@ -73,7 +74,7 @@ export function pairPanels(data: Float32Array, samples: Float32Array, names: str
 }
 
 /** The first images of data and samples as contact sheets. */
-export function imagePanels(data: Float32Array, samples: Float32Array, shape: readonly number[]): string[] {
+export function imagePanels(data: RealArray, samples: RealArray, shape: readonly number[]): string[] {
   return [
     ['Data', data],
     ['Samples', samples]
@@ -82,7 +83,7 @@ export function imagePanels(data: Float32Array, samples: Float32Array, shape: re
 
 function contactSheet(
   title: string,
-  rows: Float32Array,
+  rows: RealArray,
   [channels = 1, height = 1, width = 1]: readonly number[]
 ): string {
   const side = Math.min(8, Math.floor(Math.sqrt(rows.length / (channels * height * width))))

@@ -1,4 +1,4 @@
-import type { Tensor } from '../batch'
+import type { RealArray, Tensor } from '../batch'
 import { type Dataset, type Flow, LawDataset } from '../index'
 import { isFixedStep } from '../methods'
 import { densityLevel } from './colormap'
@@ -46,8 +46,8 @@ const FIELD_SIZE = 19
 export async function planePanels(
   flow: Flow,
   law: Dataset,
-  data: Float32Array,
-  samples: Float32Array,
+  data: RealArray,
+  samples: RealArray,
   detail: Detail
 ): Promise<string[]> {
   const extent = extentOf([data])
@@ -66,7 +66,7 @@ export async function planePanels(
 }
 
 /** So many bins a side that a bin in the dense part holds some tens of points. */
-function bins(points: Float32Array): number {
+function bins(points: RealArray): number {
   return Math.max(30, Math.min(120, Math.round(Math.sqrt(points.length / 2) / 2)))
 }
 
@@ -129,7 +129,7 @@ function logDensities(deltaLogp: Tensor, start: ArrayLike<number>): Float64Array
 }
 
 /** log N(z; 0, I) of points (n, 2). */
-function logNormal(points: Float32Array): Float64Array {
+function logNormal(points: RealArray): Float64Array {
   return Float64Array.from(
     { length: points.length / 2 },
     (_, i) => -Math.log(2 * Math.PI) - (points[2 * i]! ** 2 + points[2 * i + 1]! ** 2) / 2

@@ -7,8 +7,8 @@ export interface Extent {
 }
 
 /** Centres of the pixels of a size × size picture of `extent`, (size², 2), row 0 at the top. */
-export function pixelCentres({ x, y }: Extent, size: number): Float32Array {
-  const points = new Float32Array(2 * size * size)
+export function pixelCentres({ x, y }: Extent, size: number): Float64Array {
+  const points = new Float64Array(2 * size * size)
   for (let row = 0; row < size; row++) {
     for (let column = 0; column < size; column++) {
       const pixel = row * size + column

@@ -1,4 +1,4 @@
-import { sizeOf } from '../batch'
+import { type RealArray, sizeOf } from '../batch'
 import { ArrayDataset, type Dataset } from '../dataset'
 import type { Flow } from '../flow'
 import { type Column, decodeColumns, orderedContext, tableWidth } from '../table/schema'
@@ -19,7 +19,7 @@ const BINS = 60
 
 export interface Scores {
   name: 'train' | 'validation' | 'test'
-  rows: Float32Array
+  rows: RealArray
   /** What each row is conditioned on, and the names of its elements. */
   context?: RowContext
   logProb: Float64Array
@@ -27,7 +27,7 @@ export interface Scores {
 
 /** (rows, columns.length) numbers of context. */
 export interface RowContext {
-  data: Float32Array
+  data: RealArray
   columns: readonly string[]
 }
 
@@ -35,12 +35,12 @@ export interface RowContext {
 export async function firstRows(
   data: Dataset,
   count: number
-): Promise<{ rows: Float32Array; context?: RowContext }> {
+): Promise<{ rows: RealArray; context?: RowContext }> {
   const taken = await data.take(Math.min(count, data.rows))
-  const rows = Float32Array.from(taken.data)
+  const rows = taken.data
   if (!taken.context) return { rows }
   const { size, columns = Array.from({ length: size }, (_, i) => `c${i + 1}`) } = taken.context
-  return { rows, context: { data: Float32Array.from(taken.contextData!), columns } }
+  return { rows, context: { data: taken.contextData!, columns } }
 }
 
 /** The context of `count` rows as a call takes it; nothing where there is none. */
@@ -126,7 +126,7 @@ function contextColumns(flow: Flow, { columns: elements }: RowContext): Column[]
 }
 
 /** One row's elements as the cells of its columns; elements of columns left out follow the others. */
-function cells(columns: readonly Column[], row: Float32Array): string[] {
+function cells(columns: readonly Column[], row: RealArray): string[] {
   return decodeColumns(columns, row.subarray(0, tableWidth(columns))).map(({ values }) =>
     typeof values[0] === 'number' ? label(+values[0].toPrecision(4)) : String(values[0])
   )

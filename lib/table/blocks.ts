@@ -1,3 +1,4 @@
+import { types } from 'node:util'
 import { isReal } from '../batch'
 import { choice, fail, show } from '../check'
 import { cholesky, columnMoments, covariance, invertLower } from '../density/cholesky'
@@ -11,8 +12,8 @@ const MOST_ROWS = 200_000
 /** Whitening takes many more rows than columns, and its matrix stands in the model file. */
 const MOST_WHITENED = 256
 
-/** Mean over deviation, beyond which float32 leaves less than two digits of a value. */
-const MOST_OFFSET = 1e5
+/** Mean over deviation, beyond which numbers leave less than two digits of a value. */
+const MOST_OFFSET = { float32: 1e5, float64: 1e13 }
 
 /**
  * The fixed blocks before a flow on a table: columns from their intervals onto the line, then to mean 0 and covariance 1
@@ -41,12 +42,13 @@ export function tableBlocks(
   const { mean, scale } = columnMoments(line, width)
   const constant = scale.findIndex((deviation) => !(deviation > 0))
   if (constant >= 0) fail('INVALID_INPUT', `column '${names[constant]}' is constant; leave it out`)
-  const rigid = scale.findIndex((deviation, i) => Math.abs(mean[i]!) > MOST_OFFSET * deviation)
+  const precision = types.isFloat64Array(data) ? 'float64' : 'float32'
+  const rigid = scale.findIndex((deviation, i) => Math.abs(mean[i]!) > MOST_OFFSET[precision] * deviation)
   if (rigid >= 0)
     fail(
       'INVALID_INPUT',
-      `column '${names[rigid]}' varies by ${scale[rigid]!.toPrecision(2)} around ${mean[rigid]!.toPrecision(6)}, which float32 ` +
-        'cannot hold; subtract a constant from the column'
+      `column '${names[rigid]}' varies by ${scale[rigid]!.toPrecision(2)} around ${mean[rigid]!.toPrecision(6)}, which ${precision} ` +
+        `cannot hold; ${precision === 'float32' ? "give the rows in float64 (precision: 'float64')" : 'subtract a constant from the column'}`
     )
   if (scaling === 'standardize' || width > MOST_WHITENED || rows.length / width <= 5 * width)
     return [...blocks, { type: 'standardize', mean, scale }]

@@ -1,4 +1,3 @@
-import { types } from 'node:util'
 import { isReal } from '../batch'
 import { FfjordError } from '../errors'
 import { philox, streams } from '../random'
@@ -21,7 +20,10 @@ export interface EncoderOptions {
   strict?: boolean
   /** Columns of whole numbers will be dequantised, so that they may stand on the lower end of their interval. */
   dequantizeWhole?: boolean
-  precision?: 'float32' | 'float64'
+  /** Keep values outside of their column's interval, in place of an error. */
+  outside?: 'refuse' | 'keep'
+  /** Default: 'auto', see needsFloat64. */
+  precision?: 'auto' | 'float32' | 'float64'
 }
 
 /** Turns cells into numbers, and checks each: finite, within the column's interval, of a known level. */
@@ -32,8 +34,8 @@ export class RowEncoder {
   /** The first row of each column that stands on its lower end. */
   readonly #onEnd: (number | undefined)[] = []
   dropped = 0
-  /** Of the values. */
-  readonly Values: Float32ArrayConstructor | Float64ArrayConstructor
+  /** Whether values came that float32 does not hold, as `holdsFloat32` and `float32Resolves` have it. */
+  needsFloat64: boolean
   readonly #indices: number[]
 
   constructor(
@@ -42,16 +44,18 @@ export class RowEncoder {
     readonly options: EncoderOptions
   ) {
     this.width = tableWidth(columns)
-    this.Values = options.precision === 'float64' ? Float64Array : Float32Array
+    this.needsFloat64 = options.precision === 'float64'
     this.whole = columns.map(() => true)
     const places = new Map(source.names.map((name, i) => [name, i]))
     this.#indices = columns.map(({ name }) => places.get(name) ?? -1)
   }
 
-  /** `first` is the number of the batch's first row in the file. */
+  /** `first` is the number of the batch's first row in the file. From the first value on that needs it, in float64. */
   encode(batch: RowBatch, first: number): Encoded {
     const { count } = batch
-    const values = new this.Values(count * this.width)
+    const { precision } = this.options
+    const kind = precision === 'float32' ? Float32Array : Float64Array
+    const values = new kind(count * this.width)
     const bad = new Uint8Array(count)
     let offset = 0
     this.columns.forEach((column, c) => {
@@ -60,7 +64,11 @@ export class RowEncoder {
       else this.#encodeNumbers(c, cells, values, offset, bad, first)
       offset += columnWidth(column)
     })
-    return this.#keep(values, bad)
+    const { values: numbers, kept } = this.#keep(values, bad)
+    return {
+      values: this.needsFloat64 || precision === 'float32' ? numbers : Float32Array.from(numbers),
+      kept
+    }
   }
 
   /** The cells of a column, `stride` apart. */
@@ -80,24 +88,37 @@ export class RowEncoder {
   ): void {
     const { lower = -Infinity, upper = Infinity, step } = this.columns[c]!
     const { width } = this
+    const keepsOutside = this.options.outside === 'keep'
+    const watches = !this.needsFloat64 && this.options.precision !== 'float32'
+    let holds = true
+    let [lowest, highest] = [Infinity, -Infinity]
     const grid = this.options.strict ? step : undefined
     const closed = step !== undefined || (this.options.dequantizeWhole ?? false)
     let whole = this.whole[c]!
     const plain = isReal(cells)
     // Beyond it a value would be stored as infinite.
-    const largest = types.isFloat32Array(values) ? LARGEST_FLOAT32 : Number.MAX_VALUE
+    const largest = this.options.precision === 'float64' ? Number.MAX_VALUE : LARGEST_FLOAT32
     for (let row = 0, at = offset, from = start; row < bad.length; row++, at += width, from += stride) {
       const cell = cells[from]
       const value = plain ? (cell as number) : toNumber(cell)
       // Also false for NaN and the infinities. A dequantised value may stand on the lower end.
       const inside = value > lower || (closed && value === lower && value > -Infinity)
       if (value === lower && inside) this.#onEnd[c] ??= first + row
-      if (!(inside && value < upper && Math.abs(value) <= largest)) this.#refuse(c, row, first, cell, bad)
+      const usable = keepsOutside
+        ? Math.abs(value) <= largest
+        : inside && value < upper && Math.abs(value) <= largest
+      if (!usable || (!plain && isInexact(cell))) this.#refuse(c, row, first, cell, bad)
       else if (grid !== undefined && !isMultiple(value, grid)) this.#refuse(c, row, first, cell, bad)
       else if (whole && Math.floor(value) !== value) whole = false
       values[at] = value
+      if (!watches || bad[row]) continue
+      if (value < lowest) lowest = value
+      if (value > highest) highest = value
+      if (holds && Math.fround(value) !== value) holds = holdsFloat32(value)
     }
     this.whole[c] = whole
+    const finest = step ?? (whole && this.options.dequantizeWhole ? 1 : undefined)
+    if (watches && !(holds && float32Resolves(lowest, highest, finest))) this.needsFloat64 = true
   }
 
   #encodeLevels(
@@ -153,6 +174,41 @@ export class RowEncoder {
   }
 }
 
+/** Steps of a ten-thousandth: prices in cents and the like. */
+const FINEST_DECIMAL = 1e4
+
+/**
+ * Whether float32 tells a number from its neighbours: a whole number, or one of up to four digits after the point, which
+ * keeps its digits.
+ */
+function holdsFloat32(value: number): boolean {
+  const scaled = value * FINEST_DECIMAL
+  const digits = Math.round(scaled)
+  if (Math.abs(scaled - digits) > 4 * Number.EPSILON * Math.abs(scaled)) return true // no such decimal
+  return Math.round(Math.fround(value) * FINEST_DECIMAL) === digits
+}
+
+/**
+ * Whether float32 resolves a column that reaches from `lowest` to `highest`: its last digit is less than a millionth of
+ * what the column varies by, and less than a hundredth of the step that noise fills.
+ */
+function float32Resolves(lowest: number, highest: number, step: number | undefined): boolean {
+  const unit = Math.max(Math.abs(lowest), Math.abs(highest)) * 2 ** -24
+  if (!(highest > lowest)) return true
+  return unit < 1e-6 * (highest - lowest) && (step === undefined || unit < 0.01 * step)
+}
+
+const WHOLE_FLOAT64 = 2n ** 53n
+
+/** A whole number that float64 does not hold. */
+function isInexact(cell: unknown): boolean {
+  if (typeof cell === 'bigint')
+    return (cell > WHOLE_FLOAT64 || cell < -WHOLE_FLOAT64) && BigInt(Number(cell)) !== cell
+  if (typeof cell !== 'string' || cell.length < 16) return false
+  const text = cell.trim()
+  return /^[+-]?\d+$/.test(text) && BigInt(Number(text)) !== BigInt(text)
+}
+
 const LARGEST_FLOAT32 = (2 - 2 ** -23) * 2 ** 127
 
 /** What is wrong with a cell, and what to do. */
@@ -161,6 +217,8 @@ function complaint({ name, lower, upper, levels, step }: Column, cell: unknown):
   if (isMissing(cell)) return `the value is missing (${shown}); fill it`
   if (levels) return `${shown} is no level that training saw (${levels.slice(0, 8).join(', ')}); correct it`
   const value = toNumber(cell)
+  if (isInexact(cell))
+    return `${shown} is a whole number beyond 2⁵³, which float64 does not hold exactly; leave an id out (exclude: ['${name}']), or take it in other units`
   if (/^\s*[+-]?inf(inity)?\s*$/i.test(String(cell))) return `${shown} is no finite number; correct it`
   if (isDateText(String(cell)))
     return `${shown} is a date; give what may matter as numbers (days since a first day, month, hour), or leave the column out (exclude: ['${name}'])`

@@ -1,4 +1,5 @@
-import { type Batch, sizeOf } from '../batch'
+import { types } from 'node:util'
+import { type Batch, type RealArray, sizeOf } from '../batch'
 import { type Cells, cellsOf } from '../cells'
 import {
   boolean,
@@ -62,8 +63,14 @@ export interface FileOptions extends Omit<OpenOptions, 'skipRagged'> {
   checkColumns?: boolean
   /** The columns of a model (flow.table) and its context, in place of all choices above but `invalid`. */
   schema?: TableSchema
-  /** Default: 'float32'. */
-  precision?: 'float32' | 'float64'
+  /**
+   * Of the rows. Default: 'auto', float32 until a value comes that it does not hold: a whole number or one of up to four
+   * digits after the point that would change (beyond 2²⁴: epoch seconds, ten-digit ids, amounts in cents), a column whose
+   * last float32 digit is more than a millionth of what it varies by, or more than a hundredth of its step.
+   */
+  precision?: 'auto' | 'float32' | 'float64'
+  /** What happens to values outside of `bounds`: an error, or they are kept, for scores of −∞. Default: 'refuse'. */
+  outside?: 'refuse' | 'keep'
 }
 
 export const fileKeys = [
@@ -82,7 +89,8 @@ export const fileKeys = [
   'seed',
   'checkColumns',
   'schema',
-  'precision'
+  'precision',
+  'outside'
 ]
 
 /** Seconds that a timer takes. */
@@ -146,15 +154,21 @@ function sameRows(
 /** Reads a table: .csv, .tsv, .npy, .npz, .parquet, .h5, .arrow. @throws FfjordError with file, row and column */
 export async function fromFile(path: string, options: FileOptions = {}): Promise<TableDataset> {
   const { source, columns, encoder, settings } = await openEncoder(path, options)
-  const parts: (Float32Array | Float64Array)[] = []
+  const parts: RealArray[] = []
   const places: { first: number; kept: Uint32Array }[] = []
-  const whole =
-    source.rows === undefined ? undefined : room(encoder.Values, source.rows * encoder.width, source)
+  let whole: RealArray | undefined
   let first = 0
   let filled = 0
   for await (const batch of source.batches()) {
     const encoded = encoder.encode(batch, first)
     places.push({ first, kept: encoded.kept })
+    const kind = types.isFloat64Array(encoded.values) ? Float64Array : Float32Array
+    if (source.rows !== undefined) whole ??= room(kind, source.rows * encoder.width, source)
+    if (whole && !(whole instanceof kind)) {
+      const wider = room(kind, whole.length, source)
+      wider.set(whole)
+      whole = wider
+    }
     if (whole) whole.set(encoded.values, filled)
     else parts.push(encoded.values)
     filled += encoded.values.length
@@ -165,7 +179,8 @@ export async function fromFile(path: string, options: FileOptions = {}): Promise
       'EMPTY_BATCH',
       `${source.path} has no rows${encoder.dropped ? ' that can be used' : ''}; give a file with at least one row`
     )
-  const data = whole ? whole.subarray(0, filled) : joined(parts, room(encoder.Values, filled, source))
+  const kind = encoder.needsFloat64 ? Float64Array : Float32Array
+  const data = whole ? whole.subarray(0, filled) : joined(parts, room(kind, filled, source))
   const found = settings.schema
     ? [...columns]
     : columns.map((column, c) => typed(column, encoder.whole[c]!, settings))
@@ -259,10 +274,11 @@ export async function openEncoder(given: string, options: FileOptions) {
       'INVALID_SHAPE',
       `${source.path} has rows of ${width} numbers, and shape [${shape}] takes ${sizeOf(shape)}; make them agree`
     )
-  const { drop, precision } = settings
+  const { drop, precision, outside } = settings
   const encoder = new RowEncoder(source, places, {
     drop,
     precision,
+    outside,
     strict: settings.schema !== undefined,
     dequantizeWhole: settings.steps === true
   })
@@ -307,7 +323,8 @@ function normalize(options: FileOptions) {
     seed: integer(given.seed ?? 0, 'seed'),
     checkColumns: optional('checkColumns', boolean) ?? false,
     schema: optional('schema', checkSchema),
-    precision: choice(given.precision ?? 'float32', 'precision', ['float32', 'float64'])
+    precision: choice(given.precision ?? 'auto', 'precision', ['auto', 'float32', 'float64']),
+    outside: choice(given.outside ?? 'refuse', 'outside', ['refuse', 'keep'])
   }
 }
 
@@ -427,7 +444,7 @@ function room(
   Values: Float32ArrayConstructor | Float64ArrayConstructor,
   size: number,
   { path }: TableSource
-): Float32Array | Float64Array {
+): RealArray {
   try {
     return new Values(size)
   } catch (cause) {
@@ -440,11 +457,11 @@ function room(
   }
 }
 
-function joined<A extends Float32Array | Float64Array>(parts: A[], all: A): A {
+function joined(parts: RealArray[], all: RealArray): RealArray {
   let at = 0
   // Emptied from the front, so that parts are free as soon as they were copied.
   for (let part = parts.shift(); part; part = parts.shift()) {
-    all.set(part as never, at)
+    all.set(part, at)
     at += part.length
   }
   return all

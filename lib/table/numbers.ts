@@ -64,6 +64,8 @@ export function parseNumbers(bytes: Buffer, delimiter: string, width: number): F
       if (negative) value = -value
     } else {
       value = Number(bytes.toString('latin1', start, at))
+      // A whole number that may not be exact: whoever sees its text can say so.
+      if (exponent === 0 && Math.abs(value) > Number.MAX_SAFE_INTEGER) return undefined
     }
     values[i] = value
 

@@ -1,6 +1,8 @@
+import { types } from 'node:util'
+
 /** Part of the rows of a stream, of bounded size, that is a fair sample of all of them. */
 export class PartSample {
-  #values: Float32Array | Float64Array
+  #values: Float32Array | Float64Array = new Float32Array(0)
   #numbers: Float64Array
   #ranks: Uint32Array
   #count = 0
@@ -12,17 +14,15 @@ export class PartSample {
   /** Keeps at most `most` rows of `width` numbers. */
   constructor(
     readonly most: number,
-    readonly width: number,
-    readonly Values: Float32ArrayConstructor | Float64ArrayConstructor
+    readonly width: number
   ) {
-    this.#values = new Values(0)
     this.#numbers = new Float64Array(0)
     this.#ranks = new Uint32Array(0)
   }
 
   /**
    * Row `index` of `values`, (…, width). `number` is its own in the file, `rank` a draw for it: those of the smallest
-   * ranks stay.
+   * ranks stay. In float64 once a row was.
    */
   offer(values: Float32Array | Float64Array, index: number, number: number, rank: number): void {
     this.rows++
@@ -30,6 +30,8 @@ export class PartSample {
     if (this.#count === this.#numbers.length) this.#makeRoom()
     if (rank > this.#highest) return
     const { width } = this
+    if (types.isFloat64Array(values) && types.isFloat32Array(this.#values))
+      this.#values = Float64Array.from(this.#values)
     this.#values.set(values.subarray(index * width, (index + 1) * width), this.#count * width)
     this.#numbers[this.#count] = number
     this.#ranks[this.#count++] = rank
@@ -52,7 +54,7 @@ export class PartSample {
       return
     }
     const [values, numbers, ranks] = [this.#values, this.#numbers, this.#ranks]
-    this.#values = new this.Values(room * this.width)
+    this.#values = new (types.isFloat64Array(values) ? Float64Array : Float32Array)(room * this.width)
     this.#numbers = new Float64Array(room)
     this.#ranks = new Uint32Array(room)
     this.#values.set(values)

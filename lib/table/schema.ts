@@ -100,11 +100,14 @@ export function supportOf(
 export interface NamedColumn {
   name: string
   values: ArrayLike<unknown>
+  /** All values are whole, as those of the training data were. */
+  whole?: boolean
 }
 
 /**
  * Samples (n, width) as columns of the kind they were learnt from: dequantised values go back to their multiple,
- * integers are whole, a category is the level of its largest element.
+ * integers are whole, a category is the level of its largest element. Real columns keep the precision of the samples;
+ * the others are float64, which holds whole numbers up to 2⁵³.
  */
 export function decodeColumns(columns: readonly Column[], samples: ArrayLike<number>): NamedColumn[] {
   const checked = checkColumns(columns, 'columns')
@@ -113,35 +116,57 @@ export function decodeColumns(columns: readonly Column[], samples: ArrayLike<num
   const count = values.length / width
   if (!Number.isInteger(count) || count === 0)
     fail('INVALID_SHAPE', `samples holds ${values.length} numbers; these columns take ${width} a row`)
+  const kind = types.isFloat64Array(values) ? Float64Array : Float32Array
   let offset = 0
   return checked.map((column) => {
     const first = offset
     offset += columnWidth(column)
+    const at = (row: number, i = 0) => values[row * width + first + i]!
     return {
       name: column.name,
-      values: decode(column, count, (row, i = 0) => values[row * width + first + i]!)
+      values: column.levels ? levelsOf(column.levels, count, at) : decodedNumbers(column, count, at, kind),
+      ...(column.type === 'integer' && { whole: true })
     }
   })
 }
 
-function decode(column: Column, count: number, at: (row: number, i?: number) => number): ArrayLike<unknown> {
-  const { type, step, levels } = column
-  if (levels) {
-    return Array.from({ length: count }, (_, row) => {
-      let best = 0
-      for (let i = 1; i < levels.length; i++) if (at(row, i) > at(row, best)) best = i
-      return levels[best]!
-    })
+function levelsOf(
+  levels: readonly string[],
+  count: number,
+  at: (row: number, i: number) => number
+): string[] {
+  return Array.from({ length: count }, (_, row) => {
+    let best = 0
+    for (let i = 1; i < levels.length; i++) if (at(row, i) > at(row, best)) best = i
+    return levels[best]!
+  })
+}
+
+function decodedNumbers(
+  { type, step }: Column,
+  count: number,
+  at: (row: number) => number,
+  kind: Float32ArrayConstructor | Float64ArrayConstructor
+): ArrayLike<number> {
+  if (step === undefined && type === 'real') {
+    const values = new kind(count)
+    for (let row = 0; row < count; row++) values[row] = at(row)
+    return values
   }
-  const values = new Float64Array(count)
-  for (let row = 0; row < count; row++) {
+  const multiple = multiples(step ?? 1)
+  return Float64Array.from({ length: count }, (_, row) => {
     const value = at(row)
-    const multiple = step === undefined ? undefined : Math.floor(value / step)
-    values[row] =
-      multiple === undefined ? value : step! < 1 ? multiple / Math.round(1 / step!) : multiple * step!
-  }
-  if (type === 'integer') return Int32Array.from(values, Math.round)
-  return step === undefined ? Float32Array.from(values) : values
+    const found = step === undefined ? Math.round(value) : multiple(Math.floor(value / step))
+    return found + 0 // no −0
+  })
+}
+
+/** k → k step, with the digits that the step has after the point: 3 × 0.4 is 1.2, not 1.2000000000000002. */
+function multiples(step: number): (k: number) => number {
+  const [, fraction = '', exponent = '0'] = /^\d+(?:\.(\d+))?(?:e([+-]\d+))?$/.exec(String(step)) ?? []
+  const digits = Math.max(0, fraction.length - Number(exponent))
+  if (digits === 0 || digits > 100) return (k) => k * step
+  return (k) => Number((k * step).toFixed(digits))
 }
 
 /** The columns in `value`, a copy. */

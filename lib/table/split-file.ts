@@ -103,12 +103,13 @@ export async function splitFile(path: string, options: SplitOptions = {}): Promi
 
   // Context follows the sample in every row of a stream.
   const { columns: own, context: given = [] } = schema
-  const { drop, precision } = settings
+  const { drop, outside } = settings
+  const precision = encoder.needsFloat64 ? 'float64' : 'float32'
   const wanted = {
     path: readFrom,
     open: settings.open,
     columns: [...own, ...given],
-    encoder: { drop, precision },
+    encoder: { drop, precision, outside } as const,
     seed,
     repeat: true,
     heldOut
@@ -137,7 +138,7 @@ async function sampled(
   encoder: RowEncoder,
   { most, seed, heldOut }: { most: number; seed: number; heldOut: HeldOut }
 ): Promise<Record<Part, PartSample>> {
-  const sample = () => new PartSample(most, encoder.width, encoder.Values)
+  const sample = () => new PartSample(most, encoder.width)
   const parts = { train: sample(), validation: sample(), test: sample() }
   let first = 0
   for await (const batch of source.batches()) {

@@ -10,14 +10,20 @@ namespace ffjord::binding {
 namespace {
 
 // In the order of ErrorCode.
-constexpr std::array kNames = {"INVALID_ARGUMENT", "UNSUPPORTED", "SOLVE_FAILED", "CANCELLED",
-                               "OUT_OF_MEMORY",    "DISPOSED",    "INTERNAL"};
+constexpr std::array kNames = {"INVALID_ARGUMENT", "UNSUPPORTED", "SOLVE_FAILED",
+                               "OUTSIDE_SUPPORT",  "CANCELLED",   "OUT_OF_MEMORY",
+                               "DISPOSED",         "INTERNAL"};
 static_assert(kNames.size() == static_cast<std::size_t>(ErrorCode::Internal) + 1);
 
 Napi::Error make(Napi::Env env, ErrorCode code, const std::string& message) {
   Napi::Error error = Napi::Error::New(env, message);
   define(error.Value(), "code", kNames[static_cast<std::size_t>(code)]);
   return error;
+}
+
+void define_rows(const Napi::Error& error, const std::vector<std::size_t>& rows) {
+  define(error.Value(), "rows",
+         array_of(error.Env(), rows, [](std::size_t row) { return static_cast<double>(row); }));
 }
 
 }  // namespace
@@ -36,8 +42,11 @@ Napi::Error to_javascript(Napi::Env env, const std::exception_ptr& exception) {
     define(error.Value(), "t", failure.t);
     define(error.Value(), "h", failure.h);
     define(error.Value(), "block", static_cast<double>(failure.block));
-    define(error.Value(), "rows",
-           array_of(env, failure.rows, [](std::size_t row) { return static_cast<double>(row); }));
+    define_rows(error, failure.rows);
+    return error;
+  } catch (const OutsideSupport& outside) {
+    Napi::Error error = make(env, outside.code, outside.what());
+    define_rows(error, outside.rows);
     return error;
   } catch (const Error& error) {
     return make(env, error.code, error.what());

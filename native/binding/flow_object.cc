@@ -99,6 +99,7 @@ Napi::Function FlowObject::define(Napi::Env env, Environment& environment) {
           InstanceMethod<&FlowObject::direct<&FlowObject::write>>("write"),
           InstanceMethod<&FlowObject::direct<&FlowObject::zero_gradients>>("zeroGradients"),
           InstanceMethod<&FlowObject::direct<&FlowObject::upload>>("upload"),
+          InstanceMethod<&FlowObject::direct<&FlowObject::upload_contexts>>("uploadContexts"),
           InstanceMethod<&FlowObject::direct<&FlowObject::dispose>>("dispose"),
       },
       &environment);
@@ -219,11 +220,19 @@ Napi::Value FlowObject::zero_gradients(const Napi::CallbackInfo& info) {
 }
 
 Napi::Value FlowObject::upload(const Napi::CallbackInfo& info) {
+  return keep_rows(info, &Flow::upload);
+}
+
+Napi::Value FlowObject::upload_contexts(const Napi::CallbackInfo& info) {
+  return keep_rows(info, &Flow::upload_contexts);
+}
+
+Napi::Value FlowObject::keep_rows(const Napi::CallbackInfo& info, Upload upload) {
   const std::size_t count = whole_number(info[0], "count", 1, 0xFFFFFFFF);
   Flow& flow = idle_flow();
   const HostArray rows(info[1], "rows", ArrayUse::Borrow);
   const std::size_t size = rows.size();
-  auto kept = std::make_shared<const KeptRows>(KeptRows{flow_, flow.upload(count, rows.view())});
+  auto kept = std::make_shared<const KeptRows>(KeptRows{flow_, (flow.*upload)(count, rows.view())});
   const std::size_t bytes = size * real_size(float64_);
   Napi::Object handle = RowsHandle::create(environment_->rows_class(), std::move(kept), bytes);
   handle.DefineProperty(

@@ -39,7 +39,11 @@ class FlowObject : public Napi::ObjectWrap<FlowObject> {
   Napi::Value write(const Napi::CallbackInfo& info);
   Napi::Value zero_gradients(const Napi::CallbackInfo& info);
   Napi::Value upload(const Napi::CallbackInfo& info);
+  Napi::Value upload_contexts(const Napi::CallbackInfo& info);
   Napi::Value dispose(const Napi::CallbackInfo& info);
+
+  using Upload = std::unique_ptr<Rows> (Flow::*)(std::size_t count, const Input& rows);
+  Napi::Value keep_rows(const Napi::CallbackInfo& info, Upload upload);
 
   /// The flow, for a call that is about to be made. Throws Error(Disposed).
   const std::shared_ptr<Flow>& flow() const;

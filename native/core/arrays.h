@@ -23,6 +23,7 @@ class Input {
     return std::visit([](auto values) { return values.size(); }, values_);
   }
   bool empty() const { return size() == 0; }
+  bool is_float64() const { return std::holds_alternative<std::span<const double>>(values_); }
 
   Input subspan(std::size_t offset, std::size_t count) const {
     return std::visit([=](auto values) { return Input(values.subspan(offset, count)); }, values_);
@@ -63,6 +64,7 @@ class Output {
     return std::visit([](auto values) { return values.size(); }, values_);
   }
   bool empty() const { return size() == 0; }
+  bool is_float64() const { return std::holds_alternative<std::span<double>>(values_); }
 
   Output subspan(std::size_t offset, std::size_t count) const {
     return std::visit([=](auto values) { return Output(values.subspan(offset, count)); }, values_);

@@ -10,6 +10,19 @@ namespace ffjord {
 
 inline constexpr std::size_t kRowsAtOnce = 65536;
 
+/// What `call` returns; rows that its failures name are counted from `first`.
+template <class Call>
+auto numbered_from(std::size_t first, const Call& call) {
+  try {
+    return call();
+  } catch (const OutsideSupport& outside) {
+    throw outside.renumbered([first](std::size_t row) { return first + row; });
+  } catch (SolveFailure& failure) {
+    for (std::size_t& row : failure.rows) row += first;
+    throw;
+  }
+}
+
 /// Runs `call(part request, first row)` over parts of the batch, of at most `most` rows of `size`
 /// numbers, and joins what they count. Noise is that of the whole batch.
 template <class Call>
@@ -26,7 +39,7 @@ SolveResult in_parts(const SolveRequest& request, std::size_t size, std::size_t 
     part.noise.row_offset = request.noise.row_offset + static_cast<std::uint32_t>(first);
     if (const auto& keys = request.noise.keys; !keys.empty())
       part.noise.keys.assign(keys.begin() + first, keys.begin() + first + part.batch);
-    SolveResult result = call(part, first);
+    SolveResult result = numbered_from(first, [&] { return call(part, first); });
     const double weight = double(part.batch) / double(request.batch);
     joined.statistics.add(result.statistics, weight);
     joined.block_evaluations.resize(result.block_evaluations.size());

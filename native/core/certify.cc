@@ -7,6 +7,7 @@
 
 #include "core/batch_parts.h"
 #include "core/block_noise.h"
+#include "core/fixed_run.h"
 #include "core/objectives.h"
 #include "core/tableau.h"
 
@@ -16,6 +17,8 @@ namespace {
 // Rows of a batch, each `probes` times: probe k of row b is row k B + b.
 class Repeated {
  public:
+  using Vector = std::vector<double>;
+
   Repeated(const Flow& flow, const SolveRequest& request)
       : request_(request), size_(element_count(flow.description().shape)) {
     const FlowDescription& description = flow.description();
@@ -56,13 +59,35 @@ class Repeated {
 
   /// flow⁻¹ of the first probe's z (B, D).
   std::vector<double> invert(Flow& flow, const std::vector<double>& z) const {
-    SolveRequest request =
-        part(Input(z).subspan(0, request_.batch * size_),
-             Input(context_).subspan(0, context_.size() / probes_), request_.batch);
+    SolveRequest request = of_first_probe(z);
     request.direction = Direction::Reverse;
     std::vector<double> rows(request_.batch * size_);
     flow.solve(request, {rows, {}, {}, {}, {}});
     return rows;
+  }
+
+  /// How log p of the first probe changes with what is rounded.
+  struct Slopes {
+    std::vector<double> rows, first, context;  // (B, D), behind the fixed run (B, D), (B, C)
+  };
+  Slopes slopes(Flow& flow) const {
+    SolveRequest request = of_first_probe(rows_);
+    request.keep_tape = true;
+    request.settings.gradient = {};  // an adjoint takes not every control
+    const std::size_t count = request_.batch * size_;
+    std::vector<double> z(count), delta_logp_bar(request_.batch, -1.0);
+    const SolveResult solved = flow.solve(request, {z, {}, {}, {}, {}});
+    for (double& value : z) value = -value;  // ∂ log N(z) / ∂z
+    Slopes slopes{Vector(count), Vector(count), Vector(request.context.size())};
+    PullbackRequest pullback;
+    pullback.z_bar = z;
+    pullback.delta_logp_bar = delta_logp_bar;
+    pullback.parameters = false;
+    pullback.rows_bar = slopes.rows;
+    pullback.first_bar = slopes.first;
+    pullback.context_bar = slopes.context;
+    flow.pullback(*solved.tape, pullback);
+    return slopes;
   }
 
   std::vector<std::string> traces() const {
@@ -98,6 +123,12 @@ class Repeated {
     }
   }
 
+  // `all` (K B, D), of which the first probe's rows are solved.
+  SolveRequest of_first_probe(const std::vector<double>& all) const {
+    return part(Input(all).subspan(0, request_.batch * size_),
+                Input(context_).subspan(0, context_.size() / probes_), request_.batch);
+  }
+
   SolveRequest part(const Input& rows, const Input& context, std::size_t batch) const {
     SolveRequest request;
     request.batch = batch;
@@ -107,6 +138,7 @@ class Repeated {
     request.settings.trace.probes = 1;
     request.settings.regularisers = {};
     request.stop = request_.stop;
+    request.outside = Outside::Improbable;
     for (std::size_t i = 0; i < noise_.size(); ++i)
       request.noise.given.push_back(
           Input(noise_[i]).subspan(0, noise_[i].empty() ? 0 : batch * sizes_[i]));
@@ -139,6 +171,43 @@ double rounding(const Repeated::Solved& solved, std::size_t row, std::size_t siz
   return epsilon * (terms + std::abs(solved.delta_logp[row]));
 }
 
+// Half a unit in the last place of numbers that lie `epsilon` apart at 1.
+double half_unit(double value, double epsilon) {
+  return value == 0 ? 0 : std::ldexp(epsilon / 2, std::ilogb(value));
+}
+
+// What rounding does to log p before the solver begins, to first order, a row each: of the rows, as
+// they were given; of what the fixed run makes of them, and of contexts, as the engine takes them.
+// The numbers round independently, so that their squares add up.
+std::vector<double> rounding_of_input(Flow& flow, const Repeated& repeated,
+                                      const SolveRequest& request) {
+  const Repeated::Slopes slopes = repeated.slopes(flow);
+  const FlowDescription& description = flow.description();
+  const auto shapes = validate(description);
+  const FixedRun run(description, shapes);
+  const std::size_t batch = request.batch, size = slopes.rows.size() / batch;
+  const std::vector<double> rows = request.rows.as<double>(),
+                            contexts = request.context.as<double>();
+  std::vector<double> first = rows, delta_logp(batch);
+  run.map({batch, size, first, delta_logp}, Outside::Improbable, nullptr);
+
+  const double given = request.rows.is_float64() ? 0x1p-52 : 0x1p-23, epsilon = flow.epsilon();
+  const bool rounds_first = !run.empty() || epsilon > given;
+  std::vector<double> errors(batch);
+  for (std::size_t b = 0; b < batch; ++b) {
+    double squares = 0;
+    for (std::size_t i = b * size; i < (b + 1) * size; ++i) {
+      squares += std::pow(slopes.rows[i] * half_unit(rows[i], given), 2);
+      if (rounds_first) squares += std::pow(slopes.first[i] * half_unit(first[i], epsilon), 2);
+    }
+    const std::size_t width = contexts.size() / batch;
+    for (std::size_t i = b * width; i < (b + 1) * width; ++i)
+      squares += std::pow(slopes.context[i] * half_unit(contexts[i], epsilon), 2);
+    errors[b] = std::sqrt(squares);
+  }
+  return errors;
+}
+
 SolveResult certify_part(Flow& flow, const SolveRequest& request, const CertifiedOutput& output) {
   const std::size_t batch = request.batch;
   const Repeated repeated(flow, request);
@@ -149,11 +218,16 @@ SolveResult certify_part(Flow& flow, const SolveRequest& request, const Certifie
   const std::vector<double> tight =
       repeated.solve(flow, tightened(request.settings.solver, epsilon)).log_prob;
   const std::vector<double> back = repeated.invert(flow, solved.z);
+  const std::vector<double> input = rounding_of_input(flow, repeated, request);
   const std::vector<double> rows = request.rows.as<double>();
   const std::size_t size = rows.size() / batch;
 
   std::vector<double> log_prob(batch), probe_error(batch), solver_error(batch), round_trip(batch);
   for (std::size_t b = 0; b < batch; ++b) {
+    if (std::isinf(values[b])) {  // outside of the support, and certainly so
+      log_prob[b] = values[b];
+      continue;
+    }
     double tight_mean = 0, squares = 0;
     for (std::size_t k = 0; k < probes; ++k) {
       log_prob[b] += values[k * batch + b] / double(probes);
@@ -162,7 +236,8 @@ SolveResult certify_part(Flow& flow, const SolveRequest& request, const Certifie
     for (std::size_t k = 0; k < probes; ++k)
       squares += std::pow(values[k * batch + b] - log_prob[b], 2);
     if (probes > 1) probe_error[b] = std::sqrt(squares / double(probes - 1) / double(probes));
-    solver_error[b] = std::hypot(tight_mean - log_prob[b], rounding(solved, b, size, epsilon));
+    solver_error[b] =
+        std::hypot(tight_mean - log_prob[b], rounding(solved, b, size, epsilon), input[b]);
     for (std::size_t i = b * size; i < (b + 1) * size; ++i)
       round_trip[b] = std::max(round_trip[b], std::abs(back[i] - rows[i]));
   }

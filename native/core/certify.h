@@ -5,13 +5,15 @@
 
 namespace ffjord {
 
-/// One number a row (B).
+/// One number a row (B). A row outside of the support has log p = −∞ and no errors.
 struct CertifiedOutput {
   Output log_prob;
   /// Standard error of the mean over the probes of the trace; 0 of an exact one.
   Output probe_error;
   /// |log p − log p of a solve at a hundredth of the tolerance (or in twice the steps)|, same
-  /// noise; and the rounding of the terms of log p, which a tighter tolerance does not undo.
+  /// noise; and what a tighter tolerance does not undo: the rounding of the terms of log p, and
+  /// half a unit in the last place of each number of the row, of the type that it was given in and
+  /// of the one that the solver begins with, times the slope of log p along it.
   Output solver_error;
   /// max |x − flow⁻¹(flow(x))| over the elements of a row, in units of x.
   Output round_trip_error;

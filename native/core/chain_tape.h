@@ -11,11 +11,13 @@
 #include "core/chain_state.h"
 #include "core/continuous_block.h"
 #include "core/engine.h"
+#include "core/fixed_run.h"
 #include "core/row_values.h"
 
 namespace ffjord {
 
-/// Of an elementwise transform: the data side of its map (B, D).
+/// Of a fixed transform behind the flow's first run: the data side of its map (B, D), where it maps
+/// elements.
 template <class Real>
 struct ElementTape {
   std::vector<Real> x;
@@ -41,7 +43,8 @@ class ChainTape : public Tape {
   Direction direction = Direction::Forward;
   int regularisers = 0;
   std::uint64_t generation = 0;         // of the weights that the solve saw
-  std::size_t first_block = 0;          // of the solve: those before it took the whole data set
+  FixedTape fixed;                      // of the flow's first run
+  bool of_dataset = false;              // whose rows went through that run once, without a tape
   RowValues<Real> context;              // (B, C)
   std::vector<StepTape<Real>> steps;    // indexed as the flow's blocks
   std::optional<ChainState<Real>> end;  // where it was asked for

@@ -1,36 +1,45 @@
 // Rows of a training run, samples or their contexts, and how a batch of them is gathered: on the
-// device, where that keeps the set and reads the batch first, else on the host. Of a flow that
-// begins with fixed transforms the device keeps what these make of the rows.
+// device, where that keeps the set and reads the batch first, else on the host. Samples are what
+// the flow's first run of fixed transforms makes of them.
 #pragma once
 
 #include <algorithm>
 #include <cstddef>
 #include <cstdint>
 #include <memory>
+#include <optional>
 #include <span>
 #include <utility>
 #include <vector>
 
 #include "core/batch_parts.h"
-#include "core/chain_state.h"
 #include "core/engine.h"
+#include "core/fixed_run.h"
 #include "core/host_device.h"
 #include "core/row_values.h"
 
 namespace ffjord {
 
-/// Rows behind a flow's first transforms, in the device's memory: z (N, D) and Δlogp (N).
-template <class Real>
-struct MappedRows {
-  std::unique_ptr<FlatBuffer<Real>> z, delta_logp;
-};
-
 template <class Real>
 class DatasetRows : public Rows {
  public:
-  /// `stays`: on the device, from the first solve on that reads it there.
-  DatasetRows(std::size_t count, RowValues<Real> values, bool stays)
-      : count_(count), values_(std::move(values)), stays_(stays) {}
+  /// `run`: null of contexts. `stays`: on the device, from the first solve on that reads it there.
+  /// All outlive the rows.
+  DatasetRows(FlowDevice<Real>& device, std::size_t count, const Input& given, const FixedRun* run,
+              bool stays)
+      : device_(device),
+        count_(count),
+        width_(given.size() / count),
+        run_(run && !run->empty() ? run : nullptr),
+        is_context_(!run),
+        stays_(stays) {
+    if (!run_)
+      values_.emplace(device, given.template as<Real>());
+    else if (given.is_float64())
+      given_float64_ = given.template as<double>();
+    else
+      given_float32_ = given.template as<float>();
+  }
 
   /// What an upload made, once the indices are checked against it.
   static const DatasetRows& of(const Rows& any_rows, std::span<const std::uint32_t> indices) {
@@ -40,36 +49,50 @@ class DatasetRows : public Rows {
   }
 
   std::size_t count() const override { return count_; }
-  std::size_t width() const { return values_.size() / count_; }
-  const RowValues<Real>& values() const { return values_; }  ///< (count, width)
+  std::size_t width() const { return width_; }
+  bool is_context() const { return is_context_; }
   bool stays() const { return stays_; }
 
-  /// The rows after `map` (of a ChainState), which must never change: it is called at first use,
-  /// for some rows at a time.
-  template <class Map>
-  const MappedRows<Real>& mapped(FlowDevice<Real>& device, const Map& map) const {
-    if (mapped_.z) return mapped_;
-    MappedRows<Real> made{device.make_buffer(values_.size()), device.make_buffer(count_)};
-    for (std::size_t first = 0; first < count_; first += kRowsAtOnce) {
-      const std::size_t batch = std::min(kRowsAtOnce, count_ - first);
-      const auto part = std::span(values_.read()).subspan(first * width(), batch * width());
-      ChainState<Real> state{batch,
-                             {device, {part.begin(), part.end()}},
-                             RowValues<Real>::zeros(device, batch),
-                             RowValues<Real>::zeros(device, 0),
-                             {}};
-      map(state);
-      made.z->put(first * width(), state.z.read());
-      made.delta_logp->put(first, state.delta_logp.read());
-    }
-    return mapped_ = std::move(made);
+  /// (count, width). Samples pass the run at first use, which throws OutsideSupport.
+  const RowValues<Real>& values() const {
+    if (!values_) map();
+    return *values_;
+  }
+  /// (count) Δlogp of the run; null where there is none.
+  const RowValues<Real>* delta_logp() const {
+    if (run_ && !values_) map();
+    return delta_logp_ ? &*delta_logp_ : nullptr;
   }
 
  private:
-  const std::size_t count_;
-  const RowValues<Real> values_;
-  const bool stays_;
-  mutable MappedRows<Real> mapped_;  // empty before its first use
+  void map() const {
+    const bool float64 = !given_float64_.empty();
+    const Input given = float64 ? Input(given_float64_) : Input(given_float32_);
+    std::vector<Real> z(given.size()), delta_logp(count_);
+    for (std::size_t first = 0; first < count_; first += kRowsAtOnce) {
+      const std::size_t batch = std::min(kRowsAtOnce, count_ - first);
+      std::vector<double> part = given.subspan(first * width_, batch * width_).as<double>();
+      std::vector<double> part_delta_logp(batch);
+      numbered_from(first, [&] {
+        return run_->map({batch, width_, part, part_delta_logp}, Outside::Refuse, nullptr);
+      });
+      const std::vector<Real> rounded = rounded_to<Real>(part, width_);
+      std::copy(rounded.begin(), rounded.end(), z.begin() + first * width_);
+      std::copy(part_delta_logp.begin(), part_delta_logp.end(), delta_logp.begin() + first);
+    }
+    values_.emplace(device_, std::move(z));
+    delta_logp_.emplace(device_, std::move(delta_logp));
+    given_float32_ = {};
+    given_float64_ = {};
+  }
+
+  FlowDevice<Real>& device_;
+  const std::size_t count_, width_;
+  const FixedRun* const run_;
+  const bool is_context_, stays_;
+  mutable std::vector<float> given_float32_;  // one of them, until they are mapped
+  mutable std::vector<double> given_float64_;
+  mutable std::optional<RowValues<Real>> values_, delta_logp_;
 };
 
 /// One batch out of several sets, at the same indices: what is gathered on the device waits for
@@ -80,17 +103,14 @@ class BatchGather {
   BatchGather(FlowDevice<Real>& device, std::span<const std::uint32_t> indices)
       : device_(device), indices_(indices) {}
 
-  /// `target` (indices, width), which keeps its place until `run`, is read first on the device or
-  /// on the host.
-  void add(const DatasetRows<Real>& rows, bool on_device, RowValues<Real>& target) {
-    if (on_device && rows.stays())
-      add(rows.values().read_on_device(), target);
+  /// `target` (indices, any number), which keeps its place until `run`, is read first on the device
+  /// or on the host.
+  void add(const RowValues<Real>& rows, bool on_device, RowValues<Real>& target) {
+    const std::size_t columns = target.size() / indices_.size();
+    if (on_device)
+      gathers_.push_back({rows.read_on_device(), columns, target.on_device()});
     else
-      gather_rows<Real>(rows.values().read(), indices_, rows.width(), target.on_host());
-  }
-  /// Of rows in the device's memory.
-  void add(std::span<const Real> rows_on_device, RowValues<Real>& target) {
-    gathers_.push_back({rows_on_device, target.size() / indices_.size(), target.on_device()});
+      gather_rows<Real>(rows.read(), indices_, columns, target.on_host());
   }
 
   void run() const {

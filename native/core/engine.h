@@ -44,8 +44,9 @@ struct Settings {
   double steer = 0;
 };
 
-/// Rows of a training run, samples or their contexts, which go to the device once: at the first
-/// solve that reads them there, or what the flow's first, fixed transforms make of them.
+/// Rows of a training run, samples or their contexts, which go to the device once, at the first
+/// solve that reads them there: of samples, what the flow's first run of fixed transforms makes of
+/// them.
 class Rows {
  public:
   virtual ~Rows() = default;
@@ -80,7 +81,8 @@ struct SolveRequest {
   const Rows* contexts = nullptr;          ///< instead of `context`: those at `indices`
   Noise noise;
   Settings settings;
-  bool training = false;  ///< batch norm normalises and counts as in training
+  Outside outside = Outside::Refuse;  ///< of rows that a transform does not map
+  bool training = false;              ///< batch norm normalises and counts as in training
   bool keep_tape = false;
   bool keep_end = false;  ///< the tape keeps the rows at the base too, for `likelihood`
   std::stop_token stop;
@@ -89,6 +91,8 @@ struct SolveRequest {
   std::vector<double> times;
 };
 
+/// What the first run of fixed transforms makes of rows, and of the last z, is computed in float64
+/// and rounded once: where the engine's first block reads it, or where it is handed out.
 struct SolveOutput {
   Output z;           ///< (B, D); after a split the concatenation [first half out, …, last]
   Output delta_logp;  ///< (B): log p(x) = log N(z) − Δlogp; reversed, log p(x) = log N(z) + Δlogp
@@ -112,6 +116,8 @@ struct PullbackRequest {
   bool parameters = true;  ///< add to the gradient buffer
   Output rows_bar;         ///< (B, shape), or empty; of a data set, refused where those went
                            ///< through the flow's first transforms once
+  Output first_bar;        ///< (B, D) of a forward solve, or empty: cotangent of what the first run
+                           ///< of fixed transforms made of the rows
   Output context_bar;      ///< (B, C), or empty
   /// Instead of the three cotangents: those of maximum likelihood at the tape's end.
   std::optional<LikelihoodBar> likelihood = {};
@@ -169,9 +175,12 @@ class Flow {
   /// One step of the optimizer along the gradient buffer; then commits pending batch statistics.
   virtual StepReport step(const OptimizerOptions& options) = 0;
 
-  /// `rows` (count, D), or (count, C) of contexts.
+  /// `rows` (count, D). Whoever solves them first is told of those outside of the support.
   virtual std::unique_ptr<Rows> upload(std::size_t count, const Input& rows) = 0;
-  /// Copies rows by index into `target` (indices, D or C).
+  /// `contexts` (count, C)
+  virtual std::unique_ptr<Rows> upload_contexts(std::size_t count, const Input& contexts) = 0;
+  /// Copies rows by index into `target` (indices, D or C): samples behind the flow's first run of
+  /// fixed transforms.
   virtual void gather(const Rows& rows, std::span<const std::uint32_t> indices,
                       const Output& target) const = 0;
 };

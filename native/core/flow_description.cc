@@ -185,6 +185,10 @@ bool is_fixed(const Block& block) {
          !std::holds_alternative<Split>(block);
 }
 
+bool is_bounded(const Block& block) {
+  return std::holds_alternative<Logit>(block) || std::holds_alternative<Support>(block);
+}
+
 std::size_t element_count(const std::vector<int>& shape) {
   return std::accumulate(shape.begin(), shape.end(), std::size_t{1}, std::multiplies<>());
 }

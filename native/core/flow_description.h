@@ -78,6 +78,9 @@ struct Conditioning {
 /// weights, no statistics, no parts set aside.
 bool is_fixed(const Block& block);
 
+/// Whether there are rows that a block is not defined at.
+bool is_bounded(const Block& block);
+
 struct FlowDescription {
   std::vector<int> shape;  ///< of one sample
   std::vector<Block> blocks;

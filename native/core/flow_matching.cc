@@ -4,7 +4,6 @@
 #include <cmath>
 
 #include "core/assignment.h"
-#include "core/host_flow.h"
 #include "core/philox.h"
 
 namespace ffjord {
@@ -18,25 +17,22 @@ constexpr std::size_t kCoupledRows = 128;
 
 bool is_cnf(const Block& block) { return std::holds_alternative<Cnf>(block); }
 
-// The blocks before the first CNF block.
-FlowDescription transforms_of(const FlowDescription& flow) {
+// Whether the flow is fixed transforms, then CNF blocks to the end.
+void check_blocks(const FlowDescription& flow) {
   const auto first = std::find_if(flow.blocks.begin(), flow.blocks.end(), is_cnf);
-  FlowDescription transforms{flow.shape, {flow.blocks.begin(), first}, {}};
   if (first == flow.blocks.end()) refuse("trains CNF blocks, and this flow has none");
   if (!std::all_of(first, flow.blocks.end(), is_cnf))
     refuse(
         "takes CNF blocks one after the other behind fixed transforms; move the others to the "
         "front, "
         "or train by maximum likelihood (objective 'ml')");
-  for (const Block& block : transforms.blocks)
-    if (!is_fixed(block))
-      refuse(
-          "takes fixed transforms alone before the first CNF block; use standardize in place of "
-          "batch_norm, or train by maximum likelihood (objective 'ml')");
+  if (!std::all_of(flow.blocks.begin(), first, is_fixed))
+    refuse(
+        "takes fixed transforms alone before the first CNF block; use standardize in place of "
+        "batch_norm, or train by maximum likelihood (objective 'ml')");
   for (const Block& block : flow.blocks)
     if (is_cnf(block) && std::get<Cnf>(block).net.layer == LayerKind::Hyper)
       refuse("gives every row a time of its own, which hyper layers do not take; use concatsquash");
-  return transforms;
 }
 
 // Rows of x₁ in an order that brings each near its row of x₀, group by group.
@@ -80,24 +76,14 @@ FlowMatching::FlowMatching(const Flow& flow, Coupling coupling)
       size_(element_count(flow.description().shape)),
       end_times_(flow.end_times()) {
   const FlowDescription& description = flow.description();
-  const FlowDescription transforms = transforms_of(description);
+  check_blocks(description);
   if (coupling == Coupling::Optimal && description.context.size > 0)
     refuse("with a context takes coupling 'independent': an optimal one would change the base");
-  if (!transforms.blocks.empty()) transforms_ = make_host_flow<double>(transforms, 0, {});
 }
 
 double FlowMatching::loss(Flow& flow, const Batch& batch, double weight) const {
   const std::size_t count = batch.count, blocks = end_times_.size();
-  std::vector<double> x0 = batch.rows.as<double>();
-  if (transforms_) {
-    SolveRequest request;
-    request.batch = count;
-    request.rows = batch.rows;
-    request.noise = batch.noise;
-    SolveOutput output;
-    output.z = x0;
-    transforms_->solve(request, output);
-  }
+  const std::vector<double> x0 = batch.x0.as<double>();
   std::vector<double> x1(count * size_);
   fill_noise<double>(NoiseLaw::Gaussian, {batch.noise.seed, batch.noise.call, kBaseBlock, 0},
                      batch.noise.row_offset, size_, x1);

@@ -6,7 +6,6 @@
 // t = (n s − i) T_i, and its field should be (x₁ − x₀) / (n T_i). The end times stay as they are.
 #pragma once
 
-#include <memory>
 #include <vector>
 
 #include "core/engine.h"
@@ -26,8 +25,8 @@ class FlowMatching {
 
   struct Batch {
     std::size_t count = 0;
-    Input rows, context;  ///< (B, D), (B, C)
-    Noise noise;          ///< of x₁ and s
+    Input x0, context;  ///< (B, D), rows behind the fixed transforms; (B, C)
+    Noise noise;        ///< of x₁ and s
   };
   /// Mean over the batch of ‖n T f(x_s, t) − (x₁ − x₀)‖². Its gradients are added to the buffer,
   /// all times `weight`. `s` is stratified: one in each of B equal parts, in turns.
@@ -35,9 +34,8 @@ class FlowMatching {
 
  private:
   const Coupling coupling_;
-  std::size_t size_;                  // D
-  std::unique_ptr<Flow> transforms_;  // those before the first CNF block, or null
-  std::vector<double> end_times_;     // of the CNF blocks
+  std::size_t size_;               // D
+  std::vector<double> end_times_;  // of the CNF blocks
 };
 
 }  // namespace ffjord

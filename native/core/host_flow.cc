@@ -10,6 +10,7 @@
 #include "core/chain_tape.h"
 #include "core/dataset_rows.h"
 #include "core/end_cotangents.h"
+#include "core/fixed_run.h"
 #include "core/flow_buffers.h"
 #include "core/trajectory.h"
 #include "core/transform_block.h"
@@ -32,8 +33,7 @@ class HostFlow : public Flow {
         shapes_(validate(description)),
         layout_(description),
         size_(element_count(description.shape)),
-        fixed_(std::find_if_not(description.blocks.begin(), description.blocks.end(), is_fixed) -
-               description.blocks.begin()),
+        fixed_(description_, shapes_),
         device_(std::move(device)),
         buffers_(description_, layout_, seed, *device_) {
     for (std::size_t i = 0; i < description_.blocks.size(); ++i) {
@@ -84,7 +84,8 @@ class HostFlow : public Flow {
         zero_state(request.batch, static_cast<int>(settings.regularisers.count()));
     BatchGather<Real> gather(*device_, request.indices);
     auto tape = std::make_unique<ChainTape<Real>>(zeros(request.batch * description_.context.size));
-    const std::size_t first_block = put_rows(request, state, gather);
+    Exact exact;
+    put_rows(request, state, gather, *tape, exact);
     put_contexts(request, tape->context, gather);
     gather.run();
     if (reverse) set_splits_aside(state);
@@ -94,21 +95,25 @@ class HostFlow : public Flow {
     tape->direction = request.direction;
     tape->regularisers = request.settings.regularisers.count();
     tape->generation = generation_;
-    tape->first_block = first_block;
+    tape->of_dataset = request.dataset != nullptr;
     tape->steps.resize(description_.blocks.size());
 
     auto trajectory = make_trajectory(request, output);
-    for (std::size_t step = first_block; step < description_.blocks.size(); ++step) {
-      const std::size_t i = reverse ? description_.blocks.size() - 1 - step : step;
-      if (continuous_[i])
+    for (std::size_t step = fixed_.size(); step < description_.blocks.size(); ++step) {
+      const std::size_t i = reverse ? fixed_.size() + description_.blocks.size() - 1 - step : step;
+      if (continuous_[i]) {
         solve_continuous(i, request, state, tape->context, trajectory, result, tape->steps[i]);
-      else
-        tape->steps[i] = transforms_[i]->solve(reverse, request.training, request.keep_tape, state);
+        continue;
+      }
+      if (!reverse && is_bounded(description_.blocks[i])) settle_outside(i, request, state, exact);
+      tape->steps[i] = transforms_[i]->solve(reverse, request.training, request.keep_tape, state);
     }
     while (!state.aside.empty()) state.collect();
 
-    hand_over(state.z, output.z);
-    hand_over(state.delta_logp, output.delta_logp);
+    if (reverse)
+      hand_over_data(request, state, *tape, output);
+    else
+      hand_over_base(state, exact, output);
     hand_over(state.regularisers, output.regularisers);
     if (request.training && !reverse) set_pending(*tape);
     if (request.keep_end) tape->end = std::move(state);
@@ -126,11 +131,13 @@ class HostFlow : public Flow {
             "the weights changed since the solve; solve again before this pullback");
 
     ChainState<Real> bar = zero_state(tape.batch, tape.regularisers);
+    const bool reverse = tape.direction == Direction::Reverse;
     if (request.likelihood)
       set_likelihood_bars(*device_, tape, *request.likelihood, bar);
+    else if (reverse && !fixed_.empty())
+      set_given_bars(behind_fixed(tape, request).request, bar);
     else
       set_given_bars(request, bar);
-    const bool reverse = tape.direction == Direction::Reverse;
     if (!reverse) set_splits_aside(bar);
 
     std::vector<Real> context_bar(request.context_bar.size(), Real(0));
@@ -139,13 +146,10 @@ class HostFlow : public Flow {
 
     SolveStatistics statistics;
     FlatBuffer<Real>* const gradients = buffers_.begin_gradients(request.parameters);
-    // Fixed blocks at the front have no gradients; they pass on the cotangents of rows alone.
-    const bool wants_rows = !request.rows_bar.empty();
-    require(!wants_rows || tape.first_block == 0,
+    require(request.rows_bar.empty() || fixed_.empty() || !tape.of_dataset,
             "the rows of this data set stay behind the flow's first transforms");
-    const std::size_t skipped = reverse || wants_rows ? 0 : fixed_;
-    for (std::size_t step = 0; step < description_.blocks.size() - skipped; ++step) {
-      const std::size_t i = reverse ? step : description_.blocks.size() - 1 - step;
+    for (std::size_t step = fixed_.size(); step < description_.blocks.size(); ++step) {
+      const std::size_t i = reverse ? step : fixed_.size() + description_.blocks.size() - 1 - step;
       if (continuous_[i]) {
         SolveStatistics one;
         continuous_[i]->pullback(*std::get<std::unique_ptr<BlockTape>>(tape.steps[i]),
@@ -158,7 +162,11 @@ class HostFlow : public Flow {
     }
     while (!bar.aside.empty()) bar.collect();
     buffers_.end_gradients(gradients);
-    hand_over(bar.z, request.rows_bar);
+    if (!reverse) hand_over(bar.z, request.first_bar);
+    if (reverse || fixed_.empty())
+      hand_over(bar.z, request.rows_bar);
+    else
+      hand_over_rows_bar(tape, bar, request.rows_bar);
     request.context_bar.assign(std::span<const Real>(context_bar));
     return statistics;
   }
@@ -202,14 +210,18 @@ class HostFlow : public Flow {
   }
 
   std::unique_ptr<Rows> upload(std::size_t count, const Input& rows) override {
-    const std::size_t context = description_.context.size;
-    require(count > 0 &&
-                (rows.size() == count * size_ || (context > 0 && rows.size() == count * context)),
-            "rows must hold " + std::to_string(size_) + " values each" +
-                (context > 0 ? ", contexts " + std::to_string(context) : ""));
-    return std::make_unique<DatasetRows<Real>>(
-        count, RowValues<Real>(*device_, rows.template as<Real>()),
-        device_->has_room(rows.size() + (enters_behind_fixed() ? count : 0)));
+    require(count > 0 && rows.size() == count * size_,
+            "rows must hold " + std::to_string(size_) + " values each");
+    return std::make_unique<DatasetRows<Real>>(*device_, count, rows, &fixed_,
+                                               device_->has_room(rows.size() + count));
+  }
+
+  std::unique_ptr<Rows> upload_contexts(std::size_t count, const Input& contexts) override {
+    const std::size_t size = description_.context.size;
+    require(count > 0 && size > 0 && contexts.size() == count * size,
+            "contexts must hold " + std::to_string(size) + " values each");
+    return std::make_unique<DatasetRows<Real>>(*device_, count, contexts, nullptr,
+                                               device_->has_room(contexts.size()));
   }
 
   void gather(const Rows& any_rows, std::span<const std::uint32_t> indices,
@@ -255,38 +267,120 @@ class HostFlow : public Flow {
 
   RowValues<Real> zeros(std::size_t count) const { return RowValues<Real>::zeros(*device_, count); }
 
-  // Whether a data set stays on the device behind the fixed transforms that the flow begins with,
-  // in front of the CNF block that follows them. The description holds all that these depend on.
-  bool enters_behind_fixed() const {
-    return !device_->is_host() && fixed_ > 0 && fixed_ < continuous_.size() && continuous_[fixed_];
+  // What float64 knows of a forward solve, and the engine's numbers do not.
+  struct Exact {
+    std::vector<double> rest;  // Δlogp of the fixed run less what it was rounded to; or empty
+    std::vector<std::size_t> outside;  // rows of the batch with a density of 0
+  };
+
+  // What goes into the first block with weights, in place of zeros. Rows of a data set are gathered
+  // where it reads them.
+  void put_rows(const SolveRequest& request, ChainState<Real>& state, BatchGather<Real>& gather,
+                ChainTape<Real>& tape, Exact& exact) const {
+    const bool reverse = request.direction == Direction::Reverse;
+    if (request.dataset) {
+      const auto& rows = DatasetRows<Real>::of(*request.dataset, request.indices);
+      require(!reverse && !rows.is_context() && request.indices.size() == request.batch,
+              "a batch of a data set needs an index a row, and goes from data to base");
+      const bool on_device =
+          rows.stays() && fixed_.size() < continuous_.size() && continuous_[fixed_.size()];
+      gather.add(rows.values(), on_device, state.z);
+      if (const auto* delta_logp = rows.delta_logp())
+        gather.add(*delta_logp, on_device, state.delta_logp);
+      return;
+    }
+    require(request.rows.size() == state.z.size(),
+            "rows must hold batch × " + std::to_string(size_) + " values");
+    if (reverse || fixed_.empty()) {
+      state.z = {*device_, rounded_to<Real>(request.rows, size_)};
+      return;
+    }
+    std::vector<double> rows = request.rows.template as<double>();
+    exact.rest.resize(request.batch);
+    exact.outside = fixed_.map({request.batch, size_, rows, exact.rest}, request.outside,
+                               request.keep_tape ? &tape.fixed : nullptr);
+    state.z = {*device_, rounded_to<Real>(rows, size_)};
+    const std::span<Real> delta_logp = state.delta_logp.on_host();
+    for (std::size_t b = 0; b < request.batch; ++b) {
+      delta_logp[b] = static_cast<Real>(exact.rest[b]);
+      exact.rest[b] -= double(delta_logp[b]);
+    }
   }
 
-  // What goes into the first block that the solve calls, in place of zeros; returns that block's
-  // place in the order of the solve. Rows of a data set are gathered where it reads them.
-  std::size_t put_rows(const SolveRequest& request, ChainState<Real>& state,
-                       BatchGather<Real>& gather) const {
-    RowValues<Real>& z = state.z;
-    if (!request.dataset) {
-      require(request.rows.size() == z.size(),
-              "rows must hold batch × " + std::to_string(size_) + " values");
-      z = {*device_, request.rows.template as<Real>()};
-      return 0;
+  // Rows that block i, which has blocks with weights before it, does not map.
+  void settle_outside(std::size_t i, const SolveRequest& request, ChainState<Real>& state,
+                      Exact& exact) const {
+    const Block& block = description_.blocks[i];
+    const auto found = find_outside(block, state.rows());
+    if (found.empty()) return;
+    std::vector<std::size_t> rows;
+    for (const OutsideElement& one : found)
+      rows.push_back(request.dataset ? request.indices[one.row] : one.row);
+    if (request.outside == Outside::Refuse)
+      throw OutsideSupport(rows, reason_outside(block, i, found.front(), true), true);
+    move_inside(block, found, state.rows());
+    exact.outside.insert(exact.outside.end(), rows.begin(), rows.end());
+  }
+
+  void hand_over_base(const ChainState<Real>& state, const Exact& exact,
+                      const SolveOutput& output) const {
+    hand_over(state.z, output.z);
+    if (output.delta_logp.empty()) return;
+    if (exact.rest.empty() && exact.outside.empty()) {
+      hand_over(state.delta_logp, output.delta_logp);
+      return;
     }
-    const auto& rows = DatasetRows<Real>::of(*request.dataset, request.indices);
-    require(rows.width() == size_ && request.indices.size() == request.batch,
-            "a batch of a data set needs an index a row, and rows of " + std::to_string(size_) +
-                " values");
-    const bool reverse = request.direction == Direction::Reverse;
-    if (!reverse && rows.stays() && enters_behind_fixed()) {
-      const auto& mapped = rows.mapped(*device_, [this](ChainState<Real>& part) {
-        for (std::size_t i = 0; i < fixed_; ++i) transforms_[i]->solve(false, false, false, part);
-      });
-      gather.add(mapped.z->values(), z);
-      gather.add(mapped.delta_logp->values(), state.delta_logp);
-      return fixed_;
+    const std::vector<Real>& rounded = state.delta_logp.read();
+    std::vector<double> delta_logp(rounded.begin(), rounded.end());
+    for (std::size_t b = 0; b < exact.rest.size(); ++b) delta_logp[b] += exact.rest[b];
+    for (std::size_t row : exact.outside) delta_logp[row] = std::numeric_limits<double>::infinity();
+    output.delta_logp.assign(std::span<const double>(delta_logp));
+  }
+
+  // The end of a reverse solve.
+  void hand_over_data(const SolveRequest& request, ChainState<Real>& state, ChainTape<Real>& tape,
+                      const SolveOutput& output) const {
+    if (fixed_.empty()) {
+      hand_over(state.z, output.z);
+      hand_over(state.delta_logp, output.delta_logp);
+      return;
     }
-    gather.add(rows, (reverse ? continuous_.back() : continuous_.front()) != nullptr, z);
-    return 0;
+    const auto widened = [](const std::vector<Real>& values) {
+      return std::vector<double>(values.begin(), values.end());
+    };
+    std::vector<double> rows = widened(state.z.read());
+    std::vector<double> delta_logp = widened(state.delta_logp.read());
+    fixed_.invert({request.batch, size_, rows, delta_logp},
+                  request.keep_tape ? &tape.fixed : nullptr);
+    fixed_.hand_over(request.batch, rows, output.z);
+    output.delta_logp.assign(std::span<const double>(delta_logp));
+  }
+
+  // The cotangents of a reverse solve's rows as those of what the fixed run inverted.
+  struct BehindFixed {
+    std::vector<double> z_bar;
+    PullbackRequest request;  // a view of z_bar
+  };
+  BehindFixed behind_fixed(const ChainTape<Real>& tape, const PullbackRequest& given) const {
+    require(given.z_bar.size() == tape.batch * size_, "z_bar must have the shape of z");
+    require(given.delta_logp_bar.empty() || given.delta_logp_bar.size() == tape.batch,
+            "delta_logp_bar needs one number a row");
+    BehindFixed behind{given.z_bar.template as<double>(), given};
+    std::vector<double> delta_logp_bar = given.delta_logp_bar.template as<double>();
+    delta_logp_bar.resize(tape.batch);
+    fixed_.pull_back(true, tape.fixed, {tape.batch, size_, behind.z_bar, delta_logp_bar});
+    behind.request.z_bar = behind.z_bar;
+    return behind;
+  }
+
+  void hand_over_rows_bar(const ChainTape<Real>& tape, const ChainState<Real>& bar,
+                          const Output& rows_bar) const {
+    if (rows_bar.empty()) return;
+    const std::vector<Real>&z_bar = bar.z.read(), &delta_logp_bar = bar.delta_logp.read();
+    std::vector<double> rows(z_bar.begin(), z_bar.end());
+    std::vector<double> delta_logp(delta_logp_bar.begin(), delta_logp_bar.end());
+    fixed_.pull_back(false, tape.fixed, {tape.batch, size_, rows, delta_logp});
+    rows_bar.assign(std::span<const double>(rows));
   }
 
   // The contexts of a batch, in place of zeros: for blocks that read them on the device.
@@ -297,11 +391,9 @@ class HostFlow : public Flow {
       return;
     }
     const auto& rows = DatasetRows<Real>::of(*request.contexts, request.indices);
-    require(rows.width() == std::size_t(description_.context.size) &&
-                request.indices.size() == request.batch,
-            "a batch of a data set needs an index a row, and contexts of " +
-                std::to_string(description_.context.size) + " numbers");
-    gather.add(rows, true, context);
+    require(rows.is_context() && request.indices.size() == request.batch,
+            "a batch of a data set needs an index a row, and its contexts");
+    gather.add(rows.values(), rows.stays(), context);
   }
 
   static BlockRows<Real> block_rows(ChainState<Real>& state, const RowValues<Real>& context,
@@ -441,8 +533,8 @@ class HostFlow : public Flow {
   const FlowDescription description_;
   const std::vector<std::vector<int>> shapes_;  // before each block, and after the last
   const ParameterLayout layout_;
-  const std::size_t size_;   // of a sample
-  const std::size_t fixed_;  // blocks that the flow begins with
+  const std::size_t size_;  // of a sample
+  const FixedRun fixed_;
   const std::unique_ptr<FlowDevice<Real>> device_;
   FlowBuffers<Real> buffers_;
   std::uint64_t generation_ = 0;

@@ -37,7 +37,8 @@ std::vector<double> log_density(const std::vector<double>& z, const std::vector<
 
 SolveResult log_prob(Flow& flow, const SolveRequest& request, const Output& log_prob) {
   return in_parts(request, sample_size(flow), kRowsAtOnce,
-                  [&](const SolveRequest& part, std::size_t first) {
+                  [&](SolveRequest part, std::size_t first) {
+                    part.outside = Outside::Improbable;
                     Solved solved = solve_rows(flow, part);
                     const auto values = log_density(solved.z, solved.delta_logp, -1);
                     log_prob.subspan(first, part.batch).assign(std::span<const double>(values));

@@ -13,7 +13,8 @@ using RegulariserWeights = std::vector<double>;
 std::vector<double> log_density(const std::vector<double>& z, const std::vector<double>& delta_logp,
                                 double sign);
 
-/// log p(x) = log N(z; 0, I) − Δlogp, nats a row; writes log_prob (B). Batches over 65,536 rows are
+/// log p(x) = log N(z; 0, I) − Δlogp, nats a row; writes log_prob (B), −∞ outside of the support.
+/// Batches over 65,536 rows are
 /// cut (each cut steps on its own); noise stays that of the whole batch.
 SolveResult log_prob(Flow& flow, const SolveRequest& request, const Output& log_prob);
 
@@ -33,11 +34,11 @@ struct BatchPart {
 
 /// The loss and its gradients, which replace the gradient buffer; `rows_bar` (B, shape) takes
 /// ∂loss/∂x, `context_bar` (B, C) ∂loss/∂c where it is not empty. Throws SolveFailure, also for a
-/// loss that is not finite; the gradients are zero then.
+/// loss that is not finite, and OutsideSupport; the gradients are zero then.
 LossReport loss(Flow& flow, SolveRequest request, const RegulariserWeights& weights,
                 const Output& rows_bar, const Output& context_bar = {}, const BatchPart& part = {});
 
-/// ∇ₓ log p(x), (B, shape). Leaves the gradient buffer as it is.
+/// ∇ₓ log p(x), (B, shape). Leaves the gradient buffer as it is. Throws OutsideSupport.
 SolveResult score(Flow& flow, SolveRequest request, const Output& score);
 
 /// x = flow⁻¹(z) with z ~ N(0, I) drawn from request.noise in block 0xFFFF, times `temperature`.

@@ -12,6 +12,12 @@ double now() {
   return std::chrono::duration<double>(std::chrono::steady_clock::now().time_since_epoch()).count();
 }
 
+// Whether other weights may have no such failure.
+bool is_by_weights(const Error& error) {
+  const auto* outside = dynamic_cast<const OutsideSupport*>(&error);
+  return outside ? outside->by_weights : error.code == ErrorCode::SolveFailed;
+}
+
 // The rows of one iteration, and where its noise comes from.
 struct Batch {
   std::size_t count = 0;
@@ -111,17 +117,16 @@ std::vector<IterationRecord> train(Flow& flow, const BurstRequest& request) {
       optimizer.learning_rate = request.learning_rates[iteration];
       record.gradient_norm = flow.step(optimizer).gradient_norm;
       ++optimizer.step;
-    } catch (const SolveFailure&) {
-      // What went before is reported first; the next burst meets this batch again.
-      if (!request.skip_failures && !records.empty()) break;
-      if (!request.skip_failures) throw;
+    } catch (const Error& error) {
+      // What went before is reported first; the next burst meets this batch again. A stop in the
+      // middle of an iteration undoes nothing: the weights are those of the last step.
+      const bool skips = request.skip_failures && is_by_weights(error);
+      if (!skips && (is_by_weights(error) || error.code == ErrorCode::Cancelled) &&
+          !records.empty())
+        break;
+      if (!skips) throw;
       record = {};
       record.skipped = true;
-    } catch (const Error& error) {
-      // A stop in the middle of an iteration undoes nothing: the weights are those of the last
-      // step.
-      if (error.code != ErrorCode::Cancelled || records.empty()) throw;
-      break;
     }
     record.seconds = now() - began;
     records.push_back(record);

@@ -8,10 +8,9 @@
 #include "core/batch_norm.h"
 #include "core/chain_state.h"
 #include "core/chain_tape.h"
+#include "core/fixed_transform.h"
 #include "core/flow_device.h"
 #include "core/parameters.h"
-#include "core/transforms.h"
-#include "core/whiten.h"
 
 namespace ffjord {
 
@@ -41,25 +40,16 @@ class TransformBlock {
       if (keep_tape && reverse) tape.x = state.z.read();
       return tape;
     }
-    if (std::holds_alternative<Squeeze>(block_)) {
-      squeeze(shape_, reverse, state.batch, state.z.on_host());
-      return {};
-    }
     if (std::holds_alternative<Split>(block_)) {
       reverse ? state.join() : state.split(size_ / 2);
       return {};
     }
-    if (const auto* whiten = std::get_if<Whiten>(&block_)) {
-      ffjord::apply(*whiten, reverse, state.rows());
-      return {};
-    }
-    return with_element_map([&](const auto& transform) {
-      ElementTape<Real> tape;
-      if (keep_tape && !reverse) tape.x = state.z.read();
-      reverse ? invert(transform, state.rows()) : ffjord::apply(transform, state.rows());
-      if (keep_tape && reverse) tape.x = state.z.read();
-      return StepTape<Real>(std::move(tape));
-    });
+    ElementTape<Real> tape;
+    const bool keeps = keep_tape && is_element_map(block_);
+    if (keeps && !reverse) tape.x = state.z.read();
+    map_fixed(block_, shape_, reverse, state.rows());
+    if (keeps && reverse) tape.x = state.z.read();
+    return tape;
   }
 
   /// Cotangents in place; adds to the gradients (the flow's flat buffer) unless that is null.
@@ -73,17 +63,11 @@ class TransformBlock {
       if (!gradients) return;
       gradients->add(offsets_.log_scale, log_scale_bar);
       gradients->add(offsets_.bias, bias_bar);
-    } else if (std::holds_alternative<Squeeze>(block_)) {
-      squeeze(shape_, !reverse, bar.batch, bar.z.on_host());
     } else if (std::holds_alternative<Split>(block_)) {
       reverse ? bar.split(size_ / 2) : bar.join();
-    } else if (const auto* whiten = std::get_if<Whiten>(&block_)) {
-      pull_back(*whiten, reverse, bar.rows());
     } else {
-      with_element_map([&](const auto& transform) {
-        pull_back<Real>(transform, reverse, std::get<ElementTape<Real>>(any_tape).x, bar.rows());
-        return StepTape<Real>();
-      });
+      pull_back_fixed<Real>(block_, shape_, reverse, std::get<ElementTape<Real>>(any_tape).x,
+                            bar.rows());
     }
   }
 
@@ -91,14 +75,6 @@ class TransformBlock {
   void commit_statistics(const BatchMoments& moments) const { commit(moments, running()); }
 
  private:
-  template <class Call>
-  StepTape<Real> with_element_map(const Call& call) const {
-    if (const auto* logit = std::get_if<Logit>(&block_)) return call(*logit);
-    if (const auto* standardize = std::get_if<Standardize>(&block_)) return call(*standardize);
-    if (const auto* support = std::get_if<Support>(&block_)) return call(*support);
-    return call(std::get<ZeroMean>(block_));
-  }
-
   RunningStatistics<Real> running() const {
     return {slice(buffers_, offsets_.running_mean), slice(buffers_, offsets_.running_var),
             buffers_[offsets_.step]};

@@ -3,6 +3,7 @@
 // that a map with log|det| ℓ subtracts ℓ in the forward direction and adds it in reverse.
 #pragma once
 
+#include <algorithm>
 #include <cmath>
 #include <cstddef>
 #include <limits>
@@ -59,25 +60,59 @@ ElementMap<Real> map_element(const Support& support, Real x, std::size_t i) {
           width / (above * below), 1 / below - 1 / above};
 }
 
+/// Whether φ is defined at x.
+template <class Real, class Transform>
+bool is_inside(const Transform&, Real, std::size_t) {
+  return true;
+}
 template <class Real>
-Real invert_element(const Logit& logit, Real y, std::size_t) {
+bool is_inside(const Logit& logit, Real x, std::size_t) {
+  const Real a = static_cast<Real>(logit.alpha), s = a + (1 - 2 * a) * x;
+  return s > 0 && s < 1;
+}
+template <class Real>
+bool is_inside(const Support& support, Real x, std::size_t i) {
+  return static_cast<Real>(x - support.lower[i]) > 0 && static_cast<Real>(support.upper[i] - x) > 0;
+}
+
+/// log(1 + eʸ), where eʸ overflows too.
+template <class Real>
+Real softplus(Real y) {
+  return std::max(y, Real(0)) + std::log1p(std::exp(-std::abs(y)));
+}
+
+/// x = φ⁻¹(y), which is rounded, and log φ' of the x before that.
+template <class Real>
+struct Inverse {
+  Real x;
+  Real log_slope;
+};
+
+/// Never where x is outside of the domain, where rounding would put it.
+template <class Real>
+Inverse<Real> invert_element(const Logit& logit, Real y, std::size_t) {
   const Real a = static_cast<Real>(logit.alpha);
-  return (1 / (1 + std::exp(-y)) - a) / (1 - 2 * a);
+  const Real s = std::clamp(1 / (1 + std::exp(-y)), std::numeric_limits<Real>::min(),
+                            1 - std::numeric_limits<Real>::epsilon() / 2);
+  Real x = (s - a) / (1 - 2 * a);
+  for (int step = 0; step < 64 && !is_inside(logit, x, 0); ++step) x = std::nextafter(x, Real(0.5));
+  return {x, std::log1p(-2 * a) + softplus(y) + softplus(-y)};
 }
 template <class Real>
-Real invert_element(const ZeroMean&, Real y, std::size_t) {
-  return y + Real(0.5);
+Inverse<Real> invert_element(const ZeroMean&, Real y, std::size_t) {
+  return {y + Real(0.5), 0};
 }
 template <class Real>
-Real invert_element(const Standardize& standardize, Real y, std::size_t i) {
-  return static_cast<Real>(standardize.mean[i]) + y * static_cast<Real>(standardize.scale[i]);
+Inverse<Real> invert_element(const Standardize& standardize, Real y, std::size_t i) {
+  const Real scale = static_cast<Real>(standardize.scale[i]);
+  return {static_cast<Real>(standardize.mean[i]) + y * scale, -std::log(scale)};
 }
 
 /// Never an end of the interval, where rounding would put it: the density there is no number.
 template <class Real>
-Real invert_element(const Support& support, Real y, std::size_t i) {
+Inverse<Real> invert_element(const Support& support, Real y, std::size_t i) {
   const double lower = support.lower[i], upper = support.upper[i];
-  if (std::isinf(lower) && std::isinf(upper)) return y;
+  if (std::isinf(lower) && std::isinf(upper)) return {y, 0};
   const double decay = std::exp(-std::abs(double(y)));  // no overflow
   const double x = std::isinf(upper)   ? lower + std::exp(double(y))
                    : std::isinf(lower) ? upper - std::exp(-double(y))
@@ -87,7 +122,9 @@ Real invert_element(const Support& support, Real y, std::size_t i) {
   Real inside = static_cast<Real>(x);
   if (inside <= lower) inside = std::nextafter(static_cast<Real>(lower), infinity);
   if (inside >= upper) inside = std::nextafter(static_cast<Real>(upper), -infinity);
-  return inside;
+  if (std::isinf(upper)) return {inside, -y};
+  if (std::isinf(lower)) return {inside, y};
+  return {inside, softplus(y) + softplus(-y) - static_cast<Real>(std::log(upper - lower))};
 }
 
 /// Data → base: y = φ(x), Δlogp −= Σ log φ'.
@@ -112,8 +149,9 @@ void invert(const Transform& transform, const TransformRows<Real>& rows) {
     double log_slope = 0;
     for (std::size_t i = 0; i < rows.size; ++i) {
       Real& value = rows.values[b * rows.size + i];
-      value = invert_element(transform, value, i);
-      log_slope += map_element(transform, value, i).log_slope;
+      const auto [x, log_slope_there] = invert_element(transform, value, i);
+      value = x;
+      log_slope += log_slope_there;
     }
     rows.delta_logp[b] += static_cast<Real>(log_slope);
   }

@@ -1,0 +1,62 @@
+// The run of fixed transforms that a flow begins with, in float64 on the host: nothing of a
+// caller's rows is rounded before the engine's first block reads what the run makes of them.
+#pragma once
+
+#include <algorithm>
+#include <cmath>
+#include <cstddef>
+#include <span>
+#include <vector>
+
+#include "core/arrays.h"
+#include "core/errors.h"
+#include "core/fixed_transform.h"
+
+namespace ffjord {
+
+/// Of the elementwise transforms of a run, in its order: the data sides of their maps (B, D).
+using FixedTape = std::vector<std::vector<double>>;
+
+/// Element `at` of rows of `size` numbers is more than the engine's numbers hold.
+[[noreturn]] void refuse_overflow(const Input& rows, std::size_t size, std::size_t at);
+
+/// Rows of `size` numbers in the engine's; throws where those do not hold one.
+template <class Real>
+std::vector<Real> rounded_to(const Input& rows, std::size_t size) {
+  std::vector<Real> rounded = rows.as<Real>();
+  const auto bad = std::find_if_not(rounded.begin(), rounded.end(),
+                                    [](Real value) { return std::isfinite(value); });
+  if (bad != rounded.end()) refuse_overflow(rows, size, bad - rounded.begin());
+  return rounded;
+}
+
+class FixedRun {
+ public:
+  /// `flow` and `shapes` (before each block) outlive the run.
+  FixedRun(const FlowDescription& flow, const std::vector<std::vector<int>>& shapes);
+
+  /// Blocks in the run.
+  std::size_t size() const { return size_; }
+  bool empty() const { return size_ == 0; }
+
+  /// Data → base in place; subtracts from Δlogp. Returns the rows outside, which `outside` allows.
+  std::vector<std::size_t> map(const TransformRows<double>& rows, Outside outside,
+                               FixedTape* tape) const;
+  /// Base → data in place; adds to Δlogp.
+  void invert(const TransformRows<double>& rows, FixedTape* tape) const;
+  /// Cotangents of `map`'s outputs, or of `invert`'s, → of its input, in place.
+  void pull_back(bool inverted, const FixedTape& tape, const TransformRows<double>& bar) const;
+
+  /// Hands out rows of data (B, D). Where float32 would put one outside it takes the next numbers.
+  void hand_over(std::size_t batch, std::span<const double> rows, const Output& output) const;
+
+ private:
+  std::vector<float> rounded(std::size_t batch, std::span<const double> rows) const;
+
+  const FlowDescription& flow_;
+  const std::vector<std::vector<int>>& shapes_;
+  const std::size_t size_;
+  bool bounded_ = false;  // whether some rows lie outside
+};
+
+}  // namespace ffjord

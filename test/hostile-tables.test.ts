@@ -168,6 +168,18 @@ describe('pages of Parquet', () => {
   })
 })
 
+test('an Arrow message that is of another kind is not read for ever', async () => {
+  const bytes = Buffer.from(tableToIPC(tableFromArrays({ a: columns().a }), 'file'))
+  // Behind the format's name: a marker, a size, and the offset of a table, whose second field is its kind.
+  const start = 16
+  const table = start + bytes.readUInt32LE(start)
+  const kind = table + bytes.readUInt16LE(table - bytes.readInt32LE(table) + 6)
+  expect(bytes[kind]).toBe(3) // a record batch
+  bytes[kind] = 0
+  const error = await failed(() => fromFile(write('kind.arrow', bytes), { timeout: 20 }))
+  expect(error.message).toMatch(/kind\.arrow cannot be read as Arrow \(the message at byte \d+ is of no kind/)
+})
+
 test('a small file that stands for more cells than there is memory for is refused', async () => {
   const { parquetWriteBuffer } = await import('hyparquet-writer')
   const columnData = [{ name: 'a', data: Array<string>(2_000_000).fill('x'), type: 'STRING' as const }]

@@ -100,13 +100,24 @@ function cellsOf(column: Vector, rows: number): ArrayLike<unknown> {
   return nested ? Array.from(cells, (cell) => (cell === null ? null : String(cell))) : cells
 }
 
-/** The library waits for ever for bytes beyond the end of a file; here they are an error. */
+/** How often a sound file has any of its bytes read, and more. */
+const MOST_READS = 64
+
+/**
+ * The library waits for ever for bytes beyond the end of a file, and reads a message over and over that is not of the kind
+ * it looks for; here both are errors.
+ */
 function strict(file: FileHandle): FileHandle {
+  const reads = new Map<number, number>()
   const handle: Pick<FileHandle, 'fd' | 'stat' | 'close'> & { read: unknown } = {
     fd: file.fd,
     stat: file.stat.bind(file),
     close: () => file.close(),
     async read(buffer: Uint8Array, offset: number, length: number, position: number) {
+      const times = (reads.get(position) ?? 0) + 1
+      if (times > MOST_READS)
+        throw new Error(`the message at byte ${position} is of no kind that belongs there`)
+      reads.set(position, times)
       const result = await file.read(buffer, offset, length, position)
       if (result.bytesRead === 0 && length > 0) throw new Error(`it ends before byte ${position + length}`)
       return result

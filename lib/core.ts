@@ -19,8 +19,9 @@ export interface FlowCore {
   /** The divergence that each CNF block uses in training: what 'auto' became. */
   readonly traces: string[]
   readonly seed: number
-  /** Number of the next call that draws noise from the flow's own seed. */
+  /** Number of the next iteration or loss that draws noise from the flow's own seed, and of the next other call that does. */
   calls: number
+  draws: number
   statistics?: Statistics
   optimizer?: Optimizer
   training?: TrainingState
@@ -33,9 +34,14 @@ export function assertUsable(core: FlowCore): void {
   if (core.disposed) throw new FfjordError('DISPOSED', 'this flow was disposed; create or load another one')
 }
 
-/** Noise of calls that train or sample. */
-export function drawNoise(core: FlowCore, options: NoiseOptions) {
+/** Noise of a loss. */
+export function lossNoise(core: FlowCore, options: NoiseOptions) {
   return noiseOf(options, core.seed, () => core.calls++)
+}
+
+/** Noise of other calls that draw by number: they have the upper half of the numbers, so that training goes on as without them. */
+export function drawNoise(core: FlowCore, options: NoiseOptions) {
+  return noiseOf(options, core.seed, () => 2 ** 31 + (core.draws++ % 2 ** 31))
 }
 
 export interface PreparedCall {

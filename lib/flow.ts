@@ -12,7 +12,7 @@ import {
 import type { CertifiedLogProb } from './certify'
 import { boolean, choice, fail, filePath, integer, number, object, plain, show } from './check'
 import { contextCall, contextGradientOf, wantsContextGradient } from './context'
-import { assertUsable, drawNoise, evaluationCall, type FlowCore, prepare } from './core'
+import { assertUsable, drawNoise, evaluationCall, type FlowCore, lossNoise, prepare } from './core'
 import type { Dataset } from './dataset'
 import { chooseEngine, threadCount } from './device'
 import { translated, translatedSync } from './errors'
@@ -130,6 +130,7 @@ export class Flow {
       traces: translatedSync(() => native.traces(settings.training)),
       seed,
       calls: 0,
+      draws: 0,
       disposed: false
     }
   }
@@ -398,7 +399,7 @@ export class Flow {
     const call = {
       rows: rows.data,
       batch: rows.count,
-      noise: drawNoise(this.#core, checked),
+      noise: lossNoise(this.#core, checked),
       settings: this.#core.settings.training,
       float64,
       ...context,

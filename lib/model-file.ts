@@ -30,7 +30,7 @@ const stateBuffers: readonly [NativeBuffer, string][] = [
 const statePrefixes = ['optimizer.', 'ema.', 'random.', 'best.']
 
 export async function writeModel(path: string, core: FlowCore, weightsOnly: boolean): Promise<void> {
-  const { native, description, options, traces, seed, calls, optimizer, training, table } = core
+  const { native, description, options, traces, seed, calls, draws, optimizer, training, table } = core
   const tensors = new Map<string, StoredTensor>()
   const add = (prefix: string, buffer: NativeBuffer, values: NativeArray) => {
     for (const [name, tensor] of Object.entries(cut(values, layoutOf(native, buffer))))
@@ -48,6 +48,7 @@ export async function writeModel(path: string, core: FlowCore, weightsOnly: bool
   if (!weightsOnly) {
     tensors.set('random.seed', { shape: [1], data: BigInt64Array.of(BigInt(seed)) })
     tensors.set('random.call', { shape: [1], data: BigInt64Array.of(BigInt(calls)) })
+    tensors.set('random.draw', { shape: [1], data: BigInt64Array.of(BigInt(draws)) })
     if (optimizer) {
       extra.optimizer = optimizer.state
       for (const [buffer, prefix] of stateBuffers)
@@ -332,6 +333,7 @@ async function restore(file: ModelFile, extra: ModelMetadata | undefined, core: 
     state.push({ buffer: one.buffer, values })
   }
   const calls = await file.integer('random.call', 2 ** 32 - 1)
+  const draws = await file.integer('random.draw', 2 ** 32 - 1)
   const training = extra?.training
   let best: TrainingState['best']
   if (training?.best) {
@@ -355,6 +357,7 @@ async function restore(file: ModelFile, extra: ModelMetadata | undefined, core: 
   })
   if (extra?.table) core.table = extra.table
   core.calls = calls
+  core.draws = draws
   if (extra?.optimizer) core.optimizer = new Optimizer(native, extra.optimizer)
   if (training) {
     const { best: _, ...rest } = training

@@ -148,6 +148,11 @@ export function texts(value: unknown, name: string, what: string): string[] {
   return list(value, name, what).map((one, i) => text(one, `${name}[${i}]`, 'a string'))
 }
 
+/** A function that can be called: a class cannot. */
+export function isCallable(value: unknown): value is (...given: unknown[]) => unknown {
+  return typeof value === 'function' && !/^class\b/.test(Function.prototype.toString.call(value))
+}
+
 /** A signal of this realm or another. */
 export function signal(value: unknown): AbortSignal | undefined {
   const given = value as Partial<AbortSignal> | null | undefined

@@ -1,5 +1,5 @@
 import { type Batch, sizeOf, toRows } from './batch'
-import { fail, integer, isArray, isObject, isRevoked, object, plain, show, texts } from './check'
+import { fail, integer, isArray, isCallable, isObject, isRevoked, object, plain, show, texts } from './check'
 import {
   ArrayDataset,
   type BatchOptions,
@@ -169,7 +169,7 @@ class StreamDataset implements FeedingDataset {
   }
 
   #open(): AsyncIterator<StreamItem> | Iterator<StreamItem> {
-    const source: unknown = typeof this.#source === 'function' ? this.#source() : this.#source
+    const source: unknown = isCallable(this.#source) ? this.#source() : this.#source
     const readable =
       typeof source === 'object' && source !== null && !ArrayBuffer.isView(source) && !isRevoked(source)
     const iterable: Partial<AsyncIterable<StreamItem> & Iterable<StreamItem>> = readable ? source : {}

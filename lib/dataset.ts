@@ -327,7 +327,7 @@ export class ArrayDataset implements FeedingDataset {
 
 /** By what it holds, so that rows of another copy of this package are as good. */
 export function inMemory(dataset: Dataset): dataset is ArrayDataset {
-  return isReal((dataset as Partial<ArrayDataset>).data)
+  return isDataset(dataset) && isReal((dataset as Partial<ArrayDataset>).data)
 }
 
 /** `dataset`, whose elements are called `columns`, with those of `names` as the context of the others. */

@@ -53,11 +53,19 @@ export class FfjordError extends Error {
     message: string,
     options: { cause?: unknown; failure?: SolveFailure; rows?: number[] } = {}
   ) {
-    super(message, 'cause' in options ? { cause: options.cause } : undefined)
+    const given = isObject(options) ? options : {}
+    super(
+      typeof message === 'string' ? message : typeof message,
+      'cause' in given ? { cause: given.cause } : undefined
+    )
     this.code = code
-    if (options.failure) this.failure = options.failure
-    if (options.rows) this.rows = options.rows
+    if (given.failure) this.failure = given.failure
+    if (given.rows) this.rows = given.rows
   }
+}
+
+function isObject(value: unknown): value is object {
+  return typeof value === 'object' && value !== null && !types.isProxy(value)
 }
 
 /** Whether `error` is one of this library, be it of another realm or of a second copy of the package. */

@@ -1,5 +1,5 @@
 import type { Batch } from './batch'
-import { boolean, fail, integer, number, object, show, signal } from './check'
+import { boolean, fail, integer, isCallable, number, object, show, signal } from './check'
 import { type Dataset, type FeedingDataset, normalizeBatchOptions } from './dataset'
 import type { Flow } from './flow'
 import { normalizeTrace } from './normalize'
@@ -149,7 +149,7 @@ function checkValidation(value: unknown): ValidationOptions {
 
 function checkCheckpoint(value: unknown): NonNullable<FitOptions['checkpoint']> {
   const { every, save } = object(value, 'checkpoint', ['every', 'save'])
-  if (typeof save !== 'string' && typeof save !== 'function')
+  if (typeof save !== 'string' && !isCallable(save))
     fail('INVALID_OPTION', `checkpoint.save is ${show(save)}; give a path or a function`)
   return { every: integer(every, 'checkpoint.every', 1), save: save as string }
 }

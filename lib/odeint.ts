@@ -1,7 +1,7 @@
 import { types } from 'node:util'
 import { toNumbers, toReals } from './batch'
 import { binding } from './binding'
-import { fail, object, show } from './check'
+import { fail, isCallable, object, show } from './check'
 import { translatedSync } from './errors'
 import { normalizeSolver } from './normalize'
 import type { AdaptiveSolver, FixedStepSolver, TorchdiffeqSolver } from './options'
@@ -30,7 +30,7 @@ export function odeint(
   times: ArrayLike<number>,
   options: OdeSolver = {}
 ): OdeSolution {
-  if (typeof f !== 'function') fail('INVALID_OPTION', `f is ${show(f)}; give a function of (t, y)`)
+  if (!isCallable(f)) fail('INVALID_OPTION', `f is ${show(f)}; give a function of (t, y)`)
   const start = numbers(y0, 'y0')
   const t = numbers(times, 'times')
   const rises = t.length < 2 || t[1]! > t[0]!

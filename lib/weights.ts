@@ -1,5 +1,5 @@
 import { firstNotFinite, isReal, type RealArray, sizeOf, type Tensor } from './batch'
-import { fail, isObject, nearest, show } from './check'
+import { fail, integer, isObject, list, nearest, show } from './check'
 import { assertUsable, type FlowCore } from './core'
 import { translatedSync } from './errors'
 import { impossible, impossibleNorm } from './impossible'
@@ -78,7 +78,12 @@ function tensorData(name: string, value: unknown, { shape, size }: NativeTensor)
   const data = isObject(value) ? value.data : value
   if (!isReal(data))
     fail('INVALID_INPUT', `${name} is ${show(value)}; give a Float32Array or { data, shape }`)
-  const given = isObject(value) && Array.isArray(value.shape) ? (value.shape as number[]) : [...shape]
+  const given =
+    isObject(value) && value.shape !== undefined
+      ? list(value.shape, `the shape of ${name}`, 'a list of lengths').map((length) =>
+          integer(length, `a length of ${name}`)
+        )
+      : [...shape]
   const same = given.length === shape.length && given.every((length, i) => length === shape[i])
   if (data.length !== size || sizeOf(given) !== size || !same)
     fail('INVALID_SHAPE', `${name} has shape [${given}] and ${data.length} numbers; it needs [${shape}]`)

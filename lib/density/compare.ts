@@ -2,7 +2,7 @@ import { sizeOf } from '../batch'
 import { cellLogProb, gatherRows } from '../cell-density'
 import { asInFile } from '../cells'
 import { fail, integer, list, number, object, show } from '../check'
-import { type ArrayDataset, inMemory, isDataset } from '../dataset'
+import { type ArrayDataset, inMemory } from '../dataset'
 import { meanSurprise } from '../evaluate'
 import { withColumnsOf } from '../flow-data'
 import { type Intervals, onLine } from '../table/support'
@@ -37,7 +37,7 @@ export async function baselines(
   const given = object(options, 'baselines options', ['support', 'seed'])
   const seed = integer(given.seed ?? 0, 'seed')
   for (const [name, rows] of Object.entries({ train, test }))
-    if (!isDataset(rows) || !inMemory(rows))
+    if (!inMemory(rows))
       fail(
         'INVALID_INPUT',
         `${name} is ${show(rows)}; give rows in memory, as fromRows or fromFile make them`

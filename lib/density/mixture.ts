@@ -1,6 +1,6 @@
 import { type Batch, isReal, toRows } from '../batch'
 import { checkOptions } from '../call'
-import { fail, integer, isArray, number } from '../check'
+import { fail, integer, isArray, isObject, number } from '../check'
 import { RowRandom } from '../random'
 import { cholesky, covariance } from './cholesky'
 import { fitGaussian, Gaussian, rowsOf } from './gaussian'
@@ -18,6 +18,11 @@ export interface MixtureOptions {
   seed?: number
 }
 
+/** By what it can do, so that one of another copy of this package is as good. */
+function isGaussian(value: unknown): value is Gaussian {
+  return isObject(value) && typeof value.logProbAt === 'function' && Number.isInteger(value.dimension)
+}
+
 /** Σ_k w_k N(mean_k, L_k L_kᵀ) */
 export class GaussianMixture {
   readonly dimension: number
@@ -26,7 +31,8 @@ export class GaussianMixture {
     readonly weights: Float64Array,
     readonly components: readonly Gaussian[]
   ) {
-    const [first] = isArray(components) ? (components as readonly Gaussian[]) : []
+    const given: readonly unknown[] = isArray(components) ? components : []
+    const first = given.every(isGaussian) ? components[0] : undefined
     if (!first || !isReal(weights) || weights.length !== components.length)
       fail(
         'INVALID_INPUT',

@@ -229,11 +229,9 @@ export async function streamFile(
   path: string,
   options: FileOptions & { repeat?: boolean } = {}
 ): Promise<FeedingDataset> {
-  const { repeat = false, ...rest } = object(options, 'file options', [
-    ...fileKeys,
-    'repeat'
-  ]) as typeof options
-  const { path: file, source, columns, encoder, settings } = await openEncoder(path, rest)
+  const { repeat: repeats, ...rest } = object(options, 'file options', [...fileKeys, 'repeat'])
+  const repeat = boolean(repeats ?? false, 'repeat')
+  const { path: file, source, columns, encoder, settings } = await openEncoder(path, rest as FileOptions)
   const wanted = {
     path: file,
     open: settings.open,

@@ -83,6 +83,9 @@ export function tableWidth(columns: readonly Column[]): number {
 
 /** Names of the elements of a sample: 'price', 'colour=red'. */
 export function elementNames(columns: readonly Column[]): string[] {
+  list(columns, 'columns', 'a list of columns like { name, type }').forEach((column, i) => {
+    checkColumn(column, `columns[${i}]`)
+  })
   return columns.flatMap(({ name, levels }) => levels?.map((level) => `${name}=${level}`) ?? [name])
 }
 

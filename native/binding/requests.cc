@@ -108,7 +108,8 @@ double weight_bound(const Net& net, const std::vector<double>& shape, double con
                : net.layer == LayerKind::Blend ? 2 * matrix
                                                : matrix + 3 * out;
     channels = out;
-    if (channels * area > kMostElements) refuse("a layer of this net has over 2^31 outputs");
+    if (channels * area > kMostElements)
+      refuse("a layer of this net has over 2^31 outputs; use fewer units or channels");
   }
   return weights;
 }

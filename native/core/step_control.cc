@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <cmath>
 #include <cstdio>
+#include <limits>
 #include <string>
 
 #include "core/errors.h"
@@ -58,7 +59,10 @@ double first_step(double h0, double d1, double d2, int order) {
 }
 
 StepPolicy step_policy(const SolverOptions& options) {
-  return {options.tableau->order, options.max_attempts, options.steps, options.tableau->adaptive,
+  // Equal steps are as many as were asked for; a limit is for those that a controller chooses.
+  const bool adaptive = options.tableau->adaptive;
+  const int most = adaptive ? options.max_attempts : std::numeric_limits<int>::max();
+  return {options.tableau->order, most, options.steps, adaptive,
           options.controller == Controller::Torchdiffeq};
 }
 
@@ -74,6 +78,10 @@ SolveFailure step_failure(const StepRule<double>& rule, const StepPolicy& policy
   if (rule.failure == StepFailure::AttemptsSpent)
     return {"the solver used up its " + std::to_string(policy.max_attempts) + " attempts" + place +
                 what_limits_steps(stiffness),
+            rule.t, rule.h};
+  if (rule.failure == StepFailure::Underflow && !policy.adaptive)
+    return {"equal steps of h = " + number(rule.h) + " are too short to be told apart at t = " +
+                number(rule.t) + "; take fewer than " + std::to_string(policy.steps) + " steps",
             rule.t, rule.h};
   if (rule.failure == StepFailure::Underflow)
     return {"the step underflowed" + place + " after " + std::to_string(rule.rejections) +

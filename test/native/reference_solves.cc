@@ -246,6 +246,10 @@ void check_failures(Flow& flow, Report& report) {
   request.settings.solver.max_attempts = 2;
   report.expect("attempts run out",
                 code_of([&] { checks::solve(flow, request); }) == ErrorCode::SolveFailed);
+  request.settings.solver.tableau = &tableau("euler");
+  request.settings.solver.steps = 50;
+  report.expect("equal steps have no limit of attempts",
+                checks::solve(flow, request).statistics.accepted == 50);
 
   request = make_request();
   std::stop_source source;

@@ -1,27 +1,21 @@
-import { Flow } from 'ffjord'
-import { binding } from '../lib/binding'
-import { nativeCodes } from '../lib/errors'
-import { failure } from './failure'
+import { readFileSync } from 'node:fs'
+import { join } from 'node:path'
+import { type FfjordError, isFfjordError, nativeCodes, translate } from '../lib/errors'
 
-const tiny = {
-  shape: [2],
-  blocks: [{ type: 'cnf' as const, net: { hidden: [4] } }],
-  solver: { method: 'euler' as const, steps: 1 }
-}
-
-test('the binding and the package know the same codes', () => {
-  const codes = binding().errorCodes()
-  expect(codes.length).toBeGreaterThan(0)
-  expect([...nativeCodes].sort()).toEqual([...codes].sort())
+test('every code of the binding is one of the library', () => {
+  const source = readFileSync(join(__dirname, '..', 'native', 'binding', 'errors.cc'), 'utf8')
+  const given = new Set([...source.matchAll(/"([A-Z]{3,}(?:_[A-Z]+)*)"/g)].map(([, code]) => code!))
+  expect(given.size).toBeGreaterThan(5)
+  expect([...given].sort()).toEqual([...nativeCodes].sort())
 })
 
-test('a flow that is disposed of in the middle says so in a code', async () => {
-  const flow = await Flow.create(tiny)
-  const optimizer = flow.optimizer({ type: 'sgd' })
-  const fit = (async () => {
-    for await (const _ of flow.fit(new Float32Array(40), { iterations: 1e6, batch: 4 })) flow.dispose()
-  })()
-  await failure(() => fit, 'DISPOSED')
-  await failure(() => optimizer.step(), 'DISPOSED')
-  await failure(() => flow.logProb([[0, 0]]), 'DISPOSED')
+test('errors of the binding become those of the library, and others stay as they are', () => {
+  for (const code of nativeCodes) {
+    const error = Object.assign(new Error('message; remedy'), { code })
+    const translated = translate(error) as FfjordError
+    expect(isFfjordError(translated)).toBe(true)
+    expect(translated).toMatchObject({ code, message: error.message, cause: error })
+  }
+  for (const other of [Object.assign(new Error('x'), { code: 'ENOENT' }), new TypeError('x'), 'text', null])
+    expect(translate(other)).toBe(other)
 })

@@ -1,5 +1,6 @@
-import { existsSync } from 'node:fs'
-import { extname } from 'node:path'
+import { existsSync, readdirSync } from 'node:fs'
+import { basename, dirname, extname, join } from 'node:path'
+import { nearest } from '../check'
 import {
   ArrayDataset,
   type Benchmark,
@@ -90,7 +91,9 @@ async function openRows(name: string, seed: number, table: FileOptions): Promise
   const set = benchmarkIn(name)
   if (set) return (await openBenchmark(set)).test
   if (name !== '-' && !existsSync(name)) {
-    throw new WrongCall(`--data ${name} is neither a file nor a toy density (${toyNames.join(', ')})`)
+    throw new WrongCall(
+      `--data ${name} is neither a file nor a toy density (${toyNames.join(', ')})${suggestion(name)}`
+    )
   }
   return pictures.includes(extname(name).toLowerCase()) ? fromImage(name, { seed }) : fromFile(name, table)
 }
@@ -178,4 +181,20 @@ function share(text: string): number | undefined {
   if (Number.isNaN(value)) return undefined
   if (!(value > 0 && value < 1)) throw new WrongCall(`a share of the rows lies between 0 and 1, not ${text}`)
   return value
+}
+
+/** The toy density, or the file beside it, that a slip of the keyboard may have meant. */
+function suggestion(name: string): string {
+  const near = nearest(name, toyNames) ?? nearest(basename(name), filesIn(dirname(name)))
+  return near === undefined
+    ? ''
+    : `; did you mean '${toyNames.includes(near as never) ? near : join(dirname(name), near)}'?`
+}
+
+function filesIn(folder: string): string[] {
+  try {
+    return readdirSync(folder).slice(0, 10_000)
+  } catch {
+    return []
+  }
 }

@@ -32,7 +32,7 @@ export class GaussianMixture {
     readonly components: readonly Gaussian[]
   ) {
     const given: readonly unknown[] = isArray(components) ? components : []
-    const first = given.every(isGaussian) ? components[0] : undefined
+    const first = given.every(isGaussian) ? (given[0] as Gaussian | undefined) : undefined
     if (!first || !isReal(weights) || weights.length !== components.length)
       fail(
         'INVALID_INPUT',

@@ -150,7 +150,9 @@ export function toReals(value: unknown, name: string): NativeArray {
 /** A copy of the same, finite or not. Nothing that is no number passes for one, as null would for 0. */
 export function toNumbers(value: unknown, name: string): Float64Array {
   const typed = types.isTypedArray(value) && !types.isBigInt64Array(value) && !types.isBigUint64Array(value)
-  if (typed) return Float64Array.from(value as Int32Array)
+  // One that was transferred is empty, and cannot be read.
+  if (typed)
+    return (value as Int32Array).length === 0 ? new Float64Array() : Float64Array.from(value as Int32Array)
   if (!isArray(value)) fail('INVALID_INPUT', `${name} is ${show(value)}; give an array of numbers`)
   const numbers: number[] = []
   for (let i = 0; i < value.length; i++) {

@@ -57,7 +57,8 @@ export function odeint(
 const knownKeys = ['method', 'rtol', 'atol', 'steps', 'controller', 'maxAttempts']
 
 function numbers(values: unknown, name: string): Float64Array {
-  const copy = Float64Array.from(toReals(values, name))
+  const given = toReals(values, name)
+  const copy = given.length === 0 ? new Float64Array() : Float64Array.from(given)
   if (copy.length === 0) fail('INVALID_INPUT', `${name} is empty; give a list of at least one number`)
   return copy
 }

@@ -54,7 +54,8 @@ function placeIn(folder) {
 /** Resolves to what the process said, and to how it ended where that is a finding. */
 function child(args, folder) {
   return new Promise((resolve) => {
-    const options = { stdio: ['ignore', 'pipe', 'pipe'] }
+    // Whatever a case writes under a name without a folder goes there.
+    const options = { cwd: folder, stdio: ['ignore', 'pipe', 'pipe'] }
     const child = spawn(
       process.execPath,
       ['--max-old-space-size=1024', join(__dirname, 'cases.js'), ...args],

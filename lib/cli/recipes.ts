@@ -43,7 +43,7 @@ const common = {
  * Each row takes its own steps of the third-order method at a loose tolerance: 22 evaluations a row on the checkerboard, where
  * dopri5 at 1e-3 with one step a batch took 80 to the same gap. Flow matching first costs next to nothing and puts the mass
  * where it belongs: on the rings the gap is 0.09 after 750 iterations of maximum likelihood that follow it, and 0.33 after
- * 3000 without. Larger learning rates, smaller batches for longer and optimal couplings were no better.
+ * 3000 without. A larger learning rate or smaller batches for longer were no better (bench/results/toys-search.md).
  */
 export const toyRecipe: Recipe = {
   ...common,

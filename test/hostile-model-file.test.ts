@@ -154,6 +154,15 @@ describe('weights and statistics that no flow has are refused, from files and fr
     expect({ ...flow.parameters(), ...flow.buffers() }).toEqual(before)
   })
 
+  test.each([[Symbol('x')], ['4'], [null], [4.5], 4, 'x'])('nor is %p a shape', async (shape) => {
+    using flow = await Flow.create(plain)
+    const bias = { data: new Float32Array(4), shape: shape as number[] }
+    await failure(
+      () => flow.setParameters({ 'chain.0.odefunc.diffeq.layers.0._layer.bias': bias }),
+      'INVALID_OPTION'
+    )
+  })
+
   test('a number that is finite in float64 alone', async () => {
     const path = await rewrite(await saved(plain), (tensors) => {
       const name = 'chain.0.odefunc.diffeq.layers.0._layer.bias'

@@ -93,6 +93,7 @@ export class Fit implements AsyncIterable<Progress>, Promise<FitResult> {
   #run: AsyncGenerator<Progress, FitResult> | undefined
   /** What is asked of the run now, by all who wait. */
   #step: Promise<IteratorResult<Progress, FitResult>> | undefined
+  #asked = false
   #result: FitResult | undefined
   #failure: { error: unknown } | undefined
   #awaited: Promise<FitResult> | undefined
@@ -104,7 +105,7 @@ export class Fit implements AsyncIterable<Progress>, Promise<FitResult> {
       return new Training(flow, core, data, options)
     }
     setImmediate(() => {
-      if (!this.#step && !this.#run) this.#awaited ??= this.#drain()
+      if (!this.#asked) this.#awaited ??= this.#drain()
     })
   }
 
@@ -137,6 +138,7 @@ export class Fit implements AsyncIterable<Progress>, Promise<FitResult> {
   }
 
   #next(): Promise<IteratorResult<Progress, FitResult>> {
+    this.#asked = true
     this.#step ??= this.#advance().finally(() => {
       this.#step = undefined
     })

@@ -47,6 +47,19 @@ test('an error of one that nobody waits for is an unhandled rejection, as of any
   expect([status, stdout.trim()]).toEqual([7, 'INVALID_OPTION'])
 })
 
+test('an error that a loop has caught is no unhandled rejection', async () => {
+  using flow = await Flow.create(options)
+  const unhandled: unknown[] = []
+  const listen = (error: unknown) => unhandled.push(error)
+  process.on('unhandledRejection', listen)
+  await failure(async () => {
+    for await (const _ of flow.fit(x, { iterations: -1 }));
+  }, 'INVALID_OPTION')
+  await sleep(50)
+  process.off('unhandledRejection', listen)
+  expect(unhandled).toEqual([])
+})
+
 test('iterated and awaited at once, both end, with the same result or the same error', async () => {
   using flow = await Flow.create(options)
   const collected = async (fit: AsyncIterable<Progress>) => {

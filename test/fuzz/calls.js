@@ -160,7 +160,9 @@ module.exports = async function calls(ffjord, folder) {
           signal: soon()
         }
       ],
-      (rows, o) => flow.fit(rows, withEnd(o))
+      async (rows, o) => {
+        for await (const _ of flow.fit(rows, withEnd(o)));
+      }
     ],
     'fit to matching': [
       () => [

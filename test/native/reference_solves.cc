@@ -249,7 +249,7 @@ void check_failures(Flow& flow, Report& report) {
   request.settings.solver.tableau = &tableau("euler");
   request.settings.solver.steps = 50;
   report.expect("equal steps have no limit of attempts",
-                checks::solve(flow, request).statistics.accepted == 50);
+                checks::solve(flow, request).result.statistics.accepted == 50);
 
   request = make_request();
   std::stop_source source;

@@ -34,6 +34,14 @@ test('a text table without line breaks is refused once its first line is too lon
   expect(wide.message).toMatch(/head\.csv has 1572865 columns, and a table has 1 to 1000000/)
 })
 
+test('a whole number of four hundred digits is no finite one', async () => {
+  const error = await failure(
+    () => fromFile(write('digits.csv', `a,b\n1,2\n${'9'.repeat(400)},3\n`)),
+    'INVALID_FILE'
+  )
+  expect(error.message).toMatch(/digits\.csv, line 3, column 1 \('a'\): '9+' is no finite number; correct it/)
+})
+
 test('quotes within cells open nothing, however large the file', async () => {
   const rows = 150_000
   const lines = Array.from({ length: rows }, (_, i) => `${i},${i === 10 ? '5"' : '"a,""b""\nc"'},${i % 7}`)

@@ -206,7 +206,9 @@ function isInexact(cell: unknown): boolean {
     return (cell > WHOLE_FLOAT64 || cell < -WHOLE_FLOAT64) && BigInt(Number(cell)) !== cell
   if (typeof cell !== 'string' || cell.length < 16) return false
   const text = cell.trim()
-  return /^[+-]?\d+$/.test(text) && BigInt(Number(text)) !== BigInt(text)
+  const value = Number(text)
+  // Longer ones are infinite, and refused as such.
+  return Number.isFinite(value) && /^[+-]?\d{1,400}$/.test(text) && BigInt(value) !== BigInt(text)
 }
 
 const LARGEST_FLOAT32 = (2 - 2 ** -23) * 2 ** 127

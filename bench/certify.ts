@@ -196,6 +196,8 @@ function table(found: Coverage[]): Section {
         'value ± 2 √(probe error² + solver error²), as logProb(x, { certify: true }) gives them.',
       'Flows named after a transform begin with it, its mean or interval at the offset that the rows lie at; the true value is that of ' +
         'the float64 rows, also where they were given in float32.',
+      "Noise follows from a row's values as float32 holds them: at 1.7e9 all rows have one value there, and with it one draw of the " +
+        'probes, so that their errors are not independent.',
       'Errors are root mean squares over the rows; the round trip is in units of x. Weights: flow matching on the density.'
     ],
     data: found

@@ -1,7 +1,7 @@
 // Every allocation of the addon asks whether the memory exists. Containers are many and each may
 // get its size from a caller, so this is their one common place; the addon's own operators are seen
-// by nobody else (native/exports.map).
-#if defined(__linux__)
+// by nobody else (native/exports.map). AddressSanitizer brings its own.
+#if defined(__linux__) && !defined(__SANITIZE_ADDRESS__)
 
 #include <algorithm>
 #include <cstdlib>

@@ -1,12 +1,14 @@
+import { AtomCell } from './atom'
 import { binding } from './binding'
-import { placesOf } from './cells'
+import { hasCell, placesOf, type Step } from './cells'
 import type { NativeArray } from './native'
 import { philox, streams } from './random'
 
 /**
  * The density of rows of which some values stand for cells [x, x + step): the mean of a density over the cell. Its estimate from K points
  * x + step · u_k, log 1/K Σ p(x + step · u_k), is in the mean a lower bound of the logarithm, and the tighter the larger K (Burda, Grosse and
- * Salakhutdinov 2016). Points come from a row's own values and a seed, so that equal rows have one estimate, wherever they stand.
+ * Salakhutdinov 2016). Of an atom (atom.ts) the points are of its
+ * noise's law q, and log 1/K Σ p(x_k) / q(x_k) estimates the logarithm of its probability. Points come from a row's own values and a seed, so that equal rows have one estimate, wherever they stand.
  */
 
 /** Rows as the file has them. */
@@ -14,7 +16,7 @@ export interface CellRows {
   /** (n, D) */
   values: NativeArray
   /** Of the D elements; 0 where a value stands for itself. */
-  steps: readonly number[]
+  steps: readonly Step[]
   /** (n, anything): what else makes rows different. */
   context?: NativeArray
 }
@@ -72,7 +74,11 @@ export async function cellLogProb(
     spread: new Float64Array(chosen.length).fill(Number.NaN),
     draws: new Uint32Array(chosen.length)
   }
-  let open = Array.from(chosen.keys())
+  const inCells = (one: number) =>
+    places.some((place) => hasCell(steps[place]!, values[chosen[one]! * width + place]!))
+  const distinctRows = Array.from(chosen.keys())
+  await scorePoints(distinctRows.filter((one) => !inCells(one)))
+  let open = distinctRows.filter(inCells)
   for (let done = 0, next = Math.min(FIRST_DRAWS, most); open.length > 0 && done < most; ) {
     const perSet = [Math.floor(done / sets), Math.floor(next / sets)] as const
     const perRow = (perSet[1] - perSet[0]) * sets
@@ -92,11 +98,27 @@ export async function cellLogProb(
     points: found.draws.reduce((sum, one) => sum + one, 0)
   }
 
+  /** Rows of which every value stands for itself. */
+  async function scorePoints(some: readonly number[]): Promise<void> {
+    for (let first = 0; first < some.length; first += POINTS_AT_ONCE) {
+      const part = some.slice(first, first + POINTS_AT_ONCE)
+      const rows = Uint32Array.from(part, (one) => chosen[one]!)
+      const points = Float64Array.from(gatherRows(values, width, rows))
+      const logProb = await density(points, rows, gatherRows(keys, 2, rows))
+      part.forEach((one, i) => {
+        found.logProb[one] = logProb[i]!
+        found.spread[one] = 0
+        found.draws[one] = 1
+      })
+    }
+  }
+
   /** Points number [from, to) of every set of some distinct rows. */
   async function draw(some: readonly number[], [from, to]: readonly [number, number]): Promise<void> {
     const perRow = (to - from) * sets
     const points = new Float64Array(some.length * perRow * width)
     const rows = new Uint32Array(some.length * perRow)
+    const weights = new Float64Array(some.length * perRow)
     some.forEach((one, i) => {
       const row = chosen[one]!
       rows.fill(row, i * perRow, (i + 1) * perRow)
@@ -105,17 +127,23 @@ export async function cellLogProb(
         points.set(cell, at)
       places.forEach((place, j) => {
         const stride = Math.sqrt(prime(j))
+        const [step, value] = [steps[place]!, cell[place]!]
+        if (!hasCell(step, value)) return
         const starts = shifts(keys, row, j, seed)
-        for (let set = 0, at = i * perRow * width + place; set < sets; set++)
-          for (let point = from; point < to; point++, at += width)
-            points[at] = within(cell[place]!, steps[place]!, (starts[set]! + point * stride) % 1)
+        for (let set = 0, at = i * perRow; set < sets; set++)
+          for (let point = from; point < to; point++, at++) {
+            const u = (starts[set]! + point * stride) % 1
+            const x = step instanceof AtomCell ? step.value(u) : within(value, step, u)
+            if (step instanceof AtomCell) weights[at]! += step.logWeight(x)
+            points[at * width + place] = x
+          }
       })
     })
     const logProb = await density(points, rows, gatherRows(keys, 2, rows))
     some.forEach((one, i) => {
       for (let k = 0; k < perRow; k++) {
         const at = one * sets + Math.floor(k / (to - from))
-        const value = logProb[i * perRow + k]!
+        const value = logProb[i * perRow + k]! + weights[i * perRow + k]!
         if (value > largest[at]!) {
           sums[at] = sums[at]! * Math.exp(largest[at]! - value) + 1
           largest[at] = value

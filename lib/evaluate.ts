@@ -78,7 +78,7 @@ export async function evaluate(
   const size = integer(batch ?? 4096, 'batch', 1)
   const most = integer(draws ?? MOST_DRAWS, 'draws', 1)
   const certified = integer(certify ?? 0, 'certify')
-  const dequantized = stepsOf(dataset.schema?.columns ?? []).some((step) => step > 0)
+  const steps = stepsOf(dataset.schema?.columns ?? [])
   const place = dataset.state()
   const ends = Number.isFinite(dataset.rows)
   if (ends) dataset.restore({ epoch: 0, row: 0 })
@@ -93,7 +93,7 @@ export async function evaluate(
     const { statistics, ...scores } = await scoreRows(flow, core, taken, {
       ...call,
       draws: most,
-      dequantized
+      steps
     })
     if (certified > 0 && !errors) {
       const { data, context } = firstRows(taken, Math.min(certified, taken.shape[0]!))

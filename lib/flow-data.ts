@@ -1,3 +1,4 @@
+import { sameAtom } from './atom'
 import { type Batch, sizeOf } from './batch'
 import { fail, isObject, nearest } from './check'
 import type { FlowCore } from './core'
@@ -158,6 +159,7 @@ function namesOf(schema: TableSchema, table: TableSchema, name: string): Map<str
       const differs =
         !sameNames(found.levels ?? [], column.levels ?? []) ||
         found.step !== column.step ||
+        !sameAtom(found.atom, column.atom) ||
         (found.exact ?? false) !== (column.exact ?? false)
       if (differs)
         fail(
@@ -170,8 +172,9 @@ function namesOf(schema: TableSchema, table: TableSchema, name: string): Map<str
   )
 }
 
-function kindOf({ levels, step, exact }: Column): string {
+function kindOf({ levels, step, exact, atom }: Column): string {
   if (levels) return `a category of ${list(levels)}${exact ? ' without noise' : ''}`
+  if (atom) return `numbers with the atom ${atom.value} at ${atom.place.toPrecision(4)}`
   return step === undefined ? 'numbers as they stand' : `multiples of ${step}, dequantised`
 }
 

@@ -1,5 +1,6 @@
 /** FFJORD continuous normalizing flows: train, evaluate and sample, on a native core. */
 
+export type { Atom } from './atom'
 export type { ArrayOf, Batch, ConditionedTensor, RealArray, Tensor, TensorLike } from './batch'
 export { type Benchmark, benchmark } from './benchmark/benchmark'
 export { type BenchmarkName, benchmarkNames } from './benchmark/sets'

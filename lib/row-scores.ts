@@ -1,7 +1,7 @@
 import type { RealArray } from './batch'
 import { type EvaluationOptions, noiseOfValues, stoppable } from './call'
 import { cellLogProb, gatherRows, type PointDensity, SPREAD } from './cell-density'
-import { asInFile, firstCells } from './cells'
+import { asInFile, atomWeights, firstCells, type Step } from './cells'
 import { type FlowCore, prepare } from './core'
 import type { RowBatch } from './dataset'
 import type { Flow } from './flow'
@@ -27,8 +27,8 @@ export interface RowScores {
 
 type ScoreOptions = Omit<EvaluationOptions, 'noise' | 'rowOffset' | 'context'> & {
   draws: number
-  /** Rows without cells were dequantised all the same: a stream's. */
-  dequantized: boolean
+  /** Of rows without cells, to which noise was added all the same: a stream's. */
+  steps: readonly Step[]
 }
 
 /** Scores of a batch: of its cells where it was dequantised, else of its points. */
@@ -36,15 +36,17 @@ export async function scoreRows(
   flow: Flow,
   core: FlowCore,
   batch: RowBatch,
-  { draws, dequantized, ...call }: ScoreOptions
+  { draws, steps, ...call }: ScoreOptions
 ): Promise<RowScores & { statistics: Statistics }> {
   const { data, context, cells } = batch
   if (!cells || draws === 1) {
     const logProb = await flow.logProb(data, { ...call, ...(context && { context }) })
     const statistics = flow.statistics!
-    const one = cells || dequantized ? new Uint32Array(logProb.length).fill(1) : undefined
+    const noisy = cells?.steps ?? steps
+    const one = noisy.some((step) => step !== 0) ? new Uint32Array(logProb.length).fill(1) : undefined
+    const weights = one && atomWeights(data, noisy)
     return {
-      logProb: Float64Array.from(logProb),
+      logProb: Float64Array.from(logProb, (value, row) => value + (weights?.[row] ?? 0)),
       bound: boundOf(statistics.traces, one),
       ...(one && { draws: one }),
       solves: logProb.length,

@@ -199,7 +199,7 @@ test('rows that stand for themselves have exact densities, and batches carry the
       if (step === 0) continue
       const cell = cells!.values[from++]!
       expect(values[at]!).toBeGreaterThanOrEqual(cell)
-      expect(values[at]!).toBeLessThan(cell + step)
+      expect(values[at]!).toBeLessThan(cell + (step as number))
     }
 })
 

@@ -48,7 +48,7 @@ test.each<[string, string, (draws: Draws) => unknown[], string, string, object]>
     ({ uniform, normal }) => [normal(), uniform() < 0.7 ? 0 : Math.exp(normal())],
     'atom',
     'is exactly 0 in',
-    { bounds: { b: [0, null] }, invalid: 'drop' }
+    { atoms: { b: 0 } }
   ],
   [
     'values that are cut off',
@@ -56,7 +56,7 @@ test.each<[string, string, (draws: Draws) => unknown[], string, string, object]>
     ({ normal }) => [normal(), Math.min(1.28, normal())],
     'atom',
     'is exactly 1.28 in',
-    { bounds: { b: [null, 1.28] }, invalid: 'drop' }
+    { atoms: { b: 1.28 } }
   ],
   [
     'a sum of others',
@@ -261,15 +261,31 @@ test.each<[string, string, (draws: Draws) => unknown[], string, string, object]>
   }
 })
 
-test('an atom at an end can be left out with its rows', async () => {
-  const line = ({ uniform, normal }: Draws) => [normal(), uniform() < 0.7 ? 0 : Math.exp(normal())]
-  const path = table('a,paid', line)
-  const [found] = await remarks(path)
-  expect(found!.remedy).toMatch(/multiplied by 0\.3$|multiplied by 0\.(29|31|28|32)$/)
-  const { data, dropped, rows } = await fromFile(path, found!.options)
+test('an atom gets a probability of its own, and two at the ends can be left out with their rows', async () => {
+  const one = table('a,paid', ({ uniform, normal }) => [normal(), uniform() < 0.7 ? 0 : Math.exp(normal())])
+  const [found] = await remarks(one)
+  expect(found!.remedy).toBe('give it a probability of its own')
+  expect(await remarks(one, found!.options)).toEqual([])
+
+  // What is given twice counts once, so that either names both.
+  const beside = table('a,b', ({ uniform, normal }) => [
+    uniform() < 0.4 ? 0 : normal(),
+    uniform() < 0.5 ? 7.5 : 2 * normal()
+  ])
+  const all = { atoms: { a: 0, b: 7.5 } }
+  expect((await remarks(beside)).map(({ options }) => options)).toEqual([all, all])
+  expect(await remarks(beside, all)).toEqual([])
+
+  const two = table('a,share', ({ uniform, normal }) => {
+    const end = uniform()
+    return [normal(), end < 0.4 ? 0 : end < 0.7 ? 1 : 1 / (1 + Math.exp(-normal()))]
+  })
+  const [both] = await remarks(two)
+  expect(both!.remedy).toMatch(/multiplied by 0\.(2[7-9]|3|3[1-3])$/)
+  const { data, dropped, rows } = await fromFile(two, both!.options)
   expect(rows + dropped).toBe(1000)
-  expect(data.every((value, i) => i % 2 === 0 || value > 0)).toBe(true)
-  expect(await remarks(path, found!.options)).toEqual([])
+  expect(data.every((value, i) => i % 2 === 0 || (value > 0 && value < 1))).toBe(true)
+  expect(await remarks(two, both!.options)).toEqual([])
 })
 
 test.each(toyNames)('nothing is said of %s', async (name) => {
@@ -358,7 +374,8 @@ test('a stream, a command and a program hear the same', async () => {
   }
   const said = (text: string) => stderr.filter((one) => one.includes(text))
   expect(said("column 'n' rises by 1 from row to row")).toHaveLength(2)
-  expect(said('(--exclude b,paid)')).toHaveLength(2)
+  expect(said('(--exclude b,n)')).toHaveLength(2)
+  expect(said('(--atoms paid=0)')).toHaveLength(2)
 })
 
 test('few rows, images and categories are left alone; what is no data set in memory is refused', async () => {

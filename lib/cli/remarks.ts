@@ -4,30 +4,30 @@ import type { TableChoice } from './table-options'
 /** A remark on a column as a line that ends with flags for `train`, which keep what was chosen already. */
 export function remarkLine(
   { finding, remedy, options }: Remark,
-  { exclude = [], bounds }: TableChoice
+  { exclude = [], bounds, atoms }: TableChoice
 ): string {
   const flags = flagsOf({
     ...options,
     ...(options.exclude && { exclude: [...exclude, ...options.exclude] }),
-    ...(options.bounds && { bounds: { ...bounds, ...options.bounds } })
+    ...(options.bounds && { bounds: { ...bounds, ...options.bounds } }),
+    ...(options.atoms && { atoms: { ...atoms, ...options.atoms } })
   })
   return `${finding}; ${remedy} (${flags})`
 }
 
-function flagsOf({ exclude, dequantize, bounds, invalid }: RemarkOptions): string {
+function flagsOf({ exclude, dequantize, bounds, atoms, invalid }: RemarkOptions): string {
   const interval = ([name, [lower, upper]]: [string, [number | null, number | null]]) =>
     `${name}=${lower ?? ''}:${upper ?? ''}`
+  const pairs = (values: Record<string, number>) =>
+    quoted(
+      Object.entries(values)
+        .map((entry) => entry.join('='))
+        .join(',')
+    )
   const flags = [
     ...(exclude ? [`--exclude ${quoted(exclude.join(','))}`] : []),
-    ...(dequantize
-      ? [
-          `--dequantize ${quoted(
-            Object.entries(dequantize)
-              .map((entry) => entry.join('='))
-              .join(',')
-          )}`
-        ]
-      : []),
+    ...(dequantize ? [`--dequantize ${pairs(dequantize)}`] : []),
+    ...(atoms ? [`--atoms ${pairs(atoms)}`] : []),
     ...(bounds ? [`--bounds ${quoted(Object.entries(bounds).map(interval).join(','))}`] : []),
     ...(invalid ? [`--invalid ${invalid}`] : [])
   ]

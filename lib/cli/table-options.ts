@@ -10,6 +10,7 @@ export interface TableChoice {
   invalid?: 'refuse' | 'drop'
   bounds?: Record<string, [number | null, number | null]>
   dequantize?: boolean | Record<string, number>
+  atoms?: Record<string, number>
   key?: string
   timeout?: number
   header?: boolean
@@ -46,12 +47,17 @@ export function addTable(command: Command): Command {
       steps
     )
     .option('--no-dequantize', 'take whole numbers as they are')
+    .option(
+      '--atoms <list>',
+      'values that many rows have exactly, each to get a probability of its own: paid=0,score=100',
+      atoms
+    )
     .option('--stream', 'read the file again and again while training, for tables larger than memory')
 }
 
 /** Options of `fromFile`, for the rows that a model is trained on. */
 export function trainingTable(choice: TableChoice, seed: number, context?: readonly string[]): FileOptions {
-  const { columns, exclude, categorical, bounds: ends, dequantize = true } = choice
+  const { columns, exclude, categorical, bounds: ends, dequantize = true, atoms: values } = choice
   return {
     ...reading(choice),
     ...(columns && { columns }),
@@ -59,6 +65,7 @@ export function trainingTable(choice: TableChoice, seed: number, context?: reado
     ...(categorical && { categorical }),
     ...(ends && { bounds: ends }),
     dequantize,
+    ...(values && { atoms: values }),
     ...(context && { context }),
     seed,
     checkColumns: true
@@ -105,6 +112,18 @@ function end(text: string): number | null {
   const value = Number(text)
   if (!Number.isFinite(value)) throw new InvalidArgumentError(`'${text}' is no number.`)
   return value
+}
+
+/** 'paid=0,score=100' */
+function atoms(text: string): Record<string, number> {
+  return Object.fromEntries(
+    names(text).map((part) => {
+      const [, name, given] = /^(.+)=([^=]+)$/.exec(part) ?? []
+      const value = name === undefined ? null : end(given!)
+      if (value === null) throw new InvalidArgumentError('Give name=value, the value that repeats.')
+      return [name!, value]
+    })
+  )
 }
 
 /** 'rooms=1,price=0.01' */

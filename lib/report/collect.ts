@@ -64,8 +64,11 @@ export async function collectReport(input: ReportInput): Promise<Report> {
           await score(flow, 'test', parts.test, evaluation?.logProb)
         ]
       : []
-  // A density of its own for every context has no one picture.
-  const plane = flow.shape.length === 1 && flow.shape[0] === 2 && !context
+  // A density of its own for every context has no one picture; that within an interval, or beside an atom, is not of the whole plane.
+  const apart =
+    flow.description.blocks.some(({ type }) => type === 'support') ||
+    flow.table?.columns.some(({ atom }) => atom)
+  const plane = flow.shape.length === 1 && flow.shape[0] === 2 && !context && !apart
   return {
     title,
     subtitle: describe(flow),

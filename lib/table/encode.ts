@@ -1,4 +1,6 @@
+import { AtomCell, isAtom } from '../atom'
 import { isReal } from '../batch'
+import type { Step } from '../cells'
 import { FfjordError } from '../errors'
 import { philox, streams } from '../random'
 import { isMissingText } from './delimited'
@@ -87,6 +89,7 @@ export class RowEncoder {
     first: number
   ): void {
     const { lower = -Infinity, upper = Infinity, step } = this.columns[c]!
+    const atom = atomOf(this.columns[c]!)
     const { width } = this
     const keepsOutside = this.options.outside === 'keep'
     const watches = !this.needsFloat64 && this.options.precision !== 'float32'
@@ -101,6 +104,11 @@ export class RowEncoder {
     for (let row = 0, at = offset, from = start; row < bad.length; row++, at += width, from += stride) {
       const cell = cells[from]
       const value = plain ? (cell as number) : toNumber(cell)
+      if (atom && isAtom(value, atom.atom.value)) {
+        if (whole && Math.floor(value) !== value) whole = false
+        values[at] = atom.marker
+        continue
+      }
       // Also false for NaN and the infinities. A dequantised value may stand on the lower end.
       const inside = value > lower || (closed && value === lower && value > -Infinity)
       if (value === lower && inside) this.#onEnd[c] ??= first + row
@@ -109,6 +117,7 @@ export class RowEncoder {
         : inside && value < upper && Math.abs(value) <= largest
       if (!usable || (!plain && isInexact(cell))) this.#refuse(c, row, first, cell, bad)
       else if (grid !== undefined && !isMultiple(value, grid)) this.#refuse(c, row, first, cell, bad)
+      else if (inside && value < upper && atom?.beyondCut(value)) this.#refuse(c, row, first, cell, bad)
       else if (whole && Math.floor(value) !== value) whole = false
       values[at] = value
       if (!watches || bad[row]) continue
@@ -214,7 +223,8 @@ function isInexact(cell: unknown): boolean {
 const LARGEST_FLOAT32 = (2 - 2 ** -23) * 2 ** 127
 
 /** What is wrong with a cell, and what to do. */
-function complaint({ name, lower, upper, levels, step }: Column, cell: unknown): string {
+function complaint(column: Column, cell: unknown): string {
+  const { name, lower, upper, levels, step } = column
   const shown = typeof cell === 'string' ? `'${cell.slice(0, 40)}'` : String(cell)
   if (isMissing(cell)) return `the value is missing (${shown}); fill it`
   if (levels) return `${shown} is no level that training saw (${levels.slice(0, 8).join(', ')}); correct it`
@@ -231,6 +241,9 @@ function complaint({ name, lower, upper, levels, step }: Column, cell: unknown):
     return `${shown} is more than float32 holds (3.4e38); take it in other units`
   if (step !== undefined && !isMultiple(value, step))
     return `${shown} is no multiple of ${step}, and the training data were; correct it`
+  const atom = value > (lower ?? -Infinity) && value < (upper ?? Infinity) ? atomOf(column) : undefined
+  if (atom)
+    return `${shown} lies beyond all values that training saw, where the model keeps the atom ${atom.atom.value}; correct it`
   const interval = `(${lower ?? '−∞'}, ${upper ?? '∞'})`
   return `${shown} lies outside the column's interval ${interval}; widen it (bounds), or dequantise the column where the end itself occurs`
 }
@@ -244,7 +257,7 @@ function isMissing(cell: unknown): boolean {
   )
 }
 
-function toNumber(cell: unknown): number {
+export function toNumber(cell: unknown): number {
   if (typeof cell === 'number') return cell
   if (typeof cell === 'string')
     return cell === '' ? Number.NaN : cell.trim() === '' ? Number.NaN : Number(cell)
@@ -274,13 +287,21 @@ export function isNumeric(cell: unknown): boolean {
   return isMissing(cell) || !Number.isNaN(toNumber(cell))
 }
 
-/** Width of the noise of every element; 0 where it gets none. */
-export function stepsOf(columns: readonly Column[]): number[] {
-  return columns.flatMap(({ step, levels, exact }) => levels?.map(() => (exact ? 0 : 1)) ?? [step ?? 0])
+/** The noise of every element; 0 where it gets none. */
+export function stepsOf(columns: readonly Column[]): Step[] {
+  return columns.flatMap((column): Step[] => {
+    const { step, levels, exact } = column
+    return levels?.map(() => (exact ? 0 : 1)) ?? [step ?? atomOf(column) ?? 0]
+  })
+}
+
+function atomOf(column: Column): AtomCell | undefined {
+  return column.atom && new AtomCell(column.atom, column)
 }
 
 /**
- * For training: adds u of U[0, step) to dequantised columns, u of U[0, 1) to the elements of a category unless they are exact. The noise of a row depends
+ * For training: adds u of U[0, step) to dequantised columns, u of U[0, 1) to the elements of a category unless they are exact, and spreads the rows
+ * on an atom by its noise. The noise of a row depends
  * on `seed` and its number alone. log P(x) ≥ E[log p(x + u)] (Theis, van den Oord and Bethge 2016, eq. 5).
  */
 export function dequantize(
@@ -289,14 +310,15 @@ export function dequantize(
   { first, seed }: { first: number; seed: number }
 ): void {
   const steps = stepsOf(columns)
-  if (!steps.some((step) => step > 0)) return
+  if (!steps.some((step) => step !== 0)) return
   const width = steps.length
   for (let i = 0; i < kept.length; i++) {
     const row = first + kept[i]!
     let words = philox([row >>> 0, 0, streams.dequantize, Math.floor(row / 2 ** 32)], seed)
     let quad = 0
     for (let e = 0; e < width; e++) {
-      if (steps[e] === 0) continue
+      const step = steps[e]!
+      if (step === 0) continue
       if (e >> 2 !== quad) {
         quad = e >> 2
         words = philox([row >>> 0, quad, streams.dequantize, Math.floor(row / 2 ** 32)], seed)
@@ -304,9 +326,13 @@ export function dequantize(
       const u = (words[e & 3]! + 0.5) / 2 ** 32
       const at = i * width + e
       const value = values[at]!
-      values[at] = value + steps[e]! * u
+      if (step instanceof AtomCell) {
+        if (value === step.marker) values[at] = step.value(u)
+        continue
+      }
+      values[at] = value + step * u
       // Rounding to float32 must not reach the next multiple.
-      if (values[at]! >= value + steps[e]!) values[at] = value + steps[e]! * 0.5
+      if (values[at]! >= value + step) values[at] = value + step * 0.5
     }
   }
 }

@@ -25,6 +25,7 @@ import { dequantize, isDateText, isNumeric, levelOf, RowEncoder, stepsOf } from 
 import { modelColumns, namesIn } from './matching'
 import { type OpenOptions, openTable } from './open'
 import { regularFile } from './pipe'
+import { withAtoms } from './place-atom'
 import { readingAhead } from './reading-ahead'
 import {
   type Column,
@@ -55,6 +56,11 @@ export interface FileOptions extends Omit<OpenOptions, 'skipRagged'> {
    * of text are always dequantised. Default: false.
    */
   dequantize?: boolean | Readonly<Record<string, number>>
+  /**
+   * A value by column that many rows have exactly, such as 0 in most of them. It gets a probability, and the column's other values a density:
+   * scores of its rows are logarithms of the product of both.
+   */
+  atoms?: Readonly<Record<string, number>>
   /** Columns that others are conditioned on (`condition`): no noise is added to them, nor to levels of theirs. */
   context?: readonly string[]
   /** Of the noise of dequantisation. Default: 0. */
@@ -85,6 +91,7 @@ export const fileKeys = [
   'invalid',
   'bounds',
   'dequantize',
+  'atoms',
   'context',
   'seed',
   'checkColumns',
@@ -118,6 +125,12 @@ export class TableDataset extends ArrayDataset {
   override condition(names: readonly string[]): ArrayDataset {
     const { schema } = this
     const known = modelColumns(schema)
+    for (const { name, atom } of known)
+      if (atom && names.includes(name))
+        fail(
+          'CONTRADICTORY_OPTIONS',
+          `column '${name}' has an atom (${atom.value}), and of a context no density is learnt; read the file without the atom`
+        )
     const elements = names.flatMap((name) => {
       const category = known.find((column) => column.name === name && column.levels)
       return category ? elementNames([category]) : [name]
@@ -316,6 +329,7 @@ function normalize(options: FileOptions) {
     drop,
     // Columns may be called like what objects inherit.
     bounds: optional('bounds', checkBounds) ?? new Map<string, Bounds>(),
+    atoms: optional('atoms', checkAtoms) ?? new Map<string, number>(),
     steps: isObject(steps) ? new Map(Object.entries(steps) as [string, number][]) : steps,
     context: optional('context', names) ?? [],
     seed: integer(given.seed ?? 0, 'seed'),
@@ -346,12 +360,18 @@ function checkBounds(value: unknown): Map<string, Bounds> {
   )
 }
 
+function checkAtoms(value: unknown): Map<string, number> {
+  const given = plain(value, 'atoms')
+  if (!isObject(given)) fail('INVALID_OPTION', `atoms is ${show(value)}; give { column: value }`)
+  return new Map(Object.entries(given).map(([name, one]) => [name, number(one, `atoms.${name}`)]))
+}
+
 /** The columns that the options ask for; text columns become categories where that is wanted. */
 async function choose(source: TableSource, settings: Settings): Promise<Column[]> {
-  const { names: wanted, exclude, bounds, steps } = settings
+  const { names: wanted, exclude, bounds, steps, atoms } = settings
   const withSteps = typeof steps !== 'boolean' ? steps.keys() : []
   const there = new Set(source.names)
-  for (const name of [...(wanted ?? []), ...exclude, ...bounds.keys(), ...withSteps])
+  for (const name of [...(wanted ?? []), ...exclude, ...bounds.keys(), ...withSteps, ...atoms.keys()])
     if (!there.has(name)) unknown(source, name)
   const without = new Set(exclude)
   const names = (wanted ?? source.names).filter((name) => !without.has(name))
@@ -359,7 +379,7 @@ async function choose(source: TableSource, settings: Settings): Promise<Column[]
   if (twice !== undefined) fail('INVALID_OPTION', `columns names '${twice}' twice; name it once`)
   if (names.length === 0) fail('INVALID_OPTION', `no column of ${source.path} is left; exclude fewer`)
   const levels = settings.categorical === 'one-hot' ? await findLevels(source, names) : new Map()
-  return names.map((name): Column => {
+  const columns = names.map((name): Column => {
     const exact = settings.context.includes(name)
     if (levels.has(name))
       return { name, type: 'category', levels: levels.get(name) as string[], ...(exact && { exact }) }
@@ -375,6 +395,13 @@ async function choose(source: TableSource, settings: Settings): Promise<Column[]
       ...(step !== undefined && { step })
     }
   })
+  const given = settings.context.find((name) => atoms.has(name))
+  if (given !== undefined)
+    fail(
+      'CONTRADICTORY_OPTIONS',
+      `column '${given}' is a context, of which no density is learnt; leave out its atom (${atoms.get(given)})`
+    )
+  return withAtoms(source, columns, atoms)
 }
 
 function unknown({ path, names }: TableSource, name: string): never {
@@ -432,6 +459,12 @@ async function findLevels(source: TableSource, names: readonly string[]): Promis
 /** The column with the type that its values showed. */
 export function typed(column: Column, whole: boolean, { steps, context }: Settings): Column {
   if (column.type === 'category' || !whole) return column
+  if (column.atom && steps === true)
+    fail(
+      'CONTRADICTORY_OPTIONS',
+      `column '${column.name}' has whole numbers and is dequantised, so that each of them has a probability already; leave out ` +
+        `its atom (${column.atom.value})`
+    )
   const step =
     steps === true && column.step === undefined && !context.includes(column.name) ? { step: 1 } : {}
   return { ...column, type: 'integer', ...step }

@@ -26,6 +26,7 @@ export interface RemarkOptions {
   exclude?: string[]
   dequantize?: Record<string, number>
   bounds?: Record<string, [number | null, number | null]>
+  atoms?: Record<string, number>
   /** Leaves out the rows that `bounds` refuse. */
   invalid?: 'drop'
 }
@@ -117,7 +118,8 @@ export function remarksOnRows(parts: readonly Part[], rows: number, numbers?: Ar
     return columns.flatMap((column): Numbers[] => {
       const at = first
       first += columnWidth(column)
-      if (column.levels) return []
+      // Rows on an atom were spread by noise.
+      if (column.levels || column.atom) return []
       const step = noisy ? column.step : undefined
       const values = new Float64Array(looked)
       places.forEach((row, i) => {
@@ -136,10 +138,18 @@ export function remarksOnRows(parts: readonly Part[], rows: number, numbers?: Ar
     })
   )
   const single = parts.some(({ data }) => data instanceof Float32Array)
+  // So that all atoms are named, too: what is given twice counts once.
+  const atoms = Object.fromEntries(
+    found.flatMap((numbers): [string, number][] => {
+      const value = onlyAtom(numbers)
+      const quantity = value !== undefined && !numbers.given && !nonQuantity(numbers, single)
+      return quantity ? [[numbers.column.name, value]] : []
+    })
+  )
   const alone = new Map(
     found.map((numbers) => [
       numbers,
-      constant(numbers) ?? nonQuantity(numbers, single) ?? repeats(numbers, steps)
+      constant(numbers) ?? nonQuantity(numbers, single) ?? repeats(numbers, steps, atoms)
     ])
   )
   // What is no quantity explains nothing, and nothing explains it.
@@ -220,7 +230,19 @@ function repeatsOften({ distribution: { values, rows } }: Numbers): boolean {
   return values.length > 1 && values.length <= FEW * rows
 }
 
-function repeats(numbers: Numbers, steps: Readonly<Record<string, number>>): Remark | undefined {
+/** The atom of a column that has one; undefined where there are several, or all values repeat. */
+function onlyAtom(numbers: Numbers): number | undefined {
+  const { column, distribution } = numbers
+  if (column.step !== undefined || distribution.values.length === 1 || repeatsOften(numbers)) return undefined
+  const [only, ...more] = atomsOf(distribution)
+  return only && more.length === 0 ? inFile(only.value) : undefined
+}
+
+function repeats(
+  numbers: Numbers,
+  steps: Record<string, number>,
+  all: Record<string, number>
+): Remark | undefined {
   const { column, distribution } = numbers
   if (column.step !== undefined) return undefined
   const { values, rows, step } = distribution
@@ -236,6 +258,8 @@ function repeats(numbers: Numbers, steps: Readonly<Record<string, number>>): Rem
   if (atoms.length === 0) return undefined
   const shares = atoms.map(({ value, share }) => `${short(value)} in ${percent(share)}`).join(' and ')
   const finding = `is exactly ${shares} of the rows, where its density grows without bound`
+  if (onlyAtom(numbers) !== undefined)
+    return remark(numbers, 'atom', finding, 'give it a probability of its own', { atoms: all })
   const { least, largest } = distribution
   if (!atoms.every(({ value }) => value === least || value === largest))
     return leaveOut(numbers, 'atom', finding, 'learn the rows without such values apart, or ')

@@ -1,6 +1,20 @@
 import { types } from 'node:util'
+import { type Atom, AtomCell } from '../atom'
 import { isReal } from '../batch'
-import { boolean, choice, fail, isArray, isObject, list, number, plain, show, text, texts } from '../check'
+import {
+  boolean,
+  choice,
+  fail,
+  isArray,
+  isObject,
+  list,
+  number,
+  object,
+  plain,
+  show,
+  text,
+  texts
+} from '../check'
 
 /** What a column of a table holds, and how it enters a sample. */
 export interface Column {
@@ -12,11 +26,16 @@ export interface Column {
   /** Ends of the open interval that the values lie in; none where left out. */
   lower?: number
   upper?: number
+  /** A value that many rows have exactly, and that has a probability in place of a density. */
+  atom?: Atom
   /** Of a category, in the order of its elements. */
   levels?: string[]
   /** Of a category that others are conditioned on: its elements are 0 and 1, without noise. */
   exact?: boolean
 }
+
+/** Of an atom's noise between its ends, at most: what lies there has to be told from 0. */
+const MOST_SCALES = 30
 
 /** All columns of a file, in its order. */
 export interface FileColumns {
@@ -146,19 +165,22 @@ function levelsOf(
 }
 
 function decodedNumbers(
-  { type, step }: Column,
+  column: Column,
   count: number,
   at: (row: number) => number,
   kind: Float32ArrayConstructor | Float64ArrayConstructor
 ): ArrayLike<number> {
+  const { type, step } = column
+  const atom = column.atom && new AtomCell(column.atom, column)
   if (step === undefined && type === 'real') {
     const values = new kind(count)
-    for (let row = 0; row < count; row++) values[row] = at(row)
+    for (let row = 0; row < count; row++) values[row] = atom?.beyondCut(at(row)) ? atom.atom.value : at(row)
     return values
   }
   const multiple = multiples(step ?? 1)
   return Float64Array.from({ length: count }, (_, row) => {
     const value = at(row)
+    if (atom?.beyondCut(value)) return atom.atom.value
     const found = step === undefined ? Math.round(value) : multiple(Math.floor(value / step))
     return found + 0 // no −0
   })
@@ -193,9 +215,34 @@ function checkColumn(column: unknown, name: string): void {
   for (const end of ['lower', 'upper']) if (column[end] !== undefined) number(column[end], `${name}.${end}`)
   if (column.step !== undefined) number(column.step, `${name}.step`, { least: 0, open: true })
   if (column.exact !== undefined) boolean(column.exact, `${name}.exact`)
+  if (column.atom !== undefined) checkAtom(column as unknown as Column, `${name}.atom`)
   if (column.levels === undefined && column.type !== 'category') return
   if (texts(column.levels, `${name}.levels`, 'the names of the levels').length === 0)
     fail('INVALID_OPTION', `${name}.levels is []; give at least one level`)
+}
+
+function checkAtom(column: Column, name: string): void {
+  const known = ['value', 'place', 'scale', 'cut', 'far'] as const
+  const given = object(column.atom, name, [...known])
+  for (const key of known) number(given[key], `${name}.${key}`)
+  number(given.scale, `${name}.scale`, { least: 0, open: true })
+  const { step, levels, exact, lower = -Infinity, upper = Infinity } = column
+  if (step !== undefined || levels !== undefined || exact !== undefined)
+    fail('INVALID_OPTION', `${name} stands beside a step, levels or exact; leave out either`)
+  const { place, scale, cut, far } = column.atom!
+  const between = (cut < place && place < far) || (far < place && place < cut)
+  const cell = new AtomCell(column.atom!, column)
+  const held =
+    [0, 0.5, 1 - 2 ** -32].every((u) => {
+      const x = cell.value(u)
+      return x > lower && x < upper && Number.isFinite(Math.fround(x)) && Number.isFinite(cell.logWeight(x))
+    }) && cell.beyondCut(cell.marker)
+  if (!between || !held || Math.abs(far - cut) > MOST_SCALES * scale)
+    fail(
+      'INVALID_OPTION',
+      `${name} has no room: its place, cut and far end are ${place}, ${cut} and ${far}, its scale ${scale}; take the columns ` +
+        'as fromFile found them'
+    )
 }
 
 /** The schema as a model file keeps it, a copy. @throws FfjordError on anything else */
@@ -204,8 +251,14 @@ export function checkSchema(value: unknown): TableSchema {
   if (!isObject(given))
     fail('INVALID_OPTION', `table is ${show(value)}; give the columns of a table, { columns }`)
   checkColumns(given.columns, 'table.columns')
-  if (given.context !== undefined && !(isArray(given.context) && given.context.length === 0))
-    checkColumns(given.context, 'table.context')
+  if (given.context !== undefined && !(isArray(given.context) && given.context.length === 0)) {
+    const atom = checkColumns(given.context, 'table.context').findIndex((column) => column.atom)
+    if (atom >= 0)
+      fail(
+        'INVALID_OPTION',
+        `table.context[${atom}] has an atom; no density of a context is learnt: leave it out`
+      )
+  }
   if (given.logProbQuantiles !== undefined) numbersOf(given.logProbQuantiles, 'table.logProbQuantiles')
   checkFile(given as unknown as TableSchema)
   return given as unknown as TableSchema

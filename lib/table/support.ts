@@ -1,3 +1,5 @@
+import { Interval } from '../interval'
+
 /** The map of a `support` block on the host, for statistics of transformed rows. */
 
 export interface Intervals {
@@ -13,15 +15,13 @@ export function onLine(
   const width = lower.length
   const mapped = new Float64Array(rows.length)
   const logDeterminant = new Float64Array(rows.length / width)
+  const intervals = lower.map(
+    (end, i) => new Interval({ lower: end ?? undefined, upper: upper[i] ?? undefined })
+  )
   for (let i = 0; i < rows.length; i++) {
-    const [a, b] = [lower[i % width]!, upper[i % width]!]
-    const row = Math.floor(i / width)
-    const x = rows[i]!
-    const [fromLower, fromUpper] = [a === null ? 0 : Math.log(x - a), b === null ? 0 : Math.log(b - x)]
-    mapped[i] = a === null && b === null ? x : fromLower - fromUpper
-    if (a !== null) logDeterminant[row]! -= fromLower
-    if (b !== null) logDeterminant[row]! -= fromUpper
-    if (a !== null && b !== null) logDeterminant[row]! += Math.log(b - a)
+    const interval = intervals[i % width]!
+    mapped[i] = interval.toLine(rows[i]!)
+    logDeterminant[Math.floor(i / width)]! -= interval.logSlope(rows[i]!)
   }
   return { rows: mapped, logDeterminant }
 }

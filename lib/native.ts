@@ -381,7 +381,7 @@ export interface Binding {
     rows: number,
     columns: number
   ): Float32Array
-  /** Two words a row of `values`, a hash of its numbers as float32 holds them: (rows, 2). */
+  /** Two words a row of `values`, a hash of its numbers as float64 holds them: (rows, 2). */
   rowKeys(values: NativeArray, rows: number): Uint32Array
   /** Instruction set and threads of the CPU engine. */
   cpu(): { instructionSet: string; instructionSets: string[]; threads: number }

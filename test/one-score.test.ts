@@ -180,6 +180,9 @@ test('keys of rows are those of their numbers, in either precision, and differ w
   const names = new Set(Array.from({ length: 20_000 }, (_, row) => `${keys[2 * row]} ${keys[2 * row + 1]}`))
   expect(names.size).toBe(20_000)
   expect(rowKeys(Float32Array.of(0, -0), 2).slice(0, 2)).toEqual(rowKeys(Float32Array.of(-0, 0), 2).slice(2))
+  // Far from zero float32 holds one number where float64 holds many; their noise must still be independent.
+  const far = rowKeys(Float64Array.of(1.7e9, 1.7e9 + 1e-3), 2)
+  expect(far.slice(0, 2)).not.toEqual(far.slice(2))
   // The order of the numbers counts.
   expect(rowKeys(Float32Array.of(1, 2), 1)).not.toEqual(rowKeys(Float32Array.of(2, 1), 1))
 })

@@ -20,13 +20,16 @@ using FixedTape = std::vector<std::vector<double>>;
 /// Element `at` of rows of `size` numbers is more than the engine's numbers hold.
 [[noreturn]] void refuse_overflow(const Input& rows, std::size_t size, std::size_t at);
 
-/// Rows of `size` numbers in the engine's; throws where those do not hold one.
+/// Rows of `size` numbers in the engine's; throws where those do not hold a finite one. What was no
+/// number before is for the solve to name, with its block and time.
 template <class Real>
 std::vector<Real> rounded_to(const Input& rows, std::size_t size) {
   std::vector<Real> rounded = rows.as<Real>();
-  const auto bad = std::find_if_not(rounded.begin(), rounded.end(),
-                                    [](Real value) { return std::isfinite(value); });
-  if (bad != rounded.end()) refuse_overflow(rows, size, bad - rounded.begin());
+  const auto is_finite = [](Real value) { return std::isfinite(value); };
+  if (std::all_of(rounded.begin(), rounded.end(), is_finite)) return rounded;
+  const std::vector<double> given = rows.as<double>();
+  for (std::size_t at = 0; at < rounded.size(); ++at)
+    if (!is_finite(rounded[at]) && std::isfinite(given[at])) refuse_overflow(rows, size, at);
   return rounded;
 }
 

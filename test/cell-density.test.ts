@@ -126,6 +126,7 @@ test('the score of a cell is the mean density over it, and the spread says how f
   using flow = await flowFor(data, { device: 'reference', solver: { rtol: 1e-8, atol: 1e-8 } })
   const { logProb, spread, draws } = await flow.evaluate(data, { draws: 4096 })
   const grid = 60
+  let [errors, spreads] = [0, 0]
   for (let row = 0; row < data.rows; row++) {
     const cell = data.cells!.values.subarray(2 * row, 2 * row + 2)
     const points = Float64Array.from({ length: 2 * grid * grid }, (_, i) => {
@@ -135,9 +136,12 @@ test('the score of a cell is the mean density over it, and the spread says how f
     const values = await flow.logProb(points)
     const mean = values.reduce((sum, value) => sum + Math.exp(value), 0) / values.length
     expect(spread![row]!).toBeLessThan(0.01)
-    expect(Math.abs(logProb[row]! - Math.log(mean))).toBeLessThan(5 * spread![row]! + 1e-4)
+    errors += (logProb[row]! - Math.log(mean)) ** 2
+    spreads += spread![row]! ** 2
     expect(draws![row]! % 32).toBe(0)
   }
+  // A spread is found from eight sets, so that a single row may well err by five of them; all together may not.
+  expect(Math.sqrt(errors)).toBeLessThan(3 * Math.sqrt(spreads) + 1e-4)
 })
 
 test('draws go on until the spread is small, are told where they end before, and equal rows share them', async () => {

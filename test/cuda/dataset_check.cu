@@ -68,7 +68,8 @@ void compare(const Engine& engine, const Case& one, Report& report) {
   values = checks::floats(values);
   const Vector contexts = checks::floats(checks::normals(one.count * context_size, generator));
   const auto rows = flow->upload(one.count, values);
-  const auto kept_contexts = context_size > 0 ? flow->upload_contexts(one.count, contexts) : nullptr;
+  const auto kept_contexts =
+      context_size > 0 ? flow->upload_contexts(one.count, contexts) : nullptr;
 
   for (int call = 0; call < 2; ++call) {
     std::vector<std::uint32_t> indices(kBatch);

@@ -36,7 +36,8 @@ struct Training {
       : flow(engine.create({{int(kSize)}, std::move(blocks), context}, 1, {})) {
     std::mt19937_64 generator(3);
     rows = flow->upload(count, normals(count * kSize, generator));
-    if (context.size > 0) contexts = flow->upload_contexts(count, normals(count * context.size, generator));
+    if (context.size > 0)
+      contexts = flow->upload_contexts(count, normals(count * context.size, generator));
     settings.trace.mode = TraceMode::Hutchinson;
     settings.solver.tableau = &tableau("rk4");
     settings.solver.steps = 1;

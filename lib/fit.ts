@@ -88,6 +88,7 @@ type Reason = Parameters<NonNullable<Parameters<Promise<unknown>['catch']>[0]>>[
  */
 export class Fit implements AsyncIterable<Progress>, Promise<FitResult> {
   readonly [Symbol.toStringTag] = 'Fit'
+  readonly #core: FlowCore
   readonly #start: () => Training
   #training: Training | undefined
   #run: AsyncGenerator<Progress, FitResult> | undefined
@@ -100,10 +101,8 @@ export class Fit implements AsyncIterable<Progress>, Promise<FitResult> {
 
   /** Use flow.fit(). */
   constructor(flow: Flow, core: FlowCore, data: Dataset | Batch, options: FitOptions) {
-    this.#start = () => {
-      assertUsable(core)
-      return new Training(flow, core, data, options)
-    }
+    this.#core = core
+    this.#start = () => new Training(flow, core, data, options)
     setImmediate(() => {
       if (!this.#asked) this.#awaited ??= this.#drain()
     })
@@ -149,6 +148,8 @@ export class Fit implements AsyncIterable<Progress>, Promise<FitResult> {
     if (this.#failure) throw this.#failure.error
     if (this.#result) return { done: true, value: this.#result }
     try {
+      // Also where its last iteration is done: whether it has come that far must not decide.
+      assertUsable(this.#core)
       this.#training ??= this.#start()
       this.#run ??= this.#training.run()
       const next = await this.#run.next()

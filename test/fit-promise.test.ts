@@ -98,3 +98,13 @@ test('a loop that is left ends a fit that is awaited, too', async () => {
   expect(result.stopped).toBe('break')
   expect(await fit).toBe(result)
 })
+
+test('a fit that has not ended goes no further once its flow is disposed, even if its last iteration is done', async () => {
+  const flow = await Flow.create(options)
+  const fit = flow.fit(x, { iterations: 1 })
+  const steps = fit[Symbol.asyncIterator]()
+  expect((await steps.next()).done).toBe(false)
+  flow.dispose()
+  await expect(steps.next()).rejects.toMatchObject({ code: 'DISPOSED' })
+  await expect(fit).rejects.toMatchObject({ code: 'DISPOSED' })
+})

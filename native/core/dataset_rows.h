@@ -63,12 +63,16 @@ class DatasetRows : public Rows {
     if (run_ && !values_) map();
     return delta_logp_ ? &*delta_logp_ : nullptr;
   }
+  /// (count) Δlogp of the run less what `delta_logp` rounds it to; after `delta_logp` was asked
+  /// for.
+  std::span<const double> rest() const { return rest_; }
 
  private:
   void map() const {
     const bool float64 = !given_float64_.empty();
     const Input given = float64 ? Input(given_float64_) : Input(given_float32_);
     std::vector<Real> z(given.size()), delta_logp(count_);
+    rest_.clear();  // of a call that threw
     for (std::size_t first = 0; first < count_; first += kRowsAtOnce) {
       const std::size_t batch = std::min(kRowsAtOnce, count_ - first);
       std::vector<double> part = given.subspan(first * width_, batch * width_).as<double>();
@@ -78,7 +82,10 @@ class DatasetRows : public Rows {
       });
       const std::vector<Real> rounded = rounded_to<Real>(part, width_);
       std::copy(rounded.begin(), rounded.end(), z.begin() + first * width_);
-      std::copy(part_delta_logp.begin(), part_delta_logp.end(), delta_logp.begin() + first);
+      for (double exact : part_delta_logp) {
+        delta_logp[rest_.size()] = static_cast<Real>(exact);
+        rest_.push_back(exact - double(delta_logp[rest_.size()]));
+      }
     }
     values_.emplace(device_, std::move(z));
     delta_logp_.emplace(device_, std::move(delta_logp));
@@ -93,6 +100,7 @@ class DatasetRows : public Rows {
   mutable std::vector<float> given_float32_;  // one of them, until they are mapped
   mutable std::vector<double> given_float64_;
   mutable std::optional<RowValues<Real>> values_, delta_logp_;
+  mutable std::vector<double> rest_;
 };
 
 /// One batch out of several sets, at the same indices: what is gathered on the device waits for

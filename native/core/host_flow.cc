@@ -285,8 +285,10 @@ class HostFlow : public Flow {
       const bool on_device =
           rows.stays() && fixed_.size() < continuous_.size() && continuous_[fixed_.size()];
       gather.add(rows.values(), on_device, state.z);
-      if (const auto* delta_logp = rows.delta_logp())
+      if (const auto* delta_logp = rows.delta_logp()) {
         gather.add(*delta_logp, on_device, state.delta_logp);
+        for (std::uint32_t index : request.indices) exact.rest.push_back(rows.rest()[index]);
+      }
       return;
     }
     require(request.rows.size() == state.z.size(),

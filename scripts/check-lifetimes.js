@@ -10,7 +10,8 @@ const problems = process.argv.slice(2).flatMap((file) => {
   if (members.length < 1 || !symbols.includes('ffjord')) return [`${file} holds nothing of this library`]
   return members
     .filter((member) => /\b__cxa_atexit\b/.test(member))
-    .flatMap((member) => member.match(/guard variable for .*/g) ?? [])
+    // nvcc keeps a pointer in each stub that launches a kernel; it has no destructor.
+    .flatMap((member) => member.match(/guard variable for (?!__device_stub__).*/g) ?? [])
     .map((guard) => `${file}: ${guard.replace('guard variable for ', '')} is built by its first use`)
 })
 for (const problem of problems) console.error(problem)

@@ -8,11 +8,13 @@ const problems = process.argv.slice(2).flatMap((file) => {
   const symbols = execFileSync('nm', ['--demangle', file], { encoding: 'utf8', maxBuffer: 2 ** 30 })
   const members = symbols.split(/\n\n/) // of an archive
   if (members.length < 1 || !symbols.includes('ffjord')) return [`${file} holds nothing of this library`]
-  return members
-    .filter((member) => /\b__cxa_atexit\b/.test(member))
-    // nvcc keeps a pointer in each stub that launches a kernel; it has no destructor.
-    .flatMap((member) => member.match(/guard variable for (?!__device_stub__).*/g) ?? [])
-    .map((guard) => `${file}: ${guard.replace('guard variable for ', '')} is built by its first use`)
+  return (
+    members
+      .filter((member) => /\b__cxa_atexit\b/.test(member))
+      // nvcc keeps a pointer in each stub that launches a kernel; it has no destructor.
+      .flatMap((member) => member.match(/guard variable for (?!__device_stub__).*/g) ?? [])
+      .map((guard) => `${file}: ${guard.replace('guard variable for ', '')} is built by its first use`)
+  )
 })
 for (const problem of problems) console.error(problem)
 if (problems.length === 0) console.log('whatever has a destructor is built before the first call')

@@ -1,4 +1,4 @@
-import type { Binding } from '../lib/native'
+import type { Binding } from '../lib/native/interface'
 import type { Machine } from './machine'
 
 /** What every section of the benchmark is given. */

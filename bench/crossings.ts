@@ -1,6 +1,6 @@
 import { Flow, toy } from 'ffjord'
 
-import type { NativeBurst, NativeIteration, NativeNoise } from '../lib/native'
+import type { NativeBurst, NativeIteration, NativeNoise } from '../lib/native/interface'
 import { median } from './clock'
 import type { Context } from './context'
 import type { EngineTime } from './evaluations'

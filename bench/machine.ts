@@ -1,7 +1,7 @@
 import { spawnSync } from 'node:child_process'
 import { availableParallelism, cpus, loadavg, platform, release, totalmem } from 'node:os'
 
-import type { Binding } from '../lib/native'
+import type { Binding } from '../lib/native/interface'
 
 export interface Machine {
   processor: string

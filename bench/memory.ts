@@ -1,4 +1,4 @@
-import type { NativeBurst, NativeFlow, NativeSettings } from '../lib/native'
+import type { NativeBurst, NativeFlow, NativeSettings } from '../lib/native/interface'
 import type { Context } from './context'
 import { describe, drawRows, givenNoise, settings, toyProblem, writeWeights } from './problem'
 import { resetPeak, resident, residentPeak } from './resident'

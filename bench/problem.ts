@@ -1,4 +1,4 @@
-import type { NativeDescription, NativeFlow, NativeNoise, NativeSettings } from '../lib/native'
+import type { NativeDescription, NativeFlow, NativeNoise, NativeSettings } from '../lib/native/interface'
 
 /** A net and the numbers that every contestant starts from. */
 export interface Problem {

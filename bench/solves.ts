@@ -1,4 +1,4 @@
-import type { NativeFlow, NativeOptimizer } from '../lib/native'
+import type { NativeFlow, NativeOptimizer } from '../lib/native/interface'
 import { byTheClock, measure, type Timing } from './clock'
 import type { Context } from './context'
 import { onOneCore } from './machine'

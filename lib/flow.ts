@@ -1,5 +1,6 @@
-import { type ArrayOf, type Batch, type RealArray, sizeOf, type Tensor } from './batch'
-import { binding } from './binding'
+import type { Dataset } from './data/dataset'
+import { checkSchema, type TableSchema, tableWidth } from './data/schema'
+import { type EvaluateOptions, type Evaluation, evaluate } from './evaluation/evaluate'
 import {
   type CallOptions,
   callKeys,
@@ -8,33 +9,25 @@ import {
   evaluationKeys,
   overrideSettings,
   stoppable
-} from './call'
-import type { CertifiedLogProb } from './certify'
-import { boolean, choice, fail, filePath, integer, number, object, plain, show } from './check'
-import { contextCall, contextGradientOf, wantsContextGradient } from './context'
-import { assertUsable, drawNoise, evaluationCall, type FlowCore, lossNoise, prepare } from './core'
-import type { Dataset } from './dataset'
-import { chooseEngine, threadCount } from './device'
-import { translated, translatedSync } from './errors'
-import { type EvaluateOptions, type Evaluation, evaluate } from './evaluate'
-import { Fit } from './fit'
-import type { FitOptions } from './fit-options'
-import { assertFits, checkMemory } from './memory'
-import { openModel, writeModel } from './model-file'
-import { normalizeDescription, normalizeSettings } from './normalize'
-import { Optimizer, optimizerState, resetMoments } from './optimizer'
-import type { ComputeOptions, Device, FlowDescription, FlowOptions, OptimizerOptions } from './options'
-import type { RegulariserMeans } from './regularisers'
+} from './flow/call'
+import type { CertifiedLogProb } from './flow/certify'
+import { contextCall, contextGradientOf, wantsContextGradient } from './flow/context'
+import { assertUsable, drawNoise, evaluationCall, type FlowCore, lossNoise, prepare } from './flow/core'
+import { chooseEngine, threadCount } from './flow/device'
+import { assertFits, checkMemory } from './flow/memory'
+import { openModel, writeModel } from './flow/model-file'
+import { normalizeDescription, normalizeSettings } from './flow/normalize'
+import { Optimizer, optimizerState, resetMoments } from './flow/optimizer'
+import type { ComputeOptions, Device, FlowDescription, FlowOptions, OptimizerOptions } from './flow/options'
 import {
   type ForwardSolution,
   type ReverseSolution,
   type Solution,
   type SolveOptions,
   solve
-} from './solution'
-import { type Statistics, solverStatistics, statisticsOf } from './statistics'
-import { checkSchema, type TableSchema, tableWidth } from './table/schema'
-import { baseSamples, type Trajectory, type TrajectoryOptions, trajectory } from './trajectory'
+} from './flow/solution'
+import { type Statistics, solverStatistics, statisticsOf } from './flow/statistics'
+import { baseSamples, type Trajectory, type TrajectoryOptions, trajectory } from './flow/trajectory'
 import {
   type Velocity,
   type VelocityOptions,
@@ -42,8 +35,15 @@ import {
   type VelocityPullbackOptions,
   velocity,
   velocityPullback
-} from './velocity'
-import { readTensors, type Weights, writeTensors } from './weights'
+} from './flow/velocity'
+import { readTensors, type Weights, writeTensors } from './flow/weights'
+import { type ArrayOf, type Batch, type RealArray, sizeOf, type Tensor } from './native/batch'
+import { binding } from './native/binding'
+import { boolean, choice, fail, filePath, integer, number, object, plain, show } from './native/check'
+import { translated, translatedSync } from './native/errors'
+import type { RegulariserMeans } from './native/regularisers'
+import { Fit } from './training/fit'
+import type { FitOptions } from './training/fit-options'
 
 /** What a model file may leave open, or should be overridden. */
 export type LoadOptions = Partial<FlowDescription> &

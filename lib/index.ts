@@ -1,11 +1,8 @@
 /** FFJORD continuous normalizing flows: train, evaluate and sample, on a native core. */
 
-export type { Atom } from './atom'
-export type { ArrayOf, Batch, ConditionedTensor, RealArray, Tensor, TensorLike } from './batch'
 export { type Benchmark, benchmark } from './benchmark/benchmark'
 export { type BenchmarkName, benchmarkNames } from './benchmark/sets'
-export type { CallOptions, ContextOptions, EvaluationOptions, NoiseOptions } from './call'
-export type { CertifiedLogProb } from './certify'
+export type { Atom } from './data/atom'
 export {
   ArrayDataset,
   type BatchOptions,
@@ -15,23 +12,31 @@ export {
   fromArray,
   fromRows,
   type RowBatch
-} from './dataset'
-export { fromAsyncIterable } from './dataset-stream'
+} from './data/dataset'
+export { fromAsyncIterable } from './data/dataset-stream'
+export { LawDataset } from './data/law-dataset'
+export { fromImage, type ImageOptions } from './data/picture'
+export {
+  type Column,
+  decodeColumns,
+  elementNames,
+  type FileColumns,
+  type NamedColumn,
+  type TableSchema
+} from './data/schema'
+export { type ToyName, type ToyOptions, toy, toyNames } from './data/toy'
 export { type Baseline, baselines } from './density/compare'
 export { fitGaussian, Gaussian } from './density/gaussian'
 export { fitMixture, GaussianMixture, type MixtureOptions } from './density/mixture'
-export { type DeviceInfo, deviceInfo } from './device'
-export { type ErrorCode, FfjordError, type SolveFailure } from './errors'
-export type { EvaluateOptions, Evaluation, EvaluationErrors } from './evaluate'
-export type { Fit, FitResult, IterationRecord, Progress } from './fit'
-export type { FitOptions, ValidationOptions } from './fit-options'
-export type { EvaluationsGrew, FitWarning, UnscaledData } from './fit-warning'
+export type { EvaluateOptions, Evaluation, EvaluationErrors } from './evaluation/evaluate'
+export { readSafetensors } from './file/read-safetensors'
+export { type SafetensorsFile, type StoredTensor, writeSafetensors } from './file/safetensors'
 export { Flow, type LoadOptions, type Loss, type LossOptions, type SampleOptions } from './flow'
-export { LawDataset } from './law-dataset'
-export type { AdaptiveMethod, FixedStepMethod, Method } from './methods'
-export type { Coupling, Objective, Phase } from './objective'
-export { type OdeSolution, type OdeSolver, odeint } from './odeint'
-export type { Optimizer, StepResult } from './optimizer'
+export type { CallOptions, ContextOptions, EvaluationOptions, NoiseOptions } from './flow/call'
+export type { CertifiedLogProb } from './flow/certify'
+export { type DeviceInfo, deviceInfo } from './flow/device'
+export { type OdeSolution, type OdeSolver, odeint } from './flow/odeint'
+export type { Optimizer, StepResult } from './flow/optimizer'
 export type {
   Activation,
   AdamOptions,
@@ -65,29 +70,24 @@ export type {
   Trace,
   WhitenBlock,
   ZeroMeanBlock
-} from './options'
-export { fromImage, type ImageOptions } from './picture'
-export { readSafetensors } from './read-safetensors'
-export type { Regulariser, RegulariserMeans } from './regularisers'
-export { type SafetensorsFile, type StoredTensor, writeSafetensors } from './safetensors'
-export { scalingBlocks } from './scaling-blocks'
-export type { Schedule } from './schedule'
-export type { ForwardSolution, ReverseSolution, SolveOptions } from './solution'
-export type { SolverStatistics, Statistics } from './statistics'
+} from './flow/options'
+export type { ForwardSolution, ReverseSolution, SolveOptions } from './flow/solution'
+export type { SolverStatistics, Statistics } from './flow/statistics'
+export type { Trajectory, TrajectoryOptions } from './flow/trajectory'
+export type { Velocity, VelocityOptions, VelocityPullback, VelocityPullbackOptions } from './flow/velocity'
+export type { Weights } from './flow/weights'
+export type { ArrayOf, Batch, ConditionedTensor, RealArray, Tensor, TensorLike } from './native/batch'
+export { type ErrorCode, FfjordError, type SolveFailure } from './native/errors'
+export type { AdaptiveMethod, FixedStepMethod, Method } from './native/methods'
+export type { Regulariser, RegulariserMeans } from './native/regularisers'
 export { tableBlocks } from './table/blocks'
 export { type FileOptions, fromFile, streamFile, TableDataset } from './table/load'
 export { type Remark, type RemarkKind, type RemarkOptions, remarksOn } from './table/remarks'
-export {
-  type Column,
-  decodeColumns,
-  elementNames,
-  type FileColumns,
-  type NamedColumn,
-  type TableSchema
-} from './table/schema'
+export { scalingBlocks } from './table/scaling-blocks'
 export { type FileParts, type SplitOptions, splitFile } from './table/split-file'
-export { type ToyName, type ToyOptions, toy, toyNames } from './toy'
-export type { StopReason } from './training'
-export type { Trajectory, TrajectoryOptions } from './trajectory'
-export type { Velocity, VelocityOptions, VelocityPullback, VelocityPullbackOptions } from './velocity'
-export type { Weights } from './weights'
+export type { Fit, FitResult, IterationRecord, Progress } from './training/fit'
+export type { FitOptions, ValidationOptions } from './training/fit-options'
+export type { EvaluationsGrew, FitWarning, UnscaledData } from './training/fit-warning'
+export type { Coupling, Objective, Phase } from './training/objective'
+export type { Schedule } from './training/schedule'
+export type { StopReason } from './training/training'

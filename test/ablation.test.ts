@@ -3,7 +3,7 @@ import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { ablation } from '../bench/ablation'
 import { fittedExponent } from '../bench/ablation/part'
-import { binding } from '../lib/binding'
+import { binding } from '../lib/native/binding'
 
 const root = join(__dirname, '..')
 const folder = mkdtempSync(join(tmpdir(), 'ffjord-ablation-'))

@@ -15,10 +15,10 @@ import {
   streamFile,
   type TableSchema
 } from 'ffjord'
-import { AtomCell } from '../lib/atom'
-import { Interval } from '../lib/interval'
-import { RowRandom } from '../lib/random'
-import { checkSchema } from '../lib/table/schema'
+import { AtomCell } from '../lib/data/atom'
+import { Interval } from '../lib/data/interval'
+import { RowRandom } from '../lib/data/random'
+import { checkSchema } from '../lib/data/schema'
 import { failure } from './failure'
 
 /** A value that many rows have exactly has a probability, and the others of its column a density. */

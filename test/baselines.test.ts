@@ -1,6 +1,6 @@
 import { toy } from 'ffjord'
 import { CouplingFlow, type CouplingOptions } from '../bench/baselines/coupling-flow'
-import { RowRandom } from '../lib/random'
+import { RowRandom } from '../lib/data/random'
 import { largestDifference } from './engines'
 
 /** Weights far enough from the start that scales, shifts and mixings all matter. */

@@ -1,5 +1,5 @@
 import type { Batch } from 'ffjord'
-import { toRows } from '../lib/batch'
+import { toRows } from '../lib/native/batch'
 import { failure } from './failure'
 
 test('a batch is a flat array, a tensor, or one array a row', () => {

@@ -11,7 +11,7 @@ import {
   streamFile,
   type TableDataset
 } from 'ffjord'
-import { cellLogProb } from '../lib/cell-density'
+import { cellLogProb } from '../lib/evaluation/cell-density'
 import { failure } from './failure'
 
 /** The score of a row with dequantised values: of the cell it stands for, not of its place in a file. */

@@ -1,5 +1,5 @@
 import { baselines, fitGaussian, fitMixture, fromArray } from 'ffjord'
-import { RowRandom } from '../lib/random'
+import { RowRandom } from '../lib/data/random'
 import { failure } from './failure'
 
 /** Correlated normal rows around `centre`. */

@@ -1,6 +1,6 @@
 import { readFileSync } from 'node:fs'
 import { join } from 'node:path'
-import { type FfjordError, isFfjordError, nativeCodes, translate } from '../lib/errors'
+import { type FfjordError, isFfjordError, nativeCodes, translate } from '../lib/native/errors'
 
 test('every code of the binding is one of the library', () => {
   const source = readFileSync(join(__dirname, '..', 'native', 'binding', 'errors.cc'), 'utf8')

@@ -2,8 +2,8 @@ import { mkdtempSync, rmSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { type FitOptions, Flow, type FlowOptions, toy } from 'ffjord'
-import { type BudgetState, initialBudgetState, watchEvaluations } from '../lib/evaluation-budget'
-import { normalizeSettings } from '../lib/normalize'
+import { normalizeSettings } from '../lib/flow/normalize'
+import { type BudgetState, initialBudgetState, watchEvaluations } from '../lib/training/evaluation-budget'
 import { failure } from './failure'
 
 const settings = normalizeSettings({ regularize: { kinetic: 0.02 } }).training

@@ -4,7 +4,7 @@ import { mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { Flow, type FlowOptions, readSafetensors, type StoredTensor, writeSafetensors } from 'ffjord'
-import { parseJson } from '../lib/json'
+import { parseJson } from '../lib/file/json'
 import { failure } from './failure'
 
 let folder: string

@@ -1,7 +1,7 @@
 import { cpSync, mkdirSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
-import { AddonLoadError, loadAddon } from '../lib/load'
+import { AddonLoadError, loadAddon } from '../lib/native/load'
 
 const repository = join(__dirname, '..')
 const platform = `${process.platform}-${process.arch}`

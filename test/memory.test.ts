@@ -3,7 +3,7 @@ import { execFile } from 'node:child_process'
 import { join } from 'node:path'
 import { promisify } from 'node:util'
 import { Flow, type FlowOptions } from 'ffjord'
-import { memoryLimit } from '../lib/memory'
+import { memoryLimit } from '../lib/flow/memory'
 import { engineNames } from './engines'
 import { failure } from './failure'
 

@@ -7,7 +7,6 @@ import { join } from 'node:path'
 import { promisify, types } from 'node:util'
 import { setFlagsFromString } from 'node:v8'
 import { runInNewContext } from 'node:vm'
-import { loadAddon } from '../lib/load'
 import type {
   Binding,
   NativeBlock,
@@ -17,7 +16,8 @@ import type {
   NativeFlow,
   NativeOptimizer,
   NativeSettings
-} from '../lib/native'
+} from '../lib/native/interface'
+import { loadAddon } from '../lib/native/load'
 
 const root = join(__dirname, '..')
 const binding = loadAddon(root) as Binding

@@ -1,4 +1,4 @@
-import { RowRandom } from '../lib/random'
+import { RowRandom } from '../lib/data/random'
 import { parseNumbers } from '../lib/table/numbers'
 
 const parse = (text: string, width = 2, delimiter = ',') => {

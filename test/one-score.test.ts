@@ -1,5 +1,5 @@
 import { type Batch, Flow, type FlowOptions } from 'ffjord'
-import { binding } from '../lib/binding'
+import { binding } from '../lib/native/binding'
 import { engineNames, largestDifference, tolerance } from './engines'
 
 /** One row, one score: whatever rows stand beside it, wherever it stands, however a batch is cut. */

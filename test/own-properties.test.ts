@@ -1,6 +1,6 @@
-import { binding } from '../lib/binding'
-import type { NativeFlow, NativeOptimizer } from '../lib/native'
-import { normalizeDescription, normalizeOptimizer, normalizeSettings } from '../lib/normalize'
+import { normalizeDescription, normalizeOptimizer, normalizeSettings } from '../lib/flow/normalize'
+import { binding } from '../lib/native/binding'
+import type { NativeFlow, NativeOptimizer } from '../lib/native/interface'
 
 const native = binding()
 const description = normalizeDescription({ shape: [2], blocks: [{ type: 'cnf', net: { hidden: [4] } }] })

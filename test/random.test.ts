@@ -1,5 +1,5 @@
-import { binding } from '../lib/binding'
-import { permutation, philox, RowRandom } from '../lib/random'
+import { permutation, philox, RowRandom } from '../lib/data/random'
+import { binding } from '../lib/native/binding'
 
 test('philox gives the known answers of its authors', () => {
   expect(philox([0, 0, 0, 0], 0)).toEqual([0x6627e8d5, 0xe169c58d, 0xbc57ac4c, 0x9b00dbd8])

@@ -3,7 +3,7 @@ import { types } from 'node:util'
 import { runInNewContext } from 'node:vm'
 import { Worker } from 'node:worker_threads'
 import { Flow, fromArray, fromRows, odeint } from 'ffjord'
-import { isFfjordError } from '../lib/errors'
+import { isFfjordError } from '../lib/native/errors'
 import { failure } from './failure'
 
 const options = { shape: [2], blocks: [{ type: 'cnf' as const, net: { hidden: [4] } }], seed: 1 }

@@ -1,6 +1,6 @@
 import { type Device, Flow, type FlowOptions } from 'ffjord'
-import { binding } from '../lib/binding'
-import { regularisers } from '../lib/regularisers'
+import { binding } from '../lib/native/binding'
+import { regularisers } from '../lib/native/regularisers'
 import { engineNames, tolerance } from './engines'
 import { failure } from './failure'
 

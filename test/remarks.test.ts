@@ -2,7 +2,7 @@ import { mkdtempSync, rmSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { type FileOptions, fromArray, fromFile, fromRows, remarksOn, splitFile, toy, toyNames } from 'ffjord'
-import { RowRandom } from '../lib/random'
+import { RowRandom } from '../lib/data/random'
 import { ffjord } from './command-line'
 import { failure } from './failure'
 

@@ -1,4 +1,4 @@
-import { RowQueue } from '../lib/row-queue'
+import { RowQueue } from '../lib/data/row-queue'
 
 test('rows leave in the order they came, across pieces, whole or some of their columns', () => {
   const queue = new RowQueue(3)

@@ -1,5 +1,10 @@
 import type { Schedule } from 'ffjord'
-import { afterValidation, initialScheduleState, normalizeSchedule, scheduleFactor } from '../lib/schedule'
+import {
+  afterValidation,
+  initialScheduleState,
+  normalizeSchedule,
+  scheduleFactor
+} from '../lib/training/schedule'
 import { failure } from './failure'
 
 function factors(schedule: Schedule, iterations: number): number[] {

@@ -1,4 +1,4 @@
-import { nearest, show } from '../lib/check'
+import { nearest, show } from '../lib/native/check'
 
 const deep = JSON.parse('['.repeat(50_000) + ']'.repeat(50_000)) as unknown
 const circular: unknown[] = []

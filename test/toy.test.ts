@@ -1,5 +1,5 @@
 import { type ToyName, toy, toyNames } from 'ffjord'
-import { laws } from '../lib/toy-laws'
+import { laws } from '../lib/data/toy-laws'
 import { failure } from './failure'
 
 const names = Object.keys(laws) as (keyof typeof laws)[]

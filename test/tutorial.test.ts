@@ -3,7 +3,7 @@ import { execFile } from 'node:child_process'
 import { mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
-import { RowRandom } from '../lib/random'
+import { RowRandom } from '../lib/data/random'
 
 const command = join(__dirname, '..', 'dist', 'cli', 'index.js')
 const text = readFileSync(join(__dirname, '..', 'docs', 'tables.md'), 'utf8')

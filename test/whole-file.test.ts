@@ -13,8 +13,8 @@ import {
 import { tmpdir } from 'node:os'
 import { join, resolve } from 'node:path'
 import { fromFile } from 'ffjord'
-import { unreadable, unwritable } from '../lib/file-errors'
-import { replaceFile, unfinishedName, writeAtomically } from '../lib/whole-file'
+import { unreadable, unwritable } from '../lib/file/file-errors'
+import { replaceFile, unfinishedName, writeAtomically } from '../lib/file/whole-file'
 import { failure } from './failure'
 
 const dist = resolve(__dirname, '..', 'dist')
@@ -34,7 +34,7 @@ test('what a killed process left is removed by the next one that writes there, a
   const place = fresh('killed')
   const path = join(place, 'a.txt')
   const code = `
-    const { unfinishedName } = require(${JSON.stringify(join(dist, 'whole-file.js'))})
+    const { unfinishedName } = require(${JSON.stringify(join(dist, 'file', 'whole-file.js'))})
     require('fs').writeFileSync(unfinishedName(${JSON.stringify(path)}), 'half')
     process.kill(process.pid, 'SIGKILL')`
   expect(spawnSync(process.execPath, ['-e', code]).signal).toBe('SIGKILL')
@@ -52,7 +52,7 @@ test('a file that a living process writes stays', () => {
   const name = unfinishedName(join(place, 'a'))
   writeFileSync(name, 'half')
   const code = `
-    const { replaceFile } = require(${JSON.stringify(join(dist, 'whole-file.js'))})
+    const { replaceFile } = require(${JSON.stringify(join(dist, 'file', 'whole-file.js'))})
     replaceFile(${JSON.stringify(join(place, 'b'))}, 'whole')`
   expect(spawnSync(process.execPath, ['-e', code]).status).toBe(0)
   expect(existsSync(name)).toBe(true)

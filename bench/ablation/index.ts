@@ -3,7 +3,7 @@ import { join } from 'node:path'
 import { parseArgs } from 'node:util'
 import type { Device } from 'ffjord'
 
-import type { Binding } from '../../lib/native'
+import type { Binding } from '../../lib/native/interface'
 import { describeMachine, type Machine } from '../machine'
 import { markdown } from '../table'
 import { baselines } from './baselines'

@@ -1,5 +1,5 @@
 import { Flow, fromArray } from 'ffjord'
-import { RowRandom } from '../../lib/random'
+import { RowRandom } from '../../lib/data/random'
 import { chart } from '../../lib/report/chart'
 import { type AblationContext, type Finding, power, short } from './part'
 import { recomputed } from './toy-flow'

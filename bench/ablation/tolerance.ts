@@ -1,4 +1,4 @@
-import { adaptiveMethods } from '../../lib/methods'
+import { adaptiveMethods } from '../../lib/native/methods'
 import { chart } from '../../lib/report/chart'
 import { time } from '../table'
 import { type AblationContext, cpuSeconds, type Finding, power, rootMeanSquare, short } from './part'

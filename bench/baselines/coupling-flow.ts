@@ -1,5 +1,5 @@
 import type { LawDataset } from 'ffjord'
-import { RowRandom } from '../../lib/random'
+import { RowRandom } from '../../lib/data/random'
 import { AffineCoupling, type Layer, Mixing } from './layers'
 import { Adam, ParameterStore } from './parameters'
 

@@ -1,4 +1,4 @@
-import type { RowRandom } from '../../lib/random'
+import type { RowRandom } from '../../lib/data/random'
 import { Mlp } from './mlp'
 import type { ParameterStore } from './parameters'
 import { addOuterProduct, multiply, transposed } from './products'

@@ -1,4 +1,4 @@
-import { choice, text } from '../check'
+import { choice, text } from '../native/check'
 import type { BenchmarkParts } from './parts'
 import { type BenchmarkName, benchmarkNames, benchmarkSets } from './sets'
 

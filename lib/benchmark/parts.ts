@@ -1,4 +1,4 @@
-import { ArrayDataset } from '../dataset'
+import { ArrayDataset } from '../data/dataset'
 
 /** Rows (n, width) in float64, as the published programs compute. */
 export interface Matrix {

@@ -1,6 +1,6 @@
 import { existsSync } from 'node:fs'
 import { join } from 'node:path'
-import { FfjordError } from '../errors'
+import { FfjordError } from '../native/errors'
 import { fromFile } from '../table/load'
 import { unpickling } from '../table/open'
 import { RandomState } from './mt19937'

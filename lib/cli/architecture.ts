@@ -1,5 +1,4 @@
 import type { Command } from 'commander'
-import { type AdaptiveMethod, adaptiveMethods, fixedStepMethods, isFixedStep } from '../methods'
 import type {
   Activation,
   Block,
@@ -9,8 +8,9 @@ import type {
   Layer,
   Solver,
   Trace
-} from '../options'
-import { integrand, type Regulariser, regularisers } from '../regularisers'
+} from '../flow/options'
+import { type AdaptiveMethod, adaptiveMethods, fixedStepMethods, isFixedStep } from '../native/methods'
+import { integrand, type Regulariser, regularisers } from '../native/regularisers'
 import { contextNames } from './context'
 import { WrongCall } from './exit'
 import { nonNegative, oneOf, positive, positiveInteger, SOLVERS, wholeNumber, widths } from './options'

@@ -1,7 +1,7 @@
 import { existsSync } from 'node:fs'
-import type { TensorLike } from '../batch'
+import { orderedContext } from '../data/schema'
 import { ArrayDataset, type Column, type Conditioning, type Dataset, type Flow, fromFile } from '../index'
-import { orderedContext } from '../table/schema'
+import type { TensorLike } from '../native/batch'
 import { WrongCall } from './exit'
 
 /** How the commands find the context of a conditional flow. */

@@ -1,6 +1,6 @@
 import { existsSync, readdirSync } from 'node:fs'
 import { basename, dirname, extname, join } from 'node:path'
-import { nearest } from '../check'
+import { withContext } from '../data/schema'
 import {
   ArrayDataset,
   type Benchmark,
@@ -21,7 +21,7 @@ import {
   toy,
   toyNames
 } from '../index'
-import { withContext } from '../table/schema'
+import { nearest } from '../native/check'
 import { conditioned } from './context'
 import { WrongCall } from './exit'
 import { note } from './progress'

@@ -1,5 +1,5 @@
 import { CommanderError } from 'commander'
-import { type ErrorCode, isError, isFfjordError } from '../errors'
+import { type ErrorCode, isError, isFfjordError } from '../native/errors'
 
 /** Of the process: a job that failed, a call that was wrong, an interrupted job (128 + SIGINT). */
 export const EXIT = { failed: 1, wrongCall: 2, interrupted: 130 } as const

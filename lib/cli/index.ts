@@ -1,6 +1,6 @@
 #!/usr/bin/env node
 import { Command } from 'commander'
-import { unwritable } from '../file-errors'
+import { unwritable } from '../file/file-errors'
 import { VERSION } from '../report/version'
 import { addBench } from './bench'
 import { addDemo } from './demo'

@@ -1,6 +1,6 @@
 import type { Command } from 'commander'
-import { binding } from '../binding'
 import { deviceInfo, toyNames } from '../index'
+import { binding } from '../native/binding'
 import { VERSION } from '../report/version'
 
 /** `ffjord info`: devices, instruction sets, solvers, toy densities. */

@@ -1,4 +1,4 @@
-import { isFfjordError } from '../errors'
+import { isFfjordError } from '../native/errors'
 import { EXIT, Interrupted } from './exit'
 
 /**

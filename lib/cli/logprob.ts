@@ -1,8 +1,8 @@
 import { extname } from 'node:path'
 import { types } from 'node:util'
 import type { Command } from 'commander'
-import { sizeOf } from '../batch'
-import { cellsOf } from '../cells'
+import { cellsOf } from '../data/cells'
+import { spreadOf, spreadText } from '../evaluation/row-scores'
 import {
   ArrayDataset,
   type Column,
@@ -11,7 +11,7 @@ import {
   elementNames,
   FfjordError
 } from '../index'
-import { spreadOf, spreadText } from '../row-scores'
+import { sizeOf } from '../native/batch'
 import { dequantize, type Encoded, stepsOf } from '../table/encode'
 import { openEncoder } from '../table/load'
 import { rankOf } from '../table/quantiles'

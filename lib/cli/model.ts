@@ -1,5 +1,5 @@
 import { type Device, type EvaluationOptions, Flow, type LoadOptions, type Solver } from '../index'
-import { fixedStepMethods, isFixedStep } from '../methods'
+import { fixedStepMethods, isFixedStep } from '../native/methods'
 import { describeTrace } from './architecture'
 import { WrongCall } from './exit'
 import type { DeviceChoice, EvaluationChoice } from './options'

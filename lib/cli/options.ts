@@ -1,7 +1,7 @@
 import { type Command, InvalidArgumentError, Option } from 'commander'
 
-import { MOST_DRAWS, SPREAD } from '../cell-density'
-import { adaptiveMethods, fixedStepMethods } from '../methods'
+import { MOST_DRAWS, SPREAD } from '../evaluation/cell-density'
+import { adaptiveMethods, fixedStepMethods } from '../native/methods'
 
 /** Parsers and options that several commands share. */
 

@@ -1,6 +1,6 @@
-import { sizeOf } from '../batch'
 import { ArrayDataset, type Dataset, type FitOptions, type FlowOptions, LawDataset } from '../index'
-import { isFixedStep } from '../methods'
+import { sizeOf } from '../native/batch'
+import { isFixedStep } from '../native/methods'
 import { type ArchitectureChoice, describeComputation, describeFlow } from './architecture'
 import { isToy } from './data'
 import {

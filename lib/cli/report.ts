@@ -1,10 +1,10 @@
 import { join } from 'node:path'
+import { replaceFile } from '../file/whole-file'
 import { collectReport, type ReportInput } from '../report/collect'
 import { historyPanels } from '../report/history-figure'
 import { reportPage } from '../report/page'
 import { FIGURE_STYLE } from '../report/style'
 import { figure } from '../report/svg'
-import { replaceFile } from '../whole-file'
 
 /** Writes report.html and its still figures as SVG files; resolves to the names written. */
 export async function writeReport(directory: string, input: ReportInput): Promise<string[]> {

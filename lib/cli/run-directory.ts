@@ -1,11 +1,11 @@
 import { appendFileSync, existsSync, mkdirSync, readFileSync, rmSync } from 'node:fs'
 import { dirname, join } from 'node:path'
-import { isObject } from '../check'
-import { reading, writing } from '../file-errors'
-import type { IterationRecord } from '../fit'
-import type { Regulariser } from '../regularisers'
+import { reading, writing } from '../file/file-errors'
+import { replaceFile } from '../file/whole-file'
+import { isObject } from '../native/check'
+import type { Regulariser } from '../native/regularisers'
 import type { History } from '../report/report'
-import { replaceFile } from '../whole-file'
+import type { IterationRecord } from '../training/fit'
 import { WrongCall } from './exit'
 
 /** One line of metrics.jsonl. */

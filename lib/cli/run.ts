@@ -1,4 +1,6 @@
+import { supportOf } from '../data/schema'
 import { baselines } from '../density/compare'
+import { spreadOf, spreadText } from '../evaluation/row-scores'
 import {
   ArrayDataset,
   type Dataset,
@@ -8,9 +10,7 @@ import {
   type Flow
 } from '../index'
 import { assess } from '../report/assess'
-import { spreadOf, spreadText } from '../row-scores'
 import { quantilesOf } from '../table/quantiles'
-import { supportOf } from '../table/schema'
 import type { Source } from './data'
 import { Interrupted } from './exit'
 import { type DrawsChoice, drawsOption } from './options'

@@ -1,6 +1,6 @@
 import type { Command } from 'commander'
-import { sizeOf, type TensorLike } from '../batch'
 import { decodeColumns, type FileColumns, type NamedColumn } from '../index'
+import { sizeOf, type TensorLike } from '../native/batch'
 import { samplingContext } from './context'
 import { interruptible } from './interrupt'
 import { evaluationOptions, openModel } from './model'

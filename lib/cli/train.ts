@@ -1,7 +1,7 @@
 import { existsSync } from 'node:fs'
 import { resolve } from 'node:path'
 import type { Command } from 'commander'
-import { sizeOf } from '../batch'
+import type { Block } from '../flow/options'
 import {
   type BenchmarkName,
   type Device,
@@ -11,7 +11,7 @@ import {
   Flow,
   type TableSchema
 } from '../index'
-import type { Block } from '../options'
+import { sizeOf } from '../native/batch'
 import { tableBlocks } from '../table/blocks'
 import { addArchitecture, describeComputation, describeFlow } from './architecture'
 import { describeContext } from './context'

@@ -1,7 +1,7 @@
 import type { Command } from 'commander'
-import type { Objective } from '../objective'
-import type { OptimizerOptions } from '../options'
-import type { Schedule } from '../schedule'
+import type { OptimizerOptions } from '../flow/options'
+import type { Objective } from '../training/objective'
+import type { Schedule } from '../training/schedule'
 import { WrongCall } from './exit'
 import { nonNegative, oneOf, positive, positiveInteger, wholeNumber } from './options'
 

@@ -1,8 +1,8 @@
 import { once } from 'node:events'
 import { createWriteStream, type WriteStream } from 'node:fs'
 import { types } from 'node:util'
-import { unwritable } from '../file-errors'
-import { discard, finish, unfinishedName } from '../whole-file'
+import { unwritable } from '../file/file-errors'
+import { discard, finish, unfinishedName } from '../file/whole-file'
 import { ReaderGone } from './exit'
 import type { OutputColumn, TableWriter } from './tables'
 

@@ -1,6 +1,6 @@
 import { types } from 'node:util'
-import { fail } from '../check'
-import { replaceFile } from '../whole-file'
+import { replaceFile } from '../file/whole-file'
+import { fail } from '../native/check'
 import type { OutputColumn, TableWriter } from './tables'
 
 /** NumPy's .npy: a matrix of float32 or float64, one column a column, kept in memory until it is whole. */

@@ -1,7 +1,7 @@
 import { types } from 'node:util'
-import { FfjordError } from '../errors'
-import { unwritable } from '../file-errors'
-import { discard, finish, unfinishedName } from '../whole-file'
+import { unwritable } from '../file/file-errors'
+import { discard, finish, unfinishedName } from '../file/whole-file'
+import { FfjordError } from '../native/errors'
 import type { OutputColumn, TableWriter } from './tables'
 
 type Library = typeof import('hyparquet-writer', { with: { 'resolution-mode': 'import' }})

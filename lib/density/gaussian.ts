@@ -1,7 +1,7 @@
-import { type Batch, isReal, sizeOf, toRows } from '../batch'
-import { fail, isArray, isObject, show, texts } from '../check'
-import { checkShape } from '../dataset'
-import { cholesky, covariance, invertLower } from './cholesky'
+import { cholesky, covariance, invertLower } from '../data/cholesky'
+import { checkShape } from '../data/dataset'
+import { type Batch, isReal, sizeOf, toRows } from '../native/batch'
+import { fail, isArray, isObject, show, texts } from '../native/check'
 
 /** N(mean, L Lᵀ): what a flow has to beat. */
 export class Gaussian {

@@ -1,8 +1,8 @@
-import { type Batch, isReal, toRows } from '../batch'
-import { checkOptions } from '../call'
-import { fail, integer, isArray, isObject, number } from '../check'
-import { RowRandom } from '../random'
-import { cholesky, covariance } from './cholesky'
+import { cholesky, covariance } from '../data/cholesky'
+import { RowRandom } from '../data/random'
+import { checkOptions } from '../flow/call'
+import { type Batch, isReal, toRows } from '../native/batch'
+import { fail, integer, isArray, isObject, number } from '../native/check'
 import { fitGaussian, Gaussian, rowsOf } from './gaussian'
 
 export interface MixtureOptions {

@@ -1,4 +1,4 @@
-import { meanSurprise } from '../evaluate'
+import { meanSurprise } from '../evaluation/evaluate'
 import { type Dataset, type EvaluateOptions, type Evaluation, type Flow, LawDataset } from '../index'
 
 /** A flow on test data, and where the law of the data is known, how far it is from it. */

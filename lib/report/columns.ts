@@ -1,5 +1,5 @@
-import type { RealArray } from '../batch'
 import type { Flow } from '../flow'
+import type { RealArray } from '../native/batch'
 import { photographPng } from './image'
 import { pictureTolerance } from './plane'
 import { quantile } from './raster'

@@ -1,6 +1,6 @@
-import type { RealArray, Tensor } from '../batch'
 import { type Dataset, type Flow, LawDataset } from '../index'
-import { isFixedStep } from '../methods'
+import type { RealArray, Tensor } from '../native/batch'
+import { isFixedStep } from '../native/methods'
 import { densityLevel } from './colormap'
 import { colourPng, greyPng, type Levels } from './image'
 import {

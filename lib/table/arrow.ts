@@ -8,9 +8,9 @@ import type {
   TypeMap,
   Vector
 } from 'apache-arrow'
-import { fail } from '../check'
-import { FfjordError, isFfjordError } from '../errors'
-import { isSystemError, unreadable } from '../file-errors'
+import { isSystemError, unreadable } from '../file/file-errors'
+import { fail } from '../native/check'
+import { FfjordError, isFfjordError } from '../native/errors'
 import { checkColumn } from './arrow-columns'
 import { CellMemory } from './cell-memory'
 import { optional } from './optional'

@@ -1,10 +1,10 @@
 import { types } from 'node:util'
-import { isReal } from '../batch'
-import { choice, fail, show } from '../check'
-import { cholesky, columnMoments, covariance, invertLower } from '../density/cholesky'
-import type { Block } from '../options'
-import { type Column, checkColumns, elementNames, supportOf } from './schema'
-import { onLine } from './support'
+import { cholesky, columnMoments, covariance, invertLower } from '../data/cholesky'
+import { type Column, checkColumns, elementNames, supportOf } from '../data/schema'
+import { onLine } from '../data/support'
+import type { Block } from '../flow/options'
+import { isReal } from '../native/batch'
+import { choice, fail, show } from '../native/check'
 
 /** Rows that statistics are taken of; more change little. */
 const MOST_ROWS = 200_000

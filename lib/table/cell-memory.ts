@@ -1,5 +1,5 @@
 import { getHeapStatistics } from 'node:v8'
-import { fail } from '../check'
+import { fail } from '../native/check'
 
 /**
  * Room for cells that are no plain numbers, which live in lists on the heap of the language. A file of some bytes can

@@ -1,4 +1,4 @@
-import { FfjordError } from '../errors'
+import { FfjordError } from '../native/errors'
 
 /**
  * Refuses columns of which no density exists: constant ones, and those that repeat another one. Noise would hide both,

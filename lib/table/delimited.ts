@@ -1,7 +1,7 @@
 import { open } from 'node:fs/promises'
 import Papa from 'papaparse'
-import { fail } from '../check'
-import { unreadable } from '../file-errors'
+import { unreadable } from '../file/file-errors'
+import { fail } from '../native/check'
 import { parseNumbers } from './numbers'
 import { checkColumns, firstRepeated, MOST_COLUMNS, type RowBatch, type TableSource, unnamed } from './source'
 

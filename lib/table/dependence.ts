@@ -1,4 +1,4 @@
-import { covariance } from '../density/cholesky'
+import { covariance } from '../data/cholesky'
 
 /** Columns that follow from others: together they lie on a surface, where no density is finite. */
 

@@ -1,10 +1,10 @@
-import { AtomCell, isAtom } from '../atom'
-import { isReal } from '../batch'
-import type { Step } from '../cells'
-import { FfjordError } from '../errors'
-import { philox, streams } from '../random'
+import { AtomCell, isAtom } from '../data/atom'
+import type { Step } from '../data/cells'
+import { philox, streams } from '../data/random'
+import { type Column, columnWidth, tableWidth } from '../data/schema'
+import { isReal } from '../native/batch'
+import { FfjordError } from '../native/errors'
 import { isMissingText } from './delimited'
-import { type Column, columnWidth, tableWidth } from './schema'
 import type { RowBatch, TableSource } from './source'
 
 /** Rows of a batch as elements of samples, and which of them could be used. */

@@ -1,9 +1,9 @@
-import { fail } from '../check'
-import { permutation } from '../random'
+import { permutation } from '../data/random'
+import type { Column } from '../data/schema'
+import { fail } from '../native/check'
 import { dequantize, type Encoded, type EncoderOptions, RowEncoder } from './encode'
 import { type OpenOptions, openHere } from './open'
 import { type HeldOut, placeOf } from './row-parts'
-import type { Column } from './schema'
 
 /** Which rows of a file are wanted: plain data, that another thread can be sent. */
 export interface RowsWanted {

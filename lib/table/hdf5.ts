@@ -1,5 +1,5 @@
-import { fail } from '../check'
-import { FfjordError, isFfjordError } from '../errors'
+import { fail } from '../native/check'
+import { FfjordError, isFfjordError } from '../native/errors'
 import { chooseKey } from './npz'
 import { openBytes } from './numpy'
 import { optional } from './optional'

@@ -1,6 +1,25 @@
 import { types } from 'node:util'
-import { type Batch, type RealArray, sizeOf } from '../batch'
-import { type Cells, cellsOf } from '../cells'
+import { type Cells, cellsOf } from '../data/cells'
+import {
+  ArrayDataset,
+  checkShape,
+  conditioned,
+  type DatasetContext,
+  type FeedingDataset
+} from '../data/dataset'
+import { fromAsyncIterable } from '../data/dataset-stream'
+import { modelColumns, namesIn } from '../data/matching'
+import {
+  type Column,
+  checkSchema,
+  columnsOf,
+  elementNames,
+  type TableSchema,
+  tableWidth,
+  withContext
+} from '../data/schema'
+import { regularFile } from '../file/pipe'
+import { type Batch, type RealArray, sizeOf } from '../native/batch'
 import {
   boolean,
   choice,
@@ -16,26 +35,13 @@ import {
   show,
   text,
   texts
-} from '../check'
-import { ArrayDataset, checkShape, conditioned, type DatasetContext, type FeedingDataset } from '../dataset'
-import { fromAsyncIterable } from '../dataset-stream'
-import { FfjordError } from '../errors'
+} from '../native/check'
+import { FfjordError } from '../native/errors'
 import { checkDegenerate } from './degenerate'
 import { dequantize, isDateText, isNumeric, levelOf, RowEncoder, stepsOf } from './encode'
-import { modelColumns, namesIn } from './matching'
 import { type OpenOptions, openTable } from './open'
-import { regularFile } from './pipe'
 import { withAtoms } from './place-atom'
 import { readingAhead } from './reading-ahead'
-import {
-  type Column,
-  checkSchema,
-  columnsOf,
-  elementNames,
-  type TableSchema,
-  tableWidth,
-  withContext
-} from './schema'
 import { firstRepeated, type TableSource } from './source'
 
 export interface FileOptions extends Omit<OpenOptions, 'skipRagged'> {

@@ -1,9 +1,9 @@
 import type { Readable } from 'node:stream'
 import { promisify } from 'node:util'
 import yauzl from 'yauzl'
-import { fail } from '../check'
-import { FfjordError, isFfjordError } from '../errors'
-import { unreadable } from '../file-errors'
+import { unreadable } from '../file/file-errors'
+import { fail } from '../native/check'
+import { FfjordError, isFfjordError } from '../native/errors'
 import { type ByteSource, numpyTable } from './numpy'
 import type { TableSource } from './source'
 

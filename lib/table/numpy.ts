@@ -1,7 +1,7 @@
 import { type FileHandle, open } from 'node:fs/promises'
-import { fail } from '../check'
-import { FfjordError, isFfjordError } from '../errors'
-import { unreadable } from '../file-errors'
+import { unreadable } from '../file/file-errors'
+import { fail } from '../native/check'
+import { FfjordError, isFfjordError } from '../native/errors'
 import {
   batchRows,
   checkColumns,

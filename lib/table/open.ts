@@ -1,5 +1,5 @@
 import { extname } from 'node:path'
-import { fail, show } from '../check'
+import { fail, show } from '../native/check'
 import { openArrow } from './arrow'
 import { type DelimitedOptions, openDelimited } from './delimited'
 import { openHdf5 } from './hdf5'

@@ -1,5 +1,5 @@
-import { FfjordError } from '../errors'
-import { unreadable } from '../file-errors'
+import { unreadable } from '../file/file-errors'
+import { FfjordError } from '../native/errors'
 
 /** A library that only some formats need, and that users install when they meet one. */
 export async function optional<T>(load: () => Promise<T>, name: string, path: string): Promise<T> {

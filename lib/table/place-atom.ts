@@ -1,9 +1,9 @@
-import { type Atom, isAtom } from '../atom'
-import { isReal } from '../batch'
-import { fail } from '../check'
-import { Interval } from '../interval'
+import { type Atom, isAtom } from '../data/atom'
+import { Interval } from '../data/interval'
+import type { Column } from '../data/schema'
+import { isReal } from '../native/batch'
+import { fail } from '../native/check'
 import { toNumber } from './encode'
-import type { Column } from './schema'
 import type { TableSource } from './source'
 
 /**

@@ -1,4 +1,4 @@
-import { philox, streams } from '../random'
+import { philox, streams } from '../data/random'
 
 /** Shares of the rows of a file that are not trained on. */
 export interface HeldOut {

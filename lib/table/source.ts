@@ -1,4 +1,4 @@
-import { fail } from '../check'
+import { fail } from '../native/check'
 
 /** Files as tables: what a format has to say of itself. `open.ts` lists the formats. */
 

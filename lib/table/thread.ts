@@ -2,8 +2,8 @@ import { existsSync } from 'node:fs'
 import { join } from 'node:path'
 import { getHeapStatistics } from 'node:v8'
 import { Worker } from 'node:worker_threads'
-import { FfjordError, isFfjordError } from '../errors'
-import { unreadable } from '../file-errors'
+import { unreadable } from '../file/file-errors'
+import { FfjordError, isFfjordError } from '../native/errors'
 
 /** What every thread that reads files may send besides its own messages. */
 export type ThreadMessage<M> =

@@ -1,4 +1,4 @@
-// The addon's exports, as lib/native.ts describes them.
+// The addon's exports, as lib/native/interface.ts describes them.
 #include <algorithm>
 
 #include "binding/arguments.h"

@@ -12,7 +12,7 @@ namespace ffjord::binding {
 
 [[noreturn]] void refuse(const std::string& message);  ///< throws Error(InvalidArgument)
 
-/// All that `code` of an Error may be; lib/errors.ts has the same list.
+/// All that `code` of an Error may be; lib/native/errors.ts has the same list.
 std::vector<std::string> error_codes();
 
 /// The Error that JavaScript sees, with a `code`; SOLVE_FAILED carries t, h, block and rows.

@@ -5,7 +5,8 @@
 
 namespace ffjord::binding {
 
-/// (f, y0, times, solver) → { y, statistics }, on the caller's thread; lib/native.ts has the types.
+/// (f, y0, times, solver) → { y, statistics }, on the caller's thread; lib/native/interface.ts has
+/// the types.
 Napi::Value odeint(const Napi::CallbackInfo& info);
 
 }  // namespace ffjord::binding

@@ -1,4 +1,5 @@
-// JavaScript objects → what the core is asked for. The field names are those of lib/native.ts.
+// JavaScript objects → what the core is asked for. The field names are those of
+// lib/native/interface.ts.
 #pragma once
 
 #include <vector>

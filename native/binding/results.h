@@ -1,4 +1,4 @@
-// What the core found → JavaScript objects. The field names are those of lib/native.ts.
+// What the core found → JavaScript objects. The field names are those of lib/native/interface.ts.
 #pragma once
 
 #include <string>

@@ -1,0 +1,102 @@
+import type { NativeArray } from '../native/interface'
+import { AtomCell } from './atom'
+
+/**
+ * Of an element of a sample: the step by which all of its values were dequantised, 0 where they were not; or the noise of one of its values, an
+ * atom.
+ */
+export type Step = number | AtomCell
+
+/**
+ * Values of a table to which noise was added, as the file has them, an atom's as its marker. A dequantised value x stands for the cell
+ * [x, x + step) of the line, and its density is the mean of the flow's over the cell (cell-density.ts).
+ */
+export interface Cells {
+  /** Of every element of a sample. */
+  steps: readonly Step[]
+  /** (rows, elements with a step) */
+  values: NativeArray
+}
+
+/** Cells of rows (n, steps.length) that are not dequantised yet; undefined where none will be. */
+export function cellsOf(rows: NativeArray, steps: readonly Step[]): Cells | undefined {
+  const places = placesOf(steps)
+  if (places.length === 0) return undefined
+  return { steps, values: pickColumns(rows, steps.length, places) }
+}
+
+/** Rows as the file has them: `rows`, which were dequantised, with their cells in place. */
+export function asInFile(rows: NativeArray, { steps, values }: Cells): NativeArray {
+  const found = rows.slice()
+  const places = placesOf(steps)
+  for (let at = 0, from = 0; at < found.length; at += steps.length)
+    for (const place of places) found[at + place] = values[from++]!
+  return found
+}
+
+/** The cells of some rows. */
+export function gatherCells({ steps, values }: Cells, indices: Uint32Array): Cells {
+  const width = placesOf(steps).length
+  const gathered = emptied(values, indices.length * width)
+  indices.forEach((row, i) => {
+    gathered.set(values.subarray(row * width, (row + 1) * width), i * width)
+  })
+  return { steps, values: gathered }
+}
+
+/** The cells of the first `count` rows. */
+export function firstCells({ steps, values }: Cells, count: number): Cells {
+  return { steps, values: values.subarray(0, count * placesOf(steps).length) }
+}
+
+/** The cells of rows of which some elements are left, `elements` of them in this order. */
+export function cellsOfElements({ steps, values }: Cells, elements: readonly number[]): Cells | undefined {
+  const places = placesOf(steps)
+  const left = elements.filter((element) => (steps[element] ?? 0) !== 0)
+  if (left.length === 0) return undefined
+  return {
+    // Elements that come from a context have no step.
+    steps: elements.map((element) => steps[element] ?? 0),
+    values: pickColumns(
+      values,
+      places.length,
+      left.map((element) => places.indexOf(element))
+    )
+  }
+}
+
+/** The elements that have a step. */
+export function placesOf(steps: readonly Step[]): number[] {
+  return steps.flatMap((step, element) => (step !== 0 ? [element] : []))
+}
+
+/** Whether a value, as the file has it, stands for more than itself. */
+export function hasCell(step: Step, value: number): boolean {
+  return step instanceof AtomCell ? value === step.marker : step > 0
+}
+
+/**
+ * What log p of rows (n, steps.length) with their noise lacks to a probability in the columns whose value is an atom: its noise's −log q. 0 of
+ * rows that stand on none.
+ */
+export function atomWeights(rows: ArrayLike<number>, steps: readonly Step[]): Float64Array {
+  const weights = new Float64Array(rows.length / steps.length)
+  steps.forEach((step, element) => {
+    if (!(step instanceof AtomCell)) return
+    for (let row = 0, at = element; row < weights.length; row++, at += steps.length)
+      if (step.beyondCut(rows[at]!)) weights[row]! += step.logWeight(rows[at]!)
+  })
+  return weights
+}
+
+function pickColumns(values: NativeArray, width: number, columns: readonly number[]): NativeArray {
+  const rows = values.length / width
+  const picked = emptied(values, rows * columns.length)
+  for (let row = 0, to = 0; row < rows; row++)
+    for (const column of columns) picked[to++] = values[row * width + column]!
+  return picked
+}
+
+function emptied(like: NativeArray, size: number): NativeArray {
+  return like instanceof Float64Array ? new Float64Array(size) : new Float32Array(size)
+}

@@ -1,0 +1,288 @@
+import { types } from 'node:util'
+import { isReal } from '../native/batch'
+import {
+  boolean,
+  choice,
+  fail,
+  isArray,
+  isObject,
+  list,
+  number,
+  object,
+  plain,
+  show,
+  text,
+  texts
+} from '../native/check'
+import { type Atom, AtomCell } from './atom'
+
+/** What a column of a table holds, and how it enters a sample. */
+export interface Column {
+  name: string
+  /** 'integer' where every value of the training data is whole. A category takes one element a level. */
+  type: 'real' | 'integer' | 'category'
+  /** Dequantised: values are multiples of it, and noise of U[0, step) is added to them. */
+  step?: number
+  /** Ends of the open interval that the values lie in; none where left out. */
+  lower?: number
+  upper?: number
+  /** A value that many rows have exactly, and that has a probability in place of a density. */
+  atom?: Atom
+  /** Of a category, in the order of its elements. */
+  levels?: string[]
+  /** Of a category that others are conditioned on: its elements are 0 and 1, without noise. */
+  exact?: boolean
+}
+
+/** Of an atom's noise between its ends, at most: what lies there has to be told from 0. */
+const MOST_SCALES = 30
+
+/** All columns of a file, in its order. */
+export interface FileColumns {
+  /** x1, x2 … where the file has none. */
+  names: readonly string[]
+  /** Whether the names stand in the file. */
+  named: boolean
+}
+
+/** The columns that a flow was trained on; model files keep it. */
+export interface TableSchema {
+  columns: Column[]
+  /** Columns that the density is conditioned on, never dequantised. */
+  context?: Column[]
+  /** The training file, by whose places a file without names is read; unknown of models of before it was kept. */
+  file?: FileColumns
+  /** Log-densities of the training rows: their quantiles at 0, 1/n … 1. */
+  logProbQuantiles?: number[]
+}
+
+/** The schema with the columns named in `context` apart from the others. */
+export function withContext(schema: TableSchema, context: readonly string[] = []): TableSchema {
+  if (context.length === 0) return schema
+  const columns = [...schema.columns, ...(schema.context ?? [])]
+  return {
+    ...schema,
+    columns: columns.filter(({ name }) => !context.includes(name)),
+    context: context.flatMap((name) => columns.filter((column) => column.name === name))
+  }
+}
+
+/**
+ * The columns of a context in the order that its elements, named as by `elementNames`, stand in; undefined where the
+ * table does not know them all.
+ */
+export function orderedContext(
+  table: TableSchema | undefined,
+  elements: readonly string[]
+): Column[] | undefined {
+  return columnsOf(table?.context ?? [], elements)
+}
+
+/** Those of `columns` that `elements` are all elements of, in their order; undefined where some are left over. */
+export function columnsOf(columns: readonly Column[], elements: readonly string[]): Column[] | undefined {
+  const place = (column: Column) => elements.indexOf(elementNames([column])[0]!)
+  const chosen = columns
+    .filter((column) => elementNames([column]).every((element) => elements.includes(element)))
+    .sort((a, b) => place(a) - place(b))
+  return sameNames(elementNames(chosen), elements) ? chosen : undefined
+}
+
+export function sameNames(some: readonly string[], others: readonly string[]): boolean {
+  return some.length === others.length && some.every((name, i) => name === others[i])
+}
+
+/** Elements of a sample that a column takes. */
+export function columnWidth({ levels }: Column): number {
+  return levels?.length ?? 1
+}
+
+export function tableWidth(columns: readonly Column[]): number {
+  return columns.reduce((sum, column) => sum + columnWidth(column), 0)
+}
+
+/** Names of the elements of a sample: 'price', 'colour=red'. */
+export function elementNames(columns: readonly Column[]): string[] {
+  list(columns, 'columns', 'a list of columns like { name, type }').forEach((column, i) => {
+    checkColumn(column, `columns[${i}]`)
+  })
+  return columns.flatMap(({ name, levels }) => levels?.map((level) => `${name}=${level}`) ?? [name])
+}
+
+/** Ends of the interval of every element, null where there is none; undefined where none has any. */
+export function supportOf(
+  columns: readonly Column[]
+): { lower: (number | null)[]; upper: (number | null)[] } | undefined {
+  const spread = (pick: (column: Column) => number | undefined) =>
+    columns.flatMap((column) => Array<number | null>(columnWidth(column)).fill(pick(column) ?? null))
+  const [lower, upper] = [spread((column) => column.lower), spread((column) => column.upper)]
+  return [...lower, ...upper].some((end) => end !== null) ? { lower, upper } : undefined
+}
+
+/** Decoded samples: numbers, or level names, under the column's name. */
+export interface NamedColumn {
+  name: string
+  values: ArrayLike<unknown>
+  /** All values are whole, as those of the training data were. */
+  whole?: boolean
+}
+
+/**
+ * Samples (n, width) as columns of the kind they were learnt from: dequantised values go back to their multiple,
+ * integers are whole, a category is the level of its largest element. Real columns keep the precision of the samples;
+ * the others are float64, which holds whole numbers up to 2⁵³.
+ */
+export function decodeColumns(columns: readonly Column[], samples: ArrayLike<number>): NamedColumn[] {
+  const checked = checkColumns(columns, 'columns')
+  const values = numbersOf(samples, 'samples')
+  const width = tableWidth(checked)
+  const count = values.length / width
+  if (!Number.isInteger(count) || count === 0)
+    fail('INVALID_SHAPE', `samples holds ${values.length} numbers; these columns take ${width} a row`)
+  const kind = types.isFloat64Array(values) ? Float64Array : Float32Array
+  let offset = 0
+  return checked.map((column) => {
+    const first = offset
+    offset += columnWidth(column)
+    const at = (row: number, i = 0) => values[row * width + first + i]!
+    return {
+      name: column.name,
+      values: column.levels ? levelsOf(column.levels, count, at) : decodedNumbers(column, count, at, kind),
+      ...(column.type === 'integer' && { whole: true })
+    }
+  })
+}
+
+function levelsOf(
+  levels: readonly string[],
+  count: number,
+  at: (row: number, i: number) => number
+): string[] {
+  return Array.from({ length: count }, (_, row) => {
+    let best = 0
+    for (let i = 1; i < levels.length; i++) if (at(row, i) > at(row, best)) best = i
+    return levels[best]!
+  })
+}
+
+function decodedNumbers(
+  column: Column,
+  count: number,
+  at: (row: number) => number,
+  kind: Float32ArrayConstructor | Float64ArrayConstructor
+): ArrayLike<number> {
+  const { type, step } = column
+  const atom = column.atom && new AtomCell(column.atom, column)
+  if (step === undefined && type === 'real') {
+    const values = new kind(count)
+    for (let row = 0; row < count; row++) values[row] = atom?.beyondCut(at(row)) ? atom.atom.value : at(row)
+    return values
+  }
+  const multiple = multiples(step ?? 1)
+  return Float64Array.from({ length: count }, (_, row) => {
+    const value = at(row)
+    if (atom?.beyondCut(value)) return atom.atom.value
+    const found = step === undefined ? Math.round(value) : multiple(Math.floor(value / step))
+    return found + 0 // no −0
+  })
+}
+
+/** k → k step, with the digits that the step has after the point: 3 × 0.4 is 1.2, not 1.2000000000000002. */
+function multiples(step: number): (k: number) => number {
+  const [, fraction = '', exponent = '0'] = /^\d+(?:\.(\d+))?(?:e([+-]\d+))?$/.exec(String(step)) ?? []
+  const digits = Math.max(0, fraction.length - Number(exponent))
+  if (digits === 0 || digits > 100) return (k) => k * step
+  return (k) => Number((k * step).toFixed(digits))
+}
+
+/** The columns in `value`, a copy. */
+export function checkColumns(value: unknown, name: string): Column[] {
+  const columns = list(plain(value, name), name, 'a list of columns like { name, type }')
+  if (columns.length === 0) fail('INVALID_OPTION', `${name} is []; give at least one column`)
+  columns.forEach((column, i) => {
+    checkColumn(column, `${name}[${i}]`)
+  })
+  return columns as Column[]
+}
+
+function checkColumn(column: unknown, name: string): void {
+  if (!isObject(column))
+    fail('INVALID_OPTION', `${name} is ${show(column)}; give a column like { name, type }`)
+  for (const [key, value] of Object.entries(column))
+    if (typeof value === 'function' || typeof value === 'symbol' || typeof value === 'bigint')
+      fail('INVALID_OPTION', `${name}.${key} is ${show(value)}; give what the type Column says`)
+  text(column.name, `${name}.name`, 'its name')
+  choice(column.type, `${name}.type`, ['real', 'integer', 'category'])
+  for (const end of ['lower', 'upper']) if (column[end] !== undefined) number(column[end], `${name}.${end}`)
+  if (column.step !== undefined) number(column.step, `${name}.step`, { least: 0, open: true })
+  if (column.exact !== undefined) boolean(column.exact, `${name}.exact`)
+  if (column.atom !== undefined) checkAtom(column as unknown as Column, `${name}.atom`)
+  if (column.levels === undefined && column.type !== 'category') return
+  if (texts(column.levels, `${name}.levels`, 'the names of the levels').length === 0)
+    fail('INVALID_OPTION', `${name}.levels is []; give at least one level`)
+}
+
+function checkAtom(column: Column, name: string): void {
+  const known = ['value', 'place', 'scale', 'cut', 'far'] as const
+  const given = object(column.atom, name, [...known])
+  for (const key of known) number(given[key], `${name}.${key}`)
+  number(given.scale, `${name}.scale`, { least: 0, open: true })
+  const { step, levels, exact, lower = -Infinity, upper = Infinity } = column
+  if (step !== undefined || levels !== undefined || exact !== undefined)
+    fail('INVALID_OPTION', `${name} stands beside a step, levels or exact; leave out either`)
+  const { place, scale, cut, far } = column.atom!
+  const between = (cut < place && place < far) || (far < place && place < cut)
+  const cell = new AtomCell(column.atom!, column)
+  const held =
+    [0, 0.5, 1 - 2 ** -32].every((u) => {
+      const x = cell.value(u)
+      return x > lower && x < upper && Number.isFinite(Math.fround(x)) && Number.isFinite(cell.logWeight(x))
+    }) && cell.beyondCut(cell.marker)
+  if (!between || !held || Math.abs(far - cut) > MOST_SCALES * scale)
+    fail(
+      'INVALID_OPTION',
+      `${name} has no room: its place, cut and far end are ${place}, ${cut} and ${far}, its scale ${scale}; take the columns ` +
+        'as fromFile found them'
+    )
+}
+
+/** The schema as a model file keeps it, a copy. @throws FfjordError on anything else */
+export function checkSchema(value: unknown): TableSchema {
+  const given = plain(value, 'table')
+  if (!isObject(given))
+    fail('INVALID_OPTION', `table is ${show(value)}; give the columns of a table, { columns }`)
+  checkColumns(given.columns, 'table.columns')
+  if (given.context !== undefined && !(isArray(given.context) && given.context.length === 0)) {
+    const atom = checkColumns(given.context, 'table.context').findIndex((column) => column.atom)
+    if (atom >= 0)
+      fail(
+        'INVALID_OPTION',
+        `table.context[${atom}] has an atom; no density of a context is learnt: leave it out`
+      )
+  }
+  if (given.logProbQuantiles !== undefined) numbersOf(given.logProbQuantiles, 'table.logProbQuantiles')
+  checkFile(given as unknown as TableSchema)
+  return given as unknown as TableSchema
+}
+
+/** A list of numbers, read once. */
+function numbersOf(values: unknown, name: string): ArrayLike<number> {
+  if (isReal(values)) return values
+  if (types.isTypedArray(values)) return Float64Array.from(values as ArrayLike<number>, (one) => Number(one))
+  return list(values, name, 'a list of numbers').map((one, i) => number(one, `${name}[${i}]`))
+}
+
+/** The training file has each name once, and those of the model among them. */
+function checkFile({ columns, context = [], file }: TableSchema): void {
+  if (file === undefined) return
+  const names = isObject(file) && Array.isArray(file.names) ? new Set<unknown>(file.names) : undefined
+  if (
+    !names ||
+    names.size !== file.names.length ||
+    typeof file.named !== 'boolean' ||
+    [...columns, ...context].some(({ name }) => !names.has(name))
+  )
+    fail(
+      'INVALID_FILE',
+      "the table's 'file' does not list the names of all columns, each once; leave it out, or write the model again"
+    )
+}

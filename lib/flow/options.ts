@@ -1,0 +1,281 @@
+/** What users pass. Plain types; normalize.ts checks them and fills in defaults. */
+
+import type { AdaptiveMethod, FixedStepMethod } from '../native/methods'
+
+/** y = g(t) ⊙ (W(t) x + b(t)) + s(t); the kinds differ in g, s and W(t). */
+export type Layer = 'ignore' | 'concat' | 'concat_v2' | 'squash' | 'concatsquash' | 'blend' | 'hyper'
+
+export type Activation = 'tanh' | 'softplus' | 'elu' | 'relu' | 'swish' | 'square' | 'identity'
+
+/** The network f(z, t) of a CNF block. */
+export interface Net {
+  /** Widths of the hidden layers; channels where `strides` asks for convolutions. */
+  hidden: readonly number[]
+  /** Default: 'concatsquash'. */
+  layer?: Layer
+  /** After every layer but the last. Default: 'tanh'. */
+  activation?: Activation
+  /** f(z) − z in place of f(z). */
+  residual?: boolean
+  /** Makes the layers convolutions, one entry a layer: 1 (3×3), 2 (4×4, halves), −2 (4×4 transposed, doubles). */
+  strides?: readonly (1 | 2 | -2)[]
+  /**
+   * Spectral normalisation (Miyato et al. 2018): every weight matrix W acts as W/σ, σ its largest singular value by so
+   * many power iterations a step of the optimizer; usually 1. Not with 'hyper' layers. Default: 0, none.
+   */
+  spectralNorm?: number
+}
+
+export interface CnfBlock {
+  type: 'cnf'
+  /** End time T of the integration, its initial value where `trainTime`. Default: 0.5. */
+  time?: number
+  trainTime?: boolean
+  net: Net
+}
+
+/** Moving batch norm; `lag` in [0, 1) mixes the batch's own statistics in. */
+export interface BatchNormBlock {
+  type: 'batch_norm'
+  lag?: number
+}
+
+/** y = logit(α + (1 − 2α) x), for data in [0, 1]. Default: α = 1e-6. */
+export interface LogitBlock {
+  type: 'logit'
+  alpha?: number
+}
+
+/** y = x − 0.5 */
+export interface ZeroMeanBlock {
+  type: 'zero_mean'
+}
+
+/** y = (x − mean) / scale, one number an element of a sample. */
+export interface StandardizeBlock {
+  type: 'standardize'
+  mean: readonly number[]
+  scale: readonly number[]
+}
+
+/**
+ * Each element from its own interval onto the line: log(x − lower), −log(upper − x),
+ * logit((x − lower) / (upper − lower)), or x itself. `null` where an interval has no end.
+ */
+export interface SupportBlock {
+  type: 'support'
+  lower: readonly (number | null)[]
+  upper: readonly (number | null)[]
+}
+
+/** y = W (x − mean), W (D, D) row-major and lower triangular, such as the inverse of a covariance's Cholesky factor. */
+export interface WhitenBlock {
+  type: 'whiten'
+  mean: readonly number[]
+  matrix: readonly number[]
+}
+
+/** (c, h, w) → (4c, h/2, w/2) */
+export interface SqueezeBlock {
+  type: 'squeeze'
+}
+
+/** Half of the channels goes on, the other half is factored out to the base. */
+export interface SplitBlock {
+  type: 'split'
+}
+
+export type Block =
+  | CnfBlock
+  | BatchNormBlock
+  | LogitBlock
+  | ZeroMeanBlock
+  | StandardizeBlock
+  | SupportBlock
+  | WhitenBlock
+  | SqueezeBlock
+  | SplitBlock
+
+/** Hutchinson's estimate of the divergence: ε·Jε with E[εεᵀ] = I, averaged over `probes`. */
+export interface HutchinsonTrace {
+  noise: 'gaussian' | 'rademacher'
+  /** Default: 1. */
+  probes?: number
+  /** 'tangent' pushes ε forward, 'vjp' pulls it back; equal to rounding. Default: 'tangent'. */
+  form?: 'tangent' | 'vjp'
+  /**
+   * ε of the width of the narrowest hidden layer, which must be narrower than the data (Grathwohl et al. 2019, eq. 9):
+   * the same mean at about the same cost, and less variance. Dense nets; without `form`. Default: false.
+   */
+  bottleneck?: boolean
+}
+
+/** 'auto' is exact where that costs at most twice the estimate, else one Rademacher probe. */
+export type Trace = 'auto' | 'exact' | HutchinsonTrace
+
+export interface Tolerances {
+  /** A step is accepted where RMS(error / (atol + rtol |y|)) ≤ 1. Default: 1e-5 each. */
+  rtol?: number
+  atol?: number
+}
+
+/** Steps of chosen size. */
+export interface AdaptiveSolver extends Tolerances {
+  /** Default: 'dopri5'. */
+  method?: AdaptiveMethod
+  /**
+   * Whose step it is. 'batch' (default in training): one for all rows. 'sample' (default in evaluation): every row has its own
+   * t and h, so that it is computed alike, to the last bit, whatever rows come with it; fewest evaluations at equal error. 'tile':
+   * one for 32 or 64 neighbouring rows, for nets whose layers cannot have a time a row (hyper: their default in evaluation).
+   * Gated nets whose trace has a closed form are fastest with 'batch'. Measured in bench/results/control.md and evaluation-control.md.
+   */
+  control?: 'batch' | 'tile' | 'sample'
+  controller?: 'pi'
+  /** Attempts a block and direction before a solve gives up. Default: 10000. */
+  maxAttempts?: number
+}
+
+/**
+ * torchdiffeq's dopri5 step for step, its overshoot and interpolation included. It steps whole batches, so that evaluation, where a row's
+ * score must not depend on the rows beside it, takes the 'pi' controller unless `evaluation` names this one too.
+ */
+export interface TorchdiffeqSolver extends Tolerances {
+  method?: 'dopri5'
+  control?: 'batch'
+  controller: 'torchdiffeq'
+  maxAttempts?: number
+}
+
+/** Equal steps over [0, T]. */
+export interface FixedStepSolver {
+  method: FixedStepMethod
+  steps: number
+}
+
+export type Solver =
+  | (AdaptiveSolver & { evaluation?: EvaluationAccuracy | EvaluationSolver })
+  | (TorchdiffeqSolver & { evaluation?: EvaluationAccuracy | EvaluationSolver })
+  | (FixedStepSolver & { evaluation?: { steps: number } | EvaluationSolver })
+
+/** Of everything but training, with training's method. */
+export type EvaluationAccuracy =
+  | (Tolerances & Pick<AdaptiveSolver, 'control' | 'controller'>)
+  | (Tolerances & Pick<TorchdiffeqSolver, 'control' | 'controller'>)
+
+/** Another solver for everything but training. */
+export type EvaluationSolver =
+  | (AdaptiveSolver & { method: AdaptiveMethod })
+  | (TorchdiffeqSolver & { method: 'dopri5' })
+  | FixedStepSolver
+
+/**
+ * 'checkpoint' differentiates the discrete solve, exactly for the steps taken. 'adjoint' integrates the
+ * continuous adjoint backwards in constant memory; 'seminorm' (default) leaves the weights out of its error norm.
+ */
+export type Gradient =
+  | 'checkpoint'
+  | 'adjoint'
+  | { method: 'checkpoint' }
+  | { method: 'adjoint'; norm?: 'seminorm' | 'full' }
+
+/**
+ * Weights in the loss of integrals ∫ mean ρ dt over [0, T], summed over blocks; f the field, J = ∂f/∂z, D the size of a
+ * sample. One is integrated where its weight is given, 0 tracks it only; never in evaluation, never in the error norm.
+ * Those from dl2int on need the whole Jacobian: D tangents, D times the cost of one probe, so they suit small D; the
+ * trace in training is exact then, and naming an estimate beside them is refused.
+ */
+export interface Regularize {
+  /** ½ ‖f‖² / D (RNODE) */
+  kinetic?: number
+  /** ‖Jε‖² / D (RNODE), an estimate of ‖J‖_F² / D by the probes of the trace; D tangents where that is exact. */
+  jacobian?: number
+  /** ‖f‖₁ / D */
+  l1int?: number
+  /** ‖f‖₂ / √D */
+  l2int?: number
+  /** ‖fᵀJ‖₂ / √D */
+  dl2int?: number
+  /** ‖J‖_F / D */
+  JFrobint?: number
+  /** ‖diag J‖₂ / √D; the reference implementation takes the first column for the diagonal. */
+  JdiagFrobint?: number
+  /** ‖J − diag J‖_F² / (D (D − 1)) */
+  JoffdiagFrobint?: number
+  /**
+   * STEER (Ghosh et al. 2020): in training each solve of a block ends at a random time, uniform in [T − b, T + b] with
+   * b = steer · T; a share in [0, 1). No weight in the loss. Default: 0, always T.
+   */
+  steer?: number
+}
+
+/** 'auto' is the CPU where it can compute the flow, else 'reference', the float64 specification in code; a GPU is asked for by name. */
+export type Device = 'auto' | 'cpu' | 'reference' | 'cuda' | `cuda:${number}`
+
+/** Numbers c of every row that a density p(x | c) depends on; constant along a trajectory. */
+export interface Conditioning {
+  size: number
+  /** c moves the gates of hidden layers too, beside the bias of the first. Needs gated layers. Default: false. */
+  gates?: boolean
+  /** Their names, by which tables are asked for them. */
+  columns?: readonly string[]
+  /** The net sees (c − mean) / scale. Default: c as it is. */
+  mean?: readonly number[]
+  scale?: readonly number[]
+}
+
+/** What a flow is: its weights have these shapes. */
+export interface FlowDescription {
+  /** Of one sample: [D], or [channels, height, width]. */
+  shape: readonly number[]
+  /** In the direction data → base. */
+  blocks: readonly Block[]
+  /** Makes the density conditional, p(x | c): how many numbers c has, or more about them. */
+  context?: number | Conditioning
+}
+
+/** How it is computed; may change without touching the weights. */
+export interface ComputeOptions {
+  trace?: Trace
+  solver?: Solver
+  gradient?: Gradient
+  regularize?: Regularize
+}
+
+export interface FlowOptions extends FlowDescription, ComputeOptions {
+  device?: Device
+  /** Of the initial weights and of all noise: an integer in [0, 2⁵³). Default: 0. */
+  seed?: number
+  /** Of the CPU engine. Default: as many as this process may use. */
+  threads?: number
+  /**
+   * Bytes that the model may take for weights, gradients, moments and averages, apart from batches; one that needs more is
+   * refused with OUT_OF_MEMORY. Default: half of what this process may have (the machine's memory, or the limit of its
+   * control group or address space, where that is less).
+   */
+  memory?: number
+}
+
+interface OptimizerCommon {
+  /** Learning rate. Default: 1e-3. */
+  lr?: number
+  /** Acts on matrices and filters alone: not on biases, gates, end times. Default: 0. */
+  weightDecay?: number
+  /** Scales the gradient down to this norm. Default: no clipping. */
+  clipNorm?: number
+  /** Decay of an exponential moving average of the weights (flow.average()). Default: none kept. */
+  average?: number
+}
+
+export interface AdamOptions extends OptimizerCommon {
+  type: 'adam' | 'adamw' | 'adamax'
+  beta1?: number
+  beta2?: number
+  epsilon?: number
+}
+
+export interface SgdOptions extends OptimizerCommon {
+  type: 'sgd'
+  momentum?: number
+}
+
+export type OptimizerOptions = AdamOptions | SgdOptions

@@ -1,0 +1,206 @@
+import { type Dataset, type FeedingDataset, normalizeBatchOptions } from '../data/dataset'
+import type { Flow } from '../flow'
+import { normalizeTrace } from '../flow/normalize'
+import type { OptimizerOptions, Trace } from '../flow/options'
+import type { Batch } from '../native/batch'
+import { boolean, fail, integer, isCallable, number, object, show, signal } from '../native/check'
+import type { Objective } from './objective'
+import { normalizeSchedule, type Schedule } from './schedule'
+
+/**
+ * How long: so many iterations in all (those before a `resume` included), so many passes over the data, or neither.
+ * Then training goes on until validation stops getting better, with a learning rate that halves on a plateau and the best
+ * weights kept: for data that end on a tenth of their rows, held out, at most 300 epochs or 3,000 iterations; for data that do
+ * not on the next 2,000 rows, which are not trained on, at most 20,000 iterations. (A stream of fewer than 4,000 rows
+ * is trained on to its end.)
+ */
+type Length = { iterations?: number; epochs?: never } | { epochs: number; iterations?: never }
+
+export type FitOptions = Length & {
+  /** Default: 'ml'. */
+  objective?: Objective
+  /** Default: { type: 'adam', lr: 1e-3 }. */
+  optimizer?: OptimizerOptions
+  /** Default: { type: 'constant' }. */
+  schedule?: Schedule
+  /** Rows a batch. Default: 128. */
+  batch?: number
+  /** Solves a batch in so many parts before a step: the same gradient in less memory. Default: 1. */
+  accumulate?: number
+  /** Default: true. */
+  shuffle?: boolean
+  /** Of the order of rows. Default: 0. */
+  seed?: number
+  validation?: ValidationOptions
+  /** End with the weights of the best validation; a later resume goes on from them. Default: false. */
+  keepBest?: boolean
+  /** Go on past a batch whose solve fails, and count it. Default: false. */
+  skipFailures?: boolean
+  /**
+   * Evaluations of a forward solve, all blocks, above which the fit warns, and once more at every doubling. Default:
+   * four times those of the first iterations; false: never.
+   */
+  nfeBudget?: number | false
+  /** Every so many iterations: a path to save to, or what to do. */
+  checkpoint?: { every: number; save: string | ((flow: Flow) => void | Promise<void>) }
+  /** Stops after the running step; the fit then ends with what it has. */
+  signal?: AbortSignal
+  /** Go on where the model file, or the last fit of this flow, stood: optimizer, schedule, order of the data. */
+  resume?: boolean
+}
+
+export interface ValidationOptions {
+  data: Dataset | Batch
+  /** Iterations between validations. */
+  every: number
+  /** Rows to use: all where the data end, 10,000 where they do not. */
+  rows?: number
+  trace?: Trace
+  /** Stop after so many validations in a row without improvement. */
+  patience?: number
+}
+
+const fitKeys = [
+  'iterations',
+  'epochs',
+  'objective',
+  'accumulate',
+  'optimizer',
+  'schedule',
+  'batch',
+  'shuffle',
+  'seed',
+  'validation',
+  'keepBest',
+  'skipFailures',
+  'nfeBudget',
+  'checkpoint',
+  'signal',
+  'resume'
+]
+
+const validationKeys = ['data', 'every', 'rows', 'trace', 'patience']
+
+/** Of a fit that was not told how long. */
+const untilConverged = {
+  share: 0.1,
+  epochs: 300,
+  least: 3000,
+  patience: 20,
+  endless: { iterations: 20_000, every: 50, rows: 2000 }
+}
+
+const onPlateau = {
+  schedule: { type: 'plateau', factor: 0.5, patience: untilConverged.patience / 4, least: 0.01, warmup: 50 },
+  keepBest: true
+} as const
+
+/** The options of a fit on `data`, and the rows to train on: fewer where some are held out for validation. */
+export function normalizeFitOptions(asked: FitOptions, data: FeedingDataset) {
+  const given = object(asked, 'fit options', fitKeys) as FitOptions
+  if (given.validation !== undefined)
+    given.validation = object(given.validation, 'validation', validationKeys) as unknown as ValidationOptions
+  const { options, train } = withLength(given, data)
+  const validation = options.validation === undefined ? undefined : checkValidation(options.validation)
+  const keepBest = boolean(options.keepBest ?? false, 'keepBest')
+  const schedule = normalizeSchedule(options.schedule)
+  if (!validation && (keepBest || schedule.type === 'plateau'))
+    fail(
+      'CONTRADICTORY_OPTIONS',
+      'keepBest and a plateau schedule need validation; give { validation: { data, every } }'
+    )
+  const { iterations } = options
+  return {
+    data: train,
+    iterations,
+    objective: options.objective,
+    parts: integer(options.accumulate ?? 1, 'accumulate', 1, 2 ** 31 - 1),
+    schedule,
+    feed: normalizeBatchOptions({
+      size: integer(options.batch ?? 128, 'batch', 1, 2 ** 31 - 1),
+      shuffle: boolean(options.shuffle ?? true, 'shuffle'),
+      seed: integer(options.seed ?? 0, 'seed')
+    }),
+    validation,
+    /** The rows to validate on are the next ones of those to train on, which goes on behind them. */
+    heldOut:
+      !Number.isFinite(train.rows) && validation?.data === train && given.validation?.data === undefined,
+    keepBest,
+    skipFailures: boolean(options.skipFailures ?? false, 'skipFailures'),
+    nfeBudget: normalizeBudget(options.nfeBudget),
+    checkpoint: options.checkpoint === undefined ? undefined : checkCheckpoint(options.checkpoint),
+    signal: signal(options.signal),
+    resume: boolean(options.resume ?? false, 'resume'),
+    optimizer: options.optimizer
+  }
+}
+
+function checkValidation(value: unknown): ValidationOptions {
+  const { data, every, rows, trace, patience } = object(value, 'validation', validationKeys)
+  if (trace !== undefined) normalizeTrace(trace)
+  return {
+    data: data as ValidationOptions['data'],
+    every: integer(every, 'validation.every', 1),
+    ...(rows !== undefined && { rows: integer(rows, 'validation.rows', 1) }),
+    ...(trace !== undefined && { trace: trace as Trace }),
+    ...(patience !== undefined && { patience: integer(patience, 'validation.patience', 1) })
+  }
+}
+
+function checkCheckpoint(value: unknown): NonNullable<FitOptions['checkpoint']> {
+  const { every, save } = object(value, 'checkpoint', ['every', 'save'])
+  if (typeof save !== 'string' && !isCallable(save))
+    fail('INVALID_OPTION', `checkpoint.save is ${show(save)}; give a path or a function`)
+  return { every: integer(every, 'checkpoint.every', 1), save: save as string }
+}
+
+function withLength(given: FitOptions, data: FeedingDataset) {
+  const { iterations, epochs } = given
+  if (iterations !== undefined && epochs !== undefined)
+    fail('CONTRADICTORY_OPTIONS', 'iterations and epochs are both given; give one of them')
+  if (iterations !== undefined)
+    return { options: { ...given, iterations: integer(iterations, 'iterations', 1) }, train: data }
+  const ends = Number.isFinite(data.rows)
+  const size = integer(given.batch ?? 128, 'batch', 1, 2 ** 31 - 1)
+  if (epochs !== undefined) {
+    if (!ends)
+      fail('CONTRADICTORY_OPTIONS', 'epochs are passes over data that end, and these do not; give iterations')
+    const passes = number(epochs, 'epochs', { least: 0, open: true })
+    return { options: { ...given, iterations: Math.ceil((passes * data.rows) / size) }, train: data }
+  }
+  const { share, patience, endless } = untilConverged
+  if (!ends) {
+    const held = { data, every: endless.every, rows: endless.rows, patience }
+    const converging = {
+      ...onPlateau,
+      ...given,
+      iterations: endless.iterations,
+      validation: given.validation ? { ...held, ...given.validation } : held
+    } as const
+    return { options: converging, train: data }
+  }
+  let train = data
+  let held = given.validation?.data
+  if (held === undefined && data.rows >= 2) {
+    const seed = integer(given.seed ?? 0, 'seed')
+    const [rest, tenth] = data.split([1 - share, share], { seed }) as [FeedingDataset, FeedingDataset]
+    train = rest
+    held = tenth
+  }
+  const epoch = Math.ceil(train.rows / size)
+  const every = Math.max(epoch, 25)
+  const converging = {
+    ...onPlateau,
+    ...given,
+    iterations: Math.max(untilConverged.least, untilConverged.epochs * epoch),
+    ...(held !== undefined && { validation: { every, patience, ...given.validation, data: held } })
+  } as const
+  return { options: converging, train }
+}
+
+function normalizeBudget(value: unknown): number | false | undefined {
+  if (value === undefined || value === false) return value
+  return number(value, 'nfeBudget', { least: 0, open: true })
+}
+
+export type NormalizedFitOptions = ReturnType<typeof normalizeFitOptions>

@@ -1,0 +1,445 @@
+import { performance } from 'node:perf_hooks'
+import type { Dataset, Feed, FeedingDataset } from '../data/dataset'
+import { tableOf, toDataset } from '../data/flow-data'
+import type { Flow } from '../flow'
+import { standardized } from '../flow/context'
+import type { FlowCore } from '../flow/core'
+import { normalizeOptimizer } from '../flow/normalize'
+import { Optimizer, optimizerState, resetMoments } from '../flow/optimizer'
+import type { TrainingState } from '../flow/training-state'
+import type { Batch } from '../native/batch'
+import { binding } from '../native/binding'
+import { fail } from '../native/check'
+import { isFfjordError, translate, translatedSync } from '../native/errors'
+import type { NativeIteration, NativeRows } from '../native/interface'
+import type { Regulariser } from '../native/regularisers'
+import { initialBudgetState, watchEvaluations } from './evaluation-budget'
+import type { FitResult, IterationRecord, Progress } from './fit'
+import { type FitOptions, type NormalizedFitOptions, normalizeFitOptions } from './fit-options'
+import type { FitWarning } from './fit-warning'
+import { normalizeObjective, type ObjectiveState, type Phase, phaseOf } from './objective'
+import { checkScale } from './scale-check'
+import { afterValidation, initialScheduleState, scheduleFactor } from './schedule'
+import { turn } from './turn'
+
+export type StopReason = 'iterations' | 'signal' | 'break' | 'patience' | 'data'
+
+/** Between two crossings into JavaScript, and between two reports of progress. */
+const burstSeconds = 0.05
+
+interface UploadedRows {
+  rows: NativeRows
+  contexts?: NativeRows
+}
+
+/** Of JavaScript's thread, that a burst may take: batches are put in order there, and their records read. */
+const hostSeconds = 0.02
+
+/** One run of `fit`: bursts of iterations in the core, and between them validation, checkpoints and progress. */
+export class Training {
+  readonly #flow: Flow
+  readonly #core: FlowCore
+  readonly #options: NormalizedFitOptions
+  readonly #data: FeedingDataset
+  readonly #state: TrainingState
+  readonly #optimizer: Optimizer
+  readonly #startIteration: number
+  readonly #startSeconds: number
+  #validationData: Dataset | undefined
+  #rows: { feed: Feed['data']; uploaded: UploadedRows } | undefined
+  #records: IterationRecord[] = []
+  #warnings: FitWarning[] = []
+  /** What the size of the first rows gave cause to say; told with the first iteration. */
+  #scale: FitWarning | undefined
+  #loss = Number.NaN
+  /** Seconds of one iteration, for the size of a burst: of the core, and of JavaScript's thread. */
+  #pace = burstSeconds
+  #hostPace = 0
+
+  constructor(flow: Flow, core: FlowCore, data: Dataset | Batch, given: FitOptions) {
+    const dataset = toDataset(data, core, 'data')
+    const options = normalizeFitOptions(given, dataset)
+    this.#flow = flow
+    this.#core = core
+    this.#options = options
+    this.#data = options.data
+    const table = core.table ?? tableOf(dataset)
+    if (options.validation)
+      toDataset(options.validation.data, { ...core, ...(table && { table }) }, 'validation.data')
+    const objective = (standing?: ObjectiveState) =>
+      options.objective === undefined && standing
+        ? standing
+        : normalizeObjective(options.objective ?? 'ml', options.iterations)
+    if (options.resume) {
+      if (!core.training || !core.optimizer)
+        fail(
+          'INVALID_OPTION',
+          'there is no training to resume; leave out resume, or load a file that a fit has saved'
+        )
+      this.#state = core.training
+      this.#optimizer = core.optimizer
+      if (options.optimizer) this.#optimizer.state.options = normalizeOptimizer(options.optimizer)
+      this.#state.objective = objective(this.#state.objective)
+      this.#data.restore(this.#state.data)
+    } else {
+      this.#optimizer = new Optimizer(core.native, optimizerState(options.optimizer ?? { type: 'adam' }))
+      this.#state = {
+        iteration: 0,
+        skipped: 0,
+        seconds: 0,
+        data: this.#data.state(),
+        objective: objective(),
+        schedule: initialScheduleState(),
+        evaluations: initialBudgetState()
+      }
+      resetMoments(core.native, this.#optimizer.state.options)
+      core.optimizer = this.#optimizer
+      core.training = this.#state
+    }
+    const { type } = this.#state.objective
+    if (type === 'fm' && Object.keys(core.settings.training.regularize).length > 0)
+      fail(
+        'CONTRADICTORY_OPTIONS',
+        "regularize acts in maximum likelihood alone; use objective 'fm+ml', or drop regularize"
+      )
+    if (table) core.table = table
+    this.#startIteration = this.#state.iteration
+    this.#startSeconds = this.#state.seconds
+  }
+
+  async *run(): AsyncGenerator<Progress, FitResult> {
+    const { iterations, signal } = this.#options
+    let reported = performance.now()
+    try {
+      this.#validationData = await this.#takeValidationData()
+      let reason: StopReason = 'iterations'
+      while (this.#state.iteration < iterations) {
+        if (signal?.aborted) {
+          reason = 'signal'
+          break
+        }
+        // Between two bursts other work of the process has its turn.
+        if (this.#state.iteration > this.#startIteration) await turn()
+        const began = performance.now()
+        const done = await this.#burst()
+        if (done === 0 && !signal?.aborted) {
+          reason = 'data'
+          break
+        }
+        const validation = await this.#validate()
+        this.#state.seconds += (performance.now() - began) / 1000
+        await this.#checkpoint()
+        if (validation !== undefined || performance.now() - reported >= 1000 * burstSeconds) {
+          reported = performance.now()
+          yield this.#progress(validation)
+        }
+        if (this.#outOfPatience() && !this.#endMatching()) {
+          reason = 'patience'
+          break
+        }
+      }
+      if (this.#records.length > 0) yield this.#progress(undefined)
+      if (this.#options.keepBest) this.#restoreBest()
+      return this.result(reason)
+    } finally {
+      this.#release()
+    }
+  }
+
+  result(stopped: StopReason): FitResult {
+    const { iteration, validation, best, skipped, seconds } = this.#state
+    const result: FitResult = {
+      iterations: iteration,
+      loss: this.#loss,
+      skipped,
+      seconds,
+      warnings: [...this.#warnings],
+      stopped
+    }
+    if (validation !== undefined) result.validation = validation
+    if (best) result.best = { validation: best.validation, iteration: best.iteration }
+    return result
+  }
+
+  get #phase(): Phase {
+    return phaseOf(this.#state.objective, this.#state.iteration)
+  }
+
+  /** Goes on to maximum likelihood; false where there is no phase to come. */
+  #endMatching(): boolean {
+    const { objective, iteration } = this.#state
+    if (objective.type !== 'fm+ml' || this.#phase === 'ml') return false
+    objective.matching = iteration
+    return true
+  }
+
+  /** Maximum likelihood after flow matching: its gradients are of another size, so the optimizer starts afresh. */
+  #beginPhase(): void {
+    const { objective, iteration } = this.#state
+    if (objective.type !== 'fm+ml' || iteration !== objective.matching) return
+    this.#optimizer.state.step = 0
+    resetMoments(this.#core.native, this.#optimizer.state.options)
+    this.#state.schedule = { ...this.#state.schedule, since: 0 }
+  }
+
+  /** Runs some iterations in the core; resolves to how many. */
+  async #burst(): Promise<number> {
+    this.#beginPhase()
+    const { feed: batches, skipFailures, signal } = this.#options
+    const planned = this.#burstLength()
+    const began = performance.eventLoopUtilization()
+    const feed = await this.#data.peek(planned, batches)
+    const peeked = performance.eventLoopUtilization(began).active
+    if (feed.sizes.length === 0) return 0
+    if (this.#state.iteration === 0) this.#scale ??= checkScale(this.#core.description, feed, this.#data)
+    const { iteration } = this.#state
+    const learningRates = Float64Array.from(feed.sizes, (_, i) => this.#learningRate(iteration + i))
+    const { options, step } = this.#optimizer.state
+    const stop = new (binding().Stop)()
+    const request = () => stop.request()
+    signal?.addEventListener('abort', request, { once: true })
+    let records: NativeIteration[]
+    try {
+      records = await this.#core.native.train({
+        ...this.#upload(feed),
+        indices: feed.indices,
+        batchSizes: feed.sizes,
+        learningRates,
+        objective: this.#phase,
+        coupling: this.#state.objective.coupling,
+        parts: this.#options.parts,
+        settings: this.#core.settings.training,
+        optimizer: { ...options, step: step + 1 },
+        noiseSeed: this.#core.seed,
+        firstCall: this.#core.calls,
+        seconds: burstSeconds,
+        skipFailures,
+        stop
+      })
+    } catch (error) {
+      const translated = translate(error)
+      if (!isFfjordError(translated) || translated.code !== 'CANCELLED') throw translated
+      records = []
+    } finally {
+      signal?.removeEventListener('abort', request)
+    }
+    const arrived = performance.now()
+    this.#count(records, learningRates)
+    this.#data.advance(records.length, batches)
+    this.#state.data = this.#data.state()
+    if (records.length > 0) {
+      const counted = (performance.now() - arrived) / records.length
+      this.#hostPace = (peeked / feed.sizes.length + counted) / 1000
+    }
+    return records.length
+  }
+
+  #count(records: readonly NativeIteration[], learningRates: Float64Array): void {
+    let seconds = 0
+    records.forEach((record, i) => {
+      const { evaluations, blockEvaluations, backwardEvaluations, ...rest } = record
+      const done: IterationRecord = {
+        ...rest,
+        phase: this.#phase,
+        iteration: this.#state.iteration + i + 1,
+        nfe: evaluations,
+        blockNfe: blockEvaluations,
+        backwardNfe: backwardEvaluations,
+        learningRate: learningRates[i]!
+      }
+      // Flow matching solves nothing
+      const watched = blockEvaluations.length === 0 ? undefined : this.#watch(done)
+      const warning = done.iteration === 1 ? this.#scale : watched
+      if (warning) {
+        done.warning = warning
+        this.#warnings.push(warning)
+      }
+      this.#records.push(done)
+      if (record.skipped) this.#state.skipped++
+      else this.#optimizer.state.step++
+      seconds += record.seconds
+    })
+    if (records.length > 0) this.#pace = seconds / records.length
+    this.#state.iteration += records.length
+    this.#core.calls += records.length
+  }
+
+  #watch(record: IterationRecord): FitWarning | undefined {
+    return watchEvaluations(
+      this.#state.evaluations,
+      record,
+      this.#options.nfeBudget,
+      this.#core.settings.training,
+      this.#optimizer.state.options.weightDecay
+    )
+  }
+
+  /** Up to the next validation, checkpoint or end, and not many more than fit into the time of a burst. */
+  #burstLength(): number {
+    const { iterations, validation, checkpoint } = this.#options
+    const { iteration } = this.#state
+    const untilNext = (every: number | undefined) => (every ? every - (iteration % every) : Infinity)
+    const { type, matching } = this.#state.objective
+    const untilPhase = type === 'fm+ml' && iteration < matching ? matching - iteration : Infinity
+    const fitting = Math.min(
+      Math.ceil((1.2 * burstSeconds) / Math.max(this.#pace, 1e-6)),
+      Math.ceil(hostSeconds / Math.max(this.#hostPace, 1e-6))
+    )
+    return Math.min(
+      iterations - iteration,
+      untilNext(validation?.every),
+      untilNext(checkpoint?.every),
+      untilPhase,
+      fitting
+    )
+  }
+
+  #learningRate(iteration: number): number {
+    const { schedule, iterations } = this.#options
+    const factor = scheduleFactor(schedule, iteration, iterations, this.#state.schedule)
+    return this.#optimizer.state.options.learningRate * factor
+  }
+
+  /** Rows in memory stay on the device; fresh ones take the place of those before. */
+  #upload(feed: Feed): UploadedRows {
+    if (this.#rows?.feed !== feed.data) {
+      this.#release()
+      const { native } = this.#core
+      const uploaded: UploadedRows = { rows: translatedSync(() => native.upload(feed.count, feed.data)) }
+      this.#rows = { feed: feed.data, uploaded }
+      const conditioning = this.#core.description.context
+      if (conditioning && feed.context) {
+        const context = standardized(conditioning, feed.context)
+        uploaded.contexts = translatedSync(() => native.uploadContexts(feed.count, context))
+      }
+    }
+    return this.#rows!.uploaded
+  }
+
+  #release(): void {
+    this.#rows?.uploaded.rows.release()
+    this.#rows?.uploaded.contexts?.release()
+    this.#rows = undefined
+  }
+
+  /** Rows that do not end are taken once, so that losses compare. */
+  async #takeValidationData(): Promise<Dataset | undefined> {
+    const { validation, heldOut } = this.#options
+    if (!validation) return undefined
+    if (heldOut) return this.#holdOut(validation.rows!)
+    const data = toDataset(validation.data, this.#core, 'validation.data')
+    if (Number.isFinite(data.rows)) return validation.rows === undefined ? data : data.take(validation.rows)
+    const place = data.state()
+    const taken = await data.take(validation.rows ?? 10_000)
+    data.restore(place)
+    return taken
+  }
+
+  /** The next rows of data that do not end; none where a stream has no more of them to train on. */
+  async #holdOut(rows: number): Promise<Dataset | undefined> {
+    const ahead = await this.#data.peek(2, { size: rows, shuffle: false, seed: 0, drop: true })
+    if (ahead.sizes.length < 2) return undefined
+    const taken = await this.#data.take(rows)
+    this.#state.data = this.#data.state()
+    return taken
+  }
+
+  async #validate(): Promise<number | undefined> {
+    const { validation, schedule, keepBest, signal } = this.#options
+    const data = this.#validationData
+    const { iteration } = this.#state
+    if (!validation || !data || iteration === 0 || iteration % validation.every !== 0 || signal?.aborted)
+      return undefined
+    return this.#withAverage(async () => {
+      const { native, seed } = this.#core
+      const trace = validation.trace === undefined ? {} : { trace: validation.trace }
+      const { nll, outside } = await this.#flow.evaluate(data, { seed, draws: 1, ...trace })
+      if (outside > 0)
+        fail(
+          'OUTSIDE_SUPPORT',
+          `${outside} of the validation rows lie outside of the flow's support, so that log p is −∞ (logProb tells which); ` +
+            'drop such rows, or widen the interval'
+        )
+      if (keepBest && nll < (this.#state.best?.validation ?? Infinity))
+        this.#state.best = {
+          validation: nll,
+          iteration,
+          parameters: native.read('parameters'),
+          statistics: native.read('statistics')
+        }
+      this.#state.schedule = afterValidation(schedule, this.#state.schedule, nll)
+      this.#state.validation = nll
+      return nll
+    })
+  }
+
+  /** Runs `work` with the average of the weights in their place, where one is kept. */
+  async #withAverage<T>(work: () => Promise<T>): Promise<T> {
+    const { native } = this.#core
+    if (this.#optimizer.state.options.averageDecay === 0) return work()
+    const parameters = native.read('parameters')
+    native.write('parameters', native.read('average'))
+    try {
+      return await work()
+    } finally {
+      native.write('parameters', parameters)
+    }
+  }
+
+  #outOfPatience(): boolean {
+    const patience = this.#options.validation?.patience
+    return patience !== undefined && this.#state.schedule.since >= patience
+  }
+
+  async #checkpoint(): Promise<void> {
+    const { checkpoint } = this.#options
+    if (!checkpoint || this.#state.iteration === 0 || this.#state.iteration % checkpoint.every !== 0) return
+    if (typeof checkpoint.save === 'string') await this.#flow.save(checkpoint.save)
+    else await checkpoint.save(this.#flow)
+  }
+
+  #restoreBest(): void {
+    const { best } = this.#state
+    if (!best) return
+    const { native } = this.#core
+    native.write('parameters', best.parameters)
+    if (best.statistics.length > 0) native.write('statistics', best.statistics)
+  }
+
+  #progress(validation: number | undefined): Progress {
+    const records = this.#records
+    this.#records = []
+    const counted = records.filter((record) => !record.skipped)
+    const meanOf = (value: (record: IterationRecord) => number) =>
+      counted.reduce((sum, record) => sum + value(record), 0) / counted.length
+    const mean = (key: 'loss' | 'negativeLogProb' | 'nfe' | 'backwardNfe' | 'gradientNorm') =>
+      meanOf((record) => record[key])
+    const tracked = Object.keys(this.#core.settings.training.regularize) as Regulariser[]
+    const { iteration, skipped, seconds } = this.#state
+    const { iterations } = this.#options
+    const pace = (seconds - this.#startSeconds) / Math.max(1, iteration - this.#startIteration)
+    if (counted.length > 0) this.#loss = mean('loss')
+    const progress: Progress = {
+      iteration,
+      iterations,
+      phase: records.at(-1)?.phase ?? this.#phase,
+      loss: this.#loss,
+      negativeLogProb: mean('negativeLogProb'),
+      regularisers: Object.fromEntries(
+        tracked.map((name) => [name, meanOf((record) => record.regularisers[name] ?? Number.NaN)])
+      ),
+      nfe: mean('nfe'),
+      blockNfe: this.#core.traces.map((_, block) => meanOf((record) => record.blockNfe[block] ?? Number.NaN)),
+      backwardNfe: mean('backwardNfe'),
+      gradientNorm: mean('gradientNorm'),
+      learningRate: records.at(-1)?.learningRate ?? this.#learningRate(iteration),
+      skipped,
+      seconds,
+      etaSeconds: pace * (iterations - iteration),
+      warnings: records.flatMap(({ warning }) => warning ?? []),
+      records
+    }
+    if (validation !== undefined) progress.validation = validation
+    return progress
+  }
+}

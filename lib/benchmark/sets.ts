@@ -1,8 +1,8 @@
 import { existsSync } from 'node:fs'
 import { join } from 'node:path'
 import { FfjordError } from '../native/errors'
+import { unpickling } from '../table/formats'
 import { fromFile } from '../table/load'
-import { unpickling } from '../table/open'
 import { RandomState } from './mt19937'
 import {
   type BenchmarkParts,

@@ -1,7 +1,7 @@
 import { extname } from 'node:path'
 import { types } from 'node:util'
 import type { Command } from 'commander'
-import { cellsOf } from '../data/cells'
+import { cellsOf, stepsOf } from '../data/cells'
 import { spreadOf, spreadText } from '../evaluation/row-scores'
 import {
   ArrayDataset,
@@ -12,7 +12,7 @@ import {
   FfjordError
 } from '../index'
 import { sizeOf } from '../native/batch'
-import { dequantize, type Encoded, stepsOf } from '../table/encode'
+import { dequantize, type Encoded } from '../table/encode'
 import { openEncoder } from '../table/load'
 import { rankOf } from '../table/quantiles'
 import type { RowBatch, TableSource } from '../table/source'

@@ -1,5 +1,6 @@
 import type { NativeArray } from '../native/interface'
 import { AtomCell } from './atom'
+import type { Column } from './schema'
 
 /**
  * Of an element of a sample: the step by which all of its values were dequantised, 0 where they were not; or the noise of one of its values, an
@@ -16,6 +17,18 @@ export interface Cells {
   steps: readonly Step[]
   /** (rows, elements with a step) */
   values: NativeArray
+}
+
+/** The noise of every element; 0 where it gets none. */
+export function stepsOf(columns: readonly Column[]): Step[] {
+  return columns.flatMap((column): Step[] => {
+    const { step, levels, exact } = column
+    return levels?.map(() => (exact ? 0 : 1)) ?? [step ?? atomOf(column) ?? 0]
+  })
+}
+
+export function atomOf(column: Column): AtomCell | undefined {
+  return column.atom && new AtomCell(column.atom, column)
 }
 
 /** Cells of rows (n, steps.length) that are not dequantised yet; undefined where none will be. */

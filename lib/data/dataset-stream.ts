@@ -1,4 +1,4 @@
-import { type Batch, sizeOf, toRows } from '../native/batch'
+import { type Batch, checkShape, sizeOf, toRows } from '../native/batch'
 import {
   fail,
   integer,
@@ -14,7 +14,6 @@ import {
 import {
   ArrayDataset,
   type BatchOptions,
-  checkShape,
   checkState,
   type DatasetContext,
   type DatasetState,

@@ -1,6 +1,7 @@
 import { types } from 'node:util'
 import {
   type Batch,
+  checkShape,
   isReal,
   type RealArray,
   sizeOf,
@@ -127,13 +128,6 @@ export function checkShares(value: readonly number[]): readonly number[] {
 export function checkSplit(options: { seed?: number } | undefined): { seed?: number } {
   const { seed } = object(options ?? {}, 'split options', ['seed'])
   return seed === undefined ? {} : { seed: integer(seed, 'seed') }
-}
-
-/** Of one sample. */
-export function checkShape(value: unknown): number[] {
-  const shape = list(value, 'shape', 'the shape of one sample, like [2]')
-  if (shape.length === 0) fail('INVALID_SHAPE', 'shape is []; give the shape of one sample, like [2]')
-  return shape.map((size, i) => integer(size, `shape[${i}]`, 1, 2 ** 31 - 1))
 }
 
 /** Rows in memory. */

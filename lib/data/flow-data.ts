@@ -1,7 +1,6 @@
-import type { FlowCore } from '../flow/core'
 import { type Batch, sizeOf } from '../native/batch'
 import { fail, isObject, nearest } from '../native/check'
-import { unnamed } from '../table/source'
+import type { NativeDescription } from '../native/interface'
 import { sameAtom } from './atom'
 import {
   ArrayDataset,
@@ -14,11 +13,15 @@ import {
 } from './dataset'
 import { LawDataset } from './law-dataset'
 import { modelColumns, namesIn } from './matching'
-import { type Column, elementNames, sameNames, type TableSchema } from './schema'
+import { type Column, elementNames, sameNames, type TableSchema, unnamed } from './schema'
 
 /** Where data become rows for a flow: columns with names come in the order that the flow was trained on. */
 
-type Trained = Pick<FlowCore, 'description' | 'table'>
+/** What a flow knows of its rows. */
+interface Trained {
+  readonly description: NativeDescription
+  readonly table?: TableSchema
+}
 
 /**
  * `data` as a data set for a flow. Columns with names are matched with those of `flow.table` by name; arrays, and data

@@ -1,6 +1,6 @@
 import { fail, nearest } from '../native/check'
-import { unnamed } from '../table/source'
 import type { Column, FileColumns, TableSchema } from './schema'
+import { unnamed } from './schema'
 
 /** Where the columns of a model stand in another file: by name, or by the places that they had in the training file. */
 

@@ -286,3 +286,8 @@ function checkFile({ columns, context = [], file }: TableSchema): void {
       "the table's 'file' does not list the names of all columns, each once; leave it out, or write the model again"
     )
 }
+
+/** Names of columns that have none: x1, x2 … */
+export function unnamed(columns: number): string[] {
+  return Array.from({ length: columns }, (_, i) => `x${i + 1}`)
+}

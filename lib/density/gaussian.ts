@@ -1,7 +1,6 @@
 import { cholesky, covariance, invertLower } from '../data/cholesky'
-import { checkShape } from '../data/dataset'
-import { type Batch, isReal, sizeOf, toRows } from '../native/batch'
-import { fail, isArray, isObject, show, texts } from '../native/check'
+import { type Batch, isReal, rowsOf, toRows } from '../native/batch'
+import { fail, texts } from '../native/check'
 
 /** N(mean, L Lᵀ): what a flow has to beat. */
 export class Gaussian {
@@ -71,18 +70,4 @@ export function fitGaussian(x: Batch, names?: readonly string[]): Gaussian {
     )
   }
   return new Gaussian(mean, result.factor)
-}
-
-/** Rows and the length of one, of a batch that says so. */
-export function rowsOf(x: Batch): { data: Float32Array | Float64Array; dimension: number; count: number } {
-  const first: unknown = isArray(x) ? x[0] : undefined
-  const shape: unknown =
-    isArray(first) || isReal(first) ? [0, first.length] : isObject(x) && !isReal(x) ? x.shape : undefined
-  if (!isArray(shape) || shape.length < 2)
-    fail(
-      'INVALID_SHAPE',
-      `x is ${show(x)}, and the length of a row is not known; give { data, shape: [rows, D] } or an array of rows`
-    )
-  const dimension = sizeOf(checkShape(shape.slice(1)))
-  return { ...toRows(x, [dimension], 'x'), dimension }
 }

@@ -1,9 +1,9 @@
 import { cholesky, covariance } from '../data/cholesky'
 import { RowRandom } from '../data/random'
 import { checkOptions } from '../flow/call'
-import { type Batch, isReal, toRows } from '../native/batch'
+import { type Batch, isReal, rowsOf, toRows } from '../native/batch'
 import { fail, integer, isArray, isObject, number } from '../native/check'
-import { fitGaussian, Gaussian, rowsOf } from './gaussian'
+import { fitGaussian, Gaussian } from './gaussian'
 
 export interface MixtureOptions {
   /** Default: 10. */

@@ -1,3 +1,4 @@
+import { stepsOf } from '../data/cells'
 import type { Dataset } from '../data/dataset'
 import { toDataset } from '../data/flow-data'
 import type { Flow } from '../flow'
@@ -7,7 +8,6 @@ import { assertUsable, type FlowCore } from '../flow/core'
 import { type Batch, sizeOf } from '../native/batch'
 import { fail, integer } from '../native/check'
 import type { NativeArray } from '../native/interface'
-import { stepsOf } from '../table/encode'
 import { MOST_DRAWS } from './cell-density'
 import { firstRows, joinScores, type RowScores, scoreRows } from './row-scores'
 

@@ -1,5 +1,5 @@
 import { types } from 'node:util'
-import { fail, isArray, isObject, show } from './check'
+import { fail, integer, isArray, isObject, list, show } from './check'
 import type { NativeArray } from './interface'
 import { assertRoom } from './room'
 
@@ -169,4 +169,25 @@ export function toVector(value: unknown, count: number, name: string): NativeArr
   if (data.length !== count)
     fail('INVALID_SHAPE', `${name} holds ${data.length} numbers; give one a row, ${count}`)
   return data
+}
+
+/** Checks the shape of one sample. */
+export function checkShape(value: unknown): number[] {
+  const shape = list(value, 'shape', 'the shape of one sample, like [2]')
+  if (shape.length === 0) fail('INVALID_SHAPE', 'shape is []; give the shape of one sample, like [2]')
+  return shape.map((size, i) => integer(size, `shape[${i}]`, 1, 2 ** 31 - 1))
+}
+
+/** The rows of a batch that says itself how long a row is. */
+export function rowsOf(x: Batch): { data: Float32Array | Float64Array; dimension: number; count: number } {
+  const first: unknown = isArray(x) ? x[0] : undefined
+  const shape: unknown =
+    isArray(first) || isReal(first) ? [0, first.length] : isObject(x) && !isReal(x) ? x.shape : undefined
+  if (!isArray(shape) || shape.length < 2)
+    fail(
+      'INVALID_SHAPE',
+      `x is ${show(x)}, and the length of a row is not known; give { data, shape: [rows, D] } or an array of rows`
+    )
+  const dimension = sizeOf(checkShape(shape.slice(1)))
+  return { ...toRows(x, [dimension], 'x'), dimension }
 }

@@ -1,9 +1,10 @@
 import { open } from 'node:fs/promises'
 import Papa from 'papaparse'
+import { unnamed } from '../data/schema'
 import { unreadable } from '../file/file-errors'
 import { fail } from '../native/check'
 import { parseNumbers } from './numbers'
-import { checkColumns, firstRepeated, MOST_COLUMNS, type RowBatch, type TableSource, unnamed } from './source'
+import { checkColumns, firstRepeated, MOST_COLUMNS, type RowBatch, type TableSource } from './source'
 
 /** Text tables (CSV, TSV) by Papa Parse, in pieces that end with a record. */
 

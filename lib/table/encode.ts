@@ -1,5 +1,5 @@
 import { AtomCell, isAtom } from '../data/atom'
-import type { Step } from '../data/cells'
+import { atomOf, stepsOf } from '../data/cells'
 import { philox, streams } from '../data/random'
 import { type Column, columnWidth, tableWidth } from '../data/schema'
 import { isReal } from '../native/batch'
@@ -285,18 +285,6 @@ export function levelOf(cell: unknown): string | undefined {
 /** Whether a cell is a number, or nothing at all. */
 export function isNumeric(cell: unknown): boolean {
   return isMissing(cell) || !Number.isNaN(toNumber(cell))
-}
-
-/** The noise of every element; 0 where it gets none. */
-export function stepsOf(columns: readonly Column[]): Step[] {
-  return columns.flatMap((column): Step[] => {
-    const { step, levels, exact } = column
-    return levels?.map(() => (exact ? 0 : 1)) ?? [step ?? atomOf(column) ?? 0]
-  })
-}
-
-function atomOf(column: Column): AtomCell | undefined {
-  return column.atom && new AtomCell(column.atom, column)
 }
 
 /**

@@ -2,7 +2,7 @@ import { permutation } from '../data/random'
 import type { Column } from '../data/schema'
 import { fail } from '../native/check'
 import { dequantize, type Encoded, type EncoderOptions, RowEncoder } from './encode'
-import { type OpenOptions, openHere } from './open'
+import { type OpenOptions, openHere } from './formats'
 import { type HeldOut, placeOf } from './row-parts'
 
 /** Which rows of a file are wanted: plain data, that another thread can be sent. */

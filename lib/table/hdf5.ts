@@ -1,3 +1,4 @@
+import { unnamed } from '../data/schema'
 import { fail } from '../native/check'
 import { FfjordError, isFfjordError } from '../native/errors'
 import { chooseKey } from './npz'
@@ -9,8 +10,7 @@ import {
   type NumberArray,
   plainRow,
   type RowBatch,
-  type TableSource,
-  unnamed
+  type TableSource
 } from './source'
 
 /** A data set of an HDF5 file, by h5wasm: `key`, or the only one at the top. Rows are read in slices. */

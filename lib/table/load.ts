@@ -1,12 +1,6 @@
 import { types } from 'node:util'
-import { type Cells, cellsOf } from '../data/cells'
-import {
-  ArrayDataset,
-  checkShape,
-  conditioned,
-  type DatasetContext,
-  type FeedingDataset
-} from '../data/dataset'
+import { type Cells, cellsOf, stepsOf } from '../data/cells'
+import { ArrayDataset, conditioned, type DatasetContext, type FeedingDataset } from '../data/dataset'
 import { fromAsyncIterable } from '../data/dataset-stream'
 import { modelColumns, namesIn } from '../data/matching'
 import {
@@ -19,7 +13,7 @@ import {
   withContext
 } from '../data/schema'
 import { regularFile } from '../file/pipe'
-import { type Batch, type RealArray, sizeOf } from '../native/batch'
+import { type Batch, checkShape, type RealArray, sizeOf } from '../native/batch'
 import {
   boolean,
   choice,
@@ -38,8 +32,9 @@ import {
 } from '../native/check'
 import { FfjordError } from '../native/errors'
 import { checkDegenerate } from './degenerate'
-import { dequantize, isDateText, isNumeric, levelOf, RowEncoder, stepsOf } from './encode'
-import { type OpenOptions, openTable } from './open'
+import { dequantize, isDateText, isNumeric, levelOf, RowEncoder } from './encode'
+import type { OpenOptions } from './formats'
+import { openTable } from './open'
 import { withAtoms } from './place-atom'
 import { readingAhead } from './reading-ahead'
 import { firstRepeated, type TableSource } from './source'

@@ -1,4 +1,5 @@
 import { type FileHandle, open } from 'node:fs/promises'
+import { unnamed } from '../data/schema'
 import { unreadable } from '../file/file-errors'
 import { fail } from '../native/check'
 import { FfjordError, isFfjordError } from '../native/errors'
@@ -8,8 +9,7 @@ import {
   type NumberArray,
   plainRow,
   type RowBatch,
-  type TableSource,
-  unnamed
+  type TableSource
 } from './source'
 
 /** NumPy's .npy, format 1.0 to 3.0: magic, version, header length, a Python dictionary, the numbers. */

@@ -1,82 +1,9 @@
-import { extname } from 'node:path'
-import { fail, show } from '../native/check'
-import { openArrow } from './arrow'
-import { type DelimitedOptions, openDelimited } from './delimited'
-import { openHdf5 } from './hdf5'
-import { openNpz } from './npz'
-import { openNumpy } from './numpy'
-import { openParquet } from './parquet'
+import { formatOf, type OpenOptions, openHere } from './formats'
 import type { TableSource } from './source'
 import { hasTableThread, openInThread } from './table-thread'
 
-export interface OpenOptions extends DelimitedOptions {
-  /** Which array of an .npz or HDF5 file. */
-  key?: string
-  /** Seconds without progress after which reading of a Parquet, Arrow or HDF5 file is ended. Default: 60. */
-  timeout?: number
-}
-
-/** `progress` is called now and then while rows are read. */
-type Open = (path: string, options: OpenOptions, progress: () => void) => Promise<TableSource>
-
-interface Format {
-  endings: string[]
-  open: Open
-  /** Its library may loop without end on a malformed file, so that it runs in a thread that can be ended. */
-  thread?: boolean
-}
-
-/** One row a format: who opens files of these endings. */
-const formats: Format[] = [
-  { endings: ['.csv', '.tsv', '.tab', '.txt'], open: openDelimited },
-  { endings: ['.npy'], open: (path) => openNumpy(path) },
-  { endings: ['.npz'], open: (path, { key }) => openNpz(path, key) },
-  {
-    endings: ['.parquet', '.pq'],
-    open: (path, _options, progress) => openParquet(path, progress),
-    thread: true
-  },
-  { endings: ['.h5', '.hdf5', '.hdf'], open: (path, { key }) => openHdf5(path, key), thread: true },
-  { endings: ['.arrow', '.arrows', '.feather', '.ipc'], open: (path) => openArrow(path), thread: true }
-]
-
-export const tableEndings: readonly string[] = formats.flatMap(({ endings }) => endings)
-
-const pickles = ['.pickle', '.pkl']
-
-/** The line of Python that turns a pickled table of pandas into a file that is read here. */
-export function unpickling(from: string, to: string): string {
-  return `python3 -c "import pandas; pandas.read_pickle('${from}').rename(columns=str).to_parquet('${to}', index=False)"`
-}
-
-/** A file as a table, by the ending of its name. @throws FfjordError UNSUPPORTED_FILE, and what the format finds */
+/** A file as a table, read in a thread where its format asks for one. @throws FfjordError UNSUPPORTED_FILE, and what the format finds */
 export async function openTable(path: string, options: OpenOptions = {}): Promise<TableSource> {
   const format = formatOf(path)
   return format.thread && hasTableThread ? openInThread(path, options) : openHere(path, options)
-}
-
-/** The same within the calling thread. */
-export async function openHere(
-  path: string,
-  options: OpenOptions,
-  progress: () => void = () => undefined
-): Promise<TableSource> {
-  return formatOf(path).open(path, options, progress)
-}
-
-function formatOf(path: string): Format {
-  if (typeof path !== 'string') fail('INVALID_OPTION', `path is ${show(path)}; give a file's path`)
-  const ending = extname(path).toLowerCase()
-  const format = formats.find(({ endings }) => endings.includes(ending))
-  if (format) return format
-  if (pickles.includes(ending))
-    return fail(
-      'UNSUPPORTED_FILE',
-      `${path} is a pickle, which only Python reads; turn a table in it into Parquet once: ` +
-        unpickling(path, `${path.slice(0, -ending.length)}.parquet`)
-    )
-  return fail(
-    'UNSUPPORTED_FILE',
-    `${path} is of no known kind; give a file that ends in ${tableEndings.join(', ')}`
-  )
 }

@@ -1,12 +1,11 @@
 import { type ArrayDataset, inMemory } from '../data/dataset'
-import { type Column, columnWidth, elementNames } from '../data/schema'
+import { type Column, columnWidth, elementNames, unnamed } from '../data/schema'
 import { sizeOf } from '../native/batch'
 import { fail } from '../native/check'
 import { curves, linearDependences } from './dependence'
 import { Distribution } from './distribution'
 import { apparentDate, countsRows, identifies } from './non-quantities'
 import { apparentEnds, atomsOf, heavyTail } from './shape'
-import { unnamed } from './source'
 
 /** What a user should know of columns before a density is learnt of them. */
 

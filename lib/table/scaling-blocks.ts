@@ -1,8 +1,8 @@
 import { type Dataset, inMemory, isDataset } from '../data/dataset'
 import { type Column, tableWidth } from '../data/schema'
-import { rowsOf } from '../density/gaussian'
 import type { Block } from '../flow/options'
 import type { Batch } from '../native/batch'
+import { rowsOf } from '../native/batch'
 import { choice } from '../native/check'
 import { tableBlocks } from './blocks'
 

@@ -1,6 +1,6 @@
 import { fail } from '../native/check'
 
-/** Files as tables: what a format has to say of itself. `open.ts` lists the formats. */
+/** Files as tables: what a format has to say of itself. `formats.ts` lists the formats. */
 
 export type NumberArray =
   | Float32Array
@@ -55,10 +55,6 @@ export function checkColumns(path: string, columns: number): void {
 export function firstRepeated(names: readonly string[]): string | undefined {
   const seen = new Set<string>()
   return names.find((name) => seen.size === seen.add(name).size)
-}
-
-export function unnamed(columns: number): string[] {
-  return Array.from({ length: columns }, (_, i) => `x${i + 1}`)
 }
 
 export function plainRow(row: number): string {

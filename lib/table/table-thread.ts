@@ -1,4 +1,4 @@
-import type { OpenOptions } from './open'
+import type { OpenOptions } from './formats'
 import { plainRow, type RowBatch, type TableSource } from './source'
 import type { TableDescription, TableMessage, TableTask } from './table-worker'
 import { PATIENCE, ReadingThread, threadFile } from './thread'

@@ -1,7 +1,7 @@
 // The thread that runs the libraries of table formats, a task after the other: it sends batches, and waits for their use.
 import { parentPort } from 'node:worker_threads'
 import { pack } from './crossing'
-import { type OpenOptions, openHere } from './open'
+import { type OpenOptions, openHere } from './formats'
 import type { RowBatch, TableSource } from './source'
 import { failureOf, type ThreadMessage } from './thread'
 

@@ -1,5 +1,5 @@
 // Checks the sources of native/cuda: node scripts/check-kernels.js
-// - only launch.h and intrinsics.h know of the emulator, so that all else is the same for both;
+// - only device/launch.h and device/intrinsics.h know of the emulator, so that all else is the same for both;
 // - nothing there includes another engine or the binding;
 // - where nvcc is found: kernels marked by a line `// hot` above them spill no registers, and ptxas adds no waits to
 //   products by warpgroups. Prints what ptxas says.
@@ -9,13 +9,15 @@ const { ptxasReport } = require('./nvcc.js')
 
 const root = resolve(__dirname, '..')
 const folder = join(root, 'native/cuda')
-const sources = readdirSync(folder).filter((name) => /\.(cu|h)$/.test(name))
+const sources = readdirSync(folder, { recursive: true }).filter((name) => /\.(cu|h)$/.test(name))
 const textOf = (name) => readFileSync(join(folder, name), 'utf8')
 const problems = []
 
 for (const name of sources) {
-  if (/FFJORD_EMULATED|\bemulator::/.test(textOf(name)) && !/^(launch|intrinsics)\.h$/.test(name))
-    problems.push(`native/cuda/${name} tests for the emulator; only launch.h and intrinsics.h may`)
+  if (/FFJORD_EMULATED|\bemulator::/.test(textOf(name)) && !/^device\/(launch|intrinsics)\.h$/.test(name))
+    problems.push(
+      `native/cuda/${name} tests for the emulator; only device/launch.h and device/intrinsics.h may`
+    )
   for (const [, room] of textOf(name).matchAll(/#include "(reference|cpu|binding)\//g))
     problems.push(`native/cuda/${name} includes ${room}/`)
 }
@@ -32,7 +34,7 @@ for (const name of sources) {
   const hot = hotKernels(textOf(name))
   const marks = textOf(name).match(/^\/\/ hot\b/gm)?.length ?? 0
   if (marks !== hot.length) problems.push(`native/cuda/${name}: a mark '// hot' stands above no kernel`)
-  const multiplies = textOf(name).includes('#include "cuda/tiling.h"') // ptxasReport sees waits that ptxas adds
+  const multiplies = textOf(name).includes('#include "cuda/product/tiling.h"') // ptxasReport sees waits that ptxas adds
   if ((hot.length === 0 && !multiplies) || !name.endsWith('.cu')) continue
   const report = ptxasReport(join(folder, name))
   if (!report) {

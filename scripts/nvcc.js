@@ -35,7 +35,7 @@ function wantsCuda() {
 
 /**
  * '80-real' is code for sm_80, '80-virtual' PTX that later cards compile for themselves, '80' both. Code for sm_90 is that
- * for sm_90a: kernels use what compute capability 9.0 has alone (native/cuda/products.cu).
+ * for sm_90a: kernels use what compute capability 9.0 has alone (native/cuda/product/products.cu).
  */
 function codesFor(architecture) {
   if (architecture === '90') return ['90a-real', '90-virtual'].map(codeFor)

@@ -124,7 +124,7 @@ const cases: Case[] = [
 const throughout = (solver: AdaptiveSolver | FixedStepSolver): Solver =>
   'steps' in solver ? solver : { ...solver, evaluation: { control: solver.control ?? 'batch' } }
 
-// A card takes tiles of some rows by the size of a batch, unless it is told (native/cuda/fused_net.cu): those of 64 stay
+// A card takes tiles of some rows by the size of a batch, unless it is told (native/cuda/fused/fused_net.cu): those of 64 stay
 // in registers.
 const ways = engineNames
   .filter((name) => name !== 'reference')

@@ -9,10 +9,10 @@
 #include <functional>
 #include <string>
 
-#include "cuda/device_loop.h"
-#include "cuda/intrinsics.h"
-#include "cuda/launch.h"
-#include "cuda/memory.h"
+#include "cuda/device/device_loop.h"
+#include "cuda/device/intrinsics.h"
+#include "cuda/device/launch.h"
+#include "cuda/device/memory.h"
 
 namespace ffjord::cuda {
 namespace {

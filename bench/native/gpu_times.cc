@@ -15,7 +15,7 @@
 #include "core/engine.h"
 #include "core/tableau.h"
 #include "core/training.h"
-#include "cuda/cuda_engine.h"
+#include "cuda/flow/cuda_engine.h"
 
 namespace ffjord {
 namespace {

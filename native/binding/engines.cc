@@ -8,7 +8,7 @@
 #include "cpu/tile_net.h"
 #include "reference/reference_engine.h"
 #ifdef FFJORD_CUDA
-#include "cuda/cuda_engine.h"
+#include "cuda/flow/cuda_engine.h"
 #endif
 
 namespace ffjord::binding {

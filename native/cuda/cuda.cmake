@@ -20,7 +20,7 @@ if(FFJORD_CUDA_ARCHITECTURES STREQUAL "all")
 else()
   set(CMAKE_CUDA_ARCHITECTURES ${FFJORD_CUDA_ARCHITECTURES})
 endif()
-# Kernels use what compute capability 9.0 has alone (native/cuda/products.cu); later cards take its PTX without that.
+# Kernels use what compute capability 9.0 has alone (native/cuda/product/products.cu); later cards take its PTX without that.
 list(TRANSFORM CMAKE_CUDA_ARCHITECTURES REPLACE "^90$" "90a-real;90-virtual")
 list(TRANSFORM CMAKE_CUDA_ARCHITECTURES REPLACE "^90-real$" "90a-real")
 set(CMAKE_CUDA_RUNTIME_LIBRARY Static)

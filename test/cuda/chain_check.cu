@@ -5,7 +5,7 @@
 #include <cstdio>
 #include <limits>
 
-#include "cuda/fused_chain_tile.h"
+#include "cuda/fused/fused_chain_tile.h"
 #include "test/cuda/kernels.h"
 
 namespace {

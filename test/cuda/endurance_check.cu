@@ -6,7 +6,7 @@
 #include <thread>
 
 #include "core/tableau.h"
-#include "cuda/stream.h"
+#include "cuda/device/stream.h"
 #include "test/cuda/engine.h"
 #include "test/native/flow_case.h"
 

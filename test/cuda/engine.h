@@ -3,7 +3,7 @@
 
 #include <cstdio>
 
-#include "cuda/cuda_engine.h"
+#include "cuda/flow/cuda_engine.h"
 
 namespace checks {
 

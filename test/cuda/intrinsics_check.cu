@@ -4,9 +4,9 @@
 #include <cstdio>
 #include <cstring>
 
-#include "cuda/device_loop.h"
-#include "cuda/gather.h"
-#include "cuda/products.h"
+#include "cuda/device/device_loop.h"
+#include "cuda/flow/gather.h"
+#include "cuda/product/products.h"
 #include "test/cuda/kernels.h"
 
 namespace {

@@ -6,9 +6,9 @@
 #include <string>
 #include <vector>
 
-#include "cuda/intrinsics.h"
-#include "cuda/launch.h"
-#include "cuda/memory.h"
+#include "cuda/device/intrinsics.h"
+#include "cuda/device/launch.h"
+#include "cuda/device/memory.h"
 #include "test/native/flow_case.h"
 
 namespace checks {

@@ -1,7 +1,7 @@
 // The likelihood of rows on the device, and its cotangents, against the host's.
 #include <limits>
 
-#include "cuda/likelihood.h"
+#include "cuda/flow/likelihood.h"
 #include "test/cuda/kernels.h"
 
 namespace {

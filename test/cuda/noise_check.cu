@@ -2,7 +2,7 @@
 #include <bit>
 #include <cstdint>
 
-#include "cuda/noise.h"
+#include "cuda/block/noise.h"
 #include "test/cuda/kernels.h"
 
 namespace {

@@ -1,5 +1,5 @@
 // Steps of the optimizer on the device against those of the host.
-#include "cuda/optimizer.h"
+#include "cuda/flow/optimizer.h"
 #include "test/cuda/kernels.h"
 
 namespace {

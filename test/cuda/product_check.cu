@@ -4,9 +4,9 @@
 #include <cstdio>
 #include <limits>
 
-#include "cuda/half_product.h"
-#include "cuda/products.h"
-#include "cuda/tensor_product.h"
+#include "cuda/product/half_product.h"
+#include "cuda/product/products.h"
+#include "cuda/product/tensor_product.h"
 #include "test/cuda/kernels.h"
 
 namespace {

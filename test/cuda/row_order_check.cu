@@ -1,5 +1,5 @@
 // The order of single rows in tiles: those at work, then the others, each as they stand.
-#include "cuda/control.h"
+#include "cuda/step/control.h"
 #include "test/cuda/kernels.h"
 
 namespace {

@@ -36,7 +36,9 @@ function buildEmulatedAddon() {
 /** All kernels by their source, and those that ran since the addon was built. */
 function kernelCoverage() {
   const folder = join(root, 'native/cuda')
-  const sources = readdirSync(folder).filter((name) => /\.(cu|h)$/.test(name) && name !== 'intrinsics.h') // which has one for cards alone
+  const sources = readdirSync(folder, { recursive: true }).filter(
+    (name) => /\.(cu|h)$/.test(name) && name !== 'device/intrinsics.h' // which has one for cards alone
+  )
   const names = sources.flatMap((name) => {
     const text = readFileSync(join(folder, name), 'utf8').replace(
       /__launch_bounds__\s*\([^()]*(\([^()]*\)[^()]*)*\)/g,

@@ -6,7 +6,7 @@
 #include <cmath>
 #include <cstdio>
 
-#include "cuda/device_loop.h"
+#include "cuda/device/device_loop.h"
 #include "test/cuda/kernels.h"
 
 namespace {

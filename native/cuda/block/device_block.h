@@ -1,0 +1,46 @@
+// A CNF block of the CUDA engine.
+#pragma once
+
+#include <memory>
+
+#include "core/continuous_block.h"
+#include "cuda/block/workspace.h"
+#include "cuda/device/flow_stream.h"
+
+namespace ffjord::cuda {
+
+class DeviceBlock : public ContinuousBlock<float> {
+ public:
+  /// Works in the flow's stream, which outlives it. Throws Error(Unsupported) for convolutional
+  /// nets.
+  DeviceBlock(const BlockContext<float>& context, const FlowStream& stream);
+
+  void parameters_changed() override;
+
+  std::unique_ptr<BlockTape> solve(const BlockPlan& plan, bool reverse,
+                                   const BlockRows<float>& rows, const BlockNoise<float>& noise,
+                                   bool keep_tape, const BlockTrajectory<float>* trajectory,
+                                   SolveStatistics& statistics) override;
+
+  void pullback(const BlockTape& tape, const BlockRows<float>& rows, std::span<float> gradients,
+                SolveStatistics& statistics) override;
+
+  void velocity(const BlockPoint<float>& point, std::span<float> f,
+                std::span<float> divergence) override;
+
+  void velocity_pullback(const BlockPoint<float>& point,
+                         const PointCotangents<float>& cotangents) override;
+
+ private:
+  BlockCall call(const BlockPlan& plan, const Grouping& grouping, bool reverse, const float* eps,
+                 const float* terms);
+  /// The block's part of the flow's gradients; null where they are not wanted.
+  float* gradient_of(std::span<float> gradients) const;
+
+  const FlowStream& stream_;
+  const std::size_t first_parameter_;  // √T
+  DenseNet net_;
+  Workspace workspace_;
+};
+
+}  // namespace ffjord::cuda

@@ -1,0 +1,16 @@
+// Integrates rows along a block.
+#pragma once
+
+#include <memory>
+
+#include "cuda/block/workspace.h"
+
+namespace ffjord::cuda {
+
+/// As ContinuousBlock::solve; the tape takes over `eps`.
+std::unique_ptr<SolveTape> solve_flow(const BlockCall& call, const BlockRows<float>& rows,
+                                      DeviceArray<float> eps, bool keep_tape,
+                                      const BlockTrajectory<float>* trajectory,
+                                      SolveStatistics& statistics);
+
+}  // namespace ffjord::cuda

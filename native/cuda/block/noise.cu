@@ -1,0 +1,54 @@
+#include "cuda/block/noise.h"
+#include "cuda/device/grid.h"
+
+namespace ffjord::cuda {
+namespace {
+
+struct NoiseArguments {
+  NoiseLaw law = NoiseLaw::Gaussian;
+  NoiseKey key;
+  std::uint32_t row_offset = 0;
+  const RowKey* keys = nullptr;       ///< of the rows, or null
+  std::size_t rows = 0, columns = 0;  ///< K B, with B of a probe
+  std::size_t batch = 0;
+  float* values = nullptr;
+
+  __host__ __device__ std::size_t quads() const { return (columns + 3) / 4; }
+};
+
+// One thread four neighbouring elements of a row: 10 rounds of Philox and, of normals, two pairs by
+// Box-Muller in float64; 16 bytes are written.
+__global__ void draw_noise(NoiseArguments s) {
+  const std::size_t entry = flat_index();
+  if (entry >= s.rows * s.quads()) return;
+  const std::size_t row = entry / s.quads(), quad = entry % s.quads();
+  NoiseKey key = s.key;
+  key.probe += static_cast<std::uint32_t>(row / s.batch);
+  std::uint32_t number = s.row_offset + static_cast<std::uint32_t>(row % s.batch);
+  if (s.keys) {
+    number = s.keys[row % s.batch].row;
+    key.call = s.keys[row % s.batch].call;
+  }
+  const auto four = draw4(s.law, key, number, static_cast<std::uint32_t>(quad));
+  for (std::size_t i = 0; i < 4 && 4 * quad + i < s.columns; ++i)
+    s.values[row * s.columns + 4 * quad + i] = four[i];
+}
+
+}  // namespace
+
+DeviceArray<float> make_noise(const BlockNoise<float>& noise, const Stream& stream) {
+  DeviceArray<float> eps(noise.size(), stream);
+  if (!noise.given.empty()) {
+    eps.copy_in(noise.given, stream);
+  } else if (!eps.empty()) {
+    DeviceArray<RowKey> keys(noise.keys.size(), stream);
+    keys.copy_in(noise.keys, stream);
+    const NoiseArguments s{
+        noise.law,     noise.key,   noise.row_offset, keys.data(), noise.probes * noise.batch,
+        noise.columns, noise.batch, eps.data()};
+    launch("draw_noise", draw_noise, flat_shape(s.rows * s.quads()), stream, s);
+  }
+  return eps;
+}
+
+}  // namespace ffjord::cuda

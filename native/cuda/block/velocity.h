@@ -1,0 +1,33 @@
+// f and its divergence at given states, and their pullback; one t for all rows, or one a row.
+#pragma once
+
+#include <span>
+
+#include "cuda/block/workspace.h"
+
+namespace ffjord::cuda {
+
+/// Rows at which a block is evaluated.
+struct VelocityCall {
+  const DenseNet& net;
+  Workspace& workspace;
+  const Stream& stream;
+  TracePlan trace;
+  std::span<const double> times;  ///< one, or one a row
+  std::size_t batch = 0;
+  std::span<const float> z;  ///< (B, D)
+  const BlockNoise<float>& noise;
+  const float* terms = nullptr;  ///< as BlockCall's
+  float* terms_bar = nullptr;
+};
+
+/// As ContinuousBlock::velocity.
+void evaluate_velocity(const VelocityCall& call, std::span<float> f, std::span<float> divergence);
+
+/// As ContinuousBlock::velocity_pullback; `gradient`: of the block, on the device; null: not
+/// wanted.
+void pull_velocity(const VelocityCall& call, std::span<const float> f_bar,
+                   std::span<const float> divergence_bar, std::span<float> z_bar, float* gradient,
+                   std::span<double> times_bar);
+
+}  // namespace ffjord::cuda

@@ -1,0 +1,25 @@
+#include "core/host_flow.h"
+#include "cuda/device/device.h"
+#include "cuda/flow/cuda_device.h"
+#include "cuda/flow/cuda_engine.h"
+
+namespace ffjord::cuda {
+
+std::vector<Engine> engines() {
+  std::vector<Engine> engines;
+  for (const Device& device : devices()) {
+    Engine engine;
+    engine.name = device.name;
+    engine.description = device.description;
+    engine.unusable = device.unusable;
+    engine.create = [index = device.index](const FlowDescription& description,
+                                           std::optional<std::uint64_t> seed,
+                                           const EngineOptions&) {
+      return make_flow<float>(description, seed, std::make_unique<CudaDevice>(index));
+    };
+    engines.push_back(std::move(engine));
+  }
+  return engines;
+}
+
+}  // namespace ffjord::cuda

@@ -1,0 +1,106 @@
+#include <algorithm>
+
+#include "core/errors.h"
+#include "cuda/device/launch.h"
+#include "cuda/fused/fused_pullback.h"
+#include "cuda/fused/fused_reverse.h"
+#include "cuda/product/tiling.h"
+
+namespace ffjord::cuda {
+namespace {
+
+// Enough blocks for the largest cards, whatever the present one is: sums must not depend on it.
+constexpr int kMostBlocks = 264;
+// Of all passes together, 1 GiB.
+constexpr std::size_t kMostPassFloats = std::size_t(1) << 28;
+// So many tiles of a block a launch: between launches the host looks whether it shall stop, and
+// others may use the card.
+constexpr int kTilesALaunch = 16;
+
+// hot: no spills
+template <class Tile>
+__global__ void __launch_bounds__(Tile::kThreads, 1)
+    fused_pullback(const __grid_constant__ FusedPullbackArguments s,
+                   const __grid_constant__ DeviceTableau tableau) {
+  FusedReverse<Tile> reverse(s, tableau);
+  for (int tile = s.first_tile + blockIdx.x; tile < s.end_tile; tile += gridDim.x)
+    reverse.run(tile);
+  if (s.unit_sums) reverse.store_sums();
+}
+
+// Counts the entries of a pass that a thread has.
+template <class Tile>
+void set_places(FusedPullbackArguments& s) {
+  for (int l = 0; l < s.net.layer_count; ++l) {
+    s.first_place[l] = s.places;
+    const int stripes = tiles_of(Tile::padded(s.net.layers[l].out), Tile::kStripe);
+    s.places += stripes * Tile::kRowsAThread * Tile::kUnitsAThread;
+  }
+}
+
+// gradient += what the blocks summed.
+void add_sums(const BlockCall& call, const FusedPullbackArguments& s, int blocks, float* gradient) {
+  const NetArrays arrays = call.net.arrays();
+  for (int l = 0; l < s.net.layer_count; ++l) {
+    OuterArguments outer;
+    outer.slices = s.slices[l];
+    outer.slice_count = blocks;
+    add_weight_gradient(s.net.layers[l], outer, 1, gradient, call.stream);
+  }
+  UnitSumArguments u;
+  u.layers = arrays.layers;
+  u.end_layer = arrays.layer_count;
+  u.units = u.end_unit = arrays.units;
+  u.sum_tiles = u.small_tiles = u.large_tiles = blocks;
+  u.unit_sums = s.unit_sums;
+  u.gradient = gradient;
+  add_unit_sums(u, false, call.stream);
+}
+
+}  // namespace
+
+void pull_fused(const FusedPlan& plan, const BlockCall& call, const SolveTape& tape, float* bar,
+                double* row_sums, float* gradient) {
+  FusedPullbackArguments s;
+  s.net = plan.net;
+  s.layout = plan.layout;
+  s.groups = tape.groups.data();
+  s.group_count = plan.grouping.count();
+  s.tape = tape.checkpoints.tape();
+  s.batch = plan.grouping.batch;
+  s.channels = plan.channels;
+  s.groups_a_tile = plan.groups_a_tile;
+  s.stages = tape.plan.solver.tableau->differentiated_stages();
+  s.eps = call.eps;
+  s.bar = bar;
+  s.row_sums = row_sums;
+  with_fused_tile(plan.shape, plan.net.tangents, [&](auto tile) {
+    using Tile = decltype(tile);
+    set_places<Tile>(s);
+    const std::size_t passes_of_block =
+        std::size_t(s.stages) * s.places * (Tile::kChannels + 1) * Tile::kThreads;
+    const int blocks = std::min({plan.tiles, kMostBlocks,
+                                 std::max(1, static_cast<int>(kMostPassFloats / passes_of_block))});
+    DeviceArray<float> passes(blocks * passes_of_block, call.stream);
+    s.passes = passes.data();
+    Arena sums;
+    if (gradient)
+      sums.build(call.stream, [&](Arena& arena) {
+        for (int l = 0; l < s.net.layer_count; ++l)
+          s.slices[l] = arena.take(blocks * s.net.layers[l].weights());
+        s.unit_sums = arena.take(std::size_t(kUnitSums) * blocks * s.net.units);
+      });
+    const LaunchShape shape{dim3(blocks), dim3(Tile::kThreads), s.layout.bytes()};
+    for (; s.first_tile < plan.tiles; s.first_tile = s.end_tile) {
+      if (call.plan.stop.stop_requested())
+        throw Error(ErrorCode::Cancelled, "the pullback was stopped");
+      s.end_tile = std::min(plan.tiles, s.first_tile + blocks * kTilesALaunch);
+      launch("fused_pullback", fused_pullback<Tile>, shape, call.stream, s,
+             device_tableau(*tape.plan.solver.tableau));
+      if (s.end_tile < plan.tiles) call.stream.synchronize();
+    }
+    if (gradient) add_sums(call, s, blocks, gradient);
+  });
+}
+
+}  // namespace ffjord::cuda

@@ -1,0 +1,222 @@
+#include <algorithm>
+#include <numeric>
+
+#include "core/errors.h"
+#include "cuda/net/closed_trace.h"
+#include "cuda/net/dense_net.h"
+#include "cuda/net/hypernet.h"
+#include "cuda/net/weights.h"
+#include "cuda/product/tiling.h"
+
+namespace ffjord::cuda {
+namespace {
+
+std::vector<Layer> dense_layers(const BlockContext<float>& context) {
+  if (context.cnf.net.convolutional())
+    throw Error(ErrorCode::Unsupported,
+                "the cuda engine has no convolutions yet; use device 'reference'");
+  return make_layers(context);
+}
+
+std::vector<std::size_t> sizes_of_tensors(const BlockContext<float>& context) {
+  std::vector<std::size_t> sizes;
+  const ParameterLayout alone(FlowDescription{context.shape, {context.cnf}, context.context});
+  for (const Parameter& parameter : alone.parameters) sizes.push_back(parameter.size);
+  return sizes;
+}
+
+bool is_closed(const TracePlan& trace) {
+  return trace.divergence == Divergence::ClosedOneHidden ||
+         trace.divergence == Divergence::ClosedTwoHidden;
+}
+
+void take_tape(Arena& arena, const Layer& layer, std::size_t batch, int tangents, LayerTape& tape) {
+  const std::size_t size = batch * layer.out;
+  tape.value = arena.take(size);
+  tape.tangent = arena.take(tangents * size);
+  if (!layer.keeps_preactivations()) return;
+  tape.z = arena.take(size);
+  tape.u = arena.take(tangents * size);
+}
+
+}  // namespace
+
+bool EvaluationSize::operator==(const EvaluationSize& other) const {
+  return batch == other.batch && groups == other.groups &&
+         trace.divergence == other.trace.divergence && trace.probes == other.trace.probes &&
+         regularisers == other.regularisers;
+}
+
+DenseNet::DenseNet(const BlockContext<float>& context, const Stream& stream)
+    : stream_(stream),
+      dimension_(static_cast<int>(element_count(context.shape))),
+      residual_(context.cnf.net.residual),
+      layers_(dense_layers(context)),
+      tensor_sizes_(sizes_of_tensors(context)),
+      parameter_count_(std::accumulate(tensor_sizes_.begin(), tensor_sizes_.end(), std::size_t{0})),
+      parameters_(context.parameters.data() + context.offsets.sqrt_end_time),
+      device_layers_(layers_.size(), stream),
+      context_(layers_, context.context.size, stream),
+      one_(1, stream) {
+  for (const Layer& layer : layers_) {
+    units_ += layer.out;
+    widest_ = std::max({widest_, layer.in, layer.out});
+    packed_size_ += 2 * layer.weights();
+  }
+  device_layers_.copy_in(layers_, stream);
+  const float one = 1;
+  one_.copy_in({&one, 1}, stream);
+  if (!hyper()) packed_ = DeviceArray<float>(packed_size_, stream);
+  stream.synchronize();  // what was copied dies here
+}
+
+NetArrays DenseNet::arrays() const {
+  return {device_layers_.data(),
+          static_cast<int>(layers_.size()),
+          units_,
+          dimension_,
+          context_.terms(),
+          parameters_,
+          packed_.data(),
+          packed_size_};
+}
+
+void DenseNet::parameters_changed() {
+  for (const Layer& layer : layers_) pack(layer, parameters_, packed_.data(), stream_);
+  context_.set_parameters(parameters_, stream_);
+  const bool has_closed_form = layers_.size() == 2 || layers_.size() == 3;
+  if (!has_closed_form || gated_output() || hyper() || layers_.back().expanded()) return;
+  const std::size_t width = layers_.front().out;
+  if (!closed_.c && !closed_.m)
+    closed_memory_.build(stream_, [&](Arena& arena) {
+      if (layers_.size() == 2) {
+        closed_.c = arena.take(width);
+      } else {
+        const std::size_t size = layers_[1].out * width;
+        for (float** part : {&closed_.r, &closed_.m, &closed_.m_transposed})
+          *part = arena.take(size);
+      }
+    });
+  set_closed(arrays(), layers_, nullptr, 0, 1, closed_, stream_);
+}
+
+EvaluationForm DenseNet::form_of(const TracePlan& trace, const Regularisers& regularisers,
+                                 bool with_divergence, bool own_times) const {
+  EvaluationForm form;
+  form.regularisers = RegulariserList(regularisers, dimension_);
+  const bool takes_tangents = regularisers.needing(Derivatives::Tangents) != nullptr;
+  if (!with_divergence && !takes_tangents) return form;
+  const Layer& last = layers_.back();
+  if (!takes_tangents && is_closed(trace) && !last.expanded() && !last.hyper() &&
+      !(own_times && last.gated())) {
+    form.closed = true;
+    return form;
+  }
+  form.unit = trace.exact();
+  form.tangents = form.unit ? dimension_ : trace.probes;
+  form.vjp = trace.divergence == Divergence::Vjp && !takes_tangents;
+  form.probes = trace.probes;
+  if (trace.divergence == Divergence::Bottleneck) form.encoder = trace.encoder;
+  return form;
+}
+
+Evaluation DenseNet::make_evaluation(const EvaluationSize& size) const {
+  Evaluation e;
+  const EvaluationForm form =
+      form_of(size.trace, size.regularisers, true, size.groups == size.batch);
+  const std::size_t batch = size.batch, groups = size.groups, width = layers_.front().out;
+  e.memory.build(stream_, [&](Arena& arena) {
+    e.times.units = units_;
+    e.times.time = arena.take(groups);
+    for (float** part : {&e.times.gate, &e.times.offset, &e.times.shift})
+      *part = arena.take((conditional() ? batch : groups) * units_);
+    if (hyper()) {
+      e.times.bias = arena.take(groups * units_);
+      e.times.packed = arena.take(groups * packed_size_);
+    }
+    if (form.closed && gated_output()) {
+      if (layers_.size() == 2) {
+        e.closed.c = arena.take(groups * width);
+      } else {
+        for (float** part : {&e.closed.r, &e.closed.m, &e.closed.m_transposed})
+          *part = arena.take(groups * layers_[1].out * width);
+      }
+    }
+  });
+  return e;
+}
+
+std::size_t DenseNet::tape_floats(const EvaluationSize& size) const {
+  Arena counted;
+  Evaluation unused;
+  place_tape(size, counted, unused);
+  return counted.used();
+}
+
+void DenseNet::place_tape(const EvaluationSize& size, float* tape, Evaluation& e) const {
+  Arena arena(tape);
+  place_tape(size, arena, e);
+  e.tape = tape;
+}
+
+void DenseNet::place_tape(const EvaluationSize& size, Arena& arena, Evaluation& e) const {
+  const EvaluationForm form =
+      form_of(size.trace, size.regularisers, true, size.groups == size.batch);
+  const std::size_t batch = size.batch, encoder = form.encoder;
+  e.layers.resize(layers_.size());
+  e.again.resize(encoder);
+  if (form.closed && layers_.size() == 3) e.closed_product = arena.take(batch * layers_[1].out);
+  for (std::size_t l = 0; l < layers_.size(); ++l) {
+    const Layer& layer = layers_[l];
+    take_tape(arena, layer, batch, l < encoder ? 0 : form.tangents, e.layers[l]);
+    if (l < encoder) take_tape(arena, layer, batch, form.tangents, e.again[l]);
+    if (form.closed && l + 1 < layers_.size()) e.layers[l].closed = arena.take(batch * layer.out);
+  }
+}
+
+PullbackScratch DenseNet::make_scratch(const EvaluationSize& size) const {
+  PullbackScratch s;
+  const EvaluationForm form =
+      form_of(size.trace, size.regularisers, true, size.groups == size.batch);
+  const std::size_t batch = size.batch, channels = 1 + form.tangents;
+  const Layer &first = layers_.front(), &last = layers_.back();
+  const int hyper_groups = hyper() ? size.groups : 1;
+  const int closed_sets = form.closed && gated_output() ? size.groups : 1;
+  s.sum_tiles = tiles_of(size.batch, SmallTile::kRows);
+  s.time_parts = form.closed ? 1 : 0;
+  std::size_t slices = 0, hyper_scratch = 0;
+  for (std::size_t l = 0; l < layers_.size(); ++l) {
+    const Layer& layer = layers_[l];
+    const int passes = l < std::size_t(form.encoder) ? 2 : 1;
+    s.time_parts +=
+        passes * (tiles_of(layer.out, SmallTile::kUnits) + (layer.expanded() || layer.hyper()));
+    slices = std::max(
+        slices, most_slice_floats(size.batch, layer.out, layer.in, layer.expanded(), hyper_groups));
+    if (layer.hyper())
+      hyper_scratch = std::max(hyper_scratch, hypernet_scratch(layer, size.groups));
+  }
+  if (form.closed)
+    slices =
+        std::max(slices, most_slice_floats(size.batch, layers_.size() == 3 ? layers_[1].out : 1,
+                                           first.out, false, closed_sets));
+  s.memory.build(stream_, [&](Arena& arena) {
+    for (int i : {0, 1}) {
+      s.value_bars[i] = arena.take(batch * widest_);
+      s.tangent_bars[i] = arena.take(form.tangents * batch * widest_);
+    }
+    s.unit_sums = arena.take(std::size_t(kUnitSums) * s.sum_tiles * units_);
+    s.time_bars = arena.take(s.time_parts * batch);
+    s.slices = arena.take(slices);
+    s.hyper_scratch = arena.take(hyper_scratch);
+    if (form.closed) {
+      s.closed_bars[0] = arena.take(batch * first.out);
+      s.closed_bars[1] = layers_.size() == 3 ? arena.take(batch * layers_[1].out) : nullptr;
+      s.closed_weighted = arena.take(batch * (layers_.size() == 3 ? layers_[1].out : 1));
+      s.closed_scratch = arena.take(closed_scratch(layers_, closed_sets));
+    }
+    if (last.expanded()) s.second = arena.take(channels * batch * widest_);
+  });
+  return s;
+}
+
+}  // namespace ffjord::cuda

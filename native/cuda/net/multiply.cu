@@ -1,0 +1,58 @@
+#include "cuda/net/multiply.h"
+#include "cuda/product/tiling.h"
+
+namespace ffjord::cuda {
+namespace {
+
+template <class Tile>
+__global__ void __launch_bounds__(Tile::kThreads)
+    multiply_rows(const __grid_constant__ MultiplyArguments s) {
+  const int first_place = blockIdx.x * Tile::kRows, first_unit = blockIdx.y * Tile::kUnits;
+  const TileRows<Tile> rows(s.groups, first_place, s.batch);
+  if (!rows.any()) return;
+  const std::ptrdiff_t slot = s.slot.offset(s.groups);
+  const float* const a = s.a + slot + std::size_t(blockIdx.z) * s.batch * s.depth;
+  float* const to = s.c + slot + std::size_t(blockIdx.z) * s.batch * s.c_stride;
+  const float* b = s.b + (first_place / s.groups.rows) * s.b_stride;
+  Sums<Tile, 1> sums;
+  multiply_tile<Tile, 1>(
+      shared_memory<ProductMemory<Tile, 1>>(), s.expanded ? 2 * s.depth : s.depth,
+      [&](int, int r, int k) {
+        if (first_place + r >= s.batch) return 0.f;
+        const int row = s.groups.row_at(first_place + r);
+        float value = a[std::size_t(row) * s.depth + (k < s.depth ? k : k - s.depth)];
+        if (k >= s.depth) value *= s.time[row / s.groups.rows];
+        return s.row_scale ? value * s.row_scale[std::size_t(row) * s.row_scale_stride] : value;
+      },
+      [&](int k, int u) {
+        const int unit = first_unit + u;
+        return unit < s.units ? b[std::size_t(k) * s.units + unit] : 0.f;
+      },
+      sums);
+#pragma unroll
+  for (int i = 0; i < Tile::kRowsAThread; ++i)
+#pragma unroll
+    for (int j = 0; j < Tile::kUnitsAThread; ++j) {
+      const int row = rows.row[i], unit = first_unit + Tile::unit(j);
+      if (row < 0 || unit >= s.units) continue;
+      float& c = to[std::size_t(row) * s.c_stride + unit];
+      c = s.alpha * sums[0][i][j] + (s.adds ? c : 0.f);
+    }
+}
+
+template <class Tile>
+void start(const MultiplyArguments& arguments, const Stream& stream) {
+  launch("multiply_rows", multiply_rows<Tile>,
+         tile_shape<Tile, ProductMemory<Tile, 1>>(arguments.batch, arguments.units,
+                                                  arguments.channels),
+         stream, arguments);
+}
+
+}  // namespace
+
+void multiply(const MultiplyArguments& arguments, const Stream& stream) {
+  with_tile(takes_large_tiles(arguments.groups, arguments.batch, arguments.units), arguments.depth,
+            [&](auto tile) { start<decltype(tile)>(arguments, stream); });
+}
+
+}  // namespace ffjord::cuda

@@ -1,0 +1,51 @@
+// Gradients of a layer's weights, biases, gates and shifts, summed over rows in an order that
+// depends on the shapes alone.
+#pragma once
+
+#include "cuda/net/layer_backward.h"
+#include "cuda/net/layer_forward.h"
+
+namespace ffjord::cuda {
+
+/// P (out, depth) = Σ_rows Σ_channels bar aᵀ, in slices of rows: a slice is a group where each
+/// needs its own P (hypernets, gated closed traces).
+struct OuterArguments {
+  Groups groups;
+  int batch = 0, tangents = 0;
+  int out = 0, in = 0;
+  bool expanded = false;               ///< P of a, then that of t a: depth = 2 in
+  const float* value_bar = nullptr;    ///< (B, out)
+  const float* tangent_bar = nullptr;  ///< (K, B, out)
+  LayerInput input;
+  const float* time = nullptr;  ///< [groups]
+  float* slices = nullptr;      ///< [slices][out][depth]
+  int slice_count = 0, slice_rows = 0;
+
+  int depth() const { return expanded ? 2 * in : in; }
+};
+
+/// Sets slice_count and slice_rows; `each_group`: a slice a group.
+void cut_slices(OuterArguments& arguments, bool each_group);
+/// Room for the slices of a batch of this size; `groups`: how many need one each, or 1.
+std::size_t most_slice_floats(int batch, int out, int in, bool expanded, int groups);
+
+void sum_outer_products(const OuterArguments& arguments, const Stream& stream);
+
+/// gradient += scale · (what the sums say of a layer that is not a hypernet).
+void add_weight_gradient(const Layer& layer, const OuterArguments& sums, float scale,
+                         float* gradient, const Stream& stream);
+
+/// gradient += scale · (biases, gates, shifts and β of some layers).
+struct UnitSumArguments {
+  const Layer* layers = nullptr;       ///< on the device
+  int first_layer = 0, end_layer = 0;  ///< whose sums are added
+  int first_unit = 0, end_unit = 0;
+  int units = 0, sum_tiles = 0, small_tiles = 0, large_tiles = 0;
+  int large_above = 0;               ///< layers wider than this took large tiles
+  const float* unit_sums = nullptr;  ///< [kUnitSums][sum_tiles][units]
+  float scale = 1;
+  float* gradient = nullptr;
+};
+void add_unit_sums(const UnitSumArguments& arguments, bool swish, const Stream& stream);
+
+}  // namespace ffjord::cuda

@@ -1,0 +1,65 @@
+#include <algorithm>
+#include <cstdlib>
+#include <map>
+#include <mutex>
+#include <string>
+
+#include "core/errors.h"
+#include "cuda/device/intrinsics.h"
+#include "cuda/device/stream.h"
+#include "cuda/product/products.h"
+
+namespace ffjord::cuda {
+namespace {
+
+Products named_products() {
+  const char* const variable = std::getenv("FFJORD_CUDA_PRODUCTS");
+  const std::string name = variable ? variable : "fp16x3";
+  if (name == "float32") return Products::Float32;
+  if (name == "tf32x3") return Products::Tf32x3;
+  if (name == "fp16x3") return Products::Half3;
+  throw Error(ErrorCode::InvalidArgument,
+              "FFJORD_CUDA_PRODUCTS is '" + name + "'; it may be float32, tf32x3 or fp16x3");
+}
+
+// What products may use.
+struct Abilities {
+  bool tensor_cores = false;  // those of compute capability 8.0
+  bool warpgroups = false;
+};
+
+Abilities abilities_of(int device) {
+  int major = 0, minor = 0;
+  check(cudaDeviceGetAttribute(&major, cudaDevAttrComputeCapabilityMajor, device), "device");
+  check(cudaDeviceGetAttribute(&minor, cudaDevAttrComputeCapabilityMinor, device), "device");
+  const LoadedCode code = loaded_code();
+  const int capability = 10 * major + minor;
+  return {std::min(capability, code.capability) >= 80, capability == 90 && code.warpgroups};
+}
+
+// By device. Built when the addon is loaded, so that it outlives all threads that run jobs.
+std::mutex known_mutex;
+std::map<int, Abilities> known;
+
+// Of the current device: asked once, as every product wants to know.
+Abilities abilities() {
+  int device = 0;
+  check(cudaGetDevice(&device), "device");
+  const std::scoped_lock lock(known_mutex);
+  const auto [at, is_new] = known.try_emplace(device);
+  if (is_new) at->second = abilities_of(device);
+  return at->second;
+}
+
+}  // namespace
+
+bool has_warpgroup_products() { return abilities().warpgroups; }
+
+Products chosen_products() {
+  const Products products = named_products();
+  if (products == Products::Float32 || !abilities().tensor_cores) return Products::Float32;
+  return products == Products::Half3 && has_warpgroup_products() ? Products::WarpgroupHalf3
+                                                                 : products;
+}
+
+}  // namespace ffjord::cuda

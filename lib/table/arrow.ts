@@ -8,6 +8,7 @@ import type {
   TypeMap,
   Vector
 } from 'apache-arrow'
+import { alike, written } from '../data/cell-type'
 import { isSystemError, unreadable } from '../file/file-errors'
 import { fail } from '../native/check'
 import { FfjordError, isFfjordError } from '../native/errors'
@@ -57,6 +58,7 @@ export async function openArrow(path: string): Promise<TableSource> {
     path,
     names,
     named: true,
+    types: alike(names.length, written),
     place: plainRow,
     batches: () =>
       reading(async function* (reader): AsyncGenerator<RowBatch> {

@@ -1,5 +1,6 @@
 import { open } from 'node:fs/promises'
 import Papa from 'papaparse'
+import { alike, type CellType, written } from '../data/cell-type'
 import { unnamed } from '../data/schema'
 import { unreadable } from '../file/file-errors'
 import { fail } from '../native/check'
@@ -30,6 +31,8 @@ export interface DelimitedOptions {
   delimiter?: string
   /** Of rows whose number of cells differs from the first one's: leave out in place of an error. */
   skipRagged?: boolean
+  /** Cells of plain numbers are text too, with the digits that the file gives them. Default: false. */
+  verbatim?: boolean
 }
 
 export async function openDelimited(path: string, options: DelimitedOptions = {}): Promise<TableSource> {
@@ -49,20 +52,31 @@ export async function openDelimited(path: string, options: DelimitedOptions = {}
   const repeated = firstRepeated(names)
   if (repeated !== undefined)
     fail('INVALID_FILE', `${path} has two columns named '${repeated}'; give every column a name of its own`)
-  return new DelimitedTable(path, names, named, meta.delimiter, options.skipRagged ?? false)
+  return new DelimitedTable(
+    path,
+    names,
+    named,
+    meta.delimiter,
+    options.skipRagged ?? false,
+    options.verbatim ?? false
+  )
 }
 
 class DelimitedTable implements TableSource {
   /** Line of the first row of each batch read. */
   #lines: { row: number; line: number; exact: number[] | undefined }[] = []
+  readonly types: readonly CellType[]
 
   constructor(
     readonly path: string,
     readonly names: readonly string[],
     readonly named: boolean,
     readonly delimiter: string,
-    readonly skipRagged: boolean
-  ) {}
+    readonly skipRagged: boolean,
+    readonly verbatim: boolean
+  ) {
+    this.types = alike(names.length, written)
+  }
 
   async *batches(): AsyncGenerator<RowBatch> {
     const width = this.names.length
@@ -71,7 +85,7 @@ class DelimitedTable implements TableSource {
     let line = 1
     let header = this.named
     for await (const bytes of pieces(this.path, this.delimiter)) {
-      if (!header) {
+      if (!header && !this.verbatim) {
         const matrix = parseNumbers(bytes, this.delimiter, width)
         if (matrix) {
           const count = matrix.length / width

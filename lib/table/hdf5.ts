@@ -1,3 +1,4 @@
+import { alike, written } from '../data/cell-type'
 import { unnamed } from '../data/schema'
 import { fail } from '../native/check'
 import { FfjordError, isFfjordError } from '../native/errors'
@@ -58,6 +59,7 @@ export async function openHdf5(path: string, key: string | undefined): Promise<T
     path: place,
     names: unnamed(columns),
     named: false,
+    types: alike(columns, written),
     rows,
     place: plainRow,
     ...(shape.length > 2 && { shape: shape.slice(1) }),

@@ -39,7 +39,7 @@ import { withAtoms } from './place-atom'
 import { readingAhead } from './reading-ahead'
 import { firstRepeated, type TableSource } from './source'
 
-export interface FileOptions extends Omit<OpenOptions, 'skipRagged'> {
+export interface FileOptions extends Omit<OpenOptions, 'skipRagged' | 'verbatim'> {
   /** Of one sample; default: the columns, or all axes but the first of an array of more than two. */
   shape?: readonly number[]
   /** The columns to read, in this order; default: all. */

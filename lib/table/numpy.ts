@@ -1,4 +1,5 @@
 import { type FileHandle, open } from 'node:fs/promises'
+import { alike, type CellType } from '../data/cell-type'
 import { unnamed } from '../data/schema'
 import { unreadable } from '../file/file-errors'
 import { fail } from '../native/check'
@@ -29,6 +30,21 @@ const kinds: Record<string, (bytes: ArrayBuffer) => NumberArray> = {
   '<u8': (bytes) => new BigUint64Array(bytes)
 }
 
+const types: Record<string, CellType> = {
+  f2: { kind: 'number', storage: 'float16' },
+  f4: { kind: 'number', storage: 'float32' },
+  f8: { kind: 'number', storage: 'float64' },
+  b1: { kind: 'boolean' },
+  i1: { kind: 'number', storage: 'int8' },
+  u1: { kind: 'number', storage: 'uint8' },
+  i2: { kind: 'number', storage: 'int16' },
+  u2: { kind: 'number', storage: 'uint16' },
+  i4: { kind: 'number', storage: 'int32' },
+  u4: { kind: 'number', storage: 'uint32' },
+  i8: { kind: 'number', storage: 'int64' },
+  u8: { kind: 'number', storage: 'uint64' }
+}
+
 interface Header {
   /** Where the numbers start. */
   start: number
@@ -38,6 +54,7 @@ interface Header {
   /** Bytes of one number. */
   width: number
   decode: (bytes: ArrayBuffer) => NumberArray
+  type: CellType
 }
 
 /** Bytes that are read in order, in buffers of their own. */
@@ -63,13 +80,14 @@ export async function numpyTable(path: string, openSource: () => Promise<ByteSou
   } finally {
     await source.close()
   }
-  const { start, shape, fortran, width, decode } = header
+  const { start, shape, fortran, width, decode, type } = header
   const [rows, columns] = [shape[0]!, shape.slice(1).reduce((product, axis) => product * axis, 1)]
   checkColumns(path, columns)
   return {
     path,
     names: unnamed(columns),
     named: false,
+    types: alike(columns, type),
     rows,
     place: plainRow,
     ...(shape.length > 2 && { shape: shape.slice(1) }),
@@ -132,7 +150,7 @@ async function readHeader(path: string, source: ByteSource): Promise<Header> {
   const size = shape.reduce((product, axis) => product * axis, 1) * width
   if (source.size - start !== size)
     throw invalid(`it holds ${source.size - start} bytes of numbers, and its shape (${shape}) takes ${size}`)
-  return { start, shape, fortran, width, decode }
+  return { start, shape, fortran, width, decode, type: types[kind!.slice(1)]! }
 }
 
 /** Bytes; NumPy's own take a hundred. */

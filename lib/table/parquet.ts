@@ -1,3 +1,4 @@
+import { alike, written } from '../data/cell-type'
 import { isSystemError, unreadable } from '../file/file-errors'
 import { fail } from '../native/check'
 import { FfjordError, isFfjordError } from '../native/errors'
@@ -59,6 +60,7 @@ export async function openParquet(
     path,
     names,
     named: true,
+    types: alike(names.length, written),
     rows,
     place: plainRow,
     async *batches(): AsyncGenerator<RowBatch> {

@@ -1,3 +1,4 @@
+import type { CellType } from '../data/cell-type'
 import { fail } from '../native/check'
 
 /** Files as tables: what a format has to say of itself. `formats.ts` lists the formats. */
@@ -26,6 +27,8 @@ export interface TableSource {
   readonly names: readonly string[]
   /** Whether the names stand in the file. */
   readonly named: boolean
+  /** What the cells of each column mean. */
+  readonly types: readonly CellType[]
   /** Of one row, where it is no plain list of columns. */
   readonly shape?: readonly number[]
   /** How many, where the format says so beforehand. */

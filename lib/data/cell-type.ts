@@ -1,0 +1,51 @@
+/**
+ * What the cells of a column mean, as its file says: the file's own type, not how a library stores it. Any cell of any
+ * type may be null. The comments say what stands for a cell among the `columns` of a batch of rows.
+ */
+export type CellType =
+  /** Numbers, or an array of them; of int64 and uint64 bigint (BigInt64Array, BigUint64Array), with every digit. */
+  | { kind: 'number'; storage: NumberStorage }
+  /** true and false; in an array of numbers 1 and 0. */
+  | { kind: 'boolean' }
+  /** Whole days since 1970-01-01: numbers. */
+  | { kind: 'date' }
+  /** Whole units since midnight: numbers or bigint. */
+  | { kind: 'time'; unit: TimeUnit }
+  /**
+   * Whole units since 1970-01-01T00:00: numbers where they are exact, or bigint. With a zone ('UTC', 'Europe/Berlin',
+   * '+02:00') they count in UTC, and the zone is that of the reader; without one they are a clock on the wall.
+   */
+  | { kind: 'timestamp'; unit: TimeUnit; zone?: string }
+  /** Whole units: numbers or bigint. */
+  | { kind: 'duration'; unit: TimeUnit }
+  /** Text of as many digits after the point as `scale`: '-12.60'. */
+  | { kind: 'decimal'; precision: number; scale: number }
+  /** Text; of dictionaries, the text that the indices stand for. */
+  | { kind: 'text' }
+  /** The file does not say: text as it stands there, or numbers, and what they mean follows from all of them. */
+  | { kind: 'written' }
+  /** Bytes, lists, structures: never a number of a sample. `name` is for messages ('a list', 'bytes'). */
+  | { kind: 'other'; name: string }
+
+export type NumberStorage =
+  | 'float16'
+  | 'float32'
+  | 'float64'
+  | 'int8'
+  | 'int16'
+  | 'int32'
+  | 'int64'
+  | 'uint8'
+  | 'uint16'
+  | 'uint32'
+  | 'uint64'
+
+export type TimeUnit = 'second' | 'millisecond' | 'microsecond' | 'nanosecond'
+
+/** The type of columns of whose cells a file says nothing. */
+export const written: CellType = { kind: 'written' }
+
+/** One type for all of some columns, as a matrix has it. */
+export function alike(columns: number, type: CellType): CellType[] {
+  return Array.from({ length: columns }, () => type)
+}

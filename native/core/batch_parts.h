@@ -23,19 +23,17 @@ auto numbered_from(std::size_t first, const Call& call) {
   }
 }
 
-/// Runs `call(part request, first row)` over parts of the batch, of at most `most` rows of `size`
-/// numbers, and joins what they count. Noise is that of the whole batch.
+/// Runs `call(part request, first row)` over parts of the batch, of at most `most` rows, and joins
+/// what they count. Noise is that of the whole batch.
 template <class Call>
-SolveResult in_parts(const SolveRequest& request, std::size_t size, std::size_t most,
-                     const Call& call) {
+SolveResult in_parts(const SolveRequest& request, std::size_t most, const Call& call) {
   if (request.batch <= most || !request.noise.given.empty()) return call(request, 0);
   SolveResult joined;
   for (std::size_t first = 0; first < request.batch; first += most) {
     SolveRequest part = request;
     part.batch = std::min(most, request.batch - first);
-    if (!request.rows.empty()) part.rows = request.rows.subspan(first * size, part.batch * size);
-    const std::size_t context = request.context.size() / request.batch;
-    part.context = request.context.subspan(first * context, part.batch * context);
+    part.rows = request.rows.part(first, part.batch, request.batch);
+    part.context = request.context.part(first, part.batch, request.batch);
     part.noise.row_offset = request.noise.row_offset + static_cast<std::uint32_t>(first);
     if (const auto& keys = request.noise.keys; !keys.empty())
       part.noise.keys.assign(keys.begin() + first, keys.begin() + first + part.batch);

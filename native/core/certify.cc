@@ -34,8 +34,8 @@ class Repeated {
       probes_ = trace.mode == TraceMode::Hutchinson && trace.probes >= kLeastProbes
                     ? trace.probes
                     : kCertifyingProbes;
-    repeat(request.rows.as<double>(), rows_);
-    repeat(request.context.as<double>(), context_);
+    repeat(request.rows.given.as<double>(), rows_);
+    repeat(request.context.given.as<double>(), context_);
     draw();
   }
 
@@ -78,7 +78,7 @@ class Repeated {
     std::vector<double> z(count), delta_logp_bar(request_.batch, -1.0);
     const SolveResult solved = flow.solve(request, {z, {}, {}, {}, {}});
     for (double& value : z) value = -value;  // ∂ log N(z) / ∂z
-    Slopes slopes{Vector(count), Vector(count), Vector(request.context.size())};
+    Slopes slopes{Vector(count), Vector(count), Vector(request.context.given.size())};
     PullbackRequest pullback;
     pullback.z_bar = z;
     pullback.delta_logp_bar = delta_logp_bar;
@@ -117,7 +117,7 @@ class Repeated {
                                    plans_[i].noise,
                                    {noise.seed, noise.call, static_cast<std::uint32_t>(i), 0},
                                    noise.row_offset,
-                                   keys_of(noise, request_.rows, request_.batch),
+                                   keys_of(noise, request_.rows.given, request_.batch),
                                    {}};
       noise_.push_back(eps.values());
     }
@@ -186,12 +186,13 @@ std::vector<double> rounding_of_input(Flow& flow, const Repeated& repeated,
   const auto shapes = validate(description);
   const FixedRun run(description, shapes);
   const std::size_t batch = request.batch, size = slopes.rows.size() / batch;
-  const std::vector<double> rows = request.rows.as<double>(),
-                            contexts = request.context.as<double>();
+  const std::vector<double> rows = request.rows.given.as<double>(),
+                            contexts = request.context.given.as<double>();
   std::vector<double> first = rows, delta_logp(batch);
   run.map({batch, size, first, delta_logp}, Outside::Improbable, nullptr);
 
-  const double given = request.rows.is_float64() ? 0x1p-52 : 0x1p-23, epsilon = flow.epsilon();
+  const double given = request.rows.given.is_float64() ? 0x1p-52 : 0x1p-23,
+               epsilon = flow.epsilon();
   const bool rounds_first = !run.empty() || epsilon > given;
   std::vector<double> errors(batch);
   for (std::size_t b = 0; b < batch; ++b) {
@@ -219,7 +220,7 @@ SolveResult certify_part(Flow& flow, const SolveRequest& request, const Certifie
       repeated.solve(flow, tightened(request.settings.solver, epsilon)).log_prob;
   const std::vector<double> back = repeated.invert(flow, solved.z);
   const std::vector<double> input = rounding_of_input(flow, repeated, request);
-  const std::vector<double> rows = request.rows.as<double>();
+  const std::vector<double> rows = request.rows.given.as<double>();
   const std::size_t size = rows.size() / batch;
 
   std::vector<double> log_prob(batch), probe_error(batch), solver_error(batch), round_trip(batch);
@@ -258,10 +259,9 @@ SolveResult certify(Flow& flow, const SolveRequest& request, const CertifiedOutp
   if (!request.noise.given.empty())
     throw Error(ErrorCode::InvalidArgument,
                 "certify draws its own probes; leave the noise out, or give a seed");
-  const std::size_t size = element_count(flow.description().shape);
   const std::size_t most =
       kRowsAtOnce / std::max(request.settings.trace.probes, kCertifyingProbes) + 1;
-  return in_parts(request, size, most, [&](const SolveRequest& part, std::size_t first) {
+  return in_parts(request, most, [&](const SolveRequest& part, std::size_t first) {
     const auto cut = [&](const Output& whole) { return whole.subspan(first, part.batch); };
     return certify_part(flow, part,
                         {cut(output.log_prob), cut(output.probe_error), cut(output.solver_error),

@@ -103,31 +103,32 @@ class DatasetRows : public Rows {
   mutable std::vector<double> rest_;
 };
 
-/// One batch out of several sets, at the same indices: what is gathered on the device waits for
-/// `run`, so that the indices cross once.
+/// A batch out of data sets, its rows and their contexts. What is gathered on the device waits for
+/// `run`, so that indices which several share cross once.
 template <class Real>
 class BatchGather {
  public:
-  BatchGather(FlowDevice<Real>& device, std::span<const std::uint32_t> indices)
-      : device_(device), indices_(indices) {}
+  explicit BatchGather(FlowDevice<Real>& device) : device_(device) {}
 
   /// `target` (indices, any number), which keeps its place until `run`, is read first on the device
   /// or on the host.
-  void add(const RowValues<Real>& rows, bool on_device, RowValues<Real>& target) {
-    const std::size_t columns = target.size() / indices_.size();
-    if (on_device)
-      gathers_.push_back({rows.read_on_device(), columns, target.on_device()});
-    else
-      gather_rows<Real>(rows.read(), indices_, columns, target.on_host());
+  void add(const RowValues<Real>& rows, std::span<const std::uint32_t> indices, bool on_device,
+           RowValues<Real>& target) {
+    const std::size_t columns = target.size() / indices.size();
+    if (!on_device) return gather_rows<Real>(rows.read(), indices, columns, target.on_host());
+    if (indices.data() != indices_.data()) run();
+    indices_ = indices;
+    gathers_.push_back({rows.read_on_device(), columns, target.on_device()});
   }
 
-  void run() const {
+  void run() {
     if (!gathers_.empty()) device_.gather(indices_, gathers_);
+    gathers_.clear();
   }
 
  private:
   FlowDevice<Real>& device_;
-  const std::span<const std::uint32_t> indices_;
+  std::span<const std::uint32_t> indices_;
   std::vector<RowGather<Real>> gathers_;
 };
 

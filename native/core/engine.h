@@ -20,6 +20,7 @@
 #include "core/options.h"
 #include "core/parameters.h"
 #include "core/row_keys.h"
+#include "core/row_source.h"
 #include "core/step_control.h"
 #include "core/trace_plan.h"
 
@@ -44,15 +45,6 @@ struct Settings {
   double steer = 0;
 };
 
-/// Rows of a training run, samples or their contexts, which go to the device once, at the first
-/// solve that reads them there: of samples, what the flow's first run of fixed transforms makes of
-/// them.
-class Rows {
- public:
-  virtual ~Rows() = default;
-  virtual std::size_t count() const = 0;
-};
-
 /// Where the noise of a call comes from: drawn, or given per CNF block as (K, B, D).
 struct Noise {
   std::uint64_t seed = 0;
@@ -74,11 +66,8 @@ inline std::vector<RowKey> keys_of(const Noise& noise, const Input& rows, std::s
 struct SolveRequest {
   Direction direction = Direction::Forward;
   std::size_t batch = 0;
-  Input rows;                              ///< (B, shape); for Reverse (B, D), as `z` comes out
-  const Rows* dataset = nullptr;           ///< instead of `rows`: those at `indices` (B)
-  std::span<const std::uint32_t> indices;  ///< of the data set
-  Input context;                           ///< (B, C); empty for flows without a context
-  const Rows* contexts = nullptr;          ///< instead of `context`: those at `indices`
+  RowSource rows;     ///< (B, shape); for Reverse (B, D), as `z` comes out
+  RowSource context;  ///< (B, C); none for flows without a context
   Noise noise;
   Settings settings;
   Outside outside = Outside::Refuse;  ///< of rows that a transform does not map

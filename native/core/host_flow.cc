@@ -82,7 +82,7 @@ class HostFlow : public Flow {
 
     ChainState<Real> state =
         zero_state(request.batch, static_cast<int>(settings.regularisers.count()));
-    BatchGather<Real> gather(*device_, request.indices);
+    BatchGather<Real> gather(*device_);
     auto tape = std::make_unique<ChainTape<Real>>(zeros(request.batch * description_.context.size));
     Exact exact;
     put_rows(request, state, gather, *tape, exact);
@@ -95,7 +95,7 @@ class HostFlow : public Flow {
     tape->direction = request.direction;
     tape->regularisers = request.settings.regularisers.count();
     tape->generation = generation_;
-    tape->of_dataset = request.dataset != nullptr;
+    tape->of_dataset = request.rows.set != nullptr;
     tape->steps.resize(description_.blocks.size());
 
     auto trajectory = make_trajectory(request, output);
@@ -278,26 +278,28 @@ class HostFlow : public Flow {
   void put_rows(const SolveRequest& request, ChainState<Real>& state, BatchGather<Real>& gather,
                 ChainTape<Real>& tape, Exact& exact) const {
     const bool reverse = request.direction == Direction::Reverse;
-    if (request.dataset) {
-      const auto& rows = DatasetRows<Real>::of(*request.dataset, request.indices);
-      require(!reverse && !rows.is_context() && request.indices.size() == request.batch,
+    if (request.rows.set) {
+      const std::span<const std::uint32_t> indices = request.rows.indices;
+      const auto& rows = DatasetRows<Real>::of(*request.rows.set, indices);
+      require(!reverse && !rows.is_context() && indices.size() == request.batch,
               "a batch of a data set needs an index a row, and goes from data to base");
       const bool on_device =
           rows.stays() && fixed_.size() < continuous_.size() && continuous_[fixed_.size()];
-      gather.add(rows.values(), on_device, state.z);
+      gather.add(rows.values(), indices, on_device, state.z);
       if (const auto* delta_logp = rows.delta_logp()) {
-        gather.add(*delta_logp, on_device, state.delta_logp);
-        for (std::uint32_t index : request.indices) exact.rest.push_back(rows.rest()[index]);
+        gather.add(*delta_logp, indices, on_device, state.delta_logp);
+        for (std::uint32_t index : indices) exact.rest.push_back(rows.rest()[index]);
       }
       return;
     }
-    require(request.rows.size() == state.z.size(),
+    const Input& given = request.rows.given;
+    require(given.size() == state.z.size(),
             "rows must hold batch × " + std::to_string(size_) + " values");
     if (reverse || fixed_.empty()) {
-      state.z = {*device_, rounded_to<Real>(request.rows, size_)};
+      state.z = {*device_, rounded_to<Real>(given, size_)};
       return;
     }
-    std::vector<double> rows = request.rows.template as<double>();
+    std::vector<double> rows = given.template as<double>();
     exact.rest.resize(request.batch);
     exact.outside = fixed_.map({request.batch, size_, rows, exact.rest}, request.outside,
                                request.keep_tape ? &tape.fixed : nullptr);
@@ -316,8 +318,7 @@ class HostFlow : public Flow {
     const auto found = find_outside(block, state.rows());
     if (found.empty()) return;
     std::vector<std::size_t> rows;
-    for (const OutsideElement& one : found)
-      rows.push_back(request.dataset ? request.indices[one.row] : one.row);
+    for (const OutsideElement& one : found) rows.push_back(request.rows.number_of(one.row));
     if (request.outside == Outside::Refuse)
       throw OutsideSupport(rows, reason_outside(block, i, found.front(), true), true);
     move_inside(block, found, state.rows());
@@ -388,14 +389,15 @@ class HostFlow : public Flow {
   // The contexts of a batch, in place of zeros: for blocks that read them on the device.
   void put_contexts(const SolveRequest& request, RowValues<Real>& context,
                     BatchGather<Real>& gather) const {
-    if (!request.contexts) {
-      context = {*device_, context_of(request.context, request.batch)};
+    if (!request.context.set) {
+      context = {*device_, context_of(request.context.given, request.batch)};
       return;
     }
-    const auto& rows = DatasetRows<Real>::of(*request.contexts, request.indices);
-    require(rows.is_context() && request.indices.size() == request.batch,
+    const std::span<const std::uint32_t> indices = request.context.indices;
+    const auto& rows = DatasetRows<Real>::of(*request.context.set, indices);
+    require(rows.is_context() && indices.size() == request.batch,
             "a batch of a data set needs an index a row, and its contexts");
-    gather.add(rows.values(), rows.stays(), context);
+    gather.add(rows.values(), indices, rows.stays(), context);
   }
 
   static BlockRows<Real> block_rows(ChainState<Real>& state, const RowValues<Real>& context,
@@ -505,7 +507,7 @@ class HostFlow : public Flow {
                          request.stop};
     const auto& given = request.noise.given;
     const BlockNoise<Real> noise =
-        noise_of(request.noise, number < given.size() ? given[number] : Input(), request.rows,
+        noise_of(request.noise, number < given.size() ? given[number] : Input(), request.rows.given,
                  number, plan.trace, state.batch, state.z.size() / state.batch);
     const BlockTrajectory<Real> stops = trajectory.enter(number);
     SolveStatistics statistics;

@@ -36,14 +36,13 @@ std::vector<double> log_density(const std::vector<double>& z, const std::vector<
 }
 
 SolveResult log_prob(Flow& flow, const SolveRequest& request, const Output& log_prob) {
-  return in_parts(request, sample_size(flow), kRowsAtOnce,
-                  [&](SolveRequest part, std::size_t first) {
-                    part.outside = Outside::Improbable;
-                    Solved solved = solve_rows(flow, part);
-                    const auto values = log_density(solved.z, solved.delta_logp, -1);
-                    log_prob.subspan(first, part.batch).assign(std::span<const double>(values));
-                    return std::move(solved.result);
-                  });
+  return in_parts(request, kRowsAtOnce, [&](SolveRequest part, std::size_t first) {
+    part.outside = Outside::Improbable;
+    Solved solved = solve_rows(flow, part);
+    const auto values = log_density(solved.z, solved.delta_logp, -1);
+    log_prob.subspan(first, part.batch).assign(std::span<const double>(values));
+    return std::move(solved.result);
+  });
 }
 
 LossReport loss(Flow& flow, SolveRequest request, const RegulariserWeights& weights,
@@ -87,7 +86,7 @@ SolveResult score(Flow& flow, SolveRequest request, const Output& score) {
   request.keep_tape = true;
   request.settings.regularisers = {};
   const std::size_t size = sample_size(flow);
-  return in_parts(request, size, kRowsAtOnce, [&](const SolveRequest& part, std::size_t first) {
+  return in_parts(request, kRowsAtOnce, [&](const SolveRequest& part, std::size_t first) {
     Solved solved = solve_rows(flow, part);
     for (double& z : solved.z) z = -z;  // ∂ log N(z) / ∂z
     const std::vector<double> delta_logp_bar(part.batch, -1.0);
@@ -105,7 +104,7 @@ SolveResult sample(Flow& flow, SolveRequest request, double temperature, const O
   request.direction = Direction::Reverse;
   request.rows = {};
   const std::size_t size = sample_size(flow);
-  return in_parts(request, size, kRowsAtOnce, [&](SolveRequest part, std::size_t first) {
+  return in_parts(request, kRowsAtOnce, [&](SolveRequest part, std::size_t first) {
     std::vector<double> z(part.batch * size);
     fill_noise<double>(NoiseLaw::Gaussian, {part.noise.seed, part.noise.call, kBaseBlock, 0},
                        part.noise.row_offset, size, z);

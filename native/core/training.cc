@@ -73,9 +73,8 @@ class Objectives {
       }
       SolveRequest solve;
       solve.batch = count;
-      solve.dataset = &request_.rows;
-      solve.indices = indices;
-      solve.contexts = request_.contexts;
+      solve.rows = {request_.rows, indices};
+      if (request_.contexts) solve.context = {*request_.contexts, indices};
       solve.noise = noise;
       solve.settings = request_.settings;
       solve.training = true;

@@ -56,7 +56,7 @@ inline Results solve_and_pull(ffjord::Flow& flow, const ffjord::SolveRequest& re
   const Vector z_bar = floats(normals(solution.z.size(), generator, share));
   const Vector delta_logp_bar = floats(normals(request.batch, generator, share));
   const Vector regularisers_bar = floats(normals(solution.regularisers.size(), generator, share));
-  Vector rows_bar(solution.z.size()), context_bar(request.context.size());
+  Vector rows_bar(solution.z.size()), context_bar(request.context.given.size());
   ffjord::PullbackRequest back;
   back.z_bar = z_bar;
   back.delta_logp_bar = delta_logp_bar;

@@ -86,9 +86,8 @@ void compare(const Engine& engine, const Case& one, Report& report) {
     const Vector context = picked(contexts, context_size, indices);
     request.rows = batch;
     request.context = context;
-    by_index.dataset = rows.get();
-    by_index.contexts = kept_contexts.get();
-    by_index.indices = indices;
+    by_index.rows = {*rows, indices};
+    if (kept_contexts) by_index.context = {*kept_contexts, indices};
     const auto expected = run(*flow, request), found = run(*flow, by_index);
     checks::expect_equal(one.name, found, expected, 0, report);
     flow->step({.learning_rate = 0.1, .step = call + 1});

@@ -56,7 +56,7 @@ struct Bars {
 };
 
 Outcome run(Flow& flow, const SolveRequest& request, const Bars& bars) {
-  Outcome outcome{checks::solve(flow, request), {}, Vector(request.context.size())};
+  Outcome outcome{checks::solve(flow, request), {}, Vector(request.context.given.size())};
   PullbackRequest back;
   outcome.gradient.rows.resize(outcome.solution.z.size());
   outcome.gradient.parameters.resize(flow.layout().parameter_count);

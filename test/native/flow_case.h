@@ -98,7 +98,7 @@ struct Solution {
 
 inline Solution solve(ffjord::Flow& flow, const ffjord::SolveRequest& request) {
   Solution solution;
-  solution.z.resize(request.rows.size());
+  solution.z.resize(request.rows.given.size());
   solution.delta_logp.resize(request.batch);
   solution.regularisers.resize(request.batch * request.settings.regularisers.count());
   ffjord::SolveOutput output;

@@ -87,7 +87,7 @@ void check_counts(Flow& flow, Report& report) {
 void check_rows_apart(Flow& flow, Report& report) {
   SolveRequest request = make_request();
   request.settings.solver.control = Control::Sample;
-  const Vector rows = request.rows.as<double>();
+  const Vector rows = request.rows.given.as<double>();
   const Solution together = checks::solve(flow, request);
   double evaluations = 0, fewest = std::numeric_limits<double>::max();
   for (std::size_t row = 0; row < kBatch; ++row) {
@@ -143,7 +143,7 @@ void check_stops(Flow& flow, Report& report) {
       return Vector(trajectory.begin() + time * per_time,
                     trajectory.begin() + (time + 1) * per_time);
     };
-    report.expect("the first stop is the input", state_at(0) == request.rows.as<double>());
+    report.expect("the first stop is the input", state_at(0) == request.rows.given.as<double>());
     report.expect("a stop twice", state_at(1) == state_at(2));
     report.expect("the last stop is the output", state_at(4) == z);
     const Solution shorter = solve_until(0.8);
@@ -168,7 +168,8 @@ void check_way_back(Flow& flow, Report& report) {
     back_request.direction = Direction::Reverse;
     back_request.rows = there.z;
     const Solution back = checks::solve(flow, back_request);
-    report.expect("x → z → x", checks::relative_error(back.z, request.rows.as<double>(), 1), 1e-9);
+    report.expect("x → z → x", checks::relative_error(back.z, request.rows.given.as<double>(), 1),
+                  1e-9);
     Vector opposite = there.delta_logp;
     for (double& value : opposite) value = -value;
     report.expect("Δlogp changes its sign", checks::relative_error(back.delta_logp, opposite, 1),
@@ -186,7 +187,7 @@ void check_density(Flow& flow, Report& report) {
   SolveRequest request = make_request();
   request.settings.trace.mode = TraceMode::Exact;
   request.settings.solver.rtol = request.settings.solver.atol = 1e-12;
-  const Vector rows = request.rows.as<double>();
+  const Vector rows = request.rows.given.as<double>();
   const Solution solution = checks::solve(flow, request);
   constexpr double step = 1e-4;
   std::vector<Vector> columns;
@@ -229,7 +230,7 @@ void check_failures(Flow& flow, Report& report) {
   for (Control control : {Control::Batch, Control::Sample}) {
     SolveRequest request = make_request();
     request.settings.solver.control = control;
-    Vector rows = request.rows.as<double>();
+    Vector rows = request.rows.given.as<double>();
     rows[2 * kSize] = std::numeric_limits<double>::quiet_NaN();
     request.rows = rows;
     try {

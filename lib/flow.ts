@@ -1,33 +1,21 @@
 import type { Dataset } from './data/dataset'
 import { checkSchema, type TableSchema, tableWidth } from './data/schema'
 import { type EvaluateOptions, type Evaluation, evaluate } from './evaluation/evaluate'
-import {
-  type CallOptions,
-  callKeys,
-  checkOptions,
-  type EvaluationOptions,
-  evaluationKeys,
-  overrideSettings,
-  stoppable
-} from './flow/call'
-import type { CertifiedLogProb } from './flow/certify'
-import { contextCall, contextGradientOf, wantsContextGradient } from './flow/context'
-import { assertUsable, drawNoise, evaluationCall, type FlowCore, lossNoise, prepare } from './flow/core'
+import type { EvaluationOptions } from './flow/call-options'
+import { assertUsable, type FlowCore } from './flow/core'
 import { chooseEngine, threadCount } from './flow/device'
+import { type CertifiedLogProb, logProb, logProbSync, score } from './flow/log-prob'
+import { type Loss, type LossOptions, loss } from './flow/loss'
 import { assertFits, checkMemory } from './flow/memory'
-import { openModel, writeModel } from './flow/model-file'
+import { type LoadOptions, openModel, writeModel } from './flow/model-file'
 import { normalizeDescription, normalizeSettings } from './flow/normalize'
 import { Optimizer, optimizerState, resetMoments } from './flow/optimizer'
 import type { ComputeOptions, Device, FlowDescription, FlowOptions, OptimizerOptions } from './flow/options'
-import {
-  type ForwardSolution,
-  type ReverseSolution,
-  type Solution,
-  type SolveOptions,
-  solve
-} from './flow/solution'
-import { type Statistics, solverStatistics, statisticsOf } from './flow/statistics'
-import { baseSamples, type Trajectory, type TrajectoryOptions, trajectory } from './flow/trajectory'
+import { type Precise, type Precision, type SampleOptions, sample, sampleBase } from './flow/sample'
+import { type ForwardSolution, type ReverseSolution, type SolveOptions, solve } from './flow/solution'
+import type { Statistics } from './flow/statistics'
+import { type Trajectory, type TrajectoryOptions, trajectory } from './flow/trajectory'
+import { forwardSync, transform } from './flow/transform'
 import {
   type Velocity,
   type VelocityOptions,
@@ -39,47 +27,11 @@ import {
 import { readTensors, type Weights, writeTensors } from './flow/weights'
 import { type ArrayOf, type Batch, type RealArray, sizeOf, type Tensor } from './native/batch'
 import { binding } from './native/binding'
-import { boolean, choice, fail, filePath, integer, number, object, plain, show } from './native/check'
+import { boolean, fail, filePath, integer, object, plain, show } from './native/check'
 import { translated, translatedSync } from './native/errors'
-import type { RegulariserMeans } from './native/regularisers'
 import { Fit } from './training/fit'
-import type { FitOptions } from './training/fit-options'
-
-/** What a model file may leave open, or should be overridden. */
-export type LoadOptions = Partial<FlowDescription> &
-  ComputeOptions &
-  Pick<FlowOptions, 'device' | 'threads' | 'seed' | 'memory'>
-
-export interface SampleOptions<P extends Precision = 'float32'> extends EvaluationOptions {
-  /** Scales the base samples. Default: 1. */
-  temperature?: number
-  /** Of the arrays that come back; the flow's last transforms compute in float64 in any case. Default: 'float32'. */
-  precision?: P
-}
-
-export type Precision = 'float32' | 'float64'
-export type Precise<P> = P extends 'float64' ? Float64Array : Float32Array
-
-export interface LossOptions extends CallOptions {
-  inputGradient?: boolean
-  /** ∂ loss / ∂ context too, of a conditional flow. */
-  contextGradient?: boolean
-}
-
-export interface Loss<A extends RealArray = Float32Array> {
-  /** −mean log p plus weighted regularisers, nats per sample. */
-  loss: number
-  negativeLogProb: number
-  /** Means over the batch of those that are tracked, without their weights. */
-  regularisers: RegulariserMeans
-  /** Evaluations of the dynamics, forward and backward. */
-  nfe: number
-  backwardNfe: number
-  /** ∂ loss / ∂ x where it was asked for, in the shape of x. */
-  inputGradient?: Tensor<A>
-  /** ∂ loss / ∂ context where it was asked for, (B, size). */
-  contextGradient?: Tensor<A>
-}
+import type { TrainingOptions } from './training/fit-options'
+import { Training } from './training/training'
 
 const flowKeys = [
   'shape',
@@ -246,33 +198,13 @@ export class Flow {
     x: B,
     options: Omit<EvaluationOptions, 'noise'> & { certify: true }
   ): Promise<CertifiedLogProb<ArrayOf<B>>>
-  async logProb(x: Batch, options?: EvaluationOptions & { certify?: boolean }): Promise<unknown> {
-    const checked = checkOptions(options, 'logProb', [...evaluationKeys, 'certify'])
-    const certify = boolean(checked.certify ?? false, 'certify')
-    if (certify && checked.noise !== undefined)
-      fail('CONTRADICTORY_OPTIONS', 'certify draws its own probes; leave noise out, or give a seed')
-    const call = evaluationCall(this.#core, x, 'x', checked)
-    if (certify) {
-      const { statistics, ...certified } = await stoppable(checked.signal, (stop) =>
-        this.#core.native.certify({ ...call, ...stop })
-      )
-      this.#core.statistics = statisticsOf(statistics)
-      return certified
-    }
-    const { logProb, statistics } = await stoppable(checked.signal, (stop) =>
-      this.#core.native.logProb({ ...call, ...stop })
-    )
-    this.#core.statistics = statisticsOf(statistics)
-    return logProb
+  logProb(x: Batch, options?: EvaluationOptions & { certify?: boolean }): Promise<unknown> {
+    return logProb(this.#core, x, options)
   }
 
   /** logProb on the caller's thread, for small batches: saves the turn of another thread. */
   logProbSync<B extends Batch>(x: B, options?: Omit<EvaluationOptions, 'signal'>): ArrayOf<B> {
-    const checked = checkOptions(options, 'logProbSync', without(evaluationKeys, 'signal'))
-    const call = evaluationCall(this.#core, x, 'x', checked)
-    const { logProb, statistics } = translatedSync(() => this.#core.native.logProbSync(call))
-    this.#core.statistics = statisticsOf(statistics)
-    return logProb as ArrayOf<B>
+    return logProbSync(this.#core, x, options)
   }
 
   /** Data → base: z and Δlogp with log p(x) = log N(z; 0, I) − Δlogp. */
@@ -280,8 +212,8 @@ export class Flow {
     x: B,
     options?: EvaluationOptions
   ): Promise<{ z: Tensor<ArrayOf<B>>; deltaLogp: ArrayOf<B> }> {
-    const { rows, deltaLogp } = await this.#transform('forward', x, options)
-    return { z: rows as Tensor<ArrayOf<B>>, deltaLogp: deltaLogp as ArrayOf<B> }
+    const { rows: z, deltaLogp } = await transform(this.#core, 'forward', x, options)
+    return { z, deltaLogp }
   }
 
   /** forward on the caller's thread, for small batches. */
@@ -289,14 +221,8 @@ export class Flow {
     x: B,
     options?: Omit<EvaluationOptions, 'signal'>
   ): { z: Tensor<ArrayOf<B>>; deltaLogp: ArrayOf<B> } {
-    const checked = checkOptions(options, 'forwardSync', without(evaluationKeys, 'signal'))
-    const call = evaluationCall(this.#core, x, 'x', checked)
-    const result = translatedSync(() =>
-      this.#core.native.solveSync({ ...call, direction: 'forward', training: false, keepTape: false })
-    )
-    this.#core.statistics = statisticsOf(result.statistics)
-    const z = { data: result.z as ArrayOf<B>, shape: [call.batch, ...this.shape] }
-    return { z, deltaLogp: result.deltaLogp as ArrayOf<B> }
+    const { rows: z, deltaLogp } = forwardSync(this.#core, x, options)
+    return { z, deltaLogp }
   }
 
   /** Base → data: x and Δlogp with log p(x) = log N(z; 0, I) + Δlogp. */
@@ -304,18 +230,8 @@ export class Flow {
     z: B,
     options?: EvaluationOptions
   ): Promise<{ x: Tensor<ArrayOf<B>>; deltaLogp: ArrayOf<B> }> {
-    const { rows, deltaLogp } = await this.#transform('reverse', z, options)
-    return { x: rows as Tensor<ArrayOf<B>>, deltaLogp: deltaLogp as ArrayOf<B> }
-  }
-
-  async #transform(direction: 'forward' | 'reverse', batch: Batch, options: EvaluationOptions | undefined) {
-    const checked = checkOptions(options, direction === 'forward' ? 'forward' : 'inverse', evaluationKeys)
-    const call = evaluationCall(this.#core, batch, direction === 'forward' ? 'x' : 'z', checked)
-    const result = await stoppable(checked.signal, (stop) =>
-      this.#core.native.solve({ ...call, ...stop, direction, training: false, keepTape: false })
-    )
-    this.#core.statistics = statisticsOf(result.statistics)
-    return { rows: { data: result.z, shape: [call.batch, ...this.shape] }, deltaLogp: result.deltaLogp }
+    const { rows: x, deltaLogp } = await transform(this.#core, 'reverse', z, options)
+    return { x, deltaLogp }
   }
 
   /** `count` samples of the model. */
@@ -323,8 +239,8 @@ export class Flow {
     count: number,
     options?: SampleOptions<P>
   ): Promise<Tensor<Precise<P>>> {
-    const { rows } = await this.#sample(count, options, false)
-    return rows as Tensor<Precise<P>>
+    const { x } = await sample(this.#core, count, options, false)
+    return x
   }
 
   /** `count` samples x and log p(x), from one solve. */
@@ -332,44 +248,18 @@ export class Flow {
     count: number,
     options?: SampleOptions<P>
   ): Promise<{ x: Tensor<Precise<P>>; logProb: Precise<P> }> {
-    const { rows, logProb } = await this.#sample(count, options, true)
-    return { x: rows as Tensor<Precise<P>>, logProb: logProb as Precise<P> }
-  }
-
-  async #sample(count: number, options: SampleOptions<Precision> | undefined, logProb: boolean) {
-    assertUsable(this.#core)
-    const checked = checkOptions(options, 'sample', [...evaluationKeys, 'temperature', 'precision'])
-    const batch = integer(count, 'count', 1, 2 ** 32 - 1)
-    const call = {
-      batch,
-      ...contextCall(this.#core, checked, batch),
-      settings: overrideSettings(this.#core.settings.evaluation, checked),
-      temperature: number(checked.temperature ?? 1, 'temperature', { least: 0 }),
-      float64: choice(checked.precision ?? 'float32', 'precision', ['float32', 'float64']) === 'float64',
-      noise: drawNoise(this.#core, checked),
-      logProb
-    }
-    const result = await stoppable(checked.signal, (stop) => this.#core.native.sample({ ...call, ...stop }))
-    this.#core.statistics = statisticsOf(result.statistics)
-    return { rows: { data: result.rows, shape: [count, ...this.shape] }, logProb: result.logProb }
+    const { x, logProb } = await sample(this.#core, count, options, true)
+    return { x, logProb: logProb! }
   }
 
   /** `count` samples of N(0, I), those that `sample` with the same seed starts from. */
   sampleBase(count: number, options?: { seed?: number; rowOffset?: number }): Tensor {
-    assertUsable(this.#core)
-    const checked = checkOptions(options, 'sampleBase', ['seed', 'rowOffset'])
-    const rows = integer(count, 'count', 1, 2 ** 31 - 1)
-    const { data } = baseSamples(rows, sizeOf(this.shape), drawNoise(this.#core, checked))
-    return { data, shape: [rows, ...this.shape] }
+    return sampleBase(this.#core, count, options)
   }
 
   /** ∇ₓ log p(x), in the shape of x. @throws FfjordError OUTSIDE_SUPPORT, which names rows outside of the support */
-  async score<B extends Batch>(x: B, options?: EvaluationOptions): Promise<Tensor<ArrayOf<B>>> {
-    const checked = checkOptions(options, 'score', evaluationKeys)
-    const call = evaluationCall(this.#core, x, 'x', checked)
-    const result = await stoppable(checked.signal, (stop) => this.#core.native.score({ ...call, ...stop }))
-    this.#core.statistics = statisticsOf(result.statistics)
-    return { data: result.score as ArrayOf<B>, shape: [call.batch, ...this.shape] }
+  score<B extends Batch>(x: B, options?: EvaluationOptions): Promise<Tensor<ArrayOf<B>>> {
+    return score(this.#core, x, options)
   }
 
   /** States and Δlogp on the way, at given times between data (0) and base (Σ T). */
@@ -391,40 +281,8 @@ export class Flow {
   }
 
   /** −mean log p(x) plus regularisers; rows outside of the support are refused by name (OUTSIDE_SUPPORT). Its gradients replace those on the device, for optimizer.step(). */
-  async loss<B extends Batch>(x: B, options?: LossOptions): Promise<Loss<ArrayOf<B>>> {
-    const checked = checkOptions(options, 'loss', [...callKeys, 'inputGradient', 'contextGradient'])
-    const { rows, float64, context } = prepare(this.#core, x, 'x', { context: checked.context })
-    const inputGradient = boolean(checked.inputGradient ?? false, 'inputGradient')
-    const contextGradient = wantsContextGradient(this.#core, checked)
-    const call = {
-      rows: rows.data,
-      batch: rows.count,
-      noise: lossNoise(this.#core, checked),
-      settings: this.#core.settings.training,
-      float64,
-      ...context,
-      inputGradient,
-      contextGradient
-    }
-    const result = await stoppable(checked.signal, (stop) => this.#core.native.loss({ ...call, ...stop }))
-    const { loss, negativeLogProb, regularisers, forward, backward } = result
-    this.#core.statistics = {
-      ...solverStatistics(forward),
-      blockNfe: result.blockEvaluations,
-      blockStiffness: [],
-      traces: this.traces,
-      backward: solverStatistics(backward)
-    }
-    const counts = { nfe: forward.evaluations, backwardNfe: backward.evaluations }
-    const summary: Loss<ArrayOf<B>> = { loss, negativeLogProb, regularisers, ...counts }
-    if (inputGradient)
-      summary.inputGradient = {
-        data: result.inputGradient as ArrayOf<B>,
-        shape: [rows.count, ...this.shape]
-      }
-    if (contextGradient)
-      summary.contextGradient = contextGradientOf(this.#core, result.contextGradient!) as Tensor<ArrayOf<B>>
-    return summary
+  loss<B extends Batch>(x: B, options?: LossOptions): Promise<Loss<ArrayOf<B>>> {
+    return loss(this.#core, x, options)
   }
 
   /** An optimizer that starts afresh; without options the one that is at work, or came with the model file. */
@@ -478,12 +336,12 @@ export class Flow {
    * goes on while the caller waits for either, so between two rounds of a loop the flow is at rest.
    */
   fit(data: Dataset | Batch, options: FitOptions = {}): Fit {
-    return new Fit(this, this.#core, data, options)
+    return new Fit(this.#core, () => new Training(this, this.#core, data, options))
   }
 
   /** Mean −log p over a data set with its standard error. */
   evaluate(data: Dataset | Batch, options?: EvaluateOptions): Promise<Evaluation> {
-    return evaluate(this, this.#core, data, options)
+    return evaluate(this.#core, data, options)
   }
 
   /** A solve that can be differentiated: what losses are made of. */
@@ -495,11 +353,8 @@ export class Flow {
     z: B,
     options: SolveOptions & { direction: 'reverse' }
   ): Promise<ReverseSolution<ArrayOf<B>>>
-  async solve(
-    batch: Batch,
-    options: SolveOptions & { direction?: 'forward' | 'reverse' } = {}
-  ): Promise<unknown> {
-    return solve(this.#core, batch, options) satisfies Promise<Solution>
+  solve(batch: Batch, options: SolveOptions & { direction?: 'forward' | 'reverse' } = {}): Promise<unknown> {
+    return solve(this.#core, batch, options)
   }
 
   /** Frees what the flow holds on its device, after the calls under way. */
@@ -514,6 +369,5 @@ export class Flow {
   }
 }
 
-function without(keys: readonly string[], key: string): string[] {
-  return keys.filter((one) => one !== key)
-}
+/** How long to train, on what terms, and what to do on the way. */
+export type FitOptions = TrainingOptions<Flow>

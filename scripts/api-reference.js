@@ -10,16 +10,24 @@ const target = join(root, 'docs/api.md')
 
 /** Chapters in the order of the page, and the modules of lib/ that they hold, or its folders with a slash behind them. */
 const chapters = {
-  Flows: ['flow', 'evaluation/', 'flow/certify', 'flow/device'],
+  Flows: [
+    'flow',
+    'flow/model-file',
+    'flow/sample',
+    'flow/loss',
+    'flow/log-prob',
+    'evaluation/',
+    'flow/device'
+  ],
   'What a flow is, and how it is computed': ['flow/options', 'native/methods'],
-  Training: ['training/', 'native/regularisers', 'flow/optimizer'],
+  Training: ['training/', 'flow/training-state', 'native/regularisers', 'flow/optimizer'],
   Data: ['data/', 'table/', 'native/batch'],
   'Below the surface': [
     'flow/solution',
     'flow/velocity',
     'flow/trajectory',
     'flow/statistics',
-    'flow/call',
+    'flow/call-options',
     'flow/weights'
   ],
   'Differential equations': ['flow/odeint'],
@@ -39,6 +47,23 @@ const entries = [...index.getExportedDeclarations()].map(([name, [node]]) => ({
 function signature(node) {
   const text = node.getText().replace(/^(export |declare |default )+/, '')
   return text.replace(/^ {4}/gm, '  ').replace(/\n {6}/g, '\n    ')
+}
+
+/** What an alias stands for, spelled out where that is a generic type which is not public itself. */
+function unfolded(node) {
+  const given = Node.isTypeAliasDeclaration(node) ? node.getTypeNode() : undefined
+  if (!Node.isTypeReference(given) || given.getTypeArguments().length === 0) return signature(node)
+  const generic = given.getTypeName().getSymbol()?.getAliasedSymbol()?.getDeclarations()[0]
+  if (!Node.isTypeAliasDeclaration(generic) || entries.some((one) => one.node === generic))
+    return signature(node)
+  const values = given.getTypeArguments().map((one) => one.getText())
+  const text = generic
+    .getTypeParameters()
+    .reduce(
+      (body, parameter, i) => body.replace(new RegExp(`\\b${parameter.getName()}\\b`, 'g'), values[i]),
+      signature(generic.getTypeNodeOrThrow())
+    )
+  return `type ${node.getName()} = ${text};`
 }
 
 function prose(node) {
@@ -91,7 +116,7 @@ function entry({ name, node }) {
   else if (Node.isFunctionDeclaration(node)) {
     const overloads = node.getOverloads()
     parts.push(code((overloads.length > 0 ? overloads : [node]).map(signature).join('\n')))
-  } else parts.push(code(signature(node)))
+  } else parts.push(code(unfolded(node)))
   return parts.filter(Boolean).join('\n\n')
 }
 

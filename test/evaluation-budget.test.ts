@@ -1,9 +1,11 @@
+import { type BudgetState } from '../lib/flow/training-state'
+import { initialBudgetState } from '../lib/flow/training-state'
 import { mkdtempSync, rmSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { type FitOptions, Flow, type FlowOptions, toy } from 'ffjord'
 import { normalizeSettings } from '../lib/flow/normalize'
-import { type BudgetState, initialBudgetState, watchEvaluations } from '../lib/training/evaluation-budget'
+import { watchEvaluations } from '../lib/training/evaluation-budget'
 import { failure } from './failure'
 
 const settings = normalizeSettings({ regularize: { kinetic: 0.02 } }).training

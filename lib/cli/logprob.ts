@@ -31,7 +31,8 @@ import {
 } from './options'
 import { note } from './progress'
 import { addReading, type TableChoice, trainedTable } from './table-options'
-import { type OutputColumn, openWriter, writing } from './tables'
+import type { OutputColumn } from './table-writer'
+import { openWriter, writing } from './tables'
 
 interface Choice extends DeviceChoice, EvaluationChoice, TableChoice, DrawsChoice {
   model: string

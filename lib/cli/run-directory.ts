@@ -5,7 +5,7 @@ import { replaceFile } from '../file/whole-file'
 import { isObject } from '../native/check'
 import type { Regulariser } from '../native/regularisers'
 import type { History } from '../report/report'
-import type { IterationRecord } from '../training/fit'
+import type { IterationRecord } from '../training/progress'
 import { WrongCall } from './exit'
 
 /** One line of metrics.jsonl. */

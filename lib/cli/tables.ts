@@ -1,24 +1,9 @@
 import { extname } from 'node:path'
 import { WrongCall } from './exit'
+import type { TableWriter } from './table-writer'
 import { CsvWriter } from './write-csv'
 import { NumpyWriter } from './write-numpy'
 import { ParquetWriter } from './write-parquet'
-
-/** Files of columns that this command line writes, a batch of rows at a time. */
-export interface TableWriter {
-  write(columns: readonly OutputColumn[]): Promise<void>
-  /** The file appears, whole. */
-  close(): Promise<void>
-  /** Nothing stays behind. */
-  abandon(): Promise<void>
-}
-
-export interface OutputColumn {
-  name: string
-  values: ArrayLike<unknown>
-  /** Numbers that are all whole, in whatever batch. */
-  whole?: boolean
-}
 
 const writers: [endings: string[], open: (path: string) => TableWriter][] = [
   [['.csv'], (path) => new CsvWriter(path, ',')],

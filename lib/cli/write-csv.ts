@@ -4,7 +4,7 @@ import { types } from 'node:util'
 import { unwritable } from '../file/file-errors'
 import { discard, finish, unfinishedName } from '../file/whole-file'
 import { ReaderGone } from './exit'
-import type { OutputColumn, TableWriter } from './tables'
+import type { OutputColumn, TableWriter } from './table-writer'
 
 /** Text tables: a line of names, numbers with as many digits as tell them apart. */
 export class CsvWriter implements TableWriter {

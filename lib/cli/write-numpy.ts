@@ -1,7 +1,7 @@
 import { types } from 'node:util'
 import { replaceFile } from '../file/whole-file'
 import { fail } from '../native/check'
-import type { OutputColumn, TableWriter } from './tables'
+import type { OutputColumn, TableWriter } from './table-writer'
 
 /** NumPy's .npy: a matrix of float32 or float64, one column a column, kept in memory until it is whole. */
 export class NumpyWriter implements TableWriter {

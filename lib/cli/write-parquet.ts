@@ -2,7 +2,7 @@ import { types } from 'node:util'
 import { unwritable } from '../file/file-errors'
 import { discard, finish, unfinishedName } from '../file/whole-file'
 import { FfjordError } from '../native/errors'
-import type { OutputColumn, TableWriter } from './tables'
+import type { OutputColumn, TableWriter } from './table-writer'
 
 type Library = typeof import('hyparquet-writer', { with: { 'resolution-mode': 'import' }})
 type BasicType = 'BOOLEAN' | 'DOUBLE' | 'FLOAT' | 'INT32' | 'INT64' | 'STRING' | 'TIMESTAMP' | 'JSON'

@@ -1,6 +1,6 @@
 import { cholesky, covariance } from '../data/cholesky'
 import { RowRandom } from '../data/random'
-import { checkOptions } from '../flow/call'
+import { checkOptions } from '../flow/call-options'
 import { type Batch, isReal, rowsOf, toRows } from '../native/batch'
 import { fail, integer, isArray, isObject, number } from '../native/check'
 import { fitGaussian, Gaussian } from './gaussian'

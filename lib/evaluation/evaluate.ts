@@ -1,10 +1,9 @@
 import { stepsOf } from '../data/cells'
 import type { Dataset } from '../data/dataset'
 import { toDataset } from '../data/flow-data'
-import type { Flow } from '../flow'
-import { checkOptions, type EvaluationOptions, evaluationKeys } from '../flow/call'
-import type { CertifiedLogProb } from '../flow/certify'
+import { checkOptions, type EvaluationOptions, evaluationKeys } from '../flow/call-options'
 import { assertUsable, type FlowCore } from '../flow/core'
+import { type CertifiedLogProb, logProb } from '../flow/log-prob'
 import { type Batch, sizeOf } from '../native/batch'
 import { fail, integer } from '../native/check'
 import type { NativeArray } from '../native/interface'
@@ -54,7 +53,6 @@ export interface Evaluation extends RowScores {
 }
 
 export async function evaluate(
-  flow: Flow,
   core: FlowCore,
   data: Dataset | Batch,
   options: EvaluateOptions = {}
@@ -90,7 +88,7 @@ export async function evaluate(
   const parts: RowScores[] = []
   for await (const part of dataset.batches({ size, shuffle: false })) {
     const taken = firstRows(part, Math.min(part.shape[0]!, wanted - rows))
-    const { statistics, ...scores } = await scoreRows(flow, core, taken, {
+    const { statistics, ...scores } = await scoreRows(core, taken, {
       ...call,
       draws: most,
       steps
@@ -98,7 +96,7 @@ export async function evaluate(
     if (certified > 0 && !errors) {
       const { data, context } = firstRows(taken, Math.min(certified, taken.shape[0]!))
       const certify = { ...call, ...(context && { context }), certify: true } as const
-      errors = errorsOf(await flow.logProb(data, certify))
+      errors = errorsOf(await logProb(core, data, certify))
     }
     parts.push(scores)
     rows += taken.shape[0]!

@@ -1,8 +1,11 @@
 import { asInFile, atomWeights, firstCells, type Step } from '../data/cells'
 import type { RowBatch } from '../data/dataset'
-import type { Flow } from '../flow'
-import { type EvaluationOptions, noiseOfValues, stoppable } from '../flow/call'
-import { type FlowCore, prepare } from '../flow/core'
+import type { EvaluationOptions } from '../flow/call-options'
+import { compute } from '../flow/compute'
+import type { FlowCore } from '../flow/core'
+import { logProb } from '../flow/log-prob'
+import { noiseOfValues } from '../flow/noise'
+import { prepare } from '../flow/prepare'
 import { type Statistics, statisticsOf } from '../flow/statistics'
 import type { RealArray } from '../native/batch'
 import type { NativeArray } from '../native/interface'
@@ -33,23 +36,22 @@ type ScoreOptions = Omit<EvaluationOptions, 'noise' | 'rowOffset' | 'context'> &
 
 /** Scores of a batch: of its cells where it was dequantised, else of its points. */
 export async function scoreRows(
-  flow: Flow,
   core: FlowCore,
   batch: RowBatch,
   { draws, steps, ...call }: ScoreOptions
 ): Promise<RowScores & { statistics: Statistics }> {
   const { data, context, cells } = batch
   if (!cells || draws === 1) {
-    const logProb = await flow.logProb(data, { ...call, ...(context && { context }) })
-    const statistics = flow.statistics!
+    const found = await logProb(core, data, { ...call, ...(context && { context }) })
+    const statistics = core.statistics!
     const noisy = cells?.steps ?? steps
-    const one = noisy.some((step) => step !== 0) ? new Uint32Array(logProb.length).fill(1) : undefined
+    const one = noisy.some((step) => step !== 0) ? new Uint32Array(found.length).fill(1) : undefined
     const weights = one && atomWeights(data, noisy)
     return {
-      logProb: Float64Array.from(logProb, (value, row) => value + (weights?.[row] ?? 0)),
+      logProb: Float64Array.from(found, (value, row) => value + (weights?.[row] ?? 0)),
       bound: boundOf(statistics.traces, one),
       ...(one && { draws: one }),
-      solves: logProb.length,
+      solves: found.length,
       statistics
     }
   }
@@ -60,18 +62,21 @@ export async function scoreRows(
   let statistics: Statistics | undefined
   let solved = 0
   const density: PointDensity = async (points, rows, keys) => {
-    const found = await stoppable(signal, (stop) =>
-      core.native.logProb({
+    const { result: found } = await compute(core, {
+      name: 'evaluate',
+      known: ['signal'],
+      options: { signal },
+      prepare: () => ({
         rows: points,
         batch: rows.length,
-        float64: true,
+        float64: true as const,
         settings: given.settings,
         // All draws of a row share the noise of its trace, which then does not enter the mean over the cell.
         noise: { ...noiseOfValues({ seed }, core.seed), keys },
-        ...(contexts && { context: gatherRows(contexts, contexts.length / given.rows.count, rows) }),
-        ...stop
-      })
-    )
+        ...(contexts && { context: gatherRows(contexts, contexts.length / given.rows.count, rows) })
+      }),
+      run: (native, call) => native.logProb<Float64Array>(call)
+    })
     const latest = statisticsOf(found.statistics)
     const share = rows.length / (solved + rows.length)
     solved += rows.length

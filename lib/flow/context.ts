@@ -2,7 +2,7 @@ import { types } from 'node:util'
 import { newArray, type Tensor, toRows } from '../native/batch'
 import { boolean, fail, integer, isArray, isObject, number, object, show, text } from '../native/check'
 import type { NativeArray, NativeDescription } from '../native/interface'
-import type { ContextOptions } from './call'
+import type { ContextOptions } from './call-options'
 
 /** Where the context of a call becomes what the binding takes: one row a sample, standardised as the flow says. */
 
@@ -100,9 +100,10 @@ export function wantsContextGradient(
   return wanted
 }
 
-/** A cotangent of the binding as one of the caller's context, (B, size). */
-export function contextGradientOf({ description }: Conditional, values: NativeArray): Tensor<NativeArray> {
+/** A cotangent of the binding as one of the caller's context, (B, size), in the same array. */
+export function contextGradientOf<A extends NativeArray>({ description }: Conditional, values: A): Tensor<A> {
   const { size, scale } = description.context!
-  const data = scale ? values.map((value, i) => value / scale[i % size]!) : values
-  return { data, shape: [values.length / size, size] }
+  const given: NativeArray = values
+  if (scale) for (let i = 0; i < given.length; i++) given[i]! /= scale[i % size]!
+  return { data: values, shape: [values.length / size, size] }
 }

@@ -2,7 +2,6 @@ import { tableWidth } from '../data/schema'
 import { parseJson } from '../file/json'
 import { type OpenSafetensors, openSafetensors } from '../file/read-safetensors'
 import { type StoredTensor, writeSafetensors } from '../file/safetensors'
-import type { LoadOptions } from '../flow'
 import { sizeOf } from '../native/batch'
 import { show } from '../native/check'
 import { type ErrorCode, FfjordError, isFfjordError, translatedSync } from '../native/errors'
@@ -12,7 +11,7 @@ import { impossible, impossibleNorm, notFinite } from './impossible'
 import { checkMetadata, type ModelMetadata } from './model-metadata'
 import { normalizeDescription } from './normalize'
 import { Optimizer } from './optimizer'
-import type { Block, ComputeOptions, Conditioning, FlowOptions } from './options'
+import type { Block, ComputeOptions, Conditioning, FlowDescription, FlowOptions } from './options'
 import type { TrainingState } from './training-state'
 import { cut, layoutOf } from './weights'
 
@@ -20,6 +19,11 @@ import { cut, layoutOf } from './weights'
  * Models as safetensors under the reference implementation's state-dict names. Metadata: `format`, `shape`, `blocks`,
  * `context` of a conditional flow, `trace`, and under `ffjord` what only this package reads.
  */
+
+/** What a model file may leave open, or should be overridden. */
+export type LoadOptions = Partial<FlowDescription> &
+  ComputeOptions &
+  Pick<FlowOptions, 'device' | 'threads' | 'seed' | 'memory'>
 
 /** Buffers of the flow that a file keeps beside the weights, and the prefix of their names. */
 const stateBuffers: readonly [NativeBuffer, string][] = [

@@ -2,12 +2,11 @@ import { checkState } from '../data/dataset'
 import { checkSchema, type TableSchema } from '../data/schema'
 import { choice, integer, isObject, number, object } from '../native/check'
 import { FfjordError } from '../native/errors'
-import { type BudgetState, initialBudgetState } from '../training/evaluation-budget'
-import type { ObjectiveState } from '../training/objective'
 import { normalizeSettings } from './normalize'
 import type { OptimizerState } from './optimizer'
 import type { ComputeOptions } from './options'
-import type { TrainingState } from './training-state'
+import type { ObjectiveState, TrainingState } from './training-state'
+import { type BudgetState, initialBudgetState } from './training-state'
 
 /** Under `ffjord` in a model file's metadata; tensors stand beside it. */
 export interface ModelMetadata {

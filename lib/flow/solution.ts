@@ -1,4 +1,5 @@
 import {
+  type ArrayOf,
   type Batch,
   type RealArray,
   sizeOf,
@@ -9,12 +10,14 @@ import {
 } from '../native/batch'
 import { boolean, choice, object } from '../native/check'
 import { FfjordError, translated } from '../native/errors'
-import type { NativeArray, NativeDescription, NativeFlow, NativeSolve } from '../native/interface'
+import type { NativeArray, NativeSolve, WantsFloat64 } from '../native/interface'
 import { type Regulariser, regularisers } from '../native/regularisers'
-import { type CallOptions, callKeys, checkOptions, stoppable } from './call'
+import { type CallOptions, callKeys } from './call-options'
+import { compute } from './compute'
 import { contextCall, contextGradientOf } from './context'
-import { assertUsable, drawNoise, type FlowCore } from './core'
-import { type SolverStatistics, type Statistics, solverStatistics, statisticsOf } from './statistics'
+import type { FlowCore } from './core'
+import { drawNoise } from './noise'
+import { type Statistics, solverStatistics, statisticsOf } from './statistics'
 
 export interface SolveOptions extends CallOptions {
   /** Training's solver, regularisers and batch statistics, or evaluation's. Default: true. */
@@ -62,43 +65,43 @@ export interface ReverseSolution<A extends RealArray = Float32Array> extends Sol
   readonly contextBar?: Tensor<A>
 }
 
-interface SolutionContext {
-  native: NativeFlow
-  shape: readonly number[]
+/** What was solved, and of which flow. */
+interface Solved<A extends NativeArray> {
+  core: FlowCore
   batch: number
   direction: 'forward' | 'reverse'
   tracked: readonly Regulariser[]
-  float64: boolean
-  description: NativeDescription
-  report(backward: SolverStatistics): void
+  float64?: WantsFloat64<A>
 }
 
 /** A solve and its derivative: the differentiable level under every loss. */
-export class Solution {
-  readonly z?: Tensor<NativeArray>
-  readonly x?: Tensor<NativeArray>
-  readonly deltaLogp: NativeArray
-  readonly regularisers: { [name in Regulariser]?: NativeArray } = {}
-  contextBar?: Tensor<NativeArray>
+export class Solution<A extends NativeArray> {
+  readonly z?: Tensor<A>
+  readonly x?: Tensor<A>
+  readonly deltaLogp: A
+  readonly regularisers: { [name in Regulariser]?: A } = {}
+  contextBar?: Tensor<A>
   readonly statistics: Statistics
-  readonly #context: SolutionContext
+  readonly #solved: Solved<A>
   #tape: NativeSolve['tape']
 
-  constructor(context: SolutionContext, solve: NativeSolve) {
-    const rows = { data: solve.z, shape: [context.batch, ...context.shape] }
-    if (context.direction === 'forward') this.z = rows
+  constructor(solved: Solved<A>, solve: NativeSolve<A>) {
+    const { core, batch, direction, tracked } = solved
+    const rows = { data: solve.z, shape: [batch, ...core.description.shape] }
+    if (direction === 'forward') this.z = rows
     else this.x = rows
     this.deltaLogp = solve.deltaLogp
-    context.tracked.forEach((name, r) => {
-      this.regularisers[name] = column(solve.regularisers, context.tracked.length, r)
+    tracked.forEach((name, r) => {
+      this.regularisers[name] = column(solve.regularisers, tracked.length, r)
     })
     this.statistics = statisticsOf(solve.statistics)
-    this.#context = context
+    this.#solved = solved
     this.#tape = solve.tape
   }
 
-  async pullback(bar: SolutionBar & { z?: Batch; x?: Batch }): Promise<Tensor<NativeArray>> {
-    const { native, shape, batch, direction, tracked, float64, description, report } = this.#context
+  async pullback(bar: SolutionBar & { z?: Batch; x?: Batch }): Promise<Tensor<A>> {
+    const { core, batch, direction, tracked, float64 } = this.#solved
+    const { shape, context } = core.description
     const tape = this.#tape
     if (!tape)
       throw new FfjordError(
@@ -116,18 +119,18 @@ export class Solution {
     const deltaLogpBar = vector(given.deltaLogp, 'deltaLogp')
     const columns = tracked.map((name) => vector(regularisersBar[name], name))
     const { rowsBar, contextBar, statistics } = await translated(() =>
-      native.pullback(tape, {
+      core.native.pullback(tape, {
         zBar: rows.data,
         ...(deltaLogpBar && { deltaLogpBar }),
         ...(tracked.length > 0 && { regularisersBar: interleave(columns, batch) }),
         parameters: boolean(given.parameters ?? true, 'parameters'),
-        contextGradient: description.context !== undefined,
-        float64
+        contextGradient: context !== undefined,
+        ...(float64 !== undefined && { float64 })
       })
     )
     this.statistics.backward = solverStatistics(statistics)
-    report(this.statistics.backward)
-    if (contextBar) this.contextBar = contextGradientOf({ description }, contextBar)
+    if (core.statistics) core.statistics.backward = this.statistics.backward
+    if (contextBar) this.contextBar = contextGradientOf(core, contextBar)
     return { data: rowsBar, shape: [batch, ...shape] }
   }
 
@@ -141,8 +144,9 @@ export class Solution {
   }
 }
 
-function column(values: NativeArray, width: number, index: number): NativeArray {
-  return values.filter((_, i) => i % width === index)
+/** One column of (rows, width). */
+function column<A extends NativeArray>(values: A, width: number, index: number): A {
+  return values.filter((_, i) => i % width === index) as A
 }
 
 function interleave(columns: (NativeArray | undefined)[], rows: number): Float64Array {
@@ -155,48 +159,35 @@ function interleave(columns: (NativeArray | undefined)[], rows: number): Float64
   return values
 }
 
-export async function solve(
+export async function solve<B extends Batch>(
   core: FlowCore,
-  batch: Batch,
-  given: SolveOptions & { direction?: 'forward' | 'reverse' }
-): Promise<Solution> {
-  assertUsable(core)
-  const options = checkOptions(given, 'solve', [...callKeys, 'direction', 'training', 'differentiable'])
-  const direction = choice(options.direction ?? 'forward', 'direction', ['forward', 'reverse'])
-  const training = boolean(options.training ?? true, 'training')
-  const keepTape = boolean(options.differentiable ?? true, 'differentiable')
-  const { shape } = core.description
-  const rows = toRows(batch, shape, direction === 'forward' ? 'x' : 'z')
-  const settings = training ? core.settings.training : core.settings.evaluation
-  const float64 = wantsFloat64(batch)
-  const noise = drawNoise(core, options)
-  const call = {
-    rows: rows.data,
-    batch: rows.count,
-    ...contextCall(core, options, rows.count, batch),
-    noise,
-    settings,
-    float64,
-    direction,
-    training,
-    keepTape
-  }
-  const result = await stoppable(options.signal, (stop) => core.native.solve({ ...call, ...stop }))
+  batch: B,
+  options: SolveOptions & { direction?: 'forward' | 'reverse' }
+): Promise<Solution<ArrayOf<B>>> {
+  const { call, result } = await compute(core, {
+    name: 'solve',
+    known: [...callKeys, 'direction', 'training', 'differentiable'],
+    options,
+    prepare: (checked) => {
+      const direction = choice(checked.direction ?? 'forward', 'direction', ['forward', 'reverse'])
+      const training = boolean(checked.training ?? true, 'training')
+      const keepTape = boolean(checked.differentiable ?? true, 'differentiable')
+      const rows = toRows(batch, core.description.shape, direction === 'forward' ? 'x' : 'z')
+      return {
+        rows: rows.data,
+        batch: rows.count,
+        noise: drawNoise(core, checked),
+        ...contextCall(core, checked, rows.count, batch),
+        settings: training ? core.settings.training : core.settings.evaluation,
+        float64: wantsFloat64(batch),
+        direction,
+        training,
+        keepTape
+      }
+    },
+    run: (native, call) => native.solve<ArrayOf<B>>(call)
+  })
+  const { batch: count, direction, float64, settings } = call
   const tracked = regularisers.filter((name) => settings.regularize[name] !== undefined)
-  const report = (backward: SolverStatistics) => {
-    if (core.statistics) core.statistics.backward = backward
-  }
-  const context = {
-    native: core.native,
-    shape,
-    batch: rows.count,
-    direction,
-    tracked,
-    float64,
-    description: core.description,
-    report
-  }
-  const solution = new Solution(context, result)
-  core.statistics = { ...solution.statistics }
-  return solution
+  return new Solution({ core, batch: count, direction, tracked, float64 }, result)
 }

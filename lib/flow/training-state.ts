@@ -1,8 +1,7 @@
 import type { DatasetState } from '../data/dataset'
 import type { NativeArray } from '../native/interface'
-import type { BudgetState } from '../training/evaluation-budget'
-import type { ObjectiveState } from '../training/objective'
-import type { ScheduleState } from '../training/schedule'
+
+/** What a flow keeps of its training, plain data that its model files hold. */
 
 /** Where a fit stands; saved with the model, so that `resume` goes on with the next iteration. */
 export interface TrainingState {
@@ -18,4 +17,39 @@ export interface TrainingState {
   evaluations: BudgetState
   validation?: number
   best?: { validation: number; iteration: number; parameters: NativeArray; statistics: NativeArray }
+}
+
+/** Which base point flow matching draws a line to: any, or the nearest by minibatch optimal transport. */
+export type Coupling = 'independent' | 'optimal'
+
+/** What is minimised, and for how long. */
+export interface ObjectiveState {
+  type: 'ml' | 'fm' | 'fm+ml'
+  coupling: Coupling
+  /** Iterations of flow matching before maximum likelihood, of 'fm+ml'. */
+  matching: number
+}
+
+/** What a plateau remembers; nothing else has state. */
+export interface ScheduleState {
+  factor: number
+  best: number
+  since: number
+}
+
+/** Saved with training, so that a resumed one warns as one that was never interrupted. */
+export interface BudgetState {
+  /** Iterations counted so far, as far as they make the start. */
+  counted: number
+  startNfe: number
+  /** Running means. */
+  nfe: number
+  blockNfe: number[]
+  /** The next warning comes above; it doubles with each, Infinity of a budget of none. */
+  limit: number
+}
+
+/** Nothing counted yet. */
+export function initialBudgetState(): BudgetState {
+  return { counted: 0, startNfe: 0, nfe: 0, blockNfe: [], limit: 0 }
 }

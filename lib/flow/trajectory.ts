@@ -1,19 +1,14 @@
 import { type Batch, isReal, newArray, sizeOf, type Tensor, toRows } from '../native/batch'
-import { binding } from '../native/binding'
 import { choice, fail, integer, isArray, number, show } from '../native/check'
-import { translatedSync } from '../native/errors'
+import type { NativeCall, NativeSolveArguments } from '../native/interface'
 import { assertRoom } from '../native/room'
-import {
-  checkOptions,
-  type EvaluationOptions,
-  evaluationKeys,
-  noiseOfValues,
-  overrideSettings,
-  stoppable
-} from './call'
+import { type EvaluationOptions, evaluationKeys } from './call-options'
+import { compute } from './compute'
 import { contextCall } from './context'
-import { assertUsable, drawNoise, type FlowCore } from './core'
-import { statisticsOf } from './statistics'
+import type { FlowCore } from './core'
+import { drawNoise, noiseOfValues } from './noise'
+import { overrideSettings } from './prepare'
+import { baseSamples } from './sample'
 
 export type TrajectoryOptions = EvaluationOptions & {
   /** Flow times from 0 (data) to Σ T (base), or how many, equally spaced. They are put in the direction of the solve. */
@@ -36,12 +31,27 @@ export interface Trajectory {
   deltaLogp: Tensor
 }
 
-/** Core number of the base samples' block. */
-const baseBlock = 0xffff
+const _known = [...evaluationKeys, 'times', 'x', 'z', 'samples']
 
 export async function trajectory(core: FlowCore, options: TrajectoryOptions): Promise<Trajectory> {
-  assertUsable(core)
-  const given = checkOptions(options, 'trajectory', [...evaluationKeys, 'times', 'x', 'z', 'samples'])
+  const { call, result } = await compute(core, {
+    name: 'trajectory',
+    known: [...evaluationKeys, 'times', 'x', 'z', 'samples'],
+    options,
+    prepare: (checked) => trajectoryCall(core, checked),
+    run: (native, call) => native.solve<Float32Array>(call)
+  })
+  const { direction, times, batch } = call
+  const { shape } = core.description
+  return {
+    direction,
+    times: [...times],
+    states: { data: result.trajectory!, shape: [times.length, batch, ...shape] },
+    deltaLogp: { data: result.trajectoryDeltaLogp!, shape: [times.length, batch] }
+  }
+}
+
+function trajectoryCall(core: FlowCore, given: TrajectoryOptions) {
   const starts = (['x', 'z', 'samples'] as const).filter((key) => given[key] !== undefined)
   if (starts.length !== 1)
     fail('CONTRADICTORY_OPTIONS', 'trajectory needs exactly one of x, z and samples to start from')
@@ -61,7 +71,7 @@ export async function trajectory(core: FlowCore, options: TrajectoryOptions): Pr
   const times = flowTimes(given.times, endTime(core), direction)
   const noise = points ? noiseOfValues(given, core.seed) : drawNoise(core, given)
   const rows = points ?? baseSamples(count, size, noise)
-  const call = {
+  const call: NativeCall<Float32Array> & NativeSolveArguments & { times: Float64Array } = {
     rows: rows.data,
     batch: rows.count,
     ...contextCall(core, given, rows.count, given.x ?? given.z),
@@ -72,14 +82,7 @@ export async function trajectory(core: FlowCore, options: TrajectoryOptions): Pr
     keepTape: false,
     times
   }
-  const result = await stoppable(given.signal, (stop) => core.native.solve({ ...call, ...stop }))
-  core.statistics = statisticsOf(result.statistics)
-  return {
-    direction,
-    times: [...times],
-    states: { data: result.trajectory as Float32Array, shape: [times.length, rows.count, ...shape] },
-    deltaLogp: { data: result.trajectoryDeltaLogp as Float32Array, shape: [times.length, rows.count] }
-  }
+  return call
 }
 
 /** Σ T over CNF blocks. */
@@ -106,15 +109,4 @@ function checked(times: unknown, end: number): Float64Array {
   return Float64Array.from(times as ArrayLike<number>, (time, i) =>
     Math.min(number(time, `times[${i}]`, { least: 0, most: end * (1 + 1e-6) }), end)
   ).sort()
-}
-
-/** Base samples (count, D), those that the binding's `sample` starts from under the same noise. */
-export function baseSamples(
-  count: number,
-  size: number,
-  noise: { seed: number; call: number; rowOffset: number }
-) {
-  const { seed, call, rowOffset } = noise
-  const key = { seed, call, block: baseBlock, probe: 0 }
-  return { data: translatedSync(() => binding().noise('gaussian', key, rowOffset, count, size)), count }
 }

@@ -1,10 +1,19 @@
-import { type Batch, type RealArray, type Tensor, toRows, toVector, wantsFloat64 } from '../native/batch'
+import {
+  type ArrayOf,
+  type Batch,
+  type RealArray,
+  type Tensor,
+  toRows,
+  toVector,
+  wantsFloat64
+} from '../native/batch'
 import { boolean, fail, integer, number } from '../native/check'
-import { translated } from '../native/errors'
 import type { NativeDescription } from '../native/interface'
-import { type ContextOptions, checkOptions, type NoiseOptions, noiseKeys } from './call'
+import { type ContextOptions, type NoiseOptions, noiseKeys } from './call-options'
+import { compute } from './compute'
 import { contextCall, contextGradientOf, wantsContextGradient } from './context'
-import { assertUsable, drawNoise, type FlowCore } from './core'
+import type { FlowCore } from './core'
+import { drawNoise } from './noise'
 import { normalizeTrace } from './normalize'
 import type { Trace } from './options'
 
@@ -48,72 +57,75 @@ export interface VelocityPullback<A extends RealArray = Float32Array> {
   context?: Tensor<A>
 }
 
-export async function velocity<A extends RealArray>(
+export async function velocity<B extends Batch>(
   core: FlowCore,
-  z: Batch,
-  given: VelocityOptions
-): Promise<Velocity<A>> {
-  const options = checkOptions(given, 'velocity', [
-    ...noiseKeys,
-    'context',
-    't',
-    'block',
-    'divergence',
-    'trace'
-  ])
-  const { call, shape } = point(core, z, options)
-  const divergence = boolean(options.divergence ?? false, 'divergence')
-  const result = await translated(() => core.native.velocity({ ...call, divergence }))
-  const found: Velocity<A> = { f: { data: result.f as A, shape } }
-  if (divergence) found.divergence = result.divergence as A
-  return found
+  z: B,
+  options: VelocityOptions
+): Promise<Velocity<ArrayOf<B>>> {
+  const { call, result } = await compute(core, {
+    name: 'velocity',
+    known: [...noiseKeys, 'context', 't', 'block', 'divergence', 'trace'],
+    options,
+    prepare: (checked) => ({
+      ...point(core, z, checked),
+      divergence: boolean(checked.divergence ?? false, 'divergence')
+    }),
+    run: (native, { shape: _, ...call }) => native.velocity<ArrayOf<B>>(call)
+  })
+  return {
+    f: { data: result.f, shape: call.shape },
+    ...(result.divergence && { divergence: result.divergence })
+  }
 }
 
-export async function velocityPullback<A extends RealArray>(
+export async function velocityPullback<B extends Batch>(
   core: FlowCore,
-  z: Batch,
-  given: VelocityPullbackOptions
-): Promise<VelocityPullback<A>> {
-  const options = checkOptions(given, 'velocityPullback', [
-    ...noiseKeys,
-    'context',
-    't',
-    'block',
-    'trace',
-    'f',
-    'divergence',
-    'parameters',
-    'contextGradient'
-  ])
-  const { call, shape } = point(core, z, options)
-  const fBar = toRows(options.f, shape.slice(1), 'f')
-  if (fBar.count !== call.batch)
-    fail('INVALID_SHAPE', `f holds ${fBar.count} rows, and z ${call.batch}; make them agree`)
-  const divergenceBar =
-    options.divergence === undefined ? undefined : toVector(options.divergence, call.batch, 'divergence')
-  const parameters = boolean(options.parameters ?? true, 'parameters')
-  const contextGradient = wantsContextGradient(core, options)
-  const { zBar, contextBar } = await translated(() =>
-    core.native.velocityPullback({
-      ...call,
-      fBar: fBar.data,
-      ...(divergenceBar && { divergenceBar }),
-      parameters,
-      contextGradient
-    })
-  )
-  const found: VelocityPullback<A> = { z: { data: zBar as A, shape } }
-  if (contextBar) found.context = contextGradientOf(core, contextBar) as Tensor<A>
-  return found
+  z: B,
+  options: VelocityPullbackOptions
+): Promise<VelocityPullback<ArrayOf<B>>> {
+  const { call, result } = await compute(core, {
+    name: 'velocityPullback',
+    known: [
+      ...noiseKeys,
+      'context',
+      't',
+      'block',
+      'trace',
+      'f',
+      'divergence',
+      'parameters',
+      'contextGradient'
+    ],
+    options,
+    prepare: ({ f, divergence, ...checked }) => {
+      const at = point(core, z, checked)
+      const fBar = toRows(f, at.shape.slice(1), 'f')
+      if (fBar.count !== at.batch)
+        fail('INVALID_SHAPE', `f holds ${fBar.count} rows, and z ${at.batch}; make them agree`)
+      return {
+        ...at,
+        fBar: fBar.data,
+        ...(divergence !== undefined && { divergenceBar: toVector(divergence, at.batch, 'divergence') }),
+        parameters: boolean(checked.parameters ?? true, 'parameters'),
+        contextGradient: wantsContextGradient(core, checked)
+      }
+    },
+    run: (native, { shape: _, ...call }) => native.velocityPullback<ArrayOf<B>>(call)
+  })
+  const { zBar, contextBar } = result
+  return {
+    z: { data: zBar, shape: call.shape },
+    ...(contextBar && { context: contextGradientOf(core, contextBar) })
+  }
 }
 
-function point(core: FlowCore, z: Batch, options: Omit<VelocityOptions, 'divergence'>) {
-  assertUsable(core)
+/** Where the field is asked for: points of one CNF block at their times, and the shape of them all. */
+function point<B extends Batch>(core: FlowCore, z: B, options: Omit<VelocityOptions, 'divergence'>) {
   const shapes = cnfShapes(core.description)
   const block = integer(options.block ?? 0, 'block', 0, shapes.length - 1)
   const shape = shapes[block]!
   const rows = toRows(z, shape, 'z')
-  const call = {
+  return {
     block,
     times: timesOf(options.t, rows.count),
     steer: core.settings.training.steer,
@@ -122,9 +134,9 @@ function point(core: FlowCore, z: Batch, options: Omit<VelocityOptions, 'diverge
     ...contextCall(core, options, rows.count, z),
     noise: drawNoise(core, options),
     trace: options.trace === undefined ? core.settings.training.trace : normalizeTrace(options.trace),
-    float64: wantsFloat64(z)
+    float64: wantsFloat64(z),
+    shape: [rows.count, ...shape]
   }
-  return { call, shape: [rows.count, ...shape] }
 }
 
 function timesOf(t: unknown, rows: number): Float64Array {

@@ -1,6 +1,6 @@
 import { types } from 'node:util'
 import { fail, integer, isArray, isObject, list, show } from './check'
-import type { NativeArray } from './interface'
+import type { NativeArray, WantsFloat64 } from './interface'
 import { assertRoom } from './room'
 
 /** Where a JavaScript array becomes a batch. */
@@ -59,8 +59,10 @@ export function isReal(value: unknown): value is RealArray {
 }
 
 /** Whether results should be float64 arrays, as ArrayOf says. */
-export function wantsFloat64(batch: unknown): boolean {
-  return types.isFloat64Array(batch) || (isObject(batch) && types.isFloat64Array(batch.data))
+export function wantsFloat64<B extends Batch>(batch: B): WantsFloat64<ArrayOf<B>> {
+  const given: unknown = batch
+  const wants = types.isFloat64Array(given) || (isObject(given) && types.isFloat64Array(given.data))
+  return wants as WantsFloat64<ArrayOf<B>>
 }
 
 /** Checks a batch of samples of `shape` and flattens it. A `float64` row is kept as it is. */

@@ -9,6 +9,9 @@ import type { Regulariser, RegulariserMeans } from './regularisers'
 /** Input arrays are copied before an asynchronous call returns. */
 export type NativeArray = Float32Array | Float64Array
 
+/** What a call's `float64` is where its results are arrays of type A. */
+export type WantsFloat64<A extends NativeArray> = A extends Float64Array ? true : false
+
 export type NativeBlock =
   | {
       type: 'cnf'
@@ -82,15 +85,15 @@ export interface NativeStop {
   request(): void
 }
 
-/** Common to all calls that solve. */
-export interface NativeCall {
+/** Common to all calls that solve; their results are of type A. */
+export interface NativeCall<A extends NativeArray = NativeArray> {
   batch: number
   noise: NativeNoise
   settings: NativeSettings
   /** (B, C) of a conditional flow. */
   context?: NativeArray
   /** Results in float64 arrays in place of float32. */
-  float64?: boolean
+  float64?: WantsFloat64<A>
   stop?: NativeStop
 }
 
@@ -115,15 +118,15 @@ export interface NativeSolveStatistics extends NativeStatistics {
   traces: string[]
 }
 
-export interface NativeLoss {
+export interface NativeLoss<A extends NativeArray = NativeArray> {
   loss: number
   negativeLogProb: number
   regularisers: RegulariserMeans
   blockEvaluations: number[]
   forward: NativeStatistics
   backward: NativeStatistics
-  inputGradient?: NativeArray
-  contextGradient?: NativeArray
+  inputGradient?: A
+  contextGradient?: A
 }
 
 /** Opaque: what a pullback needs of its solve. Freed when collected, or at once by release(). */
@@ -137,12 +140,12 @@ export interface NativeRows {
   release(): void
 }
 
-export interface NativeSolve {
-  z: NativeArray
-  deltaLogp: NativeArray
-  regularisers: NativeArray
-  trajectory?: NativeArray
-  trajectoryDeltaLogp?: NativeArray
+export interface NativeSolve<A extends NativeArray = NativeArray> {
+  z: A
+  deltaLogp: A
+  regularisers: A
+  trajectory?: A
+  trajectoryDeltaLogp?: A
   statistics: NativeSolveStatistics
   tape?: NativeTape
 }
@@ -238,37 +241,26 @@ export interface NativeFlow {
   write(buffer: NativeBuffer, values: NativeArray): void
   zeroGradients(): void
 
-  logProb(
-    call: NativeCall & { rows: NativeArray }
-  ): Promise<{ logProb: NativeArray; statistics: NativeSolveStatistics }>
-  logProbSync(call: NativeCall & { rows: NativeArray }): {
-    logProb: NativeArray
-    statistics: NativeSolveStatistics
-  }
-  certify(call: NativeCall & { rows: NativeArray }): Promise<{
-    logProb: NativeArray
-    probeError: NativeArray
-    solverError: NativeArray
-    roundTripError: NativeArray
-    statistics: NativeSolveStatistics
-  }>
-  score(
-    call: NativeCall & { rows: NativeArray }
-  ): Promise<{ score: NativeArray; statistics: NativeSolveStatistics }>
-  sample(call: NativeCall & { temperature: number; logProb: boolean }): Promise<{
-    rows: NativeArray
-    logProb?: NativeArray
-    statistics: NativeSolveStatistics
-  }>
-  loss(
-    call: NativeCall & { rows: NativeArray; inputGradient: boolean; contextGradient?: boolean }
-  ): Promise<NativeLoss>
+  logProb<A extends NativeArray>(call: NativeCall<A> & NativeRowsGiven): Promise<NativeLogProb<A>>
+  logProbSync<A extends NativeArray>(call: NativeCall<A> & NativeRowsGiven): NativeLogProb<A>
+  certify<A extends NativeArray>(
+    call: NativeCall<A> & NativeRowsGiven
+  ): Promise<NativeLogProb<A> & { probeError: A; solverError: A; roundTripError: A }>
+  score<A extends NativeArray>(
+    call: NativeCall<A> & NativeRowsGiven
+  ): Promise<{ score: A; statistics: NativeSolveStatistics }>
+  sample<A extends NativeArray>(
+    call: NativeCall<A> & { temperature: number; logProb: boolean }
+  ): Promise<{ rows: A; logProb?: A; statistics: NativeSolveStatistics }>
+  loss<A extends NativeArray>(
+    call: NativeCall<A> & NativeRowsGiven & { inputGradient: boolean; contextGradient?: boolean }
+  ): Promise<NativeLoss<A>>
   step(optimizer: NativeOptimizer): Promise<{ gradientNorm: number }>
 
-  solve(call: NativeCall & NativeSolveArguments): Promise<NativeSolve>
-  solveSync(call: NativeCall & NativeSolveArguments): NativeSolve
+  solve<A extends NativeArray>(call: NativeCall<A> & NativeSolveArguments): Promise<NativeSolve<A>>
+  solveSync<A extends NativeArray>(call: NativeCall<A> & NativeSolveArguments): NativeSolve<A>
   /** Adds to the gradients where `parameters`; resolves to the cotangent of the rows that went in. */
-  pullback(
+  pullback<A extends NativeArray>(
     tape: NativeTape,
     call: {
       zBar: NativeArray
@@ -276,20 +268,20 @@ export interface NativeFlow {
       regularisersBar?: NativeArray
       parameters: boolean
       contextGradient?: boolean
-      float64?: boolean
+      float64?: WantsFloat64<A>
     }
-  ): Promise<{ rowsBar: NativeArray; contextBar?: NativeArray; statistics: NativeStatistics }>
-  velocity(
-    call: NativeVelocity & { divergence: boolean }
-  ): Promise<{ f: NativeArray; divergence?: NativeArray }>
-  velocityPullback(
-    call: NativeVelocity & {
+  ): Promise<{ rowsBar: A; contextBar?: A; statistics: NativeStatistics }>
+  velocity<A extends NativeArray>(
+    call: NativeVelocity<A> & { divergence: boolean }
+  ): Promise<{ f: A; divergence?: A }>
+  velocityPullback<A extends NativeArray>(
+    call: NativeVelocity<A> & {
       fBar: NativeArray
       divergenceBar?: NativeArray
       parameters: boolean
       contextGradient?: boolean
     }
-  ): Promise<{ zBar: NativeArray; contextBar?: NativeArray }>
+  ): Promise<{ zBar: A; contextBar?: A }>
 
   /** The first burst that reads the rows finds those outside of the support. */
   upload(count: number, rows: NativeArray): NativeRows
@@ -303,16 +295,25 @@ export interface NativeFlow {
   dispose(): void
 }
 
-export interface NativeSolveArguments {
-  direction: 'forward' | 'reverse'
+export interface NativeRowsGiven {
+  /** (B, D) */
   rows: NativeArray
+}
+
+export interface NativeLogProb<A extends NativeArray = NativeArray> {
+  logProb: A
+  statistics: NativeSolveStatistics
+}
+
+export interface NativeSolveArguments extends NativeRowsGiven {
+  direction: 'forward' | 'reverse'
   training: boolean
   keepTape: boolean
   /** Flow time, 0 at the data; monotone in the direction of the solve. */
   times?: Float64Array
 }
 
-export interface NativeVelocity {
+export interface NativeVelocity<A extends NativeArray = NativeArray> {
   /** Counted among the CNF blocks. */
   block: number
   /** One, or one a row, from 0 to T (1 + steer). */
@@ -324,7 +325,7 @@ export interface NativeVelocity {
   context?: NativeArray
   noise: NativeNoise
   trace: NativeSettings['trace']
-  float64?: boolean
+  float64?: WantsFloat64<A>
 }
 
 export interface NativeEngine {

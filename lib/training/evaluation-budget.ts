@@ -1,27 +1,12 @@
+import type { BudgetState } from '../flow/training-state'
 import type { NativeOptimizer, NativeSettings } from '../native/interface'
 import type { EvaluationsGrew } from './fit-warning'
-
-/** Saved with training, so that a resumed one warns as one that was never interrupted. */
-export interface BudgetState {
-  /** Iterations counted so far, as far as they make the start. */
-  counted: number
-  startNfe: number
-  /** Running means. */
-  nfe: number
-  blockNfe: number[]
-  /** The next warning comes above; it doubles with each, Infinity of a budget of none. */
-  limit: number
-}
 
 /** Iterations whose mean is the start, and the memory of the running mean. */
 const window = 20
 
 /** Without a budget: so many times the evaluations of the start. Training well at ease doubles or trebles them. */
 const growth = 4
-
-export function initialBudgetState(): BudgetState {
-  return { counted: 0, startNfe: 0, nfe: 0, blockNfe: [], limit: 0 }
-}
 
 /**
  * Counts an iteration. Solves of a flow that trains grow dearer as its field grows stiff, and nothing else shows it

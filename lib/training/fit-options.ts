@@ -1,5 +1,4 @@
 import { type Dataset, type FeedingDataset, normalizeBatchOptions } from '../data/dataset'
-import type { Flow } from '../flow'
 import { normalizeTrace } from '../flow/normalize'
 import type { OptimizerOptions, Trace } from '../flow/options'
 import type { Batch } from '../native/batch'
@@ -16,7 +15,8 @@ import { normalizeSchedule, type Schedule } from './schedule'
  */
 type Length = { iterations?: number; epochs?: never } | { epochs: number; iterations?: never }
 
-export type FitOptions = Length & {
+/** Of a model of type M, which checkpoints get. */
+export type TrainingOptions<M> = Length & {
   /** Default: 'ml'. */
   objective?: Objective
   /** Default: { type: 'adam', lr: 1e-3 }. */
@@ -42,7 +42,7 @@ export type FitOptions = Length & {
    */
   nfeBudget?: number | false
   /** Every so many iterations: a path to save to, or what to do. */
-  checkpoint?: { every: number; save: string | ((flow: Flow) => void | Promise<void>) }
+  checkpoint?: { every: number; save: string | ((flow: M) => void | Promise<void>) }
   /** Stops after the running step; the fit then ends with what it has. */
   signal?: AbortSignal
   /** Go on where the model file, or the last fit of this flow, stood: optimizer, schedule, order of the data. */
@@ -96,8 +96,8 @@ const onPlateau = {
 } as const
 
 /** The options of a fit on `data`, and the rows to train on: fewer where some are held out for validation. */
-export function normalizeFitOptions(asked: FitOptions, data: FeedingDataset) {
-  const given = object(asked, 'fit options', fitKeys) as FitOptions
+export function normalizeFitOptions<M>(asked: TrainingOptions<M>, data: FeedingDataset) {
+  const given = object(asked, 'fit options', fitKeys) as TrainingOptions<M>
   if (given.validation !== undefined)
     given.validation = object(given.validation, 'validation', validationKeys) as unknown as ValidationOptions
   const { options, train } = withLength(given, data)
@@ -128,7 +128,7 @@ export function normalizeFitOptions(asked: FitOptions, data: FeedingDataset) {
     keepBest,
     skipFailures: boolean(options.skipFailures ?? false, 'skipFailures'),
     nfeBudget: normalizeBudget(options.nfeBudget),
-    checkpoint: options.checkpoint === undefined ? undefined : checkCheckpoint(options.checkpoint),
+    checkpoint: options.checkpoint === undefined ? undefined : checkCheckpoint<M>(options.checkpoint),
     signal: signal(options.signal),
     resume: boolean(options.resume ?? false, 'resume'),
     optimizer: options.optimizer
@@ -147,14 +147,14 @@ function checkValidation(value: unknown): ValidationOptions {
   }
 }
 
-function checkCheckpoint(value: unknown): NonNullable<FitOptions['checkpoint']> {
+function checkCheckpoint<M>(value: unknown): NonNullable<TrainingOptions<M>['checkpoint']> {
   const { every, save } = object(value, 'checkpoint', ['every', 'save'])
   if (typeof save !== 'string' && !isCallable(save))
     fail('INVALID_OPTION', `checkpoint.save is ${show(save)}; give a path or a function`)
   return { every: integer(every, 'checkpoint.every', 1), save: save as string }
 }
 
-function withLength(given: FitOptions, data: FeedingDataset) {
+function withLength<M>(given: TrainingOptions<M>, data: FeedingDataset) {
   const { iterations, epochs } = given
   if (iterations !== undefined && epochs !== undefined)
     fail('CONTRADICTORY_OPTIONS', 'iterations and epochs are both given; give one of them')
@@ -203,4 +203,4 @@ function normalizeBudget(value: unknown): number | false | undefined {
   return number(value, 'nfeBudget', { least: 0, open: true })
 }
 
-export type NormalizedFitOptions = ReturnType<typeof normalizeFitOptions>
+export type NormalizedFitOptions<M> = ReturnType<typeof normalizeFitOptions<M>>

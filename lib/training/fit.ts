@@ -1,81 +1,12 @@
 import { setImmediate } from 'node:timers'
-import type { Dataset } from '../data/dataset'
-import type { Flow } from '../flow'
 import { assertUsable, type FlowCore } from '../flow/core'
-import type { Batch } from '../native/batch'
-import type { RegulariserMeans } from '../native/regularisers'
-import type { FitOptions } from './fit-options'
-import type { FitWarning } from './fit-warning'
-import type { Phase } from './objective'
-import { type StopReason, Training } from './training'
+import type { FitResult, Progress, StopReason } from './progress'
 
-/** One iteration. */
-export interface IterationRecord {
-  /** Counted from 1. */
-  iteration: number
-  /** Flow matching, or maximum likelihood. */
-  phase: Phase
-  /** Of flow matching: the mean of ‖n T f − (z − x)‖². */
-  loss: number
-  /** NaN under flow matching. */
-  negativeLogProb: number
-  /** Means over the batch, without their weights. */
-  regularisers: RegulariserMeans
-  nfe: number
-  /** Of each CNF block. */
-  blockNfe: number[]
-  backwardNfe: number
-  accepted: number
-  rejected: number
-  /** ‖g‖₂ before clipping. */
-  gradientNorm: number
-  learningRate: number
-  seconds: number
-  /** What this iteration brought to light. */
-  warning?: FitWarning
-  /** Its solve failed and it changed nothing; its numbers are 0 and its lists empty. */
-  skipped: boolean
-}
-
-/** Where training stands; losses and counts are means since the last progress. */
-export interface Progress {
-  /** Iterations done, of how many. */
-  iteration: number
-  iterations: number
-  /** Of the last iteration: flow matching, or maximum likelihood. */
-  phase: Phase
-  loss: number
-  negativeLogProb: number
-  regularisers: RegulariserMeans
-  nfe: number
-  /** Of each CNF block. */
-  blockNfe: number[]
-  backwardNfe: number
-  gradientNorm: number
-  learningRate: number
-  /** Validation loss, where this progress follows one; exact trace where `validation.trace` says so. */
-  validation?: number
-  /** In all. */
-  skipped: number
-  seconds: number
-  etaSeconds: number
-  /** Of the iterations since the last progress. */
-  warnings: FitWarning[]
-  /** Every iteration since the last progress. */
-  records: IterationRecord[]
-}
-
-export interface FitResult {
-  iterations: number
-  /** Mean since the last progress. */
-  loss: number
-  validation?: number
-  best?: { validation: number; iteration: number }
-  skipped: number
-  seconds: number
-  /** All since this fit began. */
-  warnings: FitWarning[]
-  stopped: StopReason
+/** What a fit starts. */
+export interface TrainingRun {
+  run(): AsyncGenerator<Progress, FitResult>
+  /** What it has come to so far. */
+  result(stopped: StopReason): FitResult
 }
 
 /** What a promise may be rejected with, as the language types it. */
@@ -89,8 +20,8 @@ type Reason = Parameters<NonNullable<Parameters<Promise<unknown>['catch']>[0]>>[
 export class Fit implements AsyncIterable<Progress>, Promise<FitResult> {
   readonly [Symbol.toStringTag] = 'Fit'
   readonly #core: FlowCore
-  readonly #start: () => Training
-  #training: Training | undefined
+  readonly #start: () => TrainingRun
+  #training: TrainingRun | undefined
   #run: AsyncGenerator<Progress, FitResult> | undefined
   /** What is asked of the run now, by all who wait. */
   #step: Promise<IteratorResult<Progress, FitResult>> | undefined
@@ -100,9 +31,9 @@ export class Fit implements AsyncIterable<Progress>, Promise<FitResult> {
   #awaited: Promise<FitResult> | undefined
 
   /** Use flow.fit(). */
-  constructor(flow: Flow, core: FlowCore, data: Dataset | Batch, options: FitOptions) {
+  constructor(core: FlowCore, start: () => TrainingRun) {
     this.#core = core
-    this.#start = () => new Training(flow, core, data, options)
+    this.#start = start
     setImmediate(() => {
       if (!this.#asked) this.#awaited ??= this.#drain()
     })

@@ -1,7 +1,5 @@
+import type { Coupling, ObjectiveState } from '../flow/training-state'
 import { choice, fail, integer, isObject, object, show } from '../native/check'
-
-/** Which base point flow matching draws a line to: any, or the nearest by minibatch optimal transport. */
-export type Coupling = 'independent' | 'optimal'
 
 /**
  * What is minimised. 'ml': −mean log p plus regularisers. 'fm': flow matching on straight lines from data to base
@@ -18,14 +16,6 @@ export type Objective =
   | { type: 'fm+ml'; coupling?: Coupling; matching?: number }
 
 export type Phase = 'fm' | 'ml'
-
-/** Plain data, as model files keep it. */
-export interface ObjectiveState {
-  type: 'ml' | 'fm' | 'fm+ml'
-  coupling: Coupling
-  /** Iterations of flow matching before maximum likelihood, of 'fm+ml'. */
-  matching: number
-}
 
 const types = ['ml', 'fm', 'fm+ml'] as const
 

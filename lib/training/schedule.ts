@@ -1,3 +1,4 @@
+import type { ScheduleState } from '../flow/training-state'
 import { choice, fail, integer, isObject, list, number, object, show } from '../native/check'
 
 /** Learning rate by iteration, as a factor of the optimizer's. */
@@ -10,13 +11,6 @@ export type Schedule =
   | { type: 'cosine'; final?: number; warmup?: number }
   /** Times `factor` after `patience` validations in a row without improvement. */
   | { type: 'plateau'; factor: number; patience: number; least?: number; warmup?: number }
-
-/** What a plateau remembers; nothing else has state. */
-export interface ScheduleState {
-  factor: number
-  best: number
-  since: number
-}
 
 export const initialScheduleState = (): ScheduleState => ({ factor: 1, best: Infinity, since: 0 })
 

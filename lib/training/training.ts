@@ -1,52 +1,47 @@
 import { performance } from 'node:perf_hooks'
-import type { Dataset, Feed, FeedingDataset } from '../data/dataset'
+import type { Dataset, FeedingDataset } from '../data/dataset'
 import { tableOf, toDataset } from '../data/flow-data'
-import type { Flow } from '../flow'
-import { standardized } from '../flow/context'
-import type { FlowCore } from '../flow/core'
+import { stoppable } from '../flow/compute'
+import { assertUsable, type FlowCore } from '../flow/core'
+import { writeModel } from '../flow/model-file'
 import { normalizeOptimizer } from '../flow/normalize'
 import { Optimizer, optimizerState, resetMoments } from '../flow/optimizer'
-import type { TrainingState } from '../flow/training-state'
+import { initialBudgetState, type ObjectiveState, type TrainingState } from '../flow/training-state'
 import type { Batch } from '../native/batch'
-import { binding } from '../native/binding'
 import { fail } from '../native/check'
-import { isFfjordError, translate, translatedSync } from '../native/errors'
-import type { NativeIteration, NativeRows } from '../native/interface'
+import { isFfjordError } from '../native/errors'
+import type { NativeIteration } from '../native/interface'
 import type { Regulariser } from '../native/regularisers'
-import { initialBudgetState, watchEvaluations } from './evaluation-budget'
-import type { FitResult, IterationRecord, Progress } from './fit'
-import { type FitOptions, type NormalizedFitOptions, normalizeFitOptions } from './fit-options'
+import { DeviceRows } from './device-rows'
+import { watchEvaluations } from './evaluation-budget'
+import type { TrainingRun } from './fit'
+import { type NormalizedFitOptions, normalizeFitOptions, type TrainingOptions } from './fit-options'
 import type { FitWarning } from './fit-warning'
-import { normalizeObjective, type ObjectiveState, type Phase, phaseOf } from './objective'
+import { normalizeObjective, type Phase, phaseOf } from './objective'
+import { type FitResult, type IterationRecord, meansOf, type Progress, type StopReason } from './progress'
 import { checkScale } from './scale-check'
-import { afterValidation, initialScheduleState, scheduleFactor } from './schedule'
+import { initialScheduleState, scheduleFactor } from './schedule'
 import { turn } from './turn'
-
-export type StopReason = 'iterations' | 'signal' | 'break' | 'patience' | 'data'
+import { Validation } from './validation'
 
 /** Between two crossings into JavaScript, and between two reports of progress. */
 const burstSeconds = 0.05
 
-interface UploadedRows {
-  rows: NativeRows
-  contexts?: NativeRows
-}
-
-/** Of JavaScript's thread, that a burst may take: batches are put in order there, and their records read. */
+/** How long JavaScript's thread may take for a burst: batches are put in order there, and their records read. */
 const hostSeconds = 0.02
 
 /** One run of `fit`: bursts of iterations in the core, and between them validation, checkpoints and progress. */
-export class Training {
-  readonly #flow: Flow
+export class Training<M> implements TrainingRun {
+  readonly #model: M
   readonly #core: FlowCore
-  readonly #options: NormalizedFitOptions
+  readonly #options: NormalizedFitOptions<M>
   readonly #data: FeedingDataset
   readonly #state: TrainingState
   readonly #optimizer: Optimizer
   readonly #startIteration: number
   readonly #startSeconds: number
-  #validationData: Dataset | undefined
-  #rows: { feed: Feed['data']; uploaded: UploadedRows } | undefined
+  readonly #rows: DeviceRows
+  readonly #validation: Validation
   #records: IterationRecord[] = []
   #warnings: FitWarning[] = []
   /** What the size of the first rows gave cause to say; told with the first iteration. */
@@ -56,10 +51,10 @@ export class Training {
   #pace = burstSeconds
   #hostPace = 0
 
-  constructor(flow: Flow, core: FlowCore, data: Dataset | Batch, given: FitOptions) {
+  constructor(model: M, core: FlowCore, data: Dataset | Batch, given: TrainingOptions<M>) {
     const dataset = toDataset(data, core, 'data')
     const options = normalizeFitOptions(given, dataset)
-    this.#flow = flow
+    this.#model = model
     this.#core = core
     this.#options = options
     this.#data = options.data
@@ -105,13 +100,15 @@ export class Training {
     if (table) core.table = table
     this.#startIteration = this.#state.iteration
     this.#startSeconds = this.#state.seconds
+    this.#rows = new DeviceRows(core)
+    this.#validation = new Validation(core, options, this.#state, this.#optimizer)
   }
 
   async *run(): AsyncGenerator<Progress, FitResult> {
     const { iterations, signal } = this.#options
     let reported = performance.now()
     try {
-      this.#validationData = await this.#takeValidationData()
+      await this.#validation.takeRows()
       let reason: StopReason = 'iterations'
       while (this.#state.iteration < iterations) {
         if (signal?.aborted) {
@@ -126,23 +123,23 @@ export class Training {
           reason = 'data'
           break
         }
-        const validation = await this.#validate()
+        const validation = await this.#validation.run()
         this.#state.seconds += (performance.now() - began) / 1000
         await this.#checkpoint()
         if (validation !== undefined || performance.now() - reported >= 1000 * burstSeconds) {
           reported = performance.now()
           yield this.#progress(validation)
         }
-        if (this.#outOfPatience() && !this.#endMatching()) {
+        if (this.#validation.outOfPatience && !this.#endMatching()) {
           reason = 'patience'
           break
         }
       }
       if (this.#records.length > 0) yield this.#progress(undefined)
-      if (this.#options.keepBest) this.#restoreBest()
+      if (this.#options.keepBest) this.#validation.restoreBest()
       return this.result(reason)
     } finally {
-      this.#release()
+      this.#rows.release()
     }
   }
 
@@ -195,33 +192,28 @@ export class Training {
     const { iteration } = this.#state
     const learningRates = Float64Array.from(feed.sizes, (_, i) => this.#learningRate(iteration + i))
     const { options, step } = this.#optimizer.state
-    const stop = new (binding().Stop)()
-    const request = () => stop.request()
-    signal?.addEventListener('abort', request, { once: true })
-    let records: NativeIteration[]
+    let records: NativeIteration[] = []
     try {
-      records = await this.#core.native.train({
-        ...this.#upload(feed),
-        indices: feed.indices,
-        batchSizes: feed.sizes,
-        learningRates,
-        objective: this.#phase,
-        coupling: this.#state.objective.coupling,
-        parts: this.#options.parts,
-        settings: this.#core.settings.training,
-        optimizer: { ...options, step: step + 1 },
-        noiseSeed: this.#core.seed,
-        firstCall: this.#core.calls,
-        seconds: burstSeconds,
-        skipFailures,
-        stop
-      })
+      records = await stoppable(signal, (stop) =>
+        this.#core.native.train({
+          ...this.#rows.of(feed),
+          indices: feed.indices,
+          batchSizes: feed.sizes,
+          learningRates,
+          objective: this.#phase,
+          coupling: this.#state.objective.coupling,
+          parts: this.#options.parts,
+          settings: this.#core.settings.training,
+          optimizer: { ...options, step: step + 1 },
+          noiseSeed: this.#core.seed,
+          firstCall: this.#core.calls,
+          seconds: burstSeconds,
+          skipFailures,
+          ...stop
+        })
+      )
     } catch (error) {
-      const translated = translate(error)
-      if (!isFfjordError(translated) || translated.code !== 'CANCELLED') throw translated
-      records = []
-    } finally {
-      signal?.removeEventListener('abort', request)
+      if (!isFfjordError(error) || error.code !== 'CANCELLED') throw error
     }
     const arrived = performance.now()
     this.#count(records, learningRates)
@@ -300,138 +292,29 @@ export class Training {
     return this.#optimizer.state.options.learningRate * factor
   }
 
-  /** Rows in memory stay on the device; fresh ones take the place of those before. */
-  #upload(feed: Feed): UploadedRows {
-    if (this.#rows?.feed !== feed.data) {
-      this.#release()
-      const { native } = this.#core
-      const uploaded: UploadedRows = { rows: translatedSync(() => native.upload(feed.count, feed.data)) }
-      this.#rows = { feed: feed.data, uploaded }
-      const conditioning = this.#core.description.context
-      if (conditioning && feed.context) {
-        const context = standardized(conditioning, feed.context)
-        uploaded.contexts = translatedSync(() => native.uploadContexts(feed.count, context))
-      }
-    }
-    return this.#rows!.uploaded
-  }
-
-  #release(): void {
-    this.#rows?.uploaded.rows.release()
-    this.#rows?.uploaded.contexts?.release()
-    this.#rows = undefined
-  }
-
-  /** Rows that do not end are taken once, so that losses compare. */
-  async #takeValidationData(): Promise<Dataset | undefined> {
-    const { validation, heldOut } = this.#options
-    if (!validation) return undefined
-    if (heldOut) return this.#holdOut(validation.rows!)
-    const data = toDataset(validation.data, this.#core, 'validation.data')
-    if (Number.isFinite(data.rows)) return validation.rows === undefined ? data : data.take(validation.rows)
-    const place = data.state()
-    const taken = await data.take(validation.rows ?? 10_000)
-    data.restore(place)
-    return taken
-  }
-
-  /** The next rows of data that do not end; none where a stream has no more of them to train on. */
-  async #holdOut(rows: number): Promise<Dataset | undefined> {
-    const ahead = await this.#data.peek(2, { size: rows, shuffle: false, seed: 0, drop: true })
-    if (ahead.sizes.length < 2) return undefined
-    const taken = await this.#data.take(rows)
-    this.#state.data = this.#data.state()
-    return taken
-  }
-
-  async #validate(): Promise<number | undefined> {
-    const { validation, schedule, keepBest, signal } = this.#options
-    const data = this.#validationData
-    const { iteration } = this.#state
-    if (!validation || !data || iteration === 0 || iteration % validation.every !== 0 || signal?.aborted)
-      return undefined
-    return this.#withAverage(async () => {
-      const { native, seed } = this.#core
-      const trace = validation.trace === undefined ? {} : { trace: validation.trace }
-      const { nll, outside } = await this.#flow.evaluate(data, { seed, draws: 1, ...trace })
-      if (outside > 0)
-        fail(
-          'OUTSIDE_SUPPORT',
-          `${outside} of the validation rows lie outside of the flow's support, so that log p is −∞ (logProb tells which); ` +
-            'drop such rows, or widen the interval'
-        )
-      if (keepBest && nll < (this.#state.best?.validation ?? Infinity))
-        this.#state.best = {
-          validation: nll,
-          iteration,
-          parameters: native.read('parameters'),
-          statistics: native.read('statistics')
-        }
-      this.#state.schedule = afterValidation(schedule, this.#state.schedule, nll)
-      this.#state.validation = nll
-      return nll
-    })
-  }
-
-  /** Runs `work` with the average of the weights in their place, where one is kept. */
-  async #withAverage<T>(work: () => Promise<T>): Promise<T> {
-    const { native } = this.#core
-    if (this.#optimizer.state.options.averageDecay === 0) return work()
-    const parameters = native.read('parameters')
-    native.write('parameters', native.read('average'))
-    try {
-      return await work()
-    } finally {
-      native.write('parameters', parameters)
-    }
-  }
-
-  #outOfPatience(): boolean {
-    const patience = this.#options.validation?.patience
-    return patience !== undefined && this.#state.schedule.since >= patience
-  }
-
   async #checkpoint(): Promise<void> {
     const { checkpoint } = this.#options
     if (!checkpoint || this.#state.iteration === 0 || this.#state.iteration % checkpoint.every !== 0) return
-    if (typeof checkpoint.save === 'string') await this.#flow.save(checkpoint.save)
-    else await checkpoint.save(this.#flow)
-  }
-
-  #restoreBest(): void {
-    const { best } = this.#state
-    if (!best) return
-    const { native } = this.#core
-    native.write('parameters', best.parameters)
-    if (best.statistics.length > 0) native.write('statistics', best.statistics)
+    if (typeof checkpoint.save !== 'string') return checkpoint.save(this.#model)
+    assertUsable(this.#core)
+    await writeModel(checkpoint.save, this.#core, false)
   }
 
   #progress(validation: number | undefined): Progress {
     const records = this.#records
     this.#records = []
-    const counted = records.filter((record) => !record.skipped)
-    const meanOf = (value: (record: IterationRecord) => number) =>
-      counted.reduce((sum, record) => sum + value(record), 0) / counted.length
-    const mean = (key: 'loss' | 'negativeLogProb' | 'nfe' | 'backwardNfe' | 'gradientNorm') =>
-      meanOf((record) => record[key])
     const tracked = Object.keys(this.#core.settings.training.regularize) as Regulariser[]
+    const means = meansOf(records, tracked, this.#core.traces.length)
     const { iteration, skipped, seconds } = this.#state
     const { iterations } = this.#options
     const pace = (seconds - this.#startSeconds) / Math.max(1, iteration - this.#startIteration)
-    if (counted.length > 0) this.#loss = mean('loss')
+    if (records.some((record) => !record.skipped)) this.#loss = means.loss
     const progress: Progress = {
       iteration,
       iterations,
       phase: records.at(-1)?.phase ?? this.#phase,
+      ...means,
       loss: this.#loss,
-      negativeLogProb: mean('negativeLogProb'),
-      regularisers: Object.fromEntries(
-        tracked.map((name) => [name, meanOf((record) => record.regularisers[name] ?? Number.NaN)])
-      ),
-      nfe: mean('nfe'),
-      blockNfe: this.#core.traces.map((_, block) => meanOf((record) => record.blockNfe[block] ?? Number.NaN)),
-      backwardNfe: mean('backwardNfe'),
-      gradientNorm: mean('gradientNorm'),
       learningRate: records.at(-1)?.learningRate ?? this.#learningRate(iteration),
       skipped,
       seconds,

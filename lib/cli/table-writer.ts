@@ -1,0 +1,15 @@
+/** Files of columns that this command line writes, a batch of rows at a time. */
+export interface TableWriter {
+  write(columns: readonly OutputColumn[]): Promise<void>
+  /** The file appears, whole. */
+  close(): Promise<void>
+  /** Nothing stays behind. */
+  abandon(): Promise<void>
+}
+
+export interface OutputColumn {
+  name: string
+  values: ArrayLike<unknown>
+  /** Numbers that are all whole, in whatever batch. */
+  whole?: boolean
+}

@@ -1,0 +1,73 @@
+import { sizeOf, type Tensor } from '../native/batch'
+import { binding } from '../native/binding'
+import { choice, integer, number } from '../native/check'
+import { translatedSync } from '../native/errors'
+import type { NativeNoise, WantsFloat64 } from '../native/interface'
+import { checkOptions, type EvaluationOptions, evaluationKeys } from './call-options'
+import { compute } from './compute'
+import { contextCall } from './context'
+import { assertUsable, type FlowCore } from './core'
+import { drawNoise } from './noise'
+import { overrideSettings } from './prepare'
+
+export interface SampleOptions<P extends Precision = 'float32'> extends EvaluationOptions {
+  /** Scales the base samples. Default: 1. */
+  temperature?: number
+  /** Of the arrays that come back; the flow's last transforms compute in float64 in any case. Default: 'float32'. */
+  precision?: P
+}
+
+export type Precision = 'float32' | 'float64'
+export type Precise<P> = P extends 'float64' ? Float64Array : Float32Array
+
+/** Core number of the base samples' block. */
+const baseBlock = 0xffff
+
+/** `count` samples of the model, and log p of each where `wantsLogProb`. */
+export async function sample<P extends Precision>(
+  core: FlowCore,
+  count: number,
+  options: SampleOptions<P> | undefined,
+  wantsLogProb: boolean
+): Promise<{ x: Tensor<Precise<P>>; logProb?: Precise<P> }> {
+  const { call, result } = await compute(core, {
+    name: 'sample',
+    known: [...evaluationKeys, 'temperature', 'precision'],
+    options,
+    prepare: (checked) => {
+      const batch = integer(count, 'count', 1, 2 ** 32 - 1)
+      const precision = choice(checked.precision ?? 'float32', 'precision', ['float32', 'float64'])
+      return {
+        batch,
+        ...contextCall(core, checked, batch),
+        settings: overrideSettings(core.settings.evaluation, checked),
+        temperature: number(checked.temperature ?? 1, 'temperature', { least: 0 }),
+        float64: (precision === 'float64') as WantsFloat64<Precise<P>>,
+        noise: drawNoise(core, checked),
+        logProb: wantsLogProb
+      }
+    },
+    run: (native, call) => native.sample<Precise<P>>(call)
+  })
+  const x = { data: result.rows, shape: [call.batch, ...core.description.shape] }
+  return { x, ...(result.logProb && { logProb: result.logProb }) }
+}
+
+export function sampleBase(
+  core: FlowCore,
+  count: number,
+  options: { seed?: number; rowOffset?: number } | undefined
+): Tensor {
+  assertUsable(core)
+  const { shape } = core.description
+  const checked = checkOptions(options, 'sampleBase', ['seed', 'rowOffset'])
+  const rows = integer(count, 'count', 1, 2 ** 31 - 1)
+  const { data } = baseSamples(rows, sizeOf(shape), drawNoise(core, checked))
+  return { data, shape: [rows, ...shape] }
+}
+
+/** Base samples (count, D), those that the binding's `sample` starts from under the same noise. */
+export function baseSamples(count: number, size: number, { seed, call, rowOffset }: NativeNoise) {
+  const key = { seed, call, block: baseBlock, probe: 0 }
+  return { data: translatedSync(() => binding().noise('gaussian', key, rowOffset, count, size)), count }
+}

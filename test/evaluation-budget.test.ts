@@ -1,10 +1,9 @@
-import { type BudgetState } from '../lib/flow/training-state'
-import { initialBudgetState } from '../lib/flow/training-state'
 import { mkdtempSync, rmSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { type FitOptions, Flow, type FlowOptions, toy } from 'ffjord'
 import { normalizeSettings } from '../lib/flow/normalize'
+import { type BudgetState, initialBudgetState } from '../lib/flow/training-state'
 import { watchEvaluations } from '../lib/training/evaluation-budget'
 import { failure } from './failure'
 

@@ -3,7 +3,7 @@ import { mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join, resolve } from 'node:path'
 import { tableFromArrays, tableToIPC } from 'apache-arrow'
-import type { FileOptions } from '../lib/table/load'
+import type { FileOptions } from '../lib/table/file-options'
 import { checkContent, pagesOf } from '../lib/table/parquet-pages'
 
 // As it is published: only there do libraries read in a thread that can be ended.

@@ -22,8 +22,11 @@ export type CellType =
   | { kind: 'decimal'; precision: number; scale: number }
   /** Text; of dictionaries, the text that the indices stand for. */
   | { kind: 'text' }
-  /** The file does not say: text as it stands there, or numbers, and what they mean follows from all of them. */
-  | { kind: 'written' }
+  /**
+   * The file does not say: text as it stands there, or numbers, and what they mean follows from all of them: dates and
+   * times, where a pattern says how they are written.
+   */
+  | { kind: 'written'; pattern?: string }
   /** Bytes, lists, structures: never a number of a sample. `name` is for messages ('a list', 'bytes'). */
   | { kind: 'other'; name: string }
 
@@ -48,4 +51,49 @@ export const written: CellType = { kind: 'written' }
 /** One type for all of some columns, as a matrix has it. */
 export function alike(columns: number, type: CellType): CellType[] {
   return Array.from({ length: columns }, () => type)
+}
+
+const storages: Readonly<Record<NumberStorage, true>> = {
+  float16: true,
+  float32: true,
+  float64: true,
+  int8: true,
+  int16: true,
+  int32: true,
+  int64: true,
+  uint8: true,
+  uint16: true,
+  uint32: true,
+  uint64: true
+}
+
+const units: readonly unknown[] = ['second', 'millisecond', 'microsecond', 'nanosecond'] satisfies TimeUnit[]
+
+/** Whether `value`, which a model file may hold, is a type of cells. */
+export function isCellType(value: Readonly<Record<string, unknown>>): boolean {
+  const { kind, storage, unit, zone, precision, scale, pattern, name } = value
+  const textOrNone = (one: unknown) => one === undefined || typeof one === 'string'
+  switch (kind) {
+    case 'number':
+      return typeof storage === 'string' && Object.hasOwn(storages, storage)
+    case 'time':
+    case 'duration':
+      return units.includes(unit)
+    case 'timestamp':
+      return units.includes(unit) && textOrNone(zone)
+    case 'decimal':
+      return (
+        Number.isSafeInteger(precision) &&
+        Number.isSafeInteger(scale) &&
+        (scale as number) >= 0 &&
+        (scale as number) <= 100 &&
+        (precision as number) <= 100
+      )
+    case 'written':
+      return textOrNone(pattern)
+    case 'other':
+      return typeof name === 'string'
+    default:
+      return kind === 'boolean' || kind === 'date' || kind === 'text'
+  }
 }

@@ -15,6 +15,9 @@ import {
   texts
 } from '../native/check'
 import { type Atom, AtomCell } from './atom'
+import { type CellType, isCellType } from './cell-type'
+import { cellOf, isPlain } from './cell-values'
+import { type Clock, isClock } from './clock'
 
 /** What a column of a table holds, and how it enters a sample. */
 export interface Column {
@@ -32,6 +35,12 @@ export interface Column {
   levels?: string[]
   /** Of a category that others are conditioned on: its elements are 0 and 1, without noise. */
   exact?: boolean
+  /** What the file's cells mean, where it says so, and how its text writes dates; samples are written alike. */
+  cells?: CellType
+  /** Of dates, times and durations: how they are numbers. */
+  clock?: Clock
+  /** What stands for missing cells: a number of the sample, or a level. */
+  fill?: number | string
 }
 
 /** Of an atom's noise between its ends, at most: what lies there has to be told from 0. */
@@ -124,12 +133,15 @@ export interface NamedColumn {
   values: ArrayLike<unknown>
   /** All values are whole, as those of the training data were. */
   whole?: boolean
+  /** What the values are cells of, where the file says so. */
+  cells?: CellType
 }
 
 /**
  * Samples (n, width) as columns of the kind they were learnt from: dequantised values go back to their multiple,
  * integers are whole, a category is the level of its largest element. Real columns keep the precision of the samples;
- * the others are float64, which holds whole numbers up to 2⁵³.
+ * the others are float64, which holds whole numbers up to 2⁵³. Where the file says what its cells mean (`cells`), values are
+ * such cells: booleans, decimals as text, dates as whole days since 1970, or text as the file writes it.
  */
 export function decodeColumns(columns: readonly Column[], samples: ArrayLike<number>): NamedColumn[] {
   const checked = checkColumns(columns, 'columns')
@@ -146,22 +158,41 @@ export function decodeColumns(columns: readonly Column[], samples: ArrayLike<num
     const at = (row: number, i = 0) => values[row * width + first + i]!
     return {
       name: column.name,
-      values: column.levels ? levelsOf(column.levels, count, at) : decodedNumbers(column, count, at, kind),
-      ...(column.type === 'integer' && { whole: true })
+      values: column.levels
+        ? levelsOf(column, column.levels, count, at)
+        : decodedCells(column, count, at, kind),
+      ...(column.type === 'integer' && { whole: true }),
+      ...(column.cells && { cells: column.cells })
     }
   })
 }
 
 function levelsOf(
+  { cells }: Column,
   levels: readonly string[],
   count: number,
   at: (row: number, i: number) => number
-): string[] {
+): unknown[] {
+  const cell = (level: string) => (cells?.kind === 'boolean' ? level === 'true' : level)
   return Array.from({ length: count }, (_, row) => {
     let best = 0
     for (let i = 1; i < levels.length; i++) if (at(row, i) > at(row, best)) best = i
-    return levels[best]!
+    return cell(levels[best]!)
   })
+}
+
+function decodedCells(
+  column: Column,
+  count: number,
+  at: (row: number) => number,
+  kind: Float32ArrayConstructor | Float64ArrayConstructor
+): ArrayLike<unknown> {
+  const numbers = decodedNumbers(column, count, at, kind)
+  if (isPlain(column)) return numbers
+  const cell = cellOf(column)
+  return column.cells?.kind === 'number'
+    ? Float64Array.from(numbers, cell as (value: number) => number)
+    : Array.from(numbers, cell)
 }
 
 function decodedNumbers(
@@ -216,9 +247,18 @@ function checkColumn(column: unknown, name: string): void {
   if (column.step !== undefined) number(column.step, `${name}.step`, { least: 0, open: true })
   if (column.exact !== undefined) boolean(column.exact, `${name}.exact`)
   if (column.atom !== undefined) checkAtom(column as unknown as Column, `${name}.atom`)
+  checkMeaning(column as unknown as Column, name)
   if (column.levels === undefined && column.type !== 'category') return
   if (texts(column.levels, `${name}.levels`, 'the names of the levels').length === 0)
     fail('INVALID_OPTION', `${name}.levels is []; give at least one level`)
+}
+
+function checkMeaning({ cells, clock, fill }: Partial<Column>, name: string): void {
+  if (cells !== undefined && !(isObject(cells) && isCellType(cells)))
+    fail('INVALID_OPTION', `${name}.cells is ${show(cells)}; give what fromFile found`)
+  if (clock !== undefined && !isClock(clock))
+    fail('INVALID_OPTION', `${name}.clock is ${show(clock)}; give { unit, origin } as fromFile found it`)
+  if (fill !== undefined && typeof fill !== 'string') number(fill, `${name}.fill`)
 }
 
 function checkAtom(column: Column, name: string): void {

@@ -1,5 +1,7 @@
 import { AtomCell, isAtom } from '../data/atom'
+import { type CellType, written } from '../data/cell-type'
 import { atomOf, stepsOf } from '../data/cells'
+import { clockNumber, isTime } from '../data/clock'
 import { philox, streams } from '../data/random'
 import { type Column, columnWidth, tableWidth } from '../data/schema'
 import { isReal } from '../native/batch'
@@ -18,6 +20,8 @@ export interface Encoded {
 export interface EncoderOptions {
   /** Leave rows out that cannot be used, in place of an error. */
   drop: boolean
+  /** What happens to rows with missing cells; default: as `drop` says. */
+  missing?: 'refuse' | 'drop' | 'fill'
   /** Refuse values that break the column's type or step. */
   strict?: boolean
   /** Columns of whole numbers will be dequantised, so that they may stand on the lower end of their interval. */
@@ -36,6 +40,8 @@ export class RowEncoder {
   /** The first row of each column that stands on its lower end. */
   readonly #onEnd: (number | undefined)[] = []
   dropped = 0
+  /** Rows of those that were left out because cells are missing. */
+  missing = 0
   /** Whether values came that float32 does not hold, as `holdsFloat32` and `float32Resolves` have it. */
   needsFloat64: boolean
   readonly #indices: number[]
@@ -62,7 +68,8 @@ export class RowEncoder {
     let offset = 0
     this.columns.forEach((column, c) => {
       const cells = this.#cells(batch, c)
-      if (column.levels) this.#encodeLevels(c, cells, values, offset, bad, first)
+      const { levels } = column
+      if (levels) this.#encodeLevels(c, levels, cells, values, offset, bad, first)
       else this.#encodeNumbers(c, cells, values, offset, bad, first)
       offset += columnWidth(column)
     })
@@ -88,7 +95,9 @@ export class RowEncoder {
     bad: Uint8Array,
     first: number
   ): void {
-    const { lower = -Infinity, upper = Infinity, step } = this.columns[c]!
+    const { lower = -Infinity, upper = Infinity, step, fill } = this.columns[c]!
+    const number = numberReader(this.columns[c]!, this.#typeOf(c))
+    const filling = this.options.missing === 'fill' && typeof fill === 'number'
     const atom = atomOf(this.columns[c]!)
     const { width } = this
     const keepsOutside = this.options.outside === 'keep'
@@ -98,12 +107,12 @@ export class RowEncoder {
     const grid = this.options.strict ? step : undefined
     const closed = step !== undefined || (this.options.dequantizeWhole ?? false)
     let whole = this.whole[c]!
-    const plain = isReal(cells)
+    const plain = isReal(cells) && number === toNumber && !filling
     // Beyond it a value would be stored as infinite.
     const largest = this.options.precision === 'float64' ? Number.MAX_VALUE : LARGEST_FLOAT32
     for (let row = 0, at = offset, from = start; row < bad.length; row++, at += width, from += stride) {
       const cell = cells[from]
-      const value = plain ? (cell as number) : toNumber(cell)
+      const value = plain ? (cell as number) : filling && isMissing(cell) ? fill : number(cell)
       if (atom && isAtom(value, atom.atom.value)) {
         if (whole && Math.floor(value) !== value) whole = false
         values[at] = atom.marker
@@ -115,7 +124,8 @@ export class RowEncoder {
       const usable = keepsOutside
         ? Math.abs(value) <= largest
         : inside && value < upper && Math.abs(value) <= largest
-      if (!usable || (!plain && isInexact(cell))) this.#refuse(c, row, first, cell, bad)
+      if (!usable || (!plain && number === toNumber && isInexact(cell)))
+        this.#refuse(c, row, first, cell, bad)
       else if (grid !== undefined && !isMultiple(value, grid)) this.#refuse(c, row, first, cell, bad)
       else if (inside && value < upper && atom?.beyondCut(value)) this.#refuse(c, row, first, cell, bad)
       else if (whole && Math.floor(value) !== value) whole = false
@@ -130,18 +140,26 @@ export class RowEncoder {
     if (watches && !(holds && float32Resolves(lowest, highest, finest))) this.needsFloat64 = true
   }
 
+  #typeOf(c: number): CellType {
+    return this.source.types[this.#indices[c]!] ?? written
+  }
+
   #encodeLevels(
     c: number,
+    names: readonly string[],
     { cells, stride, start }: { cells: ArrayLike<unknown>; stride: number; start: number },
     values: Float64Array | Float32Array,
     offset: number,
     bad: Uint8Array,
     first: number
   ): void {
-    const levels = new Map(this.columns[c]!.levels!.map((level, i) => [level, i]))
+    const levels = new Map(names.map((level, i) => [level, i]))
+    const isBoolean = this.#typeOf(c).kind === 'boolean'
+    const { fill } = this.columns[c]!
+    const filled = this.options.missing === 'fill' && typeof fill === 'string' ? fill : undefined
     for (let row = 0; row < bad.length; row++) {
       const cell = cells[start + row * stride]
-      const level = levels.get(levelOf(cell) ?? '')
+      const level = levels.get(levelOf(cell, isBoolean) ?? filled ?? '')
       if (level === undefined) this.#refuse(c, row, first, cell, bad)
       else values[row * this.width + offset + level] = 1
     }
@@ -156,11 +174,14 @@ export class RowEncoder {
   }
 
   #refuse(c: number, row: number, first: number, cell: unknown, bad: Uint8Array): void {
-    if (this.options.drop) {
-      bad[row] = 1
+    const { drop, missing = drop ? 'drop' : 'refuse' } = this.options
+    const nothing = isMissing(cell)
+    if (nothing ? missing === 'drop' : drop) {
+      bad[row] = nothing && bad[row] !== BROKEN ? MISSING : BROKEN
       return
     }
-    this.#fail(c, first + row, cell, ", or leave such rows out with invalid: 'drop'")
+    const key = nothing && this.options.missing ? 'missing' : 'invalid'
+    this.#fail(c, first + row, cell, `, or leave such rows out with ${key}: 'drop'`)
   }
 
   #fail(c: number, row: number, cell: unknown, remedy: string): never {
@@ -174,13 +195,26 @@ export class RowEncoder {
     const kept = new Uint32Array(bad.length)
     let count = 0
     for (let row = 0; row < bad.length; row++) {
-      if (bad[row]) continue
+      if (bad[row]) {
+        if (bad[row] === MISSING) this.missing++
+        continue
+      }
       if (count < row) values.copyWithin(count * this.width, row * this.width, (row + 1) * this.width)
       kept[count++] = row
     }
     this.dropped += bad.length - count
     return { values: values.subarray(0, count * this.width), kept: kept.subarray(0, count) }
   }
+}
+
+/** Why a row cannot be used. */
+const [MISSING, BROKEN] = [1, 2]
+
+/** Cells of a file, of `type`, as numbers of a column. */
+export function numberReader({ clock, cells }: Column, type: CellType): (cell: unknown) => number {
+  if (clock) return clockNumber(clock, type, cells?.kind === 'written' ? cells.pattern : undefined)
+  // Counts of another meaning are no numbers of this column.
+  return isTime(type) ? () => Number.NaN : toNumber
 }
 
 /** Steps of a ten-thousandth: prices in cents and the like. */
@@ -210,7 +244,7 @@ function float32Resolves(lowest: number, highest: number, step: number | undefin
 const WHOLE_FLOAT64 = 2n ** 53n
 
 /** A whole number that float64 does not hold. */
-function isInexact(cell: unknown): boolean {
+export function isInexact(cell: unknown): boolean {
   if (typeof cell === 'bigint')
     return (cell > WHOLE_FLOAT64 || cell < -WHOLE_FLOAT64) && BigInt(Number(cell)) !== cell
   if (typeof cell !== 'string' || cell.length < 16) return false
@@ -248,7 +282,7 @@ function complaint(column: Column, cell: unknown): string {
   return `${shown} lies outside the column's interval ${interval}; widen it (bounds), or dequantise the column where the end itself occurs`
 }
 
-function isMissing(cell: unknown): boolean {
+export function isMissing(cell: unknown): boolean {
   return (
     cell === null ||
     cell === undefined ||
@@ -277,8 +311,9 @@ export function isDateText(text: string): boolean {
 }
 
 /** Name of the level that a cell stands for; undefined where the cell is empty. */
-export function levelOf(cell: unknown): string | undefined {
+export function levelOf(cell: unknown, isBoolean = false): string | undefined {
   if (isMissing(cell)) return undefined
+  if (isBoolean && typeof cell === 'number') return String(cell !== 0)
   return typeof cell === 'string' ? cell.trim() : String(cell)
 }
 

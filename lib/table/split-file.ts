@@ -3,9 +3,11 @@ import type { ArrayDataset, FeedingDataset } from '../data/dataset'
 import { fromAsyncIterable } from '../data/dataset-stream'
 import { elementNames, type TableSchema, tableWidth, withContext } from '../data/schema'
 import { fail, integer, number, object } from '../native/check'
+import { typed } from './choose-columns'
 import { checkDegenerate } from './degenerate'
 import { dequantize, type RowEncoder } from './encode'
-import { type FileOptions, fileKeys, openEncoder, TableDataset, typed } from './load'
+import { type FileOptions, fileKeys } from './file-options'
+import { openEncoder, TableDataset } from './load'
 import { PartSample } from './part-sample'
 import { readingAhead } from './reading-ahead'
 import { type Remark, remarksOnRows } from './remarks'
@@ -103,13 +105,13 @@ export async function splitFile(path: string, options: SplitOptions = {}): Promi
 
   // Context follows the sample in every row of a stream.
   const { columns: own, context: given = [] } = schema
-  const { drop, outside } = settings
+  const { drop, missing, outside } = settings
   const precision = encoder.needsFloat64 ? 'float64' : 'float32'
   const wanted = {
     path: readFrom,
     open: settings.open,
     columns: [...own, ...given],
-    encoder: { drop, precision, outside } as const,
+    encoder: { drop, ...(missing && { missing }), precision, outside } as const,
     seed,
     repeat: true,
     heldOut

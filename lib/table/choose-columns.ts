@@ -1,0 +1,174 @@
+import type { CellType } from '../data/cell-type'
+import { unitsIn } from '../data/clock'
+import type { Column } from '../data/schema'
+import { fail, nearest } from '../native/check'
+import { isNumeric, numberReader } from './encode'
+import type { Settings } from './file-options'
+import { withAtoms } from './place-atom'
+import { type ColumnProfile, looksLikeDates, MOST_LEVELS, profileTable, type TableProfile } from './profile'
+import { firstRepeated, type TableSource } from './source'
+
+/**
+ * The columns that the options ask for: dates become numbers, booleans categories, and so does text where that is wanted.
+ * `known` is what a pass over the file has found before.
+ */
+export async function choose(
+  source: TableSource,
+  settings: Settings,
+  known?: TableProfile
+): Promise<Column[]> {
+  const { names: wanted, exclude, bounds, steps, atoms } = settings
+  const withSteps = typeof steps !== 'boolean' ? steps.keys() : []
+  const there = new Set(source.names)
+  for (const name of [...(wanted ?? []), ...exclude, ...bounds.keys(), ...withSteps, ...atoms.keys()])
+    if (!there.has(name)) unknown(source, name)
+  const without = new Set(exclude)
+  const names = (wanted ?? source.names).filter((name) => !without.has(name))
+  const twice = firstRepeated(names)
+  if (twice !== undefined) fail('INVALID_OPTION', `columns names '${twice}' twice; name it once`)
+  if (names.length === 0) fail('INVALID_OPTION', `no column of ${source.path} is left; exclude fewer`)
+  const profile =
+    known ??
+    ((await needsProfile(source, names, settings))
+      ? await profileTable(source, settings.dayFirst)
+      : undefined)
+  const found = new Map(profile?.columns.map((one) => [one.name, one]))
+  const sample = new Map(profile?.columns.map((one, c) => [one.name, profile.sample.cells[c]!]))
+  const types = new Map(source.types.map((type, c) => [source.names[c]!, type]))
+  const columns = names.map((name): Column => {
+    const one = found.get(name)
+    const type = types.get(name)!
+    if (type.kind === 'other') refuseOther(source, name, type.name)
+    const levels = one && levelsOf(source, one, settings)
+    const cells = cellsOf(type, one)
+    if (levels) {
+      const fill = settings.missing === 'fill' && mostFrequent(one)
+      const exact = settings.context.includes(name)
+      return {
+        name,
+        type: 'category',
+        levels,
+        ...(exact && { exact }),
+        ...(cells && { cells }),
+        ...(fill && { fill })
+      }
+    }
+    const [lower, upper] = bounds.get(name) ?? [null, null]
+    if (lower !== null && upper !== null && !(lower < upper))
+      fail('INVALID_OPTION', `bounds of '${name}' are [${lower}, ${upper}]; give the lower one first`)
+    const step = typeof steps !== 'boolean' ? steps.get(name) : undefined
+    const column: Column = {
+      name,
+      type: 'real',
+      ...(lower !== null && { lower }),
+      ...(upper !== null && { upper }),
+      ...(step !== undefined && { step }),
+      ...(cells && { cells }),
+      ...(one?.clock && { clock: one.clock })
+    }
+    const fill = settings.missing === 'fill' ? medianOf(column, type, sample.get(name) ?? []) : undefined
+    return fill === undefined ? column : { ...column, fill }
+  })
+  const given = settings.context.find((name) => atoms.has(name))
+  if (given !== undefined)
+    fail(
+      'CONTRADICTORY_OPTIONS',
+      `column '${given}' is a context, of which no density is learnt; leave out its atom (${atoms.get(given)})`
+    )
+  return withAtoms(source, columns, atoms)
+}
+
+/** Whether a pass over the file is needed to know what its columns are. */
+async function needsProfile(
+  source: TableSource,
+  names: readonly string[],
+  { categorical, missing }: Settings
+): Promise<boolean> {
+  const wanted = new Set(names)
+  const places = source.names.flatMap((name, c) => (wanted.has(name) ? [c] : []))
+  const kinds = new Set(places.map((c) => source.types[c]!.kind))
+  const untold = kinds.has('written')
+  if (missing === 'fill' || (untold && categorical === 'one-hot')) return true
+  if (['boolean', 'date', 'time', 'timestamp', 'duration', 'text'].some((kind) => kinds.has(kind as 'text')))
+    return true
+  if (!untold) return false
+  // Dates are text, and text shows in the first rows.
+  for await (const batch of source.batches())
+    return 'columns' in batch && places.some((c) => Array.prototype.some.call(batch.columns[c]!, isText))
+  return false
+}
+
+function isText(cell: unknown): boolean {
+  return typeof cell === 'string' && !isNumeric(cell)
+}
+
+function refuseOther({ path }: TableSource, name: string, what: string): never {
+  return fail(
+    'UNSUPPORTED_FILE',
+    `${path}, column '${name}' holds ${what}, which are no numbers of a row; leave it out (exclude: ['${name}'])`
+  )
+}
+
+/** What the model notes of the type: nothing of text files, but how they write dates. */
+function cellsOf(type: CellType, profile: ColumnProfile | undefined): CellType | undefined {
+  if (type.kind !== 'written') return type
+  return profile?.pattern === undefined ? undefined : { kind: 'written', pattern: profile.pattern }
+}
+
+/** Of a category; undefined of columns that are numbers. @throws FfjordError of text with too many levels */
+function levelsOf(
+  { path, named }: TableSource,
+  profile: ColumnProfile,
+  { categorical }: Settings
+): string[] | undefined {
+  const { name, holds, levels } = profile
+  // Matrices of booleans stay one number each.
+  if (holds === 'booleans') return named ? ['false', 'true'] : undefined
+  if (holds !== 'text' || categorical === 'refuse') return undefined
+  if (levels.size <= MOST_LEVELS) return [...levels.keys()]
+  const everyRow = [...levels.values()].every((count) => count === 1)
+  const what = looksLikeDates(profile)
+    ? 'dates as text that are not all written alike; write them as 2024-05-31, or'
+    : everyRow
+      ? 'another text in every row, an id or a remark;'
+      : `text of more than ${MOST_LEVELS} levels;`
+  return fail('INVALID_FILE', `${path}, column '${name}' holds ${what} leave it out (exclude: ['${name}'])`)
+}
+
+function mostFrequent({ levels }: ColumnProfile): string | undefined {
+  let best: [string | undefined, number] = [undefined, 0]
+  for (const [level, count] of levels) if (count > best[1]) best = [level, count]
+  return best[0]
+}
+
+/** The lower one of the middle values, which is one of the column's own. */
+function medianOf(column: Column, type: CellType, cells: readonly unknown[]): number | undefined {
+  const number = numberReader(column, type)
+  const values = Float64Array.from(cells, number).filter(Number.isFinite).sort()
+  return values.length > 0 ? values[(values.length - 1) >> 1] : undefined
+}
+
+function unknown({ path, names }: TableSource, name: string): never {
+  const near = nearest(name, names)
+  const shown = names.slice(0, 20).join(', ') + (names.length > 20 ? ', …' : '')
+  return fail(
+    'INVALID_OPTION',
+    `${path} has no column '${name}'; ${near ? `did you mean '${near}'?` : `it has ${shown}`}`
+  )
+}
+
+/** The column with the type that its values showed. */
+export function typed(column: Column, whole: boolean, { steps, context }: Settings): Column {
+  if (column.type === 'category' || !whole) return column
+  // Moments that a file tells more finely than seconds do not repeat.
+  if (column.clock && unitsIn(column.clock.unit, 'second') < 1) return column
+  if (column.atom && steps === true)
+    fail(
+      'CONTRADICTORY_OPTIONS',
+      `column '${column.name}' has whole numbers and is dequantised, so that each of them has a probability already; leave out ` +
+        `its atom (${column.atom.value})`
+    )
+  const step =
+    steps === true && column.step === undefined && !context.includes(column.name) ? { step: 1 } : {}
+  return { ...column, type: 'integer', ...step }
+}

@@ -1,0 +1,246 @@
+import type { CellType } from '../data/cell-type'
+import {
+  type Clock,
+  type ClockUnit,
+  clockUnits,
+  dayText,
+  isTime,
+  type TimeType,
+  unitOf,
+  unitsIn
+} from '../data/clock'
+import { DatePatterns } from '../data/date-text'
+import { isDateText, isInexact, isMissing, levelOf, toNumber } from './encode'
+import type { RowBatch, TableSource } from './source'
+
+/** Most levels of a category: each takes an element of a sample. */
+export const MOST_LEVELS = 64
+
+/** Rows whose cells are kept, spread over all: at least so many, where there are, and at most twice as many. */
+const KEPT_ROWS = 10_000
+const KEPT_CELLS = 2 ** 22
+const LEAST_KEPT = 20
+
+/** What a column of a file was found to hold, in all of its rows. */
+export interface ColumnProfile {
+  name: string
+  type: CellType
+  /** What the cells are: numbers that may be whole, or text of which some cells may be numbers. */
+  holds: 'numbers' | 'text' | 'booleans' | 'times' | 'nothing' | 'other'
+  missing: number
+  /** Cells that are numbers, and the others that are there. */
+  numbers: number
+  texts: number
+  /** The first cell of text among numbers. */
+  firstText?: string
+  whole: boolean
+  /** Whole numbers that float64 does not hold, such as ids of 19 digits. */
+  inexact: boolean
+  least: number
+  largest: number
+  /** Of text and booleans, in order, up to one more than a category may have; the number of cells of each. */
+  levels: ReadonlyMap<string, number>
+  /** Of times. */
+  clock?: Clock
+  /** How text writes dates, and whether day and month could be either way round. */
+  pattern?: string
+  ambiguous?: readonly string[]
+}
+
+/** A pass over a file, and what it found. */
+export interface TableProfile {
+  rows: number
+  columns: readonly ColumnProfile[]
+  /** Cells of rows spread over all, by columns in the file's order, and the numbers of these rows. */
+  sample: { cells: readonly (readonly unknown[])[]; numbers: readonly number[] }
+}
+
+/** Reads all rows of a file once, whatever they hold. `dayFirst` decides where day and month could be either way round. */
+export async function profileTable(source: TableSource, dayFirst?: boolean): Promise<TableProfile> {
+  const columns = source.types.map((type, c) => new CellStatistics(source.names[c]!, type))
+  const sample = new RowSample(columns.length)
+  let rows = 0
+  for await (const batch of source.batches()) {
+    columns.forEach((column, c) => {
+      if ('columns' in batch) column.add(batch.columns[c]!, 0, 1, batch.count)
+      else column.add(batch.matrix, c, columns.length, batch.count)
+    })
+    sample.add(batch, rows)
+    rows += batch.count
+  }
+  return { rows, columns: columns.map((column) => column.found(dayFirst)), sample: sample.taken() }
+}
+
+/** What the cells of a column were so far. */
+class CellStatistics {
+  #missing = 0
+  #numbers = 0
+  #texts = 0
+  #firstText: string | undefined
+  #whole = true
+  #inexact = false
+  #least = Infinity
+  #largest = -Infinity
+  readonly #levels = new Map<string, number>()
+  readonly #dates = new DatePatterns()
+  #isDate = true
+  /** Of times: the unit that all cells are whole multiples of, and the ends, in the unit of the file. */
+  #unit = 0
+  #ends: [number, number] = [Infinity, -Infinity]
+
+  constructor(
+    readonly name: string,
+    readonly type: CellType
+  ) {}
+
+  add(cells: ArrayLike<unknown>, start: number, stride: number, count: number): void {
+    const { type } = this
+    for (let i = 0, at = start; i < count; i++, at += stride) {
+      const cell = cells[at]
+      if (typeof cell === 'number' && (type.kind === 'number' || type.kind === 'written')) {
+        if (Number.isNaN(cell)) this.#missing++
+        else {
+          this.#addNumber(cell)
+          if (type.kind === 'written' && this.#levels.size <= MOST_LEVELS) this.#addLevel(String(cell))
+        }
+      } else if (isMissing(cell)) this.#missing++
+      else if (isTime(type)) this.#addTime(cell as number | bigint, type)
+      else if (type.kind === 'other') this.#texts++
+      else if (type.kind === 'boolean' || type.kind === 'text')
+        this.#addText(levelOf(cell, type.kind === 'boolean')!)
+      else {
+        const value = toNumber(cell)
+        if (isInexact(cell)) this.#inexact = true
+        if (typeof cell === 'boolean' || Number.isNaN(value)) this.#addText(levelOf(cell)!)
+        else {
+          this.#addNumber(value)
+          // Among text, a number is a level as it is written.
+          if (typeof cell === 'string') this.#addLevel(cell.trim())
+        }
+      }
+    }
+  }
+
+  #addNumber(value: number): void {
+    this.#numbers++
+    if (value < this.#least) this.#least = value
+    if (value > this.#largest) this.#largest = value
+    if (this.#whole && Math.floor(value) !== value) this.#whole = false
+  }
+
+  #addLevel(level: string): void {
+    const count = this.#levels.get(level)
+    if (count !== undefined || this.#levels.size <= MOST_LEVELS) this.#levels.set(level, (count ?? 0) + 1)
+  }
+
+  #addText(text: string): void {
+    this.#texts++
+    this.#firstText ??= text
+    this.#addLevel(text)
+    if (this.#isDate && this.type.kind !== 'boolean') this.#isDate = this.#dates.add(text)
+  }
+
+  #addTime(cell: number | bigint, type: TimeType): void {
+    this.#numbers++
+    const value = Number(cell)
+    if (value < this.#ends[0]) this.#ends[0] = value
+    if (value > this.#ends[1]) this.#ends[1] = value
+    const unit = unitOf(type)
+    while (clockUnits[this.#unit] !== unit) {
+      const size = unitsIn(clockUnits[this.#unit]!, unit)
+      if (typeof cell === 'bigint' ? cell % BigInt(size) === 0n : cell % size === 0) break
+      this.#unit++
+    }
+  }
+
+  found(dayFirst: boolean | undefined): ColumnProfile {
+    const common = {
+      name: this.name,
+      type: this.type,
+      missing: this.#missing,
+      numbers: this.#numbers,
+      texts: this.#texts,
+      ...(this.#firstText !== undefined && { firstText: this.#firstText }),
+      whole: this.#whole,
+      inexact: this.#inexact,
+      least: this.#least,
+      largest: this.#largest,
+      levels: new Map([...this.#levels].sort(([a], [b]) => (a < b ? -1 : 1)))
+    }
+    if (this.#numbers + this.#texts === 0) return { ...common, holds: 'nothing' }
+    const { type } = this
+    if (type.kind === 'other') return { ...common, holds: 'other' }
+    if (type.kind === 'boolean') return { ...common, holds: 'booleans' }
+    if (isTime(type)) {
+      const clock = clockOf(clockUnits[this.#unit]!, type, this.#ends)
+      const [least, largest] = this.#ends
+      return { ...common, holds: 'times', clock, least, largest }
+    }
+    if (this.#texts > 0 && this.#numbers === 0 && this.#isDate) {
+      const open = this.#dates.found()
+      const wanted = open.filter(
+        ({ pattern }) => dayFirst === undefined || pattern.startsWith('D') === dayFirst
+      )
+      const [only, ...others] = open.length > 1 ? wanted : open
+      if (!only || others.length > 0)
+        return { ...common, holds: 'text', ambiguous: open.map(({ pattern }) => pattern) }
+      const { pattern, unit, firstDay, type } = only
+      const clock: Clock = type.kind === 'time' ? { unit } : { unit, origin: dayText(firstDay) }
+      return { ...common, holds: 'times', clock, pattern }
+    }
+    return { ...common, holds: this.#texts > 0 ? 'text' : 'numbers' }
+  }
+}
+
+/** A clock for times between two ends, in their own unit. Nanoseconds of more than a hundred days are counted in µs. */
+function clockOf(unit: ClockUnit, type: TimeType, [least, largest]: [number, number]): Clock {
+  const own = unitOf(type)
+  const tooLong = (largest - least) * unitsIn(own, unit) > Number.MAX_SAFE_INTEGER
+  const counted = tooLong ? 'microsecond' : unit
+  if (type.kind === 'time' || type.kind === 'duration') return { unit: counted }
+  return { unit: counted, origin: dayText(Math.floor(least / unitsIn('day', own))) }
+}
+
+/** Rows spread evenly over a file of which nobody knows how many it has. */
+class RowSample {
+  readonly #most: number
+  #stride = 1
+  #numbers: number[] = []
+  #cells: unknown[][]
+
+  constructor(columns: number) {
+    this.#most = 2 * Math.max(LEAST_KEPT, Math.min(KEPT_ROWS, Math.floor(KEPT_CELLS / columns)))
+    this.#cells = Array.from({ length: columns }, () => [])
+  }
+
+  add(batch: RowBatch, first: number): void {
+    const next = (row: number) => Math.ceil((first + row) / this.#stride) * this.#stride - first
+    for (let row = next(0); row < batch.count; row = next(row + 1)) {
+      if (this.#numbers.length === this.#most) {
+        this.#thin()
+        row = next(row)
+        if (row >= batch.count) return
+      }
+      this.#numbers.push(first + row)
+      this.#cells.forEach((cells, c) => {
+        cells.push('columns' in batch ? batch.columns[c]![row] : batch.matrix[row * this.#cells.length + c])
+      })
+    }
+  }
+
+  #thin(): void {
+    this.#stride *= 2
+    const even = <T>(all: T[]) => all.filter((_, i) => i % 2 === 0)
+    this.#numbers = even(this.#numbers)
+    this.#cells = this.#cells.map(even)
+  }
+
+  taken() {
+    return { cells: this.#cells, numbers: this.#numbers }
+  }
+}
+
+/** Whether text looks like a date, though not all of a column is written alike. */
+export function looksLikeDates({ firstText }: ColumnProfile): boolean {
+  return firstText !== undefined && isDateText(firstText)
+}

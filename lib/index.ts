@@ -3,17 +3,10 @@
 export { type Benchmark, benchmark } from './benchmark/benchmark'
 export { type BenchmarkName, benchmarkNames } from './benchmark/sets'
 export type { Atom } from './data/atom'
-export {
-  ArrayDataset,
-  type BatchOptions,
-  type Dataset,
-  type DatasetContext,
-  type DatasetState,
-  fromArray,
-  fromRows,
-  type RowBatch
-} from './data/dataset'
+export { ArrayDataset, type Dataset, type DatasetContext, type RowBatch } from './data/dataset'
+export type { BatchOptions, DatasetState } from './data/dataset-options'
 export { fromAsyncIterable } from './data/dataset-stream'
+export { fromArray, fromRows } from './data/from-array'
 export { LawDataset } from './data/law-dataset'
 export { fromImage, type ImageOptions } from './data/picture'
 export {

@@ -1,5 +1,6 @@
 import type { NativeArray } from '../native/interface'
 import { AtomCell } from './atom'
+import { gatherRows, pickColumns } from './gather'
 import type { Column } from './schema'
 
 /**
@@ -49,12 +50,7 @@ export function asInFile(rows: NativeArray, { steps, values }: Cells): NativeArr
 
 /** The cells of some rows. */
 export function gatherCells({ steps, values }: Cells, indices: Uint32Array): Cells {
-  const width = placesOf(steps).length
-  const gathered = emptied(values, indices.length * width)
-  indices.forEach((row, i) => {
-    gathered.set(values.subarray(row * width, (row + 1) * width), i * width)
-  })
-  return { steps, values: gathered }
+  return { steps, values: gatherRows(values, placesOf(steps).length, indices) }
 }
 
 /** The cells of the first `count` rows. */
@@ -100,16 +96,4 @@ export function atomWeights(rows: ArrayLike<number>, steps: readonly Step[]): Fl
       if (step.beyondCut(rows[at]!)) weights[row]! += step.logWeight(rows[at]!)
   })
   return weights
-}
-
-function pickColumns(values: NativeArray, width: number, columns: readonly number[]): NativeArray {
-  const rows = values.length / width
-  const picked = emptied(values, rows * columns.length)
-  for (let row = 0, to = 0; row < rows; row++)
-    for (const column of columns) picked[to++] = values[row * width + column]!
-  return picked
-}
-
-function emptied(like: NativeArray, size: number): NativeArray {
-  return like instanceof Float64Array ? new Float64Array(size) : new Float32Array(size)
 }

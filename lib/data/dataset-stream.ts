@@ -11,17 +11,8 @@ import {
   show,
   texts
 } from '../native/check'
-import {
-  ArrayDataset,
-  type BatchOptions,
-  checkState,
-  type DatasetContext,
-  type DatasetState,
-  type Feed,
-  type FeedingDataset,
-  normalizeBatchOptions,
-  type RowBatch
-} from './dataset'
+import { ArrayDataset, type DatasetContext, type Feed, type FeedingDataset, type RowBatch } from './dataset'
+import { type BatchOptions, checkState, type DatasetState, normalizeBatchOptions } from './dataset-options'
 import { RowQueue } from './row-queue'
 import { checkSchema, type TableSchema } from './schema'
 

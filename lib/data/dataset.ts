@@ -1,49 +1,19 @@
 import { types } from 'node:util'
-import {
-  type Batch,
-  checkShape,
-  isReal,
-  type RealArray,
-  sizeOf,
-  type Tensor,
-  type TensorLike,
-  toRows
-} from '../native/batch'
-import {
-  boolean,
-  fail,
-  integer,
-  isArray,
-  isObject,
-  list,
-  nearest,
-  number,
-  object,
-  show,
-  texts
-} from '../native/check'
+import { type Batch, checkShape, isReal, type RealArray, sizeOf, type Tensor, toRows } from '../native/batch'
+import { fail, integer, isObject, nearest, object, texts } from '../native/check'
 import type { NativeArray } from '../native/interface'
 import { type Cells, cellsOfElements, firstCells, gatherCells } from './cells'
+import {
+  type BatchOptions,
+  checkShares,
+  checkSplit,
+  type DatasetState,
+  normalizeBatchOptions
+} from './dataset-options'
+import { gatherRows } from './gather'
 import { permutation, streams } from './random'
+import { RowOrder } from './row-order'
 import { sameNames, type TableSchema } from './schema'
-
-export interface BatchOptions {
-  /** Rows a batch. Default: 128. */
-  size?: number
-  /** Draw rows in an order that `seed` and the epoch decide; data that never ends comes as it comes. Default: true. */
-  shuffle?: boolean
-  /** Default: 0. */
-  seed?: number
-  /** Leave out the last batch of an epoch where it is smaller than `size`. Default: false. */
-  drop?: boolean
-}
-
-/** Where a data set stands: counters alone, so a restored one goes on with the same rows. */
-export interface DatasetState {
-  epoch: number
-  /** Rows taken in this epoch. */
-  row: number
-}
 
 /** Numbers of context a row, and their names. */
 export interface DatasetContext {
@@ -101,35 +71,6 @@ export interface FeedingDataset extends Dataset {
   advance(batches: number, options: Required<BatchOptions>): void
 }
 
-export function normalizeBatchOptions(options: BatchOptions = {}): Required<BatchOptions> {
-  const given = object(options, 'batch options', ['size', 'shuffle', 'seed', 'drop'])
-  return {
-    size: integer(given.size ?? 128, 'size', 1, 2 ** 31 - 1),
-    shuffle: boolean(given.shuffle ?? true, 'shuffle'),
-    seed: integer(given.seed ?? 0, 'seed'),
-    drop: boolean(given.drop ?? false, 'drop')
-  }
-}
-
-export function checkState(state: unknown): DatasetState {
-  const given = object(state, 'data set state', ['epoch', 'row'])
-  return { epoch: integer(given.epoch, 'state.epoch'), row: integer(given.row, 'state.row') }
-}
-
-export function checkShares(value: readonly number[]): readonly number[] {
-  const shares = list(value, 'shares', 'an array like [0.8, 0.1, 0.1]').map((share, i) =>
-    number(share, `shares[${i}]`, { least: 0, open: true })
-  )
-  const sum = shares.reduce((total, share) => total + share, 0)
-  if (Math.abs(sum - 1) > 1e-9) fail('INVALID_OPTION', `shares add up to ${sum}; they must add up to 1`)
-  return shares
-}
-
-export function checkSplit(options: { seed?: number } | undefined): { seed?: number } {
-  const { seed } = object(options ?? {}, 'split options', ['seed'])
-  return seed === undefined ? {} : { seed: integer(seed, 'seed') }
-}
-
 /** Rows in memory. */
 export class ArrayDataset implements FeedingDataset {
   readonly rows: number
@@ -143,9 +84,7 @@ export class ArrayDataset implements FeedingDataset {
   readonly contextData?: NativeArray
   /** Dequantised values as they stand in their file. */
   readonly cells?: Cells
-  #epoch = 0
-  #row = 0
-  #order: { seed: number; epoch: number; indices: Uint32Array } | undefined
+  readonly #order: RowOrder
 
   constructor(
     data: Batch,
@@ -158,6 +97,7 @@ export class ArrayDataset implements FeedingDataset {
     const rows = toRows(data, this.shape, 'data')
     this.data = rows.data
     this.rows = rows.count
+    this.#order = new RowOrder(this.rows)
     if (columns !== undefined) this.columns = texts(columns, 'columns', 'the names of the columns')
     if (this.columns && this.columns.length !== sizeOf(this.shape))
       fail(
@@ -206,10 +146,10 @@ export class ArrayDataset implements FeedingDataset {
 
   async *batches(options?: BatchOptions): AsyncGenerator<RowBatch<NativeArray>> {
     const normalized = normalizeBatchOptions(options)
-    const epoch = this.#epoch
-    while (this.#epoch === epoch) {
+    const { epoch } = this.state()
+    while (this.state().epoch === epoch) {
       const { indices } = await this.peek(1, normalized)
-      const skipsToNextEpoch = this.#epochAhead(normalized) !== epoch
+      const skipsToNextEpoch = this.#order.epochAhead(normalized) !== epoch
       if (indices.length === 0 || skipsToNextEpoch) {
         this.restore({ epoch: epoch + 1, row: 0 })
         return
@@ -255,64 +195,25 @@ export class ArrayDataset implements FeedingDataset {
   }
 
   state(): DatasetState {
-    return { epoch: this.#epoch, row: this.#row }
+    return this.#order.state()
   }
 
   restore(state: DatasetState): void {
-    const { epoch, row } = checkState(state)
-    if (row > this.rows)
-      fail('INVALID_OPTION', `the state stands at row ${row} of ${this.rows}; it belongs to another data set`)
-    this.#epoch = epoch
-    this.#row = row
+    this.#order.restore(state)
   }
 
   async peek(batches: number, options: Required<BatchOptions>): Promise<Feed> {
     this.#checkKept()
-    const indices: number[] = []
-    const sizes: number[] = []
-    let { epoch, row } = this.state()
-    for (let b = 0; b < batches; b++) {
-      const next = this.#batchAt(epoch, row, options)
-      epoch = next.epoch
-      const order = options.shuffle ? this.#orderOf(options.seed, epoch) : undefined
-      for (let i = next.first; i < next.last; i++) indices.push(order?.[i] ?? i)
-      sizes.push(next.last - next.first)
-      row = next.last
-    }
     return {
       data: this.data,
       ...(this.contextData && { context: this.contextData }),
       count: this.rows,
-      indices: Uint32Array.from(indices),
-      sizes: Uint32Array.from(sizes)
+      ...this.#order.peek(batches, options)
     }
   }
 
   advance(batches: number, options: Required<BatchOptions>): void {
-    for (let b = 0; b < batches; b++) {
-      const { epoch, last } = this.#batchAt(this.#epoch, this.#row, options)
-      this.#epoch = epoch
-      this.#row = last
-    }
-  }
-
-  /** Rows [first, last) of an epoch's order; the next epoch's where this one has no batch left. */
-  #batchAt(epoch: number, row: number, { size, drop }: Required<BatchOptions>) {
-    const whole = drop && this.rows >= size
-    const left = this.rows - row
-    if (left === 0 || (whole && left < size))
-      return { epoch: epoch + 1, first: 0, last: Math.min(size, this.rows) }
-    return { epoch, first: row, last: row + Math.min(size, left) }
-  }
-
-  #epochAhead(options: Required<BatchOptions>): number {
-    return this.#batchAt(this.#epoch, this.#row, options).epoch
-  }
-
-  #orderOf(seed: number, epoch: number): Uint32Array {
-    if (this.#order?.seed !== seed || this.#order.epoch !== epoch)
-      this.#order = { seed, epoch, indices: permutation(this.rows, seed, epoch) }
-    return this.#order.indices
+    this.#order.advance(batches, options)
   }
 
   #gather(indices: Uint32Array): Tensor<NativeArray> {
@@ -383,87 +284,6 @@ export function arranged(
     own,
     given.length > 0 ? conditions : undefined,
     cells && cellsOfElements(cells, placesOf(own))
-  )
-}
-
-function gatherRows(values: NativeArray, width: number, indices: Uint32Array): NativeArray {
-  const kind = types.isFloat64Array(values) ? Float64Array : Float32Array
-  const gathered = new kind(indices.length * width)
-  indices.forEach((row, i) => {
-    gathered.set(values.subarray(row * width, (row + 1) * width), i * width)
-  })
-  return gathered
-}
-
-/** A context as fromArray and fromRows take it: (rows, size), or one number a row. */
-interface ContextInput {
-  /** Of every row. */
-  context?: Batch | readonly number[]
-  contextColumns?: readonly string[]
-}
-
-function contextOf({ context, contextColumns }: ContextInput, rows: number) {
-  if (context === undefined) {
-    if (contextColumns)
-      fail('CONTRADICTORY_OPTIONS', 'contextColumns names a context that is not there; give context')
-    return undefined
-  }
-  const data = isArray(context) && typeof context[0] === 'number' ? oneEach(context) : (context as Batch)
-  return { data, size: contextSize(data, rows), ...(contextColumns && { columns: contextColumns }) }
-}
-
-/** One number a row. */
-function oneEach(context: readonly unknown[]): Float64Array {
-  return Float64Array.from(context, (value, i) => number(value, `context[${i}]`))
-}
-
-/** Numbers of a row; 1 where `toRows` will refuse the rest. */
-function contextSize(data: Batch, rows: number): number {
-  const first: unknown = isArray(data) ? data[0] : undefined
-  if (isArray(first) || isReal(first)) return Math.max(1, first.length)
-  if (isReal(data)) return Math.max(1, Math.floor(data.length / rows))
-  return isObject(data) && isArray(data.shape) ? sizeOf(checkShape([1, ...data.shape.slice(1)])) : 1
-}
-
-/** A flat array or a tensor as a data set; `shape` of one sample comes from a tensor where it is left out. */
-export function fromArray(
-  data: RealArray | TensorLike,
-  options: { shape?: readonly number[]; columns?: readonly string[] } & ContextInput = {}
-): ArrayDataset {
-  const given = object(options, 'fromArray options', ['shape', 'columns', 'context', 'contextColumns'])
-  const tensor: Partial<TensorLike> | undefined = isReal(data) || !isObject(data) ? undefined : data
-  const { data: values, shape: whole } = tensor ?? { data: data as RealArray }
-  const shape = given.shape ?? (isArray(whole) ? whole.slice(1) : undefined)
-  if (shape === undefined || (isArray(shape) && shape.length === 0))
-    fail(
-      'INVALID_SHAPE',
-      'the shape of a sample is not known; give { shape: [D] }, or data as { data, shape: [rows, D] }'
-    )
-  const size = sizeOf(checkShape(shape))
-  return new ArrayDataset(
-    whole === undefined ? values! : { data: values!, shape: whole },
-    shape as number[],
-    given.columns as string[],
-    contextOf(given, isReal(values) ? Math.max(1, Math.floor(values.length / size)) : 1)
-  )
-}
-
-/** One array of numbers a row. */
-export function fromRows(
-  rows: readonly (readonly number[] | RealArray)[],
-  options: { columns?: readonly string[] } & ContextInput = {}
-): ArrayDataset {
-  const given = object(options, 'fromRows options', ['columns', 'context', 'contextColumns'])
-  const all = list(rows, 'rows', 'an array with one array a row')
-  const first = all[0]
-  if (all.length === 0) fail('EMPTY_BATCH', 'rows is empty; give at least one row')
-  if ((!isArray(first) && !isReal(first)) || first.length === 0)
-    fail('INVALID_INPUT', `rows[0] is ${show(first)}; give an array of numbers a row`)
-  return new ArrayDataset(
-    all as number[][],
-    [first.length],
-    given.columns as string[],
-    contextOf(given, all.length)
   )
 }
 

@@ -1,17 +1,14 @@
 import { type Batch, newArray, type RealArray, type Tensor, toRows } from '../native/batch'
 import { fail, integer, isObject } from '../native/check'
+import { ArrayDataset, type Feed, type FeedingDataset, type Parts } from './dataset'
 import {
-  ArrayDataset,
   type BatchOptions,
   checkShares,
   checkSplit,
   checkState,
   type DatasetState,
-  type Feed,
-  type FeedingDataset,
-  normalizeBatchOptions,
-  type Parts
-} from './dataset'
+  normalizeBatchOptions
+} from './dataset-options'
 import { philox, RowRandom, streams } from './random'
 
 export type Point = [number, number]

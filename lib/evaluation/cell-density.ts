@@ -1,5 +1,6 @@
 import { AtomCell } from '../data/atom'
 import { hasCell, placesOf, type Step } from '../data/cells'
+import { gatherRows } from '../data/gather'
 import { philox, streams } from '../data/random'
 import { binding } from '../native/binding'
 import type { NativeArray } from '../native/interface'
@@ -165,19 +166,6 @@ export async function cellLogProb(
     found.spread[one] = mean > 0 ? Math.sqrt(variance) / mean : 0
     found.draws[one] = points * sets
   }
-}
-
-/** Rows of `width` numbers by index. */
-export function gatherRows<A extends NativeArray | Uint32Array>(
-  values: A,
-  width: number,
-  indices: Uint32Array
-): A {
-  const gathered = new (values.constructor as new (size: number) => A)(indices.length * width)
-  indices.forEach((row, i) => {
-    for (let c = 0; c < width; c++) gathered[i * width + c] = values[row * width + c]!
-  })
-  return gathered
 }
 
 /** The rows that differ, and which of them each row is. */

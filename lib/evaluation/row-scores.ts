@@ -1,5 +1,6 @@
 import { asInFile, atomWeights, firstCells, type Step } from '../data/cells'
 import type { RowBatch } from '../data/dataset'
+import { gatherRows } from '../data/gather'
 import type { EvaluationOptions } from '../flow/call-options'
 import { compute } from '../flow/compute'
 import type { FlowCore } from '../flow/core'
@@ -9,7 +10,7 @@ import { prepare } from '../flow/prepare'
 import { type Statistics, statisticsOf } from '../flow/statistics'
 import type { RealArray } from '../native/batch'
 import type { NativeArray } from '../native/interface'
-import { cellLogProb, gatherRows, type PointDensity, SPREAD } from './cell-density'
+import { cellLogProb, type PointDensity, SPREAD } from './cell-density'
 
 /** What a flow says of rows of a data set; training's test, `eval`, `logprob` and `flow.evaluate` are all made of it. */
 export interface RowScores {

@@ -1,4 +1,4 @@
-import { checkState } from '../data/dataset'
+import { checkState } from '../data/dataset-options'
 import { checkSchema, type TableSchema } from '../data/schema'
 import { choice, integer, isObject, number, object } from '../native/check'
 import { FfjordError } from '../native/errors'

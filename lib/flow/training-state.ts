@@ -1,4 +1,4 @@
-import type { DatasetState } from '../data/dataset'
+import type { DatasetState } from '../data/dataset-options'
 import type { NativeArray } from '../native/interface'
 
 /** What a flow keeps of its training, plain data that its model files hold. */

@@ -1,4 +1,5 @@
-import { type Dataset, type FeedingDataset, normalizeBatchOptions } from '../data/dataset'
+import type { Dataset, FeedingDataset } from '../data/dataset'
+import { normalizeBatchOptions } from '../data/dataset-options'
 import { normalizeTrace } from '../flow/normalize'
 import type { OptimizerOptions, Trace } from '../flow/options'
 import type { Batch } from '../native/batch'

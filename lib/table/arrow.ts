@@ -1,19 +1,14 @@
 import { type FileHandle, open } from 'node:fs/promises'
 import { createRequire } from 'node:module'
 import { isMainThread } from 'node:worker_threads'
-import type {
-  AsyncRecordBatchFileReader,
-  AsyncRecordBatchStreamReader,
-  DataType,
-  TypeMap,
-  Vector
-} from 'apache-arrow'
-import { alike, written } from '../data/cell-type'
+import type { AsyncRecordBatchFileReader, AsyncRecordBatchStreamReader, TypeMap } from 'apache-arrow'
 import { isSystemError, unreadable } from '../file/file-errors'
 import { fail } from '../native/check'
 import { FfjordError, isFfjordError } from '../native/errors'
+import { type ColumnReading, columnReading } from './arrow-cells'
 import { checkColumn } from './arrow-columns'
 import { CellMemory } from './cell-memory'
+import { unpackLz4Frame } from './lz4-frame'
 import { optional } from './optional'
 import { firstRepeated, plainRow, type RowBatch, type TableSource } from './source'
 
@@ -23,6 +18,7 @@ type Library = typeof import('apache-arrow')
 /** Arrow IPC files and streams (also Feather 2) by apache-arrow, a record batch at a time. */
 export async function openArrow(path: string): Promise<TableSource> {
   const library = await optional(async () => load(), 'apache-arrow', path)
+  await addCodecs(library)
   /** Runs `work` on a reader of the file, and closes both. */
   async function* reading<T>(work: (reader: Reader) => AsyncIterable<T>): AsyncGenerator<T> {
     const file = await open(path, 'r').catch((error: unknown) => {
@@ -36,21 +32,22 @@ export async function openArrow(path: string): Promise<TableSource> {
     } catch (cause) {
       if (isFfjordError(cause) || isSystemError(cause)) throw unreadable(path, cause)
       const { message } = cause as Error
-      throw new FfjordError(
-        'INVALID_FILE',
-        `${path} cannot be read as Arrow (${message}); write it again, uncompressed`,
-        { cause }
-      )
+      throw new FfjordError('INVALID_FILE', `${path} cannot be read as Arrow (${message}); write it again`, {
+        cause
+      })
     } finally {
       await file.close().catch(() => undefined) // the reader may have closed it
     }
   }
 
   let names: string[] = []
-  for await (const found of reading(async function* ({ schema }) {
-    yield schema.fields.map(({ name }) => name)
-  }))
-    names = found
+  let readings: ColumnReading[] = []
+  for await (const { fields } of reading(async function* ({ schema }) {
+    yield schema
+  })) {
+    names = fields.map(({ name }) => name)
+    readings = fields.map(({ type }) => columnReading(library, type))
+  }
   const repeated = firstRepeated(names)
   if (repeated !== undefined)
     fail('INVALID_FILE', `${path} has two columns named '${repeated}'; give every column a name of its own`)
@@ -58,7 +55,7 @@ export async function openArrow(path: string): Promise<TableSource> {
     path,
     names,
     named: true,
-    types: alike(names.length, written),
+    types: readings.map(({ type }) => type),
     place: plainRow,
     batches: () =>
       reading(async function* (reader): AsyncGenerator<RowBatch> {
@@ -67,39 +64,19 @@ export async function openArrow(path: string): Promise<TableSource> {
           memory.clear()
           if (batch.numCols !== names.length)
             throw new Error(`a record batch has ${batch.numCols} columns of ${names.length}`)
-          const columns = names.map((_, c) => {
-            const column = batch.getChildAt(c)!
-            const misread = misreadKind(column.type)
-            if (misread)
-              fail(
-                'UNSUPPORTED_FILE',
-                `${path}, column '${names[c]}' holds ${misread}, which are not read; write it as float64`
-              )
-            for (const data of column.data) checkColumn(data)
+          const columns = readings.map(({ cells }, c) => {
+            const [part] = batch.getChildAt(c)!.data
+            checkColumn(part!)
             memory.expect(batch.numRows)
-            return memory.keep(cellsOf(column, batch.numRows))
+            const found = cells(part!)
+            if (found.length !== batch.numRows)
+              throw new Error(`a column has ${found.length} cells in ${batch.numRows} rows`)
+            return memory.keep(found)
           })
           if (batch.numRows > 0) yield { count: batch.numRows, columns }
         }
       })
   }
-}
-
-/** Kinds of numbers whose storage the library gives in place of their values. */
-function misreadKind({ typeId, precision }: DataType & { precision?: number }): string | undefined {
-  if (typeId === DECIMAL) return 'decimals'
-  return typeId === FLOAT && precision === HALF ? 'numbers of float16' : undefined
-}
-
-const [FLOAT, DECIMAL, HALF] = [3, 7, 0] // Type.Float, Type.Decimal, Precision.HALF
-
-function cellsOf(column: Vector, rows: number): ArrayLike<unknown> {
-  const cells: ArrayLike<unknown> =
-    column.nullCount > 0 ? [...column] : (column.toArray() as ArrayLike<unknown>)
-  if (cells.length !== rows) throw new Error(`a column has ${cells.length} cells in ${rows} rows`)
-  // Lists and structures are views of the library's own, which no other thread can be sent.
-  const nested = column.type.children?.length > 0
-  return nested ? Array.from(cells, (cell) => (cell === null ? null : String(cell))) : cells
 }
 
 /** How often a sound file has any of its bytes read, and more. */
@@ -134,6 +111,16 @@ function load(): Library {
   const library = from('apache-arrow') as Library
   if (!isMainThread) makeStrict(createRequire(from.resolve('apache-arrow')))
   return library
+}
+
+/** What unpacks compressed buffers; libraries of before version 21 have no place for it, and say what is missing. */
+async function addCodecs(library: Library): Promise<void> {
+  const { compressionRegistry: codecs, CompressionType: kinds } = library
+  if (!codecs || codecs.get(kinds.ZSTD)) return
+  const { decompressZstd } = await import('hyparquet-compressors')
+  // A copy begins where numbers of eight bytes may.
+  codecs.set(kinds.ZSTD, { decode: (bytes) => decompressZstd(bytes).slice() })
+  codecs.set(kinds.LZ4_FRAME, { decode: unpackLz4Frame })
 }
 
 interface Bytes {

@@ -1,9 +1,9 @@
-import { alike, written } from '../data/cell-type'
 import { isSystemError, unreadable } from '../file/file-errors'
 import { fail } from '../native/check'
 import { FfjordError, isFfjordError } from '../native/errors'
 import { CellMemory } from './cell-memory'
 import { type ByteSource, openBytes } from './numpy'
+import { type ColumnReading, columnReading, storedElement } from './parquet-columns'
 import { checkContent, checkLevels, type PageCoding, pagesOf } from './parquet-pages'
 import { batchRows, firstRepeated, plainRow, type RowBatch, type TableSource } from './source'
 
@@ -54,13 +54,15 @@ export async function openParquet(
   const repeated = firstRepeated(names)
   if (repeated !== undefined)
     fail('INVALID_FILE', `${path} has two columns named '${repeated}'; give every column a name of its own`)
+  const readings = tree.children.map(columnReading)
+  const asStored = storedSchema(metadata, tree, readings)
   const rows = Number(metadata.num_rows)
   if (rows === 0) fail('EMPTY_BATCH', `${path} has no rows; give a file with at least one row`)
   return {
     path,
     names,
     named: true,
-    types: alike(names.length, written),
+    types: readings.map(({ type }) => type),
     rows,
     place: plainRow,
     async *batches(): AsyncGenerator<RowBatch> {
@@ -74,9 +76,13 @@ export async function openParquet(
           // A group is decoded as a whole, so that cutting it would decode it again and again.
           const columns: ArrayLike<unknown>[] = []
           memory.clear()
-          for (const column of tree.children) {
+          for (const [c, column] of tree.children.entries()) {
             memory.expect(mostValues(group, column))
-            columns.push(memory.keep(await explained(() => readColumn(bytes, group, column, [first, end]))))
+            const read = async () => {
+              const stored = await readColumn(bytes, group, column, [first, end], readings[c]!)
+              return readings[c]!.cells(stored)
+            }
+            columns.push(memory.keep(await explained(read)))
             progress()
           }
           for (let row = first; row < end; row += most) {
@@ -98,7 +104,8 @@ export async function openParquet(
     bytes: ByteSource,
     group: RowGroup,
     column: SchemaTree,
-    [rowStart, rowEnd]: [number, number]
+    [rowStart, rowEnd]: [number, number],
+    reading: ColumnReading
   ): Promise<ArrayLike<unknown>> {
     if (rowStart === rowEnd) return []
     const { name } = column.element
@@ -134,8 +141,11 @@ export async function openParquet(
           return whole ? whole.data : slice(bytes, start, end)
         }
       },
-      metadata,
+      metadata: reading.asStored ? asStored : metadata,
       columns: [name],
+      utf8: !reading.asStored,
+      // Of times in 96 bits nothing but their kind says that they are times.
+      parsers: { timestampFromNanoseconds: (count: bigint) => count },
       compressors: checking(compressors, checks),
       rowStart,
       rowEnd,
@@ -147,6 +157,13 @@ export async function openParquet(
       throw new Error(`column '${name}' has ${cells.length} cells in ${rowEnd - rowStart} rows`)
     return cells
   }
+}
+
+/** The metadata of a file whose columns are to be read as they are stored. */
+function storedSchema(metadata: Metadata, tree: SchemaTree, readings: readonly ColumnReading[]): Metadata {
+  const plain = new Set(tree.children.flatMap(({ element }, c) => (readings[c]!.asStored ? [element] : [])))
+  const schema = metadata.schema.map((element) => (plain.has(element) ? storedElement(element) : element))
+  return { ...metadata, schema }
 }
 
 async function withBytes<T>(path: string, work: (bytes: ByteSource) => Promise<T>): Promise<T> {

@@ -1,0 +1,104 @@
+"""Writes the table files of this folder, which tests read: python3 make.py (numpy, pandas, pyarrow, h5py, tables)."""
+
+import datetime
+import decimal
+import uuid
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+D = decimal.Decimal
+UTC = datetime.timezone.utc
+
+
+def time_of(hour, minute, second, micro):
+    return datetime.time(hour, minute, second, micro)
+
+
+# Every type of a column that is a number, a time or text, the second cell null, the others with all their digits.
+columns = {
+    'int8': pa.array([-128, None, 127], pa.int8()),
+    'int16': pa.array([-32768, None, 32767], pa.int16()),
+    'int32': pa.array([-(2**31), None, 2**31 - 1], pa.int32()),
+    'int64': pa.array([-(2**63), None, 2**53 + 1], pa.int64()),
+    'uint8': pa.array([0, None, 255], pa.uint8()),
+    'uint16': pa.array([0, None, 65535], pa.uint16()),
+    'uint32': pa.array([0, None, 2**32 - 1], pa.uint32()),
+    'uint64': pa.array([0, None, 2**64 - 1], pa.uint64()),
+    'float16': pa.array([0.25, None, -65504.0], pa.float16()),
+    'float32': pa.array([0.1, None, 3.4e38], pa.float32()),
+    'float64': pa.array([0.1, None, -1.7976931348623157e308], pa.float64()),
+    'bool': pa.array([True, None, False], pa.bool_()),
+    'decimal9': pa.array([D('-12.60'), None, D('1234567.89')], pa.decimal128(9, 2)),
+    'decimal18': pa.array([D('0.0001'), None, D('-12345678901234.5678')], pa.decimal128(18, 4)),
+    'decimal38': pa.array([D('-0.0000000001'), None, D('1234567890123456789012345678.0123456789')], pa.decimal128(38, 10)),
+    'date32': pa.array([datetime.date(1969, 12, 31), None, datetime.date(2024, 2, 29)], pa.date32()),
+    'time_ms': pa.array([time_of(0, 0, 0, 1000), None, time_of(23, 59, 59, 999000)], pa.time32('ms')),
+    'time_us': pa.array([time_of(0, 0, 0, 1), None, time_of(23, 59, 59, 999999)], pa.time64('us')),
+    'time_ns': pa.array([1, None, 86399999999999], pa.time64('ns')),
+    'stamp_ms': pa.array([-1, None, 1704110400123], pa.timestamp('ms')),
+    'stamp_us': pa.array([-1, None, 1704110400123456], pa.timestamp('us')),
+    'stamp_ns': pa.array([-1, None, 1704110400123456789], pa.timestamp('ns')),
+    'stamp_utc': pa.array([0, None, 1704110400123456], pa.timestamp('us', tz='UTC')),
+    'text': pa.array(['größe', None, 'NA'], pa.string()),
+    'level': pa.array(['x', None, 'x']).dictionary_encode(),
+}
+blob = pa.array([b'\x01\x02', None, b''], pa.binary())
+items = pa.array([[1.0, 2.0], None, []], pa.list_(pa.float64()))
+pair = pa.array([{'x': 1, 'y': 'u'}, None, {'x': 2, 'y': None}])
+
+table = pa.table({**columns, 'bytes': blob, 'list': items, 'struct': pair})
+for name, version, dictionary in [('types', '1.0', True), ('types-plain', '2.0', False)]:
+    pq.write_table(table, f'{name}.parquet', data_page_version=version, use_dictionary=dictionary, compression='zstd')
+
+# The same types where no cell may be null, in several row groups, one of them empty.
+whole = {name: cells.take(pa.array([0, 2])) for name, cells in columns.items()}
+schema = pa.schema([pa.field(name, cells.type, nullable=False) for name, cells in whole.items()])
+with pq.ParquetWriter('types-required.parquet', schema) as writer:
+    rows = pa.table(whole, schema=schema)
+    for group in [rows, rows.slice(0, 0), rows]:
+        writer.write_table(group)
+
+# Times in 96 bits, as Spark and Impala wrote them, and decimals in bytes of as many as they need.
+old = pa.table({'when': pa.array([-1, None, 1704110400123456789], pa.timestamp('ns')), 'amount': columns['decimal9']})
+pq.write_table(old, 'types-old.parquet', use_deprecated_int96_timestamps=True, store_decimal_as_integer=False)
+
+
+# Arrow: the same types and more, in files and streams, compressed or not, in batches with and without nulls.
+def write_arrow(name, tables, stream=False, **options):
+    create = pa.ipc.new_stream if stream else pa.ipc.new_file
+    with pa.OSFile(name, 'wb') as file, create(file, tables[0].schema, options=pa.ipc.IpcWriteOptions(**options)) as writer:
+        for one in tables:
+            writer.write_table(one)
+
+
+more = {
+    'date64': pa.array([datetime.date(1969, 12, 31), None, datetime.date(2024, 2, 29)], pa.date64()),
+    'time_s': pa.array([time_of(0, 0, 1, 0), None, time_of(23, 59, 59, 0)], pa.time32('s')),
+    'stamp_s': pa.array([-1, None, 1704110400], pa.timestamp('s')),
+    'stamp_berlin': pa.array([0, None, 1704110400123], pa.timestamp('ms', tz='Europe/Berlin')),
+    'duration_us': pa.array([-5, None, 86400000000], pa.duration('us')),
+    'large_text': pa.array(['größe', None, 'NA'], pa.large_string()),
+    'text_view': pa.array(['größe', None, 'a text longer than twelve bytes'], pa.string_view()),
+    'decimal256': pa.array([D('-0.5'), None, D('1e60')], pa.decimal256(70, 3)),
+    'decimal32': pa.array([D('-12.60'), None, D('1234567.89')], pa.decimal32(9, 2)),
+    'decimal64': pa.array([D('-12.60'), None, D('1234567.89')], pa.decimal64(18, 2)),
+    'nothing': pa.nulls(3),
+}
+arrow = pa.table({**columns, **more, 'bytes': blob, 'list': items, 'struct': pair})
+write_arrow('types.arrow', [arrow])
+write_arrow('types-lz4.arrow', [arrow], compression='lz4')
+write_arrow('types-zstd.arrows', [arrow], stream=True, compression='zstd')
+# Nulls in one batch alone, and a batch without rows.
+numbers = pa.table({'a': [1.5, 2.5], 'n': pa.array([2**53 + 1, 2], pa.int64())})
+gaps = pa.table({'a': [None, 3.5], 'n': pa.array([3, None], pa.int64())})
+write_arrow('gaps.arrow', [numbers, numbers.slice(0, 0), gaps])
+# Dictionaries that are replaced, and that grow.
+first = pa.table({'c': pa.array(['x', 'y', 'x']).dictionary_encode()})
+second = pa.table({'c': pa.array(['z', None, 'x']).dictionary_encode()})
+write_arrow('dictionaries.arrows', [first, second], stream=True)
+grown = pa.table({'c': pa.DictionaryArray.from_arrays(pa.array([2, None, 0], pa.int32()), pa.array(['x', 'y', 'z']))})
+write_arrow('deltas.arrows', [first, grown], stream=True, emit_dictionary_deltas=True)
+# More than a block of LZ4 (64 KiB), which repeats what earlier blocks hold.
+long = pa.table({'i': pa.array([i % 1000 * 0.25 for i in range(30000)])})
+write_arrow('long-lz4.arrow', [long], compression='lz4')

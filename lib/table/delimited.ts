@@ -31,7 +31,7 @@ export interface DelimitedOptions {
   delimiter?: string
   /** Of rows whose number of cells differs from the first one's: leave out in place of an error. */
   skipRagged?: boolean
-  /** Cells of plain numbers are text too, with the digits that the file gives them. Default: false. */
+  /** Batches hold the cells as they stand in the file besides (`written`). Default: false. */
   verbatim?: boolean
 }
 
@@ -136,7 +136,7 @@ class DelimitedTable implements TableSource {
       const exact = dense && plain ? undefined : lines
       this.#lines.push({ row, line: lines[0]!, exact })
       row += count
-      yield { count, columns }
+      yield { count, columns, ...(this.verbatim && { written: columns }) }
     }
   }
 

@@ -15,10 +15,17 @@ export type NumberArray =
   | BigInt64Array
   | BigUint64Array
 
-/** Rows that follow each other: numbers (count, columns) row by row, or the cells of each column. */
+/**
+ * Rows that follow each other: numbers (count, columns) row by row, or the cells of each column. Of text tables that are read
+ * verbatim, `written` holds every cell as it stands in the file.
+ */
 export type RowBatch =
   | { count: number; matrix: NumberArray }
-  | { count: number; columns: readonly ArrayLike<unknown>[] }
+  | {
+      count: number
+      columns: readonly ArrayLike<unknown>[]
+      written?: readonly (readonly string[])[]
+    }
 
 /** A file of rows. Reading starts at the first row every time. */
 export interface TableSource {
@@ -33,6 +40,8 @@ export interface TableSource {
   readonly shape?: readonly number[]
   /** How many, where the format says so beforehand. */
   readonly rows?: number
+  /** What was guessed of the file, each a sentence with the option that says otherwise. */
+  readonly guesses?: readonly string[]
   batches(): AsyncIterable<RowBatch>
   /** 'line 7' or 'row 7', for messages; `row` counts from 0. */
   place(row: number): string

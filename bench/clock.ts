@@ -8,7 +8,7 @@ export interface Timing {
   repeats: number
 }
 
-/** With wall times in the place of CPU times, where another device does the work. */
+/** Wall times in the place of CPU times, where another device does the work. */
 export function byTheClock(timing: Timing): Timing {
   return { ...timing, best: timing.wallBest, median: timing.wallMedian }
 }

@@ -8,7 +8,7 @@ import { against, type Section, time, times } from './table'
 const BATCH = 1024
 const ITERATIONS = 1500
 const ERROR = 1e-4
-/** Of torchdiffeq's evaluations, at equal error. */
+/** The share of torchdiffeq's evaluations, at equal error. */
 const TARGETS: Record<string, number> = { batch: 0.8, sample: 0.6 }
 
 const CONTROLS: Record<string, Solver> = {
@@ -153,7 +153,7 @@ async function withFlow<T>(
   }
 }
 
-/** For training and log-densities alike. */
+/** A solver that steps alike in training and for log-densities. */
 function solver(name: string, tolerance: number): Solver {
   const chosen = CONTROLS[name]
   return { ...chosen, rtol: tolerance, atol: tolerance, evaluation: chosen } as Solver

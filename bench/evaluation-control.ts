@@ -166,7 +166,7 @@ async function withFlow<T>(
   return await use(flow)
 }
 
-/** Of the 512 first rows. */
+/** log p of the first 512 rows. */
 function logProb(problem: Problem, weights: Weights, way: Way): Promise<Float64Array> {
   return withFlow(problem, weights, way, (flow) => flow.logProb(Float64Array.from(head(problem, 512))))
 }

@@ -109,7 +109,7 @@ export async function evaluations(context: Context, engine: EngineTime[]): Promi
   }
 }
 
-/** The same evaluation called from JavaScript, to see what the binding adds. */
+/** Calls the same evaluation from JavaScript, to see what the binding adds. */
 async function throughBinding({ binding, device, quick }: Context): Promise<string> {
   const problem = toyProblem('concat')
   const batch = 1024

@@ -105,7 +105,7 @@ async function waiting(data: Awaited<ReturnType<typeof streamFile>>, device: str
   return { first, share: later.reduce((sum, wait) => sum + wait, 0) / (seconds - first) }
 }
 
-/** The same table in every format; names of the files, and keys within them. */
+/** Writes one table in every format; returns the names of the files, and keys within them. */
 async function writeFiles(folder: string, rows: number): Promise<[file: string, key?: string][]> {
   const data = new Float32Array(rows * WIDTH)
   // A linear congruential generator (Numerical Recipes): quick, and nothing that compresses.

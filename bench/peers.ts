@@ -54,7 +54,7 @@ interface Peer {
   environment?: Record<string, string>
 }
 
-/** On a card products of JAX are TF32 unless told otherwise, those of PyTorch float32. */
+/** JAX multiplies in TF32 on a card unless it is told otherwise, PyTorch in float32. */
 const PEERS: Record<Job['device'], Peer[]> = {
   cpu: [{ script: 'torch_peer.py' }, { script: 'jax_peer.py' }, { script: 'diffrax_peer.py' }],
   cuda: [

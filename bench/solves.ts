@@ -213,7 +213,7 @@ async function measureOwn(
   }
 }
 
-/** Without a Python: the float64 engine, solved tightly. */
+/** What stands for the truth where there is no Python: the float64 engine, solved tightly. */
 async function referenceTruth({ binding }: Context, problem: Problem, batch: number): Promise<Truth> {
   const flow: NativeFlow = new binding.Flow(describe(problem), 'reference', 0, 1)
   try {

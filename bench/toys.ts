@@ -103,7 +103,7 @@ export function intoReadme(root: string, section: Section): void {
   )
 }
 
-/** Without the title and the notes, which README.md has in its own words. */
+/** The table without its title and notes, which README.md has in its own words. */
 export function readmeTable(section: Section): string {
   return markdown({ ...section, notes: [] })
     .replace(/^## .*\n\n/, '')

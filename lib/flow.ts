@@ -149,7 +149,7 @@ export class Flow {
     return structuredClone(this.#core.options)
   }
 
-  /** Of one sample. */
+  /** The shape of one sample. */
   get shape(): number[] {
     return [...this.#core.description.shape]
   }
@@ -325,7 +325,7 @@ export class Flow {
     writeTensors(this.#core, weights)
   }
 
-  /** Before pullbacks that should add up from nothing; `loss` does so itself. */
+  /** Sets gradients to zero, from where pullbacks add up; `loss` does so itself. */
   zeroGradients(): void {
     assertUsable(this.#core)
     translatedSync(() => this.#core.native.zeroGradients())

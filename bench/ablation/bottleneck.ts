@@ -10,7 +10,7 @@ const NOISES = ['gaussian', 'rademacher'] as const
 interface Variances {
   noise: (typeof NOISES)[number]
   width: number
-  /** Of one probe about its own mean, averaged over rows. */
+  /** The variance of one probe about its own mean, averaged over rows. */
   plain: number
   bottleneck: number
   /** Root mean square distance of the mean from the exact trace, in standard errors of that mean. */
@@ -40,7 +40,7 @@ export async function bottleneck(context: AblationContext): Promise<Finding> {
       const spread = (row: number) =>
         mean(estimates.map((estimate) => (estimate[row]! - centres[row]!) ** 2)) * (draws / (draws - 1))
       const variances = exact.map((_, row) => spread(row))
-      // Of width 1 Rademacher noise is exact, ε² = 1: its distance has no standard error
+      // Rademacher noise is exact at width 1, ε² = 1: its distance has no standard error
       const distances = exact.map(
         (truth, row) => (centres[row]! - truth) ** 2 / Math.max(variances[row]! / draws, 1e-14)
       )

@@ -5,7 +5,7 @@ import { time } from '../table'
 import { type AblationContext, cpuSeconds, type Finding, fittedExponent } from './part'
 
 const SIZES = [2, 5, 10, 30, 100, 300, 1000, 3000, 10_000]
-/** By D unit tangents; beyond this it takes minutes. */
+/** The exact trace takes D unit tangents; beyond this it takes minutes. */
 const LARGEST_EXACT = 300
 const HIDDEN = [64, 64, 64]
 const BATCH = 64

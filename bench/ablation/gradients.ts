@@ -13,7 +13,7 @@ const METHODS = ['checkpoint', 'adjoint'] as const
 interface Gradient {
   method: (typeof METHODS)[number]
   steps: number
-  /** Above what was resident before the call, bytes. */
+  /** Bytes above what was resident before the call. */
   memory: number
   seconds: number
   /** Relative, of all weights together. */

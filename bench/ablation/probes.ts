@@ -10,7 +10,7 @@ const PROBES = [1, 2, 4, 8, 16, 32]
 interface Variance {
   noise: (typeof NOISES)[number]
   probes: number
-  /** Of the estimate about its own mean, averaged over rows. */
+  /** The variance of the estimate about its own mean, averaged over rows. */
   variance: number
   /** Root mean square distance of the mean from the exact trace, in standard errors of that mean. */
   bias: number

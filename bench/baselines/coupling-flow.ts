@@ -8,11 +8,11 @@ export interface CouplingOptions {
   size: number
   /** Couplings; every other one swaps the halves. Default: 10. */
   depth?: number
-  /** Of the net in each coupling. Default: [64, 64]. */
+  /** Hidden layers of the net in each coupling. Default: [64, 64]. */
   hidden?: readonly number[]
   /** A learned invertible mixing of the columns before each coupling, as in Glow; without it this is Real NVP. */
   mixing?: boolean
-  /** Of the weights. Default: 0. */
+  /** Weights are drawn from it. Default: 0. */
   seed?: number
 }
 

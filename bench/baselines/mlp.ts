@@ -6,7 +6,7 @@ import { addOuterProduct, multiply, transposed } from './products'
 export class Mlp {
   readonly #store: ParameterStore
   readonly #widths: readonly number[]
-  /** Of each layer: weights (outputs, inputs), then biases. */
+  /** Weights (outputs, inputs) of each layer, then its biases. */
   readonly #offsets: { weight: number; bias: number }[]
   /** What went into each layer in the last forward pass. */
   #inputs: Float64Array[] = []

@@ -33,13 +33,13 @@ export class RandomState {
     this.#next = 0
   }
 
-  /** In [0, 1), of 53 bits. */
+  /** A number in [0, 1), of 53 bits. */
   rand(): number {
     const high = this.#uint32() >>> 5
     return (high * 67108864 + (this.#uint32() >>> 6)) / 9007199254740992
   }
 
-  /** In {0 … most}, by masked rejection. */
+  /** An integer in {0 … most}, by masked rejection. */
   #interval(most: number): number {
     let mask = most
     for (const shift of [1, 2, 4, 8, 16]) mask |= mask >>> shift

@@ -26,7 +26,7 @@ import {
 const ZENODO = 'Zenodo record 1161203 (data.tar.gz, https://zenodo.org/record/1161203)'
 
 export interface BenchmarkSet {
-  /** Of the published split. */
+  /** Rows of the published split. */
   rows: { train: number; validation: number; test: number }
   width: number
   load(folder: string): Promise<BenchmarkParts>

@@ -11,7 +11,7 @@ interface Choice extends DeviceChoice {
   json?: boolean
 }
 
-/** Where the package is a checkout, its full benchmark beside the machine's limits and other libraries. */
+/** The root of the package; a checkout has the full benchmark, beside the machine's limits and other libraries. */
 const ROOT = join(__dirname, '..', '..')
 
 /** `ffjord bench`: how fast this machine trains and evaluates the flow of the demo. */

@@ -55,7 +55,7 @@ export async function samplingContext(flow: Flow, text: string | undefined): Pro
     return undefined
   }
   if (!existsSync(text)) return oneForAll(text, columns)
-  // With the columns as training met them: any order, further ones pass, unknown levels are refused.
+  // Columns are taken as training met them: in any order, with others beside them, without unknown levels.
   const file = flow.table?.file
   const table = await fromFile(text, columns && { schema: { columns, ...(file && { file }) } })
   const { data, rows } = table

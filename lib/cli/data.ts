@@ -35,11 +35,11 @@ const TEST_SEED = 2_000_003
 export interface Source {
   name: string
   train: Dataset
-  /** Of the training rows, those at hand: all, or a sample where they stream from a file. */
+  /** The training rows at hand: all, or a sample where they stream from a file. */
   seen: Dataset
   validation: Dataset
   test: Dataset
-  /** Of the columns, where the rows come from a table. */
+  /** What the columns hold, where the rows come from a table. */
   table?: TableSchema
   /** What was found in the columns of a table, all rows of which were looked at. */
   remarks: readonly Remark[]
@@ -151,7 +151,7 @@ export async function openSource(name: string, choice: SourceChoice): Promise<So
   }
 }
 
-/** The same of a table that is larger than memory: a pass over it finds types and samples, and training streams it. */
+/** Does the same for a table that is larger than memory: a pass over it finds types and samples, and training streams it. */
 async function openStream(name: string, choice: SourceChoice): Promise<Source> {
   const { seed, context } = choice
   if (isToy(name) || benchmarkIn(name) || pictures.includes(extname(name).toLowerCase()))

@@ -1,7 +1,7 @@
 import { CommanderError } from 'commander'
 import { type ErrorCode, isError, isFfjordError } from '../native/errors'
 
-/** Of the process: a job that failed, a call that was wrong, an interrupted job (128 + SIGINT). */
+/** How the process ends: a job failed, a call was wrong, a job was interrupted (128 + SIGINT). */
 export const EXIT = { failed: 1, wrongCall: 2, interrupted: 130 } as const
 
 /** A call that cannot be carried out as given; the message says what to change. */

@@ -34,7 +34,7 @@ function flagsOf({ exclude, dequantize, bounds, atoms, invalid }: RemarkOptions)
   return flags.join(' ')
 }
 
-/** As one word of a shell. */
+/** One word of a shell. */
 function quoted(text: string): string {
   return /^[\w=:,.+-]+$/.test(text) ? text : `'${text.replaceAll("'", "'\\''")}'`
 }

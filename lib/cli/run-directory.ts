@@ -117,7 +117,7 @@ export function makeFolder(path: string): void {
     try {
       mkdirSync(path, { recursive: true })
     } catch (error) {
-      // Of several folders it says that they do not exist, whatever the system's reason was; of one it is told.
+      // A recursive mkdir says that folders do not exist, whatever the reason was; one folder alone gives the system's reason.
       if ((error as NodeJS.ErrnoException).code === 'ENOENT' && existsSync(dirname(path))) mkdirSync(path)
       throw error
     }

@@ -18,7 +18,7 @@ import { duration, note, progressLine } from './progress'
 import { writeReport } from './report'
 import type { RunDirectory } from './run-directory'
 
-/** Between two checkpoints, in ms. */
+/** The time between two checkpoints, in ms. */
 const CHECKPOINT_INTERVAL = 5000
 
 /** Training rows that ranks of new rows refer to, at most, and solves that their scores may take. */

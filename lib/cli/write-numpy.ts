@@ -6,7 +6,7 @@ import type { OutputColumn, TableWriter } from './table-writer'
 /** NumPy's .npy: a matrix of float32 or float64, one column a column, kept in memory until it is whole. */
 export class NumpyWriter implements TableWriter {
   readonly #parts: (readonly OutputColumn[])[] = []
-  /** Of one sample, where it is no plain list of columns. */
+  /** The shape of one sample, where it is no plain list of columns. */
   shape: readonly number[] | undefined
 
   constructor(readonly path: string) {}

@@ -7,12 +7,12 @@ import { Interval } from './interval'
  * Rejected: a uniform law, as for whole numbers, beside whose edges a flow leaves mass that no value has.
  */
 export interface Atom {
-  /** As the file has it. */
+  /** The value, as the file has it. */
   value: number
-  /** On the line, where columns with an interval are taken by logarithms. */
+  /** Its place on the line, onto which columns with an interval are taken by logarithms. */
   place: number
   scale: number
-  /** Between the other values and the atom's place. */
+  /** A value between the others and the atom's place. */
   cut: number
   /** The other end. */
   far: number
@@ -23,7 +23,7 @@ export class AtomCell {
   /** What stands for the atom among encoded values before noise: no other value of the column is beyond the cut. */
   readonly marker: number
   readonly #interval: Interval
-  /** Of the logistic law, below its ends. */
+  /** Probability of the logistic law below the lower end, and between the ends. */
   readonly #below: number
   readonly #share: number
 

@@ -4,8 +4,8 @@ import { gatherRows, pickColumns } from './gather'
 import type { Column } from './schema'
 
 /**
- * Of an element of a sample: the step by which all of its values were dequantised, 0 where they were not; or the noise of one of its values, an
- * atom.
+ * The noise of an element of a sample: the step by which all of its values were dequantised, 0 where they were not; or the noise of one of its
+ * values, an atom.
  */
 export type Step = number | AtomCell
 
@@ -14,7 +14,7 @@ export type Step = number | AtomCell
  * [x, x + step) of the line, and its density is the mean of the flow's over the cell (cell-density.ts).
  */
 export interface Cells {
-  /** Of every element of a sample. */
+  /** The noise of every element of a sample. */
   steps: readonly Step[]
   /** (rows, elements with a step) */
   values: NativeArray
@@ -85,8 +85,8 @@ export function hasCell(step: Step, value: number): boolean {
 }
 
 /**
- * What log p of rows (n, steps.length) with their noise lacks to a probability in the columns whose value is an atom: its noise's −log q. 0 of
- * rows that stand on none.
+ * What log p of rows (n, steps.length) with their noise lacks to a probability in the columns whose value is an atom: its noise's −log q. It is 0
+ * for rows that stand on none.
  */
 export function atomWeights(rows: ArrayLike<number>, steps: readonly Step[]): Float64Array {
   const weights = new Float64Array(rows.length / steps.length)

@@ -73,7 +73,7 @@ export function covariance(
 /** Mean and deviation of every column. */
 export function columnMoments(rows: ArrayLike<number>, width: number): { mean: number[]; scale: number[] } {
   const count = rows.length / width
-  // From the first row on, so that a constant column has a deviation of 0 whatever its size.
+  // Distances are taken from the first row, so that a constant column has a deviation of 0 whatever its size.
   const mean = Float64Array.from({ length: width }, (_, c) => rows[c]!)
   const sums = new Float64Array(width)
   const squares = new Float64Array(width)

@@ -17,7 +17,7 @@ import { RowQueue } from './row-queue'
 import { checkSchema, type TableSchema } from './schema'
 
 export interface StreamOptions {
-  /** Of one sample. */
+  /** The shape of one sample. */
   shape: readonly number[]
   columns?: readonly string[]
   /** Numbers of context, which follow those of the sample in every row; or their names. */

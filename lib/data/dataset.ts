@@ -25,7 +25,7 @@ export interface DatasetContext {
 export interface RowBatch<A extends RealArray = RealArray> extends Tensor<A> {
   /** (rows, size) */
   context?: Tensor<A>
-  /** Of dequantised rows. */
+  /** The cells of dequantised rows. */
   cells?: Cells
 }
 
@@ -33,7 +33,7 @@ export interface RowBatch<A extends RealArray = RealArray> extends Tensor<A> {
 export interface Dataset {
   /** How many; Infinity where rows never end. */
   readonly rows: number
-  /** Of one sample. */
+  /** The shape of one sample. */
   readonly shape: readonly number[]
   /** What every row is conditioned on, for densities p(x | c); batches carry it. */
   readonly context?: DatasetContext
@@ -41,7 +41,7 @@ export interface Dataset {
   readonly columns?: readonly string[]
   /** What the columns hold, where the rows come from a table. */
   readonly schema?: TableSchema
-  /** From the present place to the end of the epoch; without end where `rows` is infinite. */
+  /** Batches from the present place to the end of the epoch; they do not end where `rows` is infinite. */
   batches(options?: BatchOptions): AsyncIterable<RowBatch>
   /** Parts of these shares: contiguous, or of rows in an order that `seed` decides. */
   split<const S extends readonly number[]>(shares: S, options?: { seed?: number }): Parts<S, Dataset>
@@ -57,7 +57,7 @@ export type Parts<S extends readonly number[], D> = { -readonly [share in keyof 
 /** Batches for a training run: rows, and for each batch the indices of its rows, one after the other. */
 export interface Feed {
   data: NativeArray
-  /** Of the same rows. */
+  /** The context of the same rows. */
   context?: NativeArray
   count: number
   indices: Uint32Array
@@ -228,7 +228,7 @@ export class ArrayDataset implements FeedingDataset {
   }
 }
 
-/** By what it holds, so that rows of another copy of this package are as good. */
+/** What it holds decides, so that rows of another copy of this package are as good. */
 export function inMemory(dataset: Dataset): dataset is ArrayDataset {
   return isDataset(dataset) && isReal((dataset as Partial<ArrayDataset>).data)
 }
@@ -287,7 +287,7 @@ export function arranged(
   )
 }
 
-/** By what it can do, so that data sets of another copy of this package are as good. */
+/** What it can do decides, so that data sets of another copy of this package are as good. */
 export function isDataset(value: unknown): value is FeedingDataset {
   if (!isObject(value)) return false
   return ['peek', 'advance', 'batches', 'state', 'restore', 'take'].every(

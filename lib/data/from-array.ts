@@ -6,7 +6,7 @@ import { ArrayDataset } from './dataset'
 
 /** A context as fromArray and fromRows take it: (rows, size), or one number a row. */
 interface ContextInput {
-  /** Of every row. */
+  /** The context of every row. */
   context?: Batch | readonly number[]
   contextColumns?: readonly string[]
 }

@@ -26,7 +26,7 @@ export function pickColumns<A extends NativeArray>(values: A, width: number, col
   return picked
 }
 
-/** By kind and not by class, as arrays of other realms have classes of their own. */
+/** The kind decides and not the class, as arrays of other realms have classes of their own. */
 function zerosLike<A extends NativeArray | Uint32Array>(values: A, length: number): A {
   const kind = types.isUint32Array(values)
     ? Uint32Array

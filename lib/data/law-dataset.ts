@@ -21,7 +21,7 @@ export interface Place {
 
 /** A law on the plane: how to draw a point, and its density. */
 export interface Law {
-  /** With a `place`, angles and parts of the batch are spread evenly; else each row is drawn by itself. */
+  /** Angles and parts of the batch are spread evenly where there is a `place`; else each row is drawn by itself. */
   draw(random: RowRandom, place?: Place): Point
   density(x: number, y: number): number
   /** Differential entropy in nats, the lowest mean −log p there is, and the error of that number. */
@@ -37,7 +37,7 @@ export class LawDataset implements FeedingDataset {
   readonly seed: number
   /** Differential entropy in nats: the lowest mean −log p that a model can reach. */
   readonly entropy: number
-  /** Of `entropy`; 0 where it has a closed form. */
+  /** The error of `entropy`; 0 where it has a closed form. */
   readonly entropyError: number
   readonly #law: Law
   readonly #evenly: boolean
@@ -83,7 +83,7 @@ export class LawDataset implements FeedingDataset {
     for (;;) yield this.sample(size)
   }
 
-  /** As many streams, with seeds of their own. */
+  /** As many streams as there are shares, with seeds of their own. */
   split<const S extends readonly number[]>(shares: S, options?: { seed?: number }): Parts<S, LawDataset> {
     const { seed = this.seed } = checkSplit(options)
     const parts = checkShares(shares).map((_, index) => {

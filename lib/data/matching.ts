@@ -62,7 +62,7 @@ function byPlace(path: string, names: readonly string[], schema: TableSchema): s
       'INVALID_SHAPE',
       `${path} has ${names.length} columns without names, and the model takes ${columns.length}; give ${all}, or names`
     )
-  // Without the columns that the model leaves out: the order must be the same whether it is the file's or the model's.
+  // The file lacks the columns that the model leaves out: its order must be the same whether it is the training file's or the model's.
   if (places.some((place, i) => i > 0 && place < places[i - 1]!))
     return fail(
       'INVALID_SHAPE',

@@ -70,7 +70,7 @@ export class RowRandom {
     this.#left = 0
   }
 
-  /** In (0, 1). */
+  /** A number in (0, 1). */
   uniform(): number {
     if (this.#left === 0) {
       const call = floor(this.#row / 0x100000000)
@@ -82,7 +82,7 @@ export class RowRandom {
     return unit(this.#words[first]!, this.#words[first + 1]!)
   }
 
-  /** From N(0, 1), by Box and Muller. */
+  /** A number from N(0, 1), by Box and Muller. */
   normal(): number {
     const radius = Math.sqrt(-2 * Math.log(this.uniform()))
     return radius * Math.cos(2 * Math.PI * this.uniform())

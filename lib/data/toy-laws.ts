@@ -11,7 +11,7 @@ function part(random: RowRandom, parts: number, place: Place | undefined): numbe
   return place ? floor((place.index * parts) / place.count) : floor(random.uniform() * parts)
 }
 
-/** In [0, 1): evenly spaced over the rows of a part, or uniform. */
+/** A number in [0, 1): evenly spaced over the rows of a part, or uniform. */
 function fraction(random: RowRandom, parts: number, place: Place | undefined): number {
   return place ? ((place.index * parts) / place.count) % 1 : random.uniform()
 }

@@ -27,7 +27,7 @@ const CELL_DRAWS = 128
 
 /**
  * What plain densities reach: a Gaussian of full covariance, and a mixture of ten of them. Columns with an interval are
- * brought onto the line before, as for the flow. Of rows with a context c, log p(x | c) = log p(c, x) − log p(c) of a
+ * brought onto the line before, as for the flow. Rows with a context c get log p(x | c) = log p(c, x) − log p(c) from a
  * density that is fitted to both.
  */
 export async function baselines(

@@ -26,7 +26,7 @@ export class Gaussian {
     this.#logNormaliser = -0.5 * this.dimension * Math.log(2 * Math.PI) - logDeterminant
   }
 
-  /** Of the first `size` numbers of a row. */
+  /** The law of the first `size` numbers of a row. */
   marginal(size: number): Gaussian {
     const { dimension: n, mean, factor } = this
     const leading = Float64Array.from(

@@ -14,11 +14,11 @@ export interface MixtureOptions {
   tolerance?: number
   /** Added to the covariances, as a share of that of all rows: keeps a component from falling onto one row. Default: 1e-4. */
   shrinkage?: number
-  /** Of the first centres. Default: 0. */
+  /** The first centres are drawn from it. Default: 0. */
   seed?: number
 }
 
-/** By what it can do, so that one of another copy of this package is as good. */
+/** What it can do decides, so that one of another copy of this package is as good. */
 function isGaussian(value: unknown): value is Gaussian {
   return isObject(value) && typeof value.logProbAt === 'function' && Number.isInteger(value.dimension)
 }
@@ -41,7 +41,7 @@ export class GaussianMixture {
     this.dimension = first.dimension
   }
 
-  /** Of the first `size` numbers of a row. */
+  /** The law of the first `size` numbers of a row. */
   marginal(size: number): GaussianMixture {
     return new GaussianMixture(
       this.weights,

@@ -8,15 +8,15 @@ import type { NativeArray } from '../native/interface'
 /**
  * The density of rows of which some values stand for cells [x, x + step): the mean of a density over the cell. Its estimate from K points
  * x + step · u_k, log 1/K Σ p(x + step · u_k), is in the mean a lower bound of the logarithm, and the tighter the larger K (Burda, Grosse and
- * Salakhutdinov 2016). Of an atom (atom.ts) the points are of its
- * noise's law q, and log 1/K Σ p(x_k) / q(x_k) estimates the logarithm of its probability. Points come from a row's own values and a seed, so that equal rows have one estimate, wherever they stand.
+ * Salakhutdinov 2016). For an atom (atom.ts) the points are drawn from the law q of its noise, and log 1/K Σ p(x_k) / q(x_k) estimates the
+ * logarithm of its probability. Points come from a row's own values and a seed, so that equal rows have one estimate, wherever they stand.
  */
 
 /** Rows as the file has them. */
 export interface CellRows {
   /** (n, D) */
   values: NativeArray
-  /** Of the D elements; 0 where a value stands for itself. */
+  /** The step of each of the D elements, 0 where a value stands for itself. */
   steps: readonly Step[]
   /** (n, anything): what else makes rows different. */
   context?: NativeArray
@@ -67,7 +67,7 @@ export async function cellLogProb(
   const { chosen, original } = distinct(values, count, context)
   const keys = binding().rowKeys(values, count)
   const sets = Math.min(SETS, most)
-  /** Of each distinct row and set: the largest log p so far, and the sum of exp(log p − largest). */
+  /** The largest log p so far of each distinct row and set, and the sum of exp(log p − largest). */
   const largest = new Float64Array(chosen.length * sets).fill(-Infinity)
   const sums = new Float64Array(chosen.length * sets)
   const found = {
@@ -162,7 +162,7 @@ export async function cellLogProb(
     const mean = means.reduce((sum, one) => sum + one, 0) / sets
     const variance = means.reduce((sum, one) => sum + (one - mean) ** 2, 0) / (sets - 1) / sets
     found.logProb[one] = mean > 0 ? top + Math.log(mean) : -Infinity
-    // Of a logarithm, by the delta method.
+    // The delta method gives the deviation of a logarithm.
     found.spread[one] = mean > 0 ? Math.sqrt(variance) / mean : 0
     found.draws[one] = points * sets
   }
@@ -190,7 +190,7 @@ function distinct(values: NativeArray, count: number, context: NativeArray | und
 }
 
 /**
- * Where the points of every set begin along an element: from there they go on by the square root of a prime, modulo 1 (Richtmyer), which fills
+ * The places where the points of every set begin along an element: from there they go on by the square root of a prime, modulo 1 (Richtmyer), which fills
  * the cell more evenly than independent draws. A point of such a set is uniform in the cell, as a single draw is.
  */
 function shifts(keys: Uint32Array, row: number, element: number, seed: number): number[] {
@@ -200,7 +200,7 @@ function shifts(keys: Uint32Array, row: number, element: number, seed: number): 
     .map((bits) => (bits + 0.5) / 2 ** 32)
 }
 
-/** Between x and x + step, also as float32 rounds it, where that tells the two apart: either may be the end of a column's interval. */
+/** A point strictly between x and x + step, also after rounding to float32 where that tells the two apart: either may be the end of a column's interval. */
 function within(x: number, step: number, u: number): number {
   const value = x + step * u
   const [low, rounded, high] = [Math.fround(x), Math.fround(value), Math.fround(x + step)]

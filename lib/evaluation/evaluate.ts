@@ -35,7 +35,7 @@ export interface EvaluationErrors {
 export interface Evaluation extends RowScores {
   /** Mean −log p, nats per sample; Infinity where a row lies outside of the flow's support. */
   nll: number
-  /** Of the mean over the rows inside. */
+  /** The standard error of the mean over the rows inside. */
   standardError: number
   rows: number
   /** How many of them lie outside of the flow's support, where log p = −∞. */
@@ -46,9 +46,9 @@ export interface Evaluation extends RowScores {
   nfe: number
   /** What the engine used for the divergence of each CNF block. */
   traces: string[]
-  /** Of data in [0, 1) that stood for 256 levels: (nll / D + ln 256) / ln 2. */
+  /** (nll / D + ln 256) / ln 2: what it means for data in [0, 1) that stood for 256 levels. */
   bitsPerDim: number
-  /** Of a row's log p, where `certify` asked for them. */
+  /** How far a row's log p may be off, where `certify` asked for it. */
   errors?: EvaluationErrors
 }
 

@@ -17,7 +17,7 @@ export interface RowScores {
   /** log p of every row, nats, in the order of the data. */
   logProb: Float64Array
   /**
-   * What `logProb` is. Of rows with dequantised values, whose density is the mean over a cell, 'lower bound, 32 to 512 draws'; else
+   * What `logProb` is: 'lower bound, 32 to 512 draws' for rows with dequantised values, whose density is the mean over a cell; else
    * 'exact density', or 'unbiased estimate' where the trace is one.
    */
   bound: string
@@ -31,7 +31,7 @@ export interface RowScores {
 
 type ScoreOptions = Omit<EvaluationOptions, 'noise' | 'rowOffset' | 'context'> & {
   draws: number
-  /** Of rows without cells, to which noise was added all the same: a stream's. */
+  /** The noise of rows that have it but no cells, as a stream's do. */
   steps: readonly Step[]
 }
 
@@ -57,7 +57,7 @@ export async function scoreRows(
     }
   }
   const { seed, signal } = call
-  const values = asInFile(data as NativeArray, cells)
+  const values = asInFile(data, cells)
   const given = prepare(core, values, 'data', { ...call, ...(context && { context }) })
   const contexts = given.context.context
   let statistics: Statistics | undefined
@@ -150,7 +150,7 @@ export function spreadOf(parts: readonly Float64Array[]): Spread {
   return { rows, rms: Math.sqrt(squares / Math.max(1, rows)), largest, above }
 }
 
-/** The same for people to read. */
+/** Says the same to people. */
 export function spreadText({ rms, largest, above }: Spread): string {
   const beyond = above > 0 ? `, ${above} rows above ${SPREAD}` : ''
   return `spread of a row's log p over draws ${rms.toPrecision(2)} nats, at most ${largest.toPrecision(2)}${beyond}`

@@ -1,4 +1,4 @@
-/** JSON as files hold it: read strictly, where the language's own parser lets a lie pass. */
+/** JSON as files hold it, read more strictly than by JSON.parse, which takes the last of two entries with one name. */
 
 /** Deeper values make their readers' recursion overflow; no file of ours nests more than ten. */
 const deepest = 64
@@ -37,7 +37,7 @@ function checkNames(text: string): void {
   }
 }
 
-/** Behind the closing quote. */
+/** The place behind the closing quote. */
 function stringEnd(text: string, start: number): number {
   let i = start + 1
   while (i < text.length && text[i] !== '"') i += text[i] === '\\' ? 2 : 1

@@ -12,7 +12,7 @@ import type { SafetensorsFile, StoredTensor } from './safetensors'
 export interface TensorEntry {
   dtype: string
   shape: number[]
-  /** In bytes behind the header. */
+  /** Counted in bytes, from the end of the header. */
   begin: number
   end: number
 }
@@ -188,7 +188,7 @@ function entryOf(value: unknown): TensorEntry | undefined {
   return begin <= end && Number.isSafeInteger(sizeOf(shape)) ? { dtype, shape, begin, end } : undefined
 }
 
-/** Of bytes that begin a buffer of their own. */
+/** The bytes begin a buffer of their own. */
 function decode(dtype: string, { buffer }: Uint8Array): StoredTensor['data'] {
   switch (dtype) {
     case 'F64':

@@ -34,7 +34,7 @@ export async function compute<O extends CallOptions, C extends object, R>(
   return { call, result }
 }
 
-/** The same on the caller's thread, where no signal can arrive. */
+/** Does the same on the caller's thread, where no signal can arrive. */
 export function computeSync<O extends CallOptions, C extends object, R>(
   core: FlowCore,
   { name, known, options, prepare, run }: Omit<Computation<O, C, R>, 'counts'>

@@ -11,7 +11,7 @@ import { evaluationCall } from './prepare'
 /** log p(x) of every row (B), and how far it may be from the true one, part by part; −Infinity has no errors. */
 export interface CertifiedLogProb<A extends RealArray = Float32Array> {
   logProb: A
-  /** Standard error over the probes of an estimated trace, at least eight on one trajectory; 0 of an exact trace. */
+  /** Standard error over the probes of an estimated trace, at least eight on one trajectory; 0 for an exact trace. */
   probeError: A
   /**
    * |log p − log p at a hundredth of the tolerance| (or in twice the steps), same noise; and rounding: of the terms of log p,

@@ -4,7 +4,7 @@ import { fail, number } from '../native/check'
 
 /** What a model needs of memory, held against what this process may have. */
 
-/** Of that a model may take by default: the rest is for batches, their tapes and the caller's own data. */
+/** A model may take this part of it by default: the rest is for batches, their tapes and the caller's own data. */
 const share = 0.5
 
 /** Bytes: the smallest of the machine's memory, its control group's limit and that of the address space. */
@@ -13,7 +13,7 @@ export function memoryLimit(): number {
   return Math.min(totalmem(), group > 0 ? group : Infinity, addressSpace())
 }
 
-/** As `ulimit -v` has it; only Linux tells. */
+/** The limit that `ulimit -v` sets, which Linux alone reports. */
 function addressSpace(): number {
   let limits: string
   try {

@@ -8,7 +8,7 @@ import type { ComputeOptions } from './options'
 import type { ObjectiveState, TrainingState } from './training-state'
 import { type BudgetState, initialBudgetState } from './training-state'
 
-/** Under `ffjord` in a model file's metadata; tensors stand beside it. */
+/** What a model file's metadata holds under `ffjord`; tensors stand beside it. */
 export interface ModelMetadata {
   version: 1
   options: ComputeOptions
@@ -66,7 +66,7 @@ function optimizerState(value: unknown): OptimizerState {
 }
 
 function objectiveState(value: unknown): ObjectiveState {
-  // Files of before there was a choice
+  // Older files do not say, as there was no choice
   if (value === undefined) return { type: 'ml', coupling: 'independent', matching: 0 }
   if (!isObject(value)) throw new Error('no objective')
   return {

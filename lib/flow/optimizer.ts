@@ -44,7 +44,7 @@ export class Optimizer {
   }
 }
 
-/** Of an optimizer that has taken no step. */
+/** The state of an optimizer that has taken no step. */
 export function optimizerState(options: OptimizerOptions): OptimizerState {
   return { options: normalizeOptimizer(options), step: 0 }
 }

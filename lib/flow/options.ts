@@ -157,7 +157,7 @@ export type Solver =
   | (TorchdiffeqSolver & { evaluation?: EvaluationAccuracy | EvaluationSolver })
   | (FixedStepSolver & { evaluation?: { steps: number } | EvaluationSolver })
 
-/** Of everything but training, with training's method. */
+/** The accuracy of everything but training, with training's method. */
 export type EvaluationAccuracy =
   | (Tolerances & Pick<AdaptiveSolver, 'control' | 'controller'>)
   | (Tolerances & Pick<TorchdiffeqSolver, 'control' | 'controller'>)
@@ -225,9 +225,9 @@ export interface Conditioning {
 
 /** What a flow is: its weights have these shapes. */
 export interface FlowDescription {
-  /** Of one sample: [D], or [channels, height, width]. */
+  /** The shape of one sample: [D], or [channels, height, width]. */
   shape: readonly number[]
-  /** In the direction data → base. */
+  /** They follow each other from data to base. */
   blocks: readonly Block[]
   /** Makes the density conditional, p(x | c): how many numbers c has, or more about them. */
   context?: number | Conditioning
@@ -243,9 +243,9 @@ export interface ComputeOptions {
 
 export interface FlowOptions extends FlowDescription, ComputeOptions {
   device?: Device
-  /** Of the initial weights and of all noise: an integer in [0, 2⁵³). Default: 0. */
+  /** Initial weights and all noise are drawn from it: an integer in [0, 2⁵³). Default: 0. */
   seed?: number
-  /** Of the CPU engine. Default: as many as this process may use. */
+  /** How many the CPU engine uses. Default: as many as this process may use. */
   threads?: number
   /**
    * Bytes that the model may take for weights, gradients, moments and averages, apart from batches; one that needs more is

@@ -13,14 +13,14 @@ import { overrideSettings } from './prepare'
 export interface SampleOptions<P extends Precision = 'float32'> extends EvaluationOptions {
   /** Scales the base samples. Default: 1. */
   temperature?: number
-  /** Of the arrays that come back; the flow's last transforms compute in float64 in any case. Default: 'float32'. */
+  /** The precision of the arrays that come back; the flow's last transforms compute in float64 in any case. Default: 'float32'. */
   precision?: P
 }
 
 export type Precision = 'float32' | 'float64'
 export type Precise<P> = P extends 'float64' ? Float64Array : Float32Array
 
-/** Core number of the base samples' block. */
+/** The number under which the core draws base samples. */
 const baseBlock = 0xffff
 
 /** `count` samples of the model, and log p of each where `wantsLogProb`. */

@@ -26,7 +26,7 @@ export interface Statistics extends SolverStatistics {
   smallestStepAt?: { block: number; row: number }
   /** What the engine used for the divergence of each CNF block. */
   traces: string[]
-  /** Of the backward pass, where there was one. */
+  /** What the backward pass counted, where there was one. */
   backward?: SolverStatistics
 }
 

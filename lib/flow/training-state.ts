@@ -45,11 +45,11 @@ export interface BudgetState {
   /** Running means. */
   nfe: number
   blockNfe: number[]
-  /** The next warning comes above; it doubles with each, Infinity of a budget of none. */
+  /** A warning comes where evaluations exceed it; it doubles with each, and is Infinity where none are wanted. */
   limit: number
 }
 
-/** Nothing counted yet. */
+/** The state before anything is counted. */
 export function initialBudgetState(): BudgetState {
   return { counted: 0, startNfe: 0, nfe: 0, blockNfe: [], limit: 0 }
 }

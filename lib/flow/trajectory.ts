@@ -23,7 +23,7 @@ type Start =
 
 export interface Trajectory {
   direction: 'forward' | 'reverse'
-  /** In the direction of the solve. */
+  /** They run in the direction of the solve. */
   times: number[]
   /** (times, B, shape): what the CNF blocks integrate. Transforms before the first block and after the last are outside. */
   states: Tensor

@@ -111,7 +111,7 @@ function flatten(batch: Batch, shape: readonly number[], size: number, name: str
 
 function flattenRows(rows: readonly unknown[], size: number, name: string): NativeArray {
   const data = newArray(Float64Array, rows.length * size)
-  // Not by forEach, which passes over holes.
+  // A loop and not forEach, which passes over holes.
   for (let r = 0; r < rows.length; r++) {
     const row = rows[r]
     if (!isArray(row) && !isReal(row))

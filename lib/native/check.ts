@@ -48,13 +48,13 @@ function cut(text: string): string {
   return text.length > mostShown ? `${text.slice(0, mostShown - 3)}...` : text
 }
 
-/** The kind of a typed array, of any realm; undefined of other views. */
+/** The kind of a typed array, of any realm; undefined for other views. */
 const nameOfView = Object.getOwnPropertyDescriptor(
   Object.getPrototypeOf(Uint8Array.prototype) as object,
   Symbol.toStringTag
 )!.get as (this: unknown) => string | undefined
 
-/** The class of an object, undefined of plain ones. */
+/** The class of an object, undefined for plain ones. */
 function className(value: object): string | undefined {
   const prototype: unknown = Object.getPrototypeOf(value)
   if (prototype === null || Object.getPrototypeOf(prototype) === null) return undefined

@@ -45,7 +45,7 @@ export class FfjordError extends Error {
   readonly code: ErrorCode
   /** Present with code SOLVE_FAILED. */
   readonly failure?: SolveFailure
-  /** With code OUTSIDE_SUPPORT: rows of the batch, or of the data set. */
+  /** Present with code OUTSIDE_SUPPORT: rows of the batch, or of the data set. */
   readonly rows?: number[]
 
   constructor(

@@ -39,7 +39,7 @@ export type NativeBlock =
 export interface NativeDescription {
   shape: number[]
   blocks: NativeBlock[]
-  /** Of a conditional flow. Names and standardisation are lib's own. */
+  /** What a conditional flow takes. Names and standardisation are lib's own. */
   context?: { size: number; gates: boolean; columns?: string[]; mean?: number[]; scale?: number[] }
 }
 
@@ -64,7 +64,7 @@ export interface NativeSettings {
   gradient: { method: 'checkpoint' | 'adjoint'; norm: 'full' | 'seminorm' }
   /** A regulariser is integrated where its weight is given (0: tracked only). */
   regularize: Partial<Record<Regulariser, number>>
-  /** In [0, 1): in training, end times are uniform in [T − steer T, T + steer T]. */
+  /** A share in [0, 1): in training, end times are uniform in [T − steer T, T + steer T]. */
   steer: number
 }
 
@@ -75,7 +75,7 @@ export interface NativeNoise {
   rowOffset: number
   /** The words of a row and call are those of a hash of the row's values, in place of numbers. */
   byValues?: boolean
-  /** With `byValues`: (B, 2), in place of the hashes of the rows that the call is given. */
+  /** (B, 2): taken in place of the hashes of the rows that the call is given, under `byValues`. */
   keys?: Uint32Array
   /** ε of each CNF block, (K, B, D), in place of drawn noise. */
   given?: NativeArray[]
@@ -161,7 +161,7 @@ export type NativeBuffer =
 export interface NativeTensor {
   name: string
   shape: number[]
-  /** In elements, within its flat buffer. */
+  /** Counted in elements, within its flat buffer. */
   offset: number
   size: number
   role: 'weight' | 'bias' | 'gate' | 'end_time' | 'scale' | 'beta' | 'buffer'
@@ -186,12 +186,12 @@ export interface NativeOptimizer {
 
 export interface NativeBurst {
   objective: 'ml' | 'fm'
-  /** Of flow matching. */
+  /** How flow matching pairs rows with base points. */
   coupling: 'independent' | 'optimal'
   /** A batch is solved in so many parts before a step. */
   parts: number
   rows: NativeRows
-  /** Of the same rows, for a conditional flow. */
+  /** The contexts of the same rows, for a conditional flow. */
   contexts?: NativeRows
   indices: Uint32Array
   batchSizes: Uint32Array
@@ -229,7 +229,7 @@ export interface NativeFlow {
   /** Bytes that it takes where it is trained, apart from batches. */
   readonly memory: number
   /**
-   * Of a flow that was constructed without a seed, once: takes its memory on its own thread, with weights drawn from the seed,
+   * To be called once on a flow that was constructed without a seed: takes its memory on its own thread, with weights drawn from the seed,
    * or zeros where they will be written. Until then only its layout, `memory` and `traces` are there.
    */
   make(seed: number | null): Promise<void>
@@ -286,7 +286,7 @@ export interface NativeFlow {
   /** The first burst that reads the rows finds those outside of the support. */
   upload(count: number, rows: NativeArray): NativeRows
   uploadContexts(count: number, contexts: NativeArray): NativeRows
-  /** At least one iteration; ends early when its seconds are up or `stop` is requested. */
+  /** Does at least one iteration; ends early when its seconds are up or `stop` is requested. */
   train(burst: NativeBurst): Promise<NativeIteration[]>
 
   /** Resolves after an empty turn of the flow's thread: what an asynchronous call costs by itself. */
@@ -366,7 +366,7 @@ export interface Binding {
   methods(): NativeMethod[]
   /** Throws OUT_OF_MEMORY where so many bytes do not exist. */
   requireMemory(bytes: number): void
-  /** Without a seed the flow is not made yet. */
+  /** A flow without a seed is not made yet. */
   Flow: new (
     description: NativeDescription,
     device: string,

@@ -5,11 +5,11 @@ import type { EvaluationsGrew } from './fit-warning'
 /** Iterations whose mean is the start, and the memory of the running mean. */
 const window = 20
 
-/** Without a budget: so many times the evaluations of the start. Training well at ease doubles or trebles them. */
+/** The default budget, in evaluations of the start. Training that goes well doubles or trebles them. */
 const growth = 4
 
 /**
- * Counts an iteration. Solves of a flow that trains grow dearer as its field grows stiff, and nothing else shows it
+ * Counts an iteration. Solves take more evaluations as the field of a flow in training grows stiff, and nothing else shows it
  * before the time that they take: a warning, once for each doubling beyond the budget.
  */
 export function watchEvaluations(

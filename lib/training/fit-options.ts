@@ -16,7 +16,7 @@ import { normalizeSchedule, type Schedule } from './schedule'
  */
 type Length = { iterations?: number; epochs?: never } | { epochs: number; iterations?: never }
 
-/** Of a model of type M, which checkpoints get. */
+/** How long to train a model of type M, on what terms, and what to do on the way. */
 export type TrainingOptions<M> = Length & {
   /** Default: 'ml'. */
   objective?: Objective
@@ -30,7 +30,7 @@ export type TrainingOptions<M> = Length & {
   accumulate?: number
   /** Default: true. */
   shuffle?: boolean
-  /** Of the order of rows. Default: 0. */
+  /** The order of rows is drawn from it. Default: 0. */
   seed?: number
   validation?: ValidationOptions
   /** End with the weights of the best validation; a later resume goes on from them. Default: false. */
@@ -82,7 +82,7 @@ const fitKeys = [
 
 const validationKeys = ['data', 'every', 'rows', 'trace', 'patience']
 
-/** Of a fit that was not told how long. */
+/** How a fit goes on that was not told how long. */
 const untilConverged = {
   share: 0.1,
   epochs: 300,

@@ -8,7 +8,7 @@ interface Common {
   message: string
 }
 
-/** Solves have become dearer than they were. */
+/** Solves take more evaluations than they did. */
 export interface EvaluationsGrew extends Common {
   code: 'EVALUATIONS_GREW'
   /** Evaluations of the forward solve, mean of the last iterations; and of each CNF block. */

@@ -79,13 +79,13 @@ export class Fit implements AsyncIterable<Progress>, Promise<FitResult> {
     if (this.#failure) throw this.#failure.error
     if (this.#result) return { done: true, value: this.#result }
     try {
-      // Also where its last iteration is done: whether it has come that far must not decide.
+      // This holds where its last iteration is done, too: how far it has come must not decide.
       assertUsable(this.#core)
       this.#training ??= this.#start()
       this.#run ??= this.#training.run()
       const next = await this.#run.next()
       if (!next.done) return next
-      // Without a value where a loop over the run was left.
+      // There is no value where a loop over the run was left.
       this.#result ??= next.value ?? this.#training.result('break')
       return { done: true, value: this.#result }
     } catch (error) {

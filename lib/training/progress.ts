@@ -10,14 +10,14 @@ export interface IterationRecord {
   iteration: number
   /** Flow matching, or maximum likelihood. */
   phase: Phase
-  /** Of flow matching: the mean of ‖n T f − (z − x)‖². */
+  /** Under flow matching it is the mean of ‖n T f − (z − x)‖². */
   loss: number
   /** NaN under flow matching. */
   negativeLogProb: number
   /** Means over the batch, without their weights. */
   regularisers: RegulariserMeans
   nfe: number
-  /** Of each CNF block. */
+  /** Evaluations in each CNF block. */
   blockNfe: number[]
   backwardNfe: number
   accepted: number
@@ -37,24 +37,24 @@ export interface Progress {
   /** Iterations done, of how many. */
   iteration: number
   iterations: number
-  /** Of the last iteration: flow matching, or maximum likelihood. */
+  /** What the last iteration did: flow matching, or maximum likelihood. */
   phase: Phase
   loss: number
   negativeLogProb: number
   regularisers: RegulariserMeans
   nfe: number
-  /** Of each CNF block. */
+  /** Evaluations in each CNF block. */
   blockNfe: number[]
   backwardNfe: number
   gradientNorm: number
   learningRate: number
   /** Validation loss, where this progress follows one; exact trace where `validation.trace` says so. */
   validation?: number
-  /** In all. */
+  /** Iterations whose solve failed, and seconds, since training began. */
   skipped: number
   seconds: number
   etaSeconds: number
-  /** Of the iterations since the last progress. */
+  /** What the iterations since the last progress brought to light. */
   warnings: FitWarning[]
   /** Every iteration since the last progress. */
   records: IterationRecord[]
@@ -68,7 +68,7 @@ export interface FitResult {
   best?: { validation: number; iteration: number }
   skipped: number
   seconds: number
-  /** All since this fit began. */
+  /** All that were given since this fit began. */
   warnings: FitWarning[]
   stopped: StopReason
 }

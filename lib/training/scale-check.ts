@@ -58,7 +58,7 @@ interface Moments {
   deviation: number
 }
 
-/** The column that is most out of size. */
+/** The column that is furthest from a size that a flow can learn. */
 function furthest(rows: ArrayLike<number>, width: number, least: number): Moments | undefined {
   const { mean, scale } = columnMoments(rows, width)
   const columns = scale.map((deviation, place) => ({ place, mean: mean[place]!, deviation }))

@@ -24,7 +24,7 @@ import { initialScheduleState, scheduleFactor } from './schedule'
 import { turn } from './turn'
 import { Validation } from './validation'
 
-/** Between two crossings into JavaScript, and between two reports of progress. */
+/** How long the core works between two crossings into JavaScript, and a fit between two reports of progress. */
 const burstSeconds = 0.05
 
 /** How long JavaScript's thread may take for a burst: batches are put in order there, and their records read. */
@@ -115,7 +115,7 @@ export class Training<M> implements TrainingRun {
           reason = 'signal'
           break
         }
-        // Between two bursts other work of the process has its turn.
+        // Other work of the process has its turn between two bursts.
         if (this.#state.iteration > this.#startIteration) await turn()
         const began = performance.now()
         const done = await this.#burst()
@@ -266,7 +266,7 @@ export class Training<M> implements TrainingRun {
     )
   }
 
-  /** Up to the next validation, checkpoint or end, and not many more than fit into the time of a burst. */
+  /** Counts iterations up to the next validation, checkpoint or end, and not many more than fit into the time of a burst. */
   #burstLength(): number {
     const { iterations, validation, checkpoint } = this.#options
     const { iteration } = this.#state

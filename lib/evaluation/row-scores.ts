@@ -9,7 +9,6 @@ import { noiseOfValues } from '../flow/noise'
 import { prepare } from '../flow/prepare'
 import { type Statistics, statisticsOf } from '../flow/statistics'
 import type { RealArray } from '../native/batch'
-import type { NativeArray } from '../native/interface'
 import { cellLogProb, type PointDensity, SPREAD } from './cell-density'
 
 /** What a flow says of rows of a data set; training's test, `eval`, `logprob` and `flow.evaluate` are all made of it. */

@@ -6,17 +6,11 @@ export type { Atom } from './data/atom'
 export { ArrayDataset, type Dataset, type DatasetContext, type RowBatch } from './data/dataset'
 export type { BatchOptions, DatasetState } from './data/dataset-options'
 export { fromAsyncIterable } from './data/dataset-stream'
+export { decodeColumns, type NamedColumn } from './data/decode'
 export { fromArray, fromRows } from './data/from-array'
 export { LawDataset } from './data/law-dataset'
 export { fromImage, type ImageOptions } from './data/picture'
-export {
-  type Column,
-  decodeColumns,
-  elementNames,
-  type FileColumns,
-  type NamedColumn,
-  type TableSchema
-} from './data/schema'
+export { type Column, elementNames, type FileColumns, type TableSchema } from './data/schema'
 export { type ToyName, type ToyOptions, toy, toyNames } from './data/toy'
 export { type Baseline, baselines } from './density/compare'
 export { fitGaussian, Gaussian } from './density/gaussian'

@@ -1,5 +1,6 @@
 import { ArrayDataset, type Dataset } from '../data/dataset'
-import { type Column, decodeColumns, orderedContext, tableWidth } from '../data/schema'
+import { decodeColumns } from '../data/decode'
+import { type Column, orderedContext, tableWidth } from '../data/schema'
 import type { Flow } from '../flow'
 import { type RealArray, sizeOf } from '../native/batch'
 import { pictureTolerance } from './plane'

@@ -10,7 +10,7 @@ export interface Clock {
 
 export type ClockUnit = 'day' | 'hour' | 'minute' | TimeUnit
 
-/** From the coarsest on. */
+/** They begin with the coarsest. */
 export const clockUnits: readonly ClockUnit[] = [
   'day',
   'hour',

@@ -78,7 +78,7 @@ export interface DatePattern {
 export class DatePatterns {
   /** Those that all texts followed, M, D and h for one or two digits. */
   #alive: ReadonlySet<string> | undefined
-  /** With as many digits as every text had. */
+  /** Patterns with as many digits as every text had. */
   readonly #padded = new Map<string, boolean>()
   #fraction = 0
   /** The last digit of a fraction that is not 0. */
@@ -115,7 +115,7 @@ export class DatePatterns {
     return this.#alive.size > 0
   }
 
-  /** The pattern; several where day and month could be either way round in all texts; none of other text. */
+  /** The pattern; several where day and month could be either way round in all texts; none for other text. */
   found(): DatePattern[] {
     return [...(this.#alive ?? [])].map((loose) => {
       let pattern = this.#padded.get(loose)
@@ -154,7 +154,7 @@ type DateParser = (text: string) => number | bigint | undefined
 
 const parsers = new Map<string, DateParser>()
 
-/** Texts of a pattern as days since 1970, or as whole units since 1970 or midnight; undefined of other texts. */
+/** Texts of a pattern as days since 1970, or as whole units since 1970 or midnight; undefined for other texts. */
 export function dateParser(pattern: string, unit: TimeUnit): DateParser {
   const key = `${unit} ${pattern}`
   const known = parsers.get(key)
@@ -217,7 +217,7 @@ function daysOf(year: number, month: number, day: number): number | undefined {
     : undefined
 }
 
-/** Minutes that a zone is ahead of UTC; 0 of zones that are names. */
+/** Minutes that a zone is ahead of UTC; 0 for zones that are names. */
 export function offsetOf(zone: string | undefined): number {
   const [, sign, hours, minutes] = /^([+-])(\d{2}):?(\d{2})$/.exec(zone ?? '') ?? []
   return sign === undefined ? 0 : (sign === '-' ? -1 : 1) * (60 * Number(hours) + Number(minutes))

@@ -30,19 +30,19 @@ export interface Column {
   upper?: number
   /** A value that many rows have exactly, and that has a probability in place of a density. */
   atom?: Atom
-  /** Of a category, in the order of its elements. */
+  /** The values of a category, in the order of its elements. */
   levels?: string[]
-  /** Of a category that others are conditioned on: its elements are 0 and 1, without noise. */
+  /** The elements of the category are 0 and 1, without noise, as others are conditioned on it. */
   exact?: boolean
   /** What the file's cells mean, where it says so, and how its text writes dates; samples are written alike. */
   cells?: CellType
-  /** Of dates, times and durations: how they are numbers. */
+  /** How dates, times and durations are numbers. */
   clock?: Clock
   /** What stands for missing cells: a number of the sample, or a level. */
   fill?: number | string
 }
 
-/** Of an atom's noise between its ends, at most: what lies there has to be told from 0. */
+/** How many scales of an atom's noise lie between its ends, at most: what lies there has to be told from 0. */
 const MOST_SCALES = 30
 
 /** All columns of a file, in its order. */

@@ -3,7 +3,7 @@ import { type Dataset, type EvaluateOptions, type Evaluation, type Flow, LawData
 
 /** A flow on test data, and where the law of the data is known, how far it is from it. */
 export interface Assessment extends Evaluation {
-  /** Of the law of the data, nats: the lowest mean NLL. */
+  /** The entropy of the data's law, nats: the lowest mean NLL. */
   entropy?: number
   /** KL(data ‖ flow), nats: mean log-ratio of the two densities over the test rows. */
   klGap?: { value: number; standardError: number }

@@ -202,7 +202,7 @@ declare const uPlot: typeof uPlotType
     const drawn: uPlotType[] = []
     const format = (value: number | null) => (value === null ? '–' : String(+value.toPrecision(4)))
 
-    // On a logarithmic axis only whole powers of ten have lines and labels.
+    // Only whole powers of ten have lines and labels on a logarithmic axis.
     const decades = (_: uPlotType, __: number, least: number, most: number) => {
       const first = Math.ceil(Math.log10(least) - 1e-9)
       const count = Math.floor(Math.log10(most) + 1e-9) - first + 1

@@ -16,22 +16,22 @@ export interface ReportInput {
   flow: Flow
   /** Rows to show beside the flow. */
   data: Dataset
-  /** Of the flow on test data. */
+  /** How the flow does on test data. */
   evaluation?: Assessment
   history?: History
   /** Parts of the data that log-densities are compared on; shown for tables. */
   parts?: { validation: Dataset; test: Dataset }
   /** Plain densities on the same test rows. */
   baselines?: Baseline[]
-  /** Of the training run, for the table of details. */
+  /** What the table of details says of the training run. */
   training?: [name: string, value: string][]
-  /** Spent in training. */
+  /** How long training took. */
   seconds?: number
-  /** Of the samples shown. */
+  /** The samples shown are drawn from it. */
   seed?: number
 }
 
-/** Of the solves whose statistics a report lists, at the flow's own tolerances. */
+/** Rows of the solves whose statistics a report lists, at the flow's own tolerances. */
 const MEASURED_ROWS = 1000
 
 /** Runs the flow for everything a report shows. */

@@ -86,7 +86,7 @@ export function meshDensity(meshes: readonly CarriedMesh[], { x, y }: Extent, si
   return density
 }
 
-/** In pixels. */
+/** A point of a grid of pixels. */
 interface Node {
   column: number
   row: number

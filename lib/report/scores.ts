@@ -11,7 +11,7 @@ import { linePanel, type Series } from './svg'
 /** Log-densities of the parts of a data set, and the rows at their ends. */
 
 const MOST_ROWS = 5000
-/** Of dequantised rows, and the draws of each: enough for a histogram. */
+/** How many dequantised rows are scored, and the draws of each: enough for a histogram. */
 const MOST_CELL_ROWS = 1000
 const HISTOGRAM_DRAWS = 64
 const LISTED = 5

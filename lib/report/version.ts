@@ -1,2 +1,2 @@
-/** Of this package. */
+/** The version of this package. */
 export const VERSION = (require('../../package.json') as { version: string }).version

@@ -115,7 +115,7 @@ function decimals(part: Data, width: number, scale: number): (row: number) => st
     decimalText(wholeNumber(bytes.subarray(row * width, (row + 1) * width), 'little endian'), scale)
 }
 
-/** Of a dictionary, the cells that indices stand for. */
+/** The cells that a dictionary's indices stand for. */
 function leveled(part: Data, { cells }: ColumnReading): unknown[] {
   const levels = (part.dictionary as Vector).data.flatMap((some) => Array.from(cells(some)))
   const indices = part.values as ArrayLike<number | bigint>

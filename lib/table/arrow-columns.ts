@@ -33,7 +33,7 @@ export function checkColumn(data: Data): void {
 
 const BOOL = 6 // Type.Bool
 
-/** Of one record batch. */
+/** Rows that one record batch may have. */
 const MOST_ROWS = 5e7
 
 function checkOffsets(offsets: ArrayLike<number | bigint>, length: number, end: number): void {

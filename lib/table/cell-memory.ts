@@ -41,8 +41,8 @@ export class CellMemory {
   }
 }
 
-/** Of a cell: values, levels and the list that they are put together in, which grows by half. */
+/** Bytes a cell takes while it is decoded: values, levels and the list that they are put together in, which grows by half. */
 const BYTES_DECODING = 64
 
-/** Of a cell: its place in a list, and a small object. */
+/** Bytes a cell takes once it is kept: its place in a list, and a small object. */
 const BYTES_KEPT = 24

@@ -115,7 +115,7 @@ function cellsOf(type: CellType, profile: ColumnProfile | undefined): CellType |
   return profile?.pattern === undefined ? undefined : { kind: 'written', pattern: profile.pattern }
 }
 
-/** Of a category; undefined of columns that are numbers. @throws FfjordError of text with too many levels */
+/** The levels of a category; undefined for columns that are numbers. @throws FfjordError for text with too many levels */
 function levelsOf(
   { path, named }: TableSource,
   profile: ColumnProfile,

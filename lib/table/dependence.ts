@@ -5,7 +5,7 @@ import { covariance } from '../data/cholesky'
 /** Share of a column's variance that the others leave open, below which it follows from them. */
 const LEFT_OPEN = 1e-6
 
-/** Of standardised columns: coefficients below it are rounding. */
+/** Coefficients of standardised columns below it are rounding. */
 const SMALL = 1e-2
 
 /** The work grows with the cube of the columns. */

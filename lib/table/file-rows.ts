@@ -9,10 +9,10 @@ import { type HeldOut, placeOf } from './row-parts'
 export interface RowsWanted {
   path: string
   open: OpenOptions
-  /** By their names in the file, in the order that they are wanted in. */
+  /** They have their names in the file, and the order that they are wanted in. */
   columns: readonly Column[]
   encoder: EncoderOptions
-  /** Of dequantisation, parts and order. */
+  /** Dequantisation, parts and order are drawn from it. */
   seed: number
   /** Start over at the end. */
   repeat: boolean

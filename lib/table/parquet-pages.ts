@@ -29,9 +29,9 @@ export interface PageClaim {
   encoding: number
   /** Whether its content is packed by the column's codec. */
   packed: boolean
-  /** Of version 2, bytes of its levels of repetition and definition, which are never packed. */
+  /** Bytes that pages of version 2 have for levels of repetition and definition, which are never packed. */
   levels: readonly [repetition: number, definition: number]
-  /** As it lies in the file. */
+  /** Its bytes as they lie in the file. */
   content: Uint8Array
 }
 
@@ -125,7 +125,7 @@ export function checkContent(bytes: Uint8Array, page: PageClaim, coding: PageCod
   }
 }
 
-/** The same of levels of version 2, which lie before the packed values. @throws Error */
+/** Checks levels of version 2 likewise, which lie before the packed values. @throws Error */
 export function checkLevels(page: PageClaim, coding: PageCoding): void {
   let at = 0
   const { repetition, definition } = coding
@@ -163,7 +163,7 @@ function bitsOf(level: number): number {
 
 const [DATA_PAGE, DICTIONARY_PAGE, DATA_PAGE_2] = [0, 2, 3]
 
-/** Of an unpacked page: larger ones than writers make by a factor of a thousand. */
+/** How large an unpacked page may be: a thousand times what writers make. */
 const MOST_BYTES = 2 ** 31 - 1
 
 /** What deflate packs at most, and more than the other codecs reach on anything but zeros; Brotli and Zstandard pack those further. */

@@ -144,7 +144,7 @@ export async function openParquet(
       metadata: reading.asStored ? asStored : metadata,
       columns: [name],
       utf8: !reading.asStored,
-      // Of times in 96 bits nothing but their kind says that they are times.
+      // Nothing but their kind says of times in 96 bits that they are times.
       parsers: { timestampFromNanoseconds: (count: bigint) => count },
       compressors: checking(compressors, checks),
       rowStart,
@@ -228,7 +228,7 @@ function codingOf(tree: SchemaTree, path: readonly string[]): PageCoding {
   throw new Error(`its schema has no column ${path.join('.')}`)
 }
 
-/** The same codecs, with a check of every page that they unpack. */
+/** The same codecs, which check every page that they unpack. */
 function checking(codecs: Compressors, checks: readonly ((content: Uint8Array) => void)[]): Compressors {
   let page = 0
   return Object.fromEntries(

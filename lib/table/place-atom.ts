@@ -7,8 +7,8 @@ import { toNumber } from './encode'
 import type { TableSource } from './source'
 
 /**
- * In deviations of the other values, on the line: from their end to the cut, on to the atom's place, and on to the far end of its noise. A
- * further place would leave a flow a wider gap to learn.
+ * Distances on the line in deviations of the other values: from their end to the cut, on to the atom's place, and on to the far end of its
+ * noise. A further place would leave a flow a wider gap to learn.
  */
 const TO_CUT = 1
 const TO_PLACE = 1

@@ -38,9 +38,9 @@ export interface ColumnProfile {
   inexact: boolean
   least: number
   largest: number
-  /** Of text and booleans, in order, up to one more than a category may have; the number of cells of each. */
+  /** The different cells of text and booleans, in order, up to one more than a category may have, and how many there are of each. */
   levels: ReadonlyMap<string, number>
-  /** Of times. */
+  /** How times are numbers. */
   clock?: Clock
   /** How text writes dates, and whether day and month could be either way round. */
   pattern?: string
@@ -84,7 +84,7 @@ class CellStatistics {
   readonly #levels = new Map<string, number>()
   readonly #dates = new DatePatterns()
   #isDate = true
-  /** Of times: the unit that all cells are whole multiples of, and the ends, in the unit of the file. */
+  /** The unit that all cells of times are whole multiples of, and their ends, in the unit of the file. */
   #unit = 0
   #ends: [number, number] = [Infinity, -Infinity]
 

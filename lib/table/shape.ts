@@ -61,7 +61,7 @@ export function apparentEnds(
   })
   const sudden = (from: number, sign: 1 | -1) => {
     const { at, within } = distances(from, sign)
-    // Of an even density a quarter of the way to the first tenth holds a fortieth of the rows.
+    // A quarter of the way to the first tenth holds a fortieth of the rows where the density is even.
     return within(at(0.1) / 4) >= 0.0125
   }
   const crowded = (from: number, sign: 1 | -1) => {

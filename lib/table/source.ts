@@ -30,13 +30,13 @@ export type RowBatch =
 /** A file of rows. Reading starts at the first row every time. */
 export interface TableSource {
   readonly path: string
-  /** Of the columns; x1, x2 … where the file has no names. */
+  /** Names of the columns; x1, x2 … where the file has none. */
   readonly names: readonly string[]
   /** Whether the names stand in the file. */
   readonly named: boolean
   /** What the cells of each column mean. */
   readonly types: readonly CellType[]
-  /** Of one row, where it is no plain list of columns. */
+  /** The shape of one row, where it is no plain list of columns. */
   readonly shape?: readonly number[]
   /** How many, where the format says so beforehand. */
   readonly rows?: number

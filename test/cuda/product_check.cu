@@ -6,7 +6,6 @@
 
 #include "cuda/product/half_product.h"
 #include "cuda/product/products.h"
-#include "cuda/product/tensor_product.h"
 #include "test/cuda/kernels.h"
 
 namespace {
@@ -17,7 +16,6 @@ using ffjord::cuda::Half3;
 using ffjord::cuda::Order;
 using ffjord::cuda::ProductMemory;
 using ffjord::cuda::Sums;
-using ffjord::cuda::Tf32x3;
 using ffjord::cuda::Tile;
 using ffjord::cuda::WarpgroupHalf3;
 
@@ -146,24 +144,21 @@ int main() {
                         uneven("rows 1e-9 to 1", 100, 9)};
   // On other cards there is nothing to be shown of it.
   const bool by_warpgroups = ffjord::cuda::has_warpgroup_products();
-  std::printf("%-22s %6s %10s %10s %10s %10s\n", "operands", "depth", "float32", "3 x TF32",
-              "3 x FP16", "warpgroup");
+  std::printf("%-22s %6s %10s %10s %10s\n", "operands", "depth", "float32", "3 x FP16",
+              "warpgroup");
   for (const Case& one : cases) {
     const double plain = error_of<Tile<64, 64>>(one, stream);
-    const double tf32 = error_of<Tile<64, 64, Tf32x3>>(one, stream);
     const double half = error_of<Tile<64, 64, Half3>>(one, stream);
     const double group = by_warpgroups ? error_of<Tile<64, 64, WarpgroupHalf3>>(one, stream) : half;
-    std::printf("%-22s %6d %10.2e %10.2e %10.2e %10.2e\n", one.name.c_str(), one.depth, plain, tf32,
-                half, group);
+    std::printf("%-22s %6d %10.2e %10.2e %10.2e\n", one.name.c_str(), one.depth, plain, half,
+                group);
     report.expect("float32, " + one.name, plain, 2e-6);
     // Of a few terms float32 errs less than an ulp, and 22 bits do not reach that; the engine takes
     // float32 there.
     const double bound = one.depth < Tile<64, 64>::kDepth ? 0x1p-23 : 2 * plain;
-    report.expect("3 x TF32, " + one.name, tf32, bound);
     report.expect("3 x FP16, " + one.name, half, bound);
     report.expect("3 x FP16 by warpgroups, " + one.name, group, bound);
-    for (const double same : {error_of<Tile<32, 32, Tf32x3>, Order::AlongRows>(one, stream) / tf32,
-                              error_of<Tile<32, 32, Half3>, Order::AlongRows>(one, stream) / half,
+    for (const double same : {error_of<Tile<32, 32, Half3>, Order::AlongRows>(one, stream) / half,
                               error_of<Tile<32, 32>, Order::AlongRows>(one, stream) / plain})
       report.expect("small tiles, " + one.name, std::abs(same - 1), 1);
     if (by_warpgroups)
@@ -171,7 +166,6 @@ int main() {
                     error_of<Tile<64, 64, WarpgroupHalf3>, Order::AlongRows>(one, stream) == group);
   }
   check_not_finite<Tile<64, 64>, Order::AlongDepth>("float32", report, stream);
-  check_not_finite<Tile<64, 64, Tf32x3>, Order::AlongDepth>("3 x TF32", report, stream);
   check_not_finite<Tile<64, 64, Half3>, Order::AlongDepth>("3 x FP16", report, stream);
   if (by_warpgroups)
     check_not_finite<Tile<64, 64, WarpgroupHalf3>, Order::AlongRows>("warpgroups", report, stream);

@@ -10,10 +10,10 @@
 namespace ffjord::cuda {
 namespace {
 
-// Batches up to these sizes are cut into tiles of 4, 16 and 32 rows, so that their blocks reach all
-// multiprocessors, larger ones into 64. They do not ask how many a card has, as the order of sums
-// must not. They are guesses: no card has measured them yet (bench/native/gpu_times.cc).
-constexpr int kNarrowBatch = 1024, kHalfBatch = 4096, kFullBatch = 8192;
+// Batches up to these sizes are cut into tiles of 4 and of 16 rows, so that their blocks reach all
+// multiprocessors, larger ones into 64 where registers hold the net. The sizes do not ask how many
+// multiprocessors a card has, as the order of sums must not depend on it.
+constexpr int kNarrowBatch = 1024, kHalfBatch = 8192;
 constexpr int kMostTangents = 3, kMostUnits = 128;
 
 // Of few dimensions an exact trace takes unit vectors, in place of its closed form.
@@ -31,8 +31,7 @@ EvaluationForm open_form(const BlockCall& call) {
 // or 64, where the net has such tiles; 0 takes the kernels of single layers throughout.
 int tile_rows(int batch) {
   const char* const variable = std::getenv("FFJORD_CUDA_FUSED");
-  if (!variable)
-    return batch <= kNarrowBatch ? 4 : batch <= kHalfBatch ? 16 : batch <= kFullBatch ? 32 : 64;
+  if (!variable) return batch <= kNarrowBatch ? 4 : batch <= kHalfBatch ? 16 : 64;
   const std::string asked = variable;
   for (const int rows : {0, 4, 16, 32, 64})
     if (asked == std::to_string(rows)) return rows;
@@ -89,12 +88,13 @@ bool chains(const DenseNet& net, const EvaluationForm& form, const Grouping& gro
          widest_of(net) <= Tile::kMostUnits && form.tangents <= kMostChainTangents;
 }
 
-// Of the shapes but a chain. Narrow tiles have a warp a row, and no tensor cores.
+// The shape where there is no chain. Narrow tiles have a warp a row, and no tensor cores. Tensor32
+// was never the fastest where it was measured (docs/cuda.md), and serves groups of 32 rows.
 FusedShape choose_shape(const DenseNet& net, const Grouping& grouping) {
   const int rows = tile_rows(grouping.batch);
   if (by_row(grouping) || (!by_tile(grouping) && rows <= 4)) return FusedShape::Narrow;
   if (!takes_tensor_cores(widest_of(net))) return FusedShape::Broad;
-  return !by_tile(grouping) && rows <= 16 ? FusedShape::Tensor16 : FusedShape::Tensor32;
+  return by_tile(grouping) || rows == 32 ? FusedShape::Tensor32 : FusedShape::Tensor16;
 }
 
 template <class Tile>

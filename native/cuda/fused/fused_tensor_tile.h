@@ -1,4 +1,4 @@
-// The products of fused_tile.h on the tensor cores, by 3 × TF32 (tensor_product.h), for batches of
+// The products of fused_tile.h on the tensor cores, by 3 × TF32 (tf32.h), for batches of
 // many rows. A warp has all rows of the tile and 16 units of a stripe, as fragments of 16 × 8.
 //
 // Activations and weights are split where they are read. Sums of 32 deep are made in the tensor
@@ -7,7 +7,7 @@
 #pragma once
 
 #include "cuda/fused/fused_tile.h"
-#include "cuda/product/tensor_product.h"
+#include "cuda/product/tf32.h"
 
 namespace ffjord::cuda {
 
@@ -16,7 +16,7 @@ struct FusedTensorTile {
   static constexpr int kThreads = 128, kStripe = 64;
   static constexpr int kRowsAThread = RowsAThread, kUnitsAThread = 4;
   static constexpr int kRows = 8 * RowsAThread, kChannels = ChannelCount;
-  static constexpr int kVector = Tf32x3::kStep, kWeightPadding = Tf32x3::kPadding;
+  static constexpr int kVector = kTf32Step, kWeightPadding = kTf32WeightPadding;
   static constexpr int kLanesAcross = 4, kWarpsAcross = 4;
   using Sums = float[kChannels][kRowsAThread][kUnitsAThread];
 
@@ -52,24 +52,22 @@ struct FusedTensorTile {
       float chunk[kChannels][kFragments][2][4] = {};
       const int end = first + kChunk < depth ? first + kChunk : depth;
 #pragma unroll 1
-      for (int k = first; k < end; k += Tf32x3::kStep) {
-        detail::Pair<2> w[2];
+      for (int k = first; k < end; k += kTf32Step) {
+        Tf32Pair<2> w[2];
 #pragma unroll
         for (int n = 0; n < 2; ++n)
 #pragma unroll
           for (int i = 0; i < 2; ++i)
-            detail::split(weight[(k + 4 * i) * weight_stride + n * second], w[n].high[i],
-                          w[n].low[i]);
+            split_tf32(weight[(k + 4 * i) * weight_stride + n * second], w[n].high[i], w[n].low[i]);
 #pragma unroll
         for (int channel = 0; channel < kChannels; ++channel)
 #pragma unroll
           for (int m = 0; m < kFragments; ++m) {
-            detail::Pair<4> x;
+            Tf32Pair<4> x;
 #pragma unroll
             for (int i = 0; i < 4; ++i)
-              detail::split(
-                  from[(channel * kRows + 16 * m + 8 * (i % 2)) * stride + k + 4 * (i / 2)],
-                  x.high[i], x.low[i]);
+              split_tf32(from[(channel * kRows + 16 * m + 8 * (i % 2)) * stride + k + 4 * (i / 2)],
+                         x.high[i], x.low[i]);
 #pragma unroll
             for (int n = 0; n < 2; ++n) {
               mma_tf32(chunk[channel][m][n], x.low, w[n].high);

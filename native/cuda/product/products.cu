@@ -16,10 +16,9 @@ Products named_products() {
   const char* const variable = std::getenv("FFJORD_CUDA_PRODUCTS");
   const std::string name = variable ? variable : "fp16x3";
   if (name == "float32") return Products::Float32;
-  if (name == "tf32x3") return Products::Tf32x3;
   if (name == "fp16x3") return Products::Half3;
   throw Error(ErrorCode::InvalidArgument,
-              "FFJORD_CUDA_PRODUCTS is '" + name + "'; it may be float32, tf32x3 or fp16x3");
+              "FFJORD_CUDA_PRODUCTS is '" + name + "'; it may be float32 or fp16x3");
 }
 
 // What products may use.

@@ -6,7 +6,6 @@ namespace ffjord::cuda {
 /// FFJORD_CUDA_PRODUCTS names one; without it Half3 is taken, of the fewest operations (fp16x3).
 enum class Products {
   Float32,         ///< float32: on the ordinary multipliers (product.h)
-  Tf32x3,          ///< tf32x3: three TF32 products each (tensor_product.h)
   Half3,           ///< fp16x3: three float16 products each (half_product.h)
   WarpgroupHalf3,  ///< the same by warpgroups, where the card has them
 };

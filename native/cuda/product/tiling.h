@@ -5,7 +5,6 @@
 #include "cuda/device/launch.h"
 #include "cuda/product/half_product.h"
 #include "cuda/product/products.h"
-#include "cuda/product/tensor_product.h"
 #include "cuda/step/group.h"
 
 namespace ffjord::cuda {
@@ -57,8 +56,6 @@ void with_tile(bool large, int depth, const Start& start) {
   switch (depth < LargeTile::kDepth ? Products::Float32 : chosen_products()) {
     case Products::Float32:
       return start(LargeTile());
-    case Products::Tf32x3:
-      return start(Tile<rows, units, Tf32x3>());
     case Products::Half3:
       return start(Tile<rows, units, Half3>());
     case Products::WarpgroupHalf3:

@@ -60,6 +60,7 @@
     ],
     "cuda_sources": [
       "native/cuda/device/add_values.cu",
+      "native/cuda/device/cuda_options.cu",
       "native/cuda/device/device.cu",
       "native/cuda/product/products.cu",
       "native/cuda/step/control.cu",

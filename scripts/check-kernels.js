@@ -1,6 +1,6 @@
 // Checks the sources of native/cuda: node scripts/check-kernels.js
 // - only device/launch.h and device/intrinsics.h know of the emulator, so that all else is the same for both;
-// - nothing there includes another engine or the binding;
+// - nothing there includes another engine or the binding, nor a room above its own;
 // - where nvcc is found: kernels marked by a line `// hot` above them spill no registers, and ptxas adds no waits to
 //   products by warpgroups. Prints what ptxas says.
 const { readdirSync, readFileSync } = require('node:fs')
@@ -11,6 +11,8 @@ const root = resolve(__dirname, '..')
 const folder = join(root, 'native/cuda')
 const sources = readdirSync(folder, { recursive: true }).filter((name) => /\.(cu|h)$/.test(name))
 const textOf = (name) => readFileSync(join(folder, name), 'utf8')
+/** A room includes those before it. */
+const rooms = ['device', 'product', 'step', 'net', 'fused', 'block', 'flow']
 const problems = []
 
 for (const name of sources) {
@@ -20,6 +22,9 @@ for (const name of sources) {
     )
   for (const [, room] of textOf(name).matchAll(/#include "(reference|cpu|binding)\//g))
     problems.push(`native/cuda/${name} includes ${room}/`)
+  for (const [, header, room] of textOf(name).matchAll(/#include "(cuda\/(\w+)\/\w+\.h)"/g))
+    if (rooms.indexOf(room) > rooms.indexOf(name.split('/')[0]))
+      problems.push(`native/cuda/${name} includes ${header}, of a room above its own`)
 }
 
 /** Names of the kernels that a comment line `// hot` or `// hot: …` marks. */

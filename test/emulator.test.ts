@@ -20,7 +20,7 @@ test('the checks of test/cuda and test/emulator pass', () => {
 })
 
 test('those of the engine pass where small nets stay in registers', () => {
-  expect(check(['--tests-regex', '^cuda_(golden|regularisers)'], { FFJORD_CUDA_FUSED: '64' })).toMatch(
+  expect(check(['--tests-regex', '^cuda_(golden|regularisers)'], { FFJORD_CUDA_OPTIONS: 'fused=64' })).toMatch(
     /cuda_golden \.+ +Passed/
   )
 })
@@ -31,7 +31,7 @@ test('they pass in another order of threads, with work that runs at once, layer 
     FFJORD_EMULATOR_SCHEDULE: 'reversed',
     FFJORD_EMULATOR_STREAMS: 'eager',
     FFJORD_EMULATOR_CAPABILITY: '80',
-    FFJORD_CUDA_FUSED: '0'
+    FFJORD_CUDA_OPTIONS: 'fused=0'
   }
   expect(check(['--exclude-regex', 'misuse'], environment)).toMatch(/mutants_check \.+ +Passed/)
 })

@@ -135,10 +135,10 @@ const ways = engineNames
 
 describe.each(ways)('$device, tiles of $tileRows rows', ({ device, tileRows }) => {
   beforeAll(() => {
-    if (tileRows !== 'any') process.env.FFJORD_CUDA_FUSED = tileRows
+    if (tileRows !== 'any') process.env.FFJORD_CUDA_OPTIONS = `fused=${tileRows}`
   })
   afterAll(() => {
-    delete process.env.FFJORD_CUDA_FUSED
+    delete process.env.FFJORD_CUDA_OPTIONS
   })
 
   test.each(cases)('$name', async ({ shape = 2, net, trace = 'exact', solver, regularize, rows = 37 }) => {

@@ -75,29 +75,23 @@ std::vector<float> values(std::size_t count) {
   return result;
 }
 
-/// How solves are run (docs/architecture.md): by one launch, where the net is small, whose tiles
-/// have so many rows, and by which arithmetic large products.
-struct Way {
-  const char* tile_rows;  ///< "0": layer by layer; null: as the engine chooses by the batch
-  std::string products;
+/// How solves are run (docs/cuda.md): by one launch, where the net is small, whose tiles have so
+/// many rows, and by which arithmetic large products.
+cuda::CudaOptions way(std::optional<int> tile_rows, const char* products) {
+  cuda::CudaOptions options = cuda::parse_cuda_options(std::string("products=") + products);
+  options.fused = tile_rows;
+  return options;
+}
 
-  void take() const {
-    if (tile_rows)
-      setenv("FFJORD_CUDA_FUSED", tile_rows, 1);
-    else
-      unsetenv("FFJORD_CUDA_FUSED");
-    setenv("FFJORD_CUDA_PRODUCTS", products.c_str(), 1);
-  }
-  std::string name() const {
-    if (!tile_rows) return "as chosen";
-    if (tile_rows == std::string("0")) return "by layer, " + products;
-    return "fused, tiles of " + std::string(tile_rows);
-  }
-};
+std::string name_of(const cuda::CudaOptions& way) {
+  if (!way.fused) return "as chosen";
+  if (*way.fused > 0) return "fused, tiles of " + std::to_string(*way.fused);
+  return way.products == cuda::CudaOptions::Products::Float32 ? "by layer, float32"
+                                                              : "by layer, fp16x3";
+}
 
-void measure(const Engine& engine, const Case& net, const Way& way, double seconds) {
-  way.take();
-  const auto flow = engine.create(net.description(), 0, {});
+void measure(const Case& net, const cuda::CudaOptions& way, double seconds) {
+  const auto flow = cuda::engines(way).front().create(net.description(), 0, {});
   for (const std::size_t batch : net.batches) {
     const auto rows =
         flow->upload(batch, values(batch * static_cast<std::size_t>(net.widths.front())));
@@ -128,7 +122,7 @@ void measure(const Engine& engine, const Case& net, const Way& way, double secon
         seconds);
     const double seconds_an_attempt = solve / attempts;
     std::printf("| %s | %s | %zu | %.0f | %.1f | %.1f | %.2f | %.1f |\n", net.name().c_str(),
-                way.name().c_str(), batch, attempts, 1e6 * solve, 1e6 * seconds_an_attempt,
+                name_of(way).c_str(), batch, attempts, 1e6 * solve, 1e6 * seconds_an_attempt,
                 net.operations_an_attempt() * batch / seconds_an_attempt / 1e12, 1e6 * training);
     std::fflush(stdout);
   }
@@ -150,10 +144,11 @@ int main(int count, char** arguments) {
       "| net | way | batch | attempts of dopri5 | solve, us | per attempt, us | TFLOP/s | "
       "iteration, us |\n");
   std::printf("|---|---|---|---|---|---|---|---|\n");
-  for (const char* const tile_rows :
-       {static_cast<const char*>(nullptr), "4", "16", "32", "64", "0"})
-    measure(engine, {{2, 64, 64, 64, 2}, Activation::Tanh, {100, 2000, 10000, 100000}},
-            {tile_rows, "fp16x3"}, seconds);
+  for (const std::optional<int> tile_rows :
+       {std::optional<int>(), std::optional(4), std::optional(16), std::optional(32),
+        std::optional(64), std::optional(0)})
+    measure({{2, 64, 64, 64, 2}, Activation::Tanh, {100, 2000, 10000, 100000}},
+            way(tile_rows, "fp16x3"), seconds);
   for (const char* products : {"float32", "fp16x3"})
-    measure(engine, {{43, 860, 860, 43}, Activation::Softplus, {1000}}, {"0", products}, seconds);
+    measure({{43, 860, 860, 43}, Activation::Softplus, {1000}}, way(0, products), seconds);
 }

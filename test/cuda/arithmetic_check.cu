@@ -1,7 +1,5 @@
 // What each arithmetic of large products makes of a wide net: errors of evaluations, of solves and
 // of their gradients against the float64 reference engine, at most twice those of float32.
-#include <cstdlib>
-
 #include "test/cuda/against_reference.h"
 #include "test/cuda/engine.h"
 
@@ -37,7 +35,11 @@ struct Errors {
 
 constexpr const char* kNames[] = {"float32", "fp16x3"};
 
-void take_products(const char* name) { setenv("FFJORD_CUDA_PRODUCTS", name, 1); }
+Engine engine_with(const char* products) {
+  cuda::CudaOptions options = checks::layer_by_layer();
+  options.products = cuda::parse_cuda_options(std::string("products=") + products).products;
+  return checks::cuda_engine(options);
+}
 
 /// Layers, and how their trace is taken: between them products of all kinds.
 struct Case {
@@ -52,7 +54,7 @@ constexpr Case kCases[] = {{LayerKind::Concat, TraceMode::Hutchinson},
                            {LayerKind::Ignore, TraceMode::Hutchinson, 1, TraceForm::Vjp},
                            {LayerKind::Squash, TraceMode::Exact}};
 
-void evaluate(const Engine& engine, Activation activation, const Case& one, Errors (&errors)[2]) {
+void evaluate(Activation activation, const Case& one, Errors (&errors)[2]) {
   Cnf cnf;
   cnf.net.hidden = {96, 96};
   cnf.net.layer = one.layer;
@@ -82,19 +84,18 @@ void evaluate(const Engine& engine, Activation activation, const Case& one, Erro
   const Results exact = checks::evaluate_and_pull(*reference, request);
   const Results solved = checks::solve_and_pull(*reference, solve);
   for (int i = 0; i < 2; ++i) {
-    take_products(kNames[i]);
-    const auto flow = checks::perturbed_flow(engine, description);
+    const auto flow = checks::perturbed_flow(engine_with(kNames[i]), description);
     errors[i].add(checks::evaluate_and_pull(*flow, request), exact);
     errors[i].add(checks::solve_and_pull(*flow, solve), solved);
   }
 }
 
-int check(const Engine& engine) {
+int check(const Engine&) {
   Report report;
   std::printf("%-10s %-10s %10s %10s\n", "net", "products", "evaluation", "gradients");
   for (Activation activation : {Activation::Softplus, Activation::Tanh}) {
     Errors errors[2];
-    for (const Case& one : kCases) evaluate(engine, activation, one, errors);
+    for (const Case& one : kCases) evaluate(activation, one, errors);
     for (int i = 0; i < 2; ++i) {
       const std::string name = std::string(kNames[i]) + ", " + std::string(name_of(activation));
       const double evaluation = errors[i].evaluation(), gradients = errors[i].gradients();
@@ -106,29 +107,23 @@ int check(const Engine& engine) {
   }
   report.finish("arithmetics of wide nets");
 
-  take_products("bf16x9");
-  Cnf cnf;
-  cnf.net.hidden = {96};
-  const auto flow = checks::perturbed_flow(engine, {{int(kSize)}, {cnf}});
-  const checks::Vector rows(kBatch * kSize, 1.0);
-  SolveRequest request;
-  request.batch = kBatch;
-  request.rows = rows;
-  request.settings.solver.tableau = &tableau("euler");
-  request.settings.solver.steps = 1;
-  const std::string message = checks::error_of([&] { checks::solve(*flow, request); });
-  report.expect("an unknown name", message.find("'bf16x9'") != std::string::npos &&
-                                       message.find("fp16x3") != std::string::npos);
-  take_products("fp16x3");
-  report.expect("a known name after it",
-                checks::error_of([&] { checks::solve(*flow, request); }).empty());
-  report.finish("names of arithmetics");
+  for (const char* text : {"products=bf16x9", "fused=8", "loops=no", "tapeMb=-1", "tapeMb=", "x"}) {
+    const std::string message = checks::error_of([&] { cuda::parse_cuda_options(text); });
+    report.expect(text, message.find("'" + std::string(text) + "'") != std::string::npos &&
+                            message.find("fp16x3") != std::string::npos);
+  }
+  const cuda::CudaOptions named =
+      cuda::parse_cuda_options("products=float32,fused=16,loops=0,tapeMb=0.5");
+  report.expect("options by name", named.products == cuda::CudaOptions::Products::Float32 &&
+                                       named.fused == 16 && !named.loops &&
+                                       named.tape_megabytes == 0.5);
+  const cuda::CudaOptions none = cuda::parse_cuda_options("");
+  report.expect("no options", none.products == cuda::CudaOptions::Products::Half3 && !none.fused &&
+                                  none.loops && !none.tape_megabytes);
+  report.finish("names of options");
   return report.failures() > 0;
 }
 
 }  // namespace
 
-int main() {
-  setenv("FFJORD_CUDA_FUSED", "0", 1);
-  return checks::with_cuda_engine(check);
-}
+int main() { return checks::with_cuda_engine(check); }

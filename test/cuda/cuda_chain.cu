@@ -1,8 +1,6 @@
 // Solves of small nets in registers (fused_chain_field.h) against float64: one Euler step is one
 // evaluation, and errs at most twice as much as that of the float32 tiles. Solves of many steps
 // take as many as layer by layer.
-#include <cstdlib>
-
 #include "test/cuda/against_reference.h"
 #include "test/cuda/engine.h"
 
@@ -11,16 +9,21 @@ namespace {
 using namespace checks;
 using namespace ffjord;
 
-// Rows of a tile, as fused_net.cu reads them: of registers, of float32, none at all.
-constexpr const char *kChain = "64", *kPlain = "4", *kByLayer = "0";
+// Rows of a tile (CudaOptions::fused): of registers, of float32, none at all.
+constexpr int kChain = 64, kPlain = 4, kByLayer = 0;
 
 // Products of few terms err as their operands do, which have 22 bits, in each of three layers.
 constexpr double kOfOperands = 3 * 0x1p-23;
 
-// A flow keeps the memory of its solves, as the first was cut.
-Solution solve_by(const char* rows, const Engine& engine, const FlowDescription& description,
+Engine engine_with(int fused) {
+  cuda::CudaOptions options = cuda::process_cuda_options();
+  options.products = cuda::CudaOptions::Products::Half3;
+  options.fused = fused;
+  return cuda_engine(options);
+}
+
+Solution solve_by(const Engine& engine, const FlowDescription& description,
                   const SolveRequest& request) {
-  setenv("FFJORD_CUDA_FUSED", rows, 1);
   const auto flow = perturbed_flow(engine, description);
   return solve(*flow, request);
 }
@@ -61,7 +64,7 @@ Cnf cnf_of(const Case& one, std::vector<int> hidden) {
   return cnf;
 }
 
-void check_evaluations(Report& report, const Engine& engine, const Case& one) {
+void check_evaluations(Report& report, const Case& one) {
   for (const int width : {5, 16, 33, 64}) {
     const std::string name = std::string(name_of(one.activation)) + ", " + std::to_string(width);
     const FlowDescription description{{static_cast<int>(one.dimension)},
@@ -73,9 +76,9 @@ void check_evaluations(Report& report, const Engine& engine, const Case& one) {
     SolveRequest request = request_of(one, batch, rows, eps);
     request.settings.solver.tableau = &tableau("euler");
     request.settings.solver.steps = 1;
-    const Solution expected = solve_by(kChain, reference::engine(), description, request);
-    const Solution chain = solve_by(kChain, engine, description, request);
-    const Solution plain = solve_by(kPlain, engine, description, request);
+    const Solution expected = solve_by(reference::engine(), description, request);
+    const Solution chain = solve_by(engine_with(kChain), description, request);
+    const Solution plain = solve_by(engine_with(kPlain), description, request);
     const auto expect = [&](const std::string& what, const Vector Solution::*part) {
       const double plain_error = error_of(plain.*part, expected.*part);
       report.expect(name + ": " + what, error_of(chain.*part, expected.*part),
@@ -87,7 +90,7 @@ void check_evaluations(Report& report, const Engine& engine, const Case& one) {
   report.finish(std::string(name_of(one.layer)) + ", " + std::string(name_of(one.activation)));
 }
 
-void check_steps(Report& report, const Engine& engine, Control control) {
+void check_steps(Report& report, Control control) {
   const Case one{LayerKind::ConcatSquash, Activation::Tanh};
   const FlowDescription description{{2}, {cnf_of(one, {12, 12})}};
   std::mt19937_64 generator(1);
@@ -97,8 +100,8 @@ void check_steps(Report& report, const Engine& engine, Control control) {
     SolveRequest request = request_of(one, batch, rows, eps);
     request.settings.solver.tableau = &tableau("dopri5");
     request.settings.solver.control = control;
-    const Solution expected = solve_by(kByLayer, engine, description, request);
-    const Solution chain = solve_by(kChain, engine, description, request);
+    const Solution expected = solve_by(engine_with(kByLayer), description, request);
+    const Solution chain = solve_by(engine_with(kChain), description, request);
     const SolveStatistics &ours = chain.result.statistics, &theirs = expected.result.statistics;
     report.expect("attempts", ours.accepted == theirs.accepted && ours.rejected == theirs.rejected);
     report.expect("z", relative_error(chain.z, expected.z, 1), 1e-5);
@@ -110,8 +113,7 @@ void check_steps(Report& report, const Engine& engine, Control control) {
 }  // namespace
 
 int main() {
-  unsetenv("FFJORD_CUDA_PRODUCTS");
-  return with_cuda_engine([](const Engine& engine) {
+  return with_cuda_engine([](const Engine&) {
     Report report;
     for (const Case& one : {Case{LayerKind::Ignore, Activation::Tanh},
                             Case{LayerKind::Concat, Activation::Softplus, 5},
@@ -122,9 +124,9 @@ int main() {
                             Case{LayerKind::Concat, Activation::Relu, 6, 1e6, 1},
                             Case{LayerKind::Concat, Activation::Softplus, 6, 1e6, 1e-9},
                             Case{LayerKind::Concat, Activation::Tanh, 6, 1, 1e-9}})
-      check_evaluations(report, engine, one);
-    check_steps(report, engine, Control::Batch);
-    check_steps(report, engine, Control::Tile);
+      check_evaluations(report, one);
+    check_steps(report, Control::Batch);
+    check_steps(report, Control::Tile);
     return int(report.failures() > 0);
   });
 }

@@ -1,6 +1,4 @@
 // Attempts in a loop that the device drives, and in bunches that the host starts: the same bits.
-#include <cstdlib>
-
 #include "test/cuda/against_reference.h"
 #include "test/cuda/engine.h"
 
@@ -11,17 +9,17 @@ using checks::Report;
 
 constexpr std::size_t kBatch = 37;  // of which no tile is full
 
-// Whether a flow's blocks record loops is chosen as it is made.
-std::unique_ptr<Flow> flow_of(const Engine& engine, bool loops, int context) {
-  setenv("FFJORD_CUDA_LOOPS", loops ? "1" : "0", 1);
+std::unique_ptr<Flow> flow_of(bool loops, int context) {
+  cuda::CudaOptions options = checks::layer_by_layer();
+  options.loops = loops;
   Cnf cnf;
   cnf.time = 0.7;
   cnf.train_time = true;
   cnf.net.hidden = {6, 5};
-  return checks::perturbed_flow(engine, {{3}, {cnf}, {context, context > 0}});
+  return checks::perturbed_flow(checks::cuda_engine(options), {{3}, {cnf}, {context, context > 0}});
 }
 
-int check(const Engine& engine) {
+int check(const Engine&) {
   Report report;
   std::mt19937_64 generator(1);
   SolveRequest request;
@@ -30,7 +28,7 @@ int check(const Engine& engine) {
   request.rows = rows;
   request.keep_tape = true;
   request.settings.regularisers.add("kinetic");
-  auto looped = flow_of(engine, true, 0), bunched = flow_of(engine, false, 0);
+  auto looped = flow_of(true, 0), bunched = flow_of(false, 0);
   const auto compare = [&](const std::string& name) {
     checks::expect_equal(name, checks::solve_and_pull(*looped, request),
                          checks::solve_and_pull(*bunched, request), 0, report);
@@ -64,8 +62,8 @@ int check(const Engine& engine) {
   request.settings.solver.max_attempts = 10000;
   compare("after the failure");
   // A loop that was recorded before reads this call's context.
-  looped = flow_of(engine, true, 2);
-  bunched = flow_of(engine, false, 2);
+  looped = flow_of(true, 2);
+  bunched = flow_of(false, 2);
   for (int call = 0; call < 2; ++call) {
     const checks::Vector context = checks::floats(checks::normals(kBatch * 2, generator));
     request.context = context;
@@ -78,7 +76,4 @@ int check(const Engine& engine) {
 
 }  // namespace
 
-int main() {
-  setenv("FFJORD_CUDA_FUSED", "0", 1);
-  return checks::with_cuda_engine(check);
-}
+int main() { return checks::with_cuda_engine(check); }

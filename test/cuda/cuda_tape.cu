@@ -1,6 +1,4 @@
 // Gradients from evaluations that the solve kept, from some of them, and from none: the same bits.
-#include <cstdlib>
-
 #include "test/cuda/against_reference.h"
 #include "test/cuda/engine.h"
 
@@ -8,12 +6,11 @@ namespace {
 
 using namespace ffjord;
 using checks::Report;
+using cuda::CudaOptions;
 
 constexpr std::size_t kBatch = 37;  // of which no tile is full
 // Most MiB of a tape: room for all, for about two steps, for none.
-constexpr const char* kAll = "2";
-constexpr const char* kSome = "0.15";
-constexpr const char* kNone = "0";
+constexpr double kAll = 2, kSome = 0.15, kNone = 0;
 
 struct Case {
   std::string name;
@@ -59,9 +56,9 @@ struct Inputs {
 };
 
 // Two solves of a flow, the second of which knows how many steps the first took.
-std::vector<checks::Results> gradients_of(const Engine& engine, const Case& one, const char* room) {
-  setenv("FFJORD_CUDA_TAPE_MB", room, 1);
-  const auto flow = flow_of(engine, one);
+std::vector<checks::Results> gradients_of(CudaOptions options, const Case& one, double room) {
+  options.tape_megabytes = room;
+  const auto flow = flow_of(checks::cuda_engine(options), one);
   std::mt19937_64 generator(1);
   std::vector<checks::Results> results;
   for (int call = 0; call < 2; ++call)
@@ -69,16 +66,18 @@ std::vector<checks::Results> gradients_of(const Engine& engine, const Case& one,
   return results;
 }
 
-void compare(const Engine& engine, const Case& one, Report& report) {
-  const auto without = gradients_of(engine, one, kNone);
-  for (const char* room : {kSome, kAll}) {
-    const auto with = gradients_of(engine, one, room);
+void compare(const CudaOptions& options, const Case& one, Report& report) {
+  const auto without = gradients_of(options, one, kNone);
+  for (double room : {kSome, kAll}) {
+    const auto with = gradients_of(options, one, room);
     for (std::size_t call = 0; call < with.size(); ++call)
-      checks::expect_equal(one.name + ", " + room + " MiB", with[call], without[call], 0, report);
+      checks::expect_equal(one.name + ", " + std::to_string(room) + " MiB", with[call],
+                           without[call], 0, report);
   }
 }
 
-void check_solvers(const Engine& engine, const std::vector<const char*>& methods, Report& report) {
+void check_solvers(const CudaOptions& options, const std::vector<const char*>& methods,
+                   Report& report) {
   Case one{"", block(LayerKind::ConcatSquash, {9, 7}, Activation::Tanh), {}};
   one.request.settings.regularisers.add("kinetic");
   SolverOptions& solver = one.request.settings.solver;
@@ -88,31 +87,32 @@ void check_solvers(const Engine& engine, const std::vector<const char*>& methods
     one.request.direction =
         one.request.direction == Direction::Forward ? Direction::Reverse : Direction::Forward;
     solver.tableau = &tableau(method);
-    compare(engine, one, report);
+    compare(options, one, report);
   }
   one.name = "torchdiffeq's controller";
   one.request.settings.regularisers = {};
   solver.tableau = &tableau("dopri5");
   solver.controller = Controller::Torchdiffeq;
-  compare(engine, one, report);
+  compare(options, one, report);
   report.finish("solvers");
 }
 
 // Units of great weights, which switch on the way.
-void check_rejections(const Engine& engine, Report& report) {
+void check_rejections(const CudaOptions& options, Report& report) {
   Case one{"rejections", block(LayerKind::Concat, {9, 7}, Activation::Tanh), {}};
   one.cnf.time = 0.7;
   one.scale = 3;
   one.request.settings.solver.tableau = &tableau("dopri5");
-  compare(engine, one, report);
+  compare(options, one, report);
   std::mt19937_64 generator(1);
   const SolveStatistics counts =
-      checks::solve(*flow_of(engine, one), Inputs(one, generator).request).result.statistics;
+      checks::solve(*flow_of(checks::cuda_engine(options), one), Inputs(one, generator).request)
+          .result.statistics;
   report.expect("attempts are rejected", counts.rejected > 0);
   report.finish("rejections");
 }
 
-void check_nets(const Engine& engine, Report& report) {
+void check_nets(const CudaOptions& options, Report& report) {
   const TraceOptions exact{TraceMode::Exact, NoiseLaw::Gaussian, 1, TraceForm::Tangent},
       two_probes{TraceMode::Hutchinson, NoiseLaw::Gaussian, 2, TraceForm::Tangent},
       vjp{TraceMode::Hutchinson, NoiseLaw::Gaussian, 1, TraceForm::Vjp},
@@ -141,7 +141,7 @@ void check_nets(const Engine& engine, Report& report) {
     one.request.settings.trace = net.trace;
     one.request.settings.solver.tableau = &tableau("bosh3");
     if (net.trace.mode == TraceMode::Hutchinson) one.request.settings.regularisers.add("kinetic");
-    compare(engine, one, report);
+    compare(options, one, report);
   }
   report.finish("nets and traces");
 }
@@ -149,16 +149,16 @@ void check_nets(const Engine& engine, Report& report) {
 }  // namespace
 
 int main() {
-  setenv("FFJORD_CUDA_FUSED", "0", 1);
-  return checks::with_cuda_engine([](const Engine& engine) {
+  return checks::with_cuda_engine([](const Engine&) {
     Report report;
-    setenv("FFJORD_CUDA_LOOPS", "1", 1);
-    check_solvers(engine, {"dopri5", "tsit5", "bosh3", "adaptive_heun", "euler", "heun3", "rk4"},
+    CudaOptions options = checks::layer_by_layer();
+    options.loops = true;
+    check_solvers(options, {"dopri5", "tsit5", "bosh3", "adaptive_heun", "euler", "heun3", "rk4"},
                   report);
-    check_rejections(engine, report);
-    check_nets(engine, report);
-    setenv("FFJORD_CUDA_LOOPS", "0", 1);
-    check_solvers(engine, {"dopri5", "rk4"}, report);
+    check_rejections(options, report);
+    check_nets(options, report);
+    options.loops = false;
+    check_solvers(options, {"dopri5", "rk4"}, report);
     return int(report.failures() > 0);
   });
 }

@@ -11,9 +11,13 @@ namespace {
 // these.
 class AdjointSystem final : public RowSystem {
  public:
-  AdjointSystem(const BlockCall& call, const Groups& groups, const float* quadrature_bars,
-                AdjointGradients& gradients)
-      : call_(call), groups_(groups), quadrature_bars_(quadrature_bars), gradients_(gradients) {}
+  AdjointSystem(const BlockCall& call, Workspace& workspace, const Groups& groups,
+                const float* quadrature_bars, AdjointGradients& gradients)
+      : call_(call),
+        workspace_(workspace),
+        groups_(groups),
+        quadrature_bars_(quadrature_bars),
+        gradients_(gradients) {}
 
   static StateShape shape_of(const BlockCall& call) {
     const int dimension = call.dimension(), terms = call.terms_bar ? call.net.context().terms() : 0;
@@ -28,7 +32,7 @@ class AdjointSystem final : public RowSystem {
     if (!point.stands())
       combine_point(groups_, at.batch, shape_of(call_).inputs, at.z, call_.stream);
     FieldColumns<float> columns{rates, channels, rates + 2 * dimension, nullptr, channels};
-    Evaluation& evaluation = call_.workspace.evaluation(0);
+    Evaluation& evaluation = workspace_.evaluation(0);
     call_.net.evaluate(evaluation, nullptr, call_.form(), at, columns, TapeUse::Keep);
     FieldTargets targets;
     targets.z_bar = rates + dimension;
@@ -42,7 +46,7 @@ class AdjointSystem final : public RowSystem {
             "clearing cotangents");
     }
     const int quadratures = 1 + call_.regularisers();
-    call_.net.pullback(evaluation, call_.workspace.scratch(), at,
+    call_.net.pullback(evaluation, workspace_.scratch(), at,
                        {at.z.values + dimension, at.z.stride, quadrature_bars_,
                         call_.regularisers() > 0 ? quadrature_bars_ + 1 : nullptr, quadratures},
                        targets);
@@ -55,6 +59,7 @@ class AdjointSystem final : public RowSystem {
 
  private:
   const BlockCall& call_;
+  Workspace& workspace_;
   const Groups groups_;
   const float* const quadrature_bars_;  // (B, 1 + R): −Δlogp̄, r̄
   AdjointGradients& gradients_;
@@ -85,8 +90,9 @@ __global__ void write_end_time_bars(EndTimeArrays s, double* bars) {
 
 }  // namespace
 
-void pull_adjoint(const BlockCall& call, const SolveTape& tape, const BlockRows<float>& rows,
-                  double* end_time_bars, float* gradient, SolveStatistics& statistics) {
+void pull_adjoint(const BlockCall& call, Workspace& workspace, const SolveTape& tape,
+                  const BlockRows<float>& rows, double* end_time_bars, float* gradient,
+                  SolveStatistics& statistics) {
   const std::size_t batch = rows.count, dimension = call.dimension();
   const std::size_t quadratures = 1 + call.regularisers(), channels = call.channels();
   const StateShape shape = AdjointSystem::shape_of(call);
@@ -110,13 +116,13 @@ void pull_adjoint(const BlockCall& call, const SolveTape& tape, const BlockRows<
   copy(solve.state() + 2 * dimension, shape.channels, tape.end.data() + dimension, channels, 1);
   AdjointGradients gradients(solver, call.net.tensor_sizes(), call.plan.gradient.norm,
                              solve.groups(), gradient, call.stream);
-  AdjointSystem system(call, solve.groups(), quadrature_bars.data(), gradients);
+  AdjointSystem system(call, workspace, solve.groups(), quadrature_bars.data(), gradients);
 
   const auto add_end_time_bars = [&] {
     if (!gradient) return;
     place_groups(solve.groups(), call.end_time, call.stream);
     DeviceArray<float> rates(batch * channels, call.stream);
-    call.net.evaluate(call.workspace.evaluation(0), &call.workspace.scratch(), call.form(),
+    call.net.evaluate(workspace.evaluation(0), &workspace.scratch(), call.form(),
                       call.point(solve.groups(), 0, {solve.state(), shape.channels}),
                       call.columns(rates.data()), TapeUse::Pass);
     launch(

@@ -9,7 +9,8 @@ namespace ffjord::cuda {
 /// As ContinuousBlock::pullback, but for the end time: writes each row's part of T̄ to
 /// `end_time_bars` (B), where a gradient is wanted. `gradient`: of the block's
 /// parameters, on the device, added to; null: not wanted.
-void pull_adjoint(const BlockCall& call, const SolveTape& tape, const BlockRows<float>& rows,
-                  double* end_time_bars, float* gradient, SolveStatistics& statistics);
+void pull_adjoint(const BlockCall& call, Workspace& workspace, const SolveTape& tape,
+                  const BlockRows<float>& rows, double* end_time_bars, float* gradient,
+                  SolveStatistics& statistics);
 
 }  // namespace ffjord::cuda

@@ -30,9 +30,10 @@ int stages_of(const SolveTape& tape, int back) {
 
 class CheckpointPullback {
  public:
-  CheckpointPullback(const BlockCall& call, const SolveTape& tape, float* bar, double* row_sums,
-                     float* gradient)
+  CheckpointPullback(const BlockCall& call, Workspace& workspace, const SolveTape& tape, float* bar,
+                     double* row_sums, float* gradient)
       : call_(call),
+        workspace_(workspace),
         tape_(tape),
         tableau_(*tape.plan.solver.tableau),
         weights_(device_tableau(tableau_)),
@@ -86,8 +87,8 @@ class CheckpointPullback {
   }
 
   Evaluation& evaluation(int stage) {
-    return stands_ ? call_.workspace.evaluation(stage, tape_.kept.tape(step_, stage))
-                   : call_.workspace.evaluation(stage);
+    return stands_ ? workspace_.evaluation(stage, tape_.kept.tape(step_, stage))
+                   : workspace_.evaluation(stage);
   }
 
   FieldPoint point(int stage) {
@@ -104,7 +105,7 @@ class CheckpointPullback {
   void pull_stage(int i, int count) {
     const StepBars s = bars(count);
     pull_stage_input(s, weights_, i, call_.stream);
-    PullbackScratch& scratch = call_.workspace.scratch();
+    PullbackScratch& scratch = workspace_.scratch();
     FieldTargets targets;
     targets.z_bar = point_bars_.data() + i * inputs_;
     targets.z_bar_stride = call_.dimension();
@@ -118,6 +119,7 @@ class CheckpointPullback {
   }
 
   const BlockCall& call_;
+  Workspace& workspace_;
   const SolveTape& tape_;
   const Tableau& tableau_;
   const DeviceTableau weights_;
@@ -135,14 +137,16 @@ class CheckpointPullback {
 
 }  // namespace
 
-void pull_checkpoints(const BlockCall& call, const SolveTape& tape, const BlockRows<float>& rows,
-                      double* row_sums, float* gradient, SolveStatistics& statistics) {
+void pull_checkpoints(const BlockCall& call, Workspace& workspace, const SolveTape& tape,
+                      const BlockRows<float>& rows, double* row_sums, float* gradient,
+                      SolveStatistics& statistics) {
   DeviceArray<float> bar(rows.count * call.channels(), call.stream);  // λ = [z̄ | −Δlogp̄ | r̄]
   pack_states(row_arrays(call, rows), bar.data(), call.stream);
   if (const std::optional<FusedPlan> fused = plan_fused_pullback(call))
-    pull_fused(*fused, call, tape, bar.data(), row_sums, gradient);
+    pull_fused(*fused, call, tape.groups.data(), tape.checkpoints.tape(), bar.data(), row_sums,
+               gradient);
   else
-    CheckpointPullback(call, tape, bar.data(), row_sums, gradient).pull();
+    CheckpointPullback(call, workspace, tape, bar.data(), row_sums, gradient).pull();
 
   copy_columns(rows.z.data(), call.dimension(), bar.data(), call.channels(), call.dimension(),
                rows.count, call.stream);

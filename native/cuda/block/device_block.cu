@@ -38,7 +38,7 @@ float* DeviceBlock::gradient_of(std::span<float> gradients) const {
 BlockCall DeviceBlock::call(const BlockPlan& plan, const Grouping& grouping, bool reverse,
                             const float* eps, const float* terms) {
   workspace_.use({grouping.batch, grouping.count(), plan.trace, plan.regularisers});
-  return {net_, workspace_, stream_, plan, grouping, reverse, plan.end_time(), eps, terms};
+  return {net_, stream_, plan, grouping, reverse, plan.end_time(), eps, terms};
 }
 
 std::unique_ptr<BlockTape> DeviceBlock::solve(const BlockPlan& plan, bool reverse,
@@ -56,7 +56,8 @@ std::unique_ptr<BlockTape> DeviceBlock::solve(const BlockPlan& plan, bool revers
   const Grouping grouping = Grouping::of(static_cast<int>(rows.count), control);
   const BatchContext context(net_.context(), rows.context, rows.count, stream_);
   const BlockCall block_call = call(plan, grouping, reverse, eps.data(), context.terms());
-  return solve_flow(block_call, rows, std::move(eps), keep_tape, trajectory, statistics);
+  return solve_flow(block_call, workspace_, rows, std::move(eps), keep_tape, trajectory,
+                    statistics);
 }
 
 void DeviceBlock::pullback(const BlockTape& any_tape, const BlockRows<float>& rows,
@@ -72,10 +73,11 @@ void DeviceBlock::pullback(const BlockTape& any_tape, const BlockRows<float>& ro
   end_time_bars.fill(0, stream_);
   double time = 1;
   if (tape.plan.gradient.method == GradientMethod::Checkpoint) {
-    pull_checkpoints(block_call, tape, rows, end_time_bars.data(), gradient, statistics);
+    pull_checkpoints(block_call, workspace_, tape, rows, end_time_bars.data(), gradient,
+                     statistics);
     time = block_call.end_time;
   } else {
-    pull_adjoint(block_call, tape, rows, end_time_bars.data(), gradient, statistics);
+    pull_adjoint(block_call, workspace_, tape, rows, end_time_bars.data(), gradient, statistics);
   }
   context.pull(gradient, rows.context_bar);
   if (gradient && time > 0)

@@ -10,13 +10,14 @@ namespace {
 // dz/dt = f, d(−Δlogp)/dt = div f, dr/dt = ±ρ.
 class FlowSystem final : public RowSystem {
  public:
-  FlowSystem(const BlockCall& call, const Groups& groups, const KeptEvaluations* kept)
+  FlowSystem(const BlockCall& call, Workspace& workspace, const Groups& groups,
+             const KeptEvaluations* kept)
       : call_(call),
         groups_(groups),
         kept_(kept),
         form_(call.form()),
-        evaluation_(call.workspace.evaluation(0)),
-        scratch_(form_.vjp ? &call.workspace.scratch() : nullptr) {}
+        evaluation_(workspace.evaluation(0)),
+        scratch_(form_.vjp ? &workspace.scratch() : nullptr) {}
 
   void evaluate(int stage, double c, const StagePoint& point, float* rates) override {
     FieldPoint at = call_.point(groups_, c, point);
@@ -65,9 +66,9 @@ void store_stops(const BlockCall& call, const float* states, const BlockRows<flo
 
 }  // namespace
 
-std::unique_ptr<SolveTape> solve_flow(const BlockCall& call, const BlockRows<float>& rows,
-                                      DeviceArray<float> eps, bool keep_tape,
-                                      const BlockTrajectory<float>* trajectory,
+std::unique_ptr<SolveTape> solve_flow(const BlockCall& call, Workspace& workspace,
+                                      const BlockRows<float>& rows, DeviceArray<float> eps,
+                                      bool keep_tape, const BlockTrajectory<float>* trajectory,
                                       SolveStatistics& statistics) {
   const bool checkpoints = keep_tape && call.plan.gradient.method == GradientMethod::Checkpoint;
   const std::span<const double> stops = trajectory ? trajectory->times : std::span<const double>();
@@ -100,26 +101,26 @@ std::unique_ptr<SolveTape> solve_flow(const BlockCall& call, const BlockRows<flo
   const std::optional<FusedPlan> fused = stops.empty() ? plan_fused_solve(call) : std::nullopt;
   if (fused) {
     FusedSolve& solve =
-        call.workspace.fused_solve({call.plan.solver, call.grouping, call.reverse}, *fused);
+        workspace.fused_solve({call.plan.solver, call.grouping, call.reverse}, *fused);
     carry_out(solve, [&](DeviceArray<float>&) {
       solve.run(*fused, call.eps, {call.t0(), call.t1(), call.plan.stop, kept});
     });
   } else {
     const StateShape shape{call.channels(), call.dimension(), {call.dimension(), 1, 0}};
     BlockCall fixed = call;  // what it reads lies where a loop recorded before reads it
-    fixed.eps = call.workspace.keep(Workspace::kEps, call.eps, eps.size());
+    fixed.eps = workspace.keep(Workspace::kEps, call.eps, eps.size());
     fixed.terms =
-        call.workspace.keep(Workspace::kTerms, call.terms, rows.count * call.net.context().terms());
+        workspace.keep(Workspace::kTerms, call.terms, rows.count * call.net.context().terms());
     const bool keeps_steps =
         checkpoints && stops.empty() && call.grouping.count() == 1 && !call.form().vjp;
-    JointSolve& solve = call.workspace.solve(
+    JointSolve& solve = workspace.solve(
         {call.plan.solver, call.grouping, call.reverse, fixed.eps, fixed.terms, keeps_steps},
         shape);
-    FlowSystem system(fixed, solve.groups(), keeps_steps ? solve.kept() : nullptr);
+    FlowSystem system(fixed, workspace, solve.groups(), keeps_steps ? solve.kept() : nullptr);
     if (keeps_steps)
       tape->kept = KeptSteps(evaluations_to_keep(call.plan.solver, solve.outcome().ends()),
                              call.plan.solver.tableau->differentiated_stages(),
-                             call.workspace.tape_floats(), call.stream);
+                             workspace.tape_floats(), call.stream);
     carry_out(solve, [&](DeviceArray<float>& stop_states) {
       solve.run(system, {call.t0(), call.t1(), call.plan.stop, kept, tape->kept.from(system.tape()),
                          stops, &stop_states});

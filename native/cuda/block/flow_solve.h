@@ -8,9 +8,9 @@
 namespace ffjord::cuda {
 
 /// As ContinuousBlock::solve; the tape takes over `eps`.
-std::unique_ptr<SolveTape> solve_flow(const BlockCall& call, const BlockRows<float>& rows,
-                                      DeviceArray<float> eps, bool keep_tape,
-                                      const BlockTrajectory<float>* trajectory,
+std::unique_ptr<SolveTape> solve_flow(const BlockCall& call, Workspace& workspace,
+                                      const BlockRows<float>& rows, DeviceArray<float> eps,
+                                      bool keep_tape, const BlockTrajectory<float>* trajectory,
                                       SolveStatistics& statistics);
 
 }  // namespace ffjord::cuda

@@ -6,7 +6,7 @@
 #include <vector>
 
 #include "cuda/fused/fused_solve.h"
-#include "cuda/net/dense_net.h"
+#include "cuda/net/block_call.h"
 #include "cuda/step/joint_solve.h"
 #include "cuda/step/kept_steps.h"
 
@@ -24,7 +24,8 @@ struct SolveKind {
 
 class Workspace {
  public:
-  Workspace(const DenseNet& net, const Stream& stream) : net_(net), stream_(stream) {}
+  Workspace(const DenseNet& net, const Stream& stream)
+      : net_(net), stream_(stream), loops_(stream.options().loops && DeviceLoop::supported()) {}
 
   void use(const EvaluationSize& size) {
     if (size == size_) return;
@@ -85,7 +86,7 @@ class Workspace {
 
   const DenseNet& net_;
   const Stream& stream_;
-  const bool loops_ = DeviceLoop::supported();
+  const bool loops_;
   EvaluationSize size_;
   std::vector<Evaluation> evaluations_;
   std::vector<DeviceArray<float>> tapes_;
@@ -95,41 +96,6 @@ class Workspace {
   SolveKind kind_;
   std::optional<JointSolve> solve_;  // one of the two, of that kind
   std::optional<FusedSolve> fused_solve_;
-};
-
-/// What the solves and pullbacks of a block share.
-struct BlockCall {
-  const DenseNet& net;
-  Workspace& workspace;
-  const Stream& stream;
-  const BlockPlan& plan;
-  Grouping grouping;
-  bool reverse = false;
-  double end_time = 0;           ///< T
-  const float* eps = nullptr;    ///< as FieldPoint's
-  const float* terms = nullptr;  ///< (B, P) of a context (context_map.h)
-  float* terms_bar = nullptr;    ///< (B, P): where a pullback adds their cotangents; null: nowhere
-
-  double t0() const { return reverse ? end_time : 0; }
-  double t1() const { return reverse ? 0 : end_time; }
-  /// Regularisers are integrals over |dt|.
-  float direction() const { return reverse ? -1.f : 1.f; }
-  int dimension() const { return net.dimension(); }
-  int regularisers() const { return plan.regularisers.count(); }
-  /// Of [z | −Δlogp | r]; −Δlogp, so that the rates are what a net gives.
-  int channels() const { return dimension() + 1 + regularisers(); }
-  EvaluationForm form() const {
-    return net.form_of(plan.trace, plan.regularisers, true, grouping.rows == 1);
-  }
-  FieldPoint point(const Groups& groups, double c, const StagePoint& z) const {
-    return {groups, c, grouping.batch, z, eps, direction(), terms, {}};
-  }
-  /// f, divergence and integrands as rates of such a state.
-  template <class Value>
-  FieldColumns<Value> columns(Value* rates) const {
-    return {rates, channels(), rates + dimension(),
-            regularisers() > 0 ? rates + dimension() + 1 : nullptr, channels()};
-  }
 };
 
 /// What a pullback needs of its solve.

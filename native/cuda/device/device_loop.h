@@ -4,10 +4,8 @@
 
 #include <cuda_runtime.h>
 
-#include <cstdlib>
 #include <exception>
 #include <functional>
-#include <string_view>
 #include <utility>
 
 #include "cuda/device/intrinsics.h"
@@ -18,10 +16,8 @@ namespace ffjord::cuda {
 class DeviceLoop {
  public:
   /// Whether the driver has conditional nodes, as those of CUDA 13 do, which the runtime that is
-  /// linked in asks for. FFJORD_CUDA_LOOPS=0 says no.
+  /// linked in asks for.
   static bool supported() {
-    const char* const choice = std::getenv("FFJORD_CUDA_LOOPS");
-    if (choice && std::string_view(choice) == "0") return false;
     int version = 0;
     check(cudaDriverGetVersion(&version), "version of the driver");
     return version >= 12040;

@@ -9,7 +9,8 @@ namespace ffjord::cuda {
 
 class FlowStream : public Stream {
  public:
-  explicit FlowStream(int device) : Stream(entered(device)), device_(device) {
+  FlowStream(int device, const CudaOptions& options)
+      : Stream(entered(device, options)), device_(device) {
     // Memory that is given back is kept for the next call, and not mapped anew after each wait.
     std::uint64_t kept = ~std::uint64_t{0};
     check(cudaMemPoolSetAttribute(pool(), cudaMemPoolAttrReleaseThreshold, &kept), "memory pool");
@@ -33,9 +34,9 @@ class FlowStream : public Stream {
     check(cudaDeviceGetDefaultMemPool(&pool, device_), "memory pool");
     return pool;
   }
-  static Stream entered(int device) {
+  static Stream entered(int device, const CudaOptions& options) {
     check(cudaSetDevice(device), "choice of the device");
-    return Stream();
+    return Stream(options);
   }
 
   const int device_;

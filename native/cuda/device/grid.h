@@ -1,4 +1,4 @@
-// Shapes of launches that give every entry of an array a thread.
+// Shapes of launches: tiles of rows, or a thread for every entry of an array.
 #pragma once
 
 #include <cstddef>
@@ -6,6 +6,9 @@
 #include "cuda/device/launch.h"
 
 namespace ffjord::cuda {
+
+/// How many tiles of `size` hold `count`.
+__host__ __device__ inline int tiles_of(int count, int size) { return (count + size - 1) / size; }
 
 inline constexpr int kFlatThreads = 128;
 

@@ -7,6 +7,7 @@
 #include <utility>
 
 #include "core/errors.h"
+#include "cuda/device/cuda_options.h"
 
 namespace ffjord::cuda {
 
@@ -47,21 +48,26 @@ class Event {
   cudaEvent_t event_ = nullptr;
 };
 
-/// Work in order, beside other streams: never the default stream, which would hold up the process's
-/// other users of the card.
+/// Work in order, beside other streams, and the options by which it is done: never the default
+/// stream, which would hold up the process's other users of the card.
 class Stream {
  public:
-  Stream() { check(cudaStreamCreateWithFlags(&stream_, cudaStreamNonBlocking), "stream"); }
+  explicit Stream(const CudaOptions& options = {}) : options_(options) {
+    check(cudaStreamCreateWithFlags(&stream_, cudaStreamNonBlocking), "stream");
+  }
   ~Stream() {
     if (stream_) cudaStreamDestroy(stream_);
   }
-  Stream(Stream&& other) noexcept : stream_(std::exchange(other.stream_, nullptr)) {}
+  Stream(Stream&& other) noexcept
+      : stream_(std::exchange(other.stream_, nullptr)), options_(other.options_) {}
   Stream& operator=(Stream&& other) noexcept {
     std::swap(stream_, other.stream_);
+    std::swap(options_, other.options_);
     return *this;
   }
 
   cudaStream_t get() const { return stream_; }
+  const CudaOptions& options() const { return options_; }
   void synchronize() const { check(cudaStreamSynchronize(stream_), "work of the stream"); }
   void record(const Event& event) const { check(cudaEventRecord(event.get(), stream_), "event"); }
   /// What is put here from now on starts after `event`.
@@ -71,6 +77,7 @@ class Stream {
 
  private:
   cudaStream_t stream_ = nullptr;
+  CudaOptions options_;
 };
 
 }  // namespace ffjord::cuda

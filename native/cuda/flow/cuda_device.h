@@ -13,7 +13,7 @@ namespace ffjord::cuda {
 
 class CudaDevice : public FlowDevice<float> {
  public:
-  explicit CudaDevice(int index) : stream_(index) {}
+  CudaDevice(int index, const CudaOptions& options) : stream_(index, options) {}
 
   bool is_host() const override { return false; }
   bool has_room(std::size_t count) const override;

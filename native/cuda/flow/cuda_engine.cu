@@ -5,17 +5,19 @@
 
 namespace ffjord::cuda {
 
-std::vector<Engine> engines() {
+std::vector<Engine> engines(const std::optional<CudaOptions>& options) {
   std::vector<Engine> engines;
   for (const Device& device : devices()) {
     Engine engine;
     engine.name = device.name;
     engine.description = device.description;
     engine.unusable = device.unusable;
-    engine.create = [index = device.index](const FlowDescription& description,
-                                           std::optional<std::uint64_t> seed,
-                                           const EngineOptions&) {
-      return make_flow<float>(description, seed, std::make_unique<CudaDevice>(index));
+    engine.create = [index = device.index, options](const FlowDescription& description,
+                                                    std::optional<std::uint64_t> seed,
+                                                    const EngineOptions&) {
+      return make_flow<float>(
+          description, seed,
+          std::make_unique<CudaDevice>(index, options ? *options : process_cuda_options()));
     };
     engines.push_back(std::move(engine));
   }

@@ -1,9 +1,5 @@
 #include <algorithm>
-#include <cstdlib>
-#include <string>
 
-#include "core/errors.h"
-#include "cuda/block/workspace.h"
 #include "cuda/fused/fused_net.h"
 #include "cuda/product/tiling.h"
 
@@ -27,16 +23,10 @@ EvaluationForm open_form(const BlockCall& call) {
   return form;
 }
 
-// To compare the ways of a solve, FFJORD_CUDA_FUSED says of how many rows tiles shall be: 4, 16, 32
-// or 64, where the net has such tiles; 0 takes the kernels of single layers throughout.
-int tile_rows(int batch) {
-  const char* const variable = std::getenv("FFJORD_CUDA_FUSED");
-  if (!variable) return batch <= kNarrowBatch ? 4 : batch <= kHalfBatch ? 16 : 64;
-  const std::string asked = variable;
-  for (const int rows : {0, 4, 16, 32, 64})
-    if (asked == std::to_string(rows)) return rows;
-  throw Error(ErrorCode::InvalidArgument,
-              "FFJORD_CUDA_FUSED is '" + asked + "'; it may be 0, 4, 16, 32 or 64");
+// Rows of a tile; 0: the solve goes layer by layer.
+int tile_rows(const CudaOptions& options, int batch) {
+  if (options.fused) return *options.fused;
+  return batch <= kNarrowBatch ? 4 : batch <= kHalfBatch ? 16 : 64;
 }
 
 bool holds(const DenseNet& net, const EvaluationForm& form, const SolverOptions& solver) {
@@ -80,20 +70,22 @@ bool by_row(const Grouping& grouping) { return grouping.rows == 1 && grouping.ba
 bool by_tile(const Grouping& grouping) { return !by_row(grouping) && grouping.count() > 1; }
 
 // Whether a solve may stay in registers: where large products are of FP16 too.
-bool chains(const DenseNet& net, const EvaluationForm& form, const Grouping& grouping) {
+bool chains(const BlockCall& call, const EvaluationForm& form) {
   using Tile = FusedChainTile<2>;
-  const Products products = chosen_products();
-  if (products != Products::Half3 && products != Products::WarpgroupHalf3) return false;
-  return tile_rows(grouping.batch) >= Tile::kRows && !by_row(grouping) &&
-         widest_of(net) <= Tile::kMostUnits && form.tangents <= kMostChainTangents;
+  const CudaOptions& options = call.stream.options();
+  return chosen_products(options) != Products::Float32 &&
+         tile_rows(options, call.grouping.batch) >= Tile::kRows && !by_row(call.grouping) &&
+         widest_of(call.net) <= Tile::kMostUnits && form.tangents <= kMostChainTangents;
 }
 
 // The shape where there is no chain. Narrow tiles have a warp a row, and no tensor cores. Tensor32
 // was never the fastest where it was measured (docs/cuda.md), and serves groups of 32 rows.
-FusedShape choose_shape(const DenseNet& net, const Grouping& grouping) {
-  const int rows = tile_rows(grouping.batch);
+FusedShape choose_shape(const BlockCall& call) {
+  const Grouping& grouping = call.grouping;
+  const CudaOptions& options = call.stream.options();
+  const int rows = tile_rows(options, grouping.batch);
   if (by_row(grouping) || (!by_tile(grouping) && rows <= 4)) return FusedShape::Narrow;
-  if (!takes_tensor_cores(widest_of(net))) return FusedShape::Broad;
+  if (!takes_tensor_cores(widest_of(call.net), options)) return FusedShape::Broad;
   return by_tile(grouping) || rows == 32 ? FusedShape::Tensor32 : FusedShape::Tensor16;
 }
 
@@ -173,7 +165,8 @@ std::size_t shared_memory_of_card() {
 
 std::optional<FusedPlan> plan_fused(const BlockCall& call, bool pullback) {
   const EvaluationForm form = open_form(call);
-  if (tile_rows(call.grouping.batch) == 0 || !holds(call.net, form, call.plan.solver))
+  if (tile_rows(call.stream.options(), call.grouping.batch) == 0 ||
+      !holds(call.net, form, call.plan.solver))
     return std::nullopt;
   FusedPlan plan;
   plan.grouping = call.grouping;
@@ -197,8 +190,8 @@ std::optional<FusedPlan> plan_fused(const BlockCall& call, bool pullback) {
       with_fused_tile(shape, form.tangents, cut);
     return plan.layout.bytes() <= room;
   };
-  if (!pullback && chains(call.net, form, call.grouping) && fits(FusedShape::Chain64)) return plan;
-  if (fits(choose_shape(call.net, call.grouping))) return plan;
+  if (!pullback && chains(call, form) && fits(FusedShape::Chain64)) return plan;
+  if (fits(choose_shape(call))) return plan;
   return std::nullopt;
 }
 

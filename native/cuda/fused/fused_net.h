@@ -7,14 +7,9 @@
 #include "cuda/fused/fused_chain_tile.h"
 #include "cuda/fused/fused_tensor_tile.h"
 #include "cuda/fused/fused_tile.h"
-#include "cuda/net/field.h"
-#include "cuda/net/layer.h"
-#include "cuda/step/solve_outcome.h"
-#include "cuda/step/step_rows.h"
+#include "cuda/net/block_call.h"
 
 namespace ffjord::cuda {
-
-struct BlockCall;
 
 /// A net and what is made of it, small enough to be a kernel's argument.
 struct FusedNet {

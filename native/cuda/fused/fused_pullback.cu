@@ -1,10 +1,10 @@
 #include <algorithm>
 
 #include "core/errors.h"
+#include "cuda/device/grid.h"
 #include "cuda/device/launch.h"
 #include "cuda/fused/fused_pullback.h"
 #include "cuda/fused/fused_reverse.h"
-#include "cuda/product/tiling.h"
 
 namespace ffjord::cuda {
 namespace {
@@ -59,18 +59,18 @@ void add_sums(const BlockCall& call, const FusedPullbackArguments& s, int blocks
 
 }  // namespace
 
-void pull_fused(const FusedPlan& plan, const BlockCall& call, const SolveTape& tape, float* bar,
-                double* row_sums, float* gradient) {
+void pull_fused(const FusedPlan& plan, const BlockCall& call, const Group* groups,
+                const StepTape& steps, float* bar, double* row_sums, float* gradient) {
   FusedPullbackArguments s;
   s.net = plan.net;
   s.layout = plan.layout;
-  s.groups = tape.groups.data();
+  s.groups = groups;
   s.group_count = plan.grouping.count();
-  s.tape = tape.checkpoints.tape();
+  s.tape = steps;
   s.batch = plan.grouping.batch;
   s.channels = plan.channels;
   s.groups_a_tile = plan.groups_a_tile;
-  s.stages = tape.plan.solver.tableau->differentiated_stages();
+  s.stages = call.plan.solver.tableau->differentiated_stages();
   s.eps = call.eps;
   s.bar = bar;
   s.row_sums = row_sums;
@@ -96,7 +96,7 @@ void pull_fused(const FusedPlan& plan, const BlockCall& call, const SolveTape& t
         throw Error(ErrorCode::Cancelled, "the pullback was stopped");
       s.end_tile = std::min(plan.tiles, s.first_tile + blocks * kTilesALaunch);
       launch("fused_pullback", fused_pullback<Tile>, shape, call.stream, s,
-             device_tableau(*tape.plan.solver.tableau));
+             device_tableau(*call.plan.solver.tableau));
       if (s.end_tile < plan.tiles) call.stream.synchronize();
     }
     if (gradient) add_sums(call, s, blocks, gradient);

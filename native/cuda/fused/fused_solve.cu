@@ -1,12 +1,12 @@
 #include <algorithm>
 
 #include "core/errors.h"
+#include "cuda/device/grid.h"
 #include "cuda/device/launch.h"
 #include "cuda/fused/fused_chain_solve.h"
 #include "cuda/fused/fused_field.h"
 #include "cuda/fused/fused_solve.h"
 #include "cuda/fused/fused_stepper.h"
-#include "cuda/product/tiling.h"
 
 namespace ffjord::cuda {
 namespace {

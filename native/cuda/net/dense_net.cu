@@ -5,8 +5,8 @@
 #include "cuda/net/closed_trace.h"
 #include "cuda/net/dense_net.h"
 #include "cuda/net/hypernet.h"
+#include "cuda/net/tile_rows.h"
 #include "cuda/net/weights.h"
-#include "cuda/product/tiling.h"
 
 namespace ffjord::cuda {
 namespace {

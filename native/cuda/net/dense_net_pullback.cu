@@ -2,7 +2,7 @@
 #include "cuda/net/blend_time.h"
 #include "cuda/net/dense_net.h"
 #include "cuda/net/hypernet.h"
-#include "cuda/product/tiling.h"
+#include "cuda/net/tile_rows.h"
 
 namespace ffjord::cuda {
 

@@ -1,6 +1,6 @@
 #include "cuda/net/activations.h"
 #include "cuda/net/layer_backward.h"
-#include "cuda/product/tiling.h"
+#include "cuda/net/tile_rows.h"
 
 namespace ffjord::cuda {
 namespace {
@@ -247,7 +247,8 @@ void start(const BackwardArguments& arguments, const Stream& stream) {
 
 void pull_layer(const BackwardArguments& arguments, const Stream& stream) {
   with_tile(takes_large_tiles(arguments.groups, arguments.batch, arguments.layer.out),
-            arguments.above_out, [&](auto tile) { start<decltype(tile)>(arguments, stream); });
+            arguments.above_out, stream.options(),
+            [&](auto tile) { start<decltype(tile)>(arguments, stream); });
 }
 
 int row_tiles(const Groups& groups, int batch, int units) {

@@ -1,6 +1,6 @@
 #include "cuda/net/activations.h"
 #include "cuda/net/layer_forward.h"
-#include "cuda/product/tiling.h"
+#include "cuda/net/tile_rows.h"
 
 namespace ffjord::cuda {
 namespace {
@@ -179,7 +179,8 @@ void start(const ForwardArguments& arguments, const Stream& stream) {
 
 void run_layer(const ForwardArguments& arguments, const Stream& stream) {
   with_tile(takes_large_tiles(arguments.groups, arguments.batch, arguments.layer.out),
-            arguments.layer.depth(), [&](auto tile) { start<decltype(tile)>(arguments, stream); });
+            arguments.layer.depth(), stream.options(),
+            [&](auto tile) { start<decltype(tile)>(arguments, stream); });
 }
 
 }  // namespace ffjord::cuda

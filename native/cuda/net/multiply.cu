@@ -1,5 +1,5 @@
 #include "cuda/net/multiply.h"
-#include "cuda/product/tiling.h"
+#include "cuda/net/tile_rows.h"
 
 namespace ffjord::cuda {
 namespace {
@@ -52,7 +52,7 @@ void start(const MultiplyArguments& arguments, const Stream& stream) {
 
 void multiply(const MultiplyArguments& arguments, const Stream& stream) {
   with_tile(takes_large_tiles(arguments.groups, arguments.batch, arguments.units), arguments.depth,
-            [&](auto tile) { start<decltype(tile)>(arguments, stream); });
+            stream.options(), [&](auto tile) { start<decltype(tile)>(arguments, stream); });
 }
 
 }  // namespace ffjord::cuda

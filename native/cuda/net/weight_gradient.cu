@@ -1,6 +1,5 @@
 #include <algorithm>
 
-#include "cuda/device/grid.h"
 #include "cuda/net/weight_gradient.h"
 #include "cuda/product/tiling.h"
 
@@ -155,7 +154,7 @@ std::size_t most_slice_floats(int batch, int out, int in, bool expanded, int gro
 }
 
 void sum_outer_products(const OuterArguments& s, const Stream& stream) {
-  with_tile(takes_large(s), s.slice_rows * (1 + s.tangents), [&](auto tile) {
+  with_tile(takes_large(s), s.slice_rows * (1 + s.tangents), stream.options(), [&](auto tile) {
     using Tile = decltype(tile);
     s.expanded ? start<Tile, 2>(s, stream) : start<Tile, 1>(s, stream);
   });

@@ -1,25 +1,13 @@
 #include <algorithm>
-#include <cstdlib>
 #include <map>
 #include <mutex>
-#include <string>
 
-#include "core/errors.h"
 #include "cuda/device/intrinsics.h"
 #include "cuda/device/stream.h"
 #include "cuda/product/products.h"
 
 namespace ffjord::cuda {
 namespace {
-
-Products named_products() {
-  const char* const variable = std::getenv("FFJORD_CUDA_PRODUCTS");
-  const std::string name = variable ? variable : "fp16x3";
-  if (name == "float32") return Products::Float32;
-  if (name == "fp16x3") return Products::Half3;
-  throw Error(ErrorCode::InvalidArgument,
-              "FFJORD_CUDA_PRODUCTS is '" + name + "'; it may be float32 or fp16x3");
-}
 
 // What products may use.
 struct Abilities {
@@ -54,11 +42,10 @@ Abilities abilities() {
 
 bool has_warpgroup_products() { return abilities().warpgroups; }
 
-Products chosen_products() {
-  const Products products = named_products();
-  if (products == Products::Float32 || !abilities().tensor_cores) return Products::Float32;
-  return products == Products::Half3 && has_warpgroup_products() ? Products::WarpgroupHalf3
-                                                                 : products;
+Products chosen_products(const CudaOptions& options) {
+  if (options.products == CudaOptions::Products::Float32 || !abilities().tensor_cores)
+    return Products::Float32;
+  return has_warpgroup_products() ? Products::WarpgroupHalf3 : Products::Half3;
 }
 
 }  // namespace ffjord::cuda

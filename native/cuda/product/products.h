@@ -1,12 +1,13 @@
-// Which arithmetic large products take: one place, by name.
+// Which arithmetic large products take on a card.
 #pragma once
+
+#include "cuda/device/cuda_options.h"
 
 namespace ffjord::cuda {
 
-/// FFJORD_CUDA_PRODUCTS names one; without it Half3 is taken, of the fewest operations (fp16x3).
 enum class Products {
-  Float32,         ///< float32: on the ordinary multipliers (product.h)
-  Half3,           ///< fp16x3: three float16 products each (half_product.h)
+  Float32,         ///< on the ordinary multipliers (product.h)
+  Half3,           ///< three float16 products each (half_product.h)
   WarpgroupHalf3,  ///< the same by warpgroups, where the card has them
 };
 
@@ -15,6 +16,6 @@ enum class Products {
 bool has_warpgroup_products();
 
 /// What is taken on the current device. Cards before compute capability 8.0 have float32 alone.
-Products chosen_products();
+Products chosen_products(const CudaOptions& options);
 
 }  // namespace ffjord::cuda

@@ -1,7 +1,6 @@
 #include <cmath>
 
 #include "cuda/device/grid.h"
-#include "cuda/product/tiling.h"
 #include "cuda/step/control.h"
 #include "cuda/step/group_control.h"
 

@@ -7,6 +7,9 @@
 
 namespace ffjord::cuda {
 
+/// Rows of a group under Control::Tile.
+inline constexpr int kGroupRows = 32;
+
 struct Group {
   StepRule<double> rule;
   double t = 0, h = 0;  ///< of the step under way: stage i is at t + c_i h

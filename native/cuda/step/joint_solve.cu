@@ -3,7 +3,6 @@
 
 #include "core/errors.h"
 #include "core/step_control.h"
-#include "cuda/product/tiling.h"
 #include "cuda/step/joint_solve.h"
 
 namespace ffjord::cuda {

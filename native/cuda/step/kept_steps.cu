@@ -1,6 +1,5 @@
 #include <algorithm>
 #include <cstdint>
-#include <cstdlib>
 
 #include "cuda/step/kept_steps.h"
 
@@ -11,9 +10,8 @@ namespace {
 // be the one that is recomputed.
 constexpr std::size_t kShare = 4;
 
-std::size_t most_bytes() {
-  if (const char* const megabytes = std::getenv("FFJORD_CUDA_TAPE_MB"))
-    return static_cast<std::size_t>(std::max(std::strtod(megabytes, nullptr), 0.0) * (1 << 20));
+std::size_t most_bytes(const CudaOptions& options) {
+  if (options.tape_megabytes) return static_cast<std::size_t>(*options.tape_megabytes * (1 << 20));
   return free_memory() / kShare;
 }
 
@@ -21,7 +19,7 @@ std::size_t most_bytes() {
 
 KeptSteps::KeptSteps(int count, int of_step, std::size_t floats, const Stream& stream)
     : of_step_(of_step), floats_(floats) {
-  const std::size_t fit = most_bytes() / (floats * sizeof(float));
+  const std::size_t fit = most_bytes(stream.options()) / (floats * sizeof(float));
   count_ = static_cast<int>(std::min<std::size_t>(count, fit));
   if (count_ < of_step) count_ = 0;
   try {

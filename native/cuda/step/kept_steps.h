@@ -10,8 +10,9 @@ namespace ffjord::cuda {
 class KeptSteps {
  public:
   KeptSteps() = default;
-  /// For `count` evaluations of `floats` each, or fewer, or none: at most FFJORD_CUDA_TAPE_MB MiB,
-  /// or a quarter of the free memory where that is not set. `of_step`: those of a step.
+  /// For `count` evaluations of `floats` each, or fewer, or none: at most
+  /// CudaOptions::tape_megabytes, or a quarter of the free memory without that. `of_step`: those of
+  /// a step.
   KeptSteps(int count, int of_step, std::size_t floats, const Stream& stream);
 
   /// Whether the first `stages` evaluations of a step are kept.

@@ -2,7 +2,6 @@
 #include <limits>
 
 #include "core/errors.h"
-#include "cuda/product/tiling.h"
 #include "cuda/step/solve_outcome.h"
 
 namespace ffjord::cuda {

@@ -2,7 +2,6 @@
 #include <cmath>
 
 #include "cuda/device/grid.h"
-#include "cuda/product/tiling.h"
 #include "cuda/step/step_rows.h"
 #include "cuda/step/tableau_sums.h"
 

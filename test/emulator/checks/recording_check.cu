@@ -1,7 +1,5 @@
 // A solve's loop is recorded once, and serves the solves of its kind that follow. Each recording
 // has a condition of its own, which the emulator counts.
-#include <cstdlib>
-
 #include "test/cuda/against_reference.h"
 #include "test/cuda/engine.h"
 #include "test/emulator/device.h"
@@ -56,7 +54,4 @@ int check(const Engine& engine) {
 
 }  // namespace
 
-int main() {
-  setenv("FFJORD_CUDA_FUSED", "0", 1);
-  return checks::with_cuda_engine(check);
-}
+int main() { return checks::with_cuda_engine(check, checks::layer_by_layer()); }

@@ -43,11 +43,17 @@ Pull pull(Flow& flow, std::size_t batch) {
   return result;
 }
 
-void check_tape(const Engine& engine, Report& report) {
+// With so many MiB of a tape; none: as many as the engine takes.
+Pull pull_with(std::optional<double> tape_megabytes, std::size_t batch) {
   Cnf cnf;
   cnf.net.hidden = {40, 40};
   cnf.net.layer = LayerKind::ConcatSquash;
-  const auto flow = engine.create({{3}, {cnf}}, 1, {});
+  cuda::CudaOptions options = layer_by_layer();
+  options.tape_megabytes = tape_megabytes;
+  return pull(*cuda_engine(options).create({{3}, {cnf}}, 1, {}), batch);
+}
+
+void check_tape(Report& report) {
   constexpr std::uint64_t kAll = kSteps * kStages * kLayers;
   const auto expect = [&](const char* what, bool holds, const Pull& found, const Pull& expected) {
     report.expect(what, holds);
@@ -56,15 +62,12 @@ void check_tape(const Engine& engine, Report& report) {
                       found.gradient.rows == expected.gradient.rows);
   };
   for (std::size_t batch : {8, 64}) {
-    setenv("FFJORD_CUDA_TAPE_MB", "0", 1);
-    const Pull none = pull(*flow, batch);
+    const Pull none = pull_with(0, batch);
     report.expect("without a tape all is recomputed", none.layers == kAll);
     // More than the device has: all that a solve needs, which for the larger batch is not there.
-    setenv("FFJORD_CUDA_TAPE_MB", "1000", 1);
-    const Pull asked = pull(*flow, batch);
+    const Pull asked = pull_with(1000, batch);
     expect("as much as the solve needs", asked.layers == (batch == 8 ? 0 : kAll), asked, none);
-    unsetenv("FFJORD_CUDA_TAPE_MB");
-    const Pull share = pull(*flow, batch);
+    const Pull share = pull_with(std::nullopt, batch);
     expect("a share of the memory",
            batch == 8 ? share.layers == 0 : share.layers > 0 && share.layers < kAll, share, none);
   }
@@ -101,11 +104,12 @@ void check_points(const Engine& engine, Report& report) {
 
 int main() {
   setenv("FFJORD_EMULATOR_MEMORY", std::to_string(kMemory).c_str(), 1);
-  setenv("FFJORD_CUDA_FUSED", "0", 1);
-  return checks::with_cuda_engine([](const Engine& engine) {
-    Report report;
-    check_tape(engine, report);
-    check_points(engine, report);
-    return int(report.failures() > 0);
-  });
+  return checks::with_cuda_engine(
+      [](const Engine& engine) {
+        Report report;
+        check_tape(report);
+        check_points(engine, report);
+        return int(report.failures() > 0);
+      },
+      layer_by_layer());
 }

@@ -1,6 +1,5 @@
 // Checks the sources of native/cuda: node scripts/check-kernels.js
 // - only device/launch.h and device/intrinsics.h know of the emulator, so that all else is the same for both;
-// - nothing there includes another engine or the binding, nor a room above its own;
 // - where nvcc is found: kernels marked by a line `// hot` above them spill no registers, and ptxas adds no waits to
 //   products by warpgroups. Prints what ptxas says.
 const { readdirSync, readFileSync } = require('node:fs')
@@ -11,8 +10,6 @@ const root = resolve(__dirname, '..')
 const folder = join(root, 'native/cuda')
 const sources = readdirSync(folder, { recursive: true }).filter((name) => /\.(cu|h)$/.test(name))
 const textOf = (name) => readFileSync(join(folder, name), 'utf8')
-/** A room includes those before it. */
-const rooms = ['device', 'product', 'step', 'net', 'fused', 'block', 'flow']
 const problems = []
 
 for (const name of sources) {
@@ -20,11 +17,6 @@ for (const name of sources) {
     problems.push(
       `native/cuda/${name} tests for the emulator; only device/launch.h and device/intrinsics.h may`
     )
-  for (const [, room] of textOf(name).matchAll(/#include "(reference|cpu|binding)\//g))
-    problems.push(`native/cuda/${name} includes ${room}/`)
-  for (const [, header, room] of textOf(name).matchAll(/#include "(cuda\/(\w+)\/\w+\.h)"/g))
-    if (rooms.indexOf(room) > rooms.indexOf(name.split('/')[0]))
-      problems.push(`native/cuda/${name} includes ${header}, of a room above its own`)
 }
 
 /** Names of the kernels that a comment line `// hot` or `// hot: …` marks. */
@@ -39,7 +31,7 @@ for (const name of sources) {
   const hot = hotKernels(textOf(name))
   const marks = textOf(name).match(/^\/\/ hot\b/gm)?.length ?? 0
   if (marks !== hot.length) problems.push(`native/cuda/${name}: a mark '// hot' stands above no kernel`)
-  const multiplies = textOf(name).includes('#include "cuda/product/tiling.h"') // ptxasReport sees waits that ptxas adds
+  const multiplies = textOf(name).includes('with_tile(') // ptxasReport sees waits that ptxas adds
   if ((hot.length === 0 && !multiplies) || !name.endsWith('.cu')) continue
   const report = ptxasReport(join(folder, name))
   if (!report) {

@@ -99,8 +99,7 @@ void measure(const Case& net, const cuda::CudaOptions& way, double seconds) {
     std::iota(indices.begin(), indices.end(), 0u);
     SolveRequest request;
     request.batch = batch;
-    request.dataset = rows.get();
-    request.indices = indices;
+    request.rows = RowSource(*rows, indices);
     request.settings.trace.mode = TraceMode::Hutchinson;
     request.settings.solver.tableau = &tableau("dopri5");
     SolveStatistics counts;

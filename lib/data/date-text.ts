@@ -78,7 +78,7 @@ export interface DatePattern {
 export class DatePatterns {
   /** Those that all texts followed, M, D and h for one or two digits. */
   #alive: ReadonlySet<string> | undefined
-  /** Patterns with as many digits as every text had. */
+  /** Whether every text of a pattern had as many digits as it. */
   readonly #padded = new Map<string, boolean>()
   #fraction = 0
   /** The last digit of a fraction that is not 0. */

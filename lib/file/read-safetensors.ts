@@ -3,6 +3,7 @@ import { sizeOf } from '../native/batch'
 import { filePath, isObject, show } from '../native/check'
 import { FfjordError } from '../native/errors'
 import { unreadable } from './file-errors'
+import { halfToFloat } from './half'
 import { parseJson } from './json'
 import type { SafetensorsFile, StoredTensor } from './safetensors'
 
@@ -204,14 +205,4 @@ function decode(dtype: string, { buffer }: Uint8Array): StoredTensor['data'] {
     default:
       return Float32Array.from(new Uint16Array(buffer), halfToFloat)
   }
-}
-
-/** IEEE 754 binary16. */
-function halfToFloat(half: number): number {
-  const sign = half & 0x8000 ? -1 : 1
-  const exponent = (half >> 10) & 0x1f
-  const fraction = half & 0x3ff
-  if (exponent === 0) return sign * fraction * 2 ** -24
-  if (exponent === 31) return fraction ? Number.NaN : sign * Infinity
-  return sign * (1 + fraction / 1024) * 2 ** (exponent - 15)
 }

@@ -86,7 +86,7 @@ export function meshDensity(meshes: readonly CarriedMesh[], { x, y }: Extent, si
   return density
 }
 
-/** A point of a grid of pixels. */
+/** A node of a mesh, whose place is given in pixels. */
 interface Node {
   column: number
   row: number

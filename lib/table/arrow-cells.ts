@@ -1,6 +1,7 @@
 import type { Data, DataType, Vector } from 'apache-arrow'
 import type { CellType, NumberStorage, TimeUnit } from '../data/cell-type'
-import { decimalText, exactNumbers, halfToFloat, wholeNumber } from './stored'
+import { halfToFloat } from '../file/half'
+import { decimalText, exactNumbers, wholeNumber } from './stored'
 
 type Library = typeof import('apache-arrow')
 type Kinds = Library['DataType']

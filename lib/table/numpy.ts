@@ -2,6 +2,7 @@ import { type FileHandle, open } from 'node:fs/promises'
 import { alike, type CellType } from '../data/cell-type'
 import { unnamed } from '../data/schema'
 import { unreadable } from '../file/file-errors'
+import { halfToFloat } from '../file/half'
 import { fail } from '../native/check'
 import { FfjordError, isFfjordError } from '../native/errors'
 import {
@@ -188,14 +189,4 @@ export async function openBytes(path: string): Promise<ByteSource> {
     await file.close()
     throw isFfjordError(error) ? error : unreadable(path, error)
   }
-}
-
-/** IEEE 754 binary16. */
-function halfToFloat(half: number): number {
-  const sign = half & 0x8000 ? -1 : 1
-  const exponent = (half >> 10) & 0x1f
-  const fraction = half & 0x3ff
-  if (exponent === 0) return sign * fraction * 2 ** -24
-  if (exponent === 31) return fraction ? Number.NaN : sign * Infinity
-  return sign * (1 + fraction / 1024) * 2 ** (exponent - 15)
 }

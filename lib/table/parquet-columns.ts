@@ -1,5 +1,6 @@
 import type { CellType, TimeUnit } from '../data/cell-type'
-import { decimalText, exactNumbers, halfToFloat, mapped, uuidText, wholeNumber } from './stored'
+import { halfToFloat } from '../file/half'
+import { decimalText, exactNumbers, mapped, uuidText, wholeNumber } from './stored'
 
 type SchemaTree = ReturnType<
   typeof import('hyparquet', { with: { 'resolution-mode': 'import' }})['parquetSchema']

@@ -23,7 +23,7 @@ export async function scalingBlocks(
   choice(scaling, 'scaling', ['whiten', 'standardize'])
   if (!isDataset(data)) {
     const { data: rows, dimension } = rowsOf(data as Batch)
-    return tableBlocks(unnamed(dimension), rows, scaling)
+    return tableBlocks(unnamedColumns(dimension), rows, scaling)
   }
   const rows = inMemory(data)
     ? data.data
@@ -33,10 +33,10 @@ export async function scalingBlocks(
   const columns =
     known && tableWidth(known) === width
       ? known
-      : (data.columns?.map((name): Column => ({ name, type: 'real' })) ?? unnamed(width))
+      : (data.columns?.map((name): Column => ({ name, type: 'real' })) ?? unnamedColumns(width))
   return tableBlocks(columns, rows, data.shape.length > 1 ? 'standardize' : scaling)
 }
 
-function unnamed(width: number): Column[] {
+function unnamedColumns(width: number): Column[] {
   return Array.from({ length: width }, (_, i) => ({ name: `x${i + 1}`, type: 'real' }))
 }

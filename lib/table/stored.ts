@@ -1,15 +1,5 @@
 /** Values out of the bits that formats store them in. */
 
-/** IEEE 754 binary16. */
-export function halfToFloat(half: number): number {
-  const sign = half & 0x8000 ? -1 : 1
-  const exponent = (half >> 10) & 0x1f
-  const fraction = half & 0x3ff
-  if (exponent === 0) return sign * fraction * 2 ** -24
-  if (exponent === 31) return fraction ? Number.NaN : sign * Infinity
-  return sign * (1 + fraction / 1024) * 2 ** (exponent - 15)
-}
-
 /** A whole number of 10⁻ˢᶜᵃˡᵉ as text, with every digit: −1260 of scale 2 is '-12.60'. */
 export function decimalText(unscaled: bigint, scale: number): string {
   if (scale <= 0) return String(unscaled * 10n ** BigInt(-scale))

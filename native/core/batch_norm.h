@@ -7,6 +7,7 @@
 #include <span>
 #include <vector>
 
+#include "core/slots.h"
 #include "core/transforms.h"
 
 namespace ffjord {
@@ -31,23 +32,24 @@ struct RunningStatistics {
 
 template <class Real>
 BatchMoments batch_moments(const BatchNorm& norm, const RunningStatistics<Real>& running,
-                           bool training, const TransformRows<Real>& rows) {
+                           bool training, const BatchShare& share,
+                           const TransformRows<Real>& rows) {
   BatchMoments moments;
   moments.mean.assign(running.mean.begin(), running.mean.end());
   moments.variance.assign(running.variance.begin(), running.variance.end());
   if (!training || rows.batch < 2) return moments;
 
   const std::size_t size = rows.size;
-  moments.batch_mean.assign(size, 0);
-  moments.batch_variance.assign(size, 0);
-  for (std::size_t b = 0; b < rows.batch; ++b)
-    for (std::size_t i = 0; i < size; ++i)
-      moments.batch_mean[i] += rows.values[b * size + i] / double(rows.batch);
-  for (std::size_t b = 0; b < rows.batch; ++b)
-    for (std::size_t i = 0; i < size; ++i) {
-      const double centred = rows.values[b * size + i] - moments.batch_mean[i];
-      moments.batch_variance[i] += centred * centred / double(rows.batch - 1);
-    }
+  const Slots slots(rows.batch, share);
+  for (std::size_t i = 0; i < size; ++i) {
+    const auto value = [&](std::size_t b) { return double(rows.values[b * size + i]); };
+    const double mean =
+        sum_of_rows(slots, [&](std::size_t b) { return value(b) / double(rows.batch); });
+    moments.batch_mean.push_back(mean);
+    moments.batch_variance.push_back(sum_of_rows(slots, [&](std::size_t b) {
+      return (value(b) - mean) * (value(b) - mean) / double(rows.batch - 1);
+    }));
+  }
   if (norm.lag > 0) {
     const double correction = 1 - std::pow(norm.lag, double(running.step) + 1);
     moments.batch_share = norm.lag / correction;
@@ -109,29 +111,38 @@ void apply(const Affine& map, bool inverted, const TransformRows<Real>& rows) {
 /// empty.
 template <class Real>
 void pull_back(const BatchMoments& moments, const Affine& map, bool inverted,
-               std::span<const Real> x, const TransformRows<Real>& rows,
+               std::span<const Real> x, const BatchShare& share, const TransformRows<Real>& rows,
                std::span<Real> log_scale_bar, std::span<Real> bias_bar) {
   const double sign = inverted ? 1 : -1;
-  double delta_logp_bar = 0;
-  for (std::size_t b = 0; b < rows.batch; ++b) delta_logp_bar += rows.delta_logp[b];
+  const Slots slots(rows.batch, share);
+  const std::vector<double> delta_logp_bars =
+      slot_sums(slots, [&](std::size_t b) { return double(rows.delta_logp[b]); });
 
   for (std::size_t i = 0; i < rows.size; ++i) {
     const double slope = map.slope[i];
     // With y = (x − m) slope + b:  ∂y/∂w = y − b, ∂y/∂b = 1;  x = m + (y − b)/slope gives
     // ∂x/∂w = −(x − m), ∂x/∂b = −1/slope.
-    double w_bar = sign * delta_logp_bar, b_bar = 0, mean_bar = 0;
-    for (std::size_t b = 0; b < rows.batch; ++b) {
-      const std::size_t at = b * rows.size + i;
-      const double centred = x[at] - moments.mean[i];
-      const double bar = rows.values[at];
-      w_bar += inverted ? -bar * centred : bar * centred * slope;
-      b_bar += inverted ? -bar / slope : bar;
-      mean_bar += inverted ? bar : -bar * slope;
-      rows.values[at] = static_cast<Real>(inverted ? bar / slope : bar * slope);
+    std::vector<double> w_bars, b_bars, mean_bars;
+    for (std::size_t slot = 0; slot < slots.count(); ++slot) {
+      double w_bar = sign * delta_logp_bars[slot], b_bar = 0, mean_bar = 0;
+      for (std::size_t b = slots[slot].first; b < slots[slot].end; ++b) {
+        const std::size_t at = b * rows.size + i;
+        const double centred = x[at] - moments.mean[i];
+        const double bar = rows.values[at];
+        w_bar += inverted ? -bar * centred : bar * centred * slope;
+        b_bar += inverted ? -bar / slope : bar;
+        mean_bar += inverted ? bar : -bar * slope;
+        rows.values[at] = static_cast<Real>(inverted ? bar / slope : bar * slope);
+      }
+      w_bars.push_back(w_bar);
+      b_bars.push_back(b_bar);
+      mean_bars.push_back(mean_bar);
     }
     if (moments.batch_share > 0 && !moments.batch_mean.empty() && !inverted) {
       // The batch's own mean and variance depend on x; log slope = w − ½ log(v + ε).
-      const double variance_bar = -0.5 * w_bar / (moments.variance[i] + kBatchNormEpsilon);
+      const double mean_bar = tree_sum(mean_bars);
+      const double variance_bar =
+          -0.5 * tree_sum(w_bars) / (moments.variance[i] + kBatchNormEpsilon);
       for (std::size_t b = 0; b < rows.batch; ++b) {
         const std::size_t at = b * rows.size + i;
         const double centred = x[at] - moments.batch_mean[i];
@@ -141,8 +152,8 @@ void pull_back(const BatchMoments& moments, const Affine& map, bool inverted,
       }
     }
     if (!log_scale_bar.empty()) {
-      log_scale_bar[i] += static_cast<Real>(w_bar);
-      bias_bar[i] += static_cast<Real>(b_bar);
+      log_scale_bar[i] += tree_sum(std::vector<Real>(w_bars.begin(), w_bars.end()));
+      bias_bar[i] += tree_sum(std::vector<Real>(b_bars.begin(), b_bars.end()));
     }
   }
 }

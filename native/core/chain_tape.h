@@ -40,6 +40,7 @@ class ChainTape : public Tape {
   explicit ChainTape(RowValues<Real> context) : context(std::move(context)) {}
 
   std::size_t batch = 0;
+  BatchShare share;  // of the whole batch
   Direction direction = Direction::Forward;
   int regularisers = 0;
   std::uint64_t generation = 0;         // of the weights that the solve saw

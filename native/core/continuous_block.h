@@ -12,6 +12,7 @@
 #include "core/flow_description.h"
 #include "core/options.h"
 #include "core/parameters.h"
+#include "core/slots.h"
 #include "core/step_control.h"
 #include "core/trace_plan.h"
 
@@ -32,6 +33,7 @@ struct BlockPlan {
   double sqrt_end_time = 0;    ///< √T, a parameter of the block
   double end_time_factor = 1;  ///< the block runs to so many of its T: STEER's random end time
   std::stop_token stop;        ///< looked at between attempts; a stop throws Error(Cancelled)
+  BatchShare share = {};  ///< the rows that gradients are summed over, in slots of the whole batch
 
   double end_time() const { return sqrt_end_time * sqrt_end_time * end_time_factor; }
   /// The cotangent of √T for that of `end_time()`.

@@ -20,8 +20,9 @@ PendingMeans likelihood_at_end(FlowDevice<Real>& device, const ChainTape<Real>& 
   const ChainState<Real>& end = end_of(tape);
   if (end.z.on_the_device())
     return device.likelihood({end.z.read_on_device(), end.delta_logp.read_on_device(),
-                              end.regularisers.read_on_device()});
-  const BaseRows<const Real> rows{end.z.read(), end.delta_logp.read(), end.regularisers.read()};
+                              end.regularisers.read_on_device(), tape.share});
+  const BaseRows<const Real> rows{end.z.read(), end.delta_logp.read(), end.regularisers.read(),
+                                  tape.share};
   return {true, [means = likelihood_means(rows)] { return means; }};
 }
 

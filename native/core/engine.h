@@ -21,6 +21,7 @@
 #include "core/parameters.h"
 #include "core/row_keys.h"
 #include "core/row_source.h"
+#include "core/slots.h"
 #include "core/step_control.h"
 #include "core/trace_plan.h"
 
@@ -66,6 +67,7 @@ inline std::vector<RowKey> keys_of(const Noise& noise, const Input& rows, std::s
 struct SolveRequest {
   Direction direction = Direction::Forward;
   std::size_t batch = 0;
+  BatchShare share;   ///< of a batch that several processes share
   RowSource rows;     ///< (B, shape); for Reverse (B, D), as `z` comes out
   RowSource context;  ///< (B, C); none for flows without a context
   Noise noise;

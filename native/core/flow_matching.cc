@@ -5,6 +5,7 @@
 
 #include "core/assignment.h"
 #include "core/philox.h"
+#include "core/slots.h"
 
 namespace ffjord {
 namespace {
@@ -92,14 +93,16 @@ double FlowMatching::loss(Flow& flow, const Batch& batch, double weight) const {
   const std::vector<double> context = batch.context.as<double>();
   const std::size_t context_size = context.size() / count;
 
-  double sum = 0;
+  std::vector<double> losses(count);  // a row
   for (std::size_t i = 0; i < blocks; ++i) {
     VelocityRequest request;
     request.block = static_cast<int>(i);
-    std::vector<double> z, line, contexts;  // of the rows whose s falls to this block
+    std::vector<std::size_t> rows;  // whose s falls to this block
+    std::vector<double> z, line, contexts;
     for (std::size_t r = 0; r < count; ++r) {
       const double within = s[r] * double(blocks) - double(i);
       if (within < 0 || within >= 1) continue;
+      rows.push_back(r);
       request.times.push_back(within * end_times_[i]);
       for (std::size_t k = r * size_; k < (r + 1) * size_; ++k) {
         z.push_back(x0[k] + s[r] * (x1[k] - x0[k]));
@@ -117,12 +120,12 @@ double FlowMatching::loss(Flow& flow, const Batch& batch, double weight) const {
     const double scale = double(blocks) * end_times_[i];  // n T_i
     for (std::size_t k = 0; k < f.size(); ++k) {
       const double miss = scale * f[k] - line[k];
-      sum += miss * miss;
+      losses[rows[k / size_]] += miss * miss;
       f[k] = weight * 2 * scale * miss / double(count);
     }
     flow.velocity_pullback(request, f, {}, true, {});
   }
-  return sum / double(count);
+  return sum_of_rows(Slots(count), [&](std::size_t row) { return losses[row] / double(count); });
 }
 
 }  // namespace ffjord

@@ -92,6 +92,7 @@ class HostFlow : public Flow {
 
     SolveResult result;
     tape->batch = request.batch;
+    tape->share = request.share;
     tape->direction = request.direction;
     tape->regularisers = request.settings.regularisers.count();
     tape->generation = generation_;
@@ -106,7 +107,8 @@ class HostFlow : public Flow {
         continue;
       }
       if (!reverse && is_bounded(description_.blocks[i])) settle_outside(i, request, state, exact);
-      tape->steps[i] = transforms_[i]->solve(reverse, request.training, request.keep_tape, state);
+      tape->steps[i] =
+          transforms_[i]->solve(reverse, request.training, request.keep_tape, request.share, state);
     }
     while (!state.aside.empty()) state.collect();
 
@@ -157,7 +159,7 @@ class HostFlow : public Flow {
                                  one);
         statistics.add(one);
       } else {
-        transforms_[i]->pullback(reverse, tape.steps[i], bar, gradients);
+        transforms_[i]->pullback(reverse, tape.steps[i], tape.share, bar, gradients);
       }
     }
     while (!bar.aside.empty()) bar.collect();
@@ -504,7 +506,8 @@ class HostFlow : public Flow {
                          settings.regularisers,
                          sqrt_end_times_[number],
                          end_time_factor(request, number),
-                         request.stop};
+                         request.stop,
+                         request.share};
     const auto& given = request.noise.given;
     const BlockNoise<Real> noise =
         noise_of(request.noise, number < given.size() ? given[number] : Input(), request.rows.given,

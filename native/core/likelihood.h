@@ -8,9 +8,12 @@
 #include <span>
 #include <vector>
 
+#include "core/slots.h"
+
 namespace ffjord {
 
-/// Means over a batch, a row each; regularisers unweighted.
+/// Means over a batch, a row each; regularisers unweighted. A share of the batch gives what
+/// its rows add to them.
 struct LikelihoodMeans {
   double negative_log_prob = 0;  ///< −log p(x), nats
   std::vector<double> regularisers;
@@ -24,7 +27,7 @@ struct PendingMeans {
 
 /// Cotangents of share · Σ_rows (−log p(x) + Σ_r weights_r · regulariser_r).
 struct LikelihoodBar {
-  double share = 0;  ///< of a row: 1/B of a whole batch
+  double share = 0;  ///< of a row: 1/B of the whole batch
   std::vector<double> weights;
 };
 
@@ -32,8 +35,11 @@ struct LikelihoodBar {
 template <class Real>
 struct BaseRows {
   std::span<Real> z, delta_logp, regularisers;
+  BatchShare share = {};
 
   std::size_t count() const { return delta_logp.size(); }
+  /// B of the whole batch.
+  std::size_t whole() const { return share.whole_of(count()); }
 };
 
 /// log N(z; 0, I) + sign · Δlogp of one row, nats.
@@ -46,14 +52,18 @@ double log_density_of_row(std::span<const Real> z, double delta_logp, double sig
 
 template <class Real>
 LikelihoodMeans likelihood_means(const BaseRows<const Real>& rows) {
-  const std::size_t batch = rows.count(), size = rows.z.size() / batch;
-  const std::size_t channels = rows.regularisers.size() / batch;
-  LikelihoodMeans means{0, std::vector<double>(channels)};
-  for (std::size_t b = 0; b < batch; ++b)
-    means.negative_log_prob -=
-        log_density_of_row(rows.z.subspan(b * size, size), rows.delta_logp[b], -1) / double(batch);
-  for (std::size_t i = 0; i < rows.regularisers.size(); ++i)
-    means.regularisers[i % channels] += rows.regularisers[i] / double(batch);
+  const std::size_t size = rows.z.size() / rows.count();
+  const std::size_t channels = rows.regularisers.size() / rows.count();
+  const double whole = double(rows.whole());
+  const Slots slots(rows.count(), rows.share);
+  LikelihoodMeans means;
+  means.negative_log_prob = sum_of_rows(slots, [&](std::size_t row) {
+    return -log_density_of_row(rows.z.subspan(row * size, size), rows.delta_logp[row], -1) / whole;
+  });
+  for (std::size_t i = 0; i < channels; ++i)
+    means.regularisers.push_back(sum_of_rows(slots, [&](std::size_t row) {
+      return double(rows.regularisers[row * channels + i]) / whole;
+    }));
   return means;
 }
 

@@ -76,7 +76,7 @@ LossReport loss(Flow& flow, SolveRequest request, const RegulariserWeights& weig
   PullbackRequest pullback;
   pullback.rows_bar = rows_bar;
   pullback.context_bar = context_bar;
-  pullback.likelihood = {part.weight / double(request.batch), weights};
+  pullback.likelihood = {part.weight / double(request.share.whole_of(request.batch)), weights};
   report.backward = flow.pullback(*solved.tape, pullback);
   if (!checks_first) set_loss();
   return report;

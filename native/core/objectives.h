@@ -34,7 +34,8 @@ struct BatchPart {
 
 /// The loss and its gradients, which replace the gradient buffer; `rows_bar` (B, shape) takes
 /// ∂loss/∂x, `context_bar` (B, C) ∂loss/∂c where it is not empty. Throws SolveFailure, also for a
-/// loss that is not finite, and OutsideSupport; the gradients are zero then.
+/// loss that is not finite, and OutsideSupport; the gradients are zero then. A share of a
+/// batch gives what its rows add to the loss, the means and the gradients of the whole.
 LossReport loss(Flow& flow, SolveRequest request, const RegulariserWeights& weights,
                 const Output& rows_bar, const Output& context_bar = {}, const BatchPart& part = {});
 

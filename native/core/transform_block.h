@@ -28,10 +28,11 @@ class TransformBlock {
         buffers_(buffers) {}
 
   /// Maps the rows in place; the tape is empty unless `keep_tape`.
-  StepTape<Real> solve(bool reverse, bool training, bool keep_tape, ChainState<Real>& state) const {
+  StepTape<Real> solve(bool reverse, bool training, bool keep_tape, const BatchShare& share,
+                       ChainState<Real>& state) const {
     if (const auto* norm = std::get_if<BatchNorm>(&block_)) {
       BatchNormTape<Real> tape;
-      tape.moments = batch_moments(*norm, running(), training && !reverse, state.rows());
+      tape.moments = batch_moments(*norm, running(), training && !reverse, share, state.rows());
       const std::span<const Real> parameters = parameters_.on_host();
       tape.map = affine_of<Real>(tape.moments, slice(parameters, offsets_.log_scale),
                                  slice(parameters, offsets_.bias));
@@ -53,13 +54,14 @@ class TransformBlock {
   }
 
   /// Cotangents in place; adds to the gradients (the flow's flat buffer) unless that is null.
-  void pullback(bool reverse, const StepTape<Real>& any_tape, ChainState<Real>& bar,
-                FlatBuffer<Real>* gradients) const {
+  void pullback(bool reverse, const StepTape<Real>& any_tape, const BatchShare& share,
+                ChainState<Real>& bar, FlatBuffer<Real>* gradients) const {
     if (std::holds_alternative<BatchNorm>(block_)) {
       const auto& tape = std::get<BatchNormTape<Real>>(any_tape);
       const std::size_t wanted = gradients ? size_ : 0;
       std::vector<Real> log_scale_bar(wanted), bias_bar(wanted);
-      pull_back<Real>(tape.moments, tape.map, reverse, tape.x, bar.rows(), log_scale_bar, bias_bar);
+      pull_back<Real>(tape.moments, tape.map, reverse, tape.x, share, bar.rows(), log_scale_bar,
+                      bias_bar);
       if (!gradients) return;
       gradients->add(offsets_.log_scale, log_scale_bar);
       gradients->add(offsets_.bias, bias_bar);

@@ -122,24 +122,27 @@ class AdjointSystem final : public TileSystem {
 };
 
 // What r̄, gathered over the solve, says of the context's weights and of the context.
-void pull_terms(const BlockCall& call, const JointSolve& solve, const BlockRows<float>& rows,
-                std::span<float> gradients) {
+void pull_terms(const BlockCall& call, const JointSolve& solve, const TileSlots& slots,
+                const BlockRows<float>& rows, std::span<float> gradients) {
   const std::size_t size = call.net.terms() * call.tiles.rows;
   if (size == 0) return;
   AlignedFloats terms_bars(call.tiles.count() * size);
   for (std::size_t tile = 0; tile < call.tiles.count(); ++tile)
     std::copy_n(solve.state(tile) + 2 * call.z_size() + call.tiles.rows, size,
                 terms_bars.data() + tile * size);
-  const std::vector<GradientSlot*> slots = call.workspace.clear_slots(0, gradients.empty() ? 0 : 1);
-  pull_context(call.net, call.team, call.tiles, rows.context, terms_bars, slots, rows.context_bar);
-  call.net.reduce(slots, 1, gradients);
+  const std::vector<GradientSlot*> sums =
+      call.workspace.clear_slots(0, gradients.empty() ? 0 : slots.count());
+  pull_context(call.net, call.team, call.tiles, slots, rows.context, terms_bars, sums,
+               rows.context_bar);
+  add_slots(call.net, call.team, sums, gradients);
 }
 
 }  // namespace
 
-double pull_adjoint(const BlockCall& call, const SolveTape& tape,
-                    std::span<const ParameterRange> ranges, const BlockRows<float>& rows,
-                    std::span<float> gradients, SolveStatistics& statistics) {
+std::vector<double> pull_adjoint(const BlockCall& call, const SolveTape& tape,
+                                 std::span<const ParameterRange> ranges,
+                                 const BlockRows<float>& rows, std::span<float> gradients,
+                                 SolveStatistics& statistics) {
   const Tiles& tiles = call.tiles;
   const SolverOptions& solver = call.plan.solver;
   Workspace& workspace = call.workspace;
@@ -159,40 +162,39 @@ double pull_adjoint(const BlockCall& call, const SolveTape& tape,
     std::fill_n(state + 2 * call.z_size() + tiles.rows, call.net.terms() * tiles.rows, 0.f);
   }
 
-  const TileGroup group{
-      tiles,
-      0,
-      tiles.count(),
-      [&](const Job& job) { for_each_by_slot(call.team, tiles.count(), sums.slots(), job); },
-      call.time_setters(),
-      reads_stages(solver, {})};
+  const TileGroup group{tiles,
+                        0,
+                        tiles.count(),
+                        [&](const Job& job) { sums.slots().for_each_tile(call.team, job); },
+                        call.time_setters(),
+                        reads_stages(solver, {})};
   JointSolve solve(solver, call.plan.stop, system, group, workspace.times, workspace.states,
                    workspace.steps);
 
   // The end state of a forward solve moves with T by its rates there, the start of a reverse one by
   // the negative.
-  const auto end_time_bar = [&] {
-    if (gradients.empty()) return 0.0;
+  const auto end_time_bars = [&] {
+    if (gradients.empty()) return std::vector<double>();
     workspace.times.set(call.end_time, 0, 0, 1);
     std::vector<double> powers(tiles.count());
     call.team.run(tiles.count(), [&](int worker, std::size_t tile) {
-      powers[tile] = system.power(worker, tile, workspace.times.of(0), solve.state(tile));
+      const double power = system.power(worker, tile, workspace.times.of(0), solve.state(tile));
+      powers[tile] = call.reverse ? -power : power;
     });
-    double sum = 0;
-    for (double power : powers) sum += power;
     statistics.evaluations += 1;
-    return call.reverse ? -sum : sum;
+    return sums.slots().sums(powers);
   };
-  double bar = call.reverse ? 0 : end_time_bar();
+  std::vector<double> bars;
+  if (!call.reverse) bars = end_time_bars();
   solve.run(call.t1(), call.t0(), {});
-  if (call.reverse) bar = end_time_bar();
+  if (call.reverse) bars = end_time_bars();
 
   statistics.add(solve.statistics());
   for (std::size_t tile = 0; tile < tiles.count(); ++tile)
     store_tile(tiles, tile, solve.state(tile) + call.z_size(), call.dimension, rows.z);
   if (!gradients.empty()) sums.add_to(gradients);
-  pull_terms(call, solve, rows, gradients);
-  return bar;
+  pull_terms(call, solve, sums.slots(), rows, gradients);
+  return bars;
 }
 
 }  // namespace ffjord::cpu

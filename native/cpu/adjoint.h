@@ -4,16 +4,18 @@
 #pragma once
 
 #include <span>
+#include <vector>
 
 #include "cpu/block_call.h"
 #include "cpu/parameter_ranges.h"
 
 namespace ffjord::cpu {
 
-/// As ContinuousBlock::pullback, but for the end time: returns T̄. Leaves `gradients` as they are
-/// where the solve fails.
-double pull_adjoint(const BlockCall& call, const SolveTape& tape,
-                    std::span<const ParameterRange> ranges, const BlockRows<float>& rows,
-                    std::span<float> gradients, SolveStatistics& statistics);
+/// As ContinuousBlock::pullback, but for the end time: returns T̄ of each slot of rows.
+/// Leaves `gradients` as they are where the solve fails.
+std::vector<double> pull_adjoint(const BlockCall& call, const SolveTape& tape,
+                                 std::span<const ParameterRange> ranges,
+                                 const BlockRows<float>& rows, std::span<float> gradients,
+                                 SolveStatistics& statistics);
 
 }  // namespace ffjord::cpu

@@ -21,20 +21,20 @@ AdjointGradients::AdjointGradients(const BlockCall& call, AdjointNorm norm,
       norm_(norm),
       ranges_(ranges),
       slots_(
-          slot_count(total_size(ranges),
-                     norm == AdjointNorm::Full ? tableau_.stages + 1 : std::size_t{kSeminormSets},
-                     call.tiles.count())),
+          call.tiles, call.plan.share,
+          most_slots(total_size(ranges),
+                     norm == AdjointNorm::Full ? tableau_.stages + 1 : std::size_t{kSeminormSets})),
       sum_(gradients) {
   if (gradients == 0) return;
   const std::size_t sets = full() ? tableau_.stages + 1 : std::size_t{kSeminormSets};
   for (std::size_t set = 0; set < sets; ++set)
-    sets_.push_back(call.workspace.clear_slots(set, slots_));
+    sets_.push_back(call.workspace.clear_slots(set, slots_.count()));
   if (full()) rates_.assign(sets_.size(), std::vector<float>(gradients));
 }
 
 AdjointGradients::Target AdjointGradients::target(int stage, std::size_t tile) const {
   if (sets_.empty()) return {};
-  const auto slot = [&](std::size_t set) { return sets_[set][tile % slots_]; };
+  const auto slot = [&](std::size_t set) { return sets_[set][slots_.of(tile)]; };
   const bool trial = stage == TileSystem::kTrialStage;
   if (full()) return {slot(trial ? tableau_.stages : stage), 1};
   if (trial) return {};

@@ -8,6 +8,7 @@
 #include "core/step_weights.h"
 #include "cpu/block_call.h"
 #include "cpu/parameter_ranges.h"
+#include "cpu/tile_slots.h"
 
 namespace ffjord::cpu {
 
@@ -17,7 +18,7 @@ class AdjointGradients {
   AdjointGradients(const BlockCall& call, AdjointNorm norm, std::span<const ParameterRange> ranges,
                    std::size_t gradients);
 
-  std::size_t slots() const { return slots_; }
+  const TileSlots& slots() const { return slots_; }
 
   /// Where the pullback of a stage adds a tile's gradients, and what its cotangents are scaled by.
   struct Target {
@@ -52,7 +53,7 @@ class AdjointGradients {
   const Tableau& tableau_;
   const AdjointNorm norm_;
   const std::span<const ParameterRange> ranges_;
-  const std::size_t slots_;
+  const TileSlots slots_;
   std::vector<std::vector<GradientSlot*>> sets_;
   StageWeights weights_{};
   std::vector<float> sum_;                 // θ̄, as the flat buffer

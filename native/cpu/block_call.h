@@ -62,20 +62,4 @@ struct SolveTape : BlockTape {
   }
 };
 
-/// In how many slots weight gradients are summed, tile t in slot t mod count. Whatever the number
-/// of threads it is the same, so that sums are too; more threads than slots have nothing to do.
-inline std::size_t slot_count(std::size_t weights, std::size_t sets, std::size_t tiles) {
-  constexpr std::size_t kMostSlots = 16, kMostBytes = std::size_t{32} << 20;
-  const std::size_t fitting =
-      kMostBytes / (sets * std::max<std::size_t>(1, weights) * sizeof(float));
-  return std::min(tiles, std::clamp<std::size_t>(fitting, 1, kMostSlots));
-}
-
-/// Runs a job for each tile, those of a slot in order under one worker.
-inline void for_each_by_slot(Team& team, std::size_t tiles, std::size_t slots, const Job& job) {
-  team.run(slots, [&](int worker, std::size_t slot) {
-    for (std::size_t tile = slot; tile < tiles; tile += slots) job(worker, tile);
-  });
-}
-
 }  // namespace ffjord::cpu

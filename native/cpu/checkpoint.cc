@@ -7,6 +7,7 @@
 #include "cpu/context_tiles.h"
 #include "cpu/row_pullback.h"
 #include "cpu/step_pullback.h"
+#include "cpu/tile_slots.h"
 
 namespace ffjord::cpu {
 namespace {
@@ -20,9 +21,9 @@ void check_stop(const std::stop_token& stop) {
 
 }  // namespace
 
-double pull_checkpoints(const BlockCall& call, const SolveTape& tape, std::size_t weights,
-                        const BlockRows<float>& rows, std::span<float> gradients,
-                        SolveStatistics& statistics) {
+std::vector<double> pull_checkpoints(const BlockCall& call, const SolveTape& tape,
+                                     std::size_t weights, const BlockRows<float>& rows,
+                                     std::span<float> gradients, SolveStatistics& statistics) {
   if (!tape.rows.first.empty()) return pull_rows(call, tape, weights, rows, gradients, statistics);
   const Tiles& tiles = call.tiles;
   const Tableau& tableau = *tape.plan.solver.tableau;
@@ -43,8 +44,11 @@ double pull_checkpoints(const BlockCall& call, const SolveTape& tape, std::size_
   }
 
   const bool with_gradients = !gradients.empty();
-  const std::size_t slots = with_gradients ? slot_count(weights, 1, tiles.count()) : tiles.count();
-  const std::vector<GradientSlot*> sums = workspace.clear_slots(0, with_gradients ? slots : 0);
+  const TileSlots slots(tiles, call.plan.share,
+                        with_gradients ? most_slots(weights, 1) : tiles.count());
+  const std::vector<GradientSlot*> sums =
+      workspace.clear_slots(0, with_gradients ? slots.count() : 0);
+  std::vector<GradientSlot*> totals;  // of long solves: what `sums` held before
   std::vector<double> time_sums(tiles.count());
   AlignedFloats terms_bars(tape.terms.size());
   const std::size_t terms_size = terms_bars.size() / tiles.count();
@@ -57,12 +61,17 @@ double pull_checkpoints(const BlockCall& call, const SolveTape& tape, std::size_
                        tape.states[tile].data() + index * call.z_size(),
                        bars.data() + tile * size,
                        terms_bars.empty() ? nullptr : terms_bars.data() + tile * terms_size,
-                       with_gradients ? sums[tile % slots] : nullptr},
+                       with_gradients ? sums[slots.of(tile)] : nullptr},
                       times, step.theta);
   };
 
+  const auto add_to_totals = [&] {
+    call.team.run(totals.size(),
+                  [&](int, std::size_t slot) { call.net.move_sums(*sums[slot], *totals[slot]); });
+  };
+
   if (stepping(tape.plan.solver) == Control::Tile) {
-    for_each_by_slot(call.team, tiles.count(), slots, [&](int worker, std::size_t tile) {
+    slots.for_each_tile(call.team, [&](int worker, std::size_t tile) {
       StageTimes& times = workspace.worker(worker).times;
       times.use(tableau);
       for (std::size_t i = tape.steps[tile].size(); i-- > 0;) {
@@ -78,13 +87,13 @@ double pull_checkpoints(const BlockCall& call, const SolveTape& tape, std::size_
       check_stop(tape.plan.stop);
       const Step& step = tape.steps[0][i];
       workspace.times.set(step.t, step.h, 0, pullback.stages(step.theta), call.time_setters());
-      for_each_by_slot(call.team, tiles.count(), slots, [&](int worker, std::size_t tile) {
+      slots.for_each_tile(call.team, [&](int worker, std::size_t tile) {
         pull(worker, tile, step, i, workspace.times);
       });
       // Sums of float32 drift with the number of terms, so long solves add up in parts.
       if (with_gradients && i > 0 && i % kStepsOfOneSum == 0) {
-        call.net.reduce(sums, 1, gradients);
-        for (GradientSlot* slot : sums) slot->clear();
+        if (totals.empty()) totals = workspace.clear_slots(1, slots.count());
+        add_to_totals();
       }
     }
   }
@@ -98,14 +107,12 @@ double pull_checkpoints(const BlockCall& call, const SolveTape& tape, std::size_
     const std::size_t used = tape.steps.size() > 1 ? tiles.rows_in(group) : tiles.batch;
     statistics.add(counts, static_cast<double>(used) / static_cast<double>(tiles.batch));
   }
-  pull_context(call.net, call.team, tiles, rows.context, terms_bars, sums, rows.context_bar);
-  if (with_gradients) call.net.reduce(sums, 1, gradients);
-  double time_sum = 0;
-  for (std::size_t tile = 0; tile < tiles.count(); ++tile) {
+  pull_context(call.net, call.team, tiles, slots, rows.context, terms_bars, sums, rows.context_bar);
+  add_to_totals();
+  add_slots(call.net, call.team, totals.empty() ? sums : totals, gradients);
+  for (std::size_t tile = 0; tile < tiles.count(); ++tile)
     store_tile(tiles, tile, bars.data() + tile * size, call.dimension, rows.z);
-    time_sum += time_sums[tile];
-  }
-  return time_sum;
+  return slots.sums(time_sums);
 }
 
 }  // namespace ffjord::cpu

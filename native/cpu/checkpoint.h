@@ -3,14 +3,16 @@
 // dopri5 step.
 #pragma once
 
+#include <vector>
+
 #include "cpu/block_call.h"
 
 namespace ffjord::cpu {
 
-/// As ContinuousBlock::pullback, but for the end time: returns Σ (h h̄ + t t̄), which is T T̄ with the
-/// fractions h/T held constant. `weights` counts the block's weights.
-double pull_checkpoints(const BlockCall& call, const SolveTape& tape, std::size_t weights,
-                        const BlockRows<float>& rows, std::span<float> gradients,
-                        SolveStatistics& statistics);
+/// As ContinuousBlock::pullback, but for the end time: returns Σ (h h̄ + t t̄) of each slot of rows,
+/// which is T T̄ with the fractions h/T held constant. `weights` counts the block's weights.
+std::vector<double> pull_checkpoints(const BlockCall& call, const SolveTape& tape,
+                                     std::size_t weights, const BlockRows<float>& rows,
+                                     std::span<float> gradients, SolveStatistics& statistics);
 
 }  // namespace ffjord::cpu

@@ -2,8 +2,6 @@
 
 #include <vector>
 
-#include "cpu/block_call.h"
-
 namespace ffjord::cpu {
 namespace {
 
@@ -27,21 +25,19 @@ AlignedFloats context_terms(const TileNet& net, Team& team, const Tiles& tiles,
   return terms;
 }
 
-void pull_context(const TileNet& net, Team& team, const Tiles& tiles,
+void pull_context(const TileNet& net, Team& team, const Tiles& tiles, const TileSlots& slots,
                   std::span<const float> context, const AlignedFloats& terms_bar,
-                  std::span<GradientSlot* const> slots, std::span<float> context_bar) {
-  if (context.empty() || (slots.empty() && context_bar.empty())) return;
+                  std::span<GradientSlot* const> sums, std::span<float> context_bar) {
+  if (context.empty() || (sums.empty() && context_bar.empty())) return;
   const std::size_t size = context.size() / tiles.batch, stride = net.terms() * tiles.rows;
   std::vector<float> bars(context_bar.size());
-  for_each_by_slot(team, tiles.count(), slots.empty() ? tiles.count() : slots.size(),
-                   [&](int, std::size_t tile) {
-                     AlignedFloats bar(context_bar.empty() ? 0 : size * tiles.rows);
-                     net.pull_back_context(context_tile(tiles, tile, context).data(),
-                                           terms_bar.data() + tile * stride,
-                                           slots.empty() ? nullptr : slots[tile % slots.size()],
-                                           bar.empty() ? nullptr : bar.data());
-                     if (!bar.empty()) store_tile(tiles, tile, bar.data(), size, bars);
-                   });
+  slots.for_each_tile(team, [&](int, std::size_t tile) {
+    AlignedFloats bar(context_bar.empty() ? 0 : size * tiles.rows);
+    net.pull_back_context(
+        context_tile(tiles, tile, context).data(), terms_bar.data() + tile * stride,
+        sums.empty() ? nullptr : sums[slots.of(tile)], bar.empty() ? nullptr : bar.data());
+    if (!bar.empty()) store_tile(tiles, tile, bar.data(), size, bars);
+  });
   for (std::size_t i = 0; i < bars.size(); ++i) context_bar[i] += bars[i];
 }
 

@@ -3,9 +3,7 @@
 
 #include <span>
 
-#include "cpu/thread_pool.h"
-#include "cpu/tile_net.h"
-#include "cpu/tiles.h"
+#include "cpu/tile_slots.h"
 
 namespace ffjord::cpu {
 
@@ -13,10 +11,10 @@ namespace ffjord::cpu {
 AlignedFloats context_terms(const TileNet& net, Team& team, const Tiles& tiles,
                             std::span<const float> context);
 
-/// Cotangents of the terms, laid out like them → gradients, added to `slots` (tile t in slot t mod
-/// count; may be none), and c̄ (B, C), added to `context_bar` (may be empty).
-void pull_context(const TileNet& net, Team& team, const Tiles& tiles,
+/// Cotangents of the terms, laid out like them → gradients, added to `sums` (one a slot, or none),
+/// and c̄ (B, C), added to `context_bar` (may be empty).
+void pull_context(const TileNet& net, Team& team, const Tiles& tiles, const TileSlots& slots,
                   std::span<const float> context, const AlignedFloats& terms_bar,
-                  std::span<GradientSlot* const> slots, std::span<float> context_bar);
+                  std::span<GradientSlot* const> sums, std::span<float> context_bar);
 
 }  // namespace ffjord::cpu

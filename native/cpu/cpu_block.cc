@@ -15,7 +15,7 @@ std::unique_ptr<TileNet> make_net(std::string_view instruction_set,
                                   const BlockContext<float>& context) {
   if (context.cnf.net.convolutional())
     throw Error(ErrorCode::Unsupported,
-                "the cpu engine has no convolutions; use device 'reference' or 'cuda'");
+                "the cpu engine has no convolutions; use device 'reference'");
   return make_tile_net(instruction_set, context);
 }
 
@@ -96,15 +96,17 @@ void CpuBlock::pullback(const BlockTape& any_tape, const BlockRows<float>& rows,
                        tape.reverse,
                        plan.end_time(),
                        has_dear_times(plan.trace)};
-  double end_time_bar = 0;
+  std::vector<double> end_time_bars;  // one a slot
   if (plan.gradient.method == GradientMethod::Checkpoint) {
-    const double sum = pull_checkpoints(call, tape, weights_, rows, gradients, statistics);
-    if (call.end_time > 0) end_time_bar = sum / call.end_time;
+    end_time_bars = pull_checkpoints(call, tape, weights_, rows, gradients, statistics);
+    for (double& bar : end_time_bars) bar = call.end_time > 0 ? bar / call.end_time : 0;
   } else {
-    end_time_bar = pull_adjoint(call, tape, ranges_, rows, gradients, statistics);
+    end_time_bars = pull_adjoint(call, tape, ranges_, rows, gradients, statistics);
   }
-  if (!gradients.empty())
-    gradients[sqrt_end_time_offset_] += static_cast<float>(plan.sqrt_end_time_bar(end_time_bar));
+  if (gradients.empty()) return;
+  std::vector<float> bars;
+  for (double bar : end_time_bars) bars.push_back(static_cast<float>(plan.sqrt_end_time_bar(bar)));
+  gradients[sqrt_end_time_offset_] += tree_sum(bars);
 }
 
 void CpuBlock::velocity(const BlockPoint<float>& point, std::span<float> f,

@@ -119,10 +119,38 @@ inline void DenseTileNet::set_times(TimeSlot& slot, const float* t) const {
     set_gates(layers_[l], time, layers_[l].bias.data(), static_cast<int>(rows()), time.layers[l]);
 }
 
+inline void DenseTileNet::finish(GradientSlot& slot) const {
+  auto& sums = static_cast<NetGradient&>(slot);
+  if (std::exchange(sums.finished, true)) return;
+  const std::vector<WeightSums> weight_bars =
+      weight_sums(layers_, [&](std::size_t l) { return sums.layers[l].weight.data(); });
+  if (!sums.m_bar.empty())
+    pull_back_closed_two(layers_, closed_, ones_.data(), sums.m_bar.data(), weight_bars);
+  for (std::size_t l = 0; l < layers_.size(); ++l) {
+    const Layer& layer = layers_[l];
+    if (!layer.expanded()) continue;
+    // The sums are those of W₀ + t (W₁ − W₀), as W₀ and W₁ − W₀ side by side.
+    for (int j = 0; j < layer.out; ++j) {
+      for (int k = 0; k < layer.in; ++k)
+        weight_bars[l].at(j, k) -= weight_bars[l].at(j, layer.in + k);
+      sums.layers[l].bias[j] -= sums.layers[l].shift[j];
+    }
+  }
+}
+
+inline void DenseTileNet::move_sums(GradientSlot& from, GradientSlot& to) const {
+  const auto sources = static_cast<NetGradient&>(from).arrays();
+  const auto targets = static_cast<NetGradient&>(to).arrays();
+  for (std::size_t a = 0; a < sources.size(); ++a)
+    for (std::size_t i = 0; i < sources[a].size(); ++i) targets[a][i] += sources[a][i];
+  from.clear();
+}
+
 inline void DenseTileNet::reduce(std::span<GradientSlot* const> slots, float scale,
                                  std::span<float> gradients) const {
   if (slots.empty()) return;
   NetGradient& sums = sum_of_slots(slots);
+  finish(sums);
   const std::vector<WeightSums> weight_bars =
       weight_sums(layers_, [&](std::size_t l) { return sums.layers[l].weight.data(); });
   context_.for_each_part(layers_, [&](std::size_t offset, int first, int rows) {
@@ -132,8 +160,6 @@ inline void DenseTileNet::reduce(std::span<GradientSlot* const> slots, float sca
         gradients[offset + std::size_t(j) * context_.size + k] +=
             scale * sums.context[std::size_t(first + j) * stride + k];
   });
-  if (!sums.m_bar.empty())
-    pull_back_closed_two(layers_, closed_, ones_.data(), sums.m_bar.data(), weight_bars);
   for (std::size_t l = 0; l < layers_.size(); ++l) {
     const Layer& layer = layers_[l];
     const LayerGradient& sum = sums.layers[l];
@@ -159,12 +185,12 @@ inline void DenseTileNet::reduce(std::span<GradientSlot* const> slots, float sca
           row[k] += scale * from.at(j, k);
           continue;
         }
-        const float second = from.at(j, layer.in + k);  // of W₁ − W₀
-        row[k] += scale * (from.at(j, k) - second);
-        gradients[layer.offsets.weight1 + std::size_t(j) * layer.in + k] += scale * second;
+        row[k] += scale * from.at(j, k);
+        gradients[layer.offsets.weight1 + std::size_t(j) * layer.in + k] +=
+            scale * from.at(j, layer.in + k);
       }
       if (layer.expanded()) {
-        gradients[layer.offsets.bias + j] += scale * (sum.bias[j] - sum.shift[j]);
+        gradients[layer.offsets.bias + j] += scale * sum.bias[j];
         gradients[layer.offsets.bias1 + j] += scale * sum.shift[j];
       }
     }

@@ -2,15 +2,17 @@
 #pragma once
 
 #include <span>
+#include <vector>
 
 #include "cpu/block_call.h"
 
 namespace ffjord::cpu {
 
-/// As pull_checkpoints. Rows with about as many steps share a tile, so that few places idle; which
-/// ones depends on the solve alone, so sums are the same for any number of threads.
-double pull_rows(const BlockCall& call, const SolveTape& tape, std::size_t weights,
-                 const BlockRows<float>& rows, std::span<float> gradients,
-                 SolveStatistics& statistics);
+/// As pull_checkpoints. A row that is done leaves its place in a tile to the next of its slot,
+/// those with the most steps first, so that few places idle; which row stands where depends on the
+/// slot's solve alone.
+std::vector<double> pull_rows(const BlockCall& call, const SolveTape& tape, std::size_t weights,
+                              const BlockRows<float>& rows, std::span<float> gradients,
+                              SolveStatistics& statistics);
 
 }  // namespace ffjord::cpu

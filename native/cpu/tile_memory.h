@@ -52,6 +52,7 @@ struct NetGradient final : GradientSlot {
   std::vector<LayerGradient> layers;
   AlignedFloats m_bar;  ///< closed-form trace, two hidden layers, ungated: M̄ (H₂, padded H₁)
   AlignedFloats context;  ///< (P, padded C)
+  bool finished = false;  ///< M̄ is in the sums of the weights
 
   NetGradient(const std::vector<Layer>& net, bool keeps_m_bar, const ContextMap& map)
       : layers(net.size()), context(std::size_t(map.terms) * padded_features(map.size)) {
@@ -91,24 +92,25 @@ struct NetGradient final : GradientSlot {
   }
 
   void clear() override {
+    finished = false;
     for (const std::span<float> array : arrays()) std::fill(array.begin(), array.end(), 0.f);
   }
 };
 
 /// The sum of all slots, in the first of them, piece by piece so that it is read from memory once.
 inline NetGradient& sum_of_slots(std::span<GradientSlot* const> slots) {
-  constexpr std::size_t kPiece = 4096;  // floats
+  constexpr std::size_t kPiece = 1024;  // floats
   auto& sum = static_cast<NetGradient&>(*slots.front());
   std::vector<std::vector<std::span<float>>> parts;
   for (GradientSlot* slot : slots) parts.push_back(static_cast<NetGradient&>(*slot).arrays());
   for (std::size_t a = 0; a < parts.front().size(); ++a)
     for (std::size_t first = 0; first < parts.front()[a].size(); first += kPiece) {
       const std::size_t last = std::min(first + kPiece, parts.front()[a].size());
-      float* const to = parts.front()[a].data();
-      for (std::size_t slot = 1; slot < parts.size(); ++slot) {
-        const float* const from = parts[slot][a].data();
+      add_as_tree(parts.size(), [&](std::size_t to_slot, std::size_t from_slot) {
+        float* const to = parts[to_slot][a].data();
+        const float* const from = parts[from_slot][a].data();
         for (std::size_t i = first; i < last; ++i) to[i] += from[i];
-      }
+      });
     }
   return sum;
 }

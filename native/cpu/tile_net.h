@@ -93,8 +93,12 @@ class TileNet {
                           Activations& activations, GradientSlot* gradients,
                           double* times_bar = nullptr) const = 0;
 
-  /// Adds the slots, scaled, to the flat gradient buffer of the whole flow (PyTorch's layout). The
-  /// slots hold nothing of use afterwards.
+  /// Turns what a slot keeps for last into sums of weights. It takes no further gradients then.
+  virtual void finish(GradientSlot& slot) const = 0;
+  /// Adds the sums of `from` to those of `to`, and clears `from`.
+  virtual void move_sums(GradientSlot& from, GradientSlot& to) const = 0;
+  /// Adds the slots, scaled, to the flat gradient buffer of the whole flow (PyTorch's layout), as a
+  /// tree (core/slots.h). The slots hold nothing of use afterwards.
   virtual void reduce(std::span<GradientSlot* const> slots, float scale,
                       std::span<float> gradients) const = 0;
 };

@@ -45,6 +45,8 @@ class DenseTileNet final : public TileNet {
                 bool keep) const override;
   double pullback(const TimeSlot& time, const TileCotangents& cotangents, Activations& activations,
                   GradientSlot* gradients, double* times_bar) const override;
+  void finish(GradientSlot& slot) const override;
+  void move_sums(GradientSlot& from, GradientSlot& to) const override;
   void reduce(std::span<GradientSlot* const> slots, float scale,
               std::span<float> gradients) const override;
 

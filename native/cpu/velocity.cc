@@ -75,12 +75,13 @@ void pull_velocity(const VelocityCall& call, std::size_t weights,
   const VelocityTiles tiles(call);
   const std::size_t count = call.tiles.count(), rows = call.tiles.rows;
   const bool with_gradients = !bars.gradients.empty();
-  const std::size_t slots = with_gradients ? slot_count(weights, 1, count) : count;
-  const std::vector<GradientSlot*> sums = call.workspace.clear_slots(0, with_gradients ? slots : 0);
+  const TileSlots slots(call.tiles, {}, with_gradients ? most_slots(weights, 1) : count);
+  const std::vector<GradientSlot*> sums =
+      call.workspace.clear_slots(0, with_gradients ? slots.count() : 0);
   std::vector<double> tile_times_bar(tiles.own_times() ? count * rows : count);
   AlignedFloats z_bars(count * tiles.z_size()), terms_bars(count * tiles.terms_size());
 
-  for_each_by_slot(call.team, count, slots, [&](int worker, std::size_t tile) {
+  slots.for_each_tile(call.team, [&](int worker, std::size_t tile) {
     auto& memory = call.workspace.worker(worker);
     const TimeSlot& time = tiles.time(memory, tile);
     tiles.evaluate(memory, time, tile, !bars.divergence.empty(), true);
@@ -99,12 +100,13 @@ void pull_velocity(const VelocityCall& call, std::size_t weights,
     double* row_times = tiles.own_times() ? tile_times_bar.data() + tile * rows : nullptr;
     const double t_bar =
         call.net.pullback(time, cotangents, call.workspace.activations(memory, 0),
-                          with_gradients ? sums[tile % slots] : nullptr, row_times);
+                          with_gradients ? sums[slots.of(tile)] : nullptr, row_times);
     if (!row_times) tile_times_bar[tile] = t_bar;
   });
 
-  pull_context(call.net, call.team, call.tiles, call.point.context, terms_bars, sums, bars.context);
-  if (with_gradients) call.net.reduce(sums, 1, bars.gradients);
+  pull_context(call.net, call.team, call.tiles, slots, call.point.context, terms_bars, sums,
+               bars.context);
+  add_slots(call.net, call.team, sums, bars.gradients);
   if (!bars.z.empty()) {
     std::vector<float> rows(bars.z.size());
     for (std::size_t tile = 0; tile < count; ++tile)
@@ -115,7 +117,7 @@ void pull_velocity(const VelocityCall& call, std::size_t weights,
   if (tiles.own_times())
     for (std::size_t row = 0; row < call.tiles.batch; ++row) bars.times[row] += tile_times_bar[row];
   else
-    for (double t_bar : tile_times_bar) bars.times[0] += t_bar;
+    bars.times[0] += tree_sum(slots.sums(tile_times_bar));
 }
 
 }  // namespace ffjord::cpu

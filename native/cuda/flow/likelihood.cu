@@ -89,11 +89,12 @@ PendingMeans DeviceLikelihood::means(const BaseRows<const float>& rows) {
   shape.grid.y = static_cast<unsigned>(columns);
   launch("sum_likelihood", sum_likelihood, shape, stream_, s, parts_.data());
   launch("join_likelihood", join_likelihood, sum_shape<double>(columns), stream_, parts_.data(),
-         parts, 1 / double(s.batch), means_.data());
+         parts, 1 / double(rows.whole()), means_.data());
   means_.copy_out(on_host_.span(), stream_);
   stream_.record(copied_);
   // −log N(z; 0, I) = ½‖z‖² + ½ D log 2π
-  const double constant = 0.5 * s.dimension * std::log(2 * std::numbers::pi);
+  const double constant =
+      0.5 * s.dimension * std::log(2 * std::numbers::pi) * (double(s.batch) / double(rows.whole()));
   return {false, [this, constant] {
             copied_.synchronize();
             const std::span<const double> found = on_host_.span();

@@ -47,7 +47,7 @@ test('columns are chosen, ordered and left out by name', async () => {
 
 test.each([
   ['a,b\n1,2\n3\n', 'line 3: 1 columns in place of 2'],
-  ['a,b\n1,NA\n', "line 2, column 2 ('b'): the value is missing ('NA')"],
+  ['a,b\n1,NA\n', "line 2, column 2 ('b'): the value is missing"],
   ['a,b\n1,2\n\n1,\n', "line 4, column 2 ('b'): the value is missing"],
   ['a,b\n1,red\n', "'red' is no number; leave the column out (exclude: ['b'])"],
   ['a,b\n1,1e999\n', "'1e999' is no finite number"]

@@ -1,9 +1,10 @@
 import { type Command, InvalidArgumentError } from 'commander'
 import type { FileOptions, TableSchema } from '../index'
 import { oneOf, positive } from './options'
+import { addText, type TextChoice, textOptions } from './text-options'
 
 /** How a file becomes rows; every command that reads data takes some of these. */
-export interface TableChoice {
+export interface TableChoice extends TextChoice {
   columns?: string[]
   exclude?: string[]
   categorical?: 'refuse' | 'one-hot'
@@ -13,14 +14,12 @@ export interface TableChoice {
   atoms?: Record<string, number>
   key?: string
   timeout?: number
-  header?: boolean
-  delimiter?: string
   stream?: boolean
 }
 
 /** What a command needs that reads new rows for a trained model. */
 export function addReading(command: Command): Command {
-  return command
+  return addText(command)
     .addOption(oneOf('--invalid <what>', 'to do with rows that cannot be used', ['refuse', 'drop']))
     .option('--key <name>', 'which array of an .npz or HDF5 file')
     .option(
@@ -28,8 +27,6 @@ export function addReading(command: Command): Command {
       'without progress after which reading of a Parquet, Arrow or HDF5 file ends (default: 60)',
       positive
     )
-    .option('--delimiter <text>', 'between the cells of a text table (default: found)')
-    .option('--no-header', 'the first line of a text table holds no names (default: found)')
 }
 
 /** What `train` needs besides: which columns, and what they are. */
@@ -81,13 +78,13 @@ export function trainedTable(
   return { ...reading(choice), ...(schema && { schema }), seed }
 }
 
-function reading({ invalid, key, timeout, delimiter, header }: TableChoice): FileOptions {
+function reading(choice: TableChoice): FileOptions {
+  const { invalid, key, timeout } = choice
   return {
+    ...textOptions(choice),
     ...(invalid && { invalid }),
     ...(key && { key }),
-    ...(timeout !== undefined && { timeout }),
-    ...(delimiter && { delimiter: delimiter === '\\t' ? '\t' : delimiter }),
-    ...(header === false && { header })
+    ...(timeout !== undefined && { timeout })
   }
 }
 

@@ -1,34 +1,38 @@
-import { open } from 'node:fs/promises'
 import Papa from 'papaparse'
 import { alike, type CellType, written } from '../data/cell-type'
-import { unnamed } from '../data/schema'
-import { unreadable } from '../file/file-errors'
 import { fail } from '../native/check'
+import { hasUnmistakable, isPlainFraction, type Notation, plainly, unmistakable } from './notation'
 import { parseNumbers } from './numbers'
 import { checkColumns, firstRepeated, MOST_COLUMNS, type RowBatch, type TableSource } from './source'
+import {
+  type Dialect,
+  dialectOf,
+  hasNotation,
+  lineEndOf,
+  missingCells,
+  withSingleSpaces
+} from './text-dialect'
+import { type Encoding, textOf } from './text-encoding'
+import { firstRecords, LINE_FEED, pieces, separators } from './text-pieces'
 
 /** Text tables (CSV, TSV) by Papa Parse, in pieces that end with a record. */
 
-const PIECE = 2 ** 22 // bytes
-/** Of one record, in bytes: a million cells of 60 digits. */
-const MOST_RECORD = 2 ** 26
-/** What may lie between cells where nothing else is said. */
-const separators = ',;\t|\x1e\x1f'
-const QUOTE = 34
-const BREAK = 10
-
-/** Cells that stand for nothing. */
-const missing = new Set(['', 'NA', 'N/A', 'NaN', 'nan', 'null', 'NULL', 'None', '?'])
-
-export function isMissingText(text: string): boolean {
-  return missing.has(text)
-}
-
-export interface DelimitedOptions {
-  /** Whether the first line holds names. Default: it does where one of its cells is no number. */
+export interface DelimitedOptions extends Notation {
+  /**
+   * Whether the first line holds names. Default: it does where one of its cells is text above numbers, or all of them are
+   * text; what was guessed is said.
+   */
   header?: boolean
-  /** What separates cells; default: found from the first lines. */
+  /** What separates cells, ' ' for any number of spaces and tabs; default: found from the first lines. */
   delimiter?: string
+  /** Of the text. Default: what a byte order mark says, or UTF-8. */
+  encoding?: Encoding
+  /** Lines to pass over at the start; default: lines of one cell above a table of more. */
+  skip?: number
+  /** What lines begin with that are to be passed over; default: '#', where the first line begins with it. */
+  comment?: string
+  /** What stands for a missing cell. Default: '', NA, N/A, NaN, nan, null, NULL, None and ?. */
+  missingCells?: readonly string[]
   /** Of rows whose number of cells differs from the first one's: leave out in place of an error. */
   skipRagged?: boolean
   /** Batches hold the cells as they stand in the file besides (`written`). Default: false. */
@@ -36,229 +40,172 @@ export interface DelimitedOptions {
 }
 
 export async function openDelimited(path: string, options: DelimitedOptions = {}): Promise<TableSource> {
-  const first = await firstRecords(path, options.delimiter)
-  checkWidth(path, first)
-  const { data, meta } = Papa.parse<string[]>(first, {
-    delimiter: options.delimiter ?? (/\.(tsv|tab)$/i.test(path) ? '\t' : ''),
-    skipEmptyLines: 'greedy',
-    preview: 20
-  })
-  const head = data[0]?.map((cell) => cell.trim())
-  if (!head) return fail('EMPTY_BATCH', `${path} is empty; give a file with at least one row`)
-  const named =
-    options.header ?? head.some((cell) => cell === '' || (!isMissingText(cell) && Number.isNaN(Number(cell))))
-  const names = named ? head.map((name, i) => name || `x${i + 1}`) : unnamed(head.length)
+  const { encoding, delimiter } = options
+  const { bytes, lineEnd } = await firstRecords(path, encoding, delimiter)
+  const first = textOf(path, bytes, 1).replace('\x1a', '')
+  checkWidth(path, first, lineEnd)
+  const dialect = dialectOf(path, first, lineEnd, options)
+  if (!dialect) return fail('EMPTY_BATCH', `${path} is empty; give a file with at least one row`)
+  const { names } = dialect
   checkColumns(path, names.length)
   const repeated = firstRepeated(names)
   if (repeated !== undefined)
     fail('INVALID_FILE', `${path} has two columns named '${repeated}'; give every column a name of its own`)
-  return new DelimitedTable(
-    path,
-    names,
-    named,
-    meta.delimiter,
-    options.skipRagged ?? false,
-    options.verbatim ?? false
-  )
+  return new DelimitedTable(path, dialect, lineEnd, options)
 }
 
 class DelimitedTable implements TableSource {
   /** Line of the first row of each batch read. */
   #lines: { row: number; line: number; exact: number[] | undefined }[] = []
+  readonly names: readonly string[]
+  readonly named: boolean
   readonly types: readonly CellType[]
+  readonly guesses: readonly string[]
+  readonly #missing: ReadonlySet<string>
 
   constructor(
     readonly path: string,
-    readonly names: readonly string[],
-    readonly named: boolean,
-    readonly delimiter: string,
-    readonly skipRagged: boolean,
-    readonly verbatim: boolean
+    readonly dialect: Dialect,
+    readonly lineEnd: number,
+    readonly options: DelimitedOptions
   ) {
-    this.types = alike(names.length, written)
+    this.names = dialect.names
+    this.named = dialect.named
+    this.types = alike(dialect.names.length, written)
+    this.guesses = dialect.guesses
+    this.#missing = new Set(options.missingCells ?? missingCells)
   }
 
   async *batches(): AsyncGenerator<RowBatch> {
-    const width = this.names.length
+    const { path, lineEnd, dialect, options, names } = this
+    const { delimiter } = dialect
+    const { encoding, verbatim = false } = options
+    const isPlain = !verbatim && !hasNotation(options) && lineEnd === LINE_FEED
     this.#lines = []
-    let row = 0
-    let line = 1
-    let header = this.named
-    for await (const bytes of pieces(this.path, this.delimiter)) {
-      if (!header && !this.verbatim) {
-        const matrix = parseNumbers(bytes, this.delimiter, width)
-        if (matrix) {
-          const count = matrix.length / width
-          this.#lines.push({ row, line, exact: undefined })
-          row += count
-          line += count
-          yield { count, matrix }
-          continue
-        }
+    let [row, line, toSkip] = [0, 1, dialect.skip]
+    let header = dialect.header
+    for await (const piece of pieces(path, { encoding, delimiter, lineEnd })) {
+      let bytes = piece
+      for (; toSkip > 0 && bytes.length > 0; toSkip--, line++) {
+        const end = bytes.indexOf(lineEnd)
+        bytes = bytes.subarray(end < 0 ? bytes.length : end + 1)
       }
-      const text = textOf(bytes)
-      const { data } = Papa.parse<string[]>(text, { delimiter: this.delimiter })
-      // Only quotes can hold a line break within a record, and blank lines set rows and lines apart.
-      const plain = !text.includes('"')
-      const lines: number[] = []
-      const columns: string[][] = Array.from({ length: width }, () => [])
-      let dense = true
-      for (const [index, cells] of data.entries()) {
-        const at = line
-        line += plain ? 1 : 1 + cells.reduce((sum, cell) => sum + breaks(cell), 0)
-        if (cells.length === 1 && cells[0]!.trim() === '') {
-          // The last line of a piece ends with a break, after which nothing comes.
-          if (index === data.length - 1) line--
-          dense = false
-          continue
-        }
-        if (header) {
-          header = false
-          dense = false
-          continue
-        }
-        if (cells.length !== width) {
-          if (this.skipRagged) {
-            dense = false
-            continue
-          }
-          fail(
-            'INVALID_FILE',
-            `${this.path}, line ${at}: ${cells.length} columns in place of ${width}; repair the line, or leave ` +
-              "such rows out with invalid: 'drop'"
-          )
-        }
-        for (let c = 0; c < width; c++) columns[c]!.push(cells[c]!)
-        lines.push(at)
+      if (bytes.length === 0) continue
+      const matrix = !header && isPlain ? parseNumbers(bytes, delimiter, names.length) : undefined
+      if (matrix) {
+        const count = matrix.length / names.length
+        this.#lines.push({ row, line, exact: undefined })
+        row += count
+        line += count
+        yield { count, matrix }
+        continue
       }
+      const text = textOf(path, bytes, line)
+      const { columns, lines, next, ...found } = this.#records(text, line, header)
+      line = next
+      header = found.header
       const count = lines.length
       if (count === 0) continue
-      const exact = dense && plain ? undefined : lines
-      this.#lines.push({ row, line: lines[0]!, exact })
+      const dense = lines.at(-1)! - lines[0]! === count - 1
+      this.#lines.push({ row, line: lines[0]!, exact: dense ? undefined : lines })
       row += count
-      yield { count, columns, ...(this.verbatim && { written: columns }) }
+      const fraction = this.#mixed(columns)
+      if (fraction)
+        fail(
+          'INVALID_FILE',
+          `${path}, line ${lines[fraction.row]!}, column ${fraction.column + 1} ('${names[fraction.column]}'): '${fraction.cell}' is no number ` +
+            `of decimal: ',', as others of the column are; repair it`
+        )
+      const plain = hasNotation(options) ? plainly(options) : hasUnmistakable(text) ? unmistakable : undefined
+      const meant = columns.map((cells) => this.#meanings(cells, plain))
+      yield { count, columns: meant, ...(verbatim && { written: columns }) }
     }
+  }
+
+  /** The cells of a text that starts in a line, by columns, the lines that their rows start in, and that of what follows. */
+  #records(text: string, first: number, headed: boolean) {
+    const { path, dialect, names, options } = this
+    const { delimiter, comment, trailing } = dialect
+    const width = names.length
+    const { data } = Papa.parse<string[]>(delimiter === ' ' ? withSingleSpaces(text) : text, {
+      delimiter,
+      newline: lineEndOf(this.lineEnd) as '\n',
+      ...(comment !== undefined && { comments: comment })
+    })
+    // Only quotes can hold a line break within a record.
+    const quoted = text.includes('"')
+    const columns: string[][] = names.map(() => [])
+    const lines: number[] = []
+    let [line, header] = [first, headed]
+    for (const [index, cells] of data.entries()) {
+      const at = line
+      line += quoted ? 1 + cells.reduce((sum, cell) => sum + breaks(cell, this.lineEnd), 0) : 1
+      // Lines end with a line feed, and many have a carriage return before it.
+      const last = cells.at(-1)!
+      if (last.endsWith('\r')) cells[cells.length - 1] = last.slice(0, -1)
+      if (cells.length === 1 && cells[0]!.trim() === '') {
+        // The last line of a piece ends with a break, after which nothing comes.
+        if (index === data.length - 1) line--
+        continue
+      }
+      if (header) {
+        header = false
+        continue
+      }
+      if (trailing && cells.length === width + 1 && cells[width]!.trim() === '') cells.pop()
+      if (cells.length !== width) {
+        if (options.skipRagged) continue
+        fail(
+          'INVALID_FILE',
+          `${path}, line ${at}: ${cells.length} columns in place of ${width}; repair the line, or leave such rows out with ` +
+            "invalid: 'drop'"
+        )
+      }
+      for (let c = 0; c < width; c++) columns[c]!.push(cells[c]!)
+      lines.push(at)
+    }
+    return { columns, lines, next: line, header }
+  }
+
+  /** A cell that has a point for its decimal sign in a column where others have a comma. */
+  #mixed(columns: readonly (readonly string[])[]): { row: number; column: number; cell: string } | undefined {
+    if (this.options.decimal !== ',') return undefined
+    const plain = plainly(this.options)
+    for (const [column, cells] of columns.entries()) {
+      const row = cells.findIndex((cell) => isPlainFraction(cell) && plain(cell) === cell)
+      if (row >= 0 && cells.some((cell) => cell.includes(',') && plain(cell) !== cell))
+        return { row, column, cell: cells[row]! }
+    }
+    return undefined
+  }
+
+  #meanings(cells: readonly string[], plain: ((cell: string) => string) | undefined): (string | null)[] {
+    return cells.map((cell) => (this.#missing.has(cell.trim()) ? null : plain ? plain(cell) : cell))
   }
 
   place(row: number): string {
     const piece = this.#lines.filter((one) => one.row <= row).at(-1)
-    if (!piece) return `row ${row + 1}`
+    // Comments that are passed over leave the numbers of lines open.
+    if (!piece || this.dialect.comment !== undefined) return `row ${row + 1}`
     return `line ${piece.exact?.[row - piece.row] ?? piece.line + row - piece.row}`
   }
 }
 
-function breaks(cell: string): number {
+function breaks(cell: string, lineEnd: number): number {
+  const end = lineEndOf(lineEnd)
   let count = 0
-  for (let i = cell.indexOf('\n'); i >= 0; i = cell.indexOf('\n', i + 1)) count++
+  for (let i = cell.indexOf(end); i >= 0; i = cell.indexOf(end, i + 1)) count++
   return count
 }
 
 /** Refuses a first line of too many cells before it is cut into them, whatever separates them. */
-function checkWidth(path: string, first: string): void {
-  const end = first.indexOf('\n')
+function checkWidth(path: string, first: string, lineEnd: number): void {
+  const end = first.indexOf(lineEndOf(lineEnd))
   const line = end < 0 ? first : first.slice(0, end)
   if (line.length < MOST_COLUMNS) return
   for (const separator of separators) {
     let cells = 1
     for (let i = line.indexOf(separator); i >= 0; i = line.indexOf(separator, i + 1)) cells++
     if (cells > MOST_COLUMNS) checkColumns(path, cells)
-  }
-}
-
-async function firstRecords(path: string, delimiter: string | undefined): Promise<string> {
-  for await (const bytes of pieces(path, delimiter, 2 ** 16)) return textOf(bytes)
-  return ''
-}
-
-function textOf(bytes: Buffer): string {
-  const text = bytes.toString('utf8').replace(/^\uFEFF/, '')
-  return text.includes('\r') ? text.replaceAll('\r\n', '\n') : text
-}
-
-/** The bytes of a file in pieces that end with a line break outside quotes; each is good until the next one. */
-async function* pieces(path: string, delimiter: string | undefined, size = PIECE): AsyncGenerator<Buffer> {
-  const file = await open(path, 'r').catch((error: unknown) => {
-    throw unreadable(path, error)
-  })
-  try {
-    let bytes = Buffer.allocUnsafe(size)
-    let held = 0
-    let lines = 0
-    const records = new RecordEnds(delimiter)
-    for (;;) {
-      if (held === bytes.length) {
-        if (held > MOST_RECORD) fail('INVALID_FILE', tooLong(path, lines + 1, records.quoted))
-        bytes = Buffer.concat([bytes], Math.min(2 * held, MOST_RECORD + PIECE))
-      }
-      const { bytesRead } = await file.read(bytes, held, bytes.length - held).catch((error: unknown) => {
-        throw unreadable(path, error)
-      })
-      if (bytesRead === 0) break
-      held += bytesRead
-      const end = records.last(bytes, held)
-      if (end === 0) continue
-      yield bytes.subarray(0, end)
-      for (let i = bytes.indexOf(BREAK); i >= 0 && i < end; i = bytes.indexOf(BREAK, i + 1)) lines++
-      bytes.copyWithin(0, end, held)
-      held -= end
-      records.shift(end)
-    }
-    if (held > 0) yield bytes.subarray(0, held)
-  } finally {
-    await file.close()
-  }
-}
-
-function tooLong(path: string, line: number, quoted: boolean): string {
-  const reason = quoted ? 'a quote that opens there is never closed' : 'it holds no line breaks'
-  return (
-    `${path}, line ${line} takes more than ${MOST_RECORD / 2 ** 20} MiB: ${reason}; ` +
-    'repair it, or write the table again with a line a row'
-  )
-}
-
-/** Finds line breaks outside quotes, looking at every byte once. */
-class RecordEnds {
-  quoted = false
-  #seen = 0
-  #end = 0
-  #closed = -2
-  readonly #separators: ReadonlySet<number>
-
-  /** A quote opens a cell only where the cell starts: behind the delimiter, where it is known, or what may be one. */
-  constructor(delimiter: string | undefined) {
-    const after = delimiter ? Buffer.from(delimiter).subarray(-1) : Buffer.from(separators)
-    this.#separators = new Set([...after, BREAK, 13, 0xbf]) // 0xbf ends a byte order mark
-  }
-
-  /** Where the last whole record of `bytes`, of which `held` are there, ends; 0 where none does. */
-  last(bytes: Buffer, held: number): number {
-    const fresh = bytes.subarray(this.#seen, held)
-    if (!this.quoted && !fresh.includes(QUOTE)) {
-      const at = fresh.lastIndexOf(BREAK)
-      if (at >= 0) this.#end = this.#seen + at + 1
-      this.#seen = held
-      return this.#end
-    }
-    for (let i = this.#seen; i < held; i++) {
-      const byte = bytes[i]!
-      if (byte === QUOTE) {
-        // Two quotes within a cell stand for one, and close and open it here.
-        if (this.quoted) {
-          this.quoted = false
-          this.#closed = i
-        } else if (i === 0 || this.#closed === i - 1 || this.#separators.has(bytes[i - 1]!))
-          this.quoted = true
-      } else if (byte === BREAK && !this.quoted) this.#end = i + 1
-    }
-    this.#seen = held
-    return this.#end
-  }
-
-  /** The first `count` bytes are gone. */
-  shift(count: number): void {
-    this.#seen -= count
-    this.#closed -= count
-    this.#end = 0
   }
 }

@@ -6,7 +6,7 @@ import { philox, streams } from '../data/random'
 import { type Column, columnWidth, tableWidth } from '../data/schema'
 import { isReal } from '../native/batch'
 import { FfjordError } from '../native/errors'
-import { isMissingText } from './delimited'
+import { numberOf } from './notation'
 import type { RowBatch, TableSource } from './source'
 
 /** Rows of a batch as elements of samples, and which of them could be used. */
@@ -260,7 +260,7 @@ const LARGEST_FLOAT32 = (2 - 2 ** -23) * 2 ** 127
 function complaint(column: Column, cell: unknown): string {
   const { name, lower, upper, levels, step } = column
   const shown = typeof cell === 'string' ? `'${cell.slice(0, 40)}'` : String(cell)
-  if (isMissing(cell)) return `the value is missing (${shown}); fill it`
+  if (isMissing(cell)) return 'the value is missing; fill it'
   if (levels) return `${shown} is no level that training saw (${levels.slice(0, 8).join(', ')}); correct it`
   const value = toNumber(cell)
   if (isInexact(cell))
@@ -286,15 +286,14 @@ export function isMissing(cell: unknown): boolean {
   return (
     cell === null ||
     cell === undefined ||
-    (typeof cell === 'string' && isMissingText(cell.trim())) ||
+    (typeof cell === 'string' && cell.trim() === '') ||
     (typeof cell === 'number' && Number.isNaN(cell))
   )
 }
 
 export function toNumber(cell: unknown): number {
   if (typeof cell === 'number') return cell
-  if (typeof cell === 'string')
-    return cell === '' ? Number.NaN : cell.trim() === '' ? Number.NaN : Number(cell)
+  if (typeof cell === 'string') return numberOf(cell)
   if (typeof cell === 'bigint') return Number(cell)
   if (typeof cell === 'boolean') return cell ? 1 : 0
   return Number.NaN

@@ -13,6 +13,8 @@ const powers = Float64Array.from({ length: 23 }, (_, i) => 10 ** i)
 export function parseNumbers(bytes: Buffer, delimiter: string, width: number): Float64Array | undefined {
   if (delimiter.length !== 1) return undefined
   const separator = delimiter.charCodeAt(0)
+  /** Any number of spaces and tabs lies between numbers. */
+  const spaced = separator === SPACE
   let rows = 0
   for (let i = bytes.indexOf(BREAK); i >= 0; i = bytes.indexOf(BREAK, i + 1)) rows++
   if (bytes[bytes.length - 1] !== BREAK) rows++
@@ -20,7 +22,7 @@ export function parseNumbers(bytes: Buffer, delimiter: string, width: number): F
   const end = bytes.length
   let at = 0
   for (let i = 0; i < values.length; i++) {
-    while (at < end && bytes[at] === SPACE) at++
+    while (at < end && (bytes[at] === SPACE || (spaced && bytes[at] === TAB))) at++
     const start = at
     let letter = bytes[at]!
     const negative = letter === MINUS
@@ -69,10 +71,11 @@ export function parseNumbers(bytes: Buffer, delimiter: string, width: number): F
     }
     values[i] = value
 
+    const behind = at
     while (at < end && (bytes[at] === SPACE || (bytes[at] === TAB && separator !== TAB))) at++
     const last = i % width === width - 1
     if (!last) {
-      if (bytes[at++] !== separator) return undefined
+      if (spaced ? at === behind : bytes[at++] !== separator) return undefined
       continue
     }
     if (at < end && bytes[at] === RETURN) at++

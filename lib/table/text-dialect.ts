@@ -1,0 +1,264 @@
+import Papa from 'papaparse'
+import { unnamed } from '../data/schema'
+import type { DelimitedOptions } from './delimited'
+import { type Notation, notationOf, numberOf, plainly, unmistakable } from './notation'
+import { CARRIAGE_RETURN } from './text-pieces'
+
+/** What a text table leaves open, guessed from its first records: where rows start, what separates cells, and the names. */
+
+export interface Dialect {
+  delimiter: string
+  /** Lines to pass over at the start. */
+  skip: number
+  /** What lines begin with that are to be passed over. */
+  comment: string | undefined
+  names: string[]
+  named: boolean
+  /** Whether the first record holds the names. */
+  header: boolean
+  /** Whether every record ends with a delimiter after which nothing comes. */
+  trailing: boolean
+  /** What was guessed and is not plain to see, each with the option that says otherwise. */
+  guesses: string[]
+}
+
+/** Cells that stand for nothing where nothing else is said. */
+export const missingCells: readonly string[] = ['', 'NA', 'N/A', 'NaN', 'nan', 'null', 'NULL', 'None', '?']
+
+/** Records that are looked at. */
+const PREVIEW = 100
+
+/** Undefined of a text without any cells. `text` starts at the start of the file. */
+export function dialectOf(
+  path: string,
+  text: string,
+  lineEnd: number,
+  options: DelimitedOptions
+): Dialect | undefined {
+  const guesses: string[] = []
+  const end = String.fromCharCode(lineEnd)
+  const lines = text.split(end, 4 * PREVIEW)
+  let skip = options.skip ?? 0
+  const said = options.skip === undefined ? /^sep=(.)\r?$/i.exec(lines[0]!)?.[1] : undefined
+  if (said !== undefined) skip = 1
+  const comment = options.comment ?? (lines[skip]?.startsWith('#') ? '#' : undefined)
+  let title: string | undefined
+  let comments = 0
+  for (; comment !== undefined && lines[skip]?.startsWith(comment); skip++) {
+    title = lines[skip]!.slice(comment.length)
+    comments++
+  }
+  const body = lines.slice(skip).filter((line) => comment === undefined || !line.startsWith(comment))
+  const rest = body.join(end)
+  const delimiter =
+    options.delimiter ?? said ?? (/\.(tsv|tab)$/i.test(path) ? '\t' : guessDelimiter(rest, end))
+  let records = recordsOf(rest, delimiter, end)
+  const before = options.skip === undefined && comments === 0 ? preamble(records) : 0
+  if (before > 0) {
+    const [first] = records.slice(before)
+    skip += first!.line
+    guesses.push(
+      `${counted(first!.line, 'line')} before the table ${first!.line === 1 ? 'was' : 'were'} passed over; skip: 0 (--skip 0) ` +
+        'reads them'
+    )
+  }
+  records = records.slice(before).filter(({ cells }) => cells.some((cell) => cell.trim() !== ''))
+  const head = records[0]?.cells.map((cell) => cell.trim())
+  if (!head) return undefined
+  let rows = records.slice(1).map(({ cells }) => cells.map((cell) => cell.trim()))
+  const trailing = endsBlank(head, rows)
+  if (trailing) {
+    if (head.at(-1) === '') head.pop()
+    rows = rows.map((cells) => cells.slice(0, -1))
+    guesses.push('every line ends with a separator after which nothing comes, which was passed over')
+  }
+  const meaning = new Meaning(options)
+  const fromTitle =
+    title === undefined || options.header === false ? undefined : titleNames(title, delimiter, head)
+  const first = shortened(head, delimiter)
+  let header = options.header ?? meaning.areNames(head, rows)
+  let names = header ? head : unnamed(head.length)
+  if (fromTitle && !(header && !head.every((cell) => meaning.isNumber(cell)))) {
+    header = false
+    names = fromTitle
+    guesses.push(
+      `the names were taken from line ${skip}, which begins with '${comment}'; header: false (--header no) passes it over`
+    )
+  } else if (options.header === undefined) {
+    if (!header)
+      guesses.push(
+        `the first line (${first}) was taken for a row, and the columns are x1, x2 …; header: true (--header yes) takes it for names`
+      )
+    else if (head.some((cell) => meaning.isNumber(cell)))
+      guesses.push(
+        `the first line (${first}) was taken for names; header: false (--header no) takes it for a row`
+      )
+  }
+  if (comments > 0 && options.comment === undefined)
+    guesses.push(
+      `lines that begin with '${comment}' are passed over, as the first ${comments === 1 ? 'one' : counted(comments, 'one')}`
+    )
+  const named = header || fromTitle !== undefined
+  names = names.map((name, i) => name || `x${i + 1}`)
+  guesses.push(...meaning.remarks(names, header ? rows : [head, ...rows]))
+  return { delimiter, skip, comment, names, named, header, trailing, guesses }
+}
+
+function counted(count: number, what: string): string {
+  return `${count} ${what}${count === 1 ? '' : 's'}`
+}
+
+function shortened(cells: readonly string[], delimiter: string): string {
+  const text = cells.join(delimiter)
+  return text.length > 60 ? `${text.slice(0, 60)}…` : text
+}
+
+interface Record {
+  cells: string[]
+  /** Of its start, from 0. */
+  line: number
+}
+
+function recordsOf(text: string, delimiter: string, end: string): Record[] {
+  const spaced = delimiter === ' ' ? withSingleSpaces(text) : text
+  const { data } = Papa.parse<string[]>(spaced, { delimiter, newline: end as '\n', preview: PREVIEW })
+  let line = 0
+  return data.map((cells) => {
+    const start = line
+    line += 1 + cells.reduce((sum, cell) => sum + cell.split(end).length - 1, 0)
+    return { cells, line: start }
+  })
+}
+
+/** Lines whose cells any number of spaces and tabs set apart, with one between them. */
+export function withSingleSpaces(text: string): string {
+  return text
+    .replace(/[ \t]+/g, ' ')
+    .replace(/(^|[\r\n]) /g, '$1')
+    .replace(/ (?=[\r\n]|$)/g, '')
+}
+
+const candidates = ['\t', ';', '|', ',', '\x1e', '\x1f']
+
+/** What cuts most records into as many cells, more than one; spaces where all of those are numbers. */
+function guessDelimiter(text: string, end: string): string {
+  let [best, most] = [',', 0]
+  for (const delimiter of candidates) {
+    const widths = recordsOf(text, delimiter, end)
+      .filter(({ cells }) => cells.some((cell) => cell.trim() !== ''))
+      .map(({ cells }) => cells.length)
+    const width = commonest(widths.slice(Math.floor(widths.length / 2)))
+    if (width === undefined || width < 2) continue
+    const agreeing = widths.filter((one) => one === width).length / widths.length
+    if (agreeing > most) [best, most] = [delimiter, agreeing]
+  }
+  const rows = recordsOf(text, ' ', end)
+    .map(({ cells }) => cells)
+    .filter((cells) => cells.length > 1 || cells[0] !== '')
+  const width = rows.at(-1)?.length ?? 1
+  const isSpaced =
+    width > 1 &&
+    rows.every((cells) => cells.length === width) &&
+    rows.slice(rows.length > 1 ? 1 : 0).every((cells) => cells.every((cell) => !Number.isNaN(numberOf(cell))))
+  return isSpaced && most < 1 ? ' ' : best
+}
+
+function commonest(values: readonly number[]): number | undefined {
+  const counts = new Map<number, number>()
+  for (const value of values) counts.set(value, (counts.get(value) ?? 0) + 1)
+  return [...counts].sort(([, a], [, b]) => b - a)[0]?.[0]
+}
+
+/** How many records stand before a table: titles of one cell, and blank lines, above records of several cells each. */
+function preamble(records: readonly Record[]): number {
+  const filled = (cells: readonly string[]) => cells.filter((cell) => cell.trim() !== '').length
+  const lower = records.slice(Math.ceil(records.length / 2)).filter(({ cells }) => filled(cells) > 0)
+  const width = lower[0]?.cells.length ?? 0
+  if (width < 2 || lower.length < 2 || lower.some(({ cells }) => cells.length !== width)) return 0
+  const isTitle = ({ cells }: Record) =>
+    filled(cells) === 0 ||
+    (filled(cells) === 1 &&
+      (cells.length < width || (width > 2 && cells[0]!.trim() !== '' && Number.isNaN(numberOf(cells[0]!)))))
+  const start = records.findIndex((record) => !isTitle(record))
+  return records.slice(0, Math.max(0, start)).some(({ cells }) => filled(cells) > 0) ? start : 0
+}
+
+function endsBlank(head: readonly string[], rows: readonly (readonly string[])[]): boolean {
+  const width = rows[0]?.length ?? head.length
+  if (width < 2 || !rows.every((cells) => cells.length === width && cells.at(-1) === '')) return false
+  return rows.length > 0 && (head.length === width - 1 || (head.length === width && head.at(-1) === ''))
+}
+
+/** Names in a line of comment right above the rows: '# size,year', as numpy.savetxt writes them. */
+function titleNames(title: string, delimiter: string, head: readonly string[]): string[] | undefined {
+  const text = delimiter === ' ' ? withSingleSpaces(title) : title
+  const names = text.split(delimiter).map((name) => name.trim().replace(/^"(.*)"$/, '$1'))
+  const fits =
+    names.length === head.length && names.every((name) => name !== '' && Number.isNaN(numberOf(name)))
+  return fits && new Set(names).size === names.length ? names : undefined
+}
+
+/** What cells are, as far as a look at the first of them tells. */
+class Meaning {
+  readonly #plain: (cell: string) => string
+  readonly #missing: ReadonlySet<string>
+
+  constructor(readonly options: DelimitedOptions) {
+    this.#plain = hasNotation(options) ? plainly(options) : unmistakable
+    this.#missing = new Set(options.missingCells ?? missingCells)
+  }
+
+  isNumber(cell: string): boolean {
+    return !Number.isNaN(numberOf(this.#plain(cell)))
+  }
+
+  /**
+   * Whether a line holds names: text above numbers; whole numbers that rise by one, as pandas and years do, above fractions or
+   * beside text; or nothing but text.
+   */
+  areNames(head: readonly string[], rows: readonly (readonly string[])[]): boolean {
+    const numbers = head.filter((cell) => this.isNumber(cell)).map(Number)
+    const isText = (cell: string) => cell !== '' && !this.#missing.has(cell) && !this.isNumber(cell)
+    const below = (i: number) =>
+      rows.map((cells) => cells[i] ?? '').filter((cell) => !this.#missing.has(cell))
+    const overNumbers = (i: number) => below(i).length > 0 && below(i).every((cell) => this.isNumber(cell))
+    if (head.some((cell, i) => isText(cell) && overNumbers(i))) return true
+    if (numbers.length === 0) return head.some((cell) => cell === '' || isText(cell))
+    if (rows.length === 0) return head.some(isText)
+    const rising = numbers.every((one, i) => Number.isInteger(one) && one === numbers[0]! + i)
+    const overFractions = head.every(
+      (cell, i) =>
+        !this.isNumber(cell) || (below(i).length > 0 && below(i).every((one) => /[.,eE]/.test(one)))
+    )
+    if (numbers.length === 1) return rising && overFractions && (numbers[0] === 0 || head.some(isText))
+    return rising && (overFractions || head.some(isText))
+  }
+
+  /** Columns that are text and may be meant as something else. */
+  remarks(names: readonly string[], rows: readonly (readonly string[])[]): string[] {
+    return names.flatMap((name, i) => {
+      const cells = rows.map((row) => row[i] ?? '')
+      const there = cells.filter((cell) => !this.#missing.has(cell))
+      const texts = there.filter((cell) => !this.isNumber(cell))
+      const [first] = texts
+      if (first === undefined) return []
+      const notation = hasNotation(this.options) ? undefined : notationOf(there)
+      if (notation !== undefined)
+        return [`column '${name}' holds text like '${first}'; with ${notation} it holds numbers`]
+      const word = cells.find((cell) => cell !== '' && this.#missing.has(cell))
+      if (word === undefined || this.options.missingCells || texts.length < there.length) return []
+      return [
+        `cells '${word}' of column '${name}' were taken to be missing; missingCells: [''] (--missing-cells '') takes them for text`
+      ]
+    })
+  }
+}
+
+export function hasNotation({ decimal, thousands, percent, currency }: Notation): boolean {
+  return decimal === ',' || thousands !== undefined || percent === true || currency !== undefined
+}
+
+/** The character that ends lines. */
+export function lineEndOf(lineEnd: number): '\n' | '\r' {
+  return lineEnd === CARRIAGE_RETURN ? '\r' : '\n'
+}

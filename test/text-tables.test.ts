@@ -1,0 +1,210 @@
+import { mkdtempSync, rmSync, writeFileSync } from 'node:fs'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+import { type FileOptions, fromFile } from 'ffjord'
+import type { OpenOptions } from '../lib/table/formats'
+import { openTable } from '../lib/table/open'
+import { failure } from './failure'
+
+let folder: string
+beforeAll(() => {
+  folder = mkdtempSync(join(tmpdir(), 'ffjord-text-'))
+})
+afterAll(() => rmSync(folder, { recursive: true }))
+
+let files = 0
+/** A file of some text, which has lines `\n` apart unless it says otherwise. */
+function file(content: string | Uint8Array, ending = '.csv'): string {
+  const path = join(folder, `${files++}${ending}`)
+  writeFileSync(path, content)
+  return path
+}
+
+async function read(content: string | Uint8Array, options: FileOptions = {}, ending = '.csv') {
+  const data = await fromFile(file(content, ending), { precision: 'float64', ...options })
+  return { names: data.columns, rows: data.rows, values: [...data.data] }
+}
+
+async function guesses(content: string, options: OpenOptions = {}, ending = '.csv') {
+  return (await openTable(file(content, ending), options)).guesses ?? []
+}
+
+const plain = 'size,year\n0.126,-1.25\n-0.5,3.75\n'
+const expected = { names: ['size', 'year'], rows: 2, values: [0.126, -1.25, -0.5, 3.75] }
+
+test.each([
+  [
+    'a mark before a quoted header, and CRLF',
+    `\ufeff${plain.replace('size', '"size"').replaceAll('\n', '\r\n')}`
+  ],
+  ['lines that end with CR alone', plain.replaceAll('\n', '\r')],
+  ['CRLF and LF mixed', plain.replace('\n', '\r\n')],
+  ['quoted cells before CRLF', 'size,year\r\n"0.126","-1.25"\r\n"-0.5","3.75"\r\n'],
+  ['no end of the last line', plain.trimEnd()],
+  ['blank lines', plain.replaceAll('\n', '\n\n')],
+  ['the end mark of DOS', `${plain}\x1a`],
+  ['UTF-16 of either order, with a mark', utf16(`\ufeff${plain}`)],
+  ['UTF-16 without a mark', utf16(plain)],
+  ['big-endian UTF-16', utf16(`\ufeff${plain}`).swap16()],
+  ['the separator said in the first line, as Excel does', `sep=;\n${plain.replaceAll(',', ';')}`],
+  ['a separator at the end of every line', plain.replaceAll('\n', ',\n')],
+  ['a separator at the end of every row', plain.replace(/(\d)\n/g, '$1,\n')],
+  ['lines of comment', `# exported 2024-01-01\n# by hand, twice\n${plain}`],
+  ['names in a line of comment above numbers', `# ${plain}`],
+  ['a title and a blank line', `A table of sizes\n\n${plain}0,0\n`.replace('0,0\n', '')],
+  ['minus signs that are none of ASCII', plain.replaceAll('-', '−')],
+  ["exponents of Fortran's", 'size,year\n0.126D+00,-0.125D+01\n-5.D-01,0.375D+01\n'],
+  ['spaces that do not break', plain.replaceAll(',', ',\u00a0')]
+])('%s', async (_, content) => {
+  expect(await read(content)).toEqual(expected)
+})
+
+function utf16(text: string): Buffer {
+  return Buffer.from(text, 'utf16le')
+}
+
+test('numbers that spaces and tabs set apart, with names or without', async () => {
+  const spaced = ' 0.126  -1.25 \n-0.5\t 3.75\n'
+  const { values } = expected
+  expect(await read(spaced, {}, '.txt')).toEqual({ names: undefined, rows: 2, values })
+  expect(await read(`  size year\n${spaced}`, {}, '.txt')).toEqual(expected)
+  expect(await read(`# size year\n${spaced}`, {}, '.txt')).toEqual(expected)
+  // A column of text keeps its words.
+  const words = 'what\na long word\nanother one\n'
+  expect((await fromFile(file(words), { categorical: 'one-hot' })).columns).toEqual([
+    'what=a long word',
+    'what=another one'
+  ])
+})
+
+test('a stray carriage return is a character like any, in whatever piece of the file', async () => {
+  const row = (i: number) => `${'some\rtext '.repeat(40)},${(i % 1000) / 10},${i % 13}\n`
+  const content = `note,x,y\n${Array.from({ length: 15_000 }, (_, i) => row(i)).join('')}`
+  const data = await fromFile(file(content), { exclude: ['note'], invalid: 'drop' })
+  expect([data.rows, data.dropped]).toEqual([15_000, 0])
+})
+
+describe('names of columns', () => {
+  const first = (content: string, options: FileOptions = {}) =>
+    read(content, options).then(({ names }) => names)
+
+  test('numbers that rise by one above fractions, or beside text, are names', async () => {
+    expect(await first('0,1\n0.25,1.5\n-0.5,2.5\n')).toEqual(['0', '1'])
+    expect(await first(',0,1\n7,0.25,1.5\n9,-0.5,2.5\n')).toEqual(['x1', '0', '1'])
+    expect(await first('place,2019,2020\n1,0.25,1.5\n2,-0.5,2.5\n')).toEqual(['place', '2019', '2020'])
+    expect(await guesses('0,1\n0.25,1.5\n-0.5,2.5\n')).toEqual([
+      'the first line (0,1) was taken for names; header: false (--header no) takes it for a row'
+    ])
+  })
+
+  test('numbers like those below are a row, beside text as well', async () => {
+    expect(await first('1,2\n3,4\n')).toBeUndefined()
+    expect(await first('0,1\n0.25,1\n')).toBeUndefined()
+    const flowers = '5.1,0.2,setosa\n4.9,0.2,setosa\n7.0,1.4,versicolor\n'
+    expect((await read(flowers, { columns: ['x1', 'x2'] })).rows).toBe(3)
+    expect(await guesses(flowers)).toEqual([
+      'the first line (5.1,0.2,setosa) was taken for a row, and the columns are x1, x2 …; header: true (--header yes) takes it for names'
+    ])
+  })
+
+  test('as is said', async () => {
+    expect(await first('1,2\n3,4\n', { header: true })).toEqual(['1', '2'])
+    expect((await read('0,1\n0.25,1.5\n-0.5,2.5\n', { header: false })).rows).toBe(3)
+    expect((await read(`# ${plain}`, { header: false })).names).toBeUndefined()
+    expect(await guesses(plain)).toEqual([])
+  })
+})
+
+test('numbers in other notations, where that is said', async () => {
+  const euro = 'size;year\n1.000,126;-1,25\n-0,5;3,75\n'
+  const options = { decimal: ',', thousands: '.' } as const
+  expect((await read(euro, options)).values).toEqual([1000.126, -1.25, -0.5, 3.75])
+  expect((await read('a,b\n"1,234,567",5\n-12,"1,000"\n', { thousands: ',' })).values).toEqual([
+    1234567, 5, -12, 1000
+  ])
+  expect((await read('a\n1 234.5\n1\u202f000\n', { thousands: ' ' })).values).toEqual([1234.5, 1000])
+  expect((await read('a,b\n12%,1\n0.7 %,2\n', { percent: true })).values).toEqual([0.12, 1, 0.007, 2])
+  const prices = 'a\n$1\n-$2.50\n$-3\n'
+  expect((await read(prices, { currency: '$' })).values).toEqual([1, -2.5, -3])
+  expect((await read('a;b\n1,50 €;1\n€2;2\n', { currency: '€', decimal: ',' })).values).toEqual([
+    1.5, 1, 2, 2
+  ])
+  // Groups are of three digits: 1.234 is no decimal of three where a point groups.
+  expect((await read('a\n1.234\n12\n', options)).values).toEqual([1234, 12])
+  const { message } = await failure(() => read('a;b\n1;1,5\n12;1.23\n', options), 'INVALID_FILE')
+  expect(message).toContain("line 3, column 2 ('b'): '1.23' is no number of decimal: ','")
+  await failure(() => read(plain, { thousands: '.' }), 'CONTRADICTORY_OPTIONS')
+})
+
+test('a notation that would make numbers of text is told', async () => {
+  expect(await guesses('size;year\n0,126;1\n-0,5;2\n')).toEqual([
+    "column 'size' holds text like '0,126'; with decimal: ',' (--decimal ,) it holds numbers"
+  ])
+  expect(await guesses('a,b\n12%,1\n0.7%,2\n')).toEqual([
+    "column 'a' holds text like '12%'; with percent: true (--percent) it holds numbers"
+  ])
+})
+
+test('what the language alone takes for a number is text', async () => {
+  for (const cell of ['0x1f', '0b1', '1_000', '1e', '.']) {
+    const { message } = await failure(() => read(`a,b\n1,1\n${cell},2\n`), 'INVALID_FILE')
+    expect(message).toContain(`'${cell}' is no number`)
+  }
+  const { message } = await failure(() => read('a,b\n1,1\n-inf,2\n'), 'INVALID_FILE')
+  expect(message).toContain("'-inf' is no finite number")
+})
+
+test('cells that stand for nothing, or for a level where that is said', async () => {
+  const countries = 'country,x\nNA,1\nDE,2\nFR,3\nNA,4\n'
+  const options = { categorical: 'one-hot' } as const
+  const { columns } = await fromFile(file(countries), { ...options, missingCells: [''] })
+  expect(columns).toEqual(['country=DE', 'country=FR', 'country=NA', 'x'])
+  const dropped = await fromFile(file(countries), { ...options, invalid: 'drop' })
+  expect([dropped.columns, dropped.dropped]).toEqual([['country=DE', 'country=FR', 'x'], 2])
+  expect(await guesses(countries)).toEqual([
+    "cells 'NA' of column 'country' were taken to be missing; missingCells: [''] (--missing-cells '') takes them for text"
+  ])
+  const holes = await fromFile(file('a,b\n1,-\n2,5\n'), { missingCells: ['-'], invalid: 'drop' })
+  expect([...holes.data]).toEqual([2, 5])
+})
+
+test('lines to pass over, where that is said', async () => {
+  expect(await read(`some, words\nand others\n${plain}`, { skip: 2 })).toEqual(expected)
+  expect(await read(plain.replace('\n', '\n% no row\n'), { comment: '%' })).toEqual(expected)
+  expect(await guesses(`A table\n${plain}0,0\n`)).toEqual([
+    '1 line before the table was passed over; skip: 0 (--skip 0) reads them'
+  ])
+  const { message } = await failure(() => read(`A table\n${plain}x,0\n`), 'INVALID_FILE')
+  expect(message).toContain('line 5')
+})
+
+test('bytes that are no text, or of another encoding', async () => {
+  const latin = Buffer.from('größe,x\n1,2\n', 'latin1')
+  const { message } = await failure(() => read(latin), 'INVALID_FILE')
+  expect(message).toContain("line 1 has bytes that are no UTF-8; say what they are: encoding: 'latin-1'")
+  expect((await read(latin, { encoding: 'latin-1' })).names).toEqual(['größe', 'x'])
+  const late = Buffer.concat([Buffer.from('a,b\n1,2\n'), Buffer.from('3,ä\n', 'latin1')])
+  expect((await failure(() => read(late), 'INVALID_FILE')).message).toContain('line 3')
+  const zero = await failure(() => read('a,b\n1,2\n3,\x004\n'), 'INVALID_FILE')
+  expect(zero.message).toContain('line 3 holds a byte of zero')
+  await failure(() => read(plain, { encoding: 'ebcdic' as 'utf-8' }), 'INVALID_OPTION')
+})
+
+test('read verbatim, cells stand as the file has them beside what they mean', async () => {
+  const source = await openTable(file('a;b\n1.000,50;NA\n"x;y" ;0010\n'), {
+    verbatim: true,
+    decimal: ',',
+    thousands: '.'
+  })
+  for await (const batch of source.batches()) {
+    if (!('columns' in batch)) throw new Error('numbers')
+    expect(batch.columns).toEqual([
+      ['1000.50', 'x;y'],
+      [null, '0010']
+    ])
+    expect(batch.written).toEqual([
+      ['1.000,50', 'x;y'],
+      ['NA', '0010']
+    ])
+  }
+})

@@ -20,9 +20,9 @@ test('the checks of test/cuda and test/emulator pass', () => {
 })
 
 test('those of the engine pass where small nets stay in registers', () => {
-  expect(check(['--tests-regex', '^cuda_(golden|regularisers)'], { FFJORD_CUDA_OPTIONS: 'fused=64' })).toMatch(
-    /cuda_golden \.+ +Passed/
-  )
+  expect(
+    check(['--tests-regex', '^cuda_(golden|regularisers)'], { FFJORD_CUDA_OPTIONS: 'fused=64' })
+  ).toMatch(/cuda_golden \.+ +Passed/)
 })
 
 // misuse_check holds that work runs late.

@@ -1,10 +1,11 @@
 import Papa from 'papaparse'
 import { alike, type CellType, written } from '../data/cell-type'
 import { fail } from '../native/check'
-import { hasUnmistakable, isPlainFraction, type Notation, plainly, unmistakable } from './notation'
+import { hasUnmistakable, isPlainFraction, plainly, unmistakable } from './notation'
 import { parseNumbers } from './numbers'
 import { checkColumns, firstRepeated, MOST_COLUMNS, type RowBatch, type TableSource } from './source'
 import {
+  type DelimitedOptions,
   type Dialect,
   dialectOf,
   hasNotation,
@@ -12,32 +13,10 @@ import {
   missingCells,
   withSingleSpaces
 } from './text-dialect'
-import { type Encoding, textOf } from './text-encoding'
+import { textOf } from './text-encoding'
 import { firstRecords, LINE_FEED, pieces, separators } from './text-pieces'
 
 /** Text tables (CSV, TSV) by Papa Parse, in pieces that end with a record. */
-
-export interface DelimitedOptions extends Notation {
-  /**
-   * Whether the first line holds names. Default: it does where one of its cells is text above numbers, or all of them are
-   * text; what was guessed is said.
-   */
-  header?: boolean
-  /** What separates cells, ' ' for any number of spaces and tabs; default: found from the first lines. */
-  delimiter?: string
-  /** Of the text. Default: what a byte order mark says, or UTF-8. */
-  encoding?: Encoding
-  /** Lines to pass over at the start; default: lines of one cell above a table of more. */
-  skip?: number
-  /** What lines begin with that are to be passed over; default: '#', where the first line begins with it. */
-  comment?: string
-  /** What stands for a missing cell. Default: '', NA, N/A, NaN, nan, null, NULL, None and ?. */
-  missingCells?: readonly string[]
-  /** Of rows whose number of cells differs from the first one's: leave out in place of an error. */
-  skipRagged?: boolean
-  /** Batches hold the cells as they stand in the file besides (`written`). Default: false. */
-  verbatim?: boolean
-}
 
 export async function openDelimited(path: string, options: DelimitedOptions = {}): Promise<TableSource> {
   const { encoding, delimiter } = options

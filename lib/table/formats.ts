@@ -1,12 +1,13 @@
 import { extname } from 'node:path'
 import { fail, show } from '../native/check'
 import { openArrow } from './arrow'
-import { type DelimitedOptions, openDelimited } from './delimited'
+import { openDelimited } from './delimited'
 import { openHdf5 } from './hdf5'
 import { openNpz } from './npz'
 import { openNumpy } from './numpy'
 import { openParquet } from './parquet'
 import type { TableSource } from './source'
+import type { DelimitedOptions } from './text-dialect'
 
 /** Files as tables, by the endings of their names. */
 

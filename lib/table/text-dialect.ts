@@ -1,10 +1,32 @@
 import Papa from 'papaparse'
 import { unnamed } from '../data/schema'
-import type { DelimitedOptions } from './delimited'
 import { type Notation, notationOf, numberOf, plainly, unmistakable } from './notation'
+import type { Encoding } from './text-encoding'
 import { CARRIAGE_RETURN } from './text-pieces'
 
 /** What a text table leaves open, guessed from its first records: where rows start, what separates cells, and the names. */
+
+export interface DelimitedOptions extends Notation {
+  /**
+   * Whether the first line holds names. Default: it does where one of its cells is text above numbers, or all of them are
+   * text; what was guessed is said.
+   */
+  header?: boolean
+  /** What separates cells, ' ' for any number of spaces and tabs; default: found from the first lines. */
+  delimiter?: string
+  /** Of the text. Default: what a byte order mark says, or UTF-8. */
+  encoding?: Encoding
+  /** Lines to pass over at the start; default: lines of one cell above a table of more. */
+  skip?: number
+  /** What lines begin with that are to be passed over; default: '#', where the first line begins with it. */
+  comment?: string
+  /** What stands for a missing cell. Default: '', NA, N/A, NaN, nan, null, NULL, None and ?. */
+  missingCells?: readonly string[]
+  /** Of rows whose number of cells differs from the first one's: leave out in place of an error. */
+  skipRagged?: boolean
+  /** Batches hold the cells as they stand in the file besides (`written`). Default: false. */
+  verbatim?: boolean
+}
 
 export interface Dialect {
   delimiter: string

@@ -2,6 +2,7 @@ import { join } from 'node:path'
 import type { CellType } from '../lib/data/cell-type'
 import type { OpenOptions } from '../lib/table/formats'
 import { openTable } from '../lib/table/open'
+import { failure } from './failure'
 
 // Files that pyarrow, numpy and h5py wrote (test/tables/make.py): cells mean what their types say, to the last digit.
 
@@ -128,4 +129,96 @@ test.each(['dictionaries.arrows', 'deltas.arrows'])('Arrow: %s change within a s
 test('Arrow: blocks of LZ4 that repeat what earlier ones hold', async () => {
   const { cells } = await cellsOf('long-lz4.arrow')
   expect(cells.get('i')).toEqual(Array.from({ length: 30_000 }, (_, i) => 0.25 * (i % 1000)))
+})
+
+describe('NumPy', () => {
+  const rows = [0.5, -1.25, 3, 2, 1e300, -0, 7.5, 2.25, 1 / 3, 4, 5, 6]
+  const column = (c: number) => rows.filter((_, i) => i % 3 === c)
+
+  test.each(['big-endian.npy', 'fortran.npy', 'python-2.npy', 'arrays.npz'])(
+    '%s: the same numbers',
+    async (name) => {
+      const { cells, types } = await cellsOf(name, { key: name === 'arrays.npz' ? 'fortran' : undefined })
+      expect([...cells.values()]).toEqual([column(0), column(1), column(2)])
+      expect(types.get('x1')).toEqual(number('float64'))
+    }
+  )
+
+  test('whole numbers of another order of bytes, halves, and three axes in Fortran order', async () => {
+    const whole = await cellsOf('big-endian-int.npy')
+    expect([...whole.cells.values()]).toEqual([
+      [1n, 2n ** 40n],
+      [-2n, -(2n ** 40n)]
+    ])
+    const half = await cellsOf('half.npy')
+    expect([...half.cells.values()]).toEqual([
+      [0.25, 2 ** -24],
+      [-65504, Infinity]
+    ])
+    const { source, cells } = await cellsOf('fortran-3.npy')
+    expect(source.shape).toEqual([3, 4])
+    expect([...cells.values()]).toEqual(Array.from({ length: 12 }, (_, i) => [i, 12 + i]))
+  })
+
+  test('dates, times and durations, which may be none', async () => {
+    const times = await cellsOf('times.npy')
+    expect(times.types.get('x1')).toEqual({ kind: 'timestamp', unit: 'microsecond' })
+    expect([...times.cells.values()]).toEqual([
+      [1709209800123456, -1],
+      [null, 0]
+    ])
+    const days = await cellsOf('days.npy')
+    expect([days.types.get('x1'), days.cells.get('x1')]).toEqual([{ kind: 'date' }, [19782, null, -1]])
+    const hours = await cellsOf('hours.npy')
+    expect([hours.types.get('x1'), hours.cells.get('x1')]).toEqual([
+      { kind: 'duration', unit: 'second' },
+      [129_600, null, -3600]
+    ])
+  })
+
+  test.each([
+    ['records.npy', undefined],
+    ['arrays.npz', 'records']
+  ])('%s: records by field', async (name, key) => {
+    const { source, cells, types } = await cellsOf(name, { key })
+    expect(source.named).toBe(true)
+    expect(Object.fromEntries(cells)).toEqual({
+      a: [0.5, -0.25],
+      b: [-7, 2 ** 31 - 1],
+      when: [1709164800000000001n, null],
+      name: ['größe', ''],
+      key: ['ab', ''],
+      ok: [1, 0],
+      'place.x': [1.5, -2.5],
+      'place.y': [2n ** 64n - 1n, 0n],
+      'pair[0]': [3, -5],
+      'pair[1]': [-4, 6]
+    })
+    expect(types.get('ok')).toEqual({ kind: 'boolean' })
+    expect(types.get('when')).toEqual({ kind: 'timestamp', unit: 'nanosecond' })
+  })
+
+  test('an array of nothing but text, in which numbers are written', async () => {
+    const { cells, types } = await cellsOf('text.npy')
+    expect(types.get('x1')).toEqual({ kind: 'written' })
+    expect([...cells.values()]).toEqual([
+      ['0.5', null],
+      ['größe', 'red']
+    ])
+  })
+
+  test.each([
+    [
+      'complex.npy',
+      'it holds complex numbers; save their parts as columns: numpy.concatenate([a.real, a.imag], axis=1)'
+    ],
+    [
+      'objects.npy',
+      "it holds Python objects, which only Python reads; save them as numbers: a.astype('float64')"
+    ],
+    ['long-double.npy', "it holds numbers of more than 64 bits; save them as a.astype('float64')"]
+  ])('%s is refused with what helps', async (name, words) => {
+    const { message } = await failure(() => openTable(at(name)), 'UNSUPPORTED_FILE')
+    expect(message).toBe(`${at(name)}: ${words}`)
+  })
 })

@@ -2,8 +2,8 @@ import { alike, written } from '../data/cell-type'
 import { unnamed } from '../data/schema'
 import { fail } from '../native/check'
 import { FfjordError, isFfjordError } from '../native/errors'
+import { openBytes } from './byte-source'
 import { chooseKey } from './npz'
-import { openBytes } from './numpy'
 import { optional } from './optional'
 import {
   batchRows,

@@ -4,7 +4,8 @@ import yauzl from 'yauzl'
 import { unreadable } from '../file/file-errors'
 import { fail } from '../native/check'
 import { FfjordError, isFfjordError } from '../native/errors'
-import { type ByteSource, numpyTable } from './numpy'
+import type { ByteSource } from './byte-source'
+import { numpyTable } from './numpy'
 import type { TableSource } from './source'
 
 /** Arrays in NumPy's .npz, a zip file of .npy files. One is taken: `key`, or the only one. */

@@ -1,71 +1,34 @@
-import { type FileHandle, open } from 'node:fs/promises'
-import { alike, type CellType } from '../data/cell-type'
+import { alike, type CellType, written } from '../data/cell-type'
 import { unnamed } from '../data/schema'
-import { unreadable } from '../file/file-errors'
-import { halfToFloat } from '../file/half'
 import { fail } from '../native/check'
-import { FfjordError, isFfjordError } from '../native/errors'
+import { FfjordError } from '../native/errors'
+import { type ByteSource, openBytes } from './byte-source'
+import { type Coding, codingOf, type Field, fieldsOf, UnreadKind, writtenCells } from './numpy-types'
+import { type PythonValue, pythonLiteral } from './python-literal'
 import {
   batchRows,
   checkColumns,
+  firstRepeated,
   type NumberArray,
   plainRow,
   type RowBatch,
   type TableSource
 } from './source'
 
-/** NumPy's .npy, format 1.0 to 3.0: magic, version, header length, a Python dictionary, the numbers. */
-
-const kinds: Record<string, (bytes: ArrayBuffer) => NumberArray> = {
-  '<f2': (bytes) => Float32Array.from(new Uint16Array(bytes), halfToFloat),
-  '<f4': (bytes) => new Float32Array(bytes),
-  '<f8': (bytes) => new Float64Array(bytes),
-  '|b1': (bytes) => new Uint8Array(bytes),
-  '|i1': (bytes) => new Int8Array(bytes),
-  '|u1': (bytes) => new Uint8Array(bytes),
-  '<i2': (bytes) => new Int16Array(bytes),
-  '<u2': (bytes) => new Uint16Array(bytes),
-  '<i4': (bytes) => new Int32Array(bytes),
-  '<u4': (bytes) => new Uint32Array(bytes),
-  '<i8': (bytes) => new BigInt64Array(bytes),
-  '<u8': (bytes) => new BigUint64Array(bytes)
-}
-
-const types: Record<string, CellType> = {
-  f2: { kind: 'number', storage: 'float16' },
-  f4: { kind: 'number', storage: 'float32' },
-  f8: { kind: 'number', storage: 'float64' },
-  b1: { kind: 'boolean' },
-  i1: { kind: 'number', storage: 'int8' },
-  u1: { kind: 'number', storage: 'uint8' },
-  i2: { kind: 'number', storage: 'int16' },
-  u2: { kind: 'number', storage: 'uint16' },
-  i4: { kind: 'number', storage: 'int32' },
-  u4: { kind: 'number', storage: 'uint32' },
-  i8: { kind: 'number', storage: 'int64' },
-  u8: { kind: 'number', storage: 'uint64' }
-}
+/** NumPy's .npy, format 1.0 to 3.0: magic, version, header length, a Python dictionary, the cells. */
 
 interface Header {
-  /** Where the numbers start. */
+  /** Where the cells start. */
   start: number
   shape: number[]
-  /** Column by column. */
+  /** The first axis varies fastest. */
   fortran: boolean
-  /** Bytes of one number. */
+  /** Of one cell, or of one record. */
   width: number
-  decode: (bytes: ArrayBuffer) => NumberArray
-  type: CellType
-}
-
-/** Bytes that are read in order, in buffers of their own. */
-export interface ByteSource {
-  size: number
-  /** Bytes are unpacked in their order: to read others means to start again. */
-  sequential?: boolean
-  /** `length` bytes from `position` on; fewer at the end. */
-  read(position: number, length: number): Promise<Uint8Array<ArrayBuffer>>
-  close(): Promise<void>
+  /** Of an array of cells. */
+  coding?: Coding
+  /** Of an array of records. */
+  fields?: Field[]
 }
 
 export async function openNumpy(path: string): Promise<TableSource> {
@@ -81,39 +44,109 @@ export async function numpyTable(path: string, openSource: () => Promise<ByteSou
   } finally {
     await source.close()
   }
-  const { start, shape, fortran, width, decode, type } = header
-  const [rows, columns] = [shape[0]!, shape.slice(1).reduce((product, axis) => product * axis, 1)]
+  const { shape, fields } = header
+  const rows = shape[0]!
+  const columns = fields ? fields.length : sizeOf(shape.slice(1))
   checkColumns(path, columns)
+  const names = fields ? fields.map(({ name }) => name) : unnamed(columns)
+  const repeated = firstRepeated(names)
+  if (repeated !== undefined)
+    fail('INVALID_FILE', `${path} has two columns named '${repeated}'; give every column a name of its own`)
   return {
     path,
-    names: unnamed(columns),
-    named: false,
-    types: alike(columns, type),
+    names,
+    named: fields !== undefined,
+    types: fields ? fields.map(({ coding }) => coding.type) : alike(columns, typeOf(header.coding!)),
     rows,
     place: plainRow,
-    ...(shape.length > 2 && { shape: shape.slice(1) }),
+    ...(shape.length > 2 && !fields && { shape: shape.slice(1) }),
     async *batches(): AsyncGenerator<RowBatch> {
       const opened = await openSource()
       try {
-        // Column by column is no order that a batch of rows could be unpacked in.
-        const bytes = fortran && opened.sequential ? await unpacked(opened) : opened
+        // Cells of a row lie far apart where the first axis varies fastest, and no batch could be unpacked in order.
+        const bytes = header.fortran && opened.sequential ? await unpacked(opened) : opened
         const most = batchRows(columns)
         for (let row = 0; row < rows; row += most) {
           const count = Math.min(most, rows - row)
-          const numbers = async (first: number, length: number) =>
-            decode((await bytes.read(start + first * width, length * width)).buffer)
-          if (!fortran) yield { count, matrix: await numbers(row * columns, count * columns) }
-          else {
-            const parts: NumberArray[] = []
-            for (let c = 0; c < columns; c++) parts.push(await numbers(c * rows + row, count))
-            yield { count, columns: parts }
-          }
+          if (fields) yield { count, columns: await recordCells(bytes, header, row, count) }
+          else if (header.fortran) yield { count, columns: await columnCells(bytes, header, row, count) }
+          else yield await rowCells(bytes, header, row, count)
         }
       } finally {
         await opened.close()
       }
     }
   }
+}
+
+/** Numbers may be written in an array that is nothing but text, as numpy.array([[1.5, 'red']]) is. */
+function typeOf({ type }: Coding): CellType {
+  return type.kind === 'text' ? written : type
+}
+
+function cellsOf({ type, decode }: Coding, bytes: Uint8Array<ArrayBuffer>): ArrayLike<unknown> {
+  const cells = decode(bytes)
+  return type.kind === 'text' ? writtenCells(cells) : cells
+}
+
+async function rowCells(
+  bytes: ByteSource,
+  { start, shape, width, coding }: Header,
+  row: number,
+  count: number
+): Promise<RowBatch> {
+  const columns = sizeOf(shape.slice(1))
+  const cells = cellsOf(coding!, await bytes.read(start + row * columns * width, count * columns * width))
+  if (ArrayBuffer.isView(cells)) return { count, matrix: cells as unknown as NumberArray }
+  const column = (c: number) => Array.from({ length: count }, (_, i) => cells[i * columns + c])
+  return { count, columns: Array.from({ length: columns }, (_, c) => column(c)) }
+}
+
+async function columnCells(
+  bytes: ByteSource,
+  { start, shape, width, coding }: Header,
+  row: number,
+  count: number
+): Promise<ArrayLike<unknown>[]> {
+  const parts: ArrayLike<unknown>[] = []
+  for (const place of fortranOrder(shape.slice(1)))
+    parts.push(cellsOf(coding!, await bytes.read(start + (place * shape[0]! + row) * width, count * width)))
+  return parts
+}
+
+/** Where the cells of a row, in C order, stand among its cells in Fortran order. */
+function fortranOrder(axes: readonly number[]): number[] {
+  const backwards = [...axes].reverse()
+  return Array.from({ length: sizeOf(axes) }, (_, cell) => {
+    let [place, rest, scale] = [0, cell, sizeOf(axes)]
+    for (const axis of backwards) {
+      scale /= axis
+      place += (rest % axis) * scale
+      rest = Math.floor(rest / axis)
+    }
+    return place
+  })
+}
+
+async function recordCells(
+  bytes: ByteSource,
+  { start, width, fields }: Header,
+  row: number,
+  count: number
+): Promise<ArrayLike<unknown>[]> {
+  const records = await bytes.read(start + row * width, count * width)
+  return fields!.map(({ offset, coding }) => {
+    const own = new Uint8Array(count * coding.width)
+    for (let i = 0; i < count; i++) {
+      const at = i * width + offset
+      own.set(records.subarray(at, at + coding.width), i * coding.width)
+    }
+    return coding.decode(own)
+  })
+}
+
+function sizeOf(axes: readonly number[]): number {
+  return axes.reduce((product, axis) => product * axis, 1)
 }
 
 /** All bytes, in memory. */
@@ -124,69 +157,51 @@ async function unpacked(source: ByteSource): Promise<ByteSource> {
 
 async function readHeader(path: string, source: ByteSource): Promise<Header> {
   const invalid = (reason: string) =>
-    new FfjordError(
-      'INVALID_FILE',
-      `${path}: ${reason}; write it with numpy.save as a C-ordered array of numbers`
-    )
+    new FfjordError('INVALID_FILE', `${path}: ${reason}; write it again with numpy.save`)
   const magic = Buffer.from(await source.read(0, 12))
   if (magic.length < 12 || magic.toString('latin1', 0, 6) !== '\x93NUMPY') throw invalid('it is no .npy file')
   const long = magic[6]! >= 2
   const start = (long ? 12 : 10) + (long ? magic.readUInt32LE(8) : magic.readUInt16LE(8))
   if (start > source.size) throw invalid('its header is truncated')
   if (start > MOST_HEADER) throw invalid(`its header claims ${start} bytes`)
-  const text = Buffer.from(await source.read(long ? 12 : 10, start - (long ? 12 : 10))).toString('latin1')
-  const kind = /'descr':\s*'([^']*)'/.exec(text)?.[1]
-  const order = /'fortran_order':\s*(True|False)/.exec(text)?.[1]
-  const axes = /'shape':\s*\(([\d,\s]*)\)/.exec(text)?.[1]
-  const decode = kind === undefined ? undefined : kinds[kind]
-  if (!decode || axes === undefined) throw invalid(`its numbers are of kind ${kind ?? 'unknown'}`)
-  const shape = axes
-    .split(',')
-    .filter((axis) => axis.trim() !== '')
-    .map(Number)
-  const fortran = order === 'True' && shape.length > 1
-  if (fortran && shape.length > 2) throw invalid('it has more than two axes in Fortran order')
+  const text = Buffer.from(await source.read(long ? 12 : 10, start - (long ? 12 : 10))).toString(
+    magic[6]! >= 3 ? 'utf8' : 'latin1'
+  )
+  const explained = <T>(work: () => T): T => {
+    try {
+      return work()
+    } catch (error) {
+      const { message } = error as Error
+      if (error instanceof UnreadKind) throw new FfjordError('UNSUPPORTED_FILE', `${path}: ${message}`)
+      throw invalid(`its header cannot be read (${message})`)
+    }
+  }
+  const header = explained(() => pythonLiteral(text))
+  const entry = (key: string): PythonValue => (header instanceof Map ? (header.get(key) ?? null) : null)
+  const axes = entry('shape')
+  const kind = entry('descr')
+  if (!Array.isArray(axes) || !axes.every((axis) => typeof axis === 'number' && axis >= 0))
+    throw invalid('its header gives no shape')
+  const shape = axes as number[]
   if (shape.length === 0) throw invalid('it holds a single number')
-  const width = Number(kind!.slice(2))
-  const size = shape.reduce((product, axis) => product * axis, 1) * width
+  const records = Array.isArray(kind) ? explained(() => fieldsOf(kind)) : undefined
+  const coding = records ? undefined : explained(() => codingOf(String(kind)))
+  if (records && sizeOf(shape.slice(1)) !== 1)
+    throw invalid(`it holds records in ${shape.length} axes, and a table has one: save a.ravel()`)
+  const width = records?.width ?? coding!.width
+  const size = sizeOf(shape) * width
   if (source.size - start !== size)
-    throw invalid(`it holds ${source.size - start} bytes of numbers, and its shape (${shape}) takes ${size}`)
-  return { start, shape, fortran, width, decode, type: types[kind!.slice(1)]! }
+    throw invalid(`it holds ${source.size - start} bytes of cells, and its shape (${shape}) takes ${size}`)
+  const fortran = entry('fortran_order') === true && shape.length > 1 && !records
+  return {
+    start,
+    shape,
+    fortran,
+    width,
+    ...(coding && { coding }),
+    ...(records && { fields: records.fields })
+  }
 }
 
 /** Bytes; NumPy's own take a hundred. */
 const MOST_HEADER = 2 ** 20
-
-export async function openBytes(path: string): Promise<ByteSource> {
-  let file: FileHandle
-  try {
-    file = await open(path, 'r')
-  } catch (error) {
-    throw unreadable(path, error)
-  }
-  try {
-    const kind = await file.stat()
-    if (!kind.isFile()) fail('FILE_NOT_READABLE', `${path} cannot be read: it is no file; give one`)
-    const { size } = kind
-    return {
-      size,
-      close: () => file.close(),
-      async read(position, length) {
-        const bytes = new Uint8Array(new ArrayBuffer(Math.max(0, Math.min(length, size - position))))
-        for (let done = 0; done < bytes.length; ) {
-          const { bytesRead } = await file
-            .read(bytes, done, bytes.length - done, position + done)
-            .catch((error: unknown) => {
-              throw unreadable(path, error)
-            })
-          if (bytesRead === 0) throw new FfjordError('INVALID_FILE', `${path} ends early; write it again`)
-          done += bytesRead
-        }
-        return bytes
-      }
-    }
-  } catch (error) {
-    await file.close()
-    throw isFfjordError(error) ? error : unreadable(path, error)
-  }
-}

@@ -2,8 +2,9 @@
 
 import datetime
 import decimal
-import uuid
+import struct
 
+import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 
@@ -102,3 +103,35 @@ write_arrow('deltas.arrows', [first, grown], stream=True, emit_dictionary_deltas
 # More than a block of LZ4 (64 KiB), which repeats what earlier blocks hold.
 long = pa.table({'i': pa.array([i % 1000 * 0.25 for i in range(30000)])})
 write_arrow('long-lz4.arrow', [long], compression='lz4')
+
+
+# NumPy: orders of bytes and axes, records, times and text.
+X = np.array([[0.5, -1.25, 3.0], [2.0, 1e300, -0.0], [7.5, 2.25, 1 / 3], [4.0, 5.0, 6.0]])
+np.save('big-endian.npy', X.astype('>f8'))
+np.save('big-endian-int.npy', np.array([[1, -2], [2**40, -(2**40)]], '>i8'))
+np.save('fortran.npy', np.asfortranarray(X))
+np.save('fortran-3.npy', np.asfortranarray(np.arange(24.0).reshape(2, 3, 4)))
+np.save('half.npy', np.array([[0.25, -65504], [6e-8, np.inf]], '<f2'))
+np.save('times.npy', np.array([['2024-02-29T12:30:00.123456', 'NaT'], ['1969-12-31T23:59:59.999999', '1970-01-01']], '<M8[us]'))
+np.save('days.npy', np.array(['2024-02-29', 'NaT', '1969-12-31'], '>M8[D]'))
+np.save('hours.npy', np.array([36, 'NaT', -1], 'm8[h]'))
+np.save('text.npy', np.array([['0.5', 'größe'], ['nan', 'red']]))
+record = np.dtype(
+    {
+        'names': ['a', 'b', 'when', 'name', 'key', 'ok', 'place', 'pair'],
+        'formats': ['<f8', '>i4', '<M8[ns]', '<U6', 'S3', '?', [('x', '<f4'), ('y', '<u8')], ('<i2', (2,))],
+    },
+    align=True,
+)
+row = (0.5, -7, np.datetime64('2024-02-29T00:00:00.000000001'), 'größe', b'ab', True, (1.5, 2**64 - 1), (3, -4))
+gap = (-0.25, 2**31 - 1, np.datetime64('NaT'), '', b'', False, (-2.5, 0), (-5, 6))
+np.save('records.npy', np.array([row, gap], record))
+np.savez_compressed('arrays.npz', fortran=np.asfortranarray(X), records=np.array([row, gap], record))
+np.save('complex.npy', X.astype(complex))
+np.save('objects.npy', X.astype(object), allow_pickle=True)
+np.save('long-double.npy', X.astype(np.longdouble))
+# As Python 2 wrote it.
+head = b"{'descr': '<f8', 'fortran_order': False, 'shape': (4L, 3L), }"
+head += b' ' * ((64 - (10 + len(head) + 1) % 64) % 64) + b'\n'
+with open('python-2.npy', 'wb') as file:
+    file.write(b'\x93NUMPY\x01\x00' + struct.pack('<H', len(head)) + head + X.tobytes())

@@ -34,10 +34,10 @@ struct RowBars {
 };
 
 /// One worker's tile, whose places take the rows of a slot one after the other.
-class RowPlaces {
+class PullbackPlaces {
  public:
-  RowPlaces(const BlockCall& call, const SolveTape& tape, const StepPullback& pullback,
-            const BlockRows<float>& bars, RowBars& results)
+  PullbackPlaces(const BlockCall& call, const SolveTape& tape, const StepPullback& pullback,
+                 const BlockRows<float>& bars, RowBars& results)
       : call_(call),
         taken_(tape.rows),
         stop_(tape.plan.stop),
@@ -172,10 +172,10 @@ std::vector<double> pull_rows(const BlockCall& call, const SolveTape& tape, std:
       call.workspace.clear_slots(0, with_gradients ? slots.count() : 0);
   std::vector<double> time_sums(slots.count());
   RowBars bars{std::vector<float>(rows.z.size()), AlignedFloats(tape.terms.size())};
-  std::vector<std::unique_ptr<RowPlaces>> memory(call.team.size());
+  std::vector<std::unique_ptr<PullbackPlaces>> memory(call.team.size());
   call.team.run(slots.count(), [&](int worker, std::size_t slot) {
     if (!memory[worker])
-      memory[worker] = std::make_unique<RowPlaces>(call, tape, pullback, rows, bars);
+      memory[worker] = std::make_unique<PullbackPlaces>(call, tape, pullback, rows, bars);
     time_sums[slot] =
         memory[worker]->pull(worker, slots.rows(slot), with_gradients ? sums[slot] : nullptr);
   });

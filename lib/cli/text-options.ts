@@ -53,7 +53,7 @@ function lines(text: string): number {
   return Number(text)
 }
 
-/** The same as options of `fromFile`. */
+/** These choices as options of `fromFile`. */
 export function textOptions(choice: TextChoice): FileOptions {
   const { header = 'auto', delimiter, encoding, skip, comment, missingCells } = choice
   const { decimal, thousands, percent, currency } = choice

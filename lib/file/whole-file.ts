@@ -100,7 +100,7 @@ export function finish(temporary: string, path: string): void {
   }
 }
 
-/** The same of parts that follow each other, on the disk before the name changes. @throws FfjordError FILE_NOT_WRITABLE */
+/** Writes parts that follow each other likewise; they are on the disk before the name changes. @throws FfjordError FILE_NOT_WRITABLE */
 export async function writeAtomically(path: string, parts: readonly Uint8Array[]): Promise<void> {
   const temporary = unfinishedName(path)
   try {

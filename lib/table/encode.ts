@@ -118,7 +118,7 @@ export class RowEncoder {
         values[at] = atom.marker
         continue
       }
-      // Also false for NaN and the infinities. A dequantised value may stand on the lower end.
+      // This is false for NaN and the infinities, too. A dequantised value may stand on the lower end.
       const inside = value > lower || (closed && value === lower && value > -Infinity)
       if (value === lower && inside) this.#onEnd[c] ??= first + row
       const usable = keepsOutside
@@ -322,9 +322,8 @@ export function isNumeric(cell: unknown): boolean {
 }
 
 /**
- * For training: adds u of U[0, step) to dequantised columns, u of U[0, 1) to the elements of a category unless they are exact, and spreads the rows
- * on an atom by its noise. The noise of a row depends
- * on `seed` and its number alone. log P(x) ≥ E[log p(x + u)] (Theis, van den Oord and Bethge 2016, eq. 5).
+ * Adds noise for training: u of U[0, step) to dequantised columns, u of U[0, 1) to the elements of a category unless they are exact; rows on
+ * an atom are spread by its noise. The noise of a row depends on `seed` and its number alone. log P(x) ≥ E[log p(x + u)] (Theis, van den Oord and Bethge 2016, eq. 5).
  */
 export function dequantize(
   columns: readonly Column[],

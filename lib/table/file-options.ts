@@ -18,7 +18,7 @@ import type { OpenOptions } from './formats'
 import { encodings } from './text-encoding'
 
 export interface FileOptions extends Omit<OpenOptions, 'skipRagged' | 'verbatim'> {
-  /** Of one sample; default: the columns, or all axes but the first of an array of more than two. */
+  /** The shape of one sample; default: the columns, or all axes but the first of an array of more than two. */
   shape?: readonly number[]
   /** The columns to read, in this order; default: all. */
   columns?: readonly string[]
@@ -49,14 +49,14 @@ export interface FileOptions extends Omit<OpenOptions, 'skipRagged' | 'verbatim'
   atoms?: Readonly<Record<string, number>>
   /** Columns that others are conditioned on (`condition`): no noise is added to them, nor to levels of theirs. */
   context?: readonly string[]
-  /** Of the noise of dequantisation. Default: 0. */
+  /** The noise of dequantisation is drawn from it. Default: 0. */
   seed?: number
   /** Refuse constant and repeated columns, of which no density exists. Default: false. */
   checkColumns?: boolean
   /** The columns of a model (flow.table) and its context, in place of all choices above but `invalid` and `missing`. */
   schema?: TableSchema
   /**
-   * Of the rows. Default: 'auto', float32 until a value comes that it does not hold: a whole number or one of up to four
+   * The precision of the rows. Default: 'auto', float32 until a value comes that it does not hold: a whole number or one of up to four
    * digits after the point that would change (beyond 2²⁴: epoch seconds, ten-digit ids, amounts in cents), a column whose
    * last float32 digit is more than a millionth of what it varies by, or more than a hundredth of its step.
    */

@@ -14,7 +14,7 @@ export interface DelimitedOptions extends Notation {
   header?: boolean
   /** What separates cells, ' ' for any number of spaces and tabs; default: found from the first lines. */
   delimiter?: string
-  /** Of the text. Default: what a byte order mark says, or UTF-8. */
+  /** The encoding of the text. Default: what a byte order mark says, or UTF-8. */
   encoding?: Encoding
   /** Lines to pass over at the start; default: lines of one cell above a table of more. */
   skip?: number
@@ -22,7 +22,7 @@ export interface DelimitedOptions extends Notation {
   comment?: string
   /** What stands for a missing cell. Default: '', NA, N/A, NaN, nan, null, NULL, None and ?. */
   missingCells?: readonly string[]
-  /** Of rows whose number of cells differs from the first one's: leave out in place of an error. */
+  /** Leaves out rows whose number of cells differs from the first one's, in place of an error. */
   skipRagged?: boolean
   /** Batches hold the cells as they stand in the file besides (`written`). Default: false. */
   verbatim?: boolean
@@ -50,7 +50,7 @@ export const missingCells: readonly string[] = ['', 'NA', 'N/A', 'NaN', 'nan', '
 /** Records that are looked at. */
 const PREVIEW = 100
 
-/** Undefined of a text without any cells. `text` starts at the start of the file. */
+/** How a text is written; undefined where it has no cells. `text` starts at the start of the file. */
 export function dialectOf(
   path: string,
   text: string,
@@ -137,7 +137,7 @@ function shortened(cells: readonly string[], delimiter: string): string {
 
 interface Record {
   cells: string[]
-  /** Of its start, from 0. */
+  /** The line that it starts on, counted from 0. */
   line: number
 }
 

@@ -4,7 +4,7 @@ import { type Encoding, openText } from './text-encoding'
 /** Text tables in pieces that end with a record. */
 
 const PIECE = 2 ** 22 // bytes
-/** Of one record, in bytes: a million cells of 60 digits. */
+/** Bytes that one record may have: a million cells of 60 digits. */
 const MOST_RECORD = 2 ** 26
 /** What may lie between cells where nothing else is said. */
 export const separators = ',;\t|\x1e\x1f'

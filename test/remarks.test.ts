@@ -403,10 +403,16 @@ test('text that is an id or a date says so', async () => {
     new Date(864e5 * row).toISOString().slice(0, 10),
     normal()
   ])
-  for (const categorical of ['one-hot', 'refuse'] as const) {
-    const refused = await failure(() => fromFile(days, { categorical }), 'INVALID_FILE')
-    expect(refused.message).toMatch(
-      /date.* give what may matter as numbers \(days since a first day, month, hour\), or leave/
-    )
-  }
+  const { schema } = await fromFile(days)
+  expect(schema.columns[0]).toMatchObject({
+    type: 'integer',
+    cells: { kind: 'written', pattern: 'YYYY-MM-DD' },
+    clock: { unit: 'day', origin: '1970-01-01' }
+  })
+  // Not all written alike.
+  const mixed = table('day,a', ({ row, normal }) => [
+    row % 2 ? '2024-01-01' : `${1 + (row % 28)}.1.2024`,
+    normal()
+  ])
+  expect((await failure(() => fromFile(mixed), 'INVALID_FILE')).message).toMatch(/is a date/)
 })

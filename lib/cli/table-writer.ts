@@ -1,3 +1,5 @@
+import type { CellType } from '../data/cell-type'
+
 /** Files of columns that this command line writes, a batch of rows at a time. */
 export interface TableWriter {
   write(columns: readonly OutputColumn[]): Promise<void>
@@ -10,6 +12,8 @@ export interface TableWriter {
 export interface OutputColumn {
   name: string
   values: ArrayLike<unknown>
+  /** What the values are cells of; default: what they are themselves. */
+  cells?: CellType
   /** Numbers that are all whole, in whatever batch. */
   whole?: boolean
 }

@@ -3,6 +3,7 @@ import { createWriteStream, type WriteStream } from 'node:fs'
 import { types } from 'node:util'
 import { unwritable } from '../file/file-errors'
 import { discard, finish, unfinishedName } from '../file/whole-file'
+import { cellText } from './cell-text'
 import { ReaderGone } from './exit'
 import type { OutputColumn, TableWriter } from './table-writer'
 
@@ -27,7 +28,7 @@ export class CsvWriter implements TableWriter {
       })
       await this.#put([columns.map(({ name }) => this.#quoted(name)).join(this.delimiter)])
     }
-    const texts = columns.map(({ values }) => this.#texts(values))
+    const texts = columns.map((column) => this.#texts(column))
     const rows = columns[0]?.values.length ?? 0
     for (let first = 0; first < rows; first += 10_000) {
       const lines: string[] = []
@@ -71,15 +72,12 @@ export class CsvWriter implements TableWriter {
     throw unwritable(this.path === '-' ? 'standard output' : this.path, this.#failure)
   }
 
-  #texts(values: ArrayLike<unknown>): (row: number) => string {
+  #texts({ values, cells }: OutputColumn): (row: number) => string {
     // float32 numbers need nine digits to be told apart, float64 ones seventeen.
     if (types.isFloat32Array(values))
       return (row) => (Number.isNaN(values[row]) ? '' : String(+values[row]!.toPrecision(9)))
-    return (row) => {
-      const cell = values[row]
-      if (cell === null || cell === undefined || (typeof cell === 'number' && Number.isNaN(cell))) return ''
-      return typeof cell === 'string' ? this.#quoted(cell) : String(cell)
-    }
+    const text = cellText(cells)
+    return (row) => this.#quoted(text(values[row]))
   }
 
   #quoted(text: string): string {

@@ -1,17 +1,17 @@
-import { types } from 'node:util'
+import type { CellType } from '../data/cell-type'
 import { unwritable } from '../file/file-errors'
 import { discard, finish, unfinishedName } from '../file/whole-file'
 import { FfjordError } from '../native/errors'
+import { type ParquetColumn, parquetColumn, typeOfValues } from './parquet-types'
 import type { OutputColumn, TableWriter } from './table-writer'
 
 type Library = typeof import('hyparquet-writer', { with: { 'resolution-mode': 'import' }})
-type BasicType = 'BOOLEAN' | 'DOUBLE' | 'FLOAT' | 'INT32' | 'INT64' | 'STRING' | 'TIMESTAMP' | 'JSON'
 
-/** Parquet by hyparquet-writer, a row group a batch. A column's type is that of its first batch. */
+/** Parquet by hyparquet-writer, a row group a batch. */
 export class ParquetWriter implements TableWriter {
   readonly #temporary: string
   #file: InstanceType<Library['ParquetWriter']> | undefined
-  #types: BasicType[] = []
+  #columns: ParquetColumn[] = []
 
   constructor(readonly path: string) {
     this.#temporary = unfinishedName(path)
@@ -28,19 +28,21 @@ export class ParquetWriter implements TableWriter {
   async #write(columns: readonly OutputColumn[]): Promise<void> {
     if (!this.#file) {
       const library = await import('hyparquet-writer')
-      this.#types = columns.map(({ values, whole }) => (whole ? 'INT64' : typeOf(values)))
-      const schema = library.schemaFromColumnData({
-        columnData: columns.map(({ name }, c) => ({ name, data: [], type: this.#types[c]!, nullable: true }))
+      this.#columns = columns.map(({ name, values, whole, cells }) => {
+        const type = whole && (!cells || cells.kind === 'written') ? int64 : cells
+        return parquetColumn(name, type ?? typeOfValues(values))
       })
+      const schema = [
+        { name: 'root', num_children: columns.length },
+        ...this.#columns.flatMap((column) => column.schema)
+      ]
       this.#file = new library.ParquetWriter({ writer: library.fileWriter(this.#temporary), schema })
     }
     await this.#file.write({
-      columnData: columns.map(({ name, values }, c) => ({
-        name,
-        data: cells(values, this.#types[c]!),
-        type: this.#types[c]!,
-        nullable: true
-      }))
+      columnData: columns.map(({ name, values }, c) => {
+        const { cell, statistics = true } = this.#columns[c]!
+        return { name, data: cellsOf(values, cell), statistics }
+      })
     })
   }
 
@@ -68,25 +70,11 @@ export class ParquetWriter implements TableWriter {
   }
 }
 
-function typeOf(values: ArrayLike<unknown>): BasicType {
-  if (types.isFloat32Array(values)) return 'FLOAT'
-  if (types.isFloat64Array(values)) return 'DOUBLE'
-  if (types.isBigInt64Array(values) || types.isBigUint64Array(values)) return 'INT64'
-  if (ArrayBuffer.isView(values)) return types.isUint32Array(values) ? 'INT64' : 'INT32'
-  const found = Array.from(values).filter((value) => value !== null && value !== undefined)
-  const all = (test: (value: unknown) => boolean) => found.length > 0 && found.every(test)
-  if (all((value) => typeof value === 'number')) return 'DOUBLE'
-  if (all((value) => typeof value === 'bigint')) return 'INT64'
-  if (all((value) => typeof value === 'boolean')) return 'BOOLEAN'
-  if (all((value) => types.isDate(value))) return 'TIMESTAMP'
-  return all((value) => typeof value === 'object') ? 'JSON' : 'STRING'
-}
+const int64: CellType = { kind: 'number', storage: 'int64' }
 
-/** Missing numbers become null; text of other kinds is spelled out. */
-function cells(values: ArrayLike<unknown>, type: BasicType): unknown[] {
-  return Array.from(values, (value) => {
-    if (value === null || value === undefined || Number.isNaN(value)) return null
-    if (type === 'STRING') return String(value)
-    return type === 'INT64' ? BigInt(value as number) : value
-  })
+/** Missing numbers become null. */
+function cellsOf(values: ArrayLike<unknown>, cell: (value: unknown) => unknown): unknown[] {
+  return Array.from(values, (value) =>
+    value === null || value === undefined || Number.isNaN(value) ? null : cell(value)
+  )
 }

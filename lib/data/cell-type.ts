@@ -27,8 +27,14 @@ export type CellType =
    * times, where a pattern says how they are written.
    */
   | { kind: 'written'; pattern?: string }
-  /** Bytes, lists, structures: never a number of a sample. `name` is for messages ('a list', 'bytes'). */
-  | { kind: 'other'; name: string }
+  /**
+   * Bytes, lists, structures: never a number of a sample. `name` is for messages ('a list', 'bytes'); `parquet` are the
+   * elements of a Parquet file's schema, the column's own and all below it, as which its cells can be written again.
+   */
+  | { kind: 'other'; name: string; parquet?: readonly ParquetElement[] }
+
+/** An element of a Parquet schema, as its libraries have it. */
+export type ParquetElement = Readonly<Record<string, unknown>> & { readonly name: string }
 
 export type NumberStorage =
   | 'float16'

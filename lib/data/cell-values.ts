@@ -1,8 +1,15 @@
 import type { CellType, NumberStorage } from './cell-type'
-import { clockCell } from './clock'
-import type { Column } from './schema'
+import { type Clock, clockCell } from './clock'
 
 /** Numbers of a sample as cells of the type that its column has in the file. */
+
+/** What a column says of its cells. */
+interface CellMeaning {
+  cells?: CellType
+  clock?: Clock
+  lower?: number
+  upper?: number
+}
 
 /** Ends of the whole numbers that a storage holds. */
 const wholeEnds: Readonly<Partial<Record<NumberStorage, readonly [number, number]>>> = {
@@ -21,14 +28,14 @@ export function isWhole(type: CellType): boolean {
 }
 
 /** Whether numbers of a sample are cells as they are. */
-export function isPlain({ cells, clock }: Column): boolean {
+export function isPlain({ cells, clock }: CellMeaning): boolean {
   if (clock) return false
   if (cells?.kind === 'decimal' || cells?.kind === 'boolean') return false
   return cells?.kind !== 'number' || !isWhole(cells)
 }
 
 /** The cell that a number stands for; values that the type does not hold are brought to its nearest end. */
-export function cellOf(column: Column): (value: number) => unknown {
+export function cellOf(column: CellMeaning): (value: number) => unknown {
   const { cells, clock, lower = -Infinity, upper = Infinity } = column
   if (clock)
     return clockCell(

@@ -1,7 +1,9 @@
 import { existsSync } from 'node:fs'
+import { written } from '../data/cell-type'
 import { orderedContext } from '../data/schema'
 import { ArrayDataset, type Column, type Conditioning, type Dataset, type Flow, fromFile } from '../index'
 import type { TensorLike } from '../native/batch'
+import { numberReader } from '../table/encode'
 import { WrongCall } from './exit'
 
 /** How the commands find the context of a conditional flow. */
@@ -65,7 +67,7 @@ export async function samplingContext(flow: Flow, text: string | undefined): Pro
 }
 
 function oneForAll(text: string, columns: readonly Column[] | undefined): TensorLike {
-  const cells = text.split(',').map((cell) => cell.trim())
+  const cells = contextValues(text, columns)
   if (columns && cells.length !== columns.length)
     throw new WrongCall(
       `--context ${text} has ${cells.length} values, and the model takes ${columns.length}: ${describe(columns, undefined)}`
@@ -75,13 +77,73 @@ function oneForAll(text: string, columns: readonly Column[] | undefined): Tensor
     if (levels && !levels.includes(cell))
       throw new WrongCall(`--context ${text}: '${cell}' is no level of '${name}' (${levels.join(', ')})`)
     if (levels) return levels.map((level) => (level === cell ? 1 : 0))
-    if (cell === '' || !Number.isFinite(Number(cell)))
+    const number = columns
+      ? numberReader(columns[i]!, written)(cell)
+      : cell === ''
+        ? Number.NaN
+        : Number(cell)
+    if (!Number.isFinite(number))
       throw new WrongCall(
         `--context ${text} is neither a file nor a list of numbers: '${cell}' is given for ${columns ? `'${name}'` : `number ${name}`}`
       )
-    return [Number(cell)]
+    return [number]
   })
   return { data: Float64Array.from(values), shape: [1, values.length] }
+}
+
+/** Values in the order of the columns: of JSON, of name=value, which may hold commas, or of a list, which may be quoted. */
+function contextValues(text: string, columns: readonly Column[] | undefined): string[] {
+  const names = columns?.map(({ name }) => name) ?? []
+  if (/^\s*[{[]/.test(text)) return jsonValues(text, names)
+  if (names.length === 1 && columns![0]!.levels?.includes(text.trim())) return [text.trim()]
+  const places = names
+    .map((name) => ({ name, at: placeOf(text, name) }))
+    .filter(({ at }) => at >= 0)
+    .sort((a, b) => a.at - b.at)
+  if (places.length === 0)
+    return [...text.matchAll(/\s*(?:"((?:[^"]|"")*)"\s*|([^,]*))(?:,|$)/g)]
+      .slice(0, /(^|,)$/.test(text) ? undefined : -1)
+      .map(([, quoted, plain]) => quoted?.replaceAll('""', '"') ?? plain!.trim())
+  const given = new Map(
+    places.map(({ name, at }, i) => {
+      const value = text.slice(at + name.length + 1, places[i + 1]?.at).replace(/,\s*$/, '')
+      return [name, value.trim().replace(/^"(.*)"$/, '$1')]
+    })
+  )
+  return named(text, names, (name) => given.get(name))
+}
+
+/** Where 'name=' begins a part of the text; −1 where it does not. */
+function placeOf(text: string, name: string): number {
+  for (let at = text.indexOf(`${name}=`); at >= 0; at = text.indexOf(`${name}=`, at + 1))
+    if (/(^|,)\s*$/.test(text.slice(0, at))) return at
+  return -1
+}
+
+function jsonValues(text: string, names: readonly string[]): string[] {
+  let value: unknown
+  try {
+    value = JSON.parse(text)
+  } catch (cause) {
+    throw new WrongCall(`--context ${text} is no JSON (${(cause as Error).message})`)
+  }
+  if (Array.isArray(value)) return value.map(String)
+  const given = new Map(Object.entries(value as object))
+  for (const name of given.keys())
+    if (!names.includes(name))
+      throw new WrongCall(
+        `--context ${text} names '${name}', and the model takes ${names.join(', ') || 'numbers'}`
+      )
+  return named(text, names, (name) => given.get(name))
+}
+
+function named(text: string, names: readonly string[], value: (name: string) => unknown): string[] {
+  return names.map((name) => {
+    const one = value(name)
+    if (one === undefined)
+      throw new WrongCall(`--context ${text} lacks '${name}'; the model takes ${names.join(', ')}`)
+    return String(one)
+  })
 }
 
 /** 'size,colour as values (colour: blue, red)' */

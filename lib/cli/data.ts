@@ -2,7 +2,6 @@ import { existsSync, readdirSync } from 'node:fs'
 import { basename, dirname, extname, join } from 'node:path'
 import { withContext } from '../data/schema'
 import {
-  ArrayDataset,
   type Benchmark,
   type BenchmarkName,
   benchmark,
@@ -12,18 +11,20 @@ import {
   fromFile,
   fromImage,
   LawDataset,
-  type Remark,
-  remarksOn,
-  splitFile,
   TableDataset,
+  type TableInspection,
   type TableSchema,
   type ToyName,
   toy,
   toyNames
 } from '../index'
 import { nearest } from '../native/check'
+import { inspectTable } from '../table/inspect'
+import { readTable } from '../table/load'
+import { splitTable } from '../table/split-file'
 import { conditioned } from './context'
 import { WrongCall } from './exit'
+import { inspected, refuseProblems } from './inspection'
 import { note } from './progress'
 import { type TableChoice, trainedTable, trainingTable } from './table-options'
 
@@ -42,7 +43,9 @@ export interface Source {
   /** What the columns hold, where the rows come from a table. */
   table?: TableSchema
   /** What was found in the columns of a table, all rows of which were looked at. */
-  remarks: readonly Remark[]
+  inspection?: TableInspection
+  /** Rows of the table that were left out. */
+  dropped?: number
 }
 
 /** What `train` says of its rows besides their name. */
@@ -95,7 +98,26 @@ async function openRows(name: string, seed: number, table: FileOptions): Promise
       `--data ${name} is neither a file nor a toy density (${toyNames.join(', ')})${suggestion(name)}`
     )
   }
-  return pictures.includes(extname(name).toLowerCase()) ? fromImage(name, { seed }) : fromFile(name, table)
+  if (isPicture(name)) return fromImage(name, { seed })
+  const rows = await fromFile(name, table)
+  noteDropped(name, rows)
+  return rows
+}
+
+function isPicture(name: string): boolean {
+  return pictures.includes(extname(name).toLowerCase())
+}
+
+function isTable(name: string): boolean {
+  return !isToy(name) && !benchmarkIn(name) && !isPicture(name) && (name === '-' || existsSync(name))
+}
+
+/** No row goes without a word. */
+function noteDropped(name: string, { dropped, rows }: { dropped: number; rows: number }): void {
+  if (dropped > 0)
+    note(
+      `${dropped} of ${rows + dropped} rows of ${name} are left out: they lack cells, or have some that cannot be used`
+    )
 }
 
 /** Rows to test a trained flow on: fresh ones of a toy density or a picture, all of a file. */
@@ -114,12 +136,21 @@ export function openTestData(
 export async function openSource(name: string, choice: SourceChoice): Promise<Source> {
   const { seed, validation, test, context } = choice
   const set = benchmarkIn(name)
-  if (choice.stream) return openStream(name, choice)
+  const looked = isTable(name) ? await inspectTable(name, trainingTable(choice, seed, context)) : undefined
+  if (looked) refuseProblems(looked.inspection)
+  if (choice.stream) return openStream(name, choice, looked)
   if (set) {
     const { train, validation, test } = await openBenchmark(set)
-    return { name: set.name, train, seen: train, validation, test, remarks: [] }
+    return { name: set.name, train, seen: train, validation, test }
   }
-  const rows = await openRows(name, seed, trainingTable(choice, seed, context))
+  const rows = looked
+    ? await readTable(
+        looked.path,
+        inspected(trainingTable(choice, seed, context), looked.inspection),
+        looked.profile
+      )
+    : await openRows(name, seed, {})
+  if (looked && rows instanceof TableDataset) noteDropped(name, rows)
   const data = conditioned(rows, context)
   const table = rows instanceof TableDataset ? withContext(rows.schema, context) : undefined
   if (data instanceof LawDataset) {
@@ -128,8 +159,7 @@ export async function openSource(name: string, choice: SourceChoice): Promise<So
       train: data,
       seen: data,
       validation: data.withSeed(VALIDATION_SEED),
-      test: data.withSeed(TEST_SEED),
-      remarks: []
+      test: data.withSeed(TEST_SEED)
     }
   }
   const shares = [share(validation), share(test)]
@@ -147,21 +177,32 @@ export async function openSource(name: string, choice: SourceChoice): Promise<So
     validation: await taken(validation, shares[0]),
     test: await taken(test, shares[1]),
     ...(table && { table }),
-    remarks: table && data instanceof ArrayDataset ? remarksOn(data) : []
+    ...(looked && { inspection: looked.inspection }),
+    ...(rows instanceof TableDataset && { dropped: rows.dropped })
   }
 }
 
 /** Does the same for a table that is larger than memory: a pass over it finds types and samples, and training streams it. */
-async function openStream(name: string, choice: SourceChoice): Promise<Source> {
+async function openStream(
+  name: string,
+  choice: SourceChoice,
+  looked: Awaited<ReturnType<typeof inspectTable>> | undefined
+): Promise<Source> {
   const { seed, context } = choice
-  if (isToy(name) || benchmarkIn(name) || pictures.includes(extname(name).toLowerCase()))
+  if (isToy(name) || benchmarkIn(name) || isPicture(name))
     throw new WrongCall(`--stream reads a table from a file, and ${name} is none; leave it out`)
   const shares = { validation: share(choice.validation), test: share(choice.test) }
-  const parts = await splitFile(name, {
-    ...trainingTable(choice, seed, context),
-    validation: shares.validation ?? 0,
-    test: shares.test ?? 0
-  })
+  const options = trainingTable(choice, seed, context)
+  const parts = await splitTable(
+    looked?.path ?? name,
+    {
+      ...(looked ? inspected(options, looked.inspection) : options),
+      validation: shares.validation ?? 0,
+      test: shares.test ?? 0
+    },
+    looked?.profile
+  )
+  if (looked) noteDropped(name, { dropped: parts.dropped, rows: looked.inspection.rows - parts.dropped })
   const { schema: table } = parts
   const other = (text: string) => openData(text, seed, trainedTable(choice, table, seed), context)
   return {
@@ -171,7 +212,8 @@ async function openStream(name: string, choice: SourceChoice): Promise<Source> {
     validation: parts.validation ?? (await other(choice.validation)),
     test: parts.test ?? (await other(choice.test)),
     table,
-    remarks: parts.remarks
+    ...(looked && { inspection: looked.inspection }),
+    dropped: parts.dropped
   }
 }
 

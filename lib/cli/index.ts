@@ -7,6 +7,7 @@ import { addDemo } from './demo'
 import { addEval } from './eval'
 import { verdict } from './exit'
 import { addInfo } from './info'
+import { addInspect } from './inspect'
 import { addLogprob } from './logprob'
 import { addPlot } from './plot'
 import { addSample } from './sample'
@@ -22,7 +23,17 @@ async function main(): Promise<void> {
     .version(VERSION)
     .showHelpAfterError('(add --help for the options)')
     .exitOverride()
-  for (const add of [addDemo, addTrain, addEval, addSample, addLogprob, addPlot, addInfo, addBench])
+  for (const add of [
+    addDemo,
+    addInspect,
+    addTrain,
+    addEval,
+    addSample,
+    addLogprob,
+    addPlot,
+    addInfo,
+    addBench
+  ])
     add(program)
   try {
     await program.parseAsync()

@@ -1,5 +1,4 @@
 import { extname } from 'node:path'
-import { types } from 'node:util'
 import type { Command } from 'commander'
 import { cellsOf, stepsOf } from '../data/cells'
 import { spreadOf, spreadText } from '../evaluation/row-scores'
@@ -9,13 +8,14 @@ import {
   type Dataset,
   type EvaluateOptions,
   elementNames,
-  FfjordError
+  FfjordError,
+  type FileOptions
 } from '../index'
 import { sizeOf } from '../native/batch'
 import { dequantize, type Encoded } from '../table/encode'
 import { openEncoder } from '../table/load'
+import { profileTable } from '../table/profile'
 import { rankOf } from '../table/quantiles'
-import type { RowBatch, TableSource } from '../table/source'
 import { conditioned, contextColumns } from './context'
 import { interruptible } from './interrupt'
 import { evaluationOptions, openModel } from './model'
@@ -29,6 +29,7 @@ import {
   type EvaluationChoice,
   wholeNumber
 } from './options'
+import { freeName, originalColumns, settledTypes } from './original-columns'
 import { note } from './progress'
 import { addReading, type TableChoice, trainedTable } from './table-options'
 import type { OutputColumn } from './table-writer'
@@ -71,10 +72,9 @@ async function logprob(choice: Choice, signal: AbortSignal): Promise<void> {
   openWriter(choice.out)
   using flow = await openModel(choice.model, choice)
   const table = flow.table
-  const { source, columns, encoder } = await openEncoder(choice.data, {
-    ...trainedTable(choice, table, 0),
-    outside: 'keep'
-  })
+  const options: FileOptions = { ...trainedTable(choice, table, 0), outside: 'keep' }
+  const { source, columns, encoder } = await openEncoder(choice.data, options, { verbatim: true })
+  for (const guess of source.guesses ?? []) note(guess)
   const names = contextColumns(flow)
   const size = sizeOf(flow.shape) + (names?.length ?? 0)
   if (encoder.width !== size)
@@ -84,13 +84,20 @@ async function logprob(choice: Choice, signal: AbortSignal): Promise<void> {
     )
   const alone = extname(choice.out).toLowerCase() === '.npy'
   const quantiles = table?.logProbQuantiles
-  const options: EvaluateOptions = {
+  const evaluation: EvaluateOptions = {
     ...evaluationOptions(choice),
     ...drawsOption(choice),
     ...(choice.seed !== undefined && { seed: choice.seed }),
     batch: ROWS_AT_ONCE,
     signal
   }
+  // Files with types are told them before the first row.
+  const typed = ['.csv', '.tsv', ''].includes(extname(choice.out).toLowerCase()) || alone
+  const untold = source.types.some(({ kind }) => kind === 'written')
+  const settled = !typed && untold ? settledTypes(source, await profileTable(source)) : undefined
+  const taken = new Set(source.names)
+  const addedNames = ['log_prob', 'quantile', 'spread'].map((name) => freeName(name, taken))
+  const [logProbName, quantileName, spreadName] = addedNames as [string, string, string]
   let rows = 0
   const spreads: Float64Array[] = []
   await writing(choice.out, async (writer) => {
@@ -98,7 +105,7 @@ async function logprob(choice: Choice, signal: AbortSignal): Promise<void> {
       const encoded = encoder.encode(batch, rows)
       const scores =
         encoded.kept.length > 0
-          ? await flow.evaluate(part(encoded, columns, names, rows, choice.seed ?? 0), options)
+          ? await flow.evaluate(part(encoded, columns, names, rows, choice.seed ?? 0), evaluation)
           : undefined
       // Rows that could not be used stay, with nothing beside them.
       const beside = (of: (row: number) => number) => {
@@ -109,22 +116,29 @@ async function logprob(choice: Choice, signal: AbortSignal): Promise<void> {
         return all
       }
       const logProb = scores?.logProb ?? []
-      const added: OutputColumn[] = [{ name: 'log_prob', values: beside((i) => logProb[i]!) }]
+      const added: OutputColumn[] = [{ name: logProbName, values: beside((i) => logProb[i]!) }]
       if (quantiles && !alone)
-        added.push({ name: 'quantile', values: beside((i) => rankOf(quantiles, logProb[i]!)) })
+        added.push({ name: quantileName, values: beside((i) => rankOf(quantiles, logProb[i]!)) })
       if (choice.spread && !alone)
-        added.push({ name: 'spread', values: beside((i) => scores?.spread?.[i] ?? 0) })
+        added.push({ name: spreadName, values: beside((i) => scores?.spread?.[i] ?? 0) })
       if (scores?.spread) spreads.push(scores.spread)
-      await writer.write(alone ? added : [...original(source, batch), ...added])
+      await writer.write(alone ? added : [...originalColumns(source, batch, settled), ...added])
       rows += batch.count
     }
   })
-  const without = encoder.dropped ? `; ${encoder.dropped} rows without one, which could not be used` : ''
+  const without = encoder.dropped ? `; ${encoder.dropped} rows without one, which ${lacking(encoder)}` : ''
   const spread = spreadOf(spreads)
   const told = spread.rows > 0 ? `; lower bounds, ${spreadText(spread)}` : ''
   if (choice.out !== '-') note(`log-densities of ${rows} rows in ${choice.out}${without}${told}`)
-  else if (spread.above > 0)
+  else if (without !== '') note(`log-densities of ${rows} rows${without}`)
+  if (choice.out === '-' && spread.above > 0)
     note(`log-densities are lower bounds, ${spreadText(spread)}; more --draws bring it down`)
+}
+
+/** Why rows have no score. */
+function lacking({ dropped, missing }: { dropped: number; missing: number }): string {
+  if (missing === dropped) return 'lack cells'
+  return missing > 0 ? 'lack cells or have some that cannot be used' : 'could not be used'
 }
 
 /** Rows, and their cells, with the context that the flow is conditioned on; `first` is the number of the first row. */
@@ -139,16 +153,4 @@ function part(
   const cells = cellsOf(encoded.values, stepsOf(columns))
   dequantize(columns, encoded, { first, seed })
   return conditioned(new ArrayDataset(encoded.values, [names.length], names, undefined, cells), context)
-}
-
-/** The columns of the file as they are. */
-function original({ names }: TableSource, batch: RowBatch): OutputColumn[] {
-  if ('columns' in batch) return names.map((name, c) => ({ name, values: batch.columns[c]! }))
-  const { matrix, count } = batch
-  const kind = types.isFloat32Array(matrix) ? Float32Array : Float64Array
-  return names.map((name, c) => {
-    const values = new kind(count)
-    for (let row = 0; row < count; row++) values[row] = Number(matrix[row * names.length + c])
-    return { name, values }
-  })
 }

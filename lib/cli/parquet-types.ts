@@ -1,5 +1,6 @@
 import { types } from 'node:util'
 import type { CellType, NumberStorage, TimeUnit } from '../data/cell-type'
+import { fail } from '../native/check'
 
 /** How cells of a type stand in a Parquet file. */
 export interface ParquetColumn {
@@ -39,6 +40,11 @@ export function parquetColumn(name: string, type: CellType): ParquetColumn {
     case 'decimal':
       return decimals(type, element)
     case 'other':
+      if (type.parquet?.length === 0)
+        fail(
+          'UNSUPPORTED_FILE',
+          `column '${name}' holds ${type.name} with parts that are not written to Parquet; write .csv`
+        )
       if (type.parquet) return { schema: type.parquet as unknown as ParquetElement[], cell: same }
       return { schema: element({ type: 'BYTE_ARRAY', converted_type: 'JSON' }), cell: plainObject }
     default:

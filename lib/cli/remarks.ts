@@ -1,4 +1,4 @@
-import type { Remark, RemarkOptions } from '../index'
+import type { FileOptions, Remark, RemarkOptions } from '../index'
 import type { TableChoice } from './table-options'
 
 /** A remark on a column as a line that ends with flags for `train`, which keep what was chosen already. */
@@ -15,8 +15,14 @@ export function remarkLine(
   return `${finding}; ${remedy} (${flags})`
 }
 
-function flagsOf({ exclude, dequantize, bounds, atoms, invalid }: RemarkOptions): string {
-  const interval = ([name, [lower, upper]]: [string, [number | null, number | null]]) =>
+export function flagsOf({
+  exclude,
+  dequantize,
+  bounds,
+  atoms,
+  invalid
+}: RemarkOptions | FileOptions): string {
+  const interval = ([name, [lower, upper]]: [string, readonly [number | null, number | null]]) =>
     `${name}=${lower ?? ''}:${upper ?? ''}`
   const pairs = (values: Record<string, number>) =>
     quoted(
@@ -26,7 +32,7 @@ function flagsOf({ exclude, dequantize, bounds, atoms, invalid }: RemarkOptions)
     )
   const flags = [
     ...(exclude ? [`--exclude ${quoted(exclude.join(','))}`] : []),
-    ...(dequantize ? [`--dequantize ${pairs(dequantize)}`] : []),
+    ...(typeof dequantize === 'object' ? [`--dequantize ${pairs(dequantize)}`] : []),
     ...(atoms ? [`--atoms ${pairs(atoms)}`] : []),
     ...(bounds ? [`--bounds ${quoted(Object.entries(bounds).map(interval).join(','))}`] : []),
     ...(invalid ? [`--invalid ${invalid}`] : [])

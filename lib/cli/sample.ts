@@ -1,7 +1,8 @@
 import type { Command } from 'commander'
-import { decodeColumns, type FileColumns, type NamedColumn } from '../index'
+import { orderedContext } from '../data/schema'
+import { decodeColumns, type FileColumns, type Flow, type NamedColumn } from '../index'
 import { sizeOf, type TensorLike } from '../native/batch'
-import { samplingContext } from './context'
+import { contextColumns, samplingContext } from './context'
 import { interruptible } from './interrupt'
 import { evaluationOptions, openModel } from './model'
 import {
@@ -40,7 +41,10 @@ export function addSample(program: Command): void {
     .requiredOption('--out <file>', 'a .csv, .tsv, .parquet or .npy file, or - for CSV on stdout')
     .option('--seed <n>', 'the same seed gives the same samples', wholeNumber, 0)
     .option('--temperature <x>', 'scale of the base samples', nonNegative)
-    .option('--context <numbers|file>', 'of a conditional model: for all samples, or a table of one row each')
+    .option(
+      '--context <values|file>',
+      'of a conditional model: values, name=value or JSON for all samples, or a table of one row each'
+    )
     .option('--average', 'use the moving average of the weights')
   addDevice(addEvaluation(command)).action((choice: Choice) =>
     interruptible((signal) => sample(choice, signal))
@@ -68,11 +72,30 @@ async function sample(choice: Choice, signal: AbortSignal): Promise<void> {
         ...(context && { context: rowsOf(context, first, Math.min(CHUNK, count - first)) }),
         signal
       })
-      const decoded = decodeColumns(columns, data)
-      await writer.write(writer instanceof NumpyWriter ? inFileOrder(decoded, flow.table?.file) : decoded)
+      const rows = Math.min(CHUNK, count - first)
+      const given = context && contextCells(flow, context, first, rows)
+      const decoded = [...(given ?? []), ...decodeColumns(columns, data)]
+      const ordered = given || writer instanceof NumpyWriter
+      await writer.write(ordered ? inFileOrder(decoded, flow.table?.file) : decoded)
     }
   })
   if (choice.out !== '-') note(`${count} samples in ${choice.out}`)
+}
+
+/** The columns that the samples are conditioned on, as they stand in a file; none of contexts without names. */
+function contextCells(
+  flow: Flow,
+  context: TensorLike,
+  first: number,
+  count: number
+): NamedColumn[] | undefined {
+  const elements = contextColumns(flow)
+  const columns = elements && orderedContext(flow.table, elements)
+  if (!columns) return undefined
+  const { data, shape } = rowsOf(context, first, count)
+  const repeated = new Float64Array(count * shape[1]!)
+  for (let at = 0; at < repeated.length; at += data.length) repeated.set(data, at)
+  return decodeColumns(columns, repeated)
 }
 
 /** Columns that lose their names stand as in the training file, which is how a file without names is read. */

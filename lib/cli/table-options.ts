@@ -1,4 +1,5 @@
 import { type Command, InvalidArgumentError } from 'commander'
+import { modelColumns } from '../data/matching'
 import type { FileOptions, TableSchema } from '../index'
 import { oneOf, positive } from './options'
 import { addText, type TextChoice, textOptions } from './text-options'
@@ -9,6 +10,8 @@ export interface TableChoice extends TextChoice {
   exclude?: string[]
   categorical?: 'refuse' | 'one-hot'
   invalid?: 'refuse' | 'drop'
+  missing?: 'refuse' | 'drop' | 'fill'
+  dates?: 'day-first' | 'month-first'
   bounds?: Record<string, [number | null, number | null]>
   dequantize?: boolean | Record<string, number>
   atoms?: Record<string, number>
@@ -21,6 +24,13 @@ export interface TableChoice extends TextChoice {
 export function addReading(command: Command): Command {
   return addText(command)
     .addOption(oneOf('--invalid <what>', 'to do with rows that cannot be used', ['refuse', 'drop']))
+    .addOption(
+      oneOf(
+        '--missing <what>',
+        'to do with rows that lack cells (default: drop; fill where the model was trained so)',
+        ['refuse', 'drop', 'fill']
+      )
+    )
     .option('--key <name>', 'which array of an .npz or HDF5 file')
     .option(
       '--timeout <seconds>',
@@ -33,9 +43,19 @@ export function addReading(command: Command): Command {
 export function addTable(command: Command): Command {
   return addReading(command.optionsGroup('Table:'))
     .option('--columns <names>', 'the columns to learn, in this order (default: all)', names)
-    .option('--exclude <names>', 'columns to leave out', names)
+    .option(
+      '--exclude <names>',
+      'columns to leave out, besides ids, row numbers, constants and other text',
+      names
+    )
     .addOption(
-      oneOf('--categorical <what>', 'to do with columns of text', ['refuse', 'one-hot']).default('refuse')
+      oneOf('--categorical <what>', 'to do with columns of text of up to 64 levels', [
+        'refuse',
+        'one-hot'
+      ]).default('one-hot')
+    )
+    .addOption(
+      oneOf('--dates <order>', 'of 1/2/2024, where a column leaves it open', ['day-first', 'month-first'])
     )
     .option('--bounds <list>', "ends of columns' values: price=0:,share=0:1", bounds)
     .option(
@@ -54,9 +74,11 @@ export function addTable(command: Command): Command {
 
 /** Options of `fromFile`, for the rows that a model is trained on. */
 export function trainingTable(choice: TableChoice, seed: number, context?: readonly string[]): FileOptions {
-  const { columns, exclude, categorical, bounds: ends, dequantize = true, atoms: values } = choice
+  const { columns, exclude, categorical, bounds: ends, dequantize = true, atoms: values, dates } = choice
   return {
     ...reading(choice),
+    missing: choice.missing ?? 'drop',
+    ...(dates && { dayFirst: dates === 'day-first' }),
     ...(columns && { columns }),
     ...(exclude && { exclude }),
     ...(categorical && { categorical }),
@@ -75,7 +97,9 @@ export function trainedTable(
   schema: TableSchema | undefined,
   seed: number
 ): FileOptions {
-  return { ...reading(choice), ...(schema && { schema }), seed }
+  const filled = schema && modelColumns(schema).some(({ fill }) => fill !== undefined)
+  const { missing = filled ? 'fill' : 'drop' } = choice
+  return { ...reading(choice), missing, ...(schema && { schema }), seed }
 }
 
 function reading(choice: TableChoice): FileOptions {

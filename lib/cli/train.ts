@@ -17,6 +17,7 @@ import { addArchitecture, describeComputation, describeFlow } from './architectu
 import { describeContext } from './context'
 import { benchmarkIn, DATA, isToy, openSource, type Source } from './data'
 import { WrongCall } from './exit'
+import { inspectionLines } from './inspection'
 import { interruptible } from './interrupt'
 import {
   addDevice,
@@ -30,7 +31,6 @@ import {
 import { preset, presetNames } from './presets'
 import { note } from './progress'
 import { followed, type Recipe, recipeFor, recipesInWords } from './recipes'
-import { remarkLine } from './remarks'
 import { trainAndReport } from './run'
 import { RunDirectory } from './run-directory'
 import { addTable, type TableChoice } from './table-options'
@@ -189,7 +189,8 @@ export async function runTraining(given: GivenChoice, signal: AbortSignal, recip
     ...(choice.nfeBudget !== undefined && { nfeBudget: choice.nfeBudget }),
     resume
   }
-  if (!resume && !choice.quiet) for (const remark of source.remarks) note(remarkLine(remark, choice))
+  if (!resume && !choice.quiet && source.inspection)
+    for (const line of inspectionLines(source.inspection, choice)) note(line)
   const flow = await openFlow(choice, source, resume)
   if (resume) checkSameTable(given.data, flow.table, source.table)
   if (!given.resume) directory.start(withAbsolutePaths(choice))

@@ -29,8 +29,8 @@ export class ParquetWriter implements TableWriter {
     if (!this.#file) {
       const library = await import('hyparquet-writer')
       this.#columns = columns.map(({ name, values, whole, cells }) => {
-        const type = whole && (!cells || cells.kind === 'written') ? int64 : cells
-        return parquetColumn(name, type ?? typeOfValues(values))
+        const type = cells && cells.kind !== 'written' ? cells : whole ? int64 : typeOfValues(values)
+        return parquetColumn(name, type)
       })
       const schema = [
         { name: 'root', num_children: columns.length },

@@ -24,9 +24,9 @@ export type CellType =
   | { kind: 'text' }
   /**
    * The file does not say: text as it stands there, or numbers, and what they mean follows from all of them: dates and
-   * times, where a pattern says how they are written.
+   * times, where a pattern says how they are written, or numbers of as many digits after the point as `digits`.
    */
-  | { kind: 'written'; pattern?: string }
+  | { kind: 'written'; pattern?: string; digits?: number }
   /**
    * Bytes, lists, structures: never a number of a sample. `name` is for messages ('a list', 'bytes'); `parquet` are the
    * elements of a Parquet file's schema, the column's own and all below it, as which its cells can be written again.
@@ -77,7 +77,7 @@ const units: readonly unknown[] = ['second', 'millisecond', 'microsecond', 'nano
 
 /** Whether `value`, which a model file may hold, is a type of cells. */
 export function isCellType(value: Readonly<Record<string, unknown>>): boolean {
-  const { kind, storage, unit, zone, precision, scale, pattern, name } = value
+  const { kind, storage, unit, zone, precision, scale, pattern, name, digits } = value
   const textOrNone = (one: unknown) => one === undefined || typeof one === 'string'
   switch (kind) {
     case 'number':
@@ -88,18 +88,16 @@ export function isCellType(value: Readonly<Record<string, unknown>>): boolean {
     case 'timestamp':
       return units.includes(unit) && textOrNone(zone)
     case 'decimal':
-      return (
-        Number.isSafeInteger(precision) &&
-        Number.isSafeInteger(scale) &&
-        (scale as number) >= 0 &&
-        (scale as number) <= 100 &&
-        (precision as number) <= 100
-      )
+      return isCount(precision) && isCount(scale) && scale <= 100 && precision <= 100
     case 'written':
-      return textOrNone(pattern)
+      return textOrNone(pattern) && (digits === undefined || (isCount(digits) && digits <= 100))
     case 'other':
       return typeof name === 'string'
     default:
       return kind === 'boolean' || kind === 'date' || kind === 'text'
   }
+}
+
+function isCount(value: unknown): value is number {
+  return Number.isSafeInteger(value) && (value as number) >= 0
 }

@@ -31,6 +31,7 @@ export function isWhole(type: CellType): boolean {
 export function isPlain({ cells, clock }: CellMeaning): boolean {
   if (clock) return false
   if (cells?.kind === 'decimal' || cells?.kind === 'boolean') return false
+  if (cells?.kind === 'written') return cells.digits === undefined
   return cells?.kind !== 'number' || !isWhole(cells)
 }
 
@@ -46,17 +47,25 @@ export function cellOf(column: CellMeaning): (value: number) => unknown {
   if (cells?.kind === 'decimal') {
     const { scale, precision } = cells
     const most = 10 ** (precision - scale) - 10 ** -scale
-    const unit = 10 ** -scale
-    return (value) => {
-      let found = Math.min(Math.max(value, -most), most)
-      // Open intervals do not hold their ends, which rounding may reach.
-      if (Number(found.toFixed(scale)) <= lower) found += unit
-      if (Number(found.toFixed(scale)) >= upper) found -= unit
-      return found.toFixed(Math.min(scale, 100)).replace(/^-(?=[0.]*$)/, '')
-    }
+    const text = inside(scale, lower, upper)
+    return (value) => text(Math.min(Math.max(value, -most), most)).replace(/^-(?=[0.]*$)/, '')
+  }
+  if (cells?.kind === 'written' && cells.digits !== undefined) {
+    const text = inside(cells.digits, lower, upper)
+    return (value) => Number(text(value)) + 0
   }
   if (cells?.kind === 'boolean') return (value) => value >= 0.5
   const ends = cells?.kind === 'number' ? wholeEnds[cells.storage] : undefined
   if (ends) return (value) => Math.min(Math.max(Math.round(value), ends[0]), ends[1]) + 0
   return (value) => value
+}
+
+/** Numbers with so many digits after the point, within an open interval, of which rounding may reach the ends. */
+function inside(digits: number, lower: number, upper: number): (value: number) => string {
+  const unit = 10 ** -digits
+  return (value) => {
+    const text = value.toFixed(digits)
+    if (Number(text) <= lower && lower + unit < upper) return (lower + unit).toFixed(digits)
+    return Number(text) >= upper && upper - unit > lower ? (upper - unit).toFixed(digits) : text
+  }
 }

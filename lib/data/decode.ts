@@ -70,7 +70,7 @@ function decodedCells(
   const numbers = decodedNumbers(column, count, at, kind)
   if (isPlain(column)) return numbers
   const cell = cellOf(column)
-  return column.cells?.kind === 'number'
+  return column.cells?.kind === 'number' || (column.cells?.kind === 'written' && !column.clock)
     ? Float64Array.from(numbers, cell as (value: number) => number)
     : Array.from(numbers, cell)
 }

@@ -109,10 +109,12 @@ function refuseOther({ path }: TableSource, name: string, what: string): never {
   )
 }
 
-/** What the model notes of the type: nothing of text files, but how they write dates. */
+/** What the model notes of the type; of text files, how they write dates and numbers. */
 function cellsOf(type: CellType, profile: ColumnProfile | undefined): CellType | undefined {
   if (type.kind !== 'written') return type
-  return profile?.pattern === undefined ? undefined : { kind: 'written', pattern: profile.pattern }
+  const { pattern, holds, digits } = profile ?? {}
+  if (pattern !== undefined) return { kind: 'written', pattern }
+  return holds === 'numbers' && digits !== undefined && digits > 0 ? { kind: 'written', digits } : undefined
 }
 
 /** The levels of a category; undefined for columns that are numbers. @throws FfjordError for text with too many levels */

@@ -155,11 +155,15 @@ export class RowEncoder {
   ): void {
     const levels = new Map(names.map((level, i) => [level, i]))
     const isBoolean = this.#typeOf(c).kind === 'boolean'
+    // True, true and a file's own booleans are one.
+    const truths = names.every((name) => /^(true|false)$/i.test(name))
+    if (truths) for (const [i, name] of names.entries()) levels.set(name.toLowerCase(), i)
     const { fill } = this.columns[c]!
     const filled = this.options.missing === 'fill' && typeof fill === 'string' ? fill : undefined
     for (let row = 0; row < bad.length; row++) {
       const cell = cells[start + row * stride]
-      const level = levels.get(levelOf(cell, isBoolean) ?? filled ?? '')
+      const found = levelOf(cell, isBoolean) ?? filled ?? ''
+      const level = levels.get(found) ?? (truths ? levels.get(found.toLowerCase()) : undefined)
       if (level === undefined) this.#refuse(c, row, first, cell, bad)
       else values[row * this.width + offset + level] = 1
     }

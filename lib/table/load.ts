@@ -77,7 +77,16 @@ function sameRows(
 
 /** Reads a table: .csv, .tsv, .npy, .npz, .parquet, .h5, .arrow. @throws FfjordError with file, row and column */
 export async function fromFile(path: string, options: FileOptions = {}): Promise<TableDataset> {
-  const { source, columns, encoder, settings } = await openEncoder(path, options)
+  return readTable(path, options)
+}
+
+/** The same where a pass over the file has found what its columns hold. */
+export async function readTable(
+  path: string,
+  options: FileOptions,
+  known?: TableProfile
+): Promise<TableDataset> {
+  const { source, columns, encoder, settings } = await openEncoder(path, options, { profile: known })
   const parts: RealArray[] = []
   const places: { first: number; kept: Uint32Array }[] = []
   let whole: RealArray | undefined
@@ -175,12 +184,16 @@ export async function streamFile(
 }
 
 /** A file, the columns to take of it, and an encoder for their cells. */
-export async function openEncoder(given: string, options: FileOptions, known?: TableProfile) {
+export async function openEncoder(
+  given: string,
+  options: FileOptions,
+  { profile, verbatim = false }: { profile?: TableProfile | undefined; verbatim?: boolean } = {}
+) {
   const settings = normalize(options)
   const path = await regularFile(filePath(given))
-  const source = await openTable(path, settings.open)
+  const source = await openTable(path, { ...settings.open, ...(verbatim && { verbatim }) })
   // Columns of a model keep its names, whatever those of the file are.
-  const columns = settings.schema ? modelColumns(settings.schema) : await choose(source, settings, known)
+  const columns = settings.schema ? modelColumns(settings.schema) : await choose(source, settings, profile)
   const names = settings.schema && namesIn(source.path, source, settings.schema)
   const places = names ? columns.map((column, c) => ({ ...column, name: names[c]! })) : columns
   const twice = firstRepeated(elementNames(columns))

@@ -1,4 +1,4 @@
-import type { CellType, TimeUnit } from '../data/cell-type'
+import type { CellType, ParquetElement, TimeUnit } from '../data/cell-type'
 import { halfToFloat } from '../file/half'
 import { decimalText, exactNumbers, mapped, uuidText, wholeNumber } from './stored'
 
@@ -19,7 +19,11 @@ export interface ColumnReading {
 
 export function columnReading({ element, children }: SchemaTree): ColumnReading {
   if (children.length > 0 || element.repetition_type === 'REPEATED')
-    return { type: { kind: 'other', name: nameOf(element) }, asStored: false, cells: withNulls }
+    return {
+      type: { kind: 'other', name: nameOf(element), parquet: elementsOf({ element, children }) },
+      asStored: false,
+      cells: withNulls
+    }
   const { converted_type: converted, logical_type: logical } = element
   if (converted === 'UTF8' || converted === 'ENUM' || logical?.type === 'STRING' || logical?.type === 'ENUM')
     return { type: { kind: 'text' }, asStored: false, cells: withNulls }
@@ -30,6 +34,16 @@ export function columnReading({ element, children }: SchemaTree): ColumnReading 
 /** The element without what it says of the meaning of its numbers and bytes, which a library would act upon. */
 export function storedElement({ converted_type, logical_type, ...element }: Element): Element {
   return element
+}
+
+/** The column's elements and those below it, as which its cells can be written again; none where leaves lose digits when read. */
+function elementsOf({ element, children }: Pick<SchemaTree, 'element' | 'children'>): ParquetElement[] {
+  const { converted_type: converted, logical_type: logical } = element
+  const meaning = converted ?? logical?.type
+  if (children.length === 0 && meaning !== undefined && !['UTF8', 'STRING'].includes(meaning)) return []
+  if (element.type === 'INT96') return []
+  const below = children.map(elementsOf)
+  return below.some((one) => one.length === 0) ? [] : [{ ...element }, ...below.flat()]
 }
 
 function nameOf({ converted_type: converted, logical_type: logical }: Element): string {
@@ -89,7 +103,7 @@ function meaningOf(element: Element): [CellType, (stored: Cells) => Cells] {
   if (type === 'DOUBLE') return [{ kind: 'number', storage: 'float64' }, withNulls]
   // Writers of before 2018 store times so, of which nobody says whether they count in UTC.
   if (type === 'INT96') return [timestamp('nanosecond', false), exactNumbers]
-  return [{ kind: 'other', name: 'bytes' }, withNulls]
+  return [{ kind: 'other', name: 'bytes', parquet: [{ ...element }] }, withNulls]
 }
 
 const units = {

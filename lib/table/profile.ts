@@ -34,6 +34,8 @@ export interface ColumnProfile {
   /** The first cell of text among numbers. */
   firstText?: string
   whole: boolean
+  /** Digits after the point that all numbers have at most; undefined where they are more than a few. */
+  digits?: number
   /** Whole numbers that float64 does not hold, such as ids of 19 digits. */
   inexact: boolean
   least: number
@@ -79,6 +81,7 @@ class CellStatistics {
   #firstText: string | undefined
   #whole = true
   #inexact = false
+  #digits = 0
   #least = Infinity
   #largest = -Infinity
   readonly #levels = new Map<string, number>()
@@ -126,6 +129,7 @@ class CellStatistics {
     if (value < this.#least) this.#least = value
     if (value > this.#largest) this.#largest = value
     if (this.#whole && Math.floor(value) !== value) this.#whole = false
+    while (this.#digits <= MOST_DIGITS && !hasDigits(value, this.#digits)) this.#digits++
   }
 
   #addLevel(level: string): void {
@@ -162,6 +166,7 @@ class CellStatistics {
       texts: this.#texts,
       ...(this.#firstText !== undefined && { firstText: this.#firstText }),
       whole: this.#whole,
+      ...(this.#digits <= MOST_DIGITS && { digits: this.#digits }),
       inexact: this.#inexact,
       least: this.#least,
       largest: this.#largest,
@@ -190,6 +195,14 @@ class CellStatistics {
     }
     return { ...common, holds: this.#texts > 0 ? 'text' : 'numbers' }
   }
+}
+
+/** Of numbers in text that are written with a fixed number of digits. */
+const MOST_DIGITS = 6
+
+function hasDigits(value: number, digits: number): boolean {
+  const scaled = value * 10 ** digits
+  return Math.abs(scaled - Math.round(scaled)) <= 4 * Number.EPSILON * Math.abs(scaled)
 }
 
 /** A clock for times between two ends, in their own unit. Nanoseconds of more than a hundred days are counted in µs. */

@@ -201,7 +201,7 @@ function constant(numbers: Numbers): Remark | undefined {
 
 function nonQuantity(numbers: Numbers, single: boolean): Remark | undefined {
   const { column, values, distribution } = numbers
-  const date = apparentDate(distribution, single)
+  const date = column.clock ? undefined : apparentDate(distribution, single)
   if (date)
     return leaveOut(
       numbers,
@@ -216,7 +216,7 @@ function nonQuantity(numbers: Numbers, single: boolean): Remark | undefined {
       'row-number',
       `rises by ${short(step)} from row to row: it is a row number or an index, which says nothing of a row`
     )
-  if (identifies(column.name, distribution))
+  if (!column.clock && identifies(column.name, distribution))
     return leaveOut(
       numbers,
       'id',

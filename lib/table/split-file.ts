@@ -9,6 +9,7 @@ import { dequantize, type RowEncoder } from './encode'
 import { type FileOptions, fileKeys } from './file-options'
 import { openEncoder, TableDataset } from './load'
 import { PartSample } from './part-sample'
+import type { TableProfile } from './profile'
 import { readingAhead } from './reading-ahead'
 import { type Remark, remarksOnRows } from './remarks'
 import { type HeldOut, type Part, placeOf } from './row-parts'
@@ -48,6 +49,15 @@ const NUMBERS_KEPT = 2 ** 24
  * @throws FfjordError with file, row and column
  */
 export async function splitFile(path: string, options: SplitOptions = {}): Promise<FileParts> {
+  return splitTable(path, options)
+}
+
+/** The same where a pass over the file has found what its columns hold. */
+export async function splitTable(
+  path: string,
+  options: SplitOptions,
+  profile?: TableProfile
+): Promise<FileParts> {
   const known = [...fileKeys, 'validation', 'test', 'keep']
   const {
     validation = 0.1,
@@ -58,7 +68,7 @@ export async function splitFile(path: string, options: SplitOptions = {}): Promi
   for (const [name, share] of Object.entries({ validation, test })) number(share, name, { least: 0, most: 1 })
   if (validation + test >= 1)
     fail('INVALID_OPTION', 'validation and test together take all rows; give smaller shares')
-  const { path: readFrom, source, columns, encoder, settings } = await openEncoder(path, rest)
+  const { path: readFrom, source, columns, encoder, settings } = await openEncoder(path, rest, { profile })
   const { seed, context } = settings
   const shape = settings.shape ?? source.shape ?? [encoder.width]
   if (context.length > 0 && shape.length > 1)

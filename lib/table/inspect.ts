@@ -1,0 +1,266 @@
+import { isTime } from '../data/clock'
+import { dateText, standardPattern } from '../data/date-text'
+import { type Column, columnWidth, tableWidth } from '../data/schema'
+import { regularFile } from '../file/pipe'
+import { filePath } from '../native/check'
+import { choose, typed } from './choose-columns'
+import { RowEncoder } from './encode'
+import { type FileOptions, normalize, type Settings } from './file-options'
+import { openTable } from './open'
+import { type ColumnProfile, looksLikeDates, MOST_LEVELS, profileTable, type TableProfile } from './profile'
+import { type Remark, remarksOnRows } from './remarks'
+import type { TableSource } from './source'
+
+/** What a column of a table holds, and what training does with it. */
+export interface ColumnInspection {
+  name: string
+  /** In words: 'numbers', 'whole numbers', 'dates', 'text of 3 levels' … */
+  type: string
+  /** Cells that are missing. */
+  missing: number
+  /** Different values among the rows that were looked at; `atLeast` where the file has more rows. */
+  distinct: { values: number; atLeast: boolean }
+  /** The ends of numbers and dates, or levels, in words. */
+  range: string
+  use: 'learnt' | 'given' | 'left out'
+  /** What training does with it, or why it leaves it out. */
+  plan: string
+  /** What a user should know before training. */
+  suspicions: readonly Remark[]
+  /** Why training would refuse the column, and the options that help. */
+  problem?: { finding: string; remedy: string; options: FileOptions }
+}
+
+/** A table before training: its columns, and options of `fromFile` that make the best of them. */
+export interface TableInspection {
+  path: string
+  rows: number
+  /** Rows with missing cells in a column that is learnt, of those looked at. */
+  incomplete: number
+  /** Rows looked at for what is not counted. */
+  lookedAt: number
+  columns: readonly ColumnInspection[]
+  /** What was guessed of the file, each a sentence. */
+  guesses: readonly string[]
+  /** The given options with what follows from the table: columns to leave out, categories, missing cells. */
+  options: FileOptions
+}
+
+/**
+ * Looks at all rows of a table, and says what each column holds and what training would do with it: numbers and dates are
+ * learnt, text of few levels and booleans as categories; ids, row numbers, constants and other text are left out, unless the
+ * options name them; rows with missing cells are dropped. @throws FfjordError where the file cannot be read
+ */
+export async function inspectFile(path: string, options: FileOptions = {}): Promise<TableInspection> {
+  return (await inspectTable(path, options)).inspection
+}
+
+/** The same with what the pass over the file found, and the file to read next: a pipe is copied to one. */
+export async function inspectTable(
+  given: string,
+  options: FileOptions
+): Promise<{ inspection: TableInspection; profile: TableProfile; path: string }> {
+  const full: FileOptions = { categorical: 'one-hot', missing: 'drop', ...options }
+  const settings = normalize(full)
+  const path = await regularFile(filePath(given))
+  const source = await openTable(path, settings.open)
+  const profile = await profileTable(source, settings.dayFirst)
+  const named = explicit(settings)
+  const excluded = new Set(settings.exclude)
+  const wanted = settings.names && new Set(settings.names)
+  const first = profile.columns.map((column): Verdict => {
+    if (excluded.has(column.name)) return { leave: 'as --exclude asks' }
+    if (wanted && !wanted.has(column.name)) return { leave: 'not among the columns to learn' }
+    return verdict(column, profile.rows)
+  })
+  const refused = profile.columns.filter(
+    ({ name }, c) => first[c]!.problem || (first[c]!.leave !== undefined && !named.has(name))
+  )
+  const left = profile.columns.filter((column) => !refused.includes(column) && !excluded.has(column.name))
+  const found = left.length > 0 ? await lookedAt(source, profile, settings, left) : undefined
+  const columns = profile.columns.map((column, c): ColumnInspection => {
+    const one = found?.columns.find(({ name }) => name === column.name)
+    const remarks = found?.remarks.filter((remark) => remark.column === column.name) ?? []
+    const why = remarks.find(({ kind }) => leavesOut.has(kind))
+    const { problem, leave: reason } = first[c]!
+    const keeps = named.has(column.name)
+    const leave = keeps && !excluded.has(column.name) ? undefined : (reason ?? (why && shortly(why)))
+    const use = leave !== undefined ? 'left out' : settings.context.includes(column.name) ? 'given' : 'learnt'
+    return {
+      name: column.name,
+      type: typeInWords(column),
+      missing: column.missing,
+      distinct: distinctIn(column, profile, c),
+      range: rangeOf(column),
+      use,
+      plan: leave ?? (problem ? 'refused' : planOf(one, column, settings)),
+      suspicions: leave === undefined ? remarks : [],
+      ...(problem && leave === undefined && { problem })
+    }
+  })
+  const exclude = columns.filter(({ use }) => use === 'left out').map(({ name }) => name)
+  const { columns: names, exclude: _, ...rest } = full
+  const inspection: TableInspection = {
+    path: source.path,
+    rows: profile.rows,
+    incomplete: found?.incomplete ?? 0,
+    lookedAt: profile.sample.numbers.length,
+    columns,
+    guesses: source.guesses ?? [],
+    options: {
+      ...rest,
+      ...(names ? { columns: names.filter((name) => !excluded.has(name)) } : { exclude })
+    }
+  }
+  return { inspection, profile, path }
+}
+
+/** Columns that the options name, which are taken whatever they hold. */
+function explicit({ names, context, bounds, atoms, steps }: Settings): ReadonlySet<string> {
+  const stepped = steps instanceof Map ? [...steps.keys()] : []
+  return new Set([...(names ?? []), ...context, ...bounds.keys(), ...atoms.keys(), ...stepped])
+}
+
+interface Verdict {
+  /** Why it is left out. */
+  leave?: string
+  problem?: { finding: string; remedy: string; options: FileOptions }
+}
+
+/** Fewer cells show no id. */
+const LEAST_IDS = 20
+
+/** What all cells of a column say about it. */
+function verdict(column: ColumnProfile, rows: number): Verdict {
+  const { holds, levels, numbers, texts, missing, least, largest, inexact, ambiguous, name, firstText } =
+    column
+  if (holds === 'nothing') return { leave: 'every cell is missing' }
+  if (holds === 'other')
+    return { leave: `holds ${column.type.kind === 'other' ? column.type.name : 'no numbers'}` }
+  if (inexact) return { leave: 'an id: whole numbers of more digits than float64 holds' }
+  if (holds === 'numbers' || holds === 'times') {
+    if (least === largest) return { leave: `a constant${holds === 'numbers' ? ` (${least})` : ''}` }
+    // A column of which half of the cells are missing would take half of the rows with it.
+    if (2 * missing > rows) return { leave: `${missing} of ${rows} cells are missing` }
+    return {}
+  }
+  if (ambiguous && ambiguous.length > 1)
+    return { leave: `dates of which day and month may be either way round (${ambiguous.join(' or ')})` }
+  const cells = numbers + texts
+  const everyCell = levels.size === Math.min(cells, MOST_LEVELS + 1) && cells >= LEAST_IDS
+  if (levels.size === 1) return { leave: `a constant ('${[...levels.keys()][0]!}')` }
+  if (2 * missing > rows) return { leave: `${missing} of ${rows} cells are missing` }
+  if (holds === 'booleans') return {}
+  const broken = texts < numbers && (levels.size > MOST_LEVELS || 10 * texts < numbers)
+  if (broken)
+    return {
+      problem: {
+        finding: `column '${name}' holds ${texts} cells that are no numbers, such as '${(firstText ?? '').slice(0, 40)}', among ${numbers} numbers`,
+        remedy: 'leave these rows out, or the column',
+        options: { invalid: 'drop' }
+      }
+    }
+  if (levels.size <= MOST_LEVELS && !everyCell) return {}
+  if (looksLikeDates(column)) return { leave: 'dates as text that are not all written alike' }
+  const repeats = [...levels.values()].some((count) => count > 1)
+  return {
+    leave: repeats
+      ? `text of more than ${MOST_LEVELS} levels`
+      : 'an id or a remark: another text in every row'
+  }
+}
+
+const leavesOut: ReadonlySet<string> = new Set(['constant', 'row-number', 'id'])
+
+function shortly({ kind, finding }: Remark): string {
+  if (kind === 'row-number') return 'a row number or an index'
+  return kind === 'id' ? 'an id' : finding.replace(/^column '.*?' is /, 'a constant: ')
+}
+
+/** The rows of the sample as training would have them, and what is remarkable about their columns. */
+async function lookedAt(
+  source: TableSource,
+  profile: TableProfile,
+  settings: Settings,
+  left: readonly ColumnProfile[]
+): Promise<{ columns: Column[]; remarks: Remark[]; incomplete: number }> {
+  const names = new Set(left.map(({ name }) => name))
+  const order = (settings.names ?? source.names).filter((name) => names.has(name))
+  const chosen = await choose(source, { ...settings, names: order, exclude: [], atoms: new Map() }, profile)
+  const encoder = new RowEncoder(source, chosen, {
+    drop: true,
+    missing: settings.missing === 'fill' ? 'fill' : 'drop',
+    outside: 'keep',
+    precision: 'float64',
+    dequantizeWhole: settings.steps === true
+  })
+  const { cells, numbers } = profile.sample
+  const { values, kept } = encoder.encode({ count: numbers.length, columns: cells }, 0)
+  const profiles = new Map(left.map((one) => [one.name, one]))
+  const columns = chosen.map((column, c) => {
+    const found = profiles.get(column.name)
+    const whole = found?.holds === 'numbers' ? found.whole : encoder.whole[c]!
+    return typed(column, whole, settings)
+  })
+  const withoutAtoms = columns.filter(({ name }) => !settings.atoms.has(name))
+  const remarks = remarksOnRows(
+    [{ columns, data: values, width: tableWidth(columns), given: settings.context, noisy: false }],
+    kept.length,
+    Array.from(kept, (row) => numbers[row]!)
+  ).filter(({ column }) => withoutAtoms.some(({ name }) => name === column))
+  return { columns, remarks, incomplete: numbers.length - kept.length }
+}
+
+function typeInWords({ type, holds, whole, levels }: ColumnProfile): string {
+  if (type.kind === 'decimal') return `decimals of ${type.scale} digits`
+  switch (holds) {
+    case 'numbers':
+      return whole ? 'whole numbers' : 'numbers'
+    case 'times':
+      return type.kind === 'time' ? 'times' : type.kind === 'duration' ? 'durations' : 'dates'
+    case 'booleans':
+      return 'booleans'
+    case 'text':
+      return levels.size > MOST_LEVELS
+        ? 'text'
+        : `text of ${levels.size} level${levels.size === 1 ? '' : 's'}`
+    case 'other':
+      return type.kind === 'other' ? type.name : 'nested'
+    default:
+      return 'nothing'
+  }
+}
+
+function distinctIn({ holds, levels }: ColumnProfile, { rows, sample }: TableProfile, c: number) {
+  if ((holds === 'text' || holds === 'booleans') && levels.size <= MOST_LEVELS)
+    return { values: levels.size, atLeast: false }
+  const there = (sample.cells[c] ?? []).filter((cell) => cell !== null && cell !== undefined && cell !== '')
+  // Nested cells are told apart by what they hold.
+  const values = new Set(holds === 'other' ? [] : there).size
+  return { values, atLeast: sample.numbers.length < rows }
+}
+
+function rangeOf({ type, holds, least, largest, levels, firstText }: ColumnProfile): string {
+  const short = (value: number) => String(+value.toPrecision(6))
+  if (holds === 'numbers') return `${short(least)} to ${short(largest)}`
+  if (holds === 'times' && isTime(type) && type.kind !== 'duration') {
+    const text = (count: number) => dateText(standardPattern(type), count, type).replace(/[.]0+(?=Z|$)/, '')
+    return `${text(least)} to ${text(largest)}`
+  }
+  if (holds === 'times')
+    return firstText !== undefined ? `${firstText} …` : `${short(least)} to ${short(largest)}`
+  if (holds !== 'text' && holds !== 'booleans') return ''
+  const names = [...levels.keys()].slice(0, 4).map((level) => level.slice(0, 20))
+  return names.join(', ') + (levels.size > names.length ? ', …' : '')
+}
+
+function planOf(column: Column | undefined, { missing }: ColumnProfile, { missing: gaps }: Settings): string {
+  if (!column) return ''
+  const { clock, step, levels, lower, upper } = column
+  const filled = missing > 0 ? (gaps === 'fill' ? ', gaps filled' : ', rows with gaps dropped') : ''
+  if (levels) return `a category of ${columnWidth(column)} levels${filled}`
+  const counted = clock && `${clock.unit}s${clock.origin ? ` since ${clock.origin}` : ''}`
+  const noise = step !== undefined ? `dequantised by ${step}` : ''
+  const ends = lower !== undefined || upper !== undefined ? `within (${lower ?? '−∞'}, ${upper ?? '∞'})` : ''
+  return ([counted, ends, noise].filter(Boolean).join(', ') || 'as it is') + filled
+}

@@ -118,21 +118,13 @@ describe('a table', () => {
     const holes = join(folder, 'holes.csv')
     writeFileSync(holes, 'price,area,rooms\n81000,80.5,3\n,95,4\n-1,95,4\n')
     const out = join(folder, 'holes-scored.csv')
-    const refused = await ffjord('logprob', '--model', model, '--data', holes, '--out', out)
+    const score = ['logprob', '--model', model, '--data', holes, '--out', out]
+    const refused = await ffjord(...score, '--missing', 'refuse')
     expect([refused.code, existsSync(out)]).toEqual([1, false])
     expect(refused.stderr).toContain("holes.csv, line 3, column 1 ('price'): the value is missing")
-    const { stderr } = await ffjord(
-      'logprob',
-      '--model',
-      model,
-      '--data',
-      holes,
-      '--out',
-      out,
-      '--invalid',
-      'drop'
-    )
-    expect(stderr).toContain('1 rows without one')
+    const { stderr } = await ffjord(...score)
+    expect(stderr).toContain('log-densities of 3 rows in ')
+    expect(stderr).toContain('1 rows without one, which lack cells')
     expect(readFileSync(out, 'utf8').trim().split('\n').slice(2)).toEqual([',95,4,,', '-1,95,4,-Infinity,0'])
   })
 
@@ -238,7 +230,7 @@ describe('a density given a category and a number', () => {
       columns: ['size', 'kind=blue', 'kind=green', 'kind=red']
     })
     expect(flow.table!.context).toEqual([
-      { name: 'size', type: 'real' },
+      expect.objectContaining({ name: 'size', type: 'real' }),
       { name: 'kind', type: 'category', levels: ['blue', 'green', 'red'], exact: true }
     ])
     const data = await fromFile(table, { categorical: 'one-hot', context: ['kind', 'size'] })
@@ -277,14 +269,20 @@ describe('a density given a category and a number', () => {
         samples
       )
       expect([code, stderr]).toEqual([0, expect.any(String)])
-      const { data, columns } = await fromFile(samples)
+      // With the columns that they are conditioned on, in the order of the training file.
+      const [head] = readFileSync(samples, 'utf8').split('\n', 1)
+      expect(head).toBe('kind,price,size,weight')
+      const { data, columns } = await fromFile(samples, { columns: ['price', 'weight'] })
       expect(columns).toEqual(['price', 'weight'])
       return [...data].reduce((sum, value, i) => sum + (i % 2 === 0 ? value / 200 : 0), 0)
     }
     expect(await mean('2,red')).toBeLessThan(-3)
-    expect(await mean('2,green')).toBeGreaterThan(3)
+    expect(await mean('size=2,kind=green')).toBeGreaterThan(3)
+    expect(await mean('{"kind": "green", "size": 2}')).toBeGreaterThan(3)
     const contexts = join(folder, 'contexts.csv')
     writeFileSync(contexts, `kind,note,size\n${'red,a,2\n'.repeat(200)}`)
+    expect(await mean(contexts)).toBeLessThan(-3)
+    writeFileSync(contexts, 'kind,note,size\nred,a,2\n')
     expect(await mean(contexts)).toBeLessThan(-3)
   })
 
@@ -324,7 +322,8 @@ describe('a density given a category and a number', () => {
 })
 
 test.each([
-  [[], 1, "line 2, column 4 ('note'): 'x' is no number; leave the column out"],
+  [['--columns', 'price,note', '--categorical', 'refuse'], 1, "line 2, column 4 ('note'): 'x' is no number"],
+  [['--exclude', 'nota'], 2, "did you mean 'note'?"],
   [['--exclude', 'note', '--bounds', 'price=0:100'], 1, "lies outside the column's interval (0, 100)"],
   [['--exclude', 'note', '--bounds', 'prize=0:'], 2, "did you mean 'price'?"],
   [['--exclude', 'note', '--bounds', 'price'], 2, 'name=lower:upper'],
@@ -366,8 +365,6 @@ describe('a table that cannot be used', () => {
   const set = (c: number, value: string) => at50((row) => (row[c] = value))
 
   test.each<[string, (row: string[], i: number) => void, string]>([
-    ['a constant column', (row) => (row[1] = '0.5'), "column 'b' is constant (0.5)"],
-    ['a constant column of whole numbers', (row) => (row[1] = '5'), "column 'b' is constant (5)"],
     ['a repeated column', (row) => (row[2] = row[0]!), "column 'c' repeats 'a'"],
     [
       'a repeated column of whole numbers',
@@ -376,10 +373,12 @@ describe('a table that cannot be used', () => {
     ],
     ['a cell more', at50((row) => row.push('9')), 'line 52: 4 columns in place of 3'],
     ['a cell less', at50((row) => row.pop()), 'line 52: 2 columns in place of 3'],
-    ['text', set(1, 'abc'), "line 52, column 2 ('b'): 'abc' is no number"],
-    ['NaN', set(1, 'NaN'), "line 52, column 2 ('b'): the value is missing"],
-    ['nothing', set(2, ''), "line 52, column 3 ('c'): the value is missing"],
-    ['inf', set(1, '-inf'), "line 52, column 2 ('b'): '-inf' is no finite number"],
+    [
+      'text',
+      set(1, 'abc'),
+      "column 'b' has 1 of 200 cells that are no numbers, such as 'abc' in line 52; leave out"
+    ],
+    ['inf', set(1, '-inf'), "such as '-inf' in line 52"],
     ['1e400', set(0, '1e400'), "line 52, column 1 ('a'): '1e400' is no finite number"],
     ['1e39', set(0, '1e39'), "line 52, column 1 ('a'): '1e39' is more than float32 holds"]
   ])('%s', async (name, change, words) => {
@@ -388,6 +387,33 @@ describe('a table that cannot be used', () => {
     expect(stderr).toContain(`${path}, `)
     expect(stderr).toContain(words)
     expect(code).toBe(1)
+  })
+
+  test('what stands in all columns is told at once, with the flags that help', async () => {
+    const path = write(
+      'several.csv',
+      at50((row) => {
+        row[0] = 'abc'
+        row[2] = '-'
+      })
+    )
+    const { code, stderr } = await train(path, 'several')
+    expect([code, stderr]).toEqual([1, expect.stringContaining('(--invalid drop, or --exclude a)')])
+    expect(stderr).toContain('(--invalid drop, or --exclude c)')
+    const dropped = await train(path, 'several', '--invalid', 'drop')
+    expect([dropped.code, dropped.stderr]).toEqual([0, expect.stringContaining('1 of 200 rows')])
+  })
+
+  test.each<[string, (row: string[], i: number) => void, string]>([
+    ['a constant', (row) => (row[1] = '0.5'), 'left out: a constant (0.5)'],
+    ['a whole constant', (row) => (row[1] = '5'), 'left out: a constant (5)'],
+    ['an id', (row, i) => (row[1] = `A${i}`), 'left out: an id or a remark'],
+    ['a row number', (row, i) => (row[1] = String(i)), 'left out: a row number or an index'],
+    ['NaN', set(1, 'NaN'), '1 of 200 rows of '],
+    ['nothing', set(2, ''), '1 of 200 rows of ']
+  ])('%s is left out, and told', async (name, change, words) => {
+    const { code, stderr } = await train(write(`${name}.csv`, change), name)
+    expect([code, stderr]).toEqual([0, expect.stringContaining(words)])
   })
 
   test('columns of a resumed run that changed', async () => {

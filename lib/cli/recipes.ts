@@ -71,7 +71,7 @@ export const pictureRecipe: Recipe = toyRecipe
 
 /**
  * Tables: a net that grows with the columns, whose exact trace has a closed form (two ungated hidden layers), after
- * whitening; a cosine that ends at 0, and the weights of the best validation.
+ * whitening; a cosine that ends at 0, an end where validation no longer gets better, and the weights of its best.
  */
 export function tableRecipe(columns: number, rows: number): Recipe {
   const hidden = columns <= 8 ? 64 : columns <= 24 ? 128 : 192
@@ -90,6 +90,7 @@ export function tableRecipe(columns: number, rows: number): Recipe {
     clip: 10,
     validateEvery: 100,
     validationRows: 5000,
+    stopAfter: 15,
     keepBest: true
   }
 }

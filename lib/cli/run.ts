@@ -10,6 +10,7 @@ import {
   type Flow
 } from '../index'
 import { assess } from '../report/assess'
+import type { History } from '../report/report'
 import { quantilesOf } from '../table/quantiles'
 import type { Source } from './data'
 import { Interrupted } from './exit'
@@ -55,6 +56,21 @@ export async function trainAndReport(job: {
     ...(result.validation !== undefined && { validation: result.validation })
   }
   const lines = [`Trained  ${result.iterations} iterations in ${duration(result.seconds)}`]
+  const kept = options.keepBest ? bestOf(directory.history()) : undefined
+  if (kept) {
+    Object.assign(summary, { kept })
+    lines.push(
+      `Kept     the weights of iteration ${kept.iteration}, whose validation was the best (${kept.validation.toFixed(4)})`
+    )
+    const early =
+      result.stopped === 'patience' ? `, so that training ended after ${result.iterations} iterations` : ''
+    if (kept.last - kept.validation > TURNED)
+      note(
+        `Warning: validation turned at iteration ${kept.iteration} and rose by ${(kept.last - kept.validation).toFixed(3)}${early}: from there on the flow ` +
+          'learnt its training rows by heart; more rows help, or fewer weights (--hidden 32,32), or --weight-decay 1e-4'
+      )
+    else if (early) note(`Validation no longer got better after iteration ${kept.iteration}${early}`)
+  }
   await noteQuantiles(flow, source, directory, { ...drawsOption(choice), signal })
   if (choice.report) {
     if (choice.average) flow.setParameters(flow.average())
@@ -100,7 +116,7 @@ export async function trainAndReport(job: {
       baselines: compared,
       ...(finite && { parts: { validation: source.validation, test: source.test } }),
       history: directory.history(),
-      training: trainingRows(flow, options, result),
+      training: [...trainingRows(flow, options, result), ...rowsLeftOut(source)],
       seconds: result.seconds
     })
     summary.files = ['model.safetensors', 'metrics.jsonl', ...files]
@@ -129,10 +145,32 @@ async function noteQuantiles(
   await flow.save(directory.model)
 }
 
+/** Nats by which validation has to rise above its best to have turned: less is noise. */
+const TURNED = 0.02
+
+/** The iteration of the best validation, and the validation at the end. */
+function bestOf({
+  iteration,
+  validation
+}: History): { iteration: number; validation: number; last: number } | undefined {
+  const found = validation.flatMap((value, i) =>
+    value === null ? [] : [{ iteration: iteration[i]!, validation: value }]
+  )
+  const last = found.at(-1)
+  const best = found.reduce((a, b) => (b.validation < a.validation ? b : a), last!)
+  return last && { ...best, last: last.validation }
+}
+
 /** At most `count` rows, in an order that is always the same; files may be sorted. */
 function someRows(data: Dataset, count: number): Dataset {
   const share = Math.min(1, count / data.rows)
   return share < 1 ? data.split([share, 1 - share], { seed: 0 })[0]! : data.split([1], { seed: 0 })[0]!
+}
+
+function rowsLeftOut({ dropped, inspection }: Source): [string, string][] {
+  return dropped && inspection
+    ? [['Rows left out', `${dropped} of ${inspection.rows}, which lack cells`]]
+    : []
 }
 
 function objectiveName(objective: NonNullable<FitOptions['objective']>): string {

@@ -5,7 +5,14 @@ import { fail, nearest } from '../native/check'
 import { isNumeric, numberReader } from './encode'
 import type { Settings } from './file-options'
 import { withAtoms } from './place-atom'
-import { type ColumnProfile, looksLikeDates, MOST_LEVELS, profileTable, type TableProfile } from './profile'
+import {
+  type ColumnProfile,
+  hasBrokenNumbers,
+  looksLikeDates,
+  MOST_LEVELS,
+  profileTable,
+  type TableProfile
+} from './profile'
 import { firstRepeated, type TableSource } from './source'
 
 /**
@@ -18,14 +25,9 @@ export async function choose(
   known?: TableProfile
 ): Promise<Column[]> {
   const { names: wanted, exclude, bounds, steps, atoms } = settings
-  const withSteps = typeof steps !== 'boolean' ? steps.keys() : []
-  const there = new Set(source.names)
-  for (const name of [...(wanted ?? []), ...exclude, ...bounds.keys(), ...withSteps, ...atoms.keys()])
-    if (!there.has(name)) unknown(source, name)
+  checkNames(source, settings)
   const without = new Set(exclude)
   const names = (wanted ?? source.names).filter((name) => !without.has(name))
-  const twice = firstRepeated(names)
-  if (twice !== undefined) fail('INVALID_OPTION', `columns names '${twice}' twice; name it once`)
   if (names.length === 0) fail('INVALID_OPTION', `no column of ${source.path} is left; exclude fewer`)
   const profile =
     known ??
@@ -121,12 +123,13 @@ function cellsOf(type: CellType, profile: ColumnProfile | undefined): CellType |
 function levelsOf(
   { path, named }: TableSource,
   profile: ColumnProfile,
-  { categorical }: Settings
+  { categorical, drop }: Settings
 ): string[] | undefined {
   const { name, holds, levels } = profile
   // Matrices of booleans stay one number each.
   if (holds === 'booleans') return named ? ['false', 'true'] : undefined
   if (holds !== 'text' || categorical === 'refuse') return undefined
+  if (drop && hasBrokenNumbers(profile)) return undefined
   if (levels.size <= MOST_LEVELS) return [...levels.keys()]
   const everyRow = [...levels.values()].every((count) => count === 1)
   const what = looksLikeDates(profile)
@@ -148,6 +151,16 @@ function medianOf(column: Column, type: CellType, cells: readonly unknown[]): nu
   const number = numberReader(column, type)
   const values = Float64Array.from(cells, number).filter(Number.isFinite).sort()
   return values.length > 0 ? values[(values.length - 1) >> 1] : undefined
+}
+
+/** @throws FfjordError where the options name columns that are not there, or one twice */
+export function checkNames(source: TableSource, { names, exclude, bounds, steps, atoms }: Settings): void {
+  const withSteps = typeof steps !== 'boolean' ? steps.keys() : []
+  const there = new Set(source.names)
+  for (const name of [...(names ?? []), ...exclude, ...bounds.keys(), ...withSteps, ...atoms.keys()])
+    if (!there.has(name)) unknown(source, name)
+  const twice = firstRepeated(names ?? [])
+  if (twice !== undefined) fail('INVALID_OPTION', `columns names '${twice}' twice; name it once`)
 }
 
 function unknown({ path, names }: TableSource, name: string): never {

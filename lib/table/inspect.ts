@@ -3,11 +3,18 @@ import { dateText, standardPattern } from '../data/date-text'
 import { type Column, columnWidth, tableWidth } from '../data/schema'
 import { regularFile } from '../file/pipe'
 import { filePath } from '../native/check'
-import { choose, typed } from './choose-columns'
+import { checkNames, choose, typed } from './choose-columns'
 import { RowEncoder } from './encode'
 import { type FileOptions, normalize, type Settings } from './file-options'
 import { openTable } from './open'
-import { type ColumnProfile, looksLikeDates, MOST_LEVELS, profileTable, type TableProfile } from './profile'
+import {
+  type ColumnProfile,
+  hasBrokenNumbers,
+  looksLikeDates,
+  MOST_LEVELS,
+  profileTable,
+  type TableProfile
+} from './profile'
 import { type Remark, remarksOnRows } from './remarks'
 import type { TableSource } from './source'
 
@@ -64,6 +71,7 @@ export async function inspectTable(
   const settings = normalize(full)
   const path = await regularFile(filePath(given))
   const source = await openTable(path, settings.open)
+  checkNames(source, settings)
   const profile = await profileTable(source, settings.dayFirst)
   const named = explicit(settings)
   const excluded = new Set(settings.exclude)
@@ -71,7 +79,7 @@ export async function inspectTable(
   const first = profile.columns.map((column): Verdict => {
     if (excluded.has(column.name)) return { leave: 'as --exclude asks' }
     if (wanted && !wanted.has(column.name)) return { leave: 'not among the columns to learn' }
-    return verdict(column, profile.rows)
+    return verdict(column, profile.rows, settings.drop, (row) => source.place(row))
   })
   const refused = profile.columns.filter(
     ({ name }, c) => first[c]!.problem || (first[c]!.leave !== undefined && !named.has(name))
@@ -131,7 +139,12 @@ interface Verdict {
 const LEAST_IDS = 20
 
 /** What all cells of a column say about it. */
-function verdict(column: ColumnProfile, rows: number): Verdict {
+function verdict(
+  column: ColumnProfile,
+  rows: number,
+  drops: boolean,
+  place: (row: number) => string
+): Verdict {
   const { holds, levels, numbers, texts, missing, least, largest, inexact, ambiguous, name, firstText } =
     column
   if (holds === 'nothing') return { leave: 'every cell is missing' }
@@ -151,12 +164,14 @@ function verdict(column: ColumnProfile, rows: number): Verdict {
   if (levels.size === 1) return { leave: `a constant ('${[...levels.keys()][0]!}')` }
   if (2 * missing > rows) return { leave: `${missing} of ${rows} cells are missing` }
   if (holds === 'booleans') return {}
-  const broken = texts < numbers && (levels.size > MOST_LEVELS || 10 * texts < numbers)
-  if (broken)
+  if (hasBrokenNumbers(column) && drops) return {}
+  if (hasBrokenNumbers(column))
     return {
       problem: {
-        finding: `column '${name}' holds ${texts} cells that are no numbers, such as '${(firstText ?? '').slice(0, 40)}', among ${numbers} numbers`,
-        remedy: 'leave these rows out, or the column',
+        finding:
+          `column '${name}' has ${texts} of ${cells} cells that are no numbers, such as '${(firstText ?? '').slice(0, 40)}' ` +
+          `in ${place(column.firstTextRow ?? 0)}`,
+        remedy: 'leave out such rows, or the column',
         options: { invalid: 'drop' }
       }
     }

@@ -33,6 +33,7 @@ export interface ColumnProfile {
   texts: number
   /** The first cell of text among numbers. */
   firstText?: string
+  firstTextRow?: number
   whole: boolean
   /** Digits after the point that all numbers have at most; undefined where they are more than a few. */
   digits?: number
@@ -79,6 +80,8 @@ class CellStatistics {
   #numbers = 0
   #texts = 0
   #firstText: string | undefined
+  #firstTextRow = 0
+  #rows = 0
   #whole = true
   #inexact = false
   #digits = 0
@@ -98,6 +101,7 @@ class CellStatistics {
 
   add(cells: ArrayLike<unknown>, start: number, stride: number, count: number): void {
     const { type } = this
+    const before = this.#texts
     for (let i = 0, at = start; i < count; i++, at += stride) {
       const cell = cells[at]
       if (typeof cell === 'number' && (type.kind === 'number' || type.kind === 'written')) {
@@ -121,7 +125,10 @@ class CellStatistics {
           if (typeof cell === 'string') this.#addLevel(cell.trim())
         }
       }
+      if (before === 0 && this.#texts === 1 && this.#firstTextRow === 0)
+        this.#firstTextRow = this.#rows + i + 1
     }
+    this.#rows += count
   }
 
   #addNumber(value: number): void {
@@ -164,7 +171,10 @@ class CellStatistics {
       missing: this.#missing,
       numbers: this.#numbers,
       texts: this.#texts,
-      ...(this.#firstText !== undefined && { firstText: this.#firstText }),
+      ...(this.#firstText !== undefined && {
+        firstText: this.#firstText,
+        firstTextRow: this.#firstTextRow - 1
+      }),
       whole: this.#whole,
       ...(this.#digits <= MOST_DIGITS && { digits: this.#digits }),
       inexact: this.#inexact,
@@ -251,6 +261,11 @@ class RowSample {
   taken() {
     return { cells: this.#cells, numbers: this.#numbers }
   }
+}
+
+/** Whether a column holds numbers, but for some cells: as a category it would have too many levels. */
+export function hasBrokenNumbers({ numbers, texts, levels }: ColumnProfile): boolean {
+  return texts > 0 && texts < numbers && (levels.size > MOST_LEVELS || 2 * levels.size > numbers + texts)
 }
 
 /** Whether text looks like a date, though not all of a column is written alike. */

@@ -141,8 +141,8 @@ test.each<[string, string, (draws: Draws) => unknown[], string, string, object]>
     'ids of ten digits',
     'b,a',
     ({ uniform, normal }) => [Math.floor(1e9 + 9e9 * uniform()), normal()],
-    'id',
-    'has another whole number in every row',
+    'long-number',
+    'has another whole number of as many digits in every row',
     { exclude: ['b'] }
   ],
   [
@@ -373,8 +373,8 @@ test('a stream, a command and a program hear the same', async () => {
     write.mockRestore()
   }
   const said = (text: string) => stderr.filter((one) => one.includes(text))
-  expect(said("column 'n' rises by 1 from row to row")).toHaveLength(2)
-  expect(said('(--exclude b,n)')).toHaveLength(2)
+  expect(said('left out: a row number or an index')).toHaveLength(2)
+  expect(said('left out: as --exclude asks')).toHaveLength(2)
   expect(said('(--atoms paid=0)')).toHaveLength(2)
 })
 

@@ -27,15 +27,19 @@ const idNames = [
  * Whole numbers of which none repeats, where they would: by chance, with so many rows in their range; by the digits that
  * all of them have; or by the name.
  */
-export function identifies(name: string, { rows, values, sorted }: Distribution): boolean {
-  if (values.length < rows || !sorted.every(Number.isInteger)) return false
+export function identifies(
+  name: string,
+  { rows, values, sorted }: Distribution
+): 'surely' | 'perhaps' | 'no' {
+  if (values.length < rows || !sorted.every(Number.isInteger)) return 'no'
   const [low, high] = [sorted[Math.floor(0.25 * rows)]!, sorted[Math.floor(0.75 * rows)]!]
   const room = 2 * (high - low) + 1
   const expectedRepeats = rows ** 2 / (2 * room)
   const digits = (value: number) => Math.floor(Math.log10(Math.max(1, Math.abs(value)))) + 1
   const sameDigits = digits(sorted[0]!) === digits(sorted[rows - 1]!) && sorted[0]! > 0
   const long = sameDigits && digits(sorted[0]!) >= 9
-  return expectedRepeats > 10 || long || idNames.some((pattern) => pattern.test(name))
+  if (expectedRepeats > 10 || idNames.some((pattern) => pattern.test(name))) return 'surely'
+  return long ? 'perhaps' : 'no'
 }
 
 /** What kind of date the values write, in words. */

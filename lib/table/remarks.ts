@@ -13,6 +13,7 @@ export type RemarkKind =
   | 'constant'
   | 'row-number'
   | 'id'
+  | 'long-number'
   | 'date'
   | 'atom'
   | 'repeated'
@@ -163,7 +164,7 @@ export function remarksOnRows(parts: readonly Part[], rows: number, numbers?: Ar
   })
 }
 
-const excluding: ReadonlySet<RemarkKind> = new Set(['constant', 'row-number', 'id', 'date'])
+const excluding: ReadonlySet<RemarkKind> = new Set(['constant', 'row-number', 'id', 'long-number', 'date'])
 
 function remark(
   { column: { name } }: Pick<Numbers, 'column'>,
@@ -216,11 +217,19 @@ function nonQuantity(numbers: Numbers, single: boolean): Remark | undefined {
       'row-number',
       `rises by ${short(step)} from row to row: it is a row number or an index, which says nothing of a row`
     )
-  if (!column.clock && identifies(column.name, distribution))
+  const identity = column.clock ? 'no' : identifies(column.name, distribution)
+  if (identity === 'surely')
     return leaveOut(
       numbers,
       'id',
       'has another whole number in every row: it is an id, which says nothing of a row'
+    )
+  if (identity === 'perhaps')
+    return leaveOut(
+      numbers,
+      'long-number',
+      'has another whole number of as many digits in every row: it may be an id, which says nothing of a row',
+      'where it is one, '
     )
   return undefined
 }

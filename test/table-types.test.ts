@@ -2,6 +2,7 @@ import { join } from 'node:path'
 import type { CellType } from '../lib/data/cell-type'
 import type { OpenOptions } from '../lib/table/formats'
 import { openTable } from '../lib/table/open'
+import { unpickled } from '../lib/table/pickle'
 import { failure } from './failure'
 
 // Files that pyarrow, numpy and h5py wrote (test/tables/make.py): cells mean what their types say, to the last digit.
@@ -221,4 +222,119 @@ describe('NumPy', () => {
     const { message } = await failure(() => openTable(at(name)), 'UNSUPPORTED_FILE')
     expect(message).toBe(`${at(name)}: ${words}`)
   })
+})
+
+describe('HDF5', () => {
+  test('data sets within groups, by their paths', async () => {
+    for (const key of ['g/X', '/g/X']) {
+      const { source, cells } = await cellsOf('groups.h5', { key })
+      expect([source.rows, cells.get('x2')]).toEqual([4, [-1.25, 1e300, 2.25, 5]])
+    }
+    const { message } = await failure(() => openTable(at('groups.h5')), 'INVALID_OPTION')
+    expect(message).toContain('holds 2 arrays; choose one with key (--key): g/X, g/deep/Y')
+  })
+
+  test('types of arrays', async () => {
+    const read = async (key: string) => {
+      const { cells, types } = await cellsOf('types.h5', { key })
+      return [types.get('x1'), ...cells.values()]
+    }
+    expect(await read('big-endian')).toEqual([
+      number('float64'),
+      [0.5, 2, 7.5, 4],
+      [-1.25, 1e300, 2.25, 5],
+      [3, -0, 1 / 3, 6]
+    ])
+    expect(await read('half')).toEqual([number('float16'), [0.25, 2 ** -24], [-65504, Infinity]])
+    expect(await read('int64')).toEqual([number('int64'), [2n ** 53n + 1n, -(2n ** 63n)]])
+    expect(await read('bool')).toEqual([{ kind: 'boolean' }, [1, 0], [0, 0]])
+    expect(await read('level')).toEqual([{ kind: 'text' }, ['green', 'red', 'NA']])
+    expect(await read('text')).toEqual([{ kind: 'written' }, ['0.5', null], ['größe', 'red']])
+    expect(await read('fixed-text')).toEqual([{ kind: 'written' }, ['ab', null, 'abc']])
+    expect((await cellsOf('types.h5', { key: 'three' })).source.shape).toEqual([3, 4])
+  })
+
+  test('records by field', async () => {
+    const { source, cells, types } = await cellsOf('types.h5', { key: 'records' })
+    expect(source.named).toBe(true)
+    const numbers = { a: [0.5, -0.25], b: [-7, 2 ** 31 - 1], 'pair[0]': [3, -5], 'pair[1]': [-4, 6] }
+    expect(Object.fromEntries(cells)).toEqual({
+      ...numbers,
+      key: ['ab', ''],
+      ok: [1, 0],
+      'place.x': [1.5, -2.5],
+      'place.y': [2n ** 64n - 1n, 0n]
+    })
+    expect(types.get('ok')).toEqual({ kind: 'boolean' })
+    expect(Object.fromEntries((await cellsOf('types.h5', { key: 'big-endian-records' })).cells)).toEqual(
+      numbers
+    )
+    expect(Object.fromEntries((await cellsOf('types.h5', { key: 'named-records' })).cells)).toEqual({
+      name: ['größe', ''],
+      x: [0.5, -1.5]
+    })
+  })
+
+  test('filters that are there, and one that is not', async () => {
+    for (const key of ['gzip', 'scaled']) {
+      const { cells } = await cellsOf('filters.h5', { key })
+      expect([...cells.values()].map((column) => column.map(Number))).toEqual(
+        [0, 1, 2].map((c) => Array.from({ length: 400 }, (_, i) => (3 * i + c) % 17))
+      )
+    }
+    const { message } = await failure(() => cellsOf('lzf.h5'), 'INVALID_FILE')
+    expect(message).toBe(
+      `${at('lzf.h5')}[X] cannot be read as HDF5 (required filter 'lzf' is not registered); write its numbers as float32, ` +
+        'float64 or integers, uncompressed or with gzip, or write it again'
+    )
+  })
+
+  test('what is no table is refused with what helps', async () => {
+    const refused = async (key: string) =>
+      (await failure(() => openTable(at('types.h5'), { key }), 'UNSUPPORTED_FILE')).message
+    expect(await refused('complex')).toContain(
+      '[complex]: it holds complex numbers; write their real and imaginary parts'
+    )
+    expect(await refused('references')).toContain(
+      '[references]: it holds references, bytes or lists; choose another'
+    )
+  })
+
+  test('frames of pandas, of either format', async () => {
+    const frame = {
+      a: [0.5, -1.25, 3],
+      n: [1n, 2n, 2n ** 40n],
+      when: [1709164800000001, -86400000000, null],
+      b: [1.5, Number.NaN, 3.5],
+      ok: [1, 0, 1]
+    }
+    const name = ['x', null, 'größe']
+    const fixed = await cellsOf('pandas.h5', { key: 'fixed' })
+    expect(Object.fromEntries(fixed.cells)).toEqual(frame)
+    expect([...fixed.cells.keys()]).toEqual(Object.keys(frame))
+    expect(fixed.types.get('when')).toEqual({ kind: 'timestamp', unit: 'microsecond' })
+    expect(fixed.types.get('ok')).toEqual({ kind: 'boolean' })
+    const table = await cellsOf('pandas.h5', { key: 'in/table' })
+    expect(Object.fromEntries(table.cells)).toEqual({ ...frame, name })
+    // An index that has a name is a column, and so is every category.
+    const columns = await cellsOf('pandas.h5', { key: 'columns' })
+    expect(Object.fromEntries(columns.cells)).toEqual({ ...frame, name, level: ['u', null, 'v'] })
+    expect([...columns.cells.keys()][0]).toBe('when')
+    const { message } = await failure(() => openTable(at('pandas-objects.h5')), 'UNSUPPORTED_FILE')
+    expect(message).toContain(
+      "[df]: columns of Python objects (name) are pickled in it, which only Python reads; write it with to_hdf(…, format='table'), or to_parquet"
+    )
+  })
+})
+
+test('what Python pickled is read as far as it is plain, and nothing is called', () => {
+  expect(unpickled("(lp0\n(I1\n(lp1\nVa\\u00e4\np2\naS'b'\np3\natp4\na.")).toEqual([[1, ['aä', 'b']]])
+  expect(unpickled('(dp0\nVx\n(lp1\nNasVy\ng1\ns.')).toEqual(
+    new Map([
+      ['x', [null]],
+      ['y', [null]]
+    ])
+  )
+  for (const text of ['cos\nsystem\n(S"ls"\ntR.', '(lp0', 'a.', 's.', 'l.', ''])
+    expect(() => unpickled(text)).toThrow(/^it /)
 })

@@ -1,111 +1,155 @@
-import { alike, written } from '../data/cell-type'
+import { alike, type CellType } from '../data/cell-type'
 import { unnamed } from '../data/schema'
 import { fail } from '../native/check'
-import { FfjordError, isFfjordError } from '../native/errors'
 import { openBytes } from './byte-source'
+import { Hdf5File } from './hdf5-file'
+import { frameColumns } from './hdf5-pandas'
 import { chooseKey } from './npz'
+import { arrayBatch, type Coding, type Field, fieldCells, ofArray, UnreadKind } from './numpy-types'
 import { optional } from './optional'
-import {
-  batchRows,
-  checkColumns,
-  type NumberArray,
-  plainRow,
-  type RowBatch,
-  type TableSource
-} from './source'
+import { batchRows, checkColumns, firstRepeated, plainRow, type RowBatch, type TableSource } from './source'
 
-/** A data set of an HDF5 file, by h5wasm: `key`, or the only one at the top. Rows are read in slices. */
+/** Tables of an HDF5 file: arrays, records and frames of pandas. Rows are read in slices. */
+
+/** What a table is made of. */
+interface Layout {
+  rows: number
+  names: string[]
+  named: boolean
+  types: CellType[]
+  /** Of one row of an array of more than two axes. */
+  shape?: number[]
+  /** Data sets, one after the other, and the fields that are columns of the table. */
+  parts: { path: string; width: number; fields: Field[] }[]
+  /** Of an array of one type, which is a data set of its own. */
+  coding?: Coding
+}
+
+/** `key`, or the only table that is not within a group, or the only one. */
 export async function openHdf5(path: string, key: string | undefined): Promise<TableSource> {
   await checkSignature(path)
-  const h5wasm = await optional(() => import('h5wasm/node'), 'h5wasm', path)
-  const { activate_throwing_error_handler: throwErrors } = await h5wasm.ready
+  const library = await optional(() => import('h5wasm/node'), 'h5wasm', path)
+  const module = await library.ready
   // A read that fails otherwise leaves what lay in memory, without a word but on stderr.
-  throwErrors?.()
-  type File = InstanceType<typeof h5wasm.File>
-  const explained = <T>(name: string, work: () => T): T => {
-    try {
-      return work()
-    } catch (cause) {
-      if (isFfjordError(cause)) throw cause
-      throw new FfjordError(
-        'INVALID_FILE',
-        `${name} cannot be read as HDF5 (${reasonOf(cause)}); ${REMEDY}`,
-        {
-          cause
-        }
-      )
-    }
-  }
-  const opened = (): File => explained(path, () => new h5wasm.File(path, 'r'))
-  const dataset = (file: File, name: string) => {
-    const found = file.get(name)
-    return found instanceof h5wasm.Dataset ? found : undefined
-  }
+  module.activate_throwing_error_handler?.()
+  const opened = () => new Hdf5File(library, module, path)
   const file = opened()
-  let shape: number[]
-  let name: string
+  let layout: Layout
+  let place: string
   try {
-    const names = explained(path, () => file.keys().filter((one) => dataset(file, one)))
-    name = chooseKey(path, names, key)
-    shape = explained(`${path}[${name}]`, () => [...(dataset(file, name)!.shape ?? [])].map(Number))
+    const name = chosen(path, file.tables(), key?.replace(/^\/+/, ''))
+    place = `${path}[${name}]`
+    layout = file.explained(place, () =>
+      file.isFrame(name) ? frame(file, name) : dataset(file, name, place)
+    )
   } finally {
-    closed(file)
+    file.close()
   }
-  const place = `${path}[${name}]`
-  if (shape.length === 0) fail('INVALID_FILE', `${place} holds a single value; give a table of numbers`)
-  const [rows, columns] = [shape[0]!, shape.slice(1).reduce((product, axis) => product * axis, 1)]
-  checkColumns(place, columns)
+  const { rows, names, named, types, shape, parts, coding } = layout
+  checkColumns(place, names.length)
+  const repeated = firstRepeated(names)
+  if (repeated !== undefined)
+    fail('INVALID_FILE', `${place} has two columns named '${repeated}'; give every column a name of its own`)
+  const widest = Math.max(...parts.map(({ width }) => width))
+  const most = Math.max(1, Math.min(batchRows(names.length), Math.floor(MOST_BYTES / widest)))
   return {
     path: place,
-    names: unnamed(columns),
-    named: false,
-    types: alike(columns, written),
+    names,
+    named,
+    types,
     rows,
     place: plainRow,
-    ...(shape.length > 2 && { shape: shape.slice(1) }),
+    ...(shape && { shape }),
     async *batches(): AsyncGenerator<RowBatch> {
       const file = opened()
       try {
-        const table = explained(place, () => dataset(file, name))
-        if (!table) throw new FfjordError('INVALID_FILE', `${place} is no longer there; write it again`)
-        const most = batchRows(columns)
         for (let row = 0; row < rows; row += most) {
-          const last = Math.min(row + most, rows)
-          const all = shape.slice(1).map((): [] => [])
-          const matrix = explained(place, () => table.slice([[row, last], ...all])) as NumberArray
-          if (!ArrayBuffer.isView(matrix))
-            fail('INVALID_FILE', `${place} holds no numbers; choose another data set with key`)
-          if (matrix.length !== (last - row) * columns)
-            fail('INVALID_FILE', `${place} has ${matrix.length} numbers in ${last - row} rows; ${REMEDY}`)
-          yield { count: last - row, matrix }
+          const count = Math.min(most, rows - row)
+          yield file.explained(place, () => {
+            const [first] = parts
+            if (coding)
+              return file.read(first!.path, row, count, (bytes) => arrayBatch(coding.decode(bytes), count))
+            const cells = new Map<Field, ArrayLike<unknown>>()
+            for (const { path, width, fields } of parts)
+              file.read(path, row, count, (bytes) => {
+                for (const field of fields) cells.set(field, fieldCells(bytes, width, field))
+              })
+            const all = parts.flatMap(({ fields }) => fields)
+            const columns = names.map((name) => cells.get(all.find((one) => one.name === name)!)!)
+            return { count, columns }
+          })
         }
       } finally {
-        closed(file)
+        file.close()
       }
-    }
-  }
-
-  /** What was read stays; a library that failed before may not be able to close its file. */
-  function closed(file: File): void {
-    try {
-      file.close()
-    } catch {
-      // The error before is the one that tells what is wrong.
     }
   }
 }
 
-const REMEDY =
-  'write its numbers as float32, float64 or integers, uncompressed or with gzip, or write it again'
+/** Of a batch of rows. */
+const MOST_BYTES = 2 ** 26
 
-/** The innermost of the library's messages, which come as a stack of them. */
-function reasonOf(cause: unknown): string {
-  const text = cause instanceof Error ? cause.message : String(cause)
-  const lines = text.split('\n').map((line) => line.trim())
-  const steps = lines.filter((line) => /^#\d+:/.test(line)).map((line) => line.replace(/^.*?: (?=[a-z])/, ''))
-  // A codec that is missing is looked for at last, in folders that tell nobody anything.
-  const codec = steps.find((line) => line.includes('filter'))
-  return (codec ?? steps.at(-1) ?? lines.find((line) => line !== '') ?? text).slice(0, 200)
+function chosen(path: string, names: readonly string[], key: string | undefined): string {
+  const atTop = names.filter((name) => !name.includes('/'))
+  return chooseKey(path, names, key ?? (names.length > 1 && atTop.length === 1 ? atTop[0] : undefined))
+}
+
+function dataset(file: Hdf5File, path: string, place: string): Layout {
+  const [rows = 0, ...axes] = file.shapeOf(path)
+  const fields = file.fields(path)
+  const [first] = fields
+  const width = file.sizeOf(path)
+  if (fields.length === 1 && first!.name === '') {
+    const coding = file.isText(path) ? ofArray(first!.coding) : first!.coding
+    const columns = axes.reduce((product, axis) => product * axis, 1)
+    checkColumns(place, columns)
+    return {
+      rows,
+      names: unnamed(columns),
+      named: false,
+      types: alike(columns, coding.type),
+      ...(axes.length > 1 && { shape: axes }),
+      parts: [{ path, width: width * columns, fields }],
+      coding
+    }
+  }
+  if (axes.length > 0 && fields.map(({ name }) => name).join() === 'r,i')
+    throw new UnreadKind('it holds complex numbers; write their real and imaginary parts as columns')
+  if (axes.some((axis) => axis !== 1))
+    fail(
+      'INVALID_FILE',
+      `${place} holds records in ${1 + axes.length} axes, and a table has one; write them in one`
+    )
+  const named = fields.every(({ name }) => !name.startsWith('['))
+  const columns = named ? fields : fields.map((field, i) => ({ ...field, name: `x${i + 1}` }))
+  return {
+    rows,
+    names: columns.map(({ name }) => name),
+    named,
+    types: columns.map(({ coding }) => coding.type),
+    parts: [{ path, width, fields: columns }]
+  }
+}
+
+function frame(file: Hdf5File, group: string): Layout {
+  const columns = frameColumns(file, group)
+  const paths = [...new Set(columns.map(({ path }) => path))]
+  const rows = new Set(paths.map((path) => file.shapeOf(path)[0] ?? 0))
+  if (rows.size !== 1) throw new Error('its blocks have rows of different numbers')
+  return {
+    rows: [...rows][0]!,
+    names: columns.map(({ name }) => name),
+    named: true,
+    types: columns.map(({ coding }) => coding.type),
+    parts: paths.map((path) => ({
+      path,
+      width: file
+        .shapeOf(path)
+        .slice(1)
+        .reduce((product, axis) => product * axis, file.sizeOf(path)),
+      fields: columns.filter((one) => one.path === path)
+    }))
+  }
 }
 
 /** The library writes its own account of a file that is no HDF5 to stderr, so such a file never gets there. */

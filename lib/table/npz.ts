@@ -20,11 +20,14 @@ export async function openNpz(path: string, key: string | undefined): Promise<Ta
 
 /** `key`, which must be one of `names`, or the only one there is. */
 export function chooseKey(path: string, names: readonly string[], key: string | undefined): string {
-  const known = names.join(', ') || 'none'
+  const known = names.slice(0, 50).join(', ') + (names.length > 50 ? ', …' : '') || 'none'
   if (key !== undefined && !names.includes(key))
     return fail('INVALID_OPTION', `${path} holds no array '${key}'; it holds ${known}`)
   if (key === undefined && names.length !== 1)
-    return fail('INVALID_OPTION', `${path} holds ${names.length} arrays; choose one with key: ${known}`)
+    return fail(
+      'INVALID_OPTION',
+      `${path} holds ${names.length} arrays; choose one with key (--key): ${known}`
+    )
   return key ?? names[0]!
 }
 

@@ -1,6 +1,7 @@
-import type { CellType, NumberStorage, TimeUnit } from '../data/cell-type'
+import { type CellType, type NumberStorage, type TimeUnit, written } from '../data/cell-type'
 import { halfToFloat } from '../file/half'
 import type { PythonValue } from './python-literal'
+import type { NumberArray, RowBatch } from './source'
 import { exactNumbers } from './stored'
 import { missingCells } from './text-dialect'
 
@@ -149,9 +150,38 @@ function letters(bytes: Uint8Array<ArrayBuffer>, size: number, swapped: boolean)
   })
 }
 
-/** Text of an array that is nothing but text: numbers too are written in it. */
-export function writtenCells(texts: ArrayLike<unknown>): unknown[] {
-  return Array.from(texts, (text) => (missingCells.includes((text as string).trim()) ? null : text))
+/** The coding of an array that has one for all cells: where they are text, numbers too are written in it. */
+export function ofArray({ width, type, decode }: Coding): Coding {
+  if (type.kind !== 'text') return { width, type, decode }
+  const isMissing = (text: unknown) => typeof text !== 'string' || missingCells.includes(text.trim())
+  return {
+    width,
+    type: written,
+    decode: (bytes) => Array.from(decode(bytes), (text) => (isMissing(text) ? null : text))
+  }
+}
+
+/** The cells of rows (count, columns) that follow each other. */
+export function arrayBatch(cells: ArrayLike<unknown>, count: number): RowBatch {
+  if (ArrayBuffer.isView(cells)) return { count, matrix: cells as unknown as NumberArray }
+  const columns = cells.length / count
+  const column = (c: number) => Array.from({ length: count }, (_, i) => cells[i * columns + c])
+  return { count, columns: Array.from({ length: columns }, (_, c) => column(c)) }
+}
+
+/** The cells of one field of records of `width` bytes each. */
+export function fieldCells(
+  records: Uint8Array,
+  width: number,
+  { offset, coding }: Omit<Field, 'name'>
+): ArrayLike<unknown> {
+  const count = records.length / width
+  const own = new Uint8Array(count * coding.width)
+  for (let i = 0; i < count; i++) {
+    const at = i * width + offset
+    own.set(records.subarray(at, at + coding.width), i * coding.width)
+  }
+  return coding.decode(own)
 }
 
 /** Columns of a record, named; those of records within it after both names, 'place.x'. @throws Error */

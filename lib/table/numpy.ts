@@ -1,19 +1,20 @@
-import { alike, type CellType, written } from '../data/cell-type'
+import { alike } from '../data/cell-type'
 import { unnamed } from '../data/schema'
 import { fail } from '../native/check'
 import { FfjordError } from '../native/errors'
 import { type ByteSource, openBytes } from './byte-source'
-import { type Coding, codingOf, type Field, fieldsOf, UnreadKind, writtenCells } from './numpy-types'
-import { type PythonValue, pythonLiteral } from './python-literal'
 import {
-  batchRows,
-  checkColumns,
-  firstRepeated,
-  type NumberArray,
-  plainRow,
-  type RowBatch,
-  type TableSource
-} from './source'
+  arrayBatch,
+  type Coding,
+  codingOf,
+  type Field,
+  fieldCells,
+  fieldsOf,
+  ofArray,
+  UnreadKind
+} from './numpy-types'
+import { type PythonValue, pythonLiteral } from './python-literal'
+import { batchRows, checkColumns, firstRepeated, plainRow, type RowBatch, type TableSource } from './source'
 
 /** NumPy's .npy, format 1.0 to 3.0: magic, version, header length, a Python dictionary, the cells. */
 
@@ -56,7 +57,7 @@ export async function numpyTable(path: string, openSource: () => Promise<ByteSou
     path,
     names,
     named: fields !== undefined,
-    types: fields ? fields.map(({ coding }) => coding.type) : alike(columns, typeOf(header.coding!)),
+    types: fields ? fields.map(({ coding }) => coding.type) : alike(columns, header.coding!.type),
     rows,
     place: plainRow,
     ...(shape.length > 2 && !fields && { shape: shape.slice(1) }),
@@ -79,16 +80,6 @@ export async function numpyTable(path: string, openSource: () => Promise<ByteSou
   }
 }
 
-/** Numbers may be written in an array that is nothing but text, as numpy.array([[1.5, 'red']]) is. */
-function typeOf({ type }: Coding): CellType {
-  return type.kind === 'text' ? written : type
-}
-
-function cellsOf({ type, decode }: Coding, bytes: Uint8Array<ArrayBuffer>): ArrayLike<unknown> {
-  const cells = decode(bytes)
-  return type.kind === 'text' ? writtenCells(cells) : cells
-}
-
 async function rowCells(
   bytes: ByteSource,
   { start, shape, width, coding }: Header,
@@ -96,10 +87,8 @@ async function rowCells(
   count: number
 ): Promise<RowBatch> {
   const columns = sizeOf(shape.slice(1))
-  const cells = cellsOf(coding!, await bytes.read(start + row * columns * width, count * columns * width))
-  if (ArrayBuffer.isView(cells)) return { count, matrix: cells as unknown as NumberArray }
-  const column = (c: number) => Array.from({ length: count }, (_, i) => cells[i * columns + c])
-  return { count, columns: Array.from({ length: columns }, (_, c) => column(c)) }
+  const cells = await bytes.read(start + row * columns * width, count * columns * width)
+  return arrayBatch(coding!.decode(cells), count)
 }
 
 async function columnCells(
@@ -110,7 +99,7 @@ async function columnCells(
 ): Promise<ArrayLike<unknown>[]> {
   const parts: ArrayLike<unknown>[] = []
   for (const place of fortranOrder(shape.slice(1)))
-    parts.push(cellsOf(coding!, await bytes.read(start + (place * shape[0]! + row) * width, count * width)))
+    parts.push(coding!.decode(await bytes.read(start + (place * shape[0]! + row) * width, count * width)))
   return parts
 }
 
@@ -135,14 +124,7 @@ async function recordCells(
   count: number
 ): Promise<ArrayLike<unknown>[]> {
   const records = await bytes.read(start + row * width, count * width)
-  return fields!.map(({ offset, coding }) => {
-    const own = new Uint8Array(count * coding.width)
-    for (let i = 0; i < count; i++) {
-      const at = i * width + offset
-      own.set(records.subarray(at, at + coding.width), i * coding.width)
-    }
-    return coding.decode(own)
-  })
+  return fields!.map((field) => fieldCells(records, width, field))
 }
 
 function sizeOf(axes: readonly number[]): number {
@@ -185,7 +167,7 @@ async function readHeader(path: string, source: ByteSource): Promise<Header> {
   const shape = axes as number[]
   if (shape.length === 0) throw invalid('it holds a single number')
   const records = Array.isArray(kind) ? explained(() => fieldsOf(kind)) : undefined
-  const coding = records ? undefined : explained(() => codingOf(String(kind)))
+  const coding = records ? undefined : explained(() => ofArray(codingOf(String(kind))))
   if (records && sizeOf(shape.slice(1)) !== 1)
     throw invalid(`it holds records in ${shape.length} axes, and a table has one: save a.ravel()`)
   const width = records?.width ?? coding!.width

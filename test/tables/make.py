@@ -4,7 +4,9 @@ import datetime
 import decimal
 import struct
 
+import h5py
 import numpy as np
+import pandas as pd
 import pyarrow as pa
 import pyarrow.parquet as pq
 
@@ -135,3 +137,49 @@ head = b"{'descr': '<f8', 'fortran_order': False, 'shape': (4L, 3L), }"
 head += b' ' * ((64 - (10 + len(head) + 1) % 64) % 64) + b'\n'
 with open('python-2.npy', 'wb') as file:
     file.write(b'\x93NUMPY\x01\x00' + struct.pack('<H', len(head)) + head + X.tobytes())
+
+
+# HDF5: arrays in groups, types, filters, and frames of pandas.
+with h5py.File('groups.h5', 'w') as file:
+    file['g/X'] = X
+    file['g/deep/Y'] = X[:2]
+    file['g/version'] = 3
+with h5py.File('types.h5', 'w') as file:
+    file['big-endian'] = X.astype('>f8')
+    file['half'] = np.array([[0.25, -65504], [6e-8, np.inf]], '<f2')
+    file['int64'] = np.array([2**53 + 1, -(2**63)], '<i8')
+    file['bool'] = np.array([[True, False], [False, False]])
+    file['level'] = np.array([1, 0, 2], h5py.enum_dtype({'red': 0, 'green': 1, 'NA': 2}, 'i1'))
+    file['text'] = np.array([['0.5', 'größe'], ['nan', 'red']], h5py.string_dtype())
+    file['fixed-text'] = np.array([b'ab', b'', b'abc'], 'S3')
+    file['three'] = np.arange(24.0).reshape(2, 3, 4)
+    file['complex'] = X.astype(complex)
+    file['references'] = np.array([file['half'].ref, file['bool'].ref], h5py.ref_dtype)
+    packed = np.dtype([(name, record.fields[name][0]) for name in record.names if name not in ('when', 'name')])
+    rows = np.array([(0.5, -7, b'ab', True, (1.5, 2**64 - 1), (3, -4)), (-0.25, 2**31 - 1, b'', False, (-2.5, 0), (-5, 6))], packed)
+    file['records'] = rows
+    file['big-endian-records'] = rows[['a', 'b', 'pair']].astype([('a', '>f8'), ('b', '>i4'), ('pair', '>i2', (2,))])
+    named = np.dtype([('name', h5py.string_dtype()), ('x', '<f8')])
+    file['named-records'] = np.array([('größe', 0.5), ('', -1.5)], named)
+with h5py.File('filters.h5', 'w') as file:
+    numbers = np.arange(1200) % 17
+    file.create_dataset('gzip', data=numbers.reshape(400, 3), chunks=(7, 2), compression='gzip', shuffle=True, fletcher32=True)
+    file.create_dataset('scaled', data=numbers.reshape(400, 3).astype('<i4'), chunks=(7, 3), scaleoffset=0)
+with h5py.File('lzf.h5', 'w') as file:
+    file.create_dataset('X', data=numbers.reshape(400, 3), chunks=(70, 3), compression='lzf')
+
+frame = pd.DataFrame(
+    {
+        'a': [0.5, -1.25, 3],
+        'n': [1, 2, 2**40],
+        'when': pd.to_datetime(['2024-02-29 00:00:00.000001', '1969-12-31', None], format='ISO8601'),
+        'b': [1.5, np.nan, 3.5],
+        'ok': [True, False, True],
+    }
+)
+frame[frame.a != 0].to_hdf('pandas.h5', key='fixed', complevel=9)
+frame['name'] = ['x', None, 'größe']
+frame.to_hdf('pandas.h5', key='in/table', format='table', index=False, complevel=9)
+frame['level'] = pd.Categorical(['u', None, 'v'])
+frame.set_index('when').to_hdf('pandas.h5', key='columns', format='table', data_columns=True, index=False, complevel=9)
+frame.drop(columns='level').to_hdf('pandas-objects.h5', key='df', complevel=9)

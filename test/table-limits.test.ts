@@ -117,7 +117,7 @@ test('an array that is not as large as its shape says takes no memory', async ()
   const path = write('bomb.npz', zip('x.npy', large))
   const error = await failure(() => fromFile(path), 'INVALID_FILE')
   expect(error.message).toMatch(
-    /bomb\.npz\[x\]: it holds 125829120 bytes of numbers, and its shape \(1000,1000\)/
+    /bomb\.npz\[x\]: it holds 125829120 bytes of cells, and its shape \(1000,1000\)/
   )
   expect(process.memoryUsage().rss - before).toBeLessThan(90 * MiB)
   const liar = write('liar.npz', zip('x.npy', npy('1000, 1000', new Uint8Array(8e6)), 8e6 + 10))

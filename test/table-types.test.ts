@@ -90,7 +90,7 @@ test.each([
 ])('%s: every type, with a null cell', async (name, expected) => {
   const { cells, types } = await cellsOf(name)
   for (const [column, [type, first, last]] of Object.entries(expected)) {
-    expect([column, types.get(column)]).toEqual([column, type])
+    expect([column, types.get(column)]).toMatchObject([column, type])
     expect([column, ...cells.get(column)!]).toEqual([column, first, null, last])
   }
   expect(cells.size).toBe(Object.keys(expected).length)

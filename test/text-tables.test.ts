@@ -145,6 +145,13 @@ test('a notation that would make numbers of text is told', async () => {
   ])
 })
 
+test('a cell that is a number in another notation is refused with it', async () => {
+  const { message } = await failure(() => read('a;b\n1;1\n0,126;2\n'), 'INVALID_FILE')
+  expect(message).toContain(
+    "'0,126' is no number; with decimal: ',' (--decimal ,) it is one; otherwise leave the column out"
+  )
+})
+
 test('what the language alone takes for a number is text', async () => {
   for (const cell of ['0x1f', '0b1', '1_000', '1e', '.']) {
     const { message } = await failure(() => read(`a,b\n1,1\n${cell},2\n`), 'INVALID_FILE')

@@ -6,7 +6,7 @@ import { philox, streams } from '../data/random'
 import { type Column, columnWidth, tableWidth } from '../data/schema'
 import { isReal } from '../native/batch'
 import { FfjordError } from '../native/errors'
-import { numberOf } from './notation'
+import { notationOf, numberOf } from './notation'
 import type { RowBatch, TableSource } from './source'
 
 /** Rows of a batch as elements of samples, and which of them could be used. */
@@ -273,7 +273,7 @@ function complaint(column: Column, cell: unknown): string {
   if (isDateText(String(cell)))
     return `${shown} is a date; give what may matter as numbers (days since a first day, month, hour), or leave the column out (exclude: ['${name}'])`
   if (Number.isNaN(value))
-    return `${shown} is no number; leave the column out (exclude: ['${name}']), encode it (categorical: 'one-hot')`
+    return `${shown} is no number; ${otherwise(cell)}leave the column out (exclude: ['${name}']), encode it (categorical: 'one-hot')`
   if (!Number.isFinite(value)) return `${shown} is no finite number; correct it`
   if (Math.abs(value) > LARGEST_FLOAT32)
     return `${shown} is more than float32 holds (3.4e38); take it in other units`
@@ -284,6 +284,12 @@ function complaint(column: Column, cell: unknown): string {
     return `${shown} lies beyond all values that training saw, where the model keeps the atom ${atom.atom.value}; correct it`
   const interval = `(${lower ?? '−∞'}, ${upper ?? '∞'})`
   return `${shown} lies outside the column's interval ${interval}; widen it (bounds), or dequantise the column where the end itself occurs`
+}
+
+/** The notation in which a cell is a number. */
+function otherwise(cell: unknown): string {
+  const notation = typeof cell === 'string' ? notationOf([cell]) : undefined
+  return notation === undefined ? '' : `with ${notation} it is one; otherwise `
 }
 
 export function isMissing(cell: unknown): boolean {

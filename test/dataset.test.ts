@@ -1,3 +1,6 @@
+import { setTimeout as wait } from 'node:timers/promises'
+import { setFlagsFromString } from 'node:v8'
+import { runInNewContext } from 'node:vm'
 import { type Dataset, type DatasetState, fromArray, fromAsyncIterable, fromRows } from 'ffjord'
 import { failure } from './failure'
 
@@ -141,4 +144,27 @@ describe('streams', () => {
     const none = fromAsyncIterable(5 as unknown as number[][], { shape: [2] })
     await failure(() => none.take(1), 'INVALID_INPUT')
   })
+})
+
+test('a stream that nobody holds any more is closed', async () => {
+  setFlagsFromString('--expose-gc')
+  const collect = runInNewContext('gc') as () => void
+  let closed = 0
+  const open = async function* () {
+    try {
+      for (;;) yield [1, 2]
+    } finally {
+      closed++
+    }
+  }
+  const own = open()
+  const taken = async (source: typeof open | typeof own) =>
+    (await fromAsyncIterable(source, { shape: [2] }).take(3)).rows
+  expect(await Promise.all([open, own].map(taken))).toEqual([3, 3])
+  for (let attempt = 0; attempt < 50 && closed === 0; attempt++) {
+    collect()
+    await wait(10)
+  }
+  expect(closed).toBe(1) // not the caller's own
+  expect((await own.next()).done).toBe(false)
 })

@@ -47,6 +47,19 @@ export function fromAsyncIterable(source: Source | (() => Source), options: Stre
   })
 }
 
+type Items = AsyncIterator<StreamItem> | Iterator<StreamItem>
+
+/** What a stream has open, a file or a thread, is closed once nobody holds its data set any more. */
+const abandoned = new FinalizationRegistry<Items>((items) => void close(items))
+
+async function close(items: Items): Promise<void> {
+  try {
+    await items.return?.()
+  } catch {
+    // Nobody waits for what it would say.
+  }
+}
+
 class StreamDataset implements FeedingDataset {
   readonly rows = Infinity
   readonly shape: readonly number[]
@@ -57,7 +70,7 @@ class StreamDataset implements FeedingDataset {
   /** Numbers of a sample, and of a row with its context. */
   readonly #size: number
   readonly #width: number
-  #iterator: AsyncIterator<StreamItem> | Iterator<StreamItem> | undefined
+  #iterator: Items | undefined
   /** Rows read ahead. */
   readonly #ahead: RowQueue
   /** Rows taken, and rows to pass over before the next one. */
@@ -119,7 +132,10 @@ class StreamDataset implements FeedingDataset {
     if (typeof this.#source !== 'function' && row < this.#row)
       fail('UNSUPPORTED', 'this stream cannot go back; give fromAsyncIterable a function that opens it')
     if (typeof this.#source === 'function') {
-      void this.#iterator?.return?.()
+      if (this.#iterator) {
+        abandoned.unregister(this.#iterator)
+        void close(this.#iterator)
+      }
       this.#iterator = undefined
       this.#ahead.clear()
       this.#ended = false
@@ -169,17 +185,12 @@ class StreamDataset implements FeedingDataset {
     }
   }
 
-  #open(): AsyncIterator<StreamItem> | Iterator<StreamItem> {
-    const source: unknown = isCallable(this.#source) ? this.#source() : this.#source
-    const readable =
-      typeof source === 'object' && source !== null && !ArrayBuffer.isView(source) && !isRevoked(source)
-    const iterable: Partial<AsyncIterable<StreamItem> & Iterable<StreamItem>> = readable ? source : {}
-    if (typeof iterable[Symbol.asyncIterator] === 'function') return iterable[Symbol.asyncIterator]!()
-    if (typeof iterable[Symbol.iterator] === 'function') return iterable[Symbol.iterator]!()
-    return fail(
-      'INVALID_INPUT',
-      `the source is ${show(source)}; give an async iterable, or a function that opens one`
-    )
+  #open(): Items {
+    const source = this.#source
+    if (!isCallable(source)) return itemsOf(source)
+    const items = itemsOf(source()) // called by itself, as the items must not hold the data set
+    abandoned.register(this, items, items)
+    return items
   }
 
   #numbers(item: StreamItem) {
@@ -187,4 +198,16 @@ class StreamDataset implements FeedingDataset {
     const shape = this.context ? [this.#width] : this.shape
     return toRows((oneRow ? [item] : item) as Batch, shape, `item after row ${this.#row}`).data
   }
+}
+
+function itemsOf(source: unknown): Items {
+  const readable =
+    typeof source === 'object' && source !== null && !ArrayBuffer.isView(source) && !isRevoked(source)
+  const iterable: Partial<AsyncIterable<StreamItem> & Iterable<StreamItem>> = readable ? source : {}
+  if (typeof iterable[Symbol.asyncIterator] === 'function') return iterable[Symbol.asyncIterator]!()
+  if (typeof iterable[Symbol.iterator] === 'function') return iterable[Symbol.iterator]!()
+  return fail(
+    'INVALID_INPUT',
+    `the source is ${show(source)}; give an async iterable, or a function that opens one`
+  )
 }

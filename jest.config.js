@@ -4,6 +4,7 @@ const overEngines = require('./test/over-engines.js')
 
 const common = {
   testEnvironment: '<rootDir>/test/environment.js',
+  setupFilesAfterEnv: ['<rootDir>/test/asserts.js'],
   roots: ['<rootDir>/test'],
   moduleNameMapper: {
     '^ffjord$': '<rootDir>/lib',
@@ -22,35 +23,49 @@ const common = {
   }
 }
 
-// The CUDA engine where there is no card: its sources, compiled for the emulator of test/emulator.
+const suites = (names) => names.map((name) => `**/${name}.test.ts`)
+
+// The CUDA engine where there is no card: its sources, compiled for the emulator of test/emulator. Of what it computes the
+// golden vectors belong to `npm test`; all else takes minutes.
+const sample = ['golden']
 const emulated = {
   ...common,
-  displayName: 'emulated',
-  testMatch: ['emulator', ...overEngines].map((name) => `**/${name}.test.ts`),
-  globalSetup: '<rootDir>/test/emulator/setup.js',
-  globalTeardown: '<rootDir>/test/emulator/teardown.js',
-  testEnvironmentOptions: {
-    env: {
-      FFJORD_ADDON: emulatedAddon,
-      FFJORD_TEST_DEVICES: 'cuda-emulated',
-      FFJORD_EMULATOR_COVERAGE: kernelsThatRan
-    }
-  }
+  testEnvironmentOptions: { env: { FFJORD_ADDON: emulatedAddon, FFJORD_TEST_DEVICES: 'cuda-emulated' } }
 }
 
 const hasCMake = spawnSync('cmake', ['--version']).status === 0
 if (!hasCMake) console.warn('no cmake on the PATH: the CUDA engine is not tested under its emulator')
 
 module.exports = {
-  // The emulator shares the cores with the other suites.
+  // Every core has a worker, beside processes and threads of the tests themselves.
   testTimeout: 300_000,
   projects: [
     {
       ...common,
       displayName: 'addon',
       testMatch: ['**/*.test.ts'],
-      testPathIgnorePatterns: ['test/emulator.test.ts']
+      testPathIgnorePatterns: ['test/(emulator|packaging).test.ts']
     },
-    ...(hasCMake ? [emulated] : [])
+    { ...common, displayName: 'packaging', testMatch: suites(['packaging']) },
+    ...(hasCMake
+      ? [
+          {
+            ...emulated,
+            displayName: 'emulated-sample',
+            testMatch: suites(sample),
+            globalSetup: '<rootDir>/test/emulator/sample-setup.js'
+          },
+          {
+            ...emulated,
+            displayName: 'emulated',
+            testMatch: suites(['emulator', ...overEngines.filter((name) => !sample.includes(name))]),
+            globalSetup: '<rootDir>/test/emulator/setup.js',
+            globalTeardown: '<rootDir>/test/emulator/teardown.js',
+            testEnvironmentOptions: {
+              env: { ...emulated.testEnvironmentOptions.env, FFJORD_EMULATOR_COVERAGE: kernelsThatRan }
+            }
+          }
+        ]
+      : [])
   ]
 }

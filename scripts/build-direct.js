@@ -1,4 +1,5 @@
-// Builds the addon by calling the C++ compiler, for machines that have one but neither make nor python3.
+// Builds the addon by calling the C++ compiler, for machines that have one but neither make nor python3. As node-gyp it
+// adds the flags of the variable CXXFLAGS.
 const { execFile } = require('node:child_process')
 const { mkdirSync, readFileSync, renameSync, rmSync } = require('node:fs')
 const { availableParallelism } = require('node:os')
@@ -26,7 +27,8 @@ async function build(compiler) {
     ...['-O3', '-fPIC', '-DNDEBUG', '-DNODE_GYP_MODULE_NAME=ffjord', '-DBUILDING_NODE_EXTENSION'],
     `-I${join(root, 'native')}`,
     `-I${require('node-api-headers').include_dir}`,
-    `-I${resolve(root, require('node-addon-api').include_dir)}`
+    `-I${resolve(root, require('node-addon-api').include_dir)}`,
+    ...(process.env.CXXFLAGS ?? '').split(/\s+/).filter(Boolean)
   ]
   const objectOf = (source) => join(objects, `${source.replaceAll('/', '_')}.o`)
 

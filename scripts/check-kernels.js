@@ -1,7 +1,8 @@
-// Checks the sources of native/cuda: node scripts/check-kernels.js
+// Checks the sources of native/cuda: node scripts/check-kernels.js [OBJECTS]
 // - only device/launch.h and device/intrinsics.h know of the emulator, so that all else is the same for both;
 // - where nvcc is found: kernels marked by a line `// hot` above them spill no registers, and ptxas adds no waits to
-//   products by warpgroups. Prints what ptxas says.
+//   products by warpgroups. Prints what ptxas says, of the folder of objects that scripts/nvcc.js has compiled, or else
+//   by compiling what is asked about.
 const { readdirSync, readFileSync } = require('node:fs')
 const { join, resolve } = require('node:path')
 const { ptxasReport } = require('./nvcc.js')
@@ -33,7 +34,7 @@ for (const name of sources) {
   if (marks !== hot.length) problems.push(`native/cuda/${name}: a mark '// hot' stands above no kernel`)
   const multiplies = textOf(name).includes('with_tile(') // ptxasReport sees waits that ptxas adds
   if ((hot.length === 0 && !multiplies) || !name.endsWith('.cu')) continue
-  const report = ptxasReport(join(folder, name))
+  const report = ptxasReport(join(folder, name), process.argv[2])
   if (!report) {
     console.log('no nvcc: spills of hot kernels are not checked')
     break

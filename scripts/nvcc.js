@@ -1,11 +1,14 @@
 // Compiles one source of the CUDA engine: node scripts/nvcc.js SOURCE OBJECT
 // Asked for by FFJORD_CUDA=1, as nvcc takes minutes for what most machines have no use for. FFJORD_CUDA_ARCHITECTURES
 // narrows the cards it compiles for, e.g. to 80; by default all that a release serves.
-const { execFileSync, spawnSync } = require('node:child_process')
-const { existsSync, mkdirSync, readFileSync, realpathSync } = require('node:fs')
-const { delimiter, dirname, join, resolve } = require('node:path')
+const { spawnSync } = require('node:child_process')
+const { existsSync, mkdirSync, readFileSync, realpathSync, writeFileSync } = require('node:fs')
+const { basename, delimiter, dirname, join, resolve } = require('node:path')
 
 const root = resolve(__dirname, '..')
+const asText = { encoding: 'utf8', maxBuffer: 2 ** 28 }
+/** What the name of an object's report ends with. */
+const REPORT = '.ptxas'
 
 /** The CUDA toolkit: nvcc, and the runtime as a library to link in; undefined where there is none. */
 function toolkit() {
@@ -61,26 +64,31 @@ function libraries() {
   return [toolkit().runtime, '-lrt', '-ldl']
 }
 
+/** Compiles, and leaves what ptxas says of the kernels beside the object. */
 function compile(source, object) {
   mkdirSync(dirname(object), { recursive: true })
-  const options = [...flags(), `-I${join(root, 'native')}`, '-c', source, '-o', object]
-  execFileSync(toolkit().nvcc, options, { stdio: 'inherit' })
+  const options = [...flags(), '-Xptxas=-v', `-I${join(root, 'native')}`, '-c', source, '-o', object]
+  const { status, stderr, error } = spawnSync(toolkit().nvcc, options, {
+    ...asText,
+    stdio: ['ignore', 'inherit', 'pipe']
+  })
+  if (status !== 0) throw new Error(`nvcc failed on ${source}:\n${error?.message ?? stderr}`)
+  writeFileSync(`${object}${REPORT}`, stderr)
+  const others = stderr
+    .split('\n')
+    .filter((line) => line && !/^ptxas info|bytes stack frame|Compile time/.test(line))
+  for (const line of others) console.error(line)
 }
 
 /**
- * What ptxas says of each kernel of a source, for one architecture: its name, registers, bytes spilled. Undefined
- * where there is no nvcc.
+ * What ptxas says of each kernel of a source: its name, registers, bytes spilled. It is read from the folder of objects
+ * that `compile` has made, or said anew for one architecture; undefined where there is no nvcc.
  */
-function ptxasReport(source, architecture = '90a') {
+function ptxasReport(source, objects) {
   if (!toolkit()) return undefined
-  const { variables } = JSON.parse(readFileSync(join(root, 'native/sources.gypi'), 'utf8'))
-  const options = [...variables.cuda_flags, `-arch=sm_${architecture}`, '-O3', `-I${join(root, 'native')}`]
-  const { status, stderr } = spawnSync(
-    toolkit().nvcc,
-    [...options, '-Xptxas=-v', '-cubin', source, '-o', '/dev/null'],
-    { encoding: 'utf8' }
-  )
-  if (status !== 0) throw new Error(`nvcc failed on ${source}:\n${stderr}`)
+  const stderr = objects
+    ? readFileSync(join(objects, `${basename(source)}.o${REPORT}`), 'utf8')
+    : saidByPtxas(source, '90a')
   // Where ptxas cannot see that a warpgroup's sums are left alone while its products run.
   const waits = stderr.split('\n').filter((line) => /\(C75\d\d\)/.test(line))
   if (waits.length > 0) throw new Error(`ptxas adds waits to products of ${source}:\n${waits.join('\n')}`)
@@ -91,6 +99,18 @@ function ptxasReport(source, architecture = '90a') {
     registers: Number(registers),
     spilled: Math.max(Number(stores), Number(loads))
   }))
+}
+
+function saidByPtxas(source, architecture) {
+  const { variables } = JSON.parse(readFileSync(join(root, 'native/sources.gypi'), 'utf8'))
+  const options = [...variables.cuda_flags, `-arch=sm_${architecture}`, '-O3', `-I${join(root, 'native')}`]
+  const { status, stderr } = spawnSync(
+    toolkit().nvcc,
+    [...options, '-Xptxas=-v', '-cubin', source, '-o', '/dev/null'],
+    asText
+  )
+  if (status !== 0) throw new Error(`nvcc failed on ${source}:\n${stderr}`)
+  return stderr
 }
 
 /** The last name of a mangled one: _ZN6ffjord4cuda6gatherEPKf → gather. */

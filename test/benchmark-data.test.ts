@@ -14,7 +14,16 @@ import { failure } from './failure'
 import { writeNpy } from './npy'
 
 /** A folder with the real files of data sets, such as power/power_partial.npy. */
-const real = process.env.FFJORD_DATA ?? join(__dirname, '..', '..', 'shared', 'data')
+const real = process.env.FFJORD_BENCHMARK_DATA
+
+/** A test of real files, skipped with the reason where they are not there. */
+function testReal(name: string, files: string[], body: (paths: string[]) => Promise<void>): void {
+  const paths = files.map((file) => join(real ?? '', file))
+  const missing = files.find((_, i) => !existsSync(paths[i]!))
+  const reason = real ? `${join(real, missing ?? '')} is not there` : 'FFJORD_BENCHMARK_DATA names no folder'
+  if (real && missing === undefined) test(name, () => body(paths))
+  else test.skip(`${name} (skipped, as ${reason})`, () => undefined)
+}
 
 let folder: string
 beforeEach(() => {
@@ -173,11 +182,9 @@ test.each(benchmarkNames)(
   }
 )
 
-test('real POWER rows: the counts and the Gaussian of the published program', async () => {
-  const file = join(real, 'power', 'power_partial.npy')
-  if (!existsSync(file))
-    return console.warn(`skipped, as ${file} is not here; set FFJORD_DATA to a folder with it`)
-  copyFileSync(file, join(folder, 'data.npy'))
+const power = ['power/power_partial.npy']
+testReal('real POWER rows: the counts and the Gaussian of the published program', power, async ([file]) => {
+  copyFileSync(file!, join(folder, 'data.npy'))
   const { train, validation, test } = await benchmark('power', folder)
   expect([train.rows, validation.rows, test.rows]).toEqual([225_878, 25_097, 27_886])
   const gaussian = fitGaussian({ data: train.data, shape: [train.rows, 6] })
@@ -185,16 +192,16 @@ test('real POWER rows: the counts and the Gaussian of the published program', as
   expect(logProb.reduce((sum, value) => sum + value, 0) / test.rows).toBeCloseTo(-7.81, 1)
 })
 
-test('real MINIBOONE rows: the counts and the Gaussian of the official parts', async () => {
-  const at = (name: string) => join(real, 'miniboone', name)
-  if (!existsSync(at('test.npy')))
-    return console.warn(`skipped, as ${at('test.npy')} is not here; set FFJORD_DATA to a folder with it`)
-  const [first, validation, test] = await Promise.all(
-    ['train_first1523.npy', 'val.npy', 'test.npy'].map((name) => fromFile(at(name)))
-  )
-  expect([validation!.rows, test!.rows, test!.shape]).toEqual([3284, 3648, [43]])
-  const known = Float32Array.from([...first!.data, ...validation!.data])
-  const gaussian = fitGaussian({ data: known, shape: [known.length / 43, 43] })
-  const logProb = gaussian.logProb({ data: test!.data, shape: [3648, 43] })
-  expect(logProb.reduce((sum, value) => sum + value, 0) / 3648).toBeCloseTo(-37.67, 1)
-})
+const miniboone = ['train_first1523', 'val', 'test'].map((part) => `miniboone/${part}.npy`)
+testReal(
+  'real MINIBOONE rows: the counts and the Gaussian of the official parts',
+  miniboone,
+  async (files) => {
+    const [first, validation, test] = await Promise.all(files.map((file) => fromFile(file)))
+    expect([validation!.rows, test!.rows, test!.shape]).toEqual([3284, 3648, [43]])
+    const known = Float32Array.from([...first!.data, ...validation!.data])
+    const gaussian = fitGaussian({ data: known, shape: [known.length / 43, 43] })
+    const logProb = gaussian.logProb({ data: test!.data, shape: [3648, 43] })
+    expect(logProb.reduce((sum, value) => sum + value, 0) / 3648).toBeCloseTo(-37.67, 1)
+  }
+)

@@ -1,4 +1,5 @@
 import { spawnSync } from 'node:child_process'
+import { availableParallelism } from 'node:os'
 import { join } from 'node:path'
 
 const { build } = require('./emulator/suite.js') as { build: string }
@@ -6,7 +7,10 @@ const { build } = require('./emulator/suite.js') as { build: string }
 function check(options: string[], environment: Record<string, string>): string {
   const { status, stdout, stderr } = spawnSync(
     'ctest',
-    ['--test-dir', build, '--label-regex', 'cuda', '--output-on-failure', ...options],
+    [
+      ...['--test-dir', build, '--label-regex', 'cuda', '--output-on-failure'],
+      ...['--parallel', String(availableParallelism()), ...options]
+    ],
     { cwd: join(__dirname, '..'), encoding: 'utf8', env: { ...process.env, ...environment } }
   )
   if (status !== 0) throw new Error(stdout + stderr)

@@ -34,6 +34,7 @@ function(compile_as_cuda)
 endfunction()
 
 add_library(ffjord_cuda STATIC ${CUDA})
+set_target_properties(ffjord_cuda PROPERTIES LINKER_LANGUAGE CUDA)   # also where all are objects
 target_include_directories(ffjord_cuda PUBLIC native)
 target_compile_definitions(ffjord_cuda INTERFACE FFJORD_CUDA)
 target_link_libraries(ffjord_cuda PUBLIC CUDA::cudart_static)

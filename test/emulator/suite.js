@@ -14,8 +14,8 @@ function cmake(...options) {
   if (status !== 0) throw new Error(`cmake ${options.join(' ')}:\n${error ?? stdout + stderr}`)
 }
 
-/** Compiles what changed: the addon and the C++ checks. Little is optimized but the emulator, for small cases. */
-function buildEmulatedAddon() {
+/** Compiles what changed of `targets`. Little is optimized but the emulated engine, as cases are small. */
+function buildEmulated(...targets) {
   const ccache = spawnSync('ccache', ['--version']).status === 0
   cmake(
     ...[
@@ -29,7 +29,10 @@ function buildEmulatedAddon() {
     ],
     ...(ccache ? ['-DCMAKE_CXX_COMPILER_LAUNCHER=ccache'] : [])
   )
-  cmake('--build', build, '--target', 'ffjord', 'cuda_checks', '--parallel', String(availableParallelism()))
+  cmake('--build', build, '--target', ...targets, '--parallel', String(availableParallelism()))
+}
+
+function forgetKernels() {
   rmSync(kernelsThatRan, { force: true })
 }
 
@@ -50,4 +53,4 @@ function kernelCoverage() {
   return { all: [...new Set(names)].sort(), ran }
 }
 
-module.exports = { build, buildEmulatedAddon, emulatedAddon, kernelCoverage, kernelsThatRan }
+module.exports = { build, buildEmulated, emulatedAddon, forgetKernels, kernelCoverage, kernelsThatRan }

@@ -1,0 +1,3 @@
+const { buildEmulated } = require('./suite.js')
+
+module.exports = () => buildEmulated('ffjord')

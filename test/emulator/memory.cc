@@ -34,6 +34,13 @@ std::size_t rounded(std::size_t bytes, std::size_t unit) {
   return (bytes + unit - 1) / unit * unit;
 }
 
+// Whole pages from `start` on; the more of them, the longer it takes.
+void protect(std::uintptr_t start, std::size_t bytes, int access) {
+  constexpr std::size_t page = 4096;
+  const std::uintptr_t first = start / page * page;
+  mprotect(reinterpret_cast<void*>(first), rounded(start + bytes - first, page), access);
+}
+
 }  // namespace
 
 void write_guard(unsigned char* zone, std::size_t bytes) {
@@ -70,13 +77,13 @@ void* DeviceMemory::allocate(std::size_t bytes) {
   } else {
     if (top_ + block > base_ + kAddressSpace) return nullptr;
     top_ += block;
-    if (opened_ > 0)
-      mprotect(reinterpret_cast<void*>(base_), rounded(top_ - base_, 4096), PROT_READ | PROT_WRITE);
+    if (opened_ > 0) protect(start, block, PROT_READ | PROT_WRITE);
   }
-  const Opened opened(*this);
   auto* zone = reinterpret_cast<unsigned char*>(start);
-  write_guard(zone, block);
-  std::memset(zone + kZone, kPoison, bytes);
+  with_access(start, block, [=] {
+    write_guard(zone, block);
+    std::memset(zone + kZone, kPoison, bytes);
+  });
   arrays_.emplace(start + kZone, bytes);
   used_ += bytes;
   return zone + kZone;
@@ -86,8 +93,7 @@ bool DeviceMemory::release(void* memory) {
   const auto found = arrays_.find(reinterpret_cast<std::uintptr_t>(memory));
   if (found == arrays_.end()) return false;
   const std::size_t block = rounded(found->second, kZone) + 2 * kZone;
-  const Opened opened(*this);
-  std::memset(memory, kPoison, found->second);
+  with_access(found->first, found->second, [=] { std::memset(memory, kPoison, found->second); });
   used_ -= found->second;
   holes_.emplace(block, found->first - kZone);
   arrays_.erase(found);
@@ -146,13 +152,18 @@ std::string DeviceMemory::difference(const std::vector<unsigned char>& a,
 }
 
 void DeviceMemory::open() {
-  if (opened_++ == 0 && top_ > base_)
-    mprotect(reinterpret_cast<void*>(base_), rounded(top_ - base_, 4096), PROT_READ | PROT_WRITE);
+  if (opened_++ == 0 && top_ > base_) protect(base_, top_ - base_, PROT_READ | PROT_WRITE);
 }
 
 void DeviceMemory::close() {
-  if (--opened_ == 0 && top_ > base_)
-    mprotect(reinterpret_cast<void*>(base_), rounded(top_ - base_, 4096), PROT_NONE);
+  if (--opened_ == 0 && top_ > base_) protect(base_, top_ - base_, PROT_NONE);
+}
+
+void DeviceMemory::with_access(std::uintptr_t start, std::size_t bytes,
+                               const std::function<void()>& work) const {
+  if (opened_ == 0) protect(start, bytes, PROT_READ | PROT_WRITE);
+  work();
+  if (opened_ == 0) protect(start, bytes, PROT_NONE);
 }
 
 }  // namespace emulator

@@ -4,6 +4,7 @@
 
 #include <cstddef>
 #include <cstdint>
+#include <functional>
 #include <map>
 #include <string>
 #include <vector>
@@ -48,6 +49,10 @@ class DeviceMemory {
   void close();  ///< takes it away
 
  private:
+  /// Runs `work`, which touches only [start, start + bytes).
+  void with_access(std::uintptr_t start, std::size_t bytes,
+                   const std::function<void()>& work) const;
+
   static constexpr std::uintptr_t kAddressSpace = std::uintptr_t{1} << 36;
   static constexpr std::size_t kZone = 256;  // of guard on each side; also the alignment
   std::uintptr_t base_ = 0;

@@ -54,6 +54,7 @@ cudaError_t report(cudaError_t status) {
 }
 
 cudaError_t run_until(Stream& stream, std::uint64_t number) {
+  const Opened opened(device().memory);  // once for all of it
   while (stream.done < number && !stream.work.empty()) {
     const Work work = std::move(stream.work.front());
     stream.work.pop_front();

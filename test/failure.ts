@@ -12,5 +12,5 @@ export async function failure(call: () => unknown, code: ErrorCode): Promise<Ffj
     expect(message).toMatch(/[;:,].+\w/)
     return error as FfjordError
   }
-  throw new Error(`expected ${code}, and got ${JSON.stringify(result)}`)
+  throw new Error(`expected ${code}, and got ${JSON.stringify(result)?.slice(0, 300)}`)
 }

@@ -191,7 +191,7 @@ test('a model file keeps atoms, and commands agree', async () => {
   expect(trainedRun.baselines).toHaveLength(2)
   const [gaussian, mixture] = trainedRun.baselines
   expect(mixture.nll).toBeLessThan(gaussian.nll)
-  expect(Math.abs(gaussian.nll - trainedRun.nll)).toBeLessThan(1.5)
+  expect(Math.abs(gaussian.nll - trainedRun.nll)).toBeLessThan(0.5)
 })
 
 test('a Gaussian with an atom beside it is scored as one', async () => {

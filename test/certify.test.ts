@@ -34,7 +34,7 @@ describe.each(engineNames)('%s', (device) => {
     expect(largestDifference(solverError, difference)).toBeLessThan(Math.max(tolerance(device), 1e-5))
     expect(Math.max(...solverError)).toBeGreaterThan(1e-5)
     expect(Math.max(...roundTripError)).toBeGreaterThan(1e-6)
-    expect(Math.max(...roundTripError)).toBeLessThan(0.1)
+    expect(Math.max(...roundTripError)).toBeLessThan(1e-3)
   })
 
   test('the probes of an estimate tell its spread, and their mean is that of one solve', async () => {

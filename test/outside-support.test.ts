@@ -26,7 +26,7 @@ describe.each(engineNames)('%s', (device) => {
       const found = await flow.logProb(rows)
       for (const [i, row] of rows.entries())
         if (outside.includes(i)) expect(found[i]).toBe(-Infinity)
-        else expect(Math.abs(found[i]! - (await flow.logProb([row]))[0]!)).toBeLessThan(1e-3)
+        else expect(Math.abs(found[i]! - (await flow.logProb([row]))[0]!)).toBeLessThan(1e-5)
       const certified = await flow.logProb(rows, { certify: true })
       expect([...certified.logProb].map((value) => value === -Infinity)).toEqual(
         rows.map((_, i) => outside.includes(i))

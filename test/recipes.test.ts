@@ -89,14 +89,15 @@ test('options that are given come before the recipe, which drops what they make 
 }, 60_000)
 
 test.each([
-  ['torchdiffeq', ['--controller', 'torchdiffeq']],
-  ['adjoint', ['--gradient', 'adjoint']],
-  ['matching', ['--objective', 'fm']],
-  ['step', ['--schedule', 'step', '--decay-every', '1']],
-  ['hutchinson', ['--trace', 'hutchinson']],
-  ['regularised', ['--kinetic', '0.01', '--jacobian', '0.01']]
-])('%s goes with the recipe of the toys', async (name, given) => {
-  await started(name, 'train', '--data', 'moons', ...brief, '--hidden', '8,8', ...given)
+  ['torchdiffeq', ['--controller', 'torchdiffeq'], { controller: 'torchdiffeq' }],
+  ['adjoint', ['--gradient', 'adjoint'], { gradient: 'adjoint' }],
+  ['matching', ['--objective', 'fm'], { objective: 'fm' }],
+  ['step', ['--schedule', 'step', '--decay-every', '1'], { schedule: 'step', decayEvery: 1 }],
+  ['hutchinson', ['--trace', 'hutchinson'], { trace: 'hutchinson' }],
+  ['regularised', ['--kinetic', '0.01', '--jacobian', '0.01'], { kinetic: 0.01, jacobian: 0.01 }]
+])('%s goes with the recipe of the toys', async (name, given, expected) => {
+  const options = await started(name, 'train', '--data', 'moons', ...brief, '--hidden', '8,8', ...given)
+  expect(options).toMatchObject({ hidden: [8, 8], iterations: 2, batch: toyRecipe.batch, ...expected })
 })
 
 test('evaluation is not looser than the training that was asked for', () => {
@@ -110,7 +111,9 @@ test('evaluation is not looser than the training that was asked for', () => {
 
 test('every layer trains by the recipe of the toys', async () => {
   for (const layer of ['ignore', 'concat_v2', 'squash', 'concatsquash', 'blend', 'hyper'] as const)
-    await started(layer, 'train', '--data', 'moons', ...brief, '--layer', layer, '--hidden', '4,4')
+    expect(
+      await started(layer, 'train', '--data', 'moons', ...brief, '--layer', layer, '--hidden', '4,4')
+    ).toMatchObject({ layer, hidden: [4, 4], activation: toyRecipe.activation })
 }, 120_000)
 
 test('the help lists the defaults by data', async () => {

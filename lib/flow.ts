@@ -1,3 +1,4 @@
+import { inspect } from 'node:util'
 import type { Dataset } from './data/dataset'
 import { checkSchema, type TableSchema, tableWidth } from './data/schema'
 import { type EvaluateOptions, type Evaluation, evaluate } from './evaluation/evaluate'
@@ -11,9 +12,11 @@ import { type LoadOptions, openModel, writeModel } from './flow/model-file'
 import { normalizeDescription, normalizeSettings } from './flow/normalize'
 import { Optimizer, optimizerState, resetMoments } from './flow/optimizer'
 import type { ComputeOptions, Device, FlowDescription, FlowOptions, OptimizerOptions } from './flow/options'
+import { checkProvenance, type Provenance } from './flow/provenance'
 import { type Precise, type Precision, type SampleOptions, sample, sampleBase } from './flow/sample'
 import { type ForwardSolution, type ReverseSolution, type SolveOptions, solve } from './flow/solution'
 import type { Statistics } from './flow/statistics'
+import { aligned, summary } from './flow/summary'
 import { type Trajectory, type TrajectoryOptions, trajectory } from './flow/trajectory'
 import { forwardSync, transform } from './flow/transform'
 import {
@@ -169,6 +172,38 @@ export class Flow {
       )
     if (checked) this.#core.table = checked
     else delete this.#core.table
+  }
+
+  /** Where the weights come from: data, rows, iterations, NLL, date. `fit` notes it, and model files keep it. */
+  get provenance(): Provenance | undefined {
+    return structuredClone(this.#core.provenance)
+  }
+
+  set provenance(given: Provenance | undefined) {
+    if (given === undefined) delete this.#core.provenance
+    else this.#core.provenance = checkProvenance(given)
+  }
+
+  /** Shape, blocks, columns, trace and provenance in words: what console.log(flow) shows. */
+  toString(): string {
+    const { description, options, traces, table, provenance, native, disposed } = this.#core
+    const parameters = native.parameters.reduce((sum, { size }) => sum + size, 0)
+    const endTimes = disposed ? [] : this.endTimes
+    const lines = summary({
+      description: description as FlowDescription,
+      options,
+      traces,
+      endTimes,
+      parameters,
+      ...(table && { table }),
+      ...(provenance && { provenance })
+    })
+    return aligned([['Flow', disposed ? 'disposed' : `on ${this.device}`], ...lines])
+  }
+
+  static {
+    // A method by this name would be part of the types, which then ask for Node's.
+    Object.defineProperty(Flow.prototype, inspect.custom, { value: Flow.prototype.toString })
   }
 
   get seed(): number {

@@ -61,6 +61,7 @@ export type {
   WhitenBlock,
   ZeroMeanBlock
 } from './flow/options'
+export type { Provenance } from './flow/provenance'
 export type { SampleOptions } from './flow/sample'
 export type { ForwardSolution, ReverseSolution, SolveOptions } from './flow/solution'
 export type { SolverStatistics, Statistics } from './flow/statistics'

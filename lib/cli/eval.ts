@@ -7,7 +7,7 @@ import { contextColumns } from './context'
 import { DATA, openData, openTestData } from './data'
 import { WrongCall } from './exit'
 import { interruptible } from './interrupt'
-import { evaluationOptions, openModel } from './model'
+import { evaluationOptions, MODEL, openModel } from './model'
 import {
   addDevice,
   addDraws,
@@ -37,7 +37,7 @@ export function addEval(program: Command): void {
   const command = program
     .command('eval')
     .description('negative log-likelihood of data under a model, nats per sample')
-    .requiredOption('--model <file>', 'model.safetensors')
+    .requiredOption(...MODEL)
     .requiredOption('--data <name|file>', DATA)
     .option('--rows <n>', 'rows to use (default: all of a table, 10000 of others)', positiveInteger)
     .option('--batch <n>', 'rows a call (default: 4096)', positiveInteger)

@@ -1,7 +1,7 @@
 #!/usr/bin/env node
 import { Command } from 'commander'
 import { unwritable } from '../file/file-errors'
-import { VERSION } from '../report/version'
+import { VERSION } from '../native/version'
 import { addBench } from './bench'
 import { addDemo } from './demo'
 import { addEval } from './eval'

@@ -1,15 +1,19 @@
 import type { Command } from 'commander'
-import { deviceInfo, toyNames } from '../index'
+import { deviceInfo, Flow, toyNames } from '../index'
 import { binding } from '../native/binding'
-import { VERSION } from '../report/version'
+import { VERSION } from '../native/version'
 
-/** `ffjord info`: devices, instruction sets, solvers, toy densities. */
+import { MODEL, modelFile } from './model'
+
+/** `ffjord info`: devices, instruction sets, solvers, toy densities; or what a model is. */
 export function addInfo(program: Command): void {
   program
     .command('info')
-    .description('list devices, solvers and toy densities')
+    .description('list devices, solvers and toy densities, or tell what a model is')
+    .option(...MODEL)
     .option('--json', 'print one JSON object')
-    .action(({ json }: { json?: boolean }) => {
+    .action(async ({ json, model }: { json?: boolean; model?: string }) => {
+      if (model !== undefined) return tellModel(modelFile(model), json ?? false)
       const info = {
         version: VERSION,
         node: process.version,
@@ -37,4 +41,18 @@ export function addInfo(program: Command): void {
       }
       console.log(`\nToy densities\n  ${toyNames.join(', ')}`)
     })
+}
+
+/** What a model is and where it comes from, of its file alone. */
+async function tellModel(path: string, json: boolean): Promise<void> {
+  using flow = await Flow.load(path)
+  if (!json) {
+    const [, ...lines] = `${flow}`.split('\n')
+    console.log(lines.join('\n'))
+    return
+  }
+  const { description, options, traces, endTimes, table, provenance } = flow
+  const parameters = Object.values(flow.parameters()).reduce((sum, { data }) => sum + data.length, 0)
+  const told = { model: path, ...description, ...options, traces, endTimes, parameters, table, provenance }
+  console.log(JSON.stringify(told, null, 2))
 }

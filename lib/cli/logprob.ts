@@ -18,7 +18,7 @@ import { profileTable } from '../table/profile'
 import { rankOf } from '../table/quantiles'
 import { conditioned, contextColumns } from './context'
 import { interruptible } from './interrupt'
-import { evaluationOptions, openModel } from './model'
+import { evaluationOptions, MODEL, openModel } from './model'
 import {
   addDevice,
   addDraws,
@@ -54,7 +54,7 @@ export function addLogprob(program: Command): void {
       'log-density of every row of a table, nats, and the share of training rows below it; a .csv, .tsv or .parquet ' +
         'file holds the rows as well, an .npy file the log-densities alone'
     )
-    .requiredOption('--model <file>', 'model.safetensors')
+    .requiredOption(...MODEL)
     .requiredOption(
       '--data <file>',
       'a table: .csv, .tsv, .parquet, .npy, .npz, .h5, .arrow; - for CSV on stdin'

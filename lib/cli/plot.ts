@@ -5,7 +5,7 @@ import { assess } from '../report/assess'
 import { contextColumns } from './context'
 import { DATA, openTestData } from './data'
 import { interruptible } from './interrupt'
-import { openModel } from './model'
+import { MODEL, modelFile, openModel } from './model'
 import { addDevice, type DeviceChoice, positiveInteger } from './options'
 import { note } from './progress'
 import { writeReport } from './report'
@@ -25,7 +25,7 @@ export function addPlot(program: Command): void {
   const command = program
     .command('plot')
     .description('write report.html and figures of a model')
-    .requiredOption('--model <file>', 'model.safetensors')
+    .requiredOption(...MODEL)
     .requiredOption('--data <name|file>', `to test on and to show beside: ${DATA}`)
     .option('--out <folder>', 'for the results (default: that of the model)')
     .option('--rows <n>', 'test rows (default: all of a table, 10000 of others)', positiveInteger)
@@ -33,7 +33,11 @@ export function addPlot(program: Command): void {
   addDevice(addReading(command)).action((choice: Choice) => interruptible((signal) => plot(choice, signal)))
 }
 
-async function plot({ model, data: name, rows, ...choice }: Choice, signal: AbortSignal): Promise<void> {
+async function plot(
+  { model: named, data: name, rows, ...choice }: Choice,
+  signal: AbortSignal
+): Promise<void> {
+  const model = modelFile(named)
   using flow = await openModel(model, choice)
   const folder = choice.out ?? dirname(model)
   makeFolder(folder)

@@ -11,6 +11,9 @@ export interface ProgressLine {
 const TERMINAL_INTERVAL = 100 // ms
 const PLAIN_INTERVAL = 5000
 const BAR = 24
+/** The width of a terminal that does not say its own, and the least beside which a bar leaves room for the numbers. */
+const UNKNOWN_WIDTH = 80
+const WIDTH_WITH_BAR = 60
 
 export function progressLine(quiet: boolean): ProgressLine {
   let last = -Infinity
@@ -19,13 +22,12 @@ export function progressLine(quiet: boolean): ProgressLine {
   const show = (text: string) => {
     shown = text
     if (!stderr.isTTY) stderr.write(`${text}\n`)
-    else stderr.write(`\r\x1b[2K${text.slice(0, Math.max(20, stderr.columns - 1))}`)
+    else stderr.write(`\r\x1b[2K${text.slice(0, Math.max(20, terminalWidth() - 1))}`)
   }
   return {
     update(share, text) {
       if (quiet) return
-      const filled = Math.round(BAR * Math.min(1, Math.max(0, share)))
-      latest = stderr.isTTY ? `${'█'.repeat(filled)}${'░'.repeat(BAR - filled)} ${text}` : text
+      latest = stderr.isTTY && terminalWidth() >= WIDTH_WITH_BAR ? `${bar(share)} ${text}` : text
       const now = performance.now()
       if (now - last < (stderr.isTTY ? TERMINAL_INTERVAL : PLAIN_INTERVAL)) return
       last = now
@@ -36,6 +38,15 @@ export function progressLine(quiet: boolean): ProgressLine {
       if (latest && stderr.isTTY) stderr.write('\n')
     }
   }
+}
+
+function terminalWidth(): number {
+  return stderr.columns || UNKNOWN_WIDTH
+}
+
+function bar(share: number): string {
+  const filled = Math.round(BAR * Math.min(1, Math.max(0, share)))
+  return '█'.repeat(filled) + '░'.repeat(BAR - filled)
 }
 
 /** A remark on stderr. */

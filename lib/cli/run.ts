@@ -1,3 +1,4 @@
+import { basename } from 'node:path'
 import { supportOf } from '../data/schema'
 import { baselines } from '../density/compare'
 import { spreadOf, spreadText } from '../evaluation/row-scores'
@@ -45,7 +46,7 @@ export async function trainAndReport(job: {
 }): Promise<void> {
   const { flow, source, directory, options, signal, choice } = job
   if (!choice.quiet) note(`Training on ${source.name} on device ${flow.device}; results in ${directory.path}`)
-  const result = await train(flow, source.train, directory, { ...options, signal }, choice.quiet ?? false)
+  const result = await train(flow, source, directory, { ...options, signal }, choice.quiet ?? false)
   const summary: Record<string, unknown> = {
     out: directory.path,
     model: directory.model,
@@ -91,6 +92,10 @@ export async function trainAndReport(job: {
       nfe,
       trace: [...new Set(traces)].join(', ')
     })
+    if (!choice.average && Number.isFinite(nll)) {
+      flow.provenance = { ...flow.provenance, test: { nll, standardError, rows } }
+      await flow.save(directory.model)
+    }
     lines.push(`Test NLL ${nll.toFixed(4)} ± ${standardError.toFixed(4)} nats (${rows} rows)`)
     lines.push(`Bound    ${bound}${spread ? `; ${spreadText(spread)}` : ''}`)
     if (entropy !== undefined && klGap) {
@@ -200,7 +205,7 @@ function trainingRows(
  */
 async function train(
   flow: Flow,
-  data: Dataset,
+  { name, train: data }: Source,
   directory: RunDirectory,
   options: FitOptions & { signal: AbortSignal },
   quiet: boolean
@@ -208,6 +213,10 @@ async function train(
   const line = progressLine(quiet)
   let saved = performance.now()
   const fit = flow.fit(data, options)
+  const save = () => {
+    flow.provenance = { ...flow.provenance, data: basename(name) }
+    return flow.save(directory.model)
+  }
   let validation: number | undefined
   try {
     for await (const progress of fit) {
@@ -229,13 +238,13 @@ async function train(
       ]
       line.update(iteration / iterations, parts.join('  '))
       if (performance.now() - saved > CHECKPOINT_INTERVAL) {
-        await flow.save(directory.model)
+        await save()
         saved = performance.now()
       }
     }
   } catch (error) {
     line.done()
-    const saved = await flow.save(directory.model).then(
+    const saved = await save().then(
       () => true,
       () => false
     )
@@ -246,7 +255,7 @@ async function train(
   }
   line.done()
   const result = await fit
-  await flow.save(directory.model)
+  await save()
   if (result.stopped === 'signal') {
     throw new Interrupted(
       `Interrupted at iteration ${result.iterations}. Go on with: ffjord train --resume --out ${directory.path}`

@@ -4,7 +4,7 @@ import { decodeColumns, type FileColumns, type Flow, type NamedColumn } from '..
 import { sizeOf, type TensorLike } from '../native/batch'
 import { contextColumns, samplingContext } from './context'
 import { interruptible } from './interrupt'
-import { evaluationOptions, openModel } from './model'
+import { evaluationOptions, MODEL, openModel } from './model'
 import {
   addDevice,
   addEvaluation,
@@ -36,7 +36,7 @@ export function addSample(program: Command): void {
   const command = program
     .command('sample')
     .description('draw samples from a model')
-    .requiredOption('--model <file>', 'model.safetensors')
+    .requiredOption(...MODEL)
     .requiredOption('-n, --number <n>', 'how many', positiveInteger)
     .requiredOption('--out <file>', 'a .csv, .tsv, .parquet or .npy file, or - for CSV on stdout')
     .option('--seed <n>', 'the same seed gives the same samples', wholeNumber, 0)

@@ -4,6 +4,7 @@ import type { NativeDescription, NativeFlow } from '../native/interface'
 import type { NormalizedSettings } from './normalize'
 import type { Optimizer } from './optimizer'
 import type { ComputeOptions } from './options'
+import type { Provenance } from './provenance'
 import type { Statistics } from './statistics'
 import type { TrainingState } from './training-state'
 
@@ -24,6 +25,8 @@ export interface FlowCore {
   training?: TrainingState
   /** Columns of the table that the flow was trained on. */
   table?: TableSchema
+  /** What is known of the training; undefined where there was none. */
+  provenance?: Provenance
   disposed: boolean
 }
 

@@ -34,7 +34,8 @@ const stateBuffers: readonly [NativeBuffer, string][] = [
 const statePrefixes = ['optimizer.', 'ema.', 'random.', 'best.']
 
 export async function writeModel(path: string, core: FlowCore, weightsOnly: boolean): Promise<void> {
-  const { native, description, options, traces, seed, calls, draws, optimizer, training, table } = core
+  const { native, description, options, traces, seed, calls, draws, optimizer, training, table, provenance } =
+    core
   const tensors = new Map<string, StoredTensor>()
   const add = (prefix: string, buffer: NativeBuffer, values: NativeArray) => {
     for (const [name, tensor] of Object.entries(cut(values, layoutOf(native, buffer))))
@@ -48,7 +49,13 @@ export async function writeModel(path: string, core: FlowCore, weightsOnly: bool
       tensors.set(`chain.${i}.odefunc._num_evals`, { shape: [], data: Float32Array.of(0) })
   })
 
-  const extra: ModelMetadata = { version: 1, options, traces, ...(table && { table }) }
+  const extra: ModelMetadata = {
+    version: 1,
+    options,
+    traces,
+    ...(table && { table }),
+    ...(provenance && { provenance })
+  }
   if (!weightsOnly) {
     tensors.set('random.seed', { shape: [1], data: BigInt64Array.of(BigInt(seed)) })
     tensors.set('random.call', { shape: [1], data: BigInt64Array.of(BigInt(calls)) })
@@ -360,6 +367,11 @@ async function restore(file: ModelFile, extra: ModelMetadata | undefined, core: 
     for (const { buffer, values } of state) native.write(buffer, values)
   })
   if (extra?.table) core.table = extra.table
+  core.provenance = extra?.provenance ?? {
+    // A file of before it was kept has this much.
+    ...(training && { iterations: training.iteration }),
+    ...(training?.validation !== undefined && { validation: training.validation })
+  }
   core.calls = calls
   core.draws = draws
   if (extra?.optimizer) core.optimizer = new Optimizer(native, extra.optimizer)

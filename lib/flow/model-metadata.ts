@@ -5,6 +5,7 @@ import { FfjordError } from '../native/errors'
 import { normalizeSettings } from './normalize'
 import type { OptimizerState } from './optimizer'
 import type { ComputeOptions } from './options'
+import { checkProvenance, type Provenance } from './provenance'
 import type { ObjectiveState, TrainingState } from './training-state'
 import { type BudgetState, initialBudgetState } from './training-state'
 
@@ -16,6 +17,7 @@ export interface ModelMetadata {
   traces: string[]
   /** Columns of the table that the flow was trained on. */
   table?: TableSchema
+  provenance?: Provenance
   optimizer?: OptimizerState
   training?: Omit<TrainingState, 'best'> & { best?: { validation: number; iteration: number } }
 }
@@ -31,6 +33,7 @@ export function checkMetadata(path: string, value: unknown): ModelMetadata | und
     normalizeSettings(options)
     const metadata: ModelMetadata = { version: 1, options, traces }
     if (value.table !== undefined) metadata.table = checkSchema(value.table)
+    if (value.provenance !== undefined) metadata.provenance = provenance(value.provenance)
     if (value.optimizer !== undefined) metadata.optimizer = optimizerState(value.optimizer)
     if (value.training !== undefined) metadata.training = trainingState(value.training)
     return metadata
@@ -63,6 +66,13 @@ function optimizerState(value: unknown): OptimizerState {
       averageDecay: fraction('averageDecay')
     }
   }
+}
+
+/** A later version may keep more of it. */
+function provenance(value: unknown): Provenance {
+  if (!isObject(value)) throw new Error('no provenance')
+  const { data, rows, iterations, validation, test, date, version } = value
+  return checkProvenance({ data, rows, iterations, validation, test, date, version })
 }
 
 function objectiveState(value: unknown): ObjectiveState {

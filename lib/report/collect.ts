@@ -4,12 +4,12 @@ import type { Flow } from '../flow'
 import type { CnfBlock } from '../flow/options'
 import type { SolverStatistics } from '../flow/statistics'
 import { type RealArray, sizeOf } from '../native/batch'
+import { VERSION } from '../native/version'
 import type { Assessment } from './assess'
 import { imagePanels, linePanels, marginalPanels, pairPanels } from './columns'
 import { animate, COARSE, FINE, pictureTolerance, planePanels } from './plane'
 import type { Highlight, History, Report } from './report'
 import { contextOption, extremes, firstRows, score, scorePanel } from './scores'
-import { VERSION } from './version'
 
 export interface ReportInput {
   title: string

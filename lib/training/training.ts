@@ -1,6 +1,7 @@
 import { performance } from 'node:perf_hooks'
 import type { Dataset, FeedingDataset } from '../data/dataset'
 import { tableOf, toDataset } from '../data/flow-data'
+import { LawDataset } from '../data/law-dataset'
 import { stoppable } from '../flow/compute'
 import { assertUsable, type FlowCore } from '../flow/core'
 import { writeModel } from '../flow/model-file'
@@ -12,6 +13,7 @@ import { fail } from '../native/check'
 import { isFfjordError } from '../native/errors'
 import type { NativeIteration } from '../native/interface'
 import type { Regulariser } from '../native/regularisers'
+import { VERSION } from '../native/version'
 import { DeviceRows } from './device-rows'
 import { watchEvaluations } from './evaluation-budget'
 import type { TrainingRun } from './fit'
@@ -42,6 +44,7 @@ export class Training<M> implements TrainingRun {
   readonly #startSeconds: number
   readonly #rows: DeviceRows
   readonly #validation: Validation
+  readonly #name: string | undefined
   #records: IterationRecord[] = []
   #warnings: FitWarning[] = []
   /** What the size of the first rows gave cause to say; told with the first iteration. */
@@ -98,6 +101,8 @@ export class Training<M> implements TrainingRun {
         "regularize acts in maximum likelihood alone; use objective 'fm+ml', or drop regularize"
       )
     if (table) core.table = table
+    this.#name = dataset instanceof LawDataset ? dataset.name : undefined
+    if (!options.resume) delete core.provenance
     this.#startIteration = this.#state.iteration
     this.#startSeconds = this.#state.seconds
     this.#rows = new DeviceRows(core)
@@ -139,6 +144,7 @@ export class Training<M> implements TrainingRun {
       if (this.#options.keepBest) this.#validation.restoreBest()
       return this.result(reason)
     } finally {
+      this.#noteProvenance()
       this.#rows.release()
     }
   }
@@ -297,10 +303,27 @@ export class Training<M> implements TrainingRun {
     if (!checkpoint || this.#state.iteration === 0 || this.#state.iteration % checkpoint.every !== 0) return
     if (typeof checkpoint.save !== 'string') return checkpoint.save(this.#model)
     assertUsable(this.#core)
+    this.#noteProvenance()
     await writeModel(checkpoint.save, this.#core, false)
   }
 
+  /** What a model file should tell of its training. A test of earlier weights is no longer true. */
+  #noteProvenance(): void {
+    const { iteration, validation, best } = this.#state
+    const data = this.#name ?? this.#core.provenance?.data
+    const kept = this.#options.keepBest && best ? best.validation : validation
+    this.#core.provenance = {
+      ...(data !== undefined && { data }),
+      ...(Number.isFinite(this.#data.rows) && { rows: this.#data.rows }),
+      iterations: iteration,
+      ...(kept !== undefined && Number.isFinite(kept) && { validation: kept }),
+      date: new Date().toISOString(),
+      version: VERSION
+    }
+  }
+
   #progress(validation: number | undefined): Progress {
+    this.#noteProvenance()
     const records = this.#records
     this.#records = []
     const tracked = Object.keys(this.#core.settings.training.regularize) as Regulariser[]

@@ -1,5 +1,6 @@
 import { CommanderError } from 'commander'
 import { type ErrorCode, isError, isFfjordError } from '../native/errors'
+import { inFlags } from './flags'
 
 /** How the process ends: a job failed, a call was wrong, a job was interrupted (128 + SIGINT). */
 export const EXIT = { failed: 1, wrongCall: 2, interrupted: 130 } as const
@@ -41,7 +42,7 @@ export function verdict(error: unknown): { code: number; message?: string } {
   if (error instanceof Interrupted) return { code: EXIT.interrupted, message: error.message }
   if (isFfjordError(error)) {
     const code = wrongCallCodes.has(error.code) ? EXIT.wrongCall : EXIT.failed
-    return { code, message: `${error.message} [${error.code}]` }
+    return { code, message: `${inFlags(error.message)} [${error.code}]` }
   }
   // What the system refused (a full disk, a missing folder) explains itself.
   if (isError(error) && 'syscall' in error) return { code: EXIT.failed, message: error.message }

@@ -1,4 +1,5 @@
 import { FfjordError, type FileOptions, type TableInspection } from '../index'
+import { inFlags } from './flags'
 import { flagsOf, remarkLine } from './remarks'
 import type { TableChoice } from './table-options'
 
@@ -16,12 +17,12 @@ export function inspectionLines(
   const cells = columns
     .slice(0, most)
     .map(({ name, type, range, missing, distinct, use, plan }) => [
-      name,
+      cut(name),
       type,
-      range,
+      cut(range),
       String(missing),
       `${distinct.atLeast ? '≥ ' : ''}${distinct.values}`,
-      use === 'learnt' ? plan : `${use}: ${plan}`
+      inFlags(use === 'learnt' ? plan : `${use}: ${plan}`)
     ])
   const widths = head.map((title, c) =>
     Math.min(40, Math.max(title.length, ...cells.map((row) => row[c]!.length)))
@@ -53,6 +54,12 @@ export function inspectionLines(
     ...suspicions,
     ...problems.map((problem) => `refused: ${problem}`)
   ]
+}
+
+/** Text of a cell, on one line. */
+function cut(text: string): string {
+  const line = text.replace(/\s+/g, ' ')
+  return line.length > 36 ? `${line.slice(0, 35)}…` : line
 }
 
 function share(part: number, all: number): string {

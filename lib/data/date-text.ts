@@ -70,6 +70,8 @@ export interface DatePattern {
   pattern: string
   /** The day that the first of them lies on, in days since 1970, and what all are whole multiples of. */
   firstDay: number
+  /** The first and the last of them, as the pattern writes them. */
+  ends: readonly [string, string]
   unit: 'day' | 'hour' | 'minute' | TimeUnit
   type: CellType & { kind: 'date' | 'time' | 'timestamp' }
 }
@@ -83,7 +85,7 @@ export class DatePatterns {
   #fraction = 0
   /** The last digit of a fraction that is not 0. */
   #finest = 0
-  readonly #least = new Map<string, number>()
+  readonly #ends = new Map<string, [number, number]>()
   /** Seconds that all times are whole multiples of. */
   #seconds: 86_400 | 3600 | 60 | 1 = DAY
 
@@ -102,7 +104,8 @@ export class DatePatterns {
       // A single one of 10 to 31 says nothing about how 1 to 9 are written.
       this.#padded.set(one, (this.#padded.get(one) ?? true) && padded && !short)
       this.#fraction = Math.max(this.#fraction, fraction)
-      this.#least.set(one, Math.min(seconds, this.#least.get(one) ?? Infinity))
+      const [least, largest] = this.#ends.get(one) ?? [Infinity, -Infinity]
+      this.#ends.set(one, [Math.min(seconds, least), Math.max(seconds, largest)])
       while (seconds % this.#seconds !== 0) this.#seconds = nextUnit[this.#seconds]
     }
     const [first] = readings
@@ -125,9 +128,19 @@ export class DatePatterns {
             .replace(/^(.*?)h(?=:)/, '$1hh')
         : loose
       if (this.#fraction > 0) pattern = pattern.replace(':ss', `:ss.${'f'.repeat(this.#fraction)}`)
-      const firstDay = Math.floor((this.#least.get(loose) ?? 0) / DAY)
+      const [least, largest] = this.#ends.get(loose)!
+      const firstDay = Math.floor(least / DAY)
+      const coarse = pattern.replace(/\.f+/, '')
+      const type = typeOfPattern(coarse)
+      const text = (seconds: number) => dateText(coarse, type.kind === 'date' ? seconds / DAY : seconds, type)
       const unit = this.#finest > 0 ? unitOfDigits(this.#finest) : namesOfUnits[this.#seconds]
-      return { pattern, firstDay, unit, type: typeOfPattern(pattern) }
+      return {
+        pattern,
+        firstDay,
+        ends: [text(least), text(largest)] as const,
+        unit,
+        type: typeOfPattern(pattern)
+      }
     })
   }
 }

@@ -79,7 +79,7 @@ export async function inspectTable(
   const first = profile.columns.map((column): Verdict => {
     if (excluded.has(column.name)) return { leave: 'as --exclude asks' }
     if (wanted && !wanted.has(column.name)) return { leave: 'not among the columns to learn' }
-    return verdict(column, profile.rows, settings.drop, (row) => source.place(row))
+    return verdict(column, profile.rows, settings, (row) => source.place(row))
   })
   const refused = profile.columns.filter(
     ({ name }, c) => first[c]!.problem || (first[c]!.leave !== undefined && !named.has(name))
@@ -142,39 +142,28 @@ const LEAST_IDS = 20
 function verdict(
   column: ColumnProfile,
   rows: number,
-  drops: boolean,
+  settings: Settings,
   place: (row: number) => string
 ): Verdict {
-  const { holds, levels, numbers, texts, missing, least, largest, inexact, ambiguous, name, firstText } =
-    column
+  const { holds, type, levels, numbers, texts, missing, least, largest, ends, inexact, ambiguous } = column
   if (holds === 'nothing') return { leave: 'every cell is missing' }
-  if (holds === 'other')
-    return { leave: `holds ${column.type.kind === 'other' ? column.type.name : 'no numbers'}` }
+  if (holds === 'other') return { leave: `holds ${type.kind === 'other' ? type.name : 'no numbers'}` }
   if (inexact) return { leave: 'an id: whole numbers of more digits than float64 holds' }
-  if (holds === 'numbers' || holds === 'times') {
-    if (least === largest) return { leave: `a constant${holds === 'numbers' ? ` (${least})` : ''}` }
-    // A column of which half of the cells are missing would take half of the rows with it.
-    if (2 * missing > rows) return { leave: `${missing} of ${rows} cells are missing` }
-    return {}
-  }
+  if (hasBrokenNumbers(column)) return settings.drop ? {} : { problem: broken(column, place) }
+  if (holds === 'numbers' && least === largest) return { leave: `a constant (${least})` }
+  if (holds === 'times' && (ends ? ends[0] === ends[1] : least === largest)) return { leave: 'a constant' }
+  if (holds !== 'numbers' && holds !== 'times' && levels.size === 1)
+    return { leave: `a constant ('${[...levels.keys()][0]!}')` }
+  // A column of which half of the cells are missing would take half of the rows with it.
+  if (2 * missing > rows && settings.missing !== 'fill')
+    return { leave: `${missing} of ${rows} cells are missing` }
+  if (holds !== 'text') return {}
   if (ambiguous && ambiguous.length > 1)
-    return { leave: `dates of which day and month may be either way round (${ambiguous.join(' or ')})` }
+    return {
+      leave: `dates of which day and month may be either way round (${ambiguous.join(' or ')}; dayFirst: true or false)`
+    }
   const cells = numbers + texts
   const everyCell = levels.size === Math.min(cells, MOST_LEVELS + 1) && cells >= LEAST_IDS
-  if (levels.size === 1) return { leave: `a constant ('${[...levels.keys()][0]!}')` }
-  if (2 * missing > rows) return { leave: `${missing} of ${rows} cells are missing` }
-  if (holds === 'booleans') return {}
-  if (hasBrokenNumbers(column) && drops) return {}
-  if (hasBrokenNumbers(column))
-    return {
-      problem: {
-        finding:
-          `column '${name}' has ${texts} of ${cells} cells that are no numbers, such as '${(firstText ?? '').slice(0, 40)}' ` +
-          `in ${place(column.firstTextRow ?? 0)}`,
-        remedy: 'leave out such rows, or the column',
-        options: { invalid: 'drop' }
-      }
-    }
   if (levels.size <= MOST_LEVELS && !everyCell) return {}
   if (looksLikeDates(column)) return { leave: 'dates as text that are not all written alike' }
   const repeats = [...levels.values()].some((count) => count > 1)
@@ -182,6 +171,20 @@ function verdict(
     leave: repeats
       ? `text of more than ${MOST_LEVELS} levels`
       : 'an id or a remark: another text in every row'
+  }
+}
+
+function broken(
+  { name, numbers, texts, infinite, missing, firstText, firstTextRow }: ColumnProfile,
+  place: (row: number) => string
+): NonNullable<Verdict['problem']> {
+  const what = texts > 0 ? 'are no numbers' : 'are no finite numbers'
+  return {
+    finding:
+      `column '${name}' has ${texts + infinite} of ${numbers + texts + infinite + missing} cells that ${what}, such as ` +
+      `'${(firstText ?? '').slice(0, 40)}' in ${place(firstTextRow ?? 0)}`,
+    remedy: 'leave out such rows, or the column',
+    options: { invalid: 'drop' }
   }
 }
 
@@ -255,15 +258,15 @@ function distinctIn({ holds, levels }: ColumnProfile, { rows, sample }: TablePro
   return { values, atLeast: sample.numbers.length < rows }
 }
 
-function rangeOf({ type, holds, least, largest, levels, firstText }: ColumnProfile): string {
+function rangeOf({ type, holds, least, largest, levels, ends }: ColumnProfile): string {
   const short = (value: number) => String(+value.toPrecision(6))
   if (holds === 'numbers') return `${short(least)} to ${short(largest)}`
   if (holds === 'times' && isTime(type) && type.kind !== 'duration') {
     const text = (count: number) => dateText(standardPattern(type), count, type).replace(/[.]0+(?=Z|$)/, '')
     return `${text(least)} to ${text(largest)}`
   }
-  if (holds === 'times')
-    return firstText !== undefined ? `${firstText} …` : `${short(least)} to ${short(largest)}`
+  if (ends) return `${ends[0]} to ${ends[1]}`
+  if (holds === 'times') return `${short(least)} to ${short(largest)}`
   if (holds !== 'text' && holds !== 'booleans') return ''
   const names = [...levels.keys()].slice(0, 4).map((level) => level.slice(0, 20))
   return names.join(', ') + (levels.size > names.length ? ', …' : '')

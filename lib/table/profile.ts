@@ -31,7 +31,9 @@ export interface ColumnProfile {
   /** Cells that are numbers, and the others that are there. */
   numbers: number
   texts: number
-  /** The first cell of text among numbers. */
+  /** Numbers that are not finite. */
+  infinite: number
+  /** The first cell of text or an infinity among numbers. */
   firstText?: string
   firstTextRow?: number
   whole: boolean
@@ -47,6 +49,7 @@ export interface ColumnProfile {
   clock?: Clock
   /** How text writes dates, and whether day and month could be either way round. */
   pattern?: string
+  ends?: readonly [string, string]
   ambiguous?: readonly string[]
 }
 
@@ -79,6 +82,7 @@ class CellStatistics {
   #missing = 0
   #numbers = 0
   #texts = 0
+  #infinite = 0
   #firstText: string | undefined
   #firstTextRow = 0
   #rows = 0
@@ -101,7 +105,7 @@ class CellStatistics {
 
   add(cells: ArrayLike<unknown>, start: number, stride: number, count: number): void {
     const { type } = this
-    const before = this.#texts
+    const before = this.#texts + this.#infinite
     for (let i = 0, at = start; i < count; i++, at += stride) {
       const cell = cells[at]
       if (typeof cell === 'number' && (type.kind === 'number' || type.kind === 'written')) {
@@ -125,13 +129,18 @@ class CellStatistics {
           if (typeof cell === 'string') this.#addLevel(cell.trim())
         }
       }
-      if (before === 0 && this.#texts === 1 && this.#firstTextRow === 0)
+      if (before === 0 && this.#texts + this.#infinite === 1 && this.#firstTextRow === 0)
         this.#firstTextRow = this.#rows + i + 1
     }
     this.#rows += count
   }
 
   #addNumber(value: number): void {
+    if (Math.abs(value) === Infinity) {
+      this.#infinite++
+      this.#firstText ??= String(value)
+      return
+    }
     this.#numbers++
     if (value < this.#least) this.#least = value
     if (value > this.#largest) this.#largest = value
@@ -171,6 +180,7 @@ class CellStatistics {
       missing: this.#missing,
       numbers: this.#numbers,
       texts: this.#texts,
+      infinite: this.#infinite,
       ...(this.#firstText !== undefined && {
         firstText: this.#firstText,
         firstTextRow: this.#firstTextRow - 1
@@ -182,7 +192,7 @@ class CellStatistics {
       largest: this.#largest,
       levels: new Map([...this.#levels].sort(([a], [b]) => (a < b ? -1 : 1)))
     }
-    if (this.#numbers + this.#texts === 0) return { ...common, holds: 'nothing' }
+    if (this.#numbers + this.#texts + this.#infinite === 0) return { ...common, holds: 'nothing' }
     const { type } = this
     if (type.kind === 'other') return { ...common, holds: 'other' }
     if (type.kind === 'boolean') return { ...common, holds: 'booleans' }
@@ -199,9 +209,9 @@ class CellStatistics {
       const [only, ...others] = open.length > 1 ? wanted : open
       if (!only || others.length > 0)
         return { ...common, holds: 'text', ambiguous: open.map(({ pattern }) => pattern) }
-      const { pattern, unit, firstDay, type } = only
+      const { pattern, unit, firstDay, ends, type } = only
       const clock: Clock = type.kind === 'time' ? { unit } : { unit, origin: dayText(firstDay) }
-      return { ...common, holds: 'times', clock, pattern }
+      return { ...common, holds: 'times', clock, pattern, ends }
     }
     return { ...common, holds: this.#texts > 0 ? 'text' : 'numbers' }
   }
@@ -264,7 +274,8 @@ class RowSample {
 }
 
 /** Whether a column holds numbers, but for some cells: as a category it would have too many levels. */
-export function hasBrokenNumbers({ numbers, texts, levels }: ColumnProfile): boolean {
+export function hasBrokenNumbers({ holds, numbers, texts, infinite, levels }: ColumnProfile): boolean {
+  if (holds === 'numbers') return infinite > 0
   return texts > 0 && texts < numbers && (levels.size > MOST_LEVELS || 2 * levels.size > numbers + texts)
 }
 

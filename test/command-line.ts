@@ -2,6 +2,7 @@ import { Command } from 'commander'
 import { addDemo } from '../lib/cli/demo'
 import { addEval } from '../lib/cli/eval'
 import { addInfo } from '../lib/cli/info'
+import { addInspect } from '../lib/cli/inspect'
 import { addLogprob } from '../lib/cli/logprob'
 import { addSample } from '../lib/cli/sample'
 import { addTrain } from '../lib/cli/train'
@@ -9,7 +10,7 @@ import { addTrain } from '../lib/cli/train'
 /** Runs a command in this process; what it prints on stdout comes back. Errors reject, as the command throws them. */
 export async function ffjord(...given: readonly string[]): Promise<string> {
   const program = new Command('ffjord').exitOverride().configureOutput({ writeErr: () => undefined })
-  for (const add of [addDemo, addInfo, addTrain, addEval, addSample, addLogprob]) add(program)
+  for (const add of [addDemo, addInfo, addInspect, addTrain, addEval, addSample, addLogprob]) add(program)
   const lines: string[] = []
   const log = jest.spyOn(console, 'log').mockImplementation((line: string) => {
     lines.push(line)

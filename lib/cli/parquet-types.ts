@@ -69,12 +69,7 @@ function numbers(storage: NumberStorage, element: Element): ParquetColumn {
   const plain = isSigned && bitWidth >= 32 ? {} : kind
   if (bitWidth < 64) return { schema: element({ type: 'INT32', ...plain }), cell: number }
   if (isSigned) return { schema: element({ type: 'INT64' }), cell: whole }
-  // The library orders the bits as those of a signed number.
-  return {
-    schema: element({ type: 'INT64', ...plain }),
-    cell: (cell) => BigInt.asIntN(64, whole(cell)),
-    statistics: false
-  }
+  return { schema: element({ type: 'INT64', ...plain }), cell: whole }
 }
 
 const unitNames = {

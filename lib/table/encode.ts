@@ -254,8 +254,9 @@ export function isInexact(cell: unknown): boolean {
   if (typeof cell !== 'string' || cell.length < 16) return false
   const text = cell.trim()
   const value = Number(text)
-  // Longer ones are infinite, and refused as such.
-  return Number.isFinite(value) && /^[+-]?\d{1,400}$/.test(text) && BigInt(value) !== BigInt(text)
+  // Longer ones are infinite, and refused as such; what float64 itself is written as loses nothing.
+  if (!Number.isFinite(value) || String(value) === text) return false
+  return /^[+-]?\d{1,400}$/.test(text) && BigInt(value) !== BigInt(text)
 }
 
 const LARGEST_FLOAT32 = (2 - 2 ** -23) * 2 ** 127

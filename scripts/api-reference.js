@@ -86,6 +86,10 @@ function members(node) {
     .getMembers()
     .filter((member) => !member.hasModifier?.('private') && !member.getText().startsWith('#'))
     .filter(
+      (member) =>
+        !member.getJsDocs?.().some((doc) => doc.getTags().some((tag) => tag.getTagName() === 'internal'))
+    )
+    .filter(
       (member) => !Node.isConstructorDeclaration(member) || (prose(member) && !/^Use /.test(prose(member)))
     )
   const groups = new Map()

@@ -1,9 +1,10 @@
 import { basename } from 'node:path'
 import { supportOf } from '../data/schema'
-import { baselines } from '../density/compare'
 import { spreadOf, spreadText } from '../evaluation/row-scores'
 import {
   ArrayDataset,
+  type Baseline,
+  baselines,
   type Dataset,
   type EvaluateOptions,
   type FitOptions,
@@ -72,10 +73,13 @@ export async function trainAndReport(job: {
       )
     else if (early) note(`Validation no longer got better after iteration ${kept.iteration}${early}`)
   }
+  const say = choice.quiet ? () => undefined : note
+  if (flow.table) say('Scoring training rows, which ranks of new rows refer to …')
   await noteQuantiles(flow, source, directory, { ...drawsOption(choice), signal })
   if (choice.report) {
     if (choice.average) flow.setParameters(flow.average())
     const finite = Number.isFinite(source.test.rows)
+    say('Scoring the test rows …')
     const evaluation = await assess(flow, source.test, {
       signal,
       ...drawsOption(choice),
@@ -103,16 +107,16 @@ export async function trainAndReport(job: {
       lines.push(`Entropy  ${entropy.toFixed(4)} nats, the lowest that any model can reach`)
       lines.push(`KL gap   ${klGap.value.toFixed(4)} ± ${klGap.standardError.toFixed(4)} nats`)
     }
-    const compared =
-      source.seen.shape.length === 1 &&
-      source.seen instanceof ArrayDataset &&
-      source.test instanceof ArrayDataset
-        ? await baselines(source.seen, source.test, { support: supportOf(source.table?.columns ?? []) })
-        : []
+    const { seen, test, table } = source
+    let compared: Baseline[] = []
+    if (seen.shape.length === 1 && seen instanceof ArrayDataset && test instanceof ArrayDataset) {
+      say('Fitting a Gaussian and a mixture to compare with …')
+      compared = await baselines(seen, test, { support: supportOf(table?.columns ?? []) })
+    }
     if (compared.length > 0) summary.baselines = compared
     for (const { name, nll, standardError } of compared)
       lines.push(`${name}: ${nll.toFixed(4)} ± ${standardError.toFixed(4)} nats`)
-    if (!choice.quiet) note('Writing the report …')
+    say('Writing the report …')
     const files = await writeReport(directory.path, {
       title: `FFJORD on ${source.name}`,
       flow,

@@ -8,6 +8,8 @@ export class Gaussian {
   /** L⁻¹ (D, D), lower triangular. */
   readonly whitening: Float64Array
   readonly #logNormaliser: number
+  /** x − mean of four rows, (D, 4). */
+  readonly #centred: Float64Array
 
   constructor(
     readonly mean: Float64Array,
@@ -21,6 +23,7 @@ export class Gaussian {
       )
     this.dimension = mean.length
     this.whitening = invertLower(factor, this.dimension)
+    this.#centred = new Float64Array(4 * this.dimension)
     let logDeterminant = 0
     for (let i = 0; i < this.dimension; i++) logDeterminant += Math.log(factor[i * this.dimension + i]!)
     this.#logNormaliser = -0.5 * this.dimension * Math.log(2 * Math.PI) - logDeterminant
@@ -39,20 +42,46 @@ export class Gaussian {
   /** log p of each row, nats. */
   logProb(x: Batch): Float64Array {
     const { data, count } = toRows(x, [this.dimension], 'x')
-    return Float64Array.from({ length: count }, (_, row) => this.logProbAt(data, row))
+    const all = new Float64Array(count)
+    const four = new Float64Array(4)
+    for (let row = 0; row < count; row += 4) {
+      this.logProbOfFour(data, row, four)
+      all.set(four.subarray(0, count - row), row)
+    }
+    return all
   }
 
-  /** log p of row number `row` of (n, D). */
-  logProbAt(rows: ArrayLike<number>, row: number): number {
+  /**
+   * log p of the rows `first` … `first + 3` of (n, D) into `four`; behind the last row it is repeated. Four sums at a time, as one
+   * alone waits for each of its additions.
+   * @internal
+   */
+  logProbOfFour(rows: ArrayLike<number>, first: number, four: Float64Array): void {
     const { dimension: n, mean, whitening } = this
-    const start = row * n
-    let square = 0
-    for (let i = 0; i < n; i++) {
-      let sum = 0
-      for (let j = 0; j <= i; j++) sum += whitening[i * n + j]! * (rows[start + j]! - mean[j]!)
-      square += sum * sum
+    const centred = this.#centred
+    for (let r = 0; r < 4; r++) {
+      const start = Math.min((first + r) * n, rows.length - n)
+      for (let j = 0; j < n; j++) centred[4 * j + r] = rows[start + j]! - mean[j]!
     }
-    return this.#logNormaliser - 0.5 * square
+    let [a, b, c, d] = [0, 0, 0, 0]
+    for (let i = 0; i < n; i++) {
+      let [p, q, r, s] = [0, 0, 0, 0]
+      for (let j = 0; j <= i; j++) {
+        const weight = whitening[i * n + j]!
+        p += weight * centred[4 * j]!
+        q += weight * centred[4 * j + 1]!
+        r += weight * centred[4 * j + 2]!
+        s += weight * centred[4 * j + 3]!
+      }
+      a += p * p
+      b += q * q
+      c += r * r
+      d += s * s
+    }
+    four[0] = this.#logNormaliser - 0.5 * a
+    four[1] = this.#logNormaliser - 0.5 * b
+    four[2] = this.#logNormaliser - 0.5 * c
+    four[3] = this.#logNormaliser - 0.5 * d
   }
 }
 

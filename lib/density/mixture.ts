@@ -20,8 +20,11 @@ export interface MixtureOptions {
 
 /** What it can do decides, so that one of another copy of this package is as good. */
 function isGaussian(value: unknown): value is Gaussian {
-  return isObject(value) && typeof value.logProbAt === 'function' && Number.isInteger(value.dimension)
+  return isObject(value) && typeof value.logProbOfFour === 'function' && Number.isInteger(value.dimension)
 }
+
+/** A share of a row below which it does not move a component: most rows then belong to few, and sums are short. */
+const LEAST_SHARE = 1e-9
 
 /** Σ_k w_k N(mean_k, L_k L_kᵀ) */
 export class GaussianMixture {
@@ -52,20 +55,39 @@ export class GaussianMixture {
   /** log p of each row, nats. */
   logProb(x: Batch): Float64Array {
     const { data, count } = toRows(x, [this.dimension], 'x')
-    const joint = new Float64Array(this.components.length)
-    return Float64Array.from({ length: count }, (_, row) => this.jointAt(data, row, joint))
+    const all = new Float64Array(count)
+    this.eachJoint(data, count, (row, _, total) => {
+      all[row] = total
+    })
+    return all
   }
 
-  /** log (w_k N_k(x)) of each component into `joint`; returns the logarithm of their sum. */
-  jointAt(rows: ArrayLike<number>, row: number, joint: Float64Array): number {
-    let most = -Infinity
-    this.components.forEach((component, k) => {
-      joint[k] = Math.log(this.weights[k]!) + component.logProbAt(rows, row)
-      most = Math.max(most, joint[k]!)
-    })
-    let sum = 0
-    for (const value of joint) sum += Math.exp(value - most)
-    return most + Math.log(sum)
+  /**
+   * Calls `take` for each row of (count, D) with log (w_k N_k(x)) of each component k, and the logarithm of their sum.
+   * @internal
+   */
+  eachJoint(
+    rows: ArrayLike<number>,
+    count: number,
+    take: (row: number, joint: Float64Array, total: number) => void
+  ): void {
+    const size = this.components.length
+    const logWeights = Float64Array.from(this.weights, Math.log)
+    const four = Array.from({ length: size }, () => new Float64Array(4))
+    const joint = new Float64Array(size)
+    for (let first = 0; first < count; first += 4) {
+      for (let k = 0; k < size; k++) this.components[k]!.logProbOfFour(rows, first, four[k]!)
+      for (let r = 0; r < 4 && first + r < count; r++) {
+        let most = -Infinity
+        for (let k = 0; k < size; k++) {
+          joint[k] = logWeights[k]! + four[k]![r]!
+          most = Math.max(most, joint[k]!)
+        }
+        let sum = 0
+        for (let k = 0; k < size; k++) sum += Math.exp(joint[k]! - most)
+        take(first + r, joint, most + Math.log(sum))
+      }
+    }
   }
 }
 
@@ -157,13 +179,14 @@ function expect(
   mixture: GaussianMixture
 ): { responsibilities: Float64Array[]; mean: number } {
   const responsibilities = mixture.components.map(() => new Float64Array(count))
-  const joint = new Float64Array(mixture.components.length)
   let sum = 0
-  for (let row = 0; row < count; row++) {
-    const total = mixture.jointAt(data, row, joint)
+  mixture.eachJoint(data, count, (row, joint, total) => {
     sum += total
-    for (const [k, value] of joint.entries()) responsibilities[k]![row] = Math.exp(value - total)
-  }
+    for (let k = 0; k < joint.length; k++) {
+      const share = Math.exp(joint[k]! - total)
+      if (share > LEAST_SHARE) responsibilities[k]![row] = share
+    }
+  })
   return { responsibilities, mean: sum / count }
 }
 

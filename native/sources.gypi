@@ -41,6 +41,7 @@
     "core_sources": [
       "native/core/assignment.cc",
       "native/core/certify.cc",
+      "native/core/continuous_block.cc",
       "native/core/control_groups.cc",
       "native/core/fixed_run.cc",
       "native/core/fixed_transform.cc",
@@ -102,12 +103,17 @@
       "native/cuda/block/row_states.cu",
       "native/cuda/block/step_pullback.cu",
       "native/cuda/block/velocity.cu",
+      "native/cuda/flow/batch_norm_block.cu",
+      "native/cuda/flow/columns.cu",
       "native/cuda/flow/cuda_device.cu",
       "native/cuda/flow/cuda_engine.cu",
       "native/cuda/flow/device_buffer.cu",
+      "native/cuda/flow/element_block.cu",
       "native/cuda/flow/gather.cu",
       "native/cuda/flow/likelihood.cu",
-      "native/cuda/flow/optimizer.cu"
+      "native/cuda/flow/optimizer.cu",
+      "native/cuda/flow/squeeze_block.cu",
+      "native/cuda/flow/whiten_block.cu"
     ],
     "binding_sources": [
       "native/binding/addon.cc",

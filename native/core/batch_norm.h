@@ -23,15 +23,15 @@ struct BatchMoments {
   double batch_share = 0;  // ∂ mean / ∂ batch mean = L / (1 − L^(step+1)); 0 without lag
 };
 
-/// The statistics' slice of one block.
-template <class Real>
+/// The statistics of one block, which commit moves.
+template <class Value>
 struct RunningStatistics {
-  std::span<Real> mean, variance;
-  Real& step;
+  std::span<Value> mean, variance;
+  Value& step;
 };
 
 template <class Real>
-BatchMoments batch_moments(const BatchNorm& norm, const RunningStatistics<Real>& running,
+BatchMoments batch_moments(const BatchNorm& norm, const RunningStatistics<const Real>& running,
                            bool training, const BatchShare& share,
                            const TransformRows<Real>& rows) {
   BatchMoments moments;

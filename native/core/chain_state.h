@@ -2,7 +2,6 @@
 // parts that splits put aside on their way to the base.
 #pragma once
 
-#include <algorithm>
 #include <cstddef>
 #include <utility>
 #include <vector>
@@ -20,34 +19,35 @@ struct ChainState {
   RowValues<Real> regularisers;        // (B, R)
   std::vector<RowValues<Real>> aside;  // factored-out parts, (B, size) each, first split first
 
-  /// On the host.
-  TransformRows<Real> rows() {
-    return {batch, z.size() / batch, z.on_host(), delta_logp.on_host()};
-  }
+  /// Of the part that moves.
+  std::size_t size() const { return z.size() / batch; }
+
+  /// In the memory of the device.
+  TransformRows<Real> rows() { return {batch, size(), z.on_device(), delta_logp.on_device()}; }
 
   /// z (B, n) → z (B, kept) and one more part aside (B, n − kept).
   void split(std::size_t kept) {
-    const std::size_t size = z.size() / batch, rest = size - kept;
-    const std::vector<Real>& whole = z.read();
-    std::vector<Real> front(batch * kept), back(batch * rest);
-    for (std::size_t b = 0; b < batch; ++b) {
-      std::copy_n(whole.begin() + b * size, kept, front.begin() + b * kept);
-      std::copy_n(whole.begin() + b * size + kept, rest, back.begin() + b * rest);
-    }
-    aside.push_back(z.like(std::move(back)));
-    z = z.like(std::move(front));
+    RowValues<Real> front = z.zeros_like(batch * kept),
+                    back = z.zeros_like(z.size() - front.size());
+    const std::span<const Real> whole = z.read_on_device();
+    const std::size_t size = this->size(), rest = size - kept;
+    DeviceMemory<Real>& memory = z.memory();
+    memory.copy_columns(batch, kept, {whole, size, 0}, {front.on_device(), kept, 0});
+    memory.copy_columns(batch, rest, {whole, size, kept}, {back.on_device(), rest, 0});
+    aside.push_back(std::move(back));
+    z = std::move(front);
   }
 
   /// Undoes a split: the last part aside goes behind the moving part.
   void join() {
-    const std::vector<Real>&front = z.read(), &back = aside.back().read();
-    const std::size_t kept = front.size() / batch, rest = back.size() / batch;
-    std::vector<Real> joined(batch * (kept + rest));
-    for (std::size_t b = 0; b < batch; ++b) {
-      std::copy_n(front.begin() + b * kept, kept, joined.begin() + b * (kept + rest));
-      std::copy_n(back.begin() + b * rest, rest, joined.begin() + b * (kept + rest) + kept);
-    }
-    z = z.like(std::move(joined));
+    const RowValues<Real>& back = aside.back();
+    const std::size_t kept = size(), rest = back.size() / batch;
+    RowValues<Real> joined = z.zeros_like(batch * (kept + rest));
+    const std::span<Real> whole = joined.on_device();
+    DeviceMemory<Real>& memory = z.memory();
+    memory.copy_columns(batch, kept, {z.read_on_device(), kept, 0}, {whole, kept + rest, 0});
+    memory.copy_columns(batch, rest, {back.read_on_device(), rest, 0}, {whole, kept + rest, kept});
+    z = std::move(joined);
     aside.pop_back();
   }
 

@@ -13,9 +13,9 @@
 #include <vector>
 
 #include "core/batch_parts.h"
+#include "core/device_memory.h"
 #include "core/engine.h"
 #include "core/fixed_run.h"
-#include "core/host_device.h"
 #include "core/row_values.h"
 
 namespace ffjord {
@@ -25,16 +25,16 @@ class DatasetRows : public Rows {
  public:
   /// `run`: null of contexts. `stays`: on the device, from the first solve on that reads it there.
   /// All outlive the rows.
-  DatasetRows(FlowDevice<Real>& device, std::size_t count, const Input& given, const FixedRun* run,
-              bool stays)
-      : device_(device),
+  DatasetRows(DeviceMemory<Real>& memory, std::size_t count, const Input& given,
+              const FixedRun* run, bool stays)
+      : memory_(memory),
         count_(count),
         width_(given.size() / count),
         run_(run && !run->empty() ? run : nullptr),
         is_context_(!run),
         stays_(stays) {
     if (!run_)
-      values_.emplace(device, given.template as<Real>());
+      values_.emplace(memory, given.template as<Real>());
     else if (given.is_float64())
       given_float64_ = given.template as<double>();
     else
@@ -87,13 +87,13 @@ class DatasetRows : public Rows {
         rest_.push_back(exact - double(delta_logp[rest_.size()]));
       }
     }
-    values_.emplace(device_, std::move(z));
-    delta_logp_.emplace(device_, std::move(delta_logp));
+    values_.emplace(memory_, std::move(z));
+    delta_logp_.emplace(memory_, std::move(delta_logp));
     given_float32_ = {};
     given_float64_ = {};
   }
 
-  FlowDevice<Real>& device_;
+  DeviceMemory<Real>& memory_;
   const std::size_t count_, width_;
   const FixedRun* const run_;
   const bool is_context_, stays_;
@@ -108,7 +108,7 @@ class DatasetRows : public Rows {
 template <class Real>
 class BatchGather {
  public:
-  explicit BatchGather(FlowDevice<Real>& device) : device_(device) {}
+  explicit BatchGather(DeviceMemory<Real>& memory) : memory_(memory) {}
 
   /// `target` (indices, any number), which keeps its place until `run`, is read first on the device
   /// or on the host.
@@ -122,12 +122,12 @@ class BatchGather {
   }
 
   void run() {
-    if (!gathers_.empty()) device_.gather(indices_, gathers_);
+    if (!gathers_.empty()) memory_.gather(indices_, gathers_);
     gathers_.clear();
   }
 
  private:
-  FlowDevice<Real>& device_;
+  DeviceMemory<Real>& memory_;
   std::span<const std::uint32_t> indices_;
   std::vector<RowGather<Real>> gathers_;
 };

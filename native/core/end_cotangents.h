@@ -18,29 +18,19 @@ const ChainState<Real>& end_of(const ChainTape<Real>& tape) {
 template <class Real>
 PendingMeans likelihood_at_end(FlowDevice<Real>& device, const ChainTape<Real>& tape) {
   const ChainState<Real>& end = end_of(tape);
-  if (end.z.on_the_device())
-    return device.likelihood({end.z.read_on_device(), end.delta_logp.read_on_device(),
-                              end.regularisers.read_on_device(), tape.share});
-  const BaseRows<const Real> rows{end.z.read(), end.delta_logp.read(), end.regularisers.read(),
-                                  tape.share};
-  return {true, [means = likelihood_means(rows)] { return means; }};
+  return device.likelihood({end.z.read_on_device(), end.delta_logp.read_on_device(),
+                            end.regularisers.read_on_device(), tape.share});
 }
 
 /// `bars` are zeros of the shapes at the end.
 template <class Real>
 void set_likelihood_bars(FlowDevice<Real>& device, const ChainTape<Real>& tape,
                          const LikelihoodBar& bar, ChainState<Real>& bars) {
-  const ChainState<Real>& end = end_of(tape);
   require(bar.weights.size() == std::size_t(tape.regularisers),
           "a likelihood needs one weight a regulariser");
-  if (end.z.on_the_device())
-    device.seed_likelihood(
-        bar, end.z.read_on_device(),
-        {bars.z.on_device(), bars.delta_logp.on_device(), bars.regularisers.on_device()});
-  else
-    seed_likelihood<Real>(
-        bar, end.z.read(),
-        {bars.z.on_host(), bars.delta_logp.on_host(), bars.regularisers.on_host()});
+  device.seed_likelihood(
+      bar, end_of(tape).z.read_on_device(),
+      {bars.z.on_device(), bars.delta_logp.on_device(), bars.regularisers.on_device()});
 }
 
 template <class Real>

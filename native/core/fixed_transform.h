@@ -78,7 +78,7 @@ std::vector<OutsideElement> find_outside(const Block& block, const TransformRows
     for (std::size_t b = 0; b < rows.batch; ++b)
       for (std::size_t i = 0; i < rows.size; ++i) {
         const Real value = rows.values[b * rows.size + i];
-        if (is_inside(transform, value, i)) continue;
+        if (is_inside(element_of(transform, i), value)) continue;
         found.push_back({b, i, double(value)});
         break;
       }
@@ -93,7 +93,7 @@ void move_inside(const Block& block, const std::vector<OutsideElement>& outside,
   with_element_map(block, [&](const auto& transform) {
     for (const OutsideElement& one : outside)
       for (std::size_t i = 0; i < rows.size; ++i)
-        rows.values[one.row * rows.size + i] = invert_element(transform, Real(0), i).x;
+        rows.values[one.row * rows.size + i] = invert_element(element_of(transform, i), Real(0)).x;
   });
 }
 

@@ -3,21 +3,22 @@
 
 #include <algorithm>
 #include <functional>
+#include <memory>
+#include <span>
 #include <utility>
+#include <variant>
+#include <vector>
 
+#include "core/batch_norm_block.h"
+#include "core/fixed_block.h"
 #include "core/flow_device.h"
+#include "core/split_block.h"
 
 namespace ffjord {
 
+/// How an engine makes its blocks with dynamics.
 template <class Real>
-using MakeBlock = std::function<std::unique_ptr<ContinuousBlock<Real>>(const BlockContext<Real>&)>;
-
-template <class Real>
-void gather_rows(std::span<const Real> rows, std::span<const std::uint32_t> indices,
-                 std::size_t columns, std::span<Real> target) {
-  for (std::size_t i = 0; i < indices.size(); ++i)
-    std::copy_n(rows.begin() + indices[i] * columns, columns, target.begin() + i * columns);
-}
+using MakeContinuous = std::function<std::unique_ptr<FlowBlock<Real>>(const BlockPlace<Real>&)>;
 
 template <class Real>
 class HostBuffer : public FlatBuffer<Real> {
@@ -31,12 +32,12 @@ class HostBuffer : public FlatBuffer<Real> {
     for (std::size_t place : places) found.push_back(values_[place]);
     return found;
   }
-  void put(std::size_t first, std::span<const Real> values) override {
-    std::copy(values.begin(), values.end(), values_.begin() + first);
+  void assign(std::span<const Real> values) override {
+    std::copy(values.begin(), values.end(), values_.begin());
   }
   void fill_zero() override { std::fill(values_.begin(), values_.end(), Real(0)); }
-  void add(std::size_t first, std::span<const Real> values) override {
-    for (std::size_t i = 0; i < values.size(); ++i) values_[first + i] += values[i];
+  void add(std::span<const Real> values) override {
+    for (std::size_t i = 0; i < values.size(); ++i) values_[i] += values[i];
   }
 
  private:
@@ -44,25 +45,49 @@ class HostBuffer : public FlatBuffer<Real> {
 };
 
 template <class Real>
+class HostOptimizer : public Optimizer<Real> {
+ public:
+  explicit HostOptimizer(const ParameterLayout& layout) : layout_(layout) {}
+  double step(const OptimizerOptions& options, const OptimizerArrays<Real>& arrays) override {
+    return optimizer_step(options, layout_, arrays);
+  }
+
+ private:
+  const ParameterLayout& layout_;
+};
+
+template <class Real>
 class HostDevice : public FlowDevice<Real> {
  public:
-  explicit HostDevice(MakeBlock<Real> make_block) : make_block_(std::move(make_block)) {}
+  explicit HostDevice(MakeContinuous<Real> make_continuous)
+      : make_continuous_(std::move(make_continuous)) {}
 
   bool is_host() const override { return true; }
   bool has_room(std::size_t) const override { return true; }
-  std::unique_ptr<ContinuousBlock<Real>> make_block(const BlockContext<Real>& context) override {
-    return make_block_(context);
-  }
   std::unique_ptr<FlatBuffer<Real>> make_buffer(std::size_t count) override {
     return std::make_unique<HostBuffer<Real>>(count);
-  }
-  double step(const OptimizerOptions& options, const ParameterLayout& layout,
-              const OptimizerArrays<Real>& arrays) override {
-    return optimizer_step(options, layout, arrays);
   }
   void gather(std::span<const std::uint32_t> indices,
               std::span<const RowGather<Real>> gathers) override {
     for (const auto& [rows, columns, target] : gathers) gather_rows(rows, indices, columns, target);
+  }
+  void copy_columns(std::size_t batch, std::size_t count, const Columns<const Real>& source,
+                    const Columns<Real>& target) override {
+    for (std::size_t b = 0; b < batch; ++b)
+      std::copy_n(source.values.begin() + b * source.width + source.first, count,
+                  target.values.begin() + b * target.width + target.first);
+  }
+
+  std::unique_ptr<FlowBlock<Real>> make_block(const BlockPlace<Real>& place) override {
+    if (std::holds_alternative<Cnf>(place.block)) return make_continuous_(place);
+    if (std::holds_alternative<BatchNorm>(place.block))
+      return std::make_unique<BatchNormBlock<Real>>(place);
+    if (std::holds_alternative<Split>(place.block))
+      return std::make_unique<SplitBlock<Real>>(place);
+    return std::make_unique<FixedBlock<Real>>(place);
+  }
+  std::unique_ptr<Optimizer<Real>> make_optimizer(const ParameterLayout& layout) override {
+    return std::make_unique<HostOptimizer<Real>>(layout);
   }
   PendingMeans likelihood(const BaseRows<const Real>& rows) override {
     return {true, [means = likelihood_means(rows)] { return means; }};
@@ -73,7 +98,7 @@ class HostDevice : public FlowDevice<Real> {
   }
 
  private:
-  const MakeBlock<Real> make_block_;
+  const MakeContinuous<Real> make_continuous_;
 };
 
 }  // namespace ffjord

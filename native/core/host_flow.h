@@ -1,6 +1,5 @@
-// A flow between host and device: chains the blocks, those with dynamics on the device, which keeps
-// the weights, and the fixed transforms on the host. An engine adds that device and its
-// ContinuousBlock and is whole.
+// A flow as a chain of blocks on one device, which keeps the weights. An engine adds that device
+// and its ContinuousBlock and is whole.
 #pragma once
 
 #include <memory>
@@ -28,9 +27,9 @@ extern template std::unique_ptr<Flow> make_flow(const FlowDescription&,
 template <class Real>
 std::unique_ptr<Flow> make_host_flow(const FlowDescription& description,
                                      std::optional<std::uint64_t> seed,
-                                     MakeBlock<Real> make_block) {
+                                     MakeContinuous<Real> make_continuous) {
   return make_flow<Real>(description, seed,
-                         std::make_unique<HostDevice<Real>>(std::move(make_block)));
+                         std::make_unique<HostDevice<Real>>(std::move(make_continuous)));
 }
 
 }  // namespace ffjord

@@ -1,4 +1,4 @@
-// A step of the optimizer on flat arrays of the host.
+// A step of the optimizer on flat arrays: the interface, and the host's.
 #pragma once
 
 #include <cmath>
@@ -17,6 +17,15 @@ struct OptimizerArrays {
   std::span<Real> parameters, first, second;  ///< weights and their moments
   std::span<Real> average;                    ///< of the weights; empty: none is kept
   bool starts_average = false;                ///< it holds nothing yet
+};
+
+/// The optimizer of the parameters of a layout, on the device that they lie on.
+template <class Real>
+class Optimizer {
+ public:
+  virtual ~Optimizer() = default;
+  /// As optimizer_step, on arrays in the device's memory.
+  virtual double step(const OptimizerOptions& options, const OptimizerArrays<Real>& arrays) = 0;
 };
 
 /// ‖g‖₂ over trainable parameters, summed in float64.

@@ -6,7 +6,7 @@
 #include <string>
 #include <vector>
 
-#include "core/continuous_block.h"
+#include "core/block_plan.h"
 #include "core/engine.h"
 
 namespace ffjord {

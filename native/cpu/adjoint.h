@@ -11,7 +11,7 @@
 
 namespace ffjord::cpu {
 
-/// As ContinuousBlock::pullback, but for the end time: returns T̄ of each slot of rows.
+/// As ContinuousBlock::pull_rows, but for the end time: returns T̄ of each slot of rows.
 /// Leaves `gradients` as they are where the solve fails.
 std::vector<double> pull_adjoint(const BlockCall& call, const SolveTape& tape,
                                  std::span<const ParameterRange> ranges,

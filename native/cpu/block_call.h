@@ -4,7 +4,8 @@
 #include <algorithm>
 #include <vector>
 
-#include "core/continuous_block.h"
+#include "core/block_plan.h"
+#include "core/block_tape.h"
 #include "cpu/thread_pool.h"
 #include "cpu/tiles.h"
 #include "cpu/workspace.h"
@@ -45,7 +46,6 @@ struct RowSteps {
 /// What a pullback needs of its solve.
 struct SolveTape : BlockTape {
   BlockPlan plan;
-  bool reverse = false;
   Tiles tiles;
   AlignedFloats eps;                     // [tile][K][D][rows]
   std::vector<std::vector<Step>> steps;  // one list for all tiles, or one a tile (Control::Tile)

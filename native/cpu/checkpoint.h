@@ -9,7 +9,7 @@
 
 namespace ffjord::cpu {
 
-/// As ContinuousBlock::pullback, but for the end time: returns Σ (h h̄ + t t̄) of each slot of rows,
+/// As ContinuousBlock::pull_rows, but for the end time: returns Σ (h h̄ + t t̄) of each slot of rows,
 /// which is T T̄ with the fractions h/T held constant. `weights` counts the block's weights.
 std::vector<double> pull_checkpoints(const BlockCall& call, const SolveTape& tape,
                                      std::size_t weights, const BlockRows<float>& rows,

@@ -27,16 +27,16 @@ std::size_t total_size(const std::vector<ParameterRange>& ranges) {
 
 }  // namespace
 
-CpuBlock::CpuBlock(const BlockContext<float>& context, std::string_view instruction_set,
-                   int threads)
-    : description_(context.cnf.net),
-      shape_(context.shape),
-      dimension_(element_count(context.shape)),
-      sqrt_end_time_offset_(context.offsets.sqrt_end_time),
-      ranges_(parameter_ranges(context)),
+CpuBlock::CpuBlock(const BlockPlace<float>& place, std::string_view instruction_set, int threads)
+    : ContinuousBlock(place),
+      description_(std::get<Cnf>(place.block).net),
+      shape_(place.shape),
+      dimension_(place.size()),
+      sqrt_end_time_offset_(place.offsets.sqrt_end_time),
+      ranges_(parameter_ranges(net_context(place))),
       weights_(total_size(ranges_)),
       threads_(threads),
-      net_(make_net(instruction_set, context)) {}
+      net_(make_net(instruction_set, net_context(place))) {}
 
 // A thread that is woken for less than some ten microseconds of work costs more than it brings.
 int CpuBlock::threads_for(const TracePlan& trace, std::size_t batch, int evaluations) const {
@@ -60,11 +60,11 @@ Workspace& CpuBlock::workspace(const TracePlan& trace, const Regularisers& regul
   return *workspace_;
 }
 
-std::unique_ptr<BlockTape> CpuBlock::solve(const BlockPlan& plan, bool reverse,
-                                           const BlockRows<float>& rows,
-                                           const BlockNoise<float>& noise, bool keep_tape,
-                                           const BlockTrajectory<float>* trajectory,
-                                           SolveStatistics& statistics) {
+std::unique_ptr<BlockTape> CpuBlock::solve_rows(const BlockPlan& plan, bool reverse,
+                                                const BlockRows<float>& rows,
+                                                const BlockNoise<float>& noise, bool keep_tape,
+                                                const BlockTrajectory<float>* trajectory,
+                                                SolveStatistics& statistics) {
   if (description_.layer == LayerKind::Hyper && stepping(plan.solver) == Control::Sample)
     throw Error(ErrorCode::Unsupported,
                 "hyper layers take one time for all rows of an evaluation, so control 'sample' is "
@@ -82,8 +82,8 @@ std::unique_ptr<BlockTape> CpuBlock::solve(const BlockPlan& plan, bool reverse,
   return solve_flow(call, rows, noise.values(), keep_tape, trajectory, statistics);
 }
 
-void CpuBlock::pullback(const BlockTape& any_tape, const BlockRows<float>& rows,
-                        std::span<float> gradients, SolveStatistics& statistics) {
+void CpuBlock::pull_rows(const BlockTape& any_tape, const BlockRows<float>& rows,
+                         std::span<float> gradients, SolveStatistics& statistics) {
   const auto& tape = dynamic_cast<const SolveTape&>(any_tape);
   const BlockPlan& plan = tape.plan;
   Team team(threads_for(plan.trace, rows.count, 3 * plan.solver.tableau->stages));
@@ -109,7 +109,7 @@ void CpuBlock::pullback(const BlockTape& any_tape, const BlockRows<float>& rows,
   gradients[sqrt_end_time_offset_] += tree_sum(bars);
 }
 
-void CpuBlock::velocity(const BlockPoint<float>& point, std::span<float> f,
+void CpuBlock::evaluate(const BlockPoint<float>& point, std::span<float> f,
                         std::span<float> divergence) {
   Team team(threads_for(point.trace, point.batch, 1));
   const VelocityCall call{*net_,      workspace(point.trace, {}, team),
@@ -118,8 +118,8 @@ void CpuBlock::velocity(const BlockPoint<float>& point, std::span<float> f,
   evaluate_velocity(call, f, divergence);
 }
 
-void CpuBlock::velocity_pullback(const BlockPoint<float>& point,
-                                 const PointCotangents<float>& cotangents) {
+void CpuBlock::pull_point(const BlockPoint<float>& point,
+                          const PointCotangents<float>& cotangents) {
   Team team(threads_for(point.trace, point.batch, 3));
   const VelocityCall call{*net_,      workspace(point.trace, {}, team),
                           team,       {point.batch, net_->rows()},

@@ -13,25 +13,26 @@ namespace ffjord::cpu {
 class CpuBlock : public ContinuousBlock<float> {
  public:
   /// Runs on at most `threads` threads. Throws Error(Unsupported) for convolutional nets.
-  CpuBlock(const BlockContext<float>& context, std::string_view instruction_set, int threads);
+  CpuBlock(const BlockPlace<float>& place, std::string_view instruction_set, int threads);
 
   void parameters_changed() override { net_->parameters_changed(); }
 
-  std::unique_ptr<BlockTape> solve(const BlockPlan& plan, bool reverse,
-                                   const BlockRows<float>& rows, const BlockNoise<float>& noise,
-                                   bool keep_tape, const BlockTrajectory<float>* trajectory,
-                                   SolveStatistics& statistics) override;
+ private:
+  std::unique_ptr<BlockTape> solve_rows(const BlockPlan& plan, bool reverse,
+                                        const BlockRows<float>& rows,
+                                        const BlockNoise<float>& noise, bool keep_tape,
+                                        const BlockTrajectory<float>* trajectory,
+                                        SolveStatistics& statistics) override;
 
-  void pullback(const BlockTape& tape, const BlockRows<float>& rows, std::span<float> gradients,
-                SolveStatistics& statistics) override;
+  void pull_rows(const BlockTape& tape, const BlockRows<float>& rows, std::span<float> gradients,
+                 SolveStatistics& statistics) override;
 
-  void velocity(const BlockPoint<float>& point, std::span<float> f,
+  void evaluate(const BlockPoint<float>& point, std::span<float> f,
                 std::span<float> divergence) override;
 
-  void velocity_pullback(const BlockPoint<float>& point,
-                         const PointCotangents<float>& cotangents) override;
+  void pull_point(const BlockPoint<float>& point,
+                  const PointCotangents<float>& cotangents) override;
 
- private:
   /// Threads that a job of this size is worth.
   int threads_for(const TracePlan& trace, std::size_t batch, int evaluations) const;
   bool has_dear_times(const TracePlan& trace) const;

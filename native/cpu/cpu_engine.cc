@@ -32,8 +32,8 @@ Engine engine() {
   engine.create = [](const FlowDescription& description, std::optional<std::uint64_t> seed,
                      const EngineOptions& options) {
     const int threads = thread_count(options.threads);
-    return make_host_flow<float>(description, seed, [=](const BlockContext<float>& context) {
-      return std::make_unique<CpuBlock>(context, instruction_sets().front(), threads);
+    return make_host_flow<float>(description, seed, [=](const BlockPlace<float>& place) {
+      return std::make_unique<CpuBlock>(place, instruction_sets().front(), threads);
     });
   };
   return engine;

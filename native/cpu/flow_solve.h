@@ -7,7 +7,7 @@
 
 namespace ffjord::cpu {
 
-/// As ContinuousBlock::solve.
+/// As ContinuousBlock::solve_rows.
 std::unique_ptr<SolveTape> solve_flow(const BlockCall& call, const BlockRows<float>& rows,
                                       std::span<const float> eps, bool keep_tape,
                                       const BlockTrajectory<float>* trajectory,

@@ -8,7 +8,7 @@
 
 namespace ffjord::cpu {
 
-/// As ContinuousBlock::solve; `terms` are those of the context, `tape` may be null. What a row
+/// As ContinuousBlock::solve_rows; `terms` are those of the context, `tape` may be null. What a row
 /// comes to does not depend on the others of its batch, to the last bit.
 void solve_rows(const BlockCall& call, const BlockRows<float>& rows, std::span<const float> eps,
                 const AlignedFloats& terms, RowSteps* tape,

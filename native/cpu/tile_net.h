@@ -11,7 +11,7 @@
 #include <memory>
 #include <span>
 
-#include "core/continuous_block.h"
+#include "core/block_plan.h"
 
 namespace ffjord::cpu {
 

@@ -16,10 +16,10 @@ struct VelocityCall {
   const BlockPoint<float>& point;
 };
 
-/// As ContinuousBlock::velocity.
+/// As ContinuousBlock::evaluate.
 void evaluate_velocity(const VelocityCall& call, std::span<float> f, std::span<float> divergence);
 
-/// As ContinuousBlock::velocity_pullback; `weights` is their number in the block.
+/// As ContinuousBlock::pull_point; `weights` is their number in the block.
 void pull_velocity(const VelocityCall& call, std::size_t weights,
                    const PointCotangents<float>& cotangents);
 

@@ -4,7 +4,7 @@
 
 #include <vector>
 
-#include "core/continuous_block.h"
+#include "core/block_plan.h"
 #include "reference/network.h"
 
 namespace ffjord::reference {

@@ -71,7 +71,6 @@ struct GroupTape {
 
 struct ReferenceTape : BlockTape {
   BlockPlan plan;
-  bool reverse = false;
   std::vector<GroupTape> groups;
 };
 
@@ -79,14 +78,17 @@ DynamicsPlan dynamics_plan(const BlockPlan& plan) { return {plan.trace, plan.reg
 
 }  // namespace
 
-ReferenceBlock::ReferenceBlock(const BlockContext<double>& context)
-    : dynamics_(context), sqrt_end_time_offset_(context.offsets.sqrt_end_time) {}
+ReferenceBlock::ReferenceBlock(const BlockPlace<double>& place)
+    : ContinuousBlock(place),
+      dynamics_(net_context(place)),
+      sqrt_end_time_offset_(place.offsets.sqrt_end_time) {}
 
-std::unique_ptr<BlockTape> ReferenceBlock::solve(const BlockPlan& plan, bool reverse,
-                                                 const BlockRows<double>& rows,
-                                                 const BlockNoise<double>& noise, bool keep_tape,
-                                                 const BlockTrajectory<double>* trajectory,
-                                                 SolveStatistics& statistics) {
+std::unique_ptr<BlockTape> ReferenceBlock::solve_rows(const BlockPlan& plan, bool reverse,
+                                                      const BlockRows<double>& rows,
+                                                      const BlockNoise<double>& noise,
+                                                      bool keep_tape,
+                                                      const BlockTrajectory<double>* trajectory,
+                                                      SolveStatistics& statistics) {
   const double end_time = plan.end_time();
   const double t0 = reverse ? end_time : 0, t1 = reverse ? 0 : end_time;
   auto tape = std::make_unique<ReferenceTape>();
@@ -137,8 +139,8 @@ std::unique_ptr<BlockTape> ReferenceBlock::solve(const BlockPlan& plan, bool rev
   return keep_tape ? std::move(tape) : nullptr;
 }
 
-void ReferenceBlock::pullback(const BlockTape& any_tape, const BlockRows<double>& rows,
-                              Target gradients, SolveStatistics& statistics) {
+void ReferenceBlock::pull_rows(const BlockTape& any_tape, const BlockRows<double>& rows,
+                               Target gradients, SolveStatistics& statistics) {
   const auto& tape = dynamic_cast<const ReferenceTape&>(any_tape);
   const BlockPlan& plan = tape.plan;
   const double end_time = plan.end_time();
@@ -166,7 +168,7 @@ void ReferenceBlock::pullback(const BlockTape& any_tape, const BlockRows<double>
   if (!gradients.empty()) gradients[sqrt_end_time_offset_] += plan.sqrt_end_time_bar(end_time_bar);
 }
 
-void ReferenceBlock::velocity(const BlockPoint<double>& point, Target f, Target divergence) {
+void ReferenceBlock::evaluate(const BlockPoint<double>& point, Target f, Target divergence) {
   const Vector eps = point.noise.values();
   for (const Group& group : groups_of(point)) {
     const Vector noise =
@@ -177,8 +179,8 @@ void ReferenceBlock::velocity(const BlockPoint<double>& point, Target f, Target 
   }
 }
 
-void ReferenceBlock::velocity_pullback(const BlockPoint<double>& point,
-                                       const PointCotangents<double>& cotangents) {
+void ReferenceBlock::pull_point(const BlockPoint<double>& point,
+                                const PointCotangents<double>& cotangents) {
   const std::size_t dimension = dynamics_.dimension();
   const Vector eps = point.noise.values();
   for (const Group& group : groups_of(point)) {

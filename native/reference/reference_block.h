@@ -13,25 +13,23 @@ struct Group {
 
 class ReferenceBlock : public ContinuousBlock<double> {
  public:
-  explicit ReferenceBlock(const BlockContext<double>& context);
-
-  /// Nothing is derived from the weights between calls.
-  void parameters_changed() override {}
-
-  std::unique_ptr<BlockTape> solve(const BlockPlan& plan, bool reverse,
-                                   const BlockRows<double>& rows, const BlockNoise<double>& noise,
-                                   bool keep_tape, const BlockTrajectory<double>* trajectory,
-                                   SolveStatistics& statistics) override;
-
-  void pullback(const BlockTape& tape, const BlockRows<double>& rows, Target gradients,
-                SolveStatistics& statistics) override;
-
-  void velocity(const BlockPoint<double>& point, Target f, Target divergence) override;
-
-  void velocity_pullback(const BlockPoint<double>& point,
-                         const PointCotangents<double>& cotangents) override;
+  explicit ReferenceBlock(const BlockPlace<double>& place);
 
  private:
+  std::unique_ptr<BlockTape> solve_rows(const BlockPlan& plan, bool reverse,
+                                        const BlockRows<double>& rows,
+                                        const BlockNoise<double>& noise, bool keep_tape,
+                                        const BlockTrajectory<double>* trajectory,
+                                        SolveStatistics& statistics) override;
+
+  void pull_rows(const BlockTape& tape, const BlockRows<double>& rows, Target gradients,
+                 SolveStatistics& statistics) override;
+
+  void evaluate(const BlockPoint<double>& point, Target f, Target divergence) override;
+
+  void pull_point(const BlockPoint<double>& point,
+                  const PointCotangents<double>& cotangents) override;
+
   /// The group's rows of a point.
   Point point_of(const BlockPoint<double>& point, const Group& group, View eps) const;
 

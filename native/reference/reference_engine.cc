@@ -13,8 +13,8 @@ Engine engine() {
   engine.float64 = true;
   engine.create = [](const FlowDescription& description, std::optional<std::uint64_t> seed,
                      const EngineOptions&) {
-    return make_host_flow<double>(description, seed, [](const BlockContext<double>& context) {
-      return std::make_unique<ReferenceBlock>(context);
+    return make_host_flow<double>(description, seed, [](const BlockPlace<double>& place) {
+      return std::make_unique<ReferenceBlock>(place);
     });
   };
   return engine;

@@ -20,10 +20,11 @@ DeviceArray<float> copy_of(std::span<const float> values, const Stream& stream) 
 
 }  // namespace
 
-DeviceBlock::DeviceBlock(const BlockContext<float>& context, const FlowStream& stream)
-    : stream_(stream),
-      first_parameter_(context.offsets.sqrt_end_time),
-      net_(context, stream_),
+DeviceBlock::DeviceBlock(const BlockPlace<float>& place, const FlowStream& stream)
+    : ContinuousBlock(place),
+      stream_(stream),
+      first_parameter_(place.offsets.sqrt_end_time),
+      net_(net_context(place), stream_),
       workspace_(net_, stream_) {}
 
 void DeviceBlock::parameters_changed() {
@@ -41,11 +42,11 @@ BlockCall DeviceBlock::call(const BlockPlan& plan, const Grouping& grouping, boo
   return {net_, stream_, plan, grouping, reverse, plan.end_time(), eps, terms};
 }
 
-std::unique_ptr<BlockTape> DeviceBlock::solve(const BlockPlan& plan, bool reverse,
-                                              const BlockRows<float>& rows,
-                                              const BlockNoise<float>& noise, bool keep_tape,
-                                              const BlockTrajectory<float>* trajectory,
-                                              SolveStatistics& statistics) {
+std::unique_ptr<BlockTape> DeviceBlock::solve_rows(const BlockPlan& plan, bool reverse,
+                                                   const BlockRows<float>& rows,
+                                                   const BlockNoise<float>& noise, bool keep_tape,
+                                                   const BlockTrajectory<float>* trajectory,
+                                                   SolveStatistics& statistics) {
   stream_.enter();
   const Control control = stepping(plan.solver);
   if (control == Control::Sample && net_.layers().front().hyper())
@@ -60,8 +61,8 @@ std::unique_ptr<BlockTape> DeviceBlock::solve(const BlockPlan& plan, bool revers
                     statistics);
 }
 
-void DeviceBlock::pullback(const BlockTape& any_tape, const BlockRows<float>& rows,
-                           std::span<float> gradients, SolveStatistics& statistics) {
+void DeviceBlock::pull_rows(const BlockTape& any_tape, const BlockRows<float>& rows,
+                            std::span<float> gradients, SolveStatistics& statistics) {
   stream_.enter();
   const auto& tape = dynamic_cast<const SolveTape&>(any_tape);
   BatchContext context(net_.context(), rows.context, rows.count, stream_);
@@ -85,7 +86,7 @@ void DeviceBlock::pullback(const BlockTape& any_tape, const BlockRows<float>& ro
             stream_);
 }
 
-void DeviceBlock::velocity(const BlockPoint<float>& point, std::span<float> f,
+void DeviceBlock::evaluate(const BlockPoint<float>& point, std::span<float> f,
                            std::span<float> divergence) {
   stream_.enter();
   const DeviceArray<float> copied = copy_of(point.context, stream_);
@@ -95,8 +96,8 @@ void DeviceBlock::velocity(const BlockPoint<float>& point, std::span<float> f,
                     f, divergence);
 }
 
-void DeviceBlock::velocity_pullback(const BlockPoint<float>& point,
-                                    const PointCotangents<float>& cotangents) {
+void DeviceBlock::pull_point(const BlockPoint<float>& point,
+                             const PointCotangents<float>& cotangents) {
   stream_.enter();
   float* const gradient = gradient_of(cotangents.gradients);
   const DeviceArray<float> copied = copy_of(point.context, stream_);

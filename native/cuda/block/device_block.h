@@ -13,25 +13,26 @@ class DeviceBlock : public ContinuousBlock<float> {
  public:
   /// Works in the flow's stream, which outlives it. Throws Error(Unsupported) for convolutional
   /// nets.
-  DeviceBlock(const BlockContext<float>& context, const FlowStream& stream);
+  DeviceBlock(const BlockPlace<float>& place, const FlowStream& stream);
 
   void parameters_changed() override;
 
-  std::unique_ptr<BlockTape> solve(const BlockPlan& plan, bool reverse,
-                                   const BlockRows<float>& rows, const BlockNoise<float>& noise,
-                                   bool keep_tape, const BlockTrajectory<float>* trajectory,
-                                   SolveStatistics& statistics) override;
+ private:
+  std::unique_ptr<BlockTape> solve_rows(const BlockPlan& plan, bool reverse,
+                                        const BlockRows<float>& rows,
+                                        const BlockNoise<float>& noise, bool keep_tape,
+                                        const BlockTrajectory<float>* trajectory,
+                                        SolveStatistics& statistics) override;
 
-  void pullback(const BlockTape& tape, const BlockRows<float>& rows, std::span<float> gradients,
-                SolveStatistics& statistics) override;
+  void pull_rows(const BlockTape& tape, const BlockRows<float>& rows, std::span<float> gradients,
+                 SolveStatistics& statistics) override;
 
-  void velocity(const BlockPoint<float>& point, std::span<float> f,
+  void evaluate(const BlockPoint<float>& point, std::span<float> f,
                 std::span<float> divergence) override;
 
-  void velocity_pullback(const BlockPoint<float>& point,
-                         const PointCotangents<float>& cotangents) override;
+  void pull_point(const BlockPoint<float>& point,
+                  const PointCotangents<float>& cotangents) override;
 
- private:
   BlockCall call(const BlockPlan& plan, const Grouping& grouping, bool reverse, const float* eps,
                  const float* terms);
   /// The block's part of the flow's gradients; null where they are not wanted.

@@ -21,10 +21,10 @@ struct VelocityCall {
   float* terms_bar = nullptr;
 };
 
-/// As ContinuousBlock::velocity.
+/// As ContinuousBlock::evaluate.
 void evaluate_velocity(const VelocityCall& call, std::span<float> f, std::span<float> divergence);
 
-/// As ContinuousBlock::velocity_pullback; `gradient`: of the block, on the device; null: not
+/// As ContinuousBlock::pull_point; `gradient`: of the block, on the device; null: not
 /// wanted.
 void pull_velocity(const VelocityCall& call, std::span<const float> f_bar,
                    std::span<const float> divergence_bar, std::span<float> z_bar, float* gradient,

@@ -5,6 +5,7 @@
 #include <optional>
 #include <vector>
 
+#include "core/block_tape.h"
 #include "cuda/fused/fused_solve.h"
 #include "cuda/net/block_call.h"
 #include "cuda/step/joint_solve.h"
@@ -101,7 +102,6 @@ class Workspace {
 /// What a pullback needs of its solve.
 struct SolveTape : BlockTape {
   BlockPlan plan;
-  bool reverse = false;
   Grouping grouping;
   DeviceArray<float> eps;     ///< as FieldPoint's
   DeviceArray<Group> groups;  ///< as they ended

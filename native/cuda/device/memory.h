@@ -96,6 +96,12 @@ class DeviceArray {
   void copy_from(const DeviceArray& source, const Stream& stream) {
     copy(data_, source.data_, source.size_ * sizeof(T), cudaMemcpyDeviceToDevice, stream);
   }
+  /// A copy of values in the device's memory.
+  static DeviceArray copy_of(std::span<const T> values, const Stream& stream) {
+    DeviceArray array(values.size(), stream);
+    copy(array.data_, values.data(), values.size_bytes(), cudaMemcpyDeviceToDevice, stream);
+    return array;
+  }
   /// Sets every byte.
   void fill(int byte, const Stream& stream) {
     if (size_ > 0)

@@ -1,7 +1,14 @@
+#include "core/split_block.h"
 #include "cuda/block/device_block.h"
+#include "cuda/flow/batch_norm_block.h"
+#include "cuda/flow/columns.h"
 #include "cuda/flow/cuda_device.h"
 #include "cuda/flow/device_buffer.h"
+#include "cuda/flow/element_block.h"
 #include "cuda/flow/gather.h"
+#include "cuda/flow/optimizer.h"
+#include "cuda/flow/squeeze_block.h"
+#include "cuda/flow/whiten_block.h"
 
 namespace ffjord::cuda {
 
@@ -10,18 +17,8 @@ bool CudaDevice::has_room(std::size_t count) const {
   return count * sizeof(float) <= free_memory() / 4;
 }
 
-std::unique_ptr<ContinuousBlock<float>> CudaDevice::make_block(const BlockContext<float>& context) {
-  return std::make_unique<DeviceBlock>(context, stream_);
-}
-
 std::unique_ptr<FlatBuffer<float>> CudaDevice::make_buffer(std::size_t count) {
   return std::make_unique<DeviceBuffer>(count, stream_);
-}
-
-double CudaDevice::step(const OptimizerOptions& options, const ParameterLayout& layout,
-                        const OptimizerArrays<float>& arrays) {
-  if (!optimizer_) optimizer_.emplace(layout, stream_);
-  return optimizer_->step(options, arrays);
 }
 
 void CudaDevice::gather(std::span<const std::uint32_t> indices,
@@ -31,6 +28,28 @@ void CudaDevice::gather(std::span<const std::uint32_t> indices,
   places.copy_in(indices, stream_);
   for (const auto& [rows, columns, target] : gathers)
     gather_rows(rows.data(), places.data(), indices.size(), columns, target.data(), stream_);
+}
+
+void CudaDevice::copy_columns(std::size_t batch, std::size_t count,
+                              const Columns<const float>& source, const Columns<float>& target) {
+  stream_.enter();
+  cuda::copy_columns(batch, count, source, target, stream_);
+}
+
+std::unique_ptr<FlowBlock<float>> CudaDevice::make_block(const BlockPlace<float>& place) {
+  stream_.enter();
+  const Block& block = place.block;
+  if (std::holds_alternative<Cnf>(block)) return std::make_unique<DeviceBlock>(place, stream_);
+  if (std::holds_alternative<BatchNorm>(block)) return make_batch_norm_block(place, stream_);
+  if (std::holds_alternative<Split>(block)) return std::make_unique<SplitBlock<float>>(place);
+  if (std::holds_alternative<Squeeze>(block)) return make_squeeze_block(place, stream_);
+  if (std::holds_alternative<Whiten>(block)) return make_whiten_block(place, stream_);
+  return make_element_block(place, stream_);
+}
+
+std::unique_ptr<Optimizer<float>> CudaDevice::make_optimizer(const ParameterLayout& layout) {
+  stream_.enter();
+  return std::make_unique<DeviceOptimizer>(layout, stream_);
 }
 
 PendingMeans CudaDevice::likelihood(const BaseRows<const float>& rows) {

@@ -1,4 +1,5 @@
-// A card as the device of a flow: its weights, gradients and optimizer state stay there.
+// A card as the device of a flow: its rows are mapped there, and its weights, gradients and
+// optimizer state stay there.
 #pragma once
 
 #include <memory>
@@ -7,7 +8,6 @@
 #include "core/flow_device.h"
 #include "cuda/device/flow_stream.h"
 #include "cuda/flow/likelihood.h"
-#include "cuda/flow/optimizer.h"
 
 namespace ffjord::cuda {
 
@@ -17,19 +17,20 @@ class CudaDevice : public FlowDevice<float> {
 
   bool is_host() const override { return false; }
   bool has_room(std::size_t count) const override;
-  std::unique_ptr<ContinuousBlock<float>> make_block(const BlockContext<float>& context) override;
   std::unique_ptr<FlatBuffer<float>> make_buffer(std::size_t count) override;
-  double step(const OptimizerOptions& options, const ParameterLayout& layout,
-              const OptimizerArrays<float>& arrays) override;
   void gather(std::span<const std::uint32_t> indices,
               std::span<const RowGather<float>> gathers) override;
+  void copy_columns(std::size_t batch, std::size_t count, const Columns<const float>& source,
+                    const Columns<float>& target) override;
+
+  std::unique_ptr<FlowBlock<float>> make_block(const BlockPlace<float>& place) override;
+  std::unique_ptr<Optimizer<float>> make_optimizer(const ParameterLayout& layout) override;
   PendingMeans likelihood(const BaseRows<const float>& rows) override;
   void seed_likelihood(const LikelihoodBar& bar, std::span<const float> z,
                        const BaseRows<float>& bars) override;
 
  private:
   const FlowStream stream_;
-  std::optional<DeviceOptimizer> optimizer_;    // from the first step on
   std::optional<DeviceLikelihood> likelihood_;  // from the first one on
 };
 

@@ -30,9 +30,9 @@ std::vector<float> DeviceBuffer::at(std::span<const std::size_t> places) const {
   return {few_.span().begin(), few_.span().end()};
 }
 
-void DeviceBuffer::put(std::size_t first, std::span<const float> values) {
+void DeviceBuffer::assign(std::span<const float> values) {
   copy_is_current_ = false;
-  values_.copy_in(values, stream_, first);
+  values_.copy_in(values, stream_);
 }
 
 void DeviceBuffer::fill_zero() {
@@ -40,13 +40,13 @@ void DeviceBuffer::fill_zero() {
   values_.fill(0, stream_);
 }
 
-void DeviceBuffer::add(std::size_t first, std::span<const float> values) {
+void DeviceBuffer::add(std::span<const float> values) {
   if (values.empty()) return;
   copy_is_current_ = false;
   stream_.enter();
   DeviceArray<float> more(values.size(), stream_);
   more.copy_in(values, stream_);
-  add_values(more.data(), values.size(), values_.data() + first, stream_);
+  add_values(more.data(), values.size(), values_.data(), stream_);
 }
 
 }  // namespace ffjord::cuda

@@ -1,4 +1,4 @@
-// A flat buffer of a flow on the device, and the copy of it that the host asks for.
+// A flat buffer on the device, and the copy of it that the host asks for.
 #pragma once
 
 #include <vector>
@@ -17,9 +17,9 @@ class DeviceBuffer : public FlatBuffer<float> {
   std::span<float> values() override;
   std::span<const float> on_host() const override;
   std::vector<float> at(std::span<const std::size_t> places) const override;
-  void put(std::size_t first, std::span<const float> values) override;
+  void assign(std::span<const float> values) override;
   void fill_zero() override;
-  void add(std::size_t first, std::span<const float> values) override;
+  void add(std::span<const float> values) override;
 
  private:
   const FlowStream& stream_;

@@ -7,13 +7,13 @@
 
 namespace ffjord::cuda {
 
-class DeviceOptimizer {
+class DeviceOptimizer : public Optimizer<float> {
  public:
   DeviceOptimizer(const ParameterLayout& layout, const FlowStream& stream);
 
   /// As optimizer_step on arrays of the device. Waits for the norm of the gradients, which alone
   /// crosses to the host.
-  double step(const OptimizerOptions& options, const OptimizerArrays<float>& arrays);
+  double step(const OptimizerOptions& options, const OptimizerArrays<float>& arrays) override;
 
  private:
   const FlowStream& stream_;

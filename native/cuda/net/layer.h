@@ -4,7 +4,7 @@
 #include <cstddef>
 #include <vector>
 
-#include "core/continuous_block.h"
+#include "core/block_plan.h"
 #include "cuda/device/intrinsics.h"
 
 namespace ffjord::cuda {

@@ -8,7 +8,7 @@
 #include <span>
 #include <stop_token>
 
-#include "core/continuous_block.h"
+#include "core/block_plan.h"
 #include "cuda/device/device_loop.h"
 #include "cuda/device/memory.h"
 #include "cuda/step/control.h"

@@ -19,7 +19,7 @@ struct ChainState {
   RowValues<Real> regularisers;        // (B, R)
   std::vector<RowValues<Real>> aside;  // factored-out parts, (B, size) each, first split first
 
-  /// Of the part that moves.
+  /// How many numbers a row of the moving part has.
   std::size_t size() const { return z.size() / batch; }
 
   /// In the memory of the device.

@@ -65,7 +65,7 @@ class DeviceMemory {
   virtual bool is_host() const = 0;
   /// Whether a data set of so many numbers may stay there beside what solves need.
   virtual bool has_room(std::size_t count) const = 0;
-  /// Of zeros. Buffers live at most as long as this.
+  /// An array of zeros, which lives at most as long as this.
   virtual std::unique_ptr<FlatBuffer<Real>> make_buffer(std::size_t count) = 0;
   virtual void gather(std::span<const std::uint32_t> indices,
                       std::span<const RowGather<Real>> gathers) = 0;

@@ -150,7 +150,7 @@ class Flow {
   virtual void zero_gradients() = 0;
 
   virtual SolveResult solve(const SolveRequest& request, const SolveOutput& output) = 0;
-  /// Of a forward solve that kept its end.
+  /// The loss of a forward solve that kept its end.
   virtual PendingMeans likelihood(const Tape& tape) = 0;
   /// Ends early where the solve's stop token says so.
   virtual SolveStatistics pullback(const Tape& tape, const PullbackRequest& request) = 0;

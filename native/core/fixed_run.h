@@ -14,7 +14,8 @@
 
 namespace ffjord {
 
-/// Of the elementwise transforms of a run, in its order: the data sides of their maps (B, D).
+/// What a run keeps of its elementwise transforms, in its order: the data sides of their maps
+/// (B, D).
 using FixedTape = std::vector<std::vector<double>>;
 
 /// Element `at` of rows of `size` numbers is more than the engine's numbers hold.

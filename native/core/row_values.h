@@ -24,7 +24,7 @@ class RowValues {
     values.host_is_newer_ = false;
     return values;
   }
-  /// Of the same memory.
+  /// Zeros in the same memory.
   RowValues zeros_like(std::size_t count) const { return zeros(*memory_, count); }
 
   std::size_t size() const { return size_; }

@@ -1,4 +1,5 @@
-// A burst of training iterations: gather, loss, step, again, until the burst's time is up. The
+// A burst of training iterations, each a gathered batch, its loss and a step, until the burst's
+// time is up. The
 // caller (fit) chooses batches, learning rates and what to do between bursts.
 #pragma once
 

@@ -4,7 +4,8 @@
 namespace ffjord::cuda {
 namespace {
 
-// Of rows side by side in memory, `width` numbers each, those from `first` on.
+// Some columns of rows that lie side by side in memory, `width` numbers each: those from `first`
+// on.
 template <class Value>
 struct ColumnsOf {
   Value* values;

@@ -11,7 +11,7 @@ namespace ffjord::cuda {
 
 class DeviceBuffer : public FlatBuffer<float> {
  public:
-  /// Of zeros.
+  /// Starts with zeros.
   DeviceBuffer(std::size_t count, const FlowStream& stream);
 
   std::span<float> values() override;

@@ -7,7 +7,7 @@ namespace {
 /// Whether a parameter is trained, and whether weight decay acts on it.
 enum Trained : unsigned char { kFrozen, kPlain, kDecayed };
 
-// Of the gradients, summed by one block: fixed, so that the order of the sum depends on their
+// How many of the gradients one block sums: fixed, so that the order of the sum depends on their
 // number alone.
 constexpr std::size_t kPartSize = 4096;
 

@@ -46,9 +46,9 @@ class FlowBlock {
   /// is made again.
   virtual void parameters_changed() {}
 
-  /// Maps the rows in place, data → base or reverse; adds to Δlogp and the regularisers. The tape
-  /// is null where nobody will ask for it: without `keep_tape`, but of blocks with statistics in
-  /// training. Throws SolveFailure and OutsideSupport.
+  /// Maps the rows in place, data → base or reverse; adds to Δlogp and the regularisers. Without
+  /// `keep_tape` the tape is for `commit` alone, and null where there is nothing to commit. Throws
+  /// SolveFailure and OutsideSupport.
   virtual std::unique_ptr<BlockTape> solve(const ChainSolve<Real>& call,
                                            ChainState<Real>& state) = 0;
 

@@ -47,7 +47,7 @@ class FlowBlock {
   virtual void parameters_changed() {}
 
   /// Maps the rows in place, data → base or reverse; adds to Δlogp and the regularisers. Without
-  /// `keep_tape` the tape is for `commit` alone, and null where there is nothing to commit. Throws
+  /// `keep_tape` the tape is for `commit` alone, and may be null where there is nothing to. Throws
   /// SolveFailure and OutsideSupport.
   virtual std::unique_ptr<BlockTape> solve(const ChainSolve<Real>& call,
                                            ChainState<Real>& state) = 0;

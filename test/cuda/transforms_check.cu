@@ -12,14 +12,13 @@ using checks::Report;
 using checks::Vector;
 
 constexpr double kInfinity = std::numeric_limits<double>::infinity();
-constexpr double kTolerance = 2e-6;
+constexpr double kTolerance = 4e-6;
 constexpr std::size_t kBatch = 300;  // more than one part of a sum over rows
 
 struct Case {
   std::string name;
   std::vector<int> shape;
-  std::vector<Block> transforms;  ///< behind a batch norm, which is near the identity
-  double lower = -2, upper = 2;   ///< of the data
+  std::vector<Block> transforms;  ///< of vectors behind a batch norm, of images behind a split
 };
 
 SolveRequest request_of(const Vector& rows, Direction direction, bool training) {
@@ -40,12 +39,12 @@ Vector statistics_of(const Flow& flow) {
 }
 
 void check_case(Report& report, const Engine& engine, const Case& one) {
-  FlowDescription description{one.shape, {BatchNorm{0.3}}};
-  description.blocks.insert(description.blocks.end(), one.transforms.begin(), one.transforms.end());
+  FlowDescription description{one.shape, one.transforms};
+  if (one.shape.size() == 1) description.blocks.insert(description.blocks.begin(), BatchNorm{0.3});
   const auto device = checks::perturbed_flow(engine, description);
   const auto host = checks::perturbed_flow(reference::engine(), description);
   std::mt19937_64 generator(1);
-  std::uniform_real_distribution<double> law(one.lower, one.upper);
+  std::uniform_real_distribution<double> law(-2, 2);
   Vector rows(kBatch * element_count(one.shape));
   for (double& value : rows) value = law(generator);
   rows = checks::floats(rows);
@@ -54,8 +53,9 @@ void check_case(Report& report, const Engine& engine, const Case& one) {
     const SolveRequest request = request_of(rows, Direction::Forward, true);
     checks::expect_equal(one.name + " in training", checks::solve_and_pull(*device, request),
                          checks::solve_and_pull(*host, request), kTolerance, report);
+    // Adam would make a step of what is left of a gradient that is zero.
     for (Flow* flow : {device.get(), host.get()})
-      flow->step({.learning_rate = 1e-3, .step = iteration});
+      flow->step({.type = OptimizerType::Sgd, .learning_rate = 0.01, .step = iteration});
     report.expect(one.name + " statistics",
                   checks::relative_error(statistics_of(*device), statistics_of(*host), 1),
                   kTolerance);
@@ -127,7 +127,7 @@ int main() {
     Report report;
     for (const Case& one : std::vector<Case>{
              {"batch norms", {3}, {BatchNorm{0.5}, BatchNorm{}}},
-             {"logit", {3}, {Logit{0.05}}, 0.35, 0.6},
+             {"logit", {3}, {Standardize{Vector(3, -4), Vector(3, 8)}, Logit{0.05}}},
              {"intervals",
               {4},
               {Support{{-9, -kInfinity, -5, -kInfinity}, {kInfinity, 9, 5, kInfinity}},
@@ -135,11 +135,10 @@ int main() {
              {"a line of one number", {1}, {Standardize{{0.5}, {2}}, ZeroMean{}}},
              {"many numbers", {40}, {standardising(40), whitening(40), BatchNorm{}}},
              {"squeeze and split",
-              {2, 4, 4},
-              {Squeeze{}, Split{}, BatchNorm{}, Squeeze{}, Split{}}}})
+              {4, 4, 4},
+              {Split{}, Squeeze{}, Split{}, ZeroMean{}, Squeeze{}}}})
       check_case(report, engine, one);
     check_outside(report, engine);
-    report.finish("transforms on the device");
     return int(report.failures() > 0);
   });
 }

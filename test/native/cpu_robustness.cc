@@ -61,7 +61,7 @@ void expect_failure(const std::string& title, Flow& flow, const SolveRequest& ba
   const Vector good_rows = draw(kBatch * kSize, 5);
   const Solution before = checks::solve(flow, make_request(good_rows));
   const Vector parameters = read(flow, Buffer::Parameters);
-  Vector z(bad.rows.size(), -7), delta_logp(bad.batch, -7);
+  Vector z(bad.rows.given.size(), -7), delta_logp(bad.batch, -7);
   bool failed = false;
   try {
     SolveOutput output;

@@ -140,6 +140,9 @@ test('a notation that would make numbers of text is told', async () => {
   expect(await guesses('size;year\n0,126;1\n-0,5;2\n')).toEqual([
     "column 'size' holds text like '0,126'; with decimal: ',' (--decimal ,) it holds numbers"
   ])
+  expect(await guesses('size,year\n"1,000",1\n"2,500",2\n')).toEqual([
+    "column 'size' holds text like '1,000'; with thousands: ',' (--thousands ,) or decimal: ',' (--decimal ,) it holds numbers"
+  ])
   expect(await guesses('a,b\n12%,1\n0.7%,2\n')).toEqual([
     "column 'a' holds text like '12%'; with percent: true (--percent) it holds numbers"
   ])
@@ -181,6 +184,14 @@ test('lines to pass over, where that is said', async () => {
   expect(await guesses(`A table\n${plain}0,0\n`)).toEqual([
     '1 line before the table was passed over; skip: 0 (--skip 0) reads them'
   ])
+  expect(await guesses(`# one\n# two\n${plain}`)).toEqual([
+    "lines that begin with '#' are passed over, 2 of them at the start"
+  ])
+  const twice = await failure(() => read('a,a\n1,2\n'), 'INVALID_FILE')
+  expect(twice.message).toContain(
+    "has two columns named 'a'; give every column a name of its own, or read it without names"
+  )
+  expect((await read('a,a\n1,2\n', { header: false, skip: 1 })).values).toEqual([1, 2])
   const { message } = await failure(() => read(`A table\n${plain}x,0\n`), 'INVALID_FILE')
   expect(message).toContain('line 5')
 })

@@ -29,7 +29,11 @@ export async function openDelimited(path: string, options: DelimitedOptions = {}
   checkColumns(path, names.length)
   const repeated = firstRepeated(names)
   if (repeated !== undefined)
-    fail('INVALID_FILE', `${path} has two columns named '${repeated}'; give every column a name of its own`)
+    fail(
+      'INVALID_FILE',
+      `${path} has two columns named '${repeated}'; give every column a name of its own, or read it without names: ` +
+        `header: false, skip: ${dialect.skip + 1} (--header no --skip ${dialect.skip + 1})`
+    )
   return new DelimitedTable(path, dialect, lineEnd, options)
 }
 

@@ -35,7 +35,7 @@ export function plainly({
   currency
 }: Notation): (cell: string) => string {
   const group = thousands === undefined ? '' : spaces.includes(thousands) ? `[${spaces}]` : escaped(thousands)
-  const whole = group === '' ? '\\d+' : `(?:\\d{1,3}(?:${group}\\d{3})+|\\d+)`
+  const whole = group === '' ? '\\d+' : `(?:[1-9]\\d{0,2}(?:${group}\\d{3})+|\\d+)`
   const sign = currency === undefined ? '' : `(?:${escaped(currency)})?[${spaces}]*`
   const shape = new RegExp(
     `^([+-]?)${sign}([+-]?)(${whole}|(?=${escaped(decimal)}\\d))(?:${escaped(decimal)}(\\d*))?(e[+-]?\\d+)?` +
@@ -72,8 +72,8 @@ export function hasUnmistakable(text: string): boolean {
 
 /** Notations that people use, and the options that say so. */
 const notations: readonly (Notation & { said: string })[] = [
-  { decimal: ',', said: "decimal: ',' (--decimal ,)" },
   { thousands: ',', said: "thousands: ',' (--thousands ,)" },
+  { decimal: ',', said: "decimal: ',' (--decimal ,)" },
   { thousands: '.', decimal: ',', said: "thousands: '.' and decimal: ',' (--thousands . --decimal ,)" },
   { thousands: "'", said: `thousands: "'" (--thousands "'")` },
   { thousands: ' ', said: "thousands: ' ' (--thousands ' ')" },
@@ -95,13 +95,16 @@ const notations: readonly (Notation & { said: string })[] = [
   ])
 ]
 
-/** The options under which all of some texts, which are no numbers, would be some. */
+/** The options under which all of some texts, which are no numbers, would be some; two where they leave it open. */
 export function notationOf(cells: readonly string[]): string | undefined {
   if (cells.length === 0) return undefined
-  return notations.find((notation) => {
+  const fits = notations.filter((notation) => {
     const plain = plainly(notation)
     return cells.every((cell) => !Number.isNaN(numberOf(plain(cell))))
-  })?.said
+  })
+  const [first, second] = fits
+  const isOpen = first?.thousands !== undefined && second?.thousands === undefined
+  return isOpen && second ? `${first.said} or ${second.said}` : first?.said
 }
 
 function escaped(text: string): string {

@@ -117,9 +117,7 @@ export function dialectOf(
       )
   }
   if (comments > 0 && options.comment === undefined)
-    guesses.push(
-      `lines that begin with '${comment}' are passed over, as the first ${comments === 1 ? 'one' : counted(comments, 'one')}`
-    )
+    guesses.push(`lines that begin with '${comment}' are passed over, ${comments} of them at the start`)
   const named = header || fromTitle !== undefined
   names = names.map((name, i) => name || `x${i + 1}`)
   guesses.push(...meaning.remarks(names, header ? rows : [head, ...rows]))

@@ -31,7 +31,7 @@ export function addReading(command: Command): Command {
         ['refuse', 'drop', 'fill']
       )
     )
-    .option('--key <name>', 'which array of an .npz or HDF5 file')
+    .option('--key <name>', 'which array of an .npz file, or data set of an HDF5 file: group/name')
     .option(
       '--timeout <seconds>',
       'without progress after which reading of a Parquet, Arrow or HDF5 file ends (default: 60)',

@@ -39,6 +39,8 @@ for (const name of sources) {
     console.log('no nvcc: spills of hot kernels are not checked')
     break
   }
+  for (const kernel of hot.filter((name) => !report.some((one) => one.kernel === name)))
+    problems.push(`native/cuda/${name}: ptxas says nothing of the hot kernel ${kernel}`)
   for (const { kernel, registers, spilled } of report.filter(({ kernel }) => hot.includes(kernel))) {
     console.log(`${name} ${kernel}: ${registers} registers, ${spilled} bytes spilled`)
     if (spilled > 0) problems.push(`native/cuda/${name}: the hot kernel ${kernel} spills ${spilled} bytes`)

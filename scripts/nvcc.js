@@ -9,6 +9,8 @@ const root = resolve(__dirname, '..')
 const asText = { encoding: 'utf8', maxBuffer: 2 ** 28 }
 /** What the name of an object's report ends with. */
 const REPORT = '.ptxas'
+/** The architecture whose registers count. */
+const REPORTED = '90a'
 
 /** The CUDA toolkit: nvcc, and the runtime as a library to link in; undefined where there is none. */
 function toolkit() {
@@ -81,19 +83,22 @@ function compile(source, object) {
 }
 
 /**
- * What ptxas says of each kernel of a source: its name, registers, bytes spilled. It is read from the folder of objects
- * that `compile` has made, or said anew for one architecture; undefined where there is no nvcc.
+ * What ptxas says of each kernel of a source, for one architecture: its name, registers, bytes spilled. It is read from the
+ * folder of objects that `compile` has made, or said anew; undefined where there is no nvcc.
  */
 function ptxasReport(source, objects) {
   if (!toolkit()) return undefined
   const stderr = objects
     ? readFileSync(join(objects, `${basename(source)}.o${REPORT}`), 'utf8')
-    : saidByPtxas(source, '90a')
+    : saidByPtxas(source)
   // Where ptxas cannot see that a warpgroup's sums are left alone while its products run.
   const waits = stderr.split('\n').filter((line) => /\(C75\d\d\)/.test(line))
   if (waits.length > 0) throw new Error(`ptxas adds waits to products of ${source}:\n${waits.join('\n')}`)
-  const properties =
-    /Function properties for (\S+)\s+\d+ bytes stack frame, (\d+) bytes spill stores, (\d+) bytes spill loads\s+ptxas info\s*: Used (\d+) registers/g
+  const properties = new RegExp(
+    `Compiling entry function '(\\S+)' for 'sm_${REPORTED}'\\s+ptxas info\\s*: Function properties for \\S+\\s+` +
+      '\\d+ bytes stack frame, (\\d+) bytes spill stores, (\\d+) bytes spill loads\\s+ptxas info\\s*: Used (\\d+) registers',
+    'g'
+  )
   return [...stderr.matchAll(properties)].map(([, symbol, stores, loads, registers]) => ({
     kernel: identifier(symbol),
     registers: Number(registers),
@@ -101,9 +106,9 @@ function ptxasReport(source, objects) {
   }))
 }
 
-function saidByPtxas(source, architecture) {
+function saidByPtxas(source) {
   const { variables } = JSON.parse(readFileSync(join(root, 'native/sources.gypi'), 'utf8'))
-  const options = [...variables.cuda_flags, `-arch=sm_${architecture}`, '-O3', `-I${join(root, 'native')}`]
+  const options = [...variables.cuda_flags, `-arch=sm_${REPORTED}`, '-O3', `-I${join(root, 'native')}`]
   const { status, stderr } = spawnSync(
     toolkit().nvcc,
     [...options, '-Xptxas=-v', '-cubin', source, '-o', '/dev/null'],

@@ -19,10 +19,11 @@ import { checkSchema, type TableSchema } from './schema'
 export interface StreamOptions {
   /** The shape of one sample. */
   shape: readonly number[]
+  /** Their names. Default: none. */
   columns?: readonly string[]
-  /** Numbers of context, which follow those of the sample in every row; or their names. */
+  /** Numbers of context, which follow those of the sample in every row; or their names. Default: none. */
   context?: number | readonly string[]
-  /** What the columns hold, where the rows come from a table; a flow that is trained on them remembers it. */
+  /** What the columns hold, where the rows come from a table; a flow that is trained on them remembers it. Default: nothing. */
   schema?: TableSchema
 }
 

@@ -6,8 +6,9 @@ import { ArrayDataset } from './dataset'
 
 /** A context as fromArray and fromRows take it: (rows, size), or one number a row. */
 interface ContextInput {
-  /** The context of every row. */
+  /** The context of every row. Default: none. */
   context?: Batch | readonly number[]
+  /** Names of the context's numbers. Default: none. */
   contextColumns?: readonly string[]
 }
 

@@ -11,7 +11,7 @@ import { MOST_DRAWS } from './cell-density'
 import { firstRows, joinScores, type RowScores, scoreRows } from './row-scores'
 
 export interface EvaluateOptions extends Omit<EvaluationOptions, 'noise' | 'rowOffset' | 'context'> {
-  /** Rows to use: all where the data end, 10,000 where they do not. */
+  /** Rows to use. Default: all where the data end, 10,000 where they do not. */
   rows?: number
   /** Rows a call. Default: 4096. */
   batch?: number

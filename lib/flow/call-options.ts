@@ -11,30 +11,33 @@ export interface NoiseOptions {
    * evaluate given rows do not.
    */
   seed?: number
-  /** ε of each CNF block in turn, (probes, batch, D), in place of drawn noise. */
+  /** ε of each CNF block in turn, (probes, batch, D), in place of drawn noise. Default: drawn. */
   noise?: readonly (RealArray | TensorLike)[]
   /**
    * Number of the first row, where noise follows from rows' numbers: a batch cut in parts draws the noise of the whole. Evaluations of given
-   * rows need none: their noise follows from the rows' values.
+   * rows need none: their noise follows from the rows' values. Default: 0.
    */
   rowOffset?: number
 }
 
 /** What calls on a conditional flow take; others take none. */
 export interface ContextOptions {
-  /** c of every row, (B, size), or one row for all. */
+  /** c of every row, (B, size), or one row for all. Default: none. */
   context?: Batch
 }
 
 export interface CallOptions extends NoiseOptions, ContextOptions {
-  /** Ends the call after the running step; it rejects with code CANCELLED. */
+  /** Ends the call after the running step; it rejects with code CANCELLED. Default: none. */
   signal?: AbortSignal
 }
 
 /** Calls outside training may ask for another accuracy than the flow's. */
 export interface EvaluationOptions extends CallOptions {
+  /** Default: the flow's own. */
   trace?: Trace
+  /** Default: the flow's own, of evaluation. */
   rtol?: number
+  /** Default: the flow's own, of evaluation. */
   atol?: number
 }
 

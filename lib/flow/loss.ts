@@ -10,8 +10,9 @@ import { prepare } from './prepare'
 import { solverStatistics } from './statistics'
 
 export interface LossOptions extends CallOptions {
+  /** ∂ loss / ∂ x too. Default: false. */
   inputGradient?: boolean
-  /** ∂ loss / ∂ context too, of a conditional flow. */
+  /** ∂ loss / ∂ context too, of a conditional flow. Default: false. */
   contextGradient?: boolean
 }
 

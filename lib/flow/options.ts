@@ -15,9 +15,9 @@ export interface Net {
   layer?: Layer
   /** After every layer but the last. Default: 'tanh'. */
   activation?: Activation
-  /** f(z) − z in place of f(z). */
+  /** f(z) − z in place of f(z). Default: false. */
   residual?: boolean
-  /** Makes the layers convolutions, one entry a layer: 1 (3×3), 2 (4×4, halves), −2 (4×4 transposed, doubles). */
+  /** Makes the layers convolutions, one entry a layer: 1 (3×3), 2 (4×4, halves), −2 (4×4 transposed, doubles). Default: dense layers. */
   strides?: readonly (1 | 2 | -2)[]
   /**
    * Spectral normalisation (Miyato et al. 2018): every weight matrix W acts as W/σ, σ its largest singular value by so
@@ -30,19 +30,22 @@ export interface CnfBlock {
   type: 'cnf'
   /** End time T of the integration, its initial value where `trainTime`. Default: 0.5. */
   time?: number
+  /** Trains T too, as the square of a weight. Default: false. */
   trainTime?: boolean
   net: Net
 }
 
-/** Moving batch norm; `lag` in [0, 1) mixes the batch's own statistics in. */
+/** Moving batch norm. */
 export interface BatchNormBlock {
   type: 'batch_norm'
+  /** In [0, 1): mixes the batch's own statistics in. Default: 0. */
   lag?: number
 }
 
-/** y = logit(α + (1 − 2α) x), for data in [0, 1]. Default: α = 1e-6. */
+/** y = logit(α + (1 − 2α) x), for data in [0, 1]. */
 export interface LogitBlock {
   type: 'logit'
+  /** Default: 1e-6. */
   alpha?: number
 }
 
@@ -114,8 +117,9 @@ export interface HutchinsonTrace {
 export type Trace = 'auto' | 'exact' | HutchinsonTrace
 
 export interface Tolerances {
-  /** A step is accepted where RMS(error / (atol + rtol |y|)) ≤ 1. Default: 1e-5 each. */
+  /** A step is accepted where RMS(error / (atol + rtol |y|)) ≤ 1. Default: 1e-5. */
   rtol?: number
+  /** Default: 1e-5. */
   atol?: number
 }
 
@@ -130,6 +134,7 @@ export interface AdaptiveSolver extends Tolerances {
    * Gated nets whose trace has a closed form are fastest with 'batch'. Measured in bench/results/control.md and evaluation-control.md.
    */
   control?: 'batch' | 'tile' | 'sample'
+  /** How the next step follows from errors. Default: 'pi'. */
   controller?: 'pi'
   /** Attempts a block and direction before a solve gives up. Default: 10000. */
   maxAttempts?: number
@@ -140,9 +145,12 @@ export interface AdaptiveSolver extends Tolerances {
  * score must not depend on the rows beside it, takes the 'pi' controller unless `evaluation` names this one too.
  */
 export interface TorchdiffeqSolver extends Tolerances {
+  /** Default: 'dopri5'. */
   method?: 'dopri5'
+  /** Default: 'batch'. */
   control?: 'batch'
   controller: 'torchdiffeq'
+  /** Default: 10000. */
   maxAttempts?: number
 }
 
@@ -152,6 +160,7 @@ export interface FixedStepSolver {
   steps: number
 }
 
+/** Solver in training; `evaluation` is that of everything else. Default: training's method and tolerances, each row with steps of its own. */
 export type Solver =
   | (AdaptiveSolver & { evaluation?: EvaluationAccuracy | EvaluationSolver })
   | (TorchdiffeqSolver & { evaluation?: EvaluationAccuracy | EvaluationSolver })
@@ -182,7 +191,7 @@ export type Gradient =
  * Weights in the loss of integrals ∫ mean ρ dt over [0, T], summed over blocks; f the field, J = ∂f/∂z, D the size of a
  * sample. One is integrated where its weight is given, 0 tracks it only; never in evaluation, never in the error norm.
  * Those from dl2int on need the whole Jacobian: D tangents, D times the cost of one probe, so they suit small D; the
- * trace in training is exact then, and naming an estimate beside them is refused.
+ * trace in training is exact then, and naming an estimate beside them is refused. By default none is integrated.
  */
 export interface Regularize {
   /** ½ ‖f‖² / D (RNODE) */
@@ -216,10 +225,11 @@ export interface Conditioning {
   size: number
   /** c moves the gates of hidden layers too, beside the bias of the first. Needs gated layers. Default: false. */
   gates?: boolean
-  /** Their names, by which tables are asked for them. */
+  /** Their names, by which tables are asked for them. Default: none. */
   columns?: readonly string[]
-  /** The net sees (c − mean) / scale. Default: c as it is. */
+  /** The net sees (c − mean) / scale. Default: 0. */
   mean?: readonly number[]
+  /** Default: 1. */
   scale?: readonly number[]
 }
 
@@ -229,19 +239,24 @@ export interface FlowDescription {
   shape: readonly number[]
   /** They follow each other from data to base. */
   blocks: readonly Block[]
-  /** Makes the density conditional, p(x | c): how many numbers c has, or more about them. */
+  /** Makes the density conditional, p(x | c): how many numbers c has, or more about them. Default: none. */
   context?: number | Conditioning
 }
 
 /** How it is computed; may change without touching the weights. */
 export interface ComputeOptions {
+  /** The divergence of the field. Default: 'auto'. */
   trace?: Trace
+  /** Default: dopri5 at 1e-5. */
   solver?: Solver
+  /** Default: 'checkpoint'. */
   gradient?: Gradient
+  /** Default: none. */
   regularize?: Regularize
 }
 
 export interface FlowOptions extends FlowDescription, ComputeOptions {
+  /** Default: 'auto'. */
   device?: Device
   /** Initial weights and all noise are drawn from it: an integer in [0, 2⁵³). Default: 0. */
   seed?: number
@@ -255,6 +270,7 @@ export interface FlowOptions extends FlowDescription, ComputeOptions {
   memory?: number
 }
 
+/** What all optimizers take. */
 interface OptimizerCommon {
   /** Learning rate. Default: 1e-3. */
   lr?: number
@@ -268,13 +284,17 @@ interface OptimizerCommon {
 
 export interface AdamOptions extends OptimizerCommon {
   type: 'adam' | 'adamw' | 'adamax'
+  /** Default: 0.9. */
   beta1?: number
+  /** Default: 0.999. */
   beta2?: number
+  /** Default: 1e-8. */
   epsilon?: number
 }
 
 export interface SgdOptions extends OptimizerCommon {
   type: 'sgd'
+  /** Default: 0. */
   momentum?: number
 }
 

@@ -28,9 +28,9 @@ export interface SolveOptions extends CallOptions {
 
 /** Cotangents of what a solve returned; those left out are zero. */
 interface SolutionBar {
-  /** (B) */
+  /** (B). Default: zero. */
   deltaLogp?: RealArray | readonly number[]
-  /** (B) each, of those that the flow tracks. */
+  /** (B) each, of those that the flow tracks. Default: zero. */
   regularisers?: { [name in Regulariser]?: RealArray | readonly number[] }
   /** Add to the flow's gradients. Default: true. */
   parameters?: boolean

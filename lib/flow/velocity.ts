@@ -27,6 +27,7 @@ export interface VelocityOptions extends NoiseOptions, ContextOptions {
   block?: number
   /** Compute the divergence too. Default: false. */
   divergence?: boolean
+  /** Default: the flow's own. */
   trace?: Trace
 }
 
@@ -38,12 +39,15 @@ export interface Velocity<A extends RealArray = Float32Array> {
 }
 
 export interface VelocityPullbackOptions extends NoiseOptions, ContextOptions {
+  /** Time within the block, as of `velocity`. */
   t: number | RealArray | readonly number[]
+  /** Counted among the CNF blocks. Default: 0. */
   block?: number
+  /** Default: the flow's own. */
   trace?: Trace
   /** Cotangent of f, in the shape of z. */
   f: Batch
-  /** Cotangent of the divergence (B). */
+  /** Cotangent of the divergence (B). Default: zero. */
   divergence?: RealArray | readonly number[]
   /** Add to the flow's gradients. Default: true. */
   parameters?: boolean

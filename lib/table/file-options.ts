@@ -22,7 +22,7 @@ export interface FileOptions extends Omit<OpenOptions, 'skipRagged' | 'verbatim'
   shape?: readonly number[]
   /** The columns to read, in this order; default: all. */
   columns?: readonly string[]
-  /** Columns to leave out. */
+  /** Columns to leave out. Default: none. */
   exclude?: readonly string[]
   /** What happens to columns of text: an error, or one element a level. Default: 'refuse'. */
   categorical?: 'refuse' | 'one-hot'
@@ -35,7 +35,7 @@ export interface FileOptions extends Omit<OpenOptions, 'skipRagged' | 'verbatim'
   missing?: 'refuse' | 'drop' | 'fill'
   /** Whether 1/2/2024 is the first of February, where a column leaves it open. Default: such text is no date. */
   dayFirst?: boolean
-  /** Open intervals that the values of columns lie in, null for no end. */
+  /** Open intervals that the values of columns lie in, null for no end. Default: none. */
   bounds?: Readonly<Record<string, readonly [number | null, number | null]>>
   /**
    * Adds U[0, step) to columns of multiples of a step: true for all columns of whole numbers, or a step by name. Levels
@@ -44,16 +44,16 @@ export interface FileOptions extends Omit<OpenOptions, 'skipRagged' | 'verbatim'
   dequantize?: boolean | Readonly<Record<string, number>>
   /**
    * A value by column that many rows have exactly, such as 0 in most of them. It gets a probability, and the column's other values a density:
-   * scores of its rows are logarithms of the product of both.
+   * scores of its rows are logarithms of the product of both. Default: none.
    */
   atoms?: Readonly<Record<string, number>>
-  /** Columns that others are conditioned on (`condition`): no noise is added to them, nor to levels of theirs. */
+  /** Columns that others are conditioned on (`condition`): no noise is added to them, nor to levels of theirs. Default: none. */
   context?: readonly string[]
   /** The noise of dequantisation is drawn from it. Default: 0. */
   seed?: number
   /** Refuse constant and repeated columns, of which no density exists. Default: false. */
   checkColumns?: boolean
-  /** The columns of a model (flow.table) and its context, in place of all choices above but `invalid` and `missing`. */
+  /** The columns of a model (flow.table) and its context, in place of all choices above but `invalid` and `missing`. Default: none. */
   schema?: TableSchema
   /**
    * The precision of the rows. Default: 'auto', float32 until a value comes that it does not hold: a whole number or one of up to four

@@ -12,7 +12,7 @@ import type { DelimitedOptions } from './text-dialect'
 /** Files as tables, by the endings of their names. */
 
 export interface OpenOptions extends DelimitedOptions {
-  /** Which array of an .npz file; which data set or frame of pandas of an HDF5 file, 'group/name'. */
+  /** Which array of an .npz file; which data set or frame of pandas of an HDF5 file, 'group/name'. Default: the only one. */
   key?: string
   /** Seconds without progress after which reading of a Parquet, Arrow or HDF5 file is ended. Default: 60. */
   timeout?: number

@@ -22,9 +22,9 @@ export interface DelimitedOptions extends Notation {
   comment?: string
   /** What stands for a missing cell. Default: '', NA, N/A, NaN, nan, null, NULL, None and ?. */
   missingCells?: readonly string[]
-  /** Leaves out rows whose number of cells differs from the first one's, in place of an error. */
+  /** Leaves out rows whose number of cells differs from the first one's, in place of an error. @internal */
   skipRagged?: boolean
-  /** Batches hold the cells as they stand in the file besides (`written`). Default: false. */
+  /** Batches hold the cells as they stand in the file besides (`written`). @internal */
   verbatim?: boolean
 }
 

@@ -12,7 +12,7 @@ import { normalizeSchedule, type Schedule } from './schedule'
  * Then training goes on until validation stops getting better, with a learning rate that halves on a plateau and the best
  * weights kept: for data that end on a tenth of their rows, held out, at most 300 epochs or 3,000 iterations; for data that do
  * not on the next 2,000 rows, which are not trained on, at most 20,000 iterations. (A stream of fewer than 4,000 rows
- * is trained on to its end.)
+ * is trained on to its end.) Default: neither.
  */
 type Length = { iterations?: number; epochs?: never } | { epochs: number; iterations?: never }
 
@@ -32,6 +32,7 @@ export type TrainingOptions<M> = Length & {
   shuffle?: boolean
   /** The order of rows is drawn from it. Default: 0. */
   seed?: number
+  /** Default: none, but for a fit without a length, which holds rows out. */
   validation?: ValidationOptions
   /** End with the weights of the best validation; a later resume goes on from them. Default: false. */
   keepBest?: boolean
@@ -42,11 +43,11 @@ export type TrainingOptions<M> = Length & {
    * four times those of the first iterations; false: never.
    */
   nfeBudget?: number | false
-  /** Every so many iterations: a path to save to, or what to do. */
+  /** Every so many iterations: a path to save to, or what to do. Default: none. */
   checkpoint?: { every: number; save: string | ((flow: M) => void | Promise<void>) }
-  /** Stops after the running step; the fit then ends with what it has. */
+  /** Stops after the running step; the fit then ends with what it has. Default: none. */
   signal?: AbortSignal
-  /** Go on where the model file, or the last fit of this flow, stood: optimizer, schedule, order of the data. */
+  /** Go on where the model file, or the last fit of this flow, stood: optimizer, schedule, order of the data. Default: false. */
   resume?: boolean
 }
 
@@ -54,10 +55,11 @@ export interface ValidationOptions {
   data: Dataset | Batch
   /** Iterations between validations. */
   every: number
-  /** Rows to use: all where the data end, 10,000 where they do not. */
+  /** Rows to use. Default: all where the data end, 10,000 where they do not. */
   rows?: number
+  /** Default: the flow's own. */
   trace?: Trace
-  /** Stop after so many validations in a row without improvement. */
+  /** Stop after so many validations in a row without improvement. Default: never. */
   patience?: number
 }
 

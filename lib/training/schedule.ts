@@ -1,15 +1,17 @@
 import type { ScheduleState } from '../flow/training-state'
 import { choice, fail, integer, isObject, list, number, object, show } from '../native/check'
 
-/** Learning rate by iteration, as a factor of the optimizer's. */
+/**
+ * Learning rate by iteration, as a factor of the optimizer's; `warmup` iterations lead up to it. Default: 'constant', warmup 0, final 0, least 0.
+ */
 export type Schedule =
   | { type: 'constant'; warmup?: number }
   /** Times `factor` after every `every` iterations, or at each of `at`. */
   | { type: 'step'; factor: number; every: number; warmup?: number }
   | { type: 'step'; factor: number; at: readonly number[]; warmup?: number }
-  /** Half a cosine from 1 to `final` over all iterations. Default: final 0. */
+  /** Half a cosine from 1 to `final` over all iterations. */
   | { type: 'cosine'; final?: number; warmup?: number }
-  /** Times `factor` after `patience` validations in a row without improvement. */
+  /** Times `factor` after `patience` validations in a row without improvement, but not below `least`. */
   | { type: 'plateau'; factor: number; patience: number; least?: number; warmup?: number }
 
 export const initialScheduleState = (): ScheduleState => ({ factor: 1, best: Infinity, since: 0 })

@@ -48,7 +48,7 @@ struct Case {
     for (int width : widths) text += (text.empty() ? "" : "-") + std::to_string(width);
     return text + " " + std::string(name_of(activation));
   }
-  /// Of a row, in products: six evaluations of a value and a tangent.
+  /// Operations of a row in products: six evaluations of a value and a tangent.
   double operations_an_attempt() const {
     double weights = 0;
     for (std::size_t l = 1; l < widths.size(); ++l) weights += double(widths[l - 1]) * widths[l];

@@ -87,7 +87,7 @@ void check_product(const Product& one, Report& report, const Stream& stream) {
   error = std::sqrt(error / size);
   plain_error = std::sqrt(plain_error / size);
   std::printf("%-22s %6d %10.2e %10.2e\n", one.name.c_str(), one.depth, plain_error, error);
-  // Of a few terms float32 errs less than an ulp, and 22 bits do not reach that.
+  // In a sum of few terms float32 errs less than an ulp, and 22 bits do not reach that.
   report.expect(one.name + ", depth " + std::to_string(one.depth), error,
                 std::max(0x1p-23, 2 * plain_error));
 }

@@ -14,7 +14,7 @@ inline ffjord::Engine cuda_engine(const ffjord::cuda::CudaOptions& options) {
   return ffjord::cuda::engines(options).front();
 }
 
-/// Without a choice of tiles for solves in one launch: layer by layer.
+/// The process's options, but that every solve goes layer by layer.
 inline ffjord::cuda::CudaOptions layer_by_layer() {
   ffjord::cuda::CudaOptions options = ffjord::cuda::process_cuda_options();
   options.fused = 0;

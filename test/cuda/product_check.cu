@@ -153,8 +153,8 @@ int main() {
     std::printf("%-22s %6d %10.2e %10.2e %10.2e\n", one.name.c_str(), one.depth, plain, half,
                 group);
     report.expect("float32, " + one.name, plain, 2e-6);
-    // Of a few terms float32 errs less than an ulp, and 22 bits do not reach that; the engine takes
-    // float32 there.
+    // In a sum of few terms float32 errs less than an ulp, and 22 bits do not reach that; the
+    // engine takes float32 there.
     const double bound = one.depth < Tile<64, 64>::kDepth ? 0x1p-23 : 2 * plain;
     report.expect("3 x FP16, " + one.name, half, bound);
     report.expect("3 x FP16 by warpgroups, " + one.name, group, bound);

@@ -42,7 +42,12 @@ Device& device() {
   return only;
 }
 
-Device::Device() : configuration(from_environment()), memory(configuration.memory) {}
+Configuration& first_configuration() {
+  static Configuration& only = *new Configuration(from_environment());
+  return only;
+}
+
+Device::Device() : configuration(first_configuration()), memory(configuration.memory) {}
 
 bool Device::is_pinned(std::uintptr_t address) const {
   const auto next = pinned.upper_bound(address);

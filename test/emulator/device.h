@@ -21,6 +21,10 @@ struct Configuration {
   std::string coverage;  ///< FFJORD_EMULATOR_COVERAGE: a file for the names of kernels that ran
 };
 
+/// What the device is made with: what the environment asks for, unless a check sets other values
+/// before the first use.
+Configuration& first_configuration();
+
 class Device {
  public:
   Device();
@@ -36,7 +40,7 @@ class Device {
   /// Runs a launch. Returns false where it did what a kernel may not; `fault` says what.
   bool run(const Launch& launch);
   bool is_pinned(std::uintptr_t address) const;
-  /// Of a kernel so far.
+  /// How often a kernel ran so far.
   std::uint64_t runs(const std::string& name) const {
     const auto found = runs_.find(name);
     return found == runs_.end() ? 0 : found->second;

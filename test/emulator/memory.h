@@ -13,7 +13,8 @@ namespace emulator {
 
 /// As a float, a half and a double this is NaN, as an integer -1.
 inline constexpr int kPoison = 0xFF;
-/// In guard zones; NaN as a float or a half too, so that reading past an array shows in values.
+/// What guard zones hold: NaN as a float or a half too, so that reading past an array shows in
+/// values.
 inline constexpr std::uint16_t kGuard = 0xFFA5;
 
 void write_guard(unsigned char* zone, std::size_t bytes);

@@ -318,7 +318,7 @@ cudaError_t cudaFreeHost(void* memory) {
   const Lock lock(device().lock);
   const auto found = device().pinned.find(reinterpret_cast<std::uintptr_t>(memory));
   if (found == device().pinned.end()) return report(cudaErrorInvalidValue);
-  // As CUDA does, only once nothing can use it any more.
+  // Memory is freed, as CUDA frees it, only once nothing can use it any more.
   for (emulator::Stream* each : emulator::streams()) {
     const cudaError_t status = run_until(*each, each->put);
     if (status != cudaSuccess) each->failure = status;

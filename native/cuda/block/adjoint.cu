@@ -29,7 +29,7 @@ class AdjointSystem final : public RowSystem {
   void evaluate(int stage, double c, const StagePoint& point, float* rates) override {
     const int dimension = call_.dimension(), channels = shape_of(call_).channels;
     FieldPoint at = call_.point(groups_, c, point);
-    if (!point.stands())
+    if (!point.has_values())
       combine_point(groups_, at.batch, shape_of(call_).inputs, at.z, call_.stream);
     FieldColumns<float> columns{rates, channels, rates + 2 * dimension, nullptr, channels};
     Evaluation& evaluation = workspace_.evaluation(0);
@@ -74,7 +74,7 @@ struct EndTimeArrays {
 
 // λᵀf − Δlogp̄ div f + r̄ᵀρ: what an end time moved by one adds to a row's objective. The end state
 // of a forward solve moves with T by its rates there, the start of a reverse one by the negative.
-// One thread a row.
+// One thread for each row.
 __global__ void write_end_time_bars(EndTimeArrays s, double* bars) {
   const std::size_t row = flat_index();
   if (row >= s.batch) return;

@@ -6,7 +6,7 @@
 
 namespace ffjord::cuda {
 
-/// As ContinuousBlock::pull_rows, but for the end time: writes each row's part of T̄ to
+/// Does what ContinuousBlock::pull_rows does, but for the end time: writes each row's part of T̄ to
 /// `end_time_bars` (B), where a gradient is wanted. `gradient`: of the block's
 /// parameters, on the device, added to; null: not wanted.
 void pull_adjoint(const BlockCall& call, Workspace& workspace, const SolveTape& tape,

@@ -47,7 +47,7 @@ class AdjointGradients {
   DeviceArray<float> sums_;   ///< θ̄
   DeviceArray<float> rates_;  ///< (stages + 1, parameters): the last of the trial
   DeviceArray<TensorPart> parts_;
-  DeviceArray<double> squares_;  ///< one a part
+  DeviceArray<double> squares_;  ///< one for each part
   DeviceArray<double> norm_value_;
 };
 

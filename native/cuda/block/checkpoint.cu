@@ -54,7 +54,7 @@ class CheckpointPullback {
     order_.copy_in(order_of(tape), call.stream);
   }
 
-  // Of all steps.
+  // Pulls back all steps.
   void pull() {
     const int most = *std::max_element(tape_.steps.begin(), tape_.steps.end());
     for (int back = 0; back < most; ++back) {
@@ -75,20 +75,20 @@ class CheckpointPullback {
                  nullptr,           rates_.data()};
     load_states(steps, s, call_.stream);
     step_ = tape_.steps.front() - 1 - back;
-    stands_ = tape_.kept.holds(step_, count);
+    is_kept_ = tape_.kept.holds(step_, count);
     for (int i = 0; i < count; ++i) {
       s.point = points_.data() + i * inputs_;
       call_.net.evaluate(evaluation(i), nullptr, call_.form(),
                          call_.point(groups_, tableau_.c[i], stage_point(s, weights_, i)),
-                         call_.columns(s.stage(i)), stands_ ? TapeUse::Stands : TapeUse::Keep);
+                         call_.columns(s.stage(i)), is_kept_ ? TapeUse::Read : TapeUse::Keep);
     }
     for (int i = count; i-- > 0;) pull_stage(i, count);
     finish_bars(bars(count), call_.stream);
   }
 
   Evaluation& evaluation(int stage) {
-    return stands_ ? workspace_.evaluation(stage, tape_.kept.tape(step_, stage))
-                   : workspace_.evaluation(stage);
+    return is_kept_ ? workspace_.evaluation(stage, tape_.kept.tape(step_, stage))
+                    : workspace_.evaluation(stage);
   }
 
   FieldPoint point(int stage) {
@@ -131,8 +131,8 @@ class CheckpointPullback {
   DeviceArray<float> state_, points_, rates_, rate_bar_, point_bars_;
   float* const bar_;        // λ (B, S)
   double* const row_sums_;  // (B)
-  int step_ = 0;            // of the first group, and whether its tape was kept
-  bool stands_ = false;
+  int step_ = 0;            // number of the first group's step that is pulled back
+  bool is_kept_ = false;    // whether the solve kept its tape
 };
 
 }  // namespace

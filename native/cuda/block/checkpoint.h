@@ -6,9 +6,9 @@
 
 namespace ffjord::cuda {
 
-/// As ContinuousBlock::pull_rows, but for the end time: to `row_sums` (B) it adds each row's part of
-/// Σ (h h̄ + t t̄), which is T T̄ with the fractions h/T held constant. `gradient`: of the block's
-/// parameters, on the device; null: not wanted.
+/// Does what ContinuousBlock::pull_rows does, but for the end time: to `row_sums` (B) it adds each
+/// row's part of Σ (h h̄ + t t̄), which is T T̄ with the fractions h/T held constant. `gradient`: of
+/// the block's parameters, on the device; null: not wanted.
 void pull_checkpoints(const BlockCall& call, Workspace& workspace, const SolveTape& tape,
                       const BlockRows<float>& rows, double* row_sums, float* gradient,
                       SolveStatistics& statistics);

@@ -11,7 +11,7 @@
 namespace ffjord::cuda {
 namespace {
 
-// Of numbers on the host.
+// Brings numbers from the host to the device.
 DeviceArray<float> copy_of(std::span<const float> values, const Stream& stream) {
   DeviceArray<float> copy(values.size(), stream);
   copy.copy_in(values, stream);

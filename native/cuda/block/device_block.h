@@ -40,7 +40,7 @@ class DeviceBlock : public ContinuousBlock<float> {
 
   const FlowStream& stream_;
   const std::size_t first_parameter_;  // √T
-  DenseNet net_;
+  DeviceNet net_;
   Workspace workspace_;
 };
 

@@ -7,7 +7,7 @@
 
 namespace ffjord::cuda {
 
-/// As ContinuousBlock::solve_rows; the tape takes over `eps`.
+/// Does what ContinuousBlock::solve_rows does; the tape takes over `eps`.
 std::unique_ptr<SolveTape> solve_flow(const BlockCall& call, Workspace& workspace,
                                       const BlockRows<float>& rows, DeviceArray<float> eps,
                                       bool keep_tape, const BlockTrajectory<float>* trajectory,

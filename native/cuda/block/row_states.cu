@@ -21,7 +21,7 @@ __device__ void at_entry(const RowArrays& s, State* states, const Move& move) {
          states[entry], 1.f);
 }
 
-// One thread an entry: 8 bytes.
+// One thread for each entry: 8 bytes.
 __global__ void pack_rows(RowArrays s, float* states) {
   at_entry(s, states, [](float& value, float& state, float sign) { state = sign * value; });
 }

@@ -1,4 +1,5 @@
-// f and its divergence at given states, and their pullback; one t for all rows, or one a row.
+// f and its divergence at given states, and their pullback; one t for all rows, or one for each
+// row.
 #pragma once
 
 #include <span>
@@ -9,11 +10,11 @@ namespace ffjord::cuda {
 
 /// Rows at which a block is evaluated.
 struct VelocityCall {
-  const DenseNet& net;
+  const DeviceNet& net;
   Workspace& workspace;
   const Stream& stream;
   TracePlan trace;
-  std::span<const double> times;  ///< one, or one a row
+  std::span<const double> times;  ///< one, or one for each row
   std::size_t batch = 0;
   std::span<const float> z;  ///< (B, D)
   const BlockNoise<float>& noise;
@@ -21,10 +22,10 @@ struct VelocityCall {
   float* terms_bar = nullptr;
 };
 
-/// As ContinuousBlock::evaluate.
+/// Does what ContinuousBlock::evaluate does.
 void evaluate_velocity(const VelocityCall& call, std::span<float> f, std::span<float> divergence);
 
-/// As ContinuousBlock::pull_point; `gradient`: of the block, on the device; null: not
+/// Does what ContinuousBlock::pull_point does; `gradient`: of the block, on the device; null: not
 /// wanted.
 void pull_velocity(const VelocityCall& call, std::span<const float> f_bar,
                    std::span<const float> divergence_bar, std::span<float> z_bar, float* gradient,

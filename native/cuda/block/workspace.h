@@ -25,7 +25,7 @@ struct SolveKind {
 
 class Workspace {
  public:
-  Workspace(const DenseNet& net, const Stream& stream)
+  Workspace(const DeviceNet& net, const Stream& stream)
       : net_(net), stream_(stream), loops_(stream.options().loops && DeviceLoop::supported()) {}
 
   void use(const EvaluationSize& size) {
@@ -44,7 +44,7 @@ class Workspace {
     if (evaluation.tape != tape) net_.place_tape(size_, tape, evaluation);
     return evaluation;
   }
-  /// With a tape in memory of its own.
+  /// An evaluation with a tape in memory of its own.
   Evaluation& evaluation(std::size_t stage) {
     while (tapes_.size() <= stage) tapes_.emplace_back(tape_floats(), stream_);
     return evaluation(stage, tapes_[stage].data());
@@ -85,7 +85,7 @@ class Workspace {
     fused_solve_.reset();
   }
 
-  const DenseNet& net_;
+  const DeviceNet& net_;
   const Stream& stream_;
   const bool loops_;
   EvaluationSize size_;

@@ -85,11 +85,13 @@ class DeviceArray {
   std::size_t size() const { return size_; }
   bool empty() const { return size_ == 0; }
 
-  /// From the host. Pageable memory may be reused on return; pinned memory once the stream is past.
+  /// Copies from the host. Pageable memory may be reused on return; pinned memory once the stream
+  /// is past.
   void copy_in(std::span<const T> values, const Stream& stream, std::size_t offset = 0) {
     copy(data_ + offset, values.data(), values.size_bytes(), cudaMemcpyHostToDevice, stream);
   }
-  /// To the host. Pageable memory is written on return; pinned memory once the stream is past.
+  /// Copies to the host. Pageable memory is written on return; pinned memory once the stream is
+  /// past.
   void copy_out(std::span<T> values, const Stream& stream, std::size_t offset = 0) const {
     copy(values.data(), data_ + offset, values.size_bytes(), cudaMemcpyDeviceToHost, stream);
   }

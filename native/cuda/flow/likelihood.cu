@@ -50,7 +50,7 @@ struct Weights {
   float values[kRegularisers];
 };
 
-// One thread an entry of [z̄ | Δlogp̄ | r̄]: at most 8 bytes.
+// One thread for each entry of [z̄ | Δlogp̄ | r̄]: at most 8 bytes.
 __global__ void write_bars(RowsAtBase s, double share, Weights weights, float* z_bar,
                            float* delta_logp_bar, float* regularisers_bar) {
   std::size_t i = flat_index();

@@ -14,8 +14,8 @@ class DeviceLikelihood {
   ~DeviceLikelihood() { cudaEventSynchronize(copied_.get()); }
   DeviceLikelihood(const DeviceLikelihood&) = delete;
 
-  /// As FlowDevice::likelihood: sums in float64 in an order that depends on the shapes alone, and
-  /// copies them to the host while that goes on.
+  /// Does what FlowDevice::likelihood does: sums in float64 in an order that depends on the shapes
+  /// alone, and copies them to the host while that goes on.
   PendingMeans means(const BaseRows<const float>& rows);
 
  private:
@@ -25,7 +25,7 @@ class DeviceLikelihood {
   Event copied_;
 };
 
-/// As ffjord::seed_likelihood, on the device.
+/// Does what ffjord::seed_likelihood does, on the device.
 void write_likelihood_bars(const LikelihoodBar& bar, std::span<const float> z,
                            const BaseRows<float>& bars, const Stream& stream);
 

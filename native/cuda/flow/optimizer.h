@@ -11,8 +11,8 @@ class DeviceOptimizer : public Optimizer<float> {
  public:
   DeviceOptimizer(const ParameterLayout& layout, const FlowStream& stream);
 
-  /// As optimizer_step on arrays of the device. Waits for the norm of the gradients, which alone
-  /// crosses to the host.
+  /// Does what optimizer_step does, on arrays of the device. Waits for the norm of the gradients,
+  /// which alone crosses to the host.
   double step(const OptimizerOptions& options, const OptimizerArrays<float>& arrays) override;
 
  private:

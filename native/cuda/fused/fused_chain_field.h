@@ -42,7 +42,7 @@ class FusedChainField : public FusedRows<Tile> {
     }
   }
 
-  /// As FusedField has it.
+  /// It does what its namesake of FusedField does.
   __device__ void evaluate(double c, float* rates) const {
     Rows::set_times(c);
     __syncthreads();
@@ -72,7 +72,7 @@ class FusedChainField : public FusedRows<Tile> {
     using Largest = unsigned[Tile::kWarps];
     return reinterpret_cast<Largest*>(memory_ + at_.largest_weights)[l];
   }
-  // Of a layer's scale.
+  // The exponent by which a layer's weights are scaled.
   __device__ int weight_exponent(int l) const {
     unsigned largest = 0;
 #pragma unroll
@@ -105,7 +105,7 @@ class FusedChainField : public FusedRows<Tile> {
     }
   }
 
-  // Of a unit; zeros beyond those of the layer.
+  // What t makes of a unit; zeros beyond those of the layer.
   struct Vectors {
     float gate = 0.f, offset = 0.f;
   };

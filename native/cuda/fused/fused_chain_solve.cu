@@ -6,7 +6,7 @@ namespace {
 
 // hot: no spills
 //
-// Of the net 2-64-64-64-2 with tanh and one tangent, an evaluation of a warp's 16 rows is 541
+// For the net 2-64-64-64-2 with tanh and one tangent, an evaluation of a warp's 16 rows is 541
 // kFLOP: 408 products of fragments, three for each of 16 × 8 × 16 multiply-adds (384 of the hidden
 // layers, 24 of the last), and 128 multiply-adds a thread for the first layer. It loads 68 × 512
 // bytes of weights from shared memory, takes 96 reciprocals a thread (MUFU), one a tanh, and

@@ -36,9 +36,9 @@ struct FusedChainTile {
   /// Neighbouring lanes, and warps, that share the present thread's rows.
   static constexpr int kLanesAcross = 4, kWarpsAcross = 1;
 
-  /// Of a channel: [block of 8 units][entry], entries as C of m16n8k16.
+  /// What a thread holds of a channel: [block of 8 units][entry], entries as C of m16n8k16.
   using Entries = float[kBlocks][4];
-  /// A of each step of 16 deep.
+  /// A for each step of 16 deep.
   using Operands = Halves<4>[kSteps];
   /// Inverse scales of the present thread's rows g and g + 8.
   using Downs = float[2];
@@ -47,7 +47,7 @@ struct FusedChainTile {
   __host__ __device__ static constexpr int padded(int entries) {
     return (entries + kStep - 1) / kStep * kStep;
   }
-  /// Of the present thread's entry (block, e) within the tile and the layer.
+  /// Where the present thread's entry (block, e) lies within the tile and the layer.
   __device__ static int row(int e) { return 16 * warp_index() + lane_index() / 4 + 8 * (e / 2); }
   __device__ static int unit(int block, int e) {
     return 8 * block + 2 * (lane_index() % 4) + e % 2;

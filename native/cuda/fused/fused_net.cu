@@ -1,6 +1,7 @@
 #include <algorithm>
 
 #include "cuda/fused/fused_net.h"
+#include "cuda/net/layer_backward.h"
 #include "cuda/product/tiling.h"
 
 namespace ffjord::cuda {
@@ -12,7 +13,7 @@ namespace {
 constexpr int kNarrowBatch = 1024, kHalfBatch = 8192;
 constexpr int kMostTangents = 3, kMostUnits = 128;
 
-// Of few dimensions an exact trace takes unit vectors, in place of its closed form.
+// In few dimensions an exact trace takes unit vectors, in place of its closed form.
 EvaluationForm open_form(const BlockCall& call) {
   EvaluationForm form = call.form();
   if (form.closed && call.dimension() <= kMostTangents) {
@@ -29,7 +30,7 @@ int tile_rows(const CudaOptions& options, int batch) {
   return batch <= kNarrowBatch ? 4 : batch <= kHalfBatch ? 16 : 64;
 }
 
-bool holds(const DenseNet& net, const EvaluationForm& form, const SolverOptions& solver) {
+bool holds(const DeviceNet& net, const EvaluationForm& form, const SolverOptions& solver) {
   if (net.conditional() || form.encoder > 0 || net.layers().size() > FusedNet::kMostLayers)
     return false;
   for (const Layer& layer : net.layers())
@@ -41,7 +42,7 @@ bool holds(const DenseNet& net, const EvaluationForm& form, const SolverOptions&
 }
 
 FusedNet describe(const BlockCall& call, const EvaluationForm& form) {
-  const DenseNet& net = call.net;
+  const DeviceNet& net = call.net;
   const NetArrays arrays = net.arrays();
   FusedNet fused;
   std::copy(net.layers().begin(), net.layers().end(), fused.layers);
@@ -60,7 +61,7 @@ FusedNet describe(const BlockCall& call, const EvaluationForm& form) {
   return fused;
 }
 
-int widest_of(const DenseNet& net) {
+int widest_of(const DeviceNet& net) {
   int widest = 0;
   for (const Layer& layer : net.layers()) widest = std::max({widest, layer.in, layer.out});
   return widest;
@@ -78,8 +79,9 @@ bool chains(const BlockCall& call, const EvaluationForm& form) {
          widest_of(call.net) <= Tile::kMostUnits && form.tangents <= kMostChainTangents;
 }
 
-// The shape where there is no chain. Narrow tiles have a warp a row, and no tensor cores. Tensor32
-// was never the fastest where it was measured (docs/cuda.md), and serves groups of 32 rows.
+// The shape where there is no chain. Narrow tiles have a warp for each row, and no tensor cores.
+// Tensor32 was never the fastest where it was measured (docs/cuda.md), and serves groups of 32
+// rows.
 FusedShape choose_shape(const BlockCall& call) {
   const Grouping& grouping = call.grouping;
   const CudaOptions& options = call.stream.options();

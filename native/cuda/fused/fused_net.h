@@ -31,7 +31,7 @@ struct FusedNet {
   __host__ __device__ bool has_few_inputs(int l) const { return l == 0 && dimension <= 4; }
 };
 
-/// Norms that stand beside each other. Phases of a solve take the first two in turn, as a block may
+/// Norms that are kept at a time. Phases of a solve take the first two in turn, as a block may
 /// be ahead of another by one.
 enum Slot : int { kEven = 0, kOdd = 1, kChange = 2, kSlots = 3 };
 

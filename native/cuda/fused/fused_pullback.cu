@@ -5,13 +5,14 @@
 #include "cuda/device/launch.h"
 #include "cuda/fused/fused_pullback.h"
 #include "cuda/fused/fused_reverse.h"
+#include "cuda/net/weight_gradient.h"
 
 namespace ffjord::cuda {
 namespace {
 
 // Enough blocks for the largest cards, whatever the present one is: sums must not depend on it.
 constexpr int kMostBlocks = 264;
-// Of all passes together, 1 GiB.
+// All passes together take 1 GiB at most.
 constexpr std::size_t kMostPassFloats = std::size_t(1) << 28;
 // So many tiles of a block a launch: between launches the host looks whether it shall stop, and
 // others may use the card.
@@ -45,7 +46,7 @@ void add_sums(const BlockCall& call, const FusedPullbackArguments& s, int blocks
     OuterArguments outer;
     outer.slices = s.slices[l];
     outer.slice_count = blocks;
-    add_weight_gradient(s.net.layers[l], outer, 1, gradient, call.stream);
+    add_weight_gradient(s.net.layers[l], outer, gradient, call.stream);
   }
   UnitSumArguments u;
   u.layers = arrays.layers;

@@ -4,6 +4,7 @@
 
 #include "cuda/fused/fused_field.h"
 #include "cuda/net/layer_backward.h"
+#include "cuda/step/step_rows.h"
 
 namespace ffjord::cuda {
 
@@ -216,8 +217,8 @@ class FusedReverse : FusedField<Tile> {
     row_sum(thread()) += (group.t + c * group.h) * sum;
   }
 
-  // Cotangents of the net's output, f and J ε_k, where those of a layer above it would stand; Ȳ_i
-  // begins with what reaches z past a residual net.
+  // Writes cotangents of the net's output, f and J ε_k, where those of a layer above it would be;
+  // Ȳ_i begins with what reaches z past a residual net.
   __device__ void write_seeds(int stage_index) {
     restore(stage_index, net_.layer_count - 1);
     __syncthreads();
@@ -277,7 +278,7 @@ class FusedReverse : FusedField<Tile> {
     __syncthreads();
   }
 
-  // As layer_backward.cu has it.
+  // It does what layer_backward.cu does.
   __device__ void pull_entry(int stage_index, int l, int first, int i, int j, Entries& bar,
                              float& time_bar) const {
     const Layer& layer = net_.layers[l];
@@ -331,7 +332,7 @@ class FusedReverse : FusedField<Tile> {
       });
   }
 
-  // Of biases, shifts and gates; a thread has a unit, rows in order.
+  // Adds up what biases, shifts and gates get: a thread has a unit, and takes rows in order.
   __device__ void add_unit_sums_of(const Layer& layer, const float* gated_bars) const {
     for (int unit = threadIdx.x; unit < layer.out; unit += Tile::kThreads) {
       float sums[kBeta] = {};  // swish is not among the fused activations

@@ -103,7 +103,7 @@ class FusedRows {
     return group_place(row) * net_.units + layer.unit + unit;
   }
 
-  /// Of the lanes of a row, which lie side by side in a warp.
+  /// Adds up over the lanes of a row, which lie side by side in a warp.
   template <class Real>
   __device__ static Real sum_of_lanes(Real value) {
     // Rows fill whole warps in a broad tile, half a warp in a narrow one.
@@ -141,7 +141,7 @@ class FusedRows {
     }
     __device__ static float sum_of_lanes(float value) { return FusedRows::sum_of_lanes(value); }
   };
-  /// Of the present thread's lanes; kRows or more where it has none.
+  /// The row that the present thread's lanes share; kRows or more where there is none.
   __device__ static int field_row() { return thread() / kRowLanes; }
 
   /// f, its divergence and the integrands of the regularisers, by the net's output; a few lanes a
@@ -165,7 +165,7 @@ class FusedRows {
     }
   }
 
-  /// Among the groups of a tile, which have as many rows each.
+  /// The number of a row's group among those of the tile, which have as many rows each.
   __device__ int group_place(int row) const { return row * groups_a_tile_ / Tile::kRows; }
 
   const FusedNet& net_;

@@ -4,6 +4,7 @@
 
 #include "cuda/fused/fused_rows.h"
 #include "cuda/step/group_control.h"
+#include "cuda/step/step_rows.h"
 
 namespace ffjord::cuda {
 
@@ -268,7 +269,8 @@ class FusedStepper : Rows {
     __syncthreads();
   }
 
-  // Of the present thread's group; in a joint solve all threads take part, by a fixed tree.
+  // The norm of the present thread's group; in a joint solve all threads add it up, by a fixed
+  // tree.
   __device__ NormPart part_of_group(Slot slot) {
     if (!s_.joint) return thread() < groups_a_tile_ ? slot_part(slot) : NormPart();
     NormPart sum;

@@ -28,7 +28,7 @@ struct FusedTensorTile {
     return 16 * warp_index() + 8 * (j / 2) + 2 * (lane_index() % 4) + j % 2;
   }
 
-  /// As its namesake of fused_tile.h.
+  /// Does what its namesake of fused_tile.h does.
   __device__ static __forceinline__ void multiply_stripe(const float* a, int stride, const float* b,
                                                          int depth, int width, int first_unit,
                                                          Sums& sums) {

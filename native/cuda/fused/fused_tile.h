@@ -28,7 +28,7 @@ struct FusedTile {
   __host__ __device__ static constexpr int padded(int entries) {
     return (entries + kVector - 1) / kVector * kVector;
   }
-  /// Of the present thread's entry (i, j) within the tile and the stripe.
+  /// Where the present thread's entry (i, j) lies within the tile and the stripe.
   __device__ static int row(int i) { return kRowsAThread * (threadIdx.x / kAcross) + i; }
   __device__ static int unit(int j) { return kUnitsAThread * (threadIdx.x % kAcross) + j; }
 

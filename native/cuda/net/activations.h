@@ -90,7 +90,7 @@ __device__ __forceinline__ void with_activation(Activation activation, const Use
   }
 }
 
-/// From the tape: a = σ(z), and z where bends_preactivation; softplus recovers σ' = 1 − e^−a.
+/// The tape gives a = σ(z), and z where bends_preactivation; softplus recovers σ' = 1 − e^−a.
 __device__ inline Slopes slopes_of(Activation activation, float a, float z, float beta) {
   switch (activation) {
     case Activation::Tanh:
@@ -113,7 +113,7 @@ __device__ inline Slopes slopes_of(Activation activation, float a, float z, floa
   return {1.f, 0.f};
 }
 
-/// Of swish: ∂a/∂β = z² s (1 − s) and ∂σ'/∂β = z s (1 − s) (2 + βz (1 − 2s)).
+/// Derivatives of swish: ∂a/∂β = z² s (1 − s) and ∂σ'/∂β = z s (1 − s) (2 + βz (1 − 2s)).
 __device__ inline Slopes swish_by_beta(float z, float beta) {
   const float y = beta * z, s = sigmoid(y), w = z * s * (1.f - s);
   return {z * w, w * fmaf(y, 1.f - s - s, 2.f)};

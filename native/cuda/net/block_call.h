@@ -1,13 +1,13 @@
 // What a block's solves and pullbacks are called with, whichever way they take.
 #pragma once
 
-#include "cuda/net/dense_net.h"
+#include "cuda/net/device_net.h"
 #include "cuda/step/solve_outcome.h"
 
 namespace ffjord::cuda {
 
 struct BlockCall {
-  const DenseNet& net;
+  const DeviceNet& net;
   const Stream& stream;
   const BlockPlan& plan;
   Grouping grouping;
@@ -23,7 +23,7 @@ struct BlockCall {
   float direction() const { return reverse ? -1.f : 1.f; }
   int dimension() const { return net.dimension(); }
   int regularisers() const { return plan.regularisers.count(); }
-  /// Of [z | −Δlogp | r]; −Δlogp, so that the rates are what a net gives.
+  /// A state is [z | −Δlogp | r]; −Δlogp, so that the rates are what a net gives.
   int channels() const { return dimension() + 1 + regularisers(); }
   EvaluationForm form() const {
     return net.form_of(plan.trace, plan.regularisers, true, grouping.rows == 1);

@@ -5,7 +5,8 @@
 namespace ffjord::cuda {
 namespace {
 
-// One thread an entry of a part (rows, C): into M and Mᵀ, of which it is the rows from `first` on.
+// One thread for each entry of a part (rows, C): into M and Mᵀ, of which it is the rows from
+// `first` on.
 __global__ void pack_context(const float* part, int rows, int first, int terms, int size,
                              float* matrix) {
   const std::size_t entry = flat_index(), count = std::size_t(rows) * size;
@@ -15,7 +16,7 @@ __global__ void pack_context(const float* part, int rows, int first, int terms, 
   matrix[std::size_t(terms) * size + k * terms + term] = part[entry];
 }
 
-// One thread an entry of a part (rows, C): its share of the slices of M̄ (P, C), in order.
+// One thread for each entry of a part (rows, C): its share of the slices of M̄ (P, C), in order.
 __global__ void add_context_gradient(const float* slices, int slice_count, int rows, int first,
                                      int terms, int size, float* gradient) {
   const std::size_t entry = flat_index(), count = std::size_t(rows) * size;

@@ -71,20 +71,21 @@ struct LayerTape {
 struct Evaluation {
   EvaluationForm form;
   TimeArrays times;
-  ClosedArrays closed;  ///< of a gated output, one set a group
+  ClosedArrays closed;  ///< of a gated output, one set for each group
   Arena memory;         ///< of what is above
 
   const float* tape = nullptr;  ///< where what is below lies, in the memory of others
   std::vector<LayerTape> layers;
-  std::vector<LayerTape> again;     ///< of a bottleneck: h once more, beside (∂h/∂z)v_k
+  std::vector<LayerTape> repeated;  ///< of a bottleneck: h once more, beside (∂h/∂z)v_k
   float* closed_product = nullptr;  ///< M d₁ (B, H₂)
 };
 
-/// What an evaluation does with its tape. What needs no product is made again where one stands.
+/// What an evaluation does with its tape. What needs no product is computed anew from one that is
+/// read.
 enum class TapeUse {
-  Pass,   ///< only the rates count
-  Keep,   ///< what a pullback needs is written
-  Stands  ///< from an evaluation of the same rows at the same time
+  Pass,  ///< nothing: only the rates count
+  Keep,  ///< writes what a pullback needs
+  Read   ///< reads what an evaluation of the same rows at the same time wrote
 };
 
 /// Shared by the pullbacks of a batch, which come one after the other.

@@ -1,5 +1,5 @@
-// From a net's outputs to the rates of a state, and back: f, its divergence, the regularisers'
-// integrands.
+// What a net's outputs make of the rates of a state, and the way back: f, its divergence, the
+// regularisers' integrands.
 #pragma once
 
 #include "core/regularisers.h"
@@ -51,7 +51,7 @@ struct FieldArguments {
   bool closed_left_on_tape = false;
 };
 
-/// Where f, its divergence and the regularisers stand in rows of a state; null: not wanted.
+/// Where f, its divergence and the regularisers lie in rows of a state; null: not wanted.
 template <class Value>
 struct FieldColumns {
   Value* f = nullptr;

@@ -13,7 +13,7 @@ __device__ float hidden_unit(const HypernetPullback& s, int group, int m) {
                             s.net.parameters[at.hyper0_bias + m]));
 }
 
-// One thread an output p of (b, W) and group: its cotangent into scratch [groups][outputs].
+// One thread for each output p of (b, W) and group: its cotangent into scratch [groups][outputs].
 __global__ void collect_outputs(HypernetPullback s) {
   const std::size_t outputs = std::size_t(s.layer.out) * (s.layer.in + 1), entry = flat_index();
   const int group = static_cast<int>(entry / outputs);
@@ -34,7 +34,7 @@ __global__ void collect_outputs(HypernetPullback s) {
   s.scratch[entry] = bar;
 }
 
-// One thread an output: V̄ and d̄.
+// One thread for each output: V̄ and d̄.
 __global__ void add_output_gradients(HypernetPullback s) {
   const std::size_t outputs = std::size_t(s.layer.out) * (s.layer.in + 1), p = flat_index();
   if (p >= outputs) return;
@@ -46,12 +46,13 @@ __global__ void add_output_gradients(HypernetPullback s) {
     for (int m = 0; m < kUnits; ++m)
       weight_bar[m] = fmaf(bar, hidden_unit(s, group, m), weight_bar[m]);
   }
-  s.gradient[s.layer.offsets.hyper2_bias + p] += s.scale * bias_bar;
+  s.gradient[s.layer.offsets.hyper2_bias + p] += bias_bar;
   for (int m = 0; m < kUnits; ++m)
-    s.gradient[s.layer.offsets.hyper2_weight + p * kUnits + m] += s.scale * weight_bar[m];
+    s.gradient[s.layer.offsets.hyper2_weight + p * kUnits + m] += weight_bar[m];
 }
 
-// One block a group and hidden unit: the cotangent before its tanh, behind the outputs in scratch.
+// One block for each group and hidden unit: the cotangent before its tanh, behind the outputs in
+// scratch.
 __global__ void sum_hidden(HypernetPullback s) {
   using Parts = double[kFlatThreads];
   Parts& parts = shared_memory<Parts>();
@@ -72,7 +73,7 @@ __global__ void sum_hidden(HypernetPullback s) {
       static_cast<float>((1 - double(hidden) * hidden) * parts[0]);
 }
 
-// One thread a hidden unit.
+// One thread for each hidden unit.
 __global__ void add_hidden_gradients(HypernetPullback s) {
   const int m = static_cast<int>(flat_index());
   if (m >= kUnits) return;
@@ -83,11 +84,11 @@ __global__ void add_hidden_gradients(HypernetPullback s) {
     weight_bar = fmaf(s.time[group], logits[group * kUnits + m], weight_bar);
     bias_bar += logits[group * kUnits + m];
   }
-  s.gradient[s.layer.offsets.hyper0_weight + m] += s.scale * weight_bar;
-  s.gradient[s.layer.offsets.hyper0_bias + m] += s.scale * bias_bar;
+  s.gradient[s.layer.offsets.hyper0_weight + m] += weight_bar;
+  s.gradient[s.layer.offsets.hyper0_bias + m] += bias_bar;
 }
 
-// One thread a row.
+// One thread for each row.
 __global__ void write_hyper_times(HypernetPullback s) {
   const int row = static_cast<int>(flat_index());
   if (row >= s.batch) return;

@@ -17,8 +17,7 @@ struct HypernetPullback {
   int tiles_a_group = 1;
   float* scratch = nullptr;    ///< hypernet_scratch floats
   float* time_bars = nullptr;  ///< (B): t̄, at the first row of each group; null: not wanted
-  float scale = 1;
-  float* gradient = nullptr;  ///< null: not wanted
+  float* gradient = nullptr;   ///< null: not wanted
 };
 
 std::size_t hypernet_scratch(const Layer& layer, int groups);

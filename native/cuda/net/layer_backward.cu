@@ -1,5 +1,6 @@
 #include "cuda/net/activations.h"
 #include "cuda/net/layer_backward.h"
+#include "cuda/net/operands.h"
 #include "cuda/net/tile_rows.h"
 
 namespace ffjord::cuda {
@@ -54,7 +55,7 @@ class BackwardTile {
     finish(z_bar, logit, beta_bar);
   }
 
-  // Of a tile that rests.
+  // A tile that rests adds nothing.
   __device__ void clear_sums() const {
     const int unit = first_unit_ + threadIdx.x;
     if (!s_.unit_sums || threadIdx.x >= Tile::kUnits || unit >= s_.layer.out) return;
@@ -82,7 +83,7 @@ class BackwardTile {
     return s_.times.entry(rows_.row[i], s_.layer.unit + unit_at(j));
   }
 
-  // (ā, ǡ) of channels `first` and the next; channel 0 is the value.
+  // Fills (ā, ǡ) of channels `first` and the next; channel 0 is the value.
   __device__ void load(int first, Sums<Tile, 2>& bars) {
     if (s_.above_value) return multiply(first, bars);
 #pragma unroll
@@ -99,22 +100,11 @@ class BackwardTile {
   __device__ void multiply(int first, Sums<Tile, 2>& bars) {
     const float* w = s_.weight + (first_place_ / s_.groups.rows) * s_.weight_stride;
     const int out = s_.above_out;
-    multiply_tile<Tile, 2>(
-        memory_, s_.above_expanded ? 2 * out : out,
-        [&](int channel, int r, int k) {
-          const int place = first_place_ + r, c = first + channel;
-          if (place >= s_.batch || c > s_.tangents) return 0.f;
-          const int row = s_.groups.row_at(place);
-          const float* from = c == 0
-                                  ? s_.above_value + std::size_t(row) * out
-                                  : s_.above_tangent + (std::size_t(c - 1) * s_.batch + row) * out;
-          return k < out ? from[k] : s_.times.time[row / s_.groups.rows] * from[k - out];
-        },
-        [&](int k, int u) {
-          const int unit = first_unit_ + u;
-          return unit < s_.layer.out ? w[std::size_t(k) * s_.layer.out + unit] : 0.f;
-        },
-        bars);
+    const RowChannels rows{s_.above_value, out,           s_.above_tangent, s_.batch, out,
+                           s_.times.time,  s_.groups.rows};
+    multiply_tile<Tile, 2>(memory_, s_.above_expanded ? 2 * out : out,
+                           TileOfRows{rows, s_.groups, first_place_, first, s_.tangents},
+                           TileOfWeights{w, s_.layer.out, first_unit_}, bars);
   }
 
   // What a tangent's cotangent adds to the others; returns ū.
@@ -191,7 +181,7 @@ class BackwardTile {
     }
   }
 
-  // Over the tile's rows, in order.
+  // Adds up over the tile's rows, in order.
   __device__ void store_unit_sums(int kind, const float (&sums)[Tile::kUnitsAThread]) {
     float* parts = memory_.scratch();  // [threads down][units]
     __syncthreads();
@@ -206,7 +196,7 @@ class BackwardTile {
     *unit_sum(kind, unit) = sum;
   }
 
-  // Over the tile's units, in order.
+  // Adds up over the tile's units, in order.
   __device__ void store_time_bars(const float (&bars)[Tile::kRowsAThread]) {
     float* parts = memory_.scratch();  // [rows][threads across]
     __syncthreads();

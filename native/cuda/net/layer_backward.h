@@ -7,14 +7,14 @@
 
 namespace ffjord::cuda {
 
-/// Sums over a tile's rows, one a unit; with q the logit of the gate.
+/// Sums over a tile's rows, one for each unit; with q the logit of the gate.
 enum UnitSum : int { kGatedValue, kTimedValue, kLogit, kTimedLogit, kBeta, kUnitSums };
 
 struct BackwardArguments {
   Layer layer;
   Groups groups;
   int batch = 0, tangents = 0;  ///< B, K
-  // (ā, ǡ) = Wᵀ (cotangents of the layer above); without it they stand in `value_bar`,
+  // (ā, ǡ) = Wᵀ (cotangents of the layer above); without it they are in `value_bar`,
   // `tangent_bar`.
   const float* above_value = nullptr;    ///< (B, above_out)
   const float* above_tangent = nullptr;  ///< (K, B, above_out)

@@ -1,5 +1,6 @@
 #include "cuda/net/activations.h"
 #include "cuda/net/layer_forward.h"
+#include "cuda/net/operands.h"
 #include "cuda/net/tile_rows.h"
 
 namespace ffjord::cuda {
@@ -62,32 +63,17 @@ class ForwardTile {
     return s_.weight + (first_place_ / s_.groups.rows) * s_.weight_stride;
   }
 
-  // Channel 0 is the value, k + 1 tangent k.
-  __device__ float input(int channel, int row, int k) const {
-    const int in = s_.layer.in, column = k < in ? k : k - in;
-    const float* from = channel == 0 ? value_ + std::size_t(row) * s_.input.value_stride
-                                     : tangents_ + (std::size_t(channel - 1) * s_.batch + row) * in;
-    return k < in ? from[column] : s_.times.time[row / s_.groups.rows] * from[column];
-  }
-
-  // Channels `first` and, `with_second`, the next.
+  // The product of channels `first` and, `with_second`, the next.
   __device__ void multiply(int first, bool with_second, Sums<Tile, 2>& sums) {
-    const float* w = weight();
+    const RowChannels rows{value_,      s_.input.value_stride, tangents_,     s_.batch,
+                           s_.layer.in, s_.times.time,         s_.groups.rows};
     multiply_tile<Tile, 2>(
         memory_, s_.layer.depth(),
-        [&](int channel, int r, int k) {
-          const int place = first_place_ + r;
-          if (place >= s_.batch || (channel == 1 && !with_second)) return 0.f;
-          return input(first + channel, s_.groups.row_at(place), k);
-        },
-        [&](int k, int u) {
-          const int unit = first_unit_ + u;
-          return unit < s_.layer.out ? w[std::size_t(k) * s_.layer.out + unit] : 0.f;
-        },
-        sums);
+        TileOfRows{rows, s_.groups, first_place_, first, with_second ? first + 1 : first},
+        TileOfWeights{weight(), s_.layer.out, first_unit_}, sums);
   }
 
-  // W e_k, of blend (W₀ + t (W₁ − W₀)) e_k.
+  // W e_k, and of a blend (W₀ + t (W₁ − W₀)) e_k.
   __device__ void take_columns(int k, Entries<Tile>& sums) const {
     const float* w = weight();
 #pragma unroll
@@ -163,7 +149,7 @@ __device__ void combine_rows(const ForwardArguments& s) {
 template <class Tile>
 __global__ void __launch_bounds__(Tile::kThreads)
     layer_forward(const __grid_constant__ ForwardArguments arguments) {
-  if (!arguments.point.stands()) combine_rows<Tile>(arguments);
+  if (!arguments.point.has_values()) combine_rows<Tile>(arguments);
   ForwardTile<Tile> tile(arguments, shared_memory<ProductMemory<Tile, 2>>());
   if (tile.works()) tile.run();
 }

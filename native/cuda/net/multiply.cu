@@ -1,4 +1,5 @@
 #include "cuda/net/multiply.h"
+#include "cuda/net/operands.h"
 #include "cuda/net/tile_rows.h"
 
 namespace ffjord::cuda {
@@ -13,22 +14,13 @@ __global__ void __launch_bounds__(Tile::kThreads)
   const std::ptrdiff_t slot = s.slot.offset(s.groups);
   const float* const a = s.a + slot + std::size_t(blockIdx.z) * s.batch * s.depth;
   float* const to = s.c + slot + std::size_t(blockIdx.z) * s.batch * s.c_stride;
-  const float* b = s.b + (first_place / s.groups.rows) * s.b_stride;
+  const float* const b = s.b + (first_place / s.groups.rows) * s.b_stride;
+  const RowChannels rows_of_a{a, s.depth, nullptr, s.batch, s.depth, s.time, s.groups.rows};
   Sums<Tile, 1> sums;
-  multiply_tile<Tile, 1>(
-      shared_memory<ProductMemory<Tile, 1>>(), s.expanded ? 2 * s.depth : s.depth,
-      [&](int, int r, int k) {
-        if (first_place + r >= s.batch) return 0.f;
-        const int row = s.groups.row_at(first_place + r);
-        float value = a[std::size_t(row) * s.depth + (k < s.depth ? k : k - s.depth)];
-        if (k >= s.depth) value *= s.time[row / s.groups.rows];
-        return s.row_scale ? value * s.row_scale[std::size_t(row) * s.row_scale_stride] : value;
-      },
-      [&](int k, int u) {
-        const int unit = first_unit + u;
-        return unit < s.units ? b[std::size_t(k) * s.units + unit] : 0.f;
-      },
-      sums);
+  multiply_tile<Tile, 1>(shared_memory<ProductMemory<Tile, 1>>(),
+                         s.expanded ? 2 * s.depth : s.depth,
+                         TileOfRows{rows_of_a, s.groups, first_place, 0, 0},
+                         TileOfWeights{b, s.units, first_unit}, sums);
 #pragma unroll
   for (int i = 0; i < Tile::kRowsAThread; ++i)
 #pragma unroll

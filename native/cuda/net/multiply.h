@@ -1,5 +1,4 @@
-// Products without an activation: C = α A B (+ C), rows of A scaled by time or by a factor of their
-// own.
+// Products without an activation: C = α A B (+ C).
 #pragma once
 
 #include "cuda/device/stream.h"
@@ -11,15 +10,13 @@ struct MultiplyArguments {
   Groups groups;
   int batch = 0, channels = 1;
   int depth = 0, units = 0;
-  TapeSlot slot;                     ///< of A and C
-  bool expanded = false;             ///< the depth is twice that of A, which is followed by t A
-  const float* a = nullptr;          ///< (channels, B, depth)
-  const float* b = nullptr;          ///< (expanded depth, units)
-  std::size_t b_stride = 0;          ///< between groups; 0: one for all
-  const float* time = nullptr;       ///< [groups], where expanded
-  const float* row_scale = nullptr;  ///< row_scale_stride apart; null: ones
-  int row_scale_stride = 1;
-  float* c = nullptr;  ///< (channels, B, c_stride), the first `units` columns
+  TapeSlot slot;                ///< of A and C
+  bool expanded = false;        ///< the depth is twice that of A, which is followed by t A
+  const float* a = nullptr;     ///< (channels, B, depth)
+  const float* b = nullptr;     ///< (expanded depth, units)
+  std::size_t b_stride = 0;     ///< between groups; 0: one for all
+  const float* time = nullptr;  ///< [groups], where expanded
+  float* c = nullptr;           ///< (channels, B, c_stride), the first `units` columns
   int c_stride = 0;
   float alpha = 1;
   bool adds = false;

@@ -1,5 +1,5 @@
 // What depends on t alone, one set for each group of rows: gates, shifts, the weights of a
-// hypernet, the matrix of a closed trace. A context makes gates and offsets differ from row to row.
+// hypernet. A context makes gates and offsets differ from row to row.
 #pragma once
 
 #include "cuda/device/stream.h"
@@ -18,7 +18,7 @@ struct NetArrays {
   std::size_t packed_size = 0;
 };
 
-/// On the device.
+/// What t makes of a net, on the device.
 struct TimeArrays {
   float* time = nullptr;  ///< [groups]
   /// g, g ⊙ b + s and s: (sets, units), a set for `rows` rows: those of a group, or single ones
@@ -28,14 +28,15 @@ struct TimeArrays {
   float* bias = nullptr;    ///< hypernets: b, [groups][units]
   float* packed = nullptr;  ///< hypernets: [groups][packed_size], as weights.h has them
 
-  /// Of g, g ⊙ b + s and s.
+  /// Where g, g ⊙ b + s and s of a row lie.
   __device__ std::size_t entry(int row, int unit) const {
     return std::size_t(row / rows) * units + unit;
   }
 };
 
-/// Of a closed trace at one t or for all: c (H₁), or Rᵀ (H₂, H₁), M (H₂, H₁) and Mᵀ (H₁, H₂), where
-/// tr = cᵀ d₁ or d₂ᵀ M d₁ (docs/mathematics.md); one set a group where the output is gated.
+/// What a closed trace is made of, at one t or for all: c (H₁), or Rᵀ (H₂, H₁), M (H₂, H₁) and Mᵀ
+/// (H₁, H₂), where tr = cᵀ d₁ or d₂ᵀ M d₁ (docs/mathematics.md); one set for each group where the
+/// output is gated.
 struct ClosedArrays {
   float *c = nullptr, *r = nullptr, *m = nullptr, *m_transposed = nullptr;
 };
@@ -51,9 +52,5 @@ struct RowTimes {
 /// Fills `times` of the working groups. `layers` are those of the net.
 void set_times(const NetArrays& net, const std::vector<Layer>& layers, const RowTimes& at,
                const TimeArrays& times, const Stream& stream);
-
-/// Fills `closed` for `count` sets of output gates, `gate_stride` apart (null: ones).
-void set_closed(const NetArrays& net, const std::vector<Layer>& layers, const float* output_gate,
-                int gate_stride, int count, const ClosedArrays& closed, const Stream& stream);
 
 }  // namespace ffjord::cuda

@@ -29,7 +29,7 @@ struct RowField {
     const float output = s.output[slot + entry(0, i)];
     return s.residual ? output - s.z[std::size_t(at.row) * s.z_stride + i] : output;
   }
-  /// With unit vectors: J_ik.
+  /// This is J_ik where tangents are unit vectors.
   __device__ float tangent(int k, int i) const {
     const float tangent = s.tangent[slot + entry(k, i)];
     return s.residual ? tangent - eps(k, i) : tangent;

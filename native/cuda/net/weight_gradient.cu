@@ -1,35 +1,37 @@
 #include <algorithm>
 
+#include "cuda/net/operands.h"
 #include "cuda/net/weight_gradient.h"
 #include "cuda/product/tiling.h"
 
 namespace ffjord::cuda {
 namespace {
 
-// A tile of P over the rows and channels of one slice. Products: bar aᵀ, and of blend t bar aᵀ.
+// Each block makes a tile of P over the rows and channels of one slice: bar aᵀ and, of a blend, t
+// bar aᵀ.
 template <class Tile, int Products>
 __global__ void __launch_bounds__(Tile::kThreads)
     outer_products(const __grid_constant__ OuterArguments s) {
   const int first_j = blockIdx.x * Tile::kRows, first_k = blockIdx.y * Tile::kUnits;
   const int first_row = blockIdx.z * s.slice_rows;
   const int rows = min(s.slice_rows, s.batch - first_row);
+  const RowChannels bars{s.value_bar, s.out, s.tangent_bar, s.batch, s.out, nullptr, 1};
+  const RowChannels inputs{
+      s.input.value, s.input.value_stride, s.input.tangents, s.batch, s.in, nullptr, 1};
   Sums<Tile, Products> sums;
   multiply_tile<Tile, Products, Order::AlongRows>(
       shared_memory<ProductMemory<Tile, Products>>(), rows * (1 + s.tangents),
       [&](int product, int r, int index) {
         const int row = first_row + index % rows, channel = index / rows, j = first_j + r;
         if (j >= s.out || !s.groups.of_row(row).working) return 0.f;
-        const float bar =
-            channel == 0 ? s.value_bar[std::size_t(row) * s.out + j]
-                         : s.tangent_bar[(std::size_t(channel - 1) * s.batch + row) * s.out + j];
+        const float bar = bars(channel, row, j);
         return product == 0 ? bar : s.time[row / s.groups.rows] * bar;
       },
       [&](int index, int u) {
         const int row = first_row + index % rows, channel = index / rows, k = first_k + u;
         if (k >= s.in || !s.groups.of_row(row).working) return 0.f;
-        if (channel == 0) return s.input.value[std::size_t(row) * s.input.value_stride + k];
-        if (!s.input.tangents) return k == channel - 1 ? 1.f : 0.f;
-        return s.input.tangents[(std::size_t(channel - 1) * s.batch + row) * s.in + k];
+        if (channel > 0 && !s.input.tangents) return k == channel - 1 ? 1.f : 0.f;
+        return inputs(channel, row, k);
       },
       sums);
   const int depth = Products * s.in;
@@ -52,9 +54,8 @@ void start(const OuterArguments& s, const Stream& stream) {
          tile_shape<Tile, ProductMemory<Tile, Products>>(s.out, s.in, s.slice_count), stream, s);
 }
 
-// One thread an entry of (out, in).
-__global__ void add_slices(Layer layer, const float* slices, int slice_count, float scale,
-                           float* gradient) {
+// One thread for each entry of (out, in).
+__global__ void add_slices(Layer layer, const float* slices, int slice_count, float* gradient) {
   const std::size_t entry = flat_index();
   if (entry >= std::size_t(layer.out) * layer.in) return;
   const std::size_t j = entry / layer.in, k = entry % layer.in, depth = layer.depth();
@@ -65,15 +66,15 @@ __global__ void add_slices(Layer layer, const float* slices, int slice_count, fl
     if (layer.expanded()) timed += row[layer.in + k];
   }
   const std::size_t at = j * layer.weight_stride() + k;
-  gradient[layer.weight_offset() + at] += scale * (sum - timed);
-  if (layer.expanded()) gradient[layer.offsets.weight1 + at] += scale * timed;
+  gradient[layer.weight_offset() + at] += sum - timed;
+  if (layer.expanded()) gradient[layer.offsets.weight1 + at] += timed;
 }
 
 __device__ int tiles_in(const UnitSumArguments& s, const Layer& layer) {
   return layer.out > s.large_above ? s.large_tiles : s.small_tiles;
 }
 
-// One thread a unit of the layers.
+// One thread for each unit of the layers.
 __global__ void add_unit_gradients(UnitSumArguments s) {
   const int unit = s.first_unit + static_cast<int>(flat_index());
   if (unit >= s.end_unit) return;
@@ -86,7 +87,6 @@ __global__ void add_unit_gradients(UnitSumArguments s) {
     const float* parts = s.unit_sums + std::size_t(kind) * s.sum_tiles * s.units + unit;
     for (int tile = 0; tile < tiles_in(s, layer); ++tile)
       totals[kind] += parts[std::size_t(tile) * s.units];
-    totals[kind] *= s.scale;
   }
   const LayerOffsets& at = layer.offsets;
   if (layer.expanded()) {
@@ -104,7 +104,7 @@ __global__ void add_unit_gradients(UnitSumArguments s) {
   }
 }
 
-// One block a layer: Σ over units and tiles, by the fixed tree of its threads.
+// One block for each layer adds up over units and tiles, by the fixed tree of its threads.
 __global__ void add_betas(UnitSumArguments s) {
   const Layer& layer = s.layers[s.first_layer + blockIdx.x];
   if (layer.offsets.beta == kAbsent) return;
@@ -120,7 +120,7 @@ __global__ void add_betas(UnitSumArguments s) {
     __syncthreads();
     if (threadIdx.x < half) parts[threadIdx.x] += parts[threadIdx.x + half];
   }
-  if (threadIdx.x == 0) s.gradient[layer.offsets.beta] += s.scale * parts[0];
+  if (threadIdx.x == 0) s.gradient[layer.offsets.beta] += parts[0];
 }
 
 bool takes_large(const OuterArguments& s) {
@@ -160,10 +160,10 @@ void sum_outer_products(const OuterArguments& s, const Stream& stream) {
   });
 }
 
-void add_weight_gradient(const Layer& layer, const OuterArguments& sums, float scale,
-                         float* gradient, const Stream& stream) {
+void add_weight_gradient(const Layer& layer, const OuterArguments& sums, float* gradient,
+                         const Stream& stream) {
   launch("add_slices", add_slices, flat_shape(std::size_t(layer.out) * layer.in), stream, layer,
-         sums.slices, sums.slice_count, scale, gradient);
+         sums.slices, sums.slice_count, gradient);
 }
 
 void add_unit_sums(const UnitSumArguments& arguments, bool swish, const Stream& stream) {

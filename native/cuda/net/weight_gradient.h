@@ -24,18 +24,18 @@ struct OuterArguments {
   int depth() const { return expanded ? 2 * in : in; }
 };
 
-/// Sets slice_count and slice_rows; `each_group`: a slice a group.
+/// Sets slice_count and slice_rows; `each_group`: a slice for each group.
 void cut_slices(OuterArguments& arguments, bool each_group);
 /// Room for the slices of a batch of this size; `groups`: how many need one each, or 1.
 std::size_t most_slice_floats(int batch, int out, int in, bool expanded, int groups);
 
 void sum_outer_products(const OuterArguments& arguments, const Stream& stream);
 
-/// gradient += scale · (what the sums say of a layer that is not a hypernet).
-void add_weight_gradient(const Layer& layer, const OuterArguments& sums, float scale,
-                         float* gradient, const Stream& stream);
+/// gradient += what the sums say of a layer that is not a hypernet.
+void add_weight_gradient(const Layer& layer, const OuterArguments& sums, float* gradient,
+                         const Stream& stream);
 
-/// gradient += scale · (biases, gates, shifts and β of some layers).
+/// gradient += cotangents of the biases, gates, shifts and β of some layers.
 struct UnitSumArguments {
   const Layer* layers = nullptr;       ///< on the device
   int first_layer = 0, end_layer = 0;  ///< whose sums are added
@@ -43,7 +43,6 @@ struct UnitSumArguments {
   int units = 0, sum_tiles = 0, small_tiles = 0, large_tiles = 0;
   int large_above = 0;               ///< layers wider than this took large tiles
   const float* unit_sums = nullptr;  ///< [kUnitSums][sum_tiles][units]
-  float scale = 1;
   float* gradient = nullptr;
 };
 void add_unit_sums(const UnitSumArguments& arguments, bool swish, const Stream& stream);

@@ -6,7 +6,7 @@ namespace {
 
 constexpr int kThreads = 256;
 
-// One thread an entry (j, k) of W (out, depth).
+// One thread for each entry (j, k) of W (out, depth).
 __global__ void pack_weights(Layer layer, const float* parameters, float* packed) {
   const std::size_t entry = std::size_t(blockIdx.x) * kThreads + threadIdx.x;
   if (entry >= layer.weights()) return;

@@ -264,7 +264,7 @@ __device__ __forceinline__ void promote(const ProductMemory<Tile, Channels>& mem
 
 }  // namespace detail
 
-/// As its namesake of product.h.
+/// Does what its namesake of product.h does.
 template <class Tile, int Channels, Order order = Order::AlongDepth, class LoadA, class LoadB>
 requires InHalves<Tile> __device__ void multiply_tile(ProductMemory<Tile, Channels>& memory,
                                                       int depth, const LoadA& load_a,

@@ -12,8 +12,8 @@ namespace ffjord::cuda {
 /// Bits of |x|, in order of size.
 __device__ __forceinline__ unsigned magnitude(float x) { return __float_as_uint(x) & 0x7fffffffu; }
 
-/// Of the power that brings the largest of some entries into [2¹⁴, 2¹⁵), by its magnitude; 0 for
-/// zeros alone, and for what is not finite. Its inverse is normal.
+/// The exponent of the power of two that brings the largest of some entries into [2¹⁴, 2¹⁵), by its
+/// magnitude; 0 for zeros alone, and for what is not finite. Its inverse is normal.
 __device__ __forceinline__ int scale_exponent(unsigned largest) {
   const int exponent = static_cast<int>(largest >> 23);
   return largest == 0 || exponent == 255 ? 0 : min(127 + 14 - exponent, 126);

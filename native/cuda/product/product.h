@@ -23,16 +23,17 @@ struct Tile {
   static constexpr int kRowsAThread = 4, kUnitsAThread = 4;
   static constexpr int kDown = Rows / 4, kAcross = Units / 4, kThreads = kDown * kAcross;
 
-  /// Of the present thread's entry (i, j) within the tile.
+  /// Where the present thread's entry (i, j) lies within the tile.
   __device__ static int row(int i) { return 4 * (threadIdx.x / kAcross) + i; }
   __device__ static int unit(int j) { return 4 * (threadIdx.x % kAcross) + j; }
-  /// Among the threads that hold rows of the same units, and units of the same rows.
+  /// The present thread's number among those that hold rows of the same units, and units of the
+  /// same rows.
   __device__ static int part_down() { return threadIdx.x / kAcross; }
   __device__ static int part_across() { return threadIdx.x % kAcross; }
 };
 
 using LargeTile = Tile<64, 64>;
-/// Of batches that step tile by tile, and of small nets.
+/// The tile of batches that step tile by tile, and of small nets.
 using SmallTile = Tile<32, 32>;
 
 template <class Tile, int Channels>
@@ -42,7 +43,8 @@ struct ProductMemory {
   alignas(16) float a[Channels][Tile::kDepth][kPadded];
   alignas(16) float b[Tile::kDepth][Tile::kUnits];
 
-  /// For sums over what the threads hold, between products: of kDown × kUnits, or kRows × kAcross.
+  /// Room for sums over what the threads hold, between products: of kDown × kUnits, or kRows ×
+  /// kAcross.
   __device__ float* scratch() { return &a[0][0][0]; }
 };
 
@@ -62,7 +64,7 @@ __device__ __forceinline__ void clear(Sums<Tile, Channels>& sums) {
       for (int j = 0; j < Tile::kUnitsAThread; ++j) sums[channel][i][j] = 0.f;
 }
 
-/// In which order neighbouring threads load A: as it lies in memory.
+/// The order in which neighbouring threads load A: as it lies in memory.
 enum class Order { AlongDepth, AlongRows };
 
 /// `load_a(channel, row, k)` and `load_b(k, unit)` give entries of the tile, zero beyond its edges;

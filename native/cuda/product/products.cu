@@ -24,11 +24,12 @@ Abilities abilities_of(int device) {
   return {std::min(capability, code.capability) >= 80, capability == 90 && code.warpgroups};
 }
 
-// By device. Built when the addon is loaded, so that it outlives all threads that run jobs.
+// Known by the device's number. Built when the addon is loaded, so that it outlives all threads
+// that run jobs.
 std::mutex known_mutex;
 std::map<int, Abilities> known;
 
-// Of the current device: asked once, as every product wants to know.
+// Asks the current device once, as every product wants to know.
 Abilities abilities() {
   int device = 0;
   check(cudaGetDevice(&device), "device");

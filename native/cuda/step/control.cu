@@ -16,8 +16,9 @@ __global__ void place_all(Groups groups, double t, const double* times) {
   group.working = 1;
 }
 
-// Of the present thread, by index. A batch that steps together is summed by the fixed tree of a
-// block, and its first thread has the sum; of other groups each has a part, and a thread.
+// The norm of the group that the present thread has, by index. A batch that steps together is
+// summed by the fixed tree of a block, and its first thread has the sum; other groups have a part
+// and a thread each.
 __device__ NormPart part_of_group(const ControlArguments& s, int set, int index) {
   const NormPart* parts = s.norm.parts + std::size_t(set) * s.parts;
   if (s.groups.count > 1) return index < s.groups.count ? parts[index] : NormPart();
@@ -145,7 +146,7 @@ __global__ void load_steps(Groups groups, StepTape tape, int back) {
   group.theta = kept.theta;
 }
 
-// As part_of_group has it.
+// The shape that part_of_group wants.
 LaunchShape group_shape(const Groups& groups) {
   LaunchShape shape = flat_shape(groups.count);
   if (groups.count == 1) shape.shared_bytes = kFlatThreads * sizeof(NormPart);

@@ -1,5 +1,5 @@
-// Step control where the state lies: a thread a group carries out core/step_rule.h, so that the
-// host does not wait within a solve.
+// Step control where the state lies: a thread for each group carries out core/step_rule.h, so that
+// the host does not wait within a solve.
 #pragma once
 
 #include "cuda/step/step_rows.h"
@@ -26,20 +26,20 @@ struct ControlArguments {
   Trips* trips = nullptr;  ///< on the device
 };
 
-/// Every group stands at (t, 0), working.
+/// Puts every group at (t, 0), working.
 void place_groups(const Groups& groups, double t, const Stream& stream);
 /// The same at a time a group.
 void place_groups(const Groups& groups, const double* times, const Stream& stream);
 
-/// After start_squares: the trial's h, or not_finite_at_start.
+/// Sets the trial's h after start_squares, or not_finite_at_start.
 void choose_trial(const ControlArguments& arguments, double t0, double t1, const Stream& stream);
-/// After change_squares: the first step's size.
+/// Sets the first step's size after change_squares.
 void choose_first_step(const ControlArguments& arguments, const Stream& stream);
-/// From t0 to t1, with the first step, or that proposed last.
+/// Begins to go from t0 to t1, with the first step, or that proposed last.
 void begin_interval(const ControlArguments& arguments, double t0, double t1, const Stream& stream);
 /// The next attempt of groups that are not done; others rest.
 void begin_attempt(const ControlArguments& arguments, const Stream& stream);
-/// After finish_rows: accepted or not, and the next h.
+/// Accepts the attempt or not after finish_rows, and sets the next h.
 void judge_attempt(const ControlArguments& arguments, const Stream& stream);
 /// Single rows in the order that Groups::order has: `order` (B).
 void order_rows(const Groups& groups, int* order, const Stream& stream);

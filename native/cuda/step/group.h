@@ -18,7 +18,7 @@ struct Group {
   int accepted = 0;     ///< the last attempt was
   int step = 0;         ///< accepted steps
   int present = 0;      ///< number of the step that is pulled back
-  int first_known = 0;  ///< whether the first stage stands from before
+  int first_known = 0;  ///< whether the first stage is that of the step before
   int lacks_room = 0;   ///< no attempt was made, as the tape is full
   int not_finite_at_start = 0;
   int evaluations = 0;
@@ -41,14 +41,14 @@ struct Groups {
   Group* data = nullptr;
   int count = 0;
   int rows = 1;  ///< of each but the last
-  /// Of single rows: how they stand in the tiles of products, those at work before the others;
+  /// How single rows follow each other in the tiles of products, those at work before the others;
   /// null: as in the batch.
   const int* order = nullptr;
 
   __device__ int row_at(int place) const { return order ? order[place] : place; }
   __device__ Group& of_row(int row) const { return data[row / rows]; }
   __device__ bool works(int row, int batch) const { return row < batch && of_row(row).working; }
-  /// Of stage time c, in float as the nets take it.
+  /// Stage time c of a group, in float as the nets take it.
   __device__ float time(int group, double c) const {
     return static_cast<float>(data[group].t + c * data[group].h);
   }

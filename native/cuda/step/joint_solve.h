@@ -30,7 +30,7 @@ class RowSystem {
   virtual const double* start_norm() { return nullptr; }
   virtual const double* change_norm() { return nullptr; }
   virtual const double* error_norm() { return nullptr; }
-  /// After the verdict, which the groups hold.
+  /// Called after the verdict, which the groups hold.
   virtual void conclude() {}
 };
 

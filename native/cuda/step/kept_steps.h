@@ -10,7 +10,7 @@ namespace ffjord::cuda {
 class KeptSteps {
  public:
   KeptSteps() = default;
-  /// For `count` evaluations of `floats` each, or fewer, or none: at most
+  /// Makes room for `count` evaluations of `floats` each, or fewer, or none: at most
   /// CudaOptions::tape_megabytes, or a quarter of the free memory without that. `of_step`: those of
   /// a step.
   KeptSteps(int count, int of_step, std::size_t floats, const Stream& stream);
@@ -20,7 +20,7 @@ class KeptSteps {
   float* tape(int step, int stage) const {
     return first_ + (std::size_t(step) * of_step_ + stage) * floats_;
   }
-  /// For kernels whose arguments name the tape `own`.
+  /// What kernels need whose arguments name the tape `own`.
   KeptEvaluations from(const float* own) const;
 
  private:

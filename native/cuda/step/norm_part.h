@@ -28,7 +28,7 @@ struct NormPart {
   }
 };
 
-/// Root mean squares over atol + rtol max(|y₀|, |y₁|), one a tensor; the largest counts.
+/// Root mean squares over atol + rtol max(|y₀|, |y₁|), one for each tensor; the largest counts.
 struct ErrorNorm {
   int tensors[kMostTensors] = {};  ///< numbers of channels, from the first on; 0: absent
   float rtol = 0, atol = 0;

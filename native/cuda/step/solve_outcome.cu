@@ -70,8 +70,8 @@ DeviceArray<Group> SolveOutcome::copy_groups() const {
   return copy;
 }
 
-// Of groups that failed: rows whose last error is over their tolerance, or not finite; of rows that
-// step alone each is to blame.
+// Names rows of groups that failed, whose last error is over their tolerance or not finite; a row
+// that steps alone is to blame itself.
 std::vector<std::size_t> SolveOutcome::offending_rows() {
   std::vector<float> errors(grouping_.batch);
   row_errors_.copy_out(errors, stream_);

@@ -1,5 +1,5 @@
-// The groups of a solve as the host sees them: where they stand, whether one failed and on which
-// rows, what their steps count.
+// The groups of a solve as the host sees them: how far they have come, whether one failed and on
+// which rows, what their steps count.
 #pragma once
 
 #include <algorithm>
@@ -15,7 +15,7 @@ namespace ffjord::cuda {
 struct Grouping {
   int batch = 0, rows = 0;
   int count() const { return (batch + rows - 1) / rows; }
-  /// Of one group, the last of which may be short.
+  /// The rows of a group; the last may be short.
   int rows_in(int group) const { return std::min(rows, batch - group * rows); }
   static Grouping of(int batch, Control control);
   /// Whether rows are given an order of their own (Groups::order).
@@ -37,7 +37,7 @@ class SolveOutcome {
   void require_end(const StepPolicy& policy);
   /// How each group stood when last looked at.
   const std::vector<Group>& ends() const { return ends_; }
-  /// Over all rows, each counted once.
+  /// Counts over all rows, each once.
   SolveStatistics statistics() const;
   /// The groups as they are, for a pullback.
   DeviceArray<Group> copy_groups() const;

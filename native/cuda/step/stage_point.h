@@ -1,4 +1,4 @@
-// Where a stage is evaluated: rows that stand, or those that its tableau makes of the stages
+// Where a stage is evaluated: at given rows, or at those that its tableau makes of the stages
 // before, which the first layer of a net combines while it loads them.
 #pragma once
 
@@ -13,7 +13,7 @@ namespace ffjord::cuda {
 struct StagePoint {
   float* values = nullptr;  ///< (B, stride), of which the first I channels count
   int stride = 0;
-  // y + h Σ_j a_j k_j, which is yet to be stored in `values`; without y they stand there.
+  // y + h Σ_j a_j k_j is yet to be stored in `values`; without y it is there.
   const float* y = nullptr;      ///< (B, S)
   const float* rates = nullptr;  ///< (stages, B, S): k_j
   int channels = 0;              ///< S
@@ -21,7 +21,7 @@ struct StagePoint {
   std::size_t size = 0;          ///< B S
   float a[kMaxStages] = {};
 
-  __host__ __device__ bool stands() const { return !y; }
+  __host__ __device__ bool has_values() const { return !y; }
   __device__ void store(const Groups& groups, int row, int channel) const {
     const std::size_t at = std::size_t(row) * channels + channel;
     values[std::size_t(row) * stride + channel] =

@@ -26,7 +26,7 @@ __global__ void combine_trial_point(StepArrays s) {
   s.point[entry] = s.y[at] + static_cast<float>(group.h) * s.stages[at];
 }
 
-// Over the lanes of a row; each gets the sum.
+// Adds up over the lanes of a row; each gets the sum.
 __device__ double sum_lanes(double value) {
   for (int distance = kLanes / 2; distance > 0; distance /= 2)
     value += __shfl_xor_sync(0xffffffffu, value, distance);

@@ -43,7 +43,7 @@ struct StopArrays {
 
 /// The point of a stage, yet to be combined.
 StagePoint stage_point(const StepArrays& arrays, const DeviceTableau& tableau, int stage);
-/// Combines it in a kernel of its own; it stands from then on.
+/// Combines it in a kernel of its own; its values are there from then on.
 void combine_point(const Groups& groups, int batch, int inputs, StagePoint& point,
                    const Stream& stream);
 /// point ← y + h k₀, h the group's.
@@ -60,7 +60,7 @@ void change_squares(const StepArrays& arrays, const ErrorNorm& norm, const Strea
 void accept_rows(const StepArrays& arrays, const DeviceTableau& tableau, const StepTape* tape,
                  const StopArrays& stops, const Stream& stream);
 
-/// Into how many parts a norm is summed: a row each where rows step alone, else a tile of them.
+/// How many parts a norm is summed in: a row each where rows step alone, else a tile of them.
 int norm_parts(int batch, int rows);
 
 }  // namespace ffjord::cuda

@@ -10,8 +10,8 @@
 
 namespace ffjord::cuda {
 
-/// On the device, set before a solve. Step n makes evaluations n · of_step and on; an FSAL stage is
-/// the first of the next step.
+/// Where they are, set on the device before a solve. Step n makes evaluations n · of_step and on;
+/// an FSAL stage is the first of the next step.
 struct KeptEvaluations {
   std::ptrdiff_t first = 0;  ///< floats from the tape of the arguments to that of evaluation 0
   std::size_t floats = 0;    ///< of a tape
@@ -23,7 +23,7 @@ struct TapeSlot {
   const KeptEvaluations* kept = nullptr;  ///< null: where the arguments say
   int stage = 0;
 
-  /// From what the arguments say; nothing beyond what is kept. There is one group.
+  /// How far it is from what the arguments say; 0 beyond what is kept. There is one group.
   __device__ std::ptrdiff_t offset(const Groups& groups) const {
     if (!kept) return 0;
     const int evaluation = groups.data->step * kept->of_step + stage;

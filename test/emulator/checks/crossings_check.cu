@@ -3,11 +3,11 @@
 #include <cuda_runtime.h>
 
 #include <cstdio>
-#include <cstdlib>
 #include <numeric>
 
 #include "core/training.h"
 #include "test/cuda/engine.h"
+#include "test/emulator/device.h"
 #include "test/native/flow_case.h"
 
 namespace {
@@ -108,7 +108,7 @@ void check_large_data(Report& report, const Engine& engine) {
 }  // namespace
 
 int main() {
-  setenv("FFJORD_EMULATOR_MEMORY", std::to_string(kMemory).c_str(), 1);
+  emulator::first_configuration().memory = std::size_t{kMemory} << 20;
   return checks::with_cuda_engine([](const Engine& engine) {
     Report report;
     check_kept_data(report, engine, "blocks with dynamics alone", {}, {});

@@ -1,10 +1,10 @@
 // Kernels with a fault put in on purpose: the checks that pass the sound kernel must catch each.
 #include <cmath>
 #include <cstdio>
-#include <cstdlib>
 #include <utility>
 
 #include "test/cuda/kernels.h"
+#include "test/emulator/device.h"
 
 namespace {
 
@@ -225,7 +225,7 @@ void must_be_caught(Report& report, const char* fault, const Subject& subject,
 }  // namespace
 
 int main() {
-  setenv("FFJORD_EMULATOR_RACES", "all", 1);  // before the device is there
+  emulator::first_configuration().races = emulator::Configuration::All;
   Report report;
   const Stream stream;
   must_pass(report, warps<Fault::None>(), stream);

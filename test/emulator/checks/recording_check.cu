@@ -42,9 +42,9 @@ int check(const Engine& engine) {
     flow->write(Buffer::Parameters, parameters);
   }
   report.expect("without a tape, whose solves keep no steps", solve(37, false) == 2);
-  report.expect("without one again", solve(37, false) == 0);
+  report.expect("without one, a second time", solve(37, false) == 0);
   report.expect("another batch", solve(20, true) == 2);
-  report.expect("the same again", solve(20, true) == 0);
+  report.expect("the same batch, a second time", solve(20, true) == 0);
   request.settings.solver.rtol = 1e-3;
   report.expect("another tolerance", solve(20, true) == 2);
   report.finish("recorded loops");

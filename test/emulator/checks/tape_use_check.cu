@@ -3,11 +3,10 @@
 // of stages are combined.
 #include <cuda_runtime.h>
 
-#include <cstdlib>
-
 #include "core/tableau.h"
 #include "reference/reference_engine.h"
 #include "test/cuda/engine.h"
+#include "test/emulator/device.h"
 #include "test/native/flow_case.h"
 
 namespace {
@@ -43,7 +42,7 @@ Pull pull(Flow& flow, std::size_t batch) {
   return result;
 }
 
-// With so many MiB of a tape; none: as many as the engine takes.
+// Pulls back with so many MiB of a tape; none: as many as the engine takes.
 Pull pull_with(std::optional<double> tape_megabytes, std::size_t batch) {
   Cnf cnf;
   cnf.net.hidden = {40, 40};
@@ -103,7 +102,7 @@ void check_points(const Engine& engine, Report& report) {
 }  // namespace
 
 int main() {
-  setenv("FFJORD_EMULATOR_MEMORY", std::to_string(kMemory).c_str(), 1);
+  emulator::first_configuration().memory = std::size_t{kMemory} << 20;
   return checks::with_cuda_engine(
       [](const Engine& engine) {
         Report report;

@@ -9,7 +9,7 @@
 
 #include "vector_types.h"
 
-// Of the thread that runs; set at every switch between threads.
+// Those of the thread that runs, set at every switch between threads.
 extern uint3 threadIdx, blockIdx;
 extern dim3 blockDim, gridDim;
 inline constexpr int warpSize = 32;
@@ -40,7 +40,7 @@ void mma_tf32(float (&c)[4], const unsigned (&a)[4], const unsigned (&b)[2]);
 void mma_f16(float (&c)[4], const unsigned (&a)[4], const unsigned (&b)[2]);
 void load_matrix_x4(unsigned (&r)[4], const void* shared_row, bool transposed);
 
-/// Of a matrix in the block's shared memory, for products of a warpgroup.
+/// Describes a matrix in the block's shared memory, for products of a warpgroup.
 std::uint64_t matrix_descriptor(const void* shared, int leading, int stride);
 void show_to_products();
 void begin_products();

@@ -1,11 +1,11 @@
 #include <algorithm>
-#include <numeric>
 
 #include "core/errors.h"
-#include "cuda/net/closed_trace.h"
-#include "cuda/net/dense_net.h"
+#include "cuda/net/device_net.h"
+#include "cuda/net/divergence_closed.h"
 #include "cuda/net/hypernet.h"
 #include "cuda/net/tile_rows.h"
+#include "cuda/net/weight_gradient.h"
 #include "cuda/net/weights.h"
 
 namespace ffjord::cuda {
@@ -47,30 +47,26 @@ bool EvaluationSize::operator==(const EvaluationSize& other) const {
          regularisers == other.regularisers;
 }
 
-DenseNet::DenseNet(const BlockContext<float>& context, const Stream& stream)
+DeviceNet::DeviceNet(const BlockContext<float>& context, const Stream& stream)
     : stream_(stream),
       dimension_(static_cast<int>(element_count(context.shape))),
       residual_(context.cnf.net.residual),
       layers_(dense_layers(context)),
       tensor_sizes_(sizes_of_tensors(context)),
-      parameter_count_(std::accumulate(tensor_sizes_.begin(), tensor_sizes_.end(), std::size_t{0})),
       parameters_(context.parameters.data() + context.offsets.sqrt_end_time),
       device_layers_(layers_.size(), stream),
-      context_(layers_, context.context.size, stream),
-      one_(1, stream) {
+      context_(layers_, context.context.size, stream) {
   for (const Layer& layer : layers_) {
     units_ += layer.out;
     widest_ = std::max({widest_, layer.in, layer.out});
     packed_size_ += 2 * layer.weights();
   }
   device_layers_.copy_in(layers_, stream);
-  const float one = 1;
-  one_.copy_in({&one, 1}, stream);
   if (!hyper()) packed_ = DeviceArray<float>(packed_size_, stream);
   stream.synchronize();  // what was copied dies here
 }
 
-NetArrays DenseNet::arrays() const {
+NetArrays DeviceNet::arrays() const {
   return {device_layers_.data(),
           static_cast<int>(layers_.size()),
           units_,
@@ -81,7 +77,17 @@ NetArrays DenseNet::arrays() const {
           packed_size_};
 }
 
-void DenseNet::parameters_changed() {
+const float* DeviceNet::beta_of(const Layer& layer) const {
+  return layer.offsets.beta == kAbsent ? nullptr : parameters_ + layer.offsets.beta;
+}
+
+const float* DeviceNet::weights_of(const Evaluation& evaluation, const Layer& layer,
+                                   bool transposed) const {
+  return (hyper() ? evaluation.times.packed : packed_.data()) + layer.packed +
+         (transposed ? layer.weights() : 0);
+}
+
+void DeviceNet::parameters_changed() {
   for (const Layer& layer : layers_) pack(layer, parameters_, packed_.data(), stream_);
   context_.set_parameters(parameters_, stream_);
   const bool has_closed_form = layers_.size() == 2 || layers_.size() == 3;
@@ -100,8 +106,8 @@ void DenseNet::parameters_changed() {
   set_closed(arrays(), layers_, nullptr, 0, 1, closed_, stream_);
 }
 
-EvaluationForm DenseNet::form_of(const TracePlan& trace, const Regularisers& regularisers,
-                                 bool with_divergence, bool own_times) const {
+EvaluationForm DeviceNet::form_of(const TracePlan& trace, const Regularisers& regularisers,
+                                  bool with_divergence, bool own_times) const {
   EvaluationForm form;
   form.regularisers = RegulariserList(regularisers, dimension_);
   const bool takes_tangents = regularisers.needing(Derivatives::Tangents) != nullptr;
@@ -120,7 +126,7 @@ EvaluationForm DenseNet::form_of(const TracePlan& trace, const Regularisers& reg
   return form;
 }
 
-Evaluation DenseNet::make_evaluation(const EvaluationSize& size) const {
+Evaluation DeviceNet::make_evaluation(const EvaluationSize& size) const {
   Evaluation e;
   const EvaluationForm form =
       form_of(size.trace, size.regularisers, true, size.groups == size.batch);
@@ -146,35 +152,35 @@ Evaluation DenseNet::make_evaluation(const EvaluationSize& size) const {
   return e;
 }
 
-std::size_t DenseNet::tape_floats(const EvaluationSize& size) const {
+std::size_t DeviceNet::tape_floats(const EvaluationSize& size) const {
   Arena counted;
   Evaluation unused;
   place_tape(size, counted, unused);
   return counted.used();
 }
 
-void DenseNet::place_tape(const EvaluationSize& size, float* tape, Evaluation& e) const {
+void DeviceNet::place_tape(const EvaluationSize& size, float* tape, Evaluation& e) const {
   Arena arena(tape);
   place_tape(size, arena, e);
   e.tape = tape;
 }
 
-void DenseNet::place_tape(const EvaluationSize& size, Arena& arena, Evaluation& e) const {
+void DeviceNet::place_tape(const EvaluationSize& size, Arena& arena, Evaluation& e) const {
   const EvaluationForm form =
       form_of(size.trace, size.regularisers, true, size.groups == size.batch);
   const std::size_t batch = size.batch, encoder = form.encoder;
   e.layers.resize(layers_.size());
-  e.again.resize(encoder);
+  e.repeated.resize(encoder);
   if (form.closed && layers_.size() == 3) e.closed_product = arena.take(batch * layers_[1].out);
   for (std::size_t l = 0; l < layers_.size(); ++l) {
     const Layer& layer = layers_[l];
     take_tape(arena, layer, batch, l < encoder ? 0 : form.tangents, e.layers[l]);
-    if (l < encoder) take_tape(arena, layer, batch, form.tangents, e.again[l]);
+    if (l < encoder) take_tape(arena, layer, batch, form.tangents, e.repeated[l]);
     if (form.closed && l + 1 < layers_.size()) e.layers[l].closed = arena.take(batch * layer.out);
   }
 }
 
-PullbackScratch DenseNet::make_scratch(const EvaluationSize& size) const {
+PullbackScratch DeviceNet::make_scratch(const EvaluationSize& size) const {
   PullbackScratch s;
   const EvaluationForm form =
       form_of(size.trace, size.regularisers, true, size.groups == size.batch);

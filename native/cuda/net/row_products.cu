@@ -1,19 +1,8 @@
-#include "cuda/device/grid.h"
-#include "cuda/net/activations.h"
-#include "cuda/net/vjp.h"
+#include "cuda/net/row_products.h"
 #include "cuda/step/row_lanes.h"
 
 namespace ffjord::cuda {
 namespace {
-
-__global__ void scale_cotangents(SlopeArguments s) {
-  const std::size_t entry = flat_index();
-  const int row = static_cast<int>(entry / s.layer.out), j = static_cast<int>(entry % s.layer.out);
-  if (row >= s.batch || !s.groups.of_row(row).working) return;
-  const Slopes slopes =
-      slopes_of(s.layer.activation, s.value[entry], s.z ? s.z[entry] : 0.f, s.beta ? *s.beta : 1.f);
-  s.to[entry] = s.from[entry] * slopes.slope * s.times.gate[s.times.entry(row, s.layer.unit + j)];
-}
 
 template <int Lanes>
 __global__ void __launch_bounds__(kRowThreads) add_row_products(RowProducts s) {
@@ -31,11 +20,6 @@ __global__ void __launch_bounds__(kRowThreads) add_row_products(RowProducts s) {
 }
 
 }  // namespace
-
-void scale_by_slopes(const SlopeArguments& s, const Stream& stream) {
-  launch("scale_cotangents", scale_cotangents, flat_shape(std::size_t(s.batch) * s.layer.out),
-         stream, s);
-}
 
 void add_products(const RowProducts& s, const Stream& stream) {
   with_lanes(s.dimension, [&](auto lanes) {

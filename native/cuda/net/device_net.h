@@ -1,0 +1,81 @@
+// A net on the device: its layers and weights, f with its divergence at the rows of a batch, and
+// the pullback of both.
+#pragma once
+
+#include <vector>
+
+#include "cuda/device/memory.h"
+#include "cuda/net/context_map.h"
+#include "cuda/net/evaluation.h"
+#include "cuda/net/field.h"
+#include "cuda/net/field_point.h"
+#include "cuda/net/net_time.h"
+
+namespace ffjord::cuda {
+
+class DeviceNet {
+ public:
+  /// Throws Error(Unsupported) for convolutional nets.
+  DeviceNet(const BlockContext<float>& context, const Stream& stream);
+
+  int dimension() const { return dimension_; }
+  /// Sizes of the block's tensors in their order, the end time first.
+  const std::vector<std::size_t>& tensor_sizes() const { return tensor_sizes_; }
+  const std::vector<Layer>& layers() const { return layers_; }
+  const ContextMap& context() const { return context_; }
+  const Stream& stream() const { return stream_; }
+
+  bool residual() const { return residual_; }
+  bool conditional() const { return context_.terms() > 0; }
+  bool hyper() const { return layers_.front().hyper(); }
+  bool gated_output() const { return layers_.back().gated(); }
+  NetArrays arrays() const;
+  /// β of a layer's swish; null where it has none.
+  const float* beta_of(const Layer& layer) const;
+  /// W of a layer, or Wᵀ (weights.h), at the time of an evaluation.
+  const float* weights_of(const Evaluation& evaluation, const Layer& layer, bool transposed) const;
+  /// How far the weights of two groups lie apart; 0: all have the same.
+  std::size_t weight_stride() const { return hyper() ? packed_size_ : 0; }
+  /// The closed trace of weights that no gate of the output changes with t.
+  const ClosedArrays& closed() const { return closed_; }
+
+  /// Packs the weights anew; the block's parameters are read where the flow keeps them.
+  void parameters_changed();
+
+  /// What evaluations push through the net; `own_times`: every row is a group.
+  EvaluationForm form_of(const TracePlan& trace, const Regularisers& regularisers,
+                         bool with_divergence, bool own_times) const;
+  /// An evaluation that has no tape yet.
+  Evaluation make_evaluation(const EvaluationSize& size) const;
+  std::size_t tape_floats(const EvaluationSize& size) const;
+  /// Its tape is at `tape` from now on.
+  void place_tape(const EvaluationSize& size, float* tape, Evaluation& evaluation) const;
+  PullbackScratch make_scratch(const EvaluationSize& size) const;
+
+  /// f, divergence and integrands, at a point whose values are combined first where they are yet to
+  /// be; `scratch` serves a divergence by VJP.
+  void evaluate(Evaluation& evaluation, PullbackScratch* scratch, const EvaluationForm& form,
+                const FieldPoint& point, const FieldColumns<float>& rates, TapeUse use) const;
+
+  void pullback(const Evaluation& evaluation, PullbackScratch& scratch, const FieldPoint& point,
+                const FieldColumns<const float>& bars, const FieldTargets& targets) const;
+
+ private:
+  void place_tape(const EvaluationSize& size, Arena& arena, Evaluation& evaluation) const;
+
+  const Stream& stream_;
+  const int dimension_;
+  const bool residual_;
+  const std::vector<Layer> layers_;
+  int units_ = 0, widest_ = 0;
+  const std::vector<std::size_t> tensor_sizes_;
+  std::size_t packed_size_ = 0;
+  const float* const parameters_;  // of the block
+  DeviceArray<Layer> device_layers_;
+  DeviceArray<float> packed_;
+  ContextMap context_;
+  Arena closed_memory_;
+  ClosedArrays closed_;
+};
+
+}  // namespace ffjord::cuda

@@ -1,0 +1,62 @@
+// Passes of rows through the layers of a net, and back: what the divergences are made of.
+#pragma once
+
+#include <vector>
+
+#include "cuda/net/device_net.h"
+#include "cuda/net/layer_forward.h"
+#include "cuda/net/multiply.h"
+
+namespace ffjord::cuda {
+
+/// Layers first … end − 1 of a net, through which rows are pushed at once.
+struct LayerPass {
+  std::size_t first = 0, end = 0;
+  int tangents = 0;                               ///< K
+  const std::vector<LayerTape>* tapes = nullptr;  ///< by the number of the layer
+  LayerInput input;                               ///< of the first
+};
+
+/// The pass of a point's values and tangents through all layers.
+LayerPass whole_pass(const DeviceNet& net, const Evaluation& evaluation, const FieldPoint& point);
+
+void push(const DeviceNet& net, const Evaluation& evaluation, const LayerPass& pass,
+          const FieldPoint& point, TapeUse use);
+
+/// How far the output's gates of two groups lie apart. No context moves them, so that those of a
+/// group are its first row's.
+int gate_stride(const Evaluation& evaluation, const FieldPoint& point);
+
+/// What field.h reads of an evaluation.
+FieldArguments field_of(const DeviceNet& net, const Evaluation& evaluation,
+                        const FieldPoint& point);
+
+/// What a pullback carries from layer to layer.
+struct Reverse {
+  const DeviceNet& net;
+  const Evaluation& evaluation;
+  PullbackScratch& scratch;
+  const FieldPoint& point;
+  const FieldTargets& targets;
+  float* time_bars;  ///< where the next part of t̄ goes; null: not wanted
+  int current = 0;   ///< which of the scratch's two places holds the cotangents
+
+  float* value_bar() const { return scratch.value_bars[current]; }
+  float* tangent_bar() const { return scratch.tangent_bars[current]; }
+  void turn() { current = 1 - current; }
+  void passed_times(int parts) {
+    if (time_bars) time_bars += std::size_t(parts) * point.batch;
+  }
+};
+
+/// Cotangents of the rates → those of what the net's last layer made.
+void seed(const Reverse& reverse, const FieldColumns<const float>& bars, bool adds);
+/// Cotangents of what a pass left → those of what its first layer made, and gradients.
+void pull_layers(Reverse& reverse, const LayerPass& pass);
+/// The product that goes on from there to the pass's input: that of the values, to a place which
+/// the caller names.
+MultiplyArguments input_product(const Reverse& reverse, const LayerPass& pass);
+/// Goes on from there to z̄.
+void pull_rows(const Reverse& reverse, const LayerPass& pass, bool adds);
+
+}  // namespace ffjord::cuda

@@ -9,6 +9,9 @@
 namespace ffjord::cuda {
 namespace {
 
+// Rows are (B, D), side by side in memory, so that neighbouring threads take neighbouring elements.
+// Every kernel here has at most 32 registers.
+
 // Numbers of one element each (D), in float64: what a solve normalises with, what it saw, and the
 // map that follows.
 template <class Number>

@@ -16,7 +16,7 @@ struct ColumnsOf {
   }
 };
 
-// One thread a number; threads side by side take columns side by side. 8 bytes.
+// One thread a number; threads side by side take columns side by side. 8 bytes, 18 registers.
 __global__ void copy_some_columns(std::size_t batch, std::size_t count,
                                   ColumnsOf<const float> source, ColumnsOf<float> target) {
   const std::size_t i = flat_index();

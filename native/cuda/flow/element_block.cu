@@ -11,8 +11,8 @@ namespace {
 
 // Rows (B, D) with their Δlogp (B), or the cotangents of both, and the map of each of D elements.
 // In all kernels here the lanes of a row take its elements in turns, so that neighbours in memory
-// go to neighbouring lanes; they add up in float64 by a tree that D alone decides. A thread has
-// some 20 registers in float32, and 40 where a bounded interval is computed in float64.
+// go to neighbouring lanes; they add up in float64 by a tree that D alone decides. A thread
+// has 8 to 30 registers, and 52 where an interval is inverted in float64.
 template <class Element>
 struct ElementRows {
   int batch = 0, dimension = 0;

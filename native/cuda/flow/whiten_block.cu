@@ -20,7 +20,7 @@ struct TriangularMap {
 };
 
 // One thread an element of a row: D FMAs of float64 on average, and as many reads of M, which the
-// rows of a batch find in the cache; 8 bytes of rows. About 30 registers.
+// rows of a batch find in the cache; 8 bytes of rows; 40 registers.
 __global__ void multiply_triangular(TriangularMap map, std::size_t batch, std::size_t dimension,
                                     const float* in, float* out, float* delta_logp) {
   const std::size_t at = flat_index();

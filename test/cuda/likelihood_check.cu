@@ -68,7 +68,7 @@ void check_not_a_number(Report& report, const FlowStream& stream, DeviceLikeliho
 int main() {
   if (skips_without_device()) return kSkipped;
   Report report;
-  const FlowStream stream(0);
+  const FlowStream stream(0, {});
   DeviceLikelihood likelihood(stream);
   for (const std::size_t batch : {1, 100, 1024, 3001})
     for (const std::size_t channels : {0, 2, 8}) {

@@ -68,7 +68,7 @@ void check_steps(Report& report, const FlowStream& stream, const ParameterLayout
 int main() {
   if (skips_without_device()) return kSkipped;
   Report report;
-  const FlowStream stream(0);
+  const FlowStream stream(0, {});
   const ParameterLayout layout = make_layout();
   check_steps(report, stream, layout, "Adam", {.learning_rate = 0.01});
   check_steps(report, stream, layout, "Adam with decay, clipped",

@@ -28,6 +28,19 @@ beforeAll(() => {
     join(folder, 'power.csv'),
     `gap,grp,voltage,intensity,sm1,sm2,sm3,minute\n${lines.join('\n')}\n`
   )
+  const orders = Array.from({ length: 300 }, (_, i) => {
+    random.seek(i)
+    const placed = new Date(Date.UTC(2024, 2, 1) + 6e4 * Math.floor(131_400 * random.uniform()))
+    const [day, time] = placed.toISOString().slice(0, 16).split('T')
+    const kind = ['"books, used"', 'games', 'toys'][Math.floor(3 * random.uniform())]
+    const rating = random.uniform() < 0.1 ? '' : (3.5 + 0.5 * random.normal()).toFixed(1)
+    const amount = Math.exp(2 + random.normal()).toFixed(2)
+    return [`A${i}`, day, `${day} ${time}`, amount, kind, i % 3 ? 'False' : 'True', 'DE', rating].join(',')
+  })
+  writeFileSync(
+    join(folder, 'orders.csv'),
+    `id,day,placed,amount,kind,express,country,rating\n${orders.join('\n')}\n`
+  )
 })
 afterAll(() => rmSync(folder, { recursive: true }))
 
@@ -37,6 +50,10 @@ const commands = [...text.matchAll(/```sh\n([\s\S]*?)```/g)].flatMap(([, block])
 test('the tutorial has its commands', () => {
   expect(commands.map((line) => line.split(' ')[2])).toEqual([
     'train',
+    'inspect',
+    'train',
+    'logprob',
+    'sample',
     'train',
     'logprob',
     'logprob',
@@ -62,6 +79,8 @@ test.each(commands)('%s', async (line) => {
 test('what the commands leave', () => {
   const head = (file: string) => readFileSync(join(folder, file), 'utf8').split('\n')[0]
   expect(head('scored.csv')).toBe('gap,grp,voltage,intensity,sm1,sm2,sm3,minute,log_prob,quantile')
+  expect(head('orders-scored.csv')).toBe('id,day,placed,amount,kind,express,country,rating,log_prob,quantile')
+  expect(head('orders-drawn.csv')).toBe('day,placed,amount,kind,express,rating')
   expect(head('synthetic.csv')).toBe('gap,grp,voltage,intensity,sm1,sm2,sm3,minute')
   expect(readFileSync(join(folder, 'report', 'report.html'), 'utf8')).toContain('Marginals')
 })

@@ -108,7 +108,7 @@ function isPicture(name: string): boolean {
   return pictures.includes(extname(name).toLowerCase())
 }
 
-function isTable(name: string): boolean {
+export function isTable(name: string): boolean {
   return !isToy(name) && !benchmarkIn(name) && !isPicture(name) && (name === '-' || existsSync(name))
 }
 

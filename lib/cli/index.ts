@@ -3,6 +3,7 @@ import { Command } from 'commander'
 import { unwritable } from '../file/file-errors'
 import { VERSION } from '../native/version'
 import { addBench } from './bench'
+import { defaultsAtHand } from './defaults'
 import { addDemo } from './demo'
 import { addEval } from './eval'
 import { verdict } from './exit'
@@ -23,10 +24,11 @@ async function main(): Promise<void> {
     .version(VERSION)
     .showHelpAfterError('(add --help for the options)')
     .exitOverride()
+  const defaults = await defaultsAtHand(process.argv.slice(2))
   for (const add of [
     addDemo,
     addInspect,
-    addTrain,
+    (to: Command) => addTrain(to, defaults),
     addEval,
     addSample,
     addLogprob,

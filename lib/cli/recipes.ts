@@ -177,7 +177,7 @@ export function recipesInWords(): string {
 }
 
 /** 'a toy density:' and the options that say the same. */
-function described(data: string, recipe: Recipe): string {
+export function described(data: string, recipe: Recipe): string {
   const lines = ['']
   for (const [key, value] of Object.entries(recipe)) {
     const name = `--${value === false ? 'no-' : ''}${key.replace(/[A-Z]/g, (letter) => `-${letter.toLowerCase()}`)}`

@@ -77,8 +77,8 @@ const changeable = new Set([
   'json'
 ])
 
-/** `ffjord train`: trains a flow on data and leaves model, metrics, report and figures in a folder. */
-export function addTrain(program: Command): void {
+/** `ffjord train`: trains a flow on data and leaves model, metrics, report and figures in a folder. `defaults` are for its help. */
+export function addTrain(program: Command, defaults?: string): void {
   const command = program
     .command('train')
     .description('train a flow; leaves model.safetensors, metrics.jsonl, report.html and figures in a folder')
@@ -125,7 +125,10 @@ export function addTrain(program: Command): void {
     )
     .option('--test-rows <n>', 'rows of the test on a toy density or picture', positiveInteger, 20_000)
     .option('--no-report', 'no test, no report.html and no figures')
-    .addHelpText('after', () => `\n${recipesInWords()}`)
+    .addHelpText(
+      'after',
+      () => `\n${defaults ? `Defaults for the data at hand:\n${defaults}` : recipesInWords()}`
+    )
     .action((given: GivenChoice) => {
       const choice = given.resume ? resumed(command, given) : given
       return interruptible((signal) => runTraining(choice, signal))

@@ -46,6 +46,8 @@ export interface TableInspection {
   incomplete: number
   /** Rows looked at for what is not counted. */
   lookedAt: number
+  /** Numbers of a sample: one a column that is learnt, and one a level of categories. */
+  width: number
   columns: readonly ColumnInspection[]
   /** What was guessed of the file, each a sentence. */
   guesses: readonly string[]
@@ -113,6 +115,11 @@ export async function inspectTable(
     rows: profile.rows,
     incomplete: found?.incomplete ?? 0,
     lookedAt: profile.sample.numbers.length,
+    width: tableWidth(
+      (found?.columns ?? []).filter(({ name }) =>
+        columns.some((one) => one.name === name && one.use === 'learnt')
+      )
+    ),
     columns,
     guesses: source.guesses ?? [],
     options: {

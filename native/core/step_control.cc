@@ -11,7 +11,7 @@
 namespace ffjord {
 namespace {
 
-// Of the stability interval, on average: above it a solve counts as stiff.
+// The share of the stability interval above which, on average, a solve counts as stiff.
 constexpr double kStiff = 0.5;
 
 std::string number(double value) {

@@ -11,7 +11,7 @@
 
 namespace ffjord {
 
-/// Of a method's a and b: see Tableau.
+/// What follows from a method's a and b: see Tableau::stability_limit.
 double stability_limit(const Tableau& tableau);
 
 /// h ρ over the limit, from the sums of squares over z of both changes; 0 where Y_s = Y_r. A

@@ -101,7 +101,7 @@ void AdjointGradients::collect_attempt() {
   for (int stage = 1; stage < tableau_.stages; ++stage) collect(stage);
 }
 
-// Of `values` over atol + rtol max(|θ̄|, |end|).
+// The largest RMS of a tensor of `values` over atol + rtol max(|θ̄|, |end|).
 double AdjointGradients::largest_rms(std::span<const float> values,
                                      std::span<const float> end) const {
   const SolverOptions& options = call_.plan.solver;

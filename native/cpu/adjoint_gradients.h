@@ -31,7 +31,7 @@ class AdjointGradients {
   void accept(const Step& step);
   void reject();
 
-  /// Of AdjointNorm::Full: the largest RMS of a tensor; else 0.
+  /// The largest RMS of a tensor under AdjointNorm::Full; else 0.
   double rate_norm();
   double change_norm();
   double error_norm(double h);

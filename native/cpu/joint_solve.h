@@ -76,7 +76,7 @@ class JointSolve {
   void pass_stops(const Step& step, std::span<const double> stops);
   /// f(t + h, y₁), where the method has no such stage: the next step's first.
   void evaluate_end(const Step& step);
-  /// Of `sums_`, and of what the tiles share.
+  /// The error norm of `sums_` and of what the tiles share.
   double norm(double shared) const;
   double stiffness_of(double h) const;
   std::size_t worst_row() const;

@@ -30,7 +30,8 @@ class StageTimes final : public StepTimes {
   }
 
   /// Sets the slots of stages `first` … `end` − 1 of a step of size h from t, side by side where a
-  /// team is given: M(t) of a closed form and the weights of a hypernet are dear.
+  /// team is given: M(t) of a closed form and the weights of a hypernet cost as much as an
+  /// evaluation of some rows.
   void set(double t, double h, int first, int end, Team* team = nullptr) {
     t_ = t;
     h_ = h;

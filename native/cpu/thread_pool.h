@@ -12,8 +12,8 @@ class ThreadPool;
 /// worker at once, so it may index scratch memory; 0 is the caller.
 using Job = std::function<void(int worker, std::size_t item)>;
 
-/// The threads of one call: its caller and the pool's workers. Of several teams at once one has the
-/// workers, the others run alone; results must not depend on it.
+/// The threads of one call: its caller and the pool's workers. Where there are several teams at
+/// once, one has the workers, the others run alone; results must not depend on it.
 class Team {
  public:
   explicit Team(int threads);

@@ -41,7 +41,7 @@ struct StepScratch {
   void resize(const Channels& channels, std::size_t rows, int stages_kept);
 };
 
-/// Of a tile: its states and rates before and after a step, all [channel][rows].
+/// The states and rates of a tile before and after a step, all [channel][rows].
 struct TileStep {
   const float* start;  // y₀
   float* end;          // y₁

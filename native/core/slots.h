@@ -63,6 +63,12 @@ class Slots {
 
   std::size_t count() const { return ranges_.size(); }
   const RowRange& operator[](std::size_t slot) const { return ranges_[slot]; }
+  /// The slot of a row at hand.
+  std::size_t of(std::size_t row) const {
+    std::size_t slot = 0;
+    while (row >= ranges_[slot].end) ++slot;
+    return slot;
+  }
   auto begin() const { return ranges_.begin(); }
   auto end() const { return ranges_.end(); }
 

@@ -69,6 +69,31 @@ struct GroupTape {
   Vector end;                           // adjoint: the end state
 };
 
+// Gradients of the weights and of the end time, summed by slots; rows that step together are one
+// sum.
+class SlotSums {
+ public:
+  SlotSums(const Slots& slots, std::size_t gradients)
+      : slots_(slots), gradients_(slots.count(), Vector(gradients)), end_times_(slots.count()) {}
+
+  Target gradients(const Group& group) { return gradients_[slots_.of(group.first)]; }
+  double& end_time(const Group& group) { return end_times_[slots_.of(group.first)]; }
+
+  void add_to(Target gradients, std::size_t end_time_offset) {
+    for (std::size_t slot = 0; slot < slots_.count() && !gradients.empty(); ++slot)
+      gradients_[slot][end_time_offset] += end_times_[slot];
+    add_as_tree(slots_.count(), [&](std::size_t to, std::size_t from) {
+      add_scaled(1, gradients_[from], gradients_[to]);
+    });
+    add_scaled(1, gradients_.front(), gradients);
+  }
+
+ private:
+  const Slots slots_;
+  std::vector<Vector> gradients_;
+  Vector end_times_;
+};
+
 struct ReferenceTape : BlockTape {
   BlockPlan plan;
   std::vector<GroupTape> groups;
@@ -144,7 +169,7 @@ void ReferenceBlock::pull_rows(const BlockTape& any_tape, const BlockRows<double
   const auto& tape = dynamic_cast<const ReferenceTape&>(any_tape);
   const BlockPlan& plan = tape.plan;
   const double end_time = plan.end_time();
-  double end_time_bar = 0;
+  SlotSums sums(Slots(rows.count, plan.share), gradients.size());
   for (const GroupTape& kept : tape.groups) {
     const std::size_t context_size = dynamics_.context_size();
     const RowSystem rates(dynamics_, dynamics_plan(plan), tape.reverse, kept.group.count, kept.eps,
@@ -154,18 +179,19 @@ void ReferenceBlock::pull_rows(const BlockTape& any_tape, const BlockRows<double
     SolveStatistics counts;
     if (plan.gradient.method == GradientMethod::Checkpoint) {
       const double sum = pull_checkpoints(rates, *plan.solver.tableau, kept.checkpoints, plan.stop,
-                                          bar, gradients, context_bar, counts);
-      if (end_time > 0) end_time_bar += sum / end_time;
+                                          bar, sums.gradients(kept.group), context_bar, counts);
+      if (end_time > 0) sums.end_time(kept.group) += plan.sqrt_end_time_bar(sum / end_time);
     } else {
       const AdjointProblem problem{tape.reverse ? end_time : 0, tape.reverse ? 0 : end_time,
                                    kept.end, plan.gradient.norm};
-      end_time_bar +=
-          pull_adjoint(rates, plan.solver, problem, plan.stop, bar, gradients, context_bar, counts);
+      sums.end_time(kept.group) +=
+          plan.sqrt_end_time_bar(pull_adjoint(rates, plan.solver, problem, plan.stop, bar,
+                                              sums.gradients(kept.group), context_bar, counts));
     }
     statistics.add(counts, static_cast<double>(kept.group.count) / rows.count);
     scatter(rates.z(bar), kept.group, rows.z);
   }
-  if (!gradients.empty()) gradients[sqrt_end_time_offset_] += plan.sqrt_end_time_bar(end_time_bar);
+  sums.add_to(gradients, sqrt_end_time_offset_);
 }
 
 void ReferenceBlock::evaluate(const BlockPoint<double>& point, Target f, Target divergence) {

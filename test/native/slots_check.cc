@@ -61,23 +61,27 @@ void check_cuts(Report& report) {
 struct Part {
   double negative_log_prob = 0;
   Vector regularisers;
-  std::vector<float> gradients;
-  std::vector<float> rows_bar, context_bar;
+  Vector gradients, rows_bar, context_bar;
 };
 
-Part join(Part a, const Part& b) {
+// Gradients are added as the engine computes, in float32 or float64.
+Part join(const Engine& engine, Part a, const Part& b) {
   a.negative_log_prob += b.negative_log_prob;
   for (std::size_t i = 0; i < a.regularisers.size(); ++i) a.regularisers[i] += b.regularisers[i];
-  for (std::size_t i = 0; i < a.gradients.size(); ++i) a.gradients[i] += b.gradients[i];
+  for (std::size_t i = 0; i < a.gradients.size(); ++i) {
+    const double sum = a.gradients[i] + b.gradients[i];
+    a.gradients[i] = engine.float64 ? sum : static_cast<float>(sum);
+  }
   a.rows_bar.insert(a.rows_bar.end(), b.rows_bar.begin(), b.rows_bar.end());
   a.context_bar.insert(a.context_bar.end(), b.context_bar.begin(), b.context_bar.end());
   return a;
 }
 
-Part join_in_pairs(std::vector<Part> parts) {
+Part join_in_pairs(const Engine& engine, std::vector<Part> parts) {
   while (parts.size() > 1) {
     std::vector<Part> pairs;
-    for (std::size_t i = 0; i < parts.size(); i += 2) pairs.push_back(join(parts[i], parts[i + 1]));
+    for (std::size_t i = 0; i < parts.size(); i += 2)
+      pairs.push_back(join(engine, parts[i], parts[i + 1]));
     parts = std::move(pairs);
   }
   return parts.front();
@@ -104,11 +108,10 @@ Part part_of(Flow& flow, const Batch& batch, const RowRange& range, const BatchS
   if (!context.empty()) part.context_bar.resize(request.batch * kContext);
   part.gradients.resize(flow.layout().parameter_count);
   const RegulariserWeights weights(request.settings.regularisers.count(), 0.1);
-  const LossReport report = loss(flow, request, weights, std::span<float>(part.rows_bar),
-                                 std::span<float>(part.context_bar));
+  const LossReport report = loss(flow, request, weights, part.rows_bar, part.context_bar);
   part.negative_log_prob = report.negative_log_prob;
   part.regularisers = report.regularisers;
-  flow.read(Buffer::Gradients, std::span<float>(part.gradients));
+  flow.read(Buffer::Gradients, part.gradients);
   return part;
 }
 
@@ -177,7 +180,7 @@ void check_processes(const Engine& engine, const Case& one, Report& report) {
     for (const RowRange& own : cut_rows(one.batch, processes))
       parts.push_back(part_of(*flow, batch, own, {own.first, one.batch}));
     expect_the_same(one.title + ", " + std::to_string(processes) + " processes",
-                    join_in_pairs(std::move(parts)), whole, report);
+                    join_in_pairs(engine, std::move(parts)), whole, report);
   }
 }
 
@@ -217,6 +220,20 @@ void check_engine(const Engine& engine, Report& report) {
   report.finish(engine.name + ": processes add in pairs");
 }
 
+void check_reference(Report& report) {
+  for (const Control control : {Control::Sample, Control::Tile}) {
+    Case one = a_case("concatsquash", {6, 5}, LayerKind::ConcatSquash, control);
+    one.context = true;
+    one.batch = 333;
+    one.processes = 4;
+    check_processes(reference::engine(), one, report);
+    one.context = false;
+    one.batch_norm = true;
+    check_processes(reference::engine(), one, report);
+  }
+  report.finish("reference: processes add in pairs");
+}
+
 void check_wide(Report& report) {
   Case wide = a_case("wide", {390, 390}, LayerKind::Concat, Control::Tile);
   wide.method = "rk4";
@@ -234,6 +251,7 @@ int main() {
   try {
     check_cuts(report);
     check_engine(cpu::engine(), report);
+    check_reference(report);
     check_wide(report);
   } catch (const std::exception& error) {
     std::printf("FAILED: %s\n", error.what());

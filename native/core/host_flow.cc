@@ -78,7 +78,6 @@ class HostFlow : public Flow {
     auto tape = std::make_unique<ChainTape<Real>>(zeros(request.batch * description_.context.size));
     tape->batch = request.batch;
     tape->share = request.share;
-    tape->share = request.share;
     tape->direction = request.direction;
     tape->regularisers = static_cast<int>(settings.regularisers.count());
     tape->generation = generation_;

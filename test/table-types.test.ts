@@ -116,6 +116,26 @@ test('Parquet: times in 96 bits, and decimals in bytes', async () => {
   expect(cells.get('amount')).toEqual(['-12.60', null, '1234567.89'])
 })
 
+test.each(['others.parquet', 'others.arrow'])('%s: types that others are made of', async (name) => {
+  const { cells, types } = await cellsOf(name)
+  expect([types.get('uuid'), cells.get('uuid')]).toEqual([
+    { kind: 'text' },
+    ['00000000-0000-0000-0000-000000000005', null]
+  ])
+  expect([types.get('level'), cells.get('level')]).toEqual([number('int64'), [5n, null]])
+  expect([types.get('fixed')!.kind, cells.get('fixed')]).toEqual(['other', [[1, 2], null]])
+  expect([types.get('map')!.kind, cells.get('map')]).toEqual(['other', [{ a: 1n }, null]])
+})
+
+test('Arrow: what is not read is refused with what helps', async () => {
+  const { message } = await failure(() => openTable(at('run-ends.arrow')), 'UNSUPPORTED_FILE')
+  expect(message).toContain(
+    'has columns of RunEndEncoded, which are not read; cast them to other types, or write it as Parquet'
+  )
+  const old = await failure(() => openTable(at('version-1.feather')), 'UNSUPPORTED_FILE')
+  expect(old.message).toContain('is a Feather file of version 1; write it with version 2, or as Parquet')
+})
+
 test('Arrow: nulls in one batch alone, and a batch without rows', async () => {
   const { cells } = await cellsOf('gaps.arrow')
   expect(cells.get('a')).toEqual([1.5, 2.5, null, 3.5])

@@ -37,7 +37,7 @@ export function addText(command: Command): Command {
     )
     .option(
       '--missing-cells <list>',
-      "what stands for a missing cell, '' for the empty one alone (default: ,NA,N/A,NaN,nan,null,NULL,None,?)",
+      "what stands for a missing cell, '' for the empty one alone (default: the empty one, NA, N/A, NaN, null, None, ? and the like)",
       (text) => text.split(',')
     )
     .addOption(oneOf('--decimal <sign>', 'between the whole part of a number and its fraction', ['.', ',']))

@@ -1,7 +1,7 @@
-import type { Data, DataType, Vector } from 'apache-arrow'
+import type { Data, DataType, Field, Vector } from 'apache-arrow'
 import type { CellType, NumberStorage, TimeUnit } from '../data/cell-type'
 import { halfToFloat } from '../file/half'
-import { decimalText, exactNumbers, wholeNumber } from './stored'
+import { decimalText, exactNumbers, uuidText, wholeNumber } from './stored'
 
 type Library = typeof import('apache-arrow')
 type Kinds = Library['DataType']
@@ -14,7 +14,13 @@ export interface ColumnReading {
   cells: (part: Data) => Cells
 }
 
-export function columnReading(library: Library, type: DataType): ColumnReading {
+export function fieldReading(library: Library, { type, metadata }: Field): ColumnReading {
+  if (metadata.get('ARROW:extension:name') !== 'arrow.uuid') return columnReading(library, type)
+  const text = (cell: unknown) => (cell === null ? null : uuidText(cell as Uint8Array))
+  return { type: { kind: 'text' }, cells: (part) => objects(library, part).map(text) }
+}
+
+function columnReading(library: Library, type: DataType): ColumnReading {
   const known = knownReading(library, type)
   if (known) return known
   return {

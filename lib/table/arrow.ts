@@ -5,7 +5,7 @@ import type { AsyncRecordBatchFileReader, AsyncRecordBatchStreamReader, TypeMap 
 import { isSystemError, unreadable } from '../file/file-errors'
 import { fail } from '../native/check'
 import { FfjordError, isFfjordError } from '../native/errors'
-import { type ColumnReading, columnReading } from './arrow-cells'
+import { type ColumnReading, fieldReading } from './arrow-cells'
 import { checkColumn } from './arrow-columns'
 import { CellMemory } from './cell-memory'
 import { unpackLz4Frame } from './lz4-frame'
@@ -26,12 +26,23 @@ export async function openArrow(path: string): Promise<TableSource> {
     })
     try {
       if (!(await file.stat()).isFile()) fail('FILE_NOT_READABLE', `${path} is no file; give an Arrow file`)
+      if ((await file.read(Buffer.alloc(4), 0, 4, 0)).buffer.toString('latin1') === 'FEA1')
+        fail(
+          'UNSUPPORTED_FILE',
+          `${path} is a Feather file of version 1; write it with version 2, or as Parquet`
+        )
       const reader = await library.RecordBatchReader.from<TypeMap>(strict(file))
       await reader.open()
       yield* work(reader)
     } catch (cause) {
       if (isFfjordError(cause) || isSystemError(cause)) throw unreadable(path, cause)
       const { message } = cause as Error
+      const unknown = /^Unrecognized type: "(\w+)"/.exec(message)?.[1]
+      if (unknown)
+        fail(
+          'UNSUPPORTED_FILE',
+          `${path} has columns of ${unknown}, which are not read; cast them to other types, or write it as Parquet`
+        )
       throw new FfjordError('INVALID_FILE', `${path} cannot be read as Arrow (${message}); write it again`, {
         cause
       })
@@ -46,7 +57,7 @@ export async function openArrow(path: string): Promise<TableSource> {
     yield schema
   })) {
     names = fields.map(({ name }) => name)
-    readings = fields.map(({ type }) => columnReading(library, type))
+    readings = fields.map((field) => fieldReading(library, field))
   }
   const repeated = firstRepeated(names)
   if (repeated !== undefined)

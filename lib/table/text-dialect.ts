@@ -20,7 +20,7 @@ export interface DelimitedOptions extends Notation {
   skip?: number
   /** What lines begin with that are to be passed over; default: '#', where the first line begins with it. */
   comment?: string
-  /** What stands for a missing cell. Default: '', NA, N/A, NaN, nan, null, NULL, None and ?. */
+  /** What stands for a missing cell. Default: '', NA, N/A, n/a, <NA>, #N/A, #NA, NaN, nan, -NaN, -nan, NaT, null, NULL, None and ?. */
   missingCells?: readonly string[]
   /** Leaves out rows whose number of cells differs from the first one's, in place of an error. @internal */
   skipRagged?: boolean
@@ -45,7 +45,26 @@ export interface Dialect {
 }
 
 /** Cells that stand for nothing where nothing else is said. */
-export const missingCells: readonly string[] = ['', 'NA', 'N/A', 'NaN', 'nan', 'null', 'NULL', 'None', '?']
+export const missingCells: readonly string[] = [
+  '',
+  ...[
+    'NA',
+    'N/A',
+    'n/a',
+    '<NA>',
+    '#N/A',
+    '#NA',
+    'NaN',
+    'nan',
+    '-NaN',
+    '-nan',
+    'NaT',
+    'null',
+    'NULL',
+    'None',
+    '?'
+  ]
+]
 
 /** Records that are looked at. */
 const PREVIEW = 100

@@ -17,17 +17,39 @@ module.exports = async function tables(ffjord, folder) {
     { name: 'e.npz', bytes: zip('rows.npy', npy(rows)) },
     { name: 'f.parquet', bytes: await parquet(rows, join(folder, 'base.parquet')) },
     { name: 'g.arrow', bytes: arrow(rows) },
-    { name: 'h.h5', bytes: await hdf5(rows, join(folder, 'base.h5')) }
+    { name: 'h.h5', bytes: await hdf5(rows, join(folder, 'base.h5')) },
+    { name: 'i.csv', bytes: Buffer.from(text(rows, '\t').toString(), 'utf16le') },
+    { name: 'j.txt', bytes: Buffer.from(`# a b c\r${rows.map((row) => row.join(' ')).join('\r')}`) },
+    {
+      name: 'k.csv',
+      bytes: text(rows, ';'),
+      options: { decimal: ',', thousands: '.', missingCells: ['', '-'] }
+    },
+    // What other programs wrote, of every type.
+    ...[
+      ['types.parquet', 2, { invalid: 'drop', columns: ['float16', 'decimal38', 'stamp_us', 'uint32'] }],
+      ['types-lz4.arrow', 2, { invalid: 'drop', columns: ['float16', 'decimal38', 'stamp_us', 'level'] }],
+      ['types-zstd.arrows', 2, { invalid: 'drop', columns: ['float16', 'text_view', 'decimal64'] }],
+      ['records.npy', 2, { columns: ['a', 'b', 'place.x', 'pair[1]'] }],
+      ['types.h5', 2, { key: 'records', columns: ['a', 'b', 'pair[1]'] }],
+      ['types.h5', 2, { key: 'text', invalid: 'drop', columns: ['x2'] }],
+      ['pandas.h5', 3, { key: 'in/table', columns: ['a', 'n', 'ok'] }],
+      ['pandas.h5', 3, { key: 'fixed', columns: ['a', 'n', 'ok'] }]
+    ].map(([name, count, options]) => ({
+      name,
+      count,
+      options,
+      bytes: readFileSync(join(__dirname, '../tables', name))
+    }))
   ]
-  for (const { name, bytes } of bases) {
+  for (const { name, bytes, options, count = rows.length } of bases) {
     writeFileSync(join(folder, name), bytes)
-    const set = await fromFile(join(folder, name), { categorical: 'one-hot' })
-    if (set.rows !== rows.length)
-      throw new Error(`${name} has ${set.rows} rows, and ${rows.length} were written`)
+    const set = await fromFile(join(folder, name), { categorical: 'one-hot', ...options })
+    if (set.rows !== count) throw new Error(`${name} has ${set.rows} rows, and ${count} were written`)
   }
 
   return async (random, tell) => {
-    const { name, bytes } = random.one(bases)
+    const { name, bytes, options: reading } = random.one(bases)
     const path = join(folder, `spoiled-${name}`)
     writeFileSync(path, spoilBytes(bytes, random))
     const options = {
@@ -36,7 +58,8 @@ module.exports = async function tables(ffjord, folder) {
       ...(random.chance(0.3) && { dequantize: true }),
       ...(random.chance(0.3) && { checkColumns: true }),
       ...(random.chance(0.2) && { precision: 'float64' }),
-      timeout: 5
+      timeout: 5,
+      ...reading
     }
     const way = random.one(['whole', 'whole', 'stream', 'split'])
     tell(`${name}, ${way}, ${JSON.stringify(options)}`)

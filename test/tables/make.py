@@ -3,11 +3,13 @@
 import datetime
 import decimal
 import struct
+import uuid
 
 import h5py
 import numpy as np
 import pandas as pd
 import pyarrow as pa
+import pyarrow.feather
 import pyarrow.parquet as pq
 
 D = decimal.Decimal
@@ -92,6 +94,16 @@ arrow = pa.table({**columns, **more, 'bytes': blob, 'list': items, 'struct': pai
 write_arrow('types.arrow', [arrow])
 write_arrow('types-lz4.arrow', [arrow], compression='lz4')
 write_arrow('types-zstd.arrows', [arrow], stream=True, compression='zstd')
+other = {
+    'uuid': pa.array([uuid.UUID(int=5).bytes, None], pa.uuid()),
+    'level': pa.array([5, None]).dictionary_encode(),
+    'fixed': pa.array([[1.0, 2.0], None], pa.list_(pa.float64(), 2)),
+    'map': pa.array([[('a', 1)], None], pa.map_(pa.string(), pa.int64())),
+}
+write_arrow('others.arrow', [pa.table(other)])
+pq.write_table(pa.table(other), 'others.parquet')
+write_arrow('run-ends.arrow', [pa.table({'a': pa.RunEndEncodedArray.from_arrays(pa.array([2], pa.int32()), pa.array([1.5]))})])
+pyarrow.feather.write_feather(pd.DataFrame({'a': [1.0, 2.0]}), 'version-1.feather', version=1)
 # Nulls in one batch alone, and a batch without rows.
 numbers = pa.table({'a': [1.5, 2.5], 'n': pa.array([2**53 + 1, 2], pa.int64())})
 gaps = pa.table({'a': [None, 3.5], 'n': pa.array([3, None], pa.int64())})

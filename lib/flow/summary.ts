@@ -89,7 +89,7 @@ function named(title: string, names: readonly string[]): [string, string] {
 function solverText({ solver }: ComputeOptions): string {
   if (solver && 'steps' in solver) return `${solver.method}, ${solver.steps} steps`
   const { method = 'dopri5', rtol = 1e-5, atol = 1e-5 } = solver ?? {}
-  return `${method}, rtol ${rtol}, atol ${atol}`
+  return `${method}, rtol ${rtol.toExponential()}, atol ${atol.toExponential()}`
 }
 
 function provenanceLines(provenance: Provenance | undefined): [string, string][] {

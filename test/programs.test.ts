@@ -1,0 +1,129 @@
+// The programs of the documentation: they compile under the strictest options, as a user's would, and run.
+import { execFile, spawnSync } from 'node:child_process'
+import {
+  copyFileSync,
+  mkdirSync,
+  mkdtempSync,
+  readdirSync,
+  readFileSync,
+  rmSync,
+  symlinkSync,
+  writeFileSync
+} from 'node:fs'
+import { tmpdir } from 'node:os'
+import { basename, join } from 'node:path'
+import { transformSync } from '@swc/core'
+import { readSafetensors, writeSafetensors } from '../lib'
+
+const root = join(__dirname, '..')
+/** Options that TypeScript has beyond `strict`. */
+const strictest = [
+  'strict',
+  'exactOptionalPropertyTypes',
+  'noUncheckedIndexedAccess',
+  'noPropertyAccessFromIndexSignature',
+  'noImplicitOverride',
+  'noImplicitReturns',
+  'noFallthroughCasesInSwitch',
+  'noUnusedLocals',
+  'noUnusedParameters',
+  'allowUnreachableCode false',
+  'verbatimModuleSyntax',
+  'isolatedModules',
+  'erasableSyntaxOnly'
+]
+
+/** A user's folder, with the package among its node_modules. */
+const folder = mkdtempSync(join(tmpdir(), 'ffjord-programs-'))
+/** Programs by name: 'tables-1' is the first of docs/tables.md. What docs/api.md has are signatures and values. */
+const programs = new Map(
+  ['README.md', ...readdirSync(join(root, 'docs')).map((name) => join('docs', name))]
+    .filter((path) => path.endsWith('.md') && basename(path) !== 'api.md')
+    .flatMap((path) =>
+      [...readFileSync(join(root, path), 'utf8').matchAll(/```ts\n([\s\S]*?)```/g)].map(
+        ([, text], i): [string, string] => [`${basename(path, '.md')}-${i + 1}`, text!]
+      )
+    )
+)
+
+beforeAll(() => {
+  mkdirSync(join(folder, 'node_modules', '@types'), { recursive: true })
+  symlinkSync(root, join(folder, 'node_modules', 'ffjord'))
+  symlinkSync(join(root, 'node_modules/@types/node'), join(folder, 'node_modules/@types/node'))
+  symlinkSync(join(root, 'node_modules/undici-types'), join(folder, 'node_modules/undici-types'))
+  for (const [name, text] of programs) writeFileSync(join(folder, `${name}.mts`), text)
+  for (const name of readdirSync(join(root, 'examples')).filter((file) => file.endsWith('.mts')))
+    copyFileSync(join(root, 'examples', name), join(folder, name))
+  copyFileSync(join(root, 'docs/options.ts'), join(folder, 'options.mts'))
+})
+afterAll(() => rmSync(folder, { recursive: true, force: true }))
+
+test('the documentation has these programs', () => {
+  expect([...programs.keys()].sort()).toEqual(['README-1', 'pytorch-1', 'pytorch-2', 'tables-1'])
+})
+
+test('they, the examples and all options compile under the strictest options', () => {
+  const files = readdirSync(folder).filter((name) => name.endsWith('.mts'))
+  expect(files.length).toBeGreaterThan(programs.size + 5)
+  const flags = strictest.flatMap((flag) => `--${flag}`.split(' '))
+  const target = ['--noEmit', '--module', 'nodenext', '--target', 'es2022', '--types', 'node']
+  const tsc = join(root, 'node_modules/typescript/bin/tsc')
+  const { stdout } = spawnSync(process.execPath, [tsc, ...target, ...flags, ...files], {
+    cwd: folder,
+    encoding: 'utf8'
+  })
+  expect(stdout).toBe('')
+})
+
+/** Runs a program with few iterations; the lines that it prints come back. */
+function run(name: string): Promise<string> {
+  const brief = programs
+    .get(name)!
+    .replace(/iterations: \d+/g, 'iterations: 20')
+    .replace(/hidden: \[64, 64\]/g, 'hidden: [8, 8]')
+  const { code } = transformSync(brief, {
+    jsc: { parser: { syntax: 'typescript' }, target: 'es2022' },
+    module: { type: 'es6' }
+  })
+  writeFileSync(join(folder, `${name}.mjs`), code)
+  return new Promise((resolve, reject) => {
+    execFile(process.execPath, [`${name}.mjs`], { cwd: folder }, (error, stdout, stderr) =>
+      error ? reject(new Error(stderr)) : resolve(stdout)
+    )
+  })
+}
+
+test('the program on a table runs', async () => {
+  const lines = Array.from({ length: 400 }, (_, i) => {
+    const gap = Math.exp(Math.sin(7.1 * i))
+    const rest = [0.1 + Math.sin(i) / 20, 240 - gap + Math.cos(3.3 * i), 4.2 * gap + 0.1 * Math.sin(5.7 * i)]
+    return [...[gap, ...rest].map((value) => value.toFixed(4)), i % 7, i % 5, (3 * i) % 11, i % 1440].join(
+      ','
+    )
+  })
+  const header = 'gap,grp,voltage,intensity,sm1,sm2,sm3,minute'
+  writeFileSync(join(folder, 'power.csv'), `${header}\n${lines.join('\n')}\n`)
+  expect(await run('tables-1')).toContain('Mixture of')
+}, 60_000)
+
+test('a model goes to PyTorch and comes back', async () => {
+  const there = await run('pytorch-1')
+  const { metadata, tensors } = await readSafetensors(join(folder, 'for-pytorch.safetensors'))
+  expect(metadata.format).toBe('pt')
+  expect([...tensors.keys()]).toEqual(
+    expect.arrayContaining([
+      'chain.0.odefunc._num_evals',
+      'chain.0.odefunc.diffeq.layers.0._layer.weight',
+      'chain.0.sqrt_end_time'
+    ])
+  )
+  // A state dict as PyTorch writes it: weights and buffers, no description.
+  await writeSafetensors(join(folder, 'from-pytorch.safetensors'), { metadata: { format: 'pt' }, tensors })
+  const numbers = (text: string) =>
+    [.../\[([^\]]*)\]/.exec(text)![1]!.matchAll(/-?\d[\d.e-]*/g)].map(([one]) => Number(one))
+  const [before, after] = [numbers(there), numbers(await run('pytorch-2'))]
+  expect(after).toHaveLength(2)
+  after.forEach((value, i) => {
+    expect(Math.abs(value - before[i]!)).toBeLessThan(1e-4)
+  })
+}, 60_000)

@@ -52,6 +52,7 @@ test.each([
   ['lines of comment', `# exported 2024-01-01\n# by hand, twice\n${plain}`],
   ['names in a line of comment above numbers', `# ${plain}`],
   ['a title and a blank line', `A table of sizes\n\n${plain}0,0\n`.replace('0,0\n', '')],
+  ['a line of nothing but separators', `,\n${plain}`],
   ['minus signs that are none of ASCII', plain.replaceAll('-', '−')],
   ["exponents of Fortran's", 'size,year\n0.126D+00,-0.125D+01\n-5.D-01,0.375D+01\n'],
   ['spaces that do not break', plain.replaceAll(',', ',\u00a0')]
@@ -185,8 +186,12 @@ test('lines to pass over, where that is said', async () => {
     '1 line before the table was passed over; skip: 0 (--skip 0) reads them'
   ])
   expect(await guesses(`# one\n# two\n${plain}`)).toEqual([
-    "lines that begin with '#' are passed over, 2 of them at the start"
+    "lines that begin with '#' and are no rows are passed over, 2 of them at the start"
   ])
+  const noted = `# one\n${plain}# two\n#N/A,5\n1,6\n`
+  const kept = await fromFile(file(noted), { invalid: 'drop' })
+  expect([kept.rows, kept.dropped]).toEqual([3, 1])
+  expect((await failure(() => read(noted), 'INVALID_FILE')).message).toContain('line 6')
   const twice = await failure(() => read('a,a\n1,2\n'), 'INVALID_FILE')
   expect(twice.message).toContain(
     "has two columns named 'a'; give every column a name of its own, or read it without names"

@@ -113,7 +113,7 @@ class DelimitedTable implements TableSource {
     const { data } = Papa.parse<string[]>(delimiter === ' ' ? withSingleSpaces(text) : text, {
       delimiter,
       newline: lineEndOf(this.lineEnd) as '\n',
-      ...(comment !== undefined && { comments: comment })
+      ...(options.comment !== undefined && { comments: options.comment })
     })
     // Only quotes can hold a line break within a record.
     const quoted = text.includes('"')
@@ -132,11 +132,13 @@ class DelimitedTable implements TableSource {
         continue
       }
       if (header) {
-        header = false
+        header = cells.every((cell) => cell.trim() === '')
         continue
       }
       if (trailing && cells.length === width + 1 && cells[width]!.trim() === '') cells.pop()
       if (cells.length !== width) {
+        // What was guessed to be a comment is one unless it has the cells of a row, such as '#N/A,1'.
+        if (comment !== undefined && cells[0]!.startsWith(comment)) continue
         if (options.skipRagged) continue
         fail(
           'INVALID_FILE',
@@ -169,7 +171,7 @@ class DelimitedTable implements TableSource {
   place(row: number): string {
     const piece = this.#lines.filter((one) => one.row <= row).at(-1)
     // Comments that are passed over leave the numbers of lines open.
-    if (!piece || this.dialect.comment !== undefined) return `row ${row + 1}`
+    if (!piece || this.options.comment !== undefined) return `row ${row + 1}`
     return `line ${piece.exact?.[row - piece.row] ?? piece.line + row - piece.row}`
   }
 }

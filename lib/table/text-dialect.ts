@@ -18,7 +18,10 @@ export interface DelimitedOptions extends Notation {
   encoding?: Encoding
   /** Lines to pass over at the start; default: lines of one cell above a table of more. */
   skip?: number
-  /** What lines begin with that are to be passed over; default: '#', where the first line begins with it. */
+  /**
+   * What lines begin with that are to be passed over. Default: '#', where the first line begins with it, for lines that have
+   * not as many cells as rows have.
+   */
   comment?: string
   /** What stands for a missing cell. Default: '', NA, N/A, n/a, <NA>, #N/A, #NA, NaN, nan, -NaN, -nan, NaT, null, NULL, None and ?. */
   missingCells?: readonly string[]
@@ -32,7 +35,7 @@ export interface Dialect {
   delimiter: string
   /** Lines to pass over at the start. */
   skip: number
-  /** What lines begin with that are to be passed over. */
+  /** What lines begin with that are to be passed over, where they are no rows. */
   comment: string | undefined
   names: string[]
   named: boolean
@@ -76,75 +79,74 @@ export function dialectOf(
   lineEnd: number,
   options: DelimitedOptions
 ): Dialect | undefined {
-  const guesses: string[] = []
   const end = String.fromCharCode(lineEnd)
   const lines = text.split(end, 4 * PREVIEW)
-  let skip = options.skip ?? 0
-  const said = options.skip === undefined ? /^sep=(.)\r?$/i.exec(lines[0]!)?.[1] : undefined
-  if (said !== undefined) skip = 1
-  const comment = options.comment ?? (lines[skip]?.startsWith('#') ? '#' : undefined)
-  let title: string | undefined
-  let comments = 0
-  for (; comment !== undefined && lines[skip]?.startsWith(comment); skip++) {
-    title = lines[skip]!.slice(comment.length)
-    comments++
-  }
-  const body = lines.slice(skip).filter((line) => comment === undefined || !line.startsWith(comment))
+  const { said, comment, comments, title, ...start } = startOf(lines, options)
+  const body = lines.slice(start.skip).filter((line) => comment === undefined || !line.startsWith(comment))
   const rest = body.join(end)
   const delimiter =
     options.delimiter ?? said ?? (/\.(tsv|tab)$/i.test(path) ? '\t' : guessDelimiter(rest, end))
-  let records = recordsOf(rest, delimiter, end)
-  const before = options.skip === undefined && comments === 0 ? preamble(records) : 0
-  if (before > 0) {
-    const [first] = records.slice(before)
-    skip += first!.line
-    guesses.push(
-      `${counted(first!.line, 'line')} before the table ${first!.line === 1 ? 'was' : 'were'} passed over; skip: 0 (--skip 0) ` +
-        'reads them'
-    )
-  }
-  records = records.slice(before).filter(({ cells }) => cells.some((cell) => cell.trim() !== ''))
-  const head = records[0]?.cells.map((cell) => cell.trim())
+  const all = recordsOf(rest, delimiter, end)
+  const before = options.skip === undefined && comments === 0 ? preamble(all) : 0
+  const passed = before > 0 ? all[before]!.line : 0
+  const [head, ...rows] = all
+    .slice(before)
+    .map(({ cells }) => cells.map((cell) => cell.trim()))
+    .filter((cells) => cells.some((cell) => cell !== ''))
   if (!head) return undefined
-  let rows = records.slice(1).map(({ cells }) => cells.map((cell) => cell.trim()))
   const trailing = endsBlank(head, rows)
-  if (trailing) {
-    if (head.at(-1) === '') head.pop()
-    rows = rows.map((cells) => cells.slice(0, -1))
-    guesses.push('every line ends with a separator after which nothing comes, which was passed over')
-  }
+  if (trailing && head.at(-1) === '') head.pop()
+  const shown = trailing ? rows.map((cells) => cells.slice(0, -1)) : rows
   const meaning = new Meaning(options)
   const fromTitle =
     title === undefined || options.header === false ? undefined : titleNames(title, delimiter, head)
+  const isHeader = options.header ?? meaning.areNames(head, shown)
+  const hasTitle = fromTitle !== undefined && (!isHeader || head.every((cell) => meaning.isNumber(cell)))
+  const header = isHeader && !hasTitle
+  const names = (hasTitle ? fromTitle : header ? head : unnamed(head.length)).map(
+    (name, i) => name || `x${i + 1}`
+  )
   const first = shortened(head, delimiter)
-  let header = options.header ?? meaning.areNames(head, rows)
-  let names = header ? head : unnamed(head.length)
-  if (fromTitle && !(header && !head.every((cell) => meaning.isNumber(cell)))) {
-    header = false
-    names = fromTitle
-    guesses.push(
-      `the names were taken from line ${skip}, which begins with '${comment}'; header: false (--header no) passes it over`
-    )
-  } else if (options.header === undefined) {
-    if (!header)
-      guesses.push(
-        `the first line (${first}) was taken for a row, and the columns are x1, x2 …; header: true (--header yes) takes it for names`
-      )
-    else if (head.some((cell) => meaning.isNumber(cell)))
-      guesses.push(
-        `the first line (${first}) was taken for names; header: false (--header no) takes it for a row`
-      )
-  }
-  if (comments > 0 && options.comment === undefined)
-    guesses.push(`lines that begin with '${comment}' are passed over, ${comments} of them at the start`)
-  const named = header || fromTitle !== undefined
-  names = names.map((name, i) => name || `x${i + 1}`)
-  guesses.push(...meaning.remarks(names, header ? rows : [head, ...rows]))
-  return { delimiter, skip, comment, names, named, header, trailing, guesses }
+  const guessed = options.header === undefined && !hasTitle
+  const guesses = [
+    passed > 0 &&
+      `${passed} line${passed === 1 ? '' : 's'} before the table ${passed === 1 ? 'was' : 'were'} passed over; skip: 0 (--skip 0) ` +
+        'reads them',
+    trailing && 'every line ends with a separator after which nothing comes, which was passed over',
+    hasTitle &&
+      `the names were taken from line ${start.skip}, which begins with '${comment}'; header: false (--header no) passes it over`,
+    guessed &&
+      !header &&
+      `the first line (${first}) was taken for a row, and the columns are x1, x2 …; header: true (--header yes) takes it for names`,
+    guessed &&
+      header &&
+      head.some((cell) => meaning.isNumber(cell)) &&
+      `the first line (${first}) was taken for names; header: false (--header no) takes it for a row`,
+    comments > 0 &&
+      options.comment === undefined &&
+      `lines that begin with '${comment}' and are no rows are passed over, ${comments} of them at the start`,
+    ...meaning.remarks(names, header ? shown : [head, ...shown])
+  ].filter((guess) => guess !== false)
+  const skip = start.skip + passed
+  return { delimiter, skip, comment, names, named: header || hasTitle, header, trailing, guesses }
 }
 
-function counted(count: number, what: string): string {
-  return `${count} ${what}${count === 1 ? '' : 's'}`
+/** What stands before the table and can be told from its lines: a separator that is said, and comments. */
+function startOf(lines: readonly string[], options: DelimitedOptions) {
+  const said = options.skip === undefined ? /^sep=(.)\r?$/i.exec(lines[0]!)?.[1] : undefined
+  let skip = said === undefined ? (options.skip ?? 0) : 1
+  const comment = options.comment ?? (lines[skip]?.startsWith('#') ? '#' : undefined)
+  const first = skip
+  while (comment !== undefined && lines[skip]?.startsWith(comment)) skip++
+  const comments = skip - first
+  return {
+    said,
+    skip,
+    comment,
+    comments,
+    /** The last comment, which may hold names. */
+    title: comments > 0 ? lines[skip - 1]!.slice(comment!.length) : undefined
+  }
 }
 
 function shortened(cells: readonly string[], delimiter: string): string {
@@ -152,13 +154,13 @@ function shortened(cells: readonly string[], delimiter: string): string {
   return text.length > 60 ? `${text.slice(0, 60)}…` : text
 }
 
-interface Record {
+interface TextRecord {
   cells: string[]
   /** The line that it starts on, counted from 0. */
   line: number
 }
 
-function recordsOf(text: string, delimiter: string, end: string): Record[] {
+function recordsOf(text: string, delimiter: string, end: string): TextRecord[] {
   const spaced = delimiter === ' ' ? withSingleSpaces(text) : text
   const { data } = Papa.parse<string[]>(spaced, { delimiter, newline: end as '\n', preview: PREVIEW })
   let line = 0
@@ -209,12 +211,12 @@ function commonest(values: readonly number[]): number | undefined {
 }
 
 /** How many records stand before a table: titles of one cell, and blank lines, above records of several cells each. */
-function preamble(records: readonly Record[]): number {
+function preamble(records: readonly TextRecord[]): number {
   const filled = (cells: readonly string[]) => cells.filter((cell) => cell.trim() !== '').length
   const lower = records.slice(Math.ceil(records.length / 2)).filter(({ cells }) => filled(cells) > 0)
   const width = lower[0]?.cells.length ?? 0
   if (width < 2 || lower.length < 2 || lower.some(({ cells }) => cells.length !== width)) return 0
-  const isTitle = ({ cells }: Record) =>
+  const isTitle = ({ cells }: TextRecord) =>
     filled(cells) === 0 ||
     (filled(cells) === 1 &&
       (cells.length < width || (width > 2 && cells[0]!.trim() !== '' && Number.isNaN(numberOf(cells[0]!)))))

@@ -240,6 +240,27 @@ test('a table with types keeps its values as text', async () => {
   expect(again.columns[names.length]).toEqual(cells[place])
 })
 
+test('a table of text, drawn and scored to Parquet, has types', async () => {
+  const path = join(folder, 'text.csv')
+  const lines = Array.from({ length: ROWS }, () => {
+    const day = `2024-0${1 + below(9)}-1${below(10)}`
+    return [day, `${day} 1${below(10)}:30`, random.normal().toFixed(2), below(5), texts[0], below(2) === 1]
+  })
+  writeFileSync(path, `day,at,a,n,k,flag\n${lines.map((line) => line.join(',')).join('\n')}\n`)
+  const model = await train(path, join(folder, 'text-run'))
+  const types = ['date', 'timestamp', 'number', 'number', 'text', 'boolean']
+  const scored = join(folder, 'text.parquet')
+  await ffjord('logprob', '--model', model, '--data', path, '--out', scored, '--draws', '4')
+  const after = await contentOf(scored)
+  expect(after.types.slice(0, 6).map(({ kind }) => kind)).toEqual(types)
+  expect(after.types[3]).toEqual(number('int64'))
+  const drawn = join(folder, 'text-drawn.parquet')
+  await ffjord('sample', '--model', model, '-n', '20', '--out', drawn)
+  const { names, types: found } = await contentOf(drawn)
+  expect(names).toEqual(['day', 'at', 'a', 'n', 'flag'])
+  expect(found.slice(0, 4)).toEqual(after.types.slice(0, 4))
+})
+
 test('a name that cannot be written is refused before work starts', () => {
   expect(() => openWriter(join(folder, 'x.docx'))).toThrow('.parquet')
 })

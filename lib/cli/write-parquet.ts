@@ -1,4 +1,5 @@
 import type { CellType } from '../data/cell-type'
+import { dateParser, typeOfPattern } from '../data/date-text'
 import { unwritable } from '../file/file-errors'
 import { discard, finish, unfinishedName } from '../file/whole-file'
 import { FfjordError } from '../native/errors'
@@ -29,6 +30,7 @@ export class ParquetWriter implements TableWriter {
     if (!this.#file) {
       const library = await import('hyparquet-writer')
       this.#columns = columns.map(({ name, values, whole, cells }) => {
+        if (cells?.kind === 'written' && cells.pattern !== undefined) return datesOfText(name, cells.pattern)
         const type = cells && cells.kind !== 'written' ? cells : whole ? int64 : typeOfValues(values)
         return parquetColumn(name, type)
       })
@@ -71,6 +73,14 @@ export class ParquetWriter implements TableWriter {
 }
 
 const int64: CellType = { kind: 'number', storage: 'int64' }
+
+/** Text that a pattern writes, as the dates or times that it means. */
+function datesOfText(name: string, pattern: string): ParquetColumn {
+  const type = typeOfPattern(pattern)
+  const parse = dateParser(pattern, type.kind === 'date' ? 'second' : type.unit)
+  const column = parquetColumn(name, type)
+  return { ...column, cell: (text) => column.cell(parse(String(text))) }
+}
 
 /** Missing numbers become null. */
 function cellsOf(values: ArrayLike<unknown>, cell: (value: unknown) => unknown): unknown[] {

@@ -41,7 +41,7 @@ export function decodeColumns(columns: readonly Column[], samples: ArrayLike<num
       values: column.levels
         ? levelsOf(column, column.levels, count, at)
         : decodedCells(column, count, at, kind),
-      ...(column.type === 'integer' && { whole: true }),
+      ...(column.type === 'integer' && !column.clock && { whole: true }),
       ...(column.cells && { cells: column.cells })
     }
   })

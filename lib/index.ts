@@ -3,6 +3,8 @@
 export { type Benchmark, benchmark } from './benchmark/benchmark'
 export { type BenchmarkName, benchmarkNames } from './benchmark/sets'
 export type { Atom } from './data/atom'
+export type { CellType } from './data/cell-type'
+export type { Clock } from './data/clock'
 export { ArrayDataset, type Dataset, type DatasetContext, type RowBatch } from './data/dataset'
 export type { BatchOptions, DatasetState } from './data/dataset-options'
 export { fromAsyncIterable } from './data/dataset-stream'

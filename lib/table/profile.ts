@@ -124,7 +124,7 @@ class CellStatistics {
         if (isInexact(cell)) this.#inexact = true
         if (typeof cell === 'boolean' || Number.isNaN(value)) this.#addText(levelOf(cell)!)
         else {
-          this.#addNumber(value)
+          this.#addNumber(value, cell)
           // Among text, a number is a level as it is written.
           if (typeof cell === 'string') this.#addLevel(cell.trim())
         }
@@ -135,10 +135,10 @@ class CellStatistics {
     this.#rows += count
   }
 
-  #addNumber(value: number): void {
+  #addNumber(value: number, cell: unknown = value): void {
     if (Math.abs(value) === Infinity) {
       this.#infinite++
-      this.#firstText ??= String(value)
+      this.#firstText ??= String(cell).trim()
       return
     }
     this.#numbers++

@@ -102,7 +102,7 @@ describe('names of columns', () => {
     expect(await first('1,2\n3,4\n')).toBeUndefined()
     expect(await first('0,1\n0.25,1\n')).toBeUndefined()
     const flowers = '5.1,0.2,setosa\n4.9,0.2,setosa\n7.0,1.4,versicolor\n'
-    expect((await read(flowers, { columns: ['x1', 'x2'] })).rows).toBe(3)
+    expect((await read(flowers, { columns: ['x1', 'x2'] }, '.data')).rows).toBe(3)
     expect(await guesses(flowers)).toEqual([
       'the first line (5.1,0.2,setosa) was taken for a row, and the columns are x1, x2 …; header: true (--header yes) takes it for names'
     ])

@@ -30,7 +30,7 @@ export interface Format {
 
 /** One row a format: who opens files of these endings. */
 const formats: Format[] = [
-  { endings: ['.csv', '.tsv', '.tab', '.txt'], open: openDelimited },
+  { endings: ['.csv', '.tsv', '.tab', '.txt', '.dat', '.data'], open: openDelimited },
   { endings: ['.npy'], open: (path) => openNumpy(path) },
   { endings: ['.npz'], open: (path, { key }) => openNpz(path, key) },
   {

@@ -181,7 +181,8 @@ describe('train', () => {
     expect(stderr).toMatch(/5\/5 +loss/)
     const result = JSON.parse(stdout)
     expect(result).toMatchObject({ out, iterations: 5, stopped: 'iterations', n: 100 })
-    expect(result.klGap).toBeCloseTo(result.nll - result.entropy, 6)
+    // The mean over 100 rows of log-ratios against the law's entropy: they differ by the noise of these rows.
+    expect(Math.abs(result.klGap - (result.nll - result.entropy))).toBeLessThan(0.05)
     for (const file of result.files) expect(existsSync(join(out, file))).toBe(true)
   }, 60_000)
 

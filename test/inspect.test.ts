@@ -186,7 +186,7 @@ test('what cannot be used is told of all columns at once, with its place', async
   const { columns } = await inspectFile(path)
   expect(columns.map(({ problem }) => problem?.finding)).toEqual([
     "column 'a' has 1 of 200 cells that are no numbers, such as 'abc' in line 52",
-    "column 'b' has 1 of 200 cells that are no finite numbers, such as 'Infinity' in line 62",
+    "column 'b' has 1 of 200 cells that are no finite numbers, such as 'inf' in line 62",
     undefined
   ])
   const { message } = await failure(

@@ -41,14 +41,18 @@ export function tableBlocks(
   const line = support ? onLine(rows, support).rows : rows
   const { mean, scale } = columnMoments(line, width)
   const constant = scale.findIndex((deviation) => !(deviation > 0))
-  if (constant >= 0) fail('INVALID_INPUT', `column '${names[constant]}' is constant; leave it out`)
+  if (constant >= 0)
+    fail(
+      'INVALID_INPUT',
+      `column '${names[constant]}' is constant; leave it out (exclude: ['${names[constant]}'])`
+    )
   const precision = types.isFloat64Array(data) ? 'float64' : 'float32'
   const rigid = scale.findIndex((deviation, i) => Math.abs(mean[i]!) > MOST_OFFSET[precision] * deviation)
   if (rigid >= 0)
     fail(
       'INVALID_INPUT',
       `column '${names[rigid]}' varies by ${scale[rigid]!.toPrecision(2)} around ${mean[rigid]!.toPrecision(6)}, which ${precision} ` +
-        `cannot hold; ${precision === 'float32' ? "give the rows in float64 (precision: 'float64')" : 'subtract a constant from the column'}`
+        `cannot hold; ${precision === 'float32' ? "give the rows in float64 (precision: 'float64')" : `subtract a constant from the column, or leave it out (exclude: ['${names[rigid]}'])`}`
     )
   if (scaling === 'standardize' || width > MOST_WHITENED || rows.length / width <= 5 * width)
     return [...blocks, { type: 'standardize', mean, scale }]
@@ -57,7 +61,7 @@ export function tableBlocks(
     fail(
       'INVALID_INPUT',
       `column '${names[result.failed]}' is a linear combination of the columns before it, so that a density would be ` +
-        'infinite; leave it out'
+        `infinite; leave it out (exclude: ['${names[result.failed]}'])`
     )
   return [...blocks, { type: 'whiten', mean, matrix: [...invertLower(result.factor, width)] }]
 }

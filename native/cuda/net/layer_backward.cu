@@ -100,11 +100,18 @@ class BackwardTile {
   __device__ void multiply(int first, Sums<Tile, 2>& bars) {
     const float* w = s_.weight + (first_place_ / s_.groups.rows) * s_.weight_stride;
     const int out = s_.above_out;
-    const RowChannels rows{s_.above_value, out,           s_.above_tangent, s_.batch, out,
-                           s_.times.time,  s_.groups.rows};
-    multiply_tile<Tile, 2>(memory_, s_.above_expanded ? 2 * out : out,
-                           TileOfRows{rows, s_.groups, first_place_, first, s_.tangents},
-                           TileOfWeights{w, s_.layer.out, first_unit_}, bars);
+    // Loaders are made of the kernel's arguments at each entry, so that these take no registers.
+    multiply_tile<Tile, 2>(
+        memory_, s_.above_expanded ? 2 * out : out,
+        [&](int channel, int r, int k) {
+          const RowChannels rows{s_.above_value, out,           s_.above_tangent, s_.batch, out,
+                                 s_.times.time,  s_.groups.rows};
+          return TileOfRows{rows, s_.groups, first_place_, first, s_.tangents}(channel, r, k);
+        },
+        [&](int k, int u) {
+          return TileOfWeights{w, s_.layer.out, first_unit_}(k, u);
+        },
+        bars);
   }
 
   // What a tangent's cotangent adds to the others; returns ū.

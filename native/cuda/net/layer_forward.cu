@@ -65,12 +65,20 @@ class ForwardTile {
 
   // The product of channels `first` and, `with_second`, the next.
   __device__ void multiply(int first, bool with_second, Sums<Tile, 2>& sums) {
-    const RowChannels rows{value_,      s_.input.value_stride, tangents_,     s_.batch,
-                           s_.layer.in, s_.times.time,         s_.groups.rows};
+    const float* w = weight();
+    // Loaders are made of the kernel's arguments at each entry, so that these take no registers.
     multiply_tile<Tile, 2>(
         memory_, s_.layer.depth(),
-        TileOfRows{rows, s_.groups, first_place_, first, with_second ? first + 1 : first},
-        TileOfWeights{weight(), s_.layer.out, first_unit_}, sums);
+        [&](int channel, int r, int k) {
+          const RowChannels rows{value_,      s_.input.value_stride, tangents_,     s_.batch,
+                                 s_.layer.in, s_.times.time,         s_.groups.rows};
+          return TileOfRows{rows, s_.groups, first_place_, first, with_second ? first + 1 : first}(
+              channel, r, k);
+        },
+        [&](int k, int u) {
+          return TileOfWeights{w, s_.layer.out, first_unit_}(k, u);
+        },
+        sums);
   }
 
   // W e_k, and of a blend (W₀ + t (W₁ − W₀)) e_k.

@@ -42,11 +42,9 @@ async function plot(
   const folder = choice.out ?? dirname(model)
   makeFolder(folder)
   const data = await openTestData(name, trainedTable(choice, flow.table, 0), contextColumns(flow))
-  note('Scoring the rows …')
   const evaluation = await assess(flow, data, { signal, ...(rows !== undefined && { rows }) })
   const run = new RunDirectory(dirname(model))
   const history = existsSync(join(run.path, 'metrics.jsonl')) ? { history: run.history() } : {}
-  note('Writing the report …')
   const files = await writeReport(folder, { title: `FFJORD on ${name}`, flow, data, evaluation, ...history })
   for (const file of files) note(join(folder, file))
 }

@@ -55,35 +55,16 @@ export function covariance(
   }
   for (let i = 0; i < n; i++) mean[i]! /= total
   const sums = new Float64Array(n * n)
-  // Four rows at a time, so that a sum is loaded and stored once for all of them; the order of its additions stays.
-  const centred = new Float64Array(4 * n) // (D, 4)
-  const held = new Float64Array(4)
-  let size = 0
-  const add = () => {
-    for (let i = 0; i < n; i++) {
-      const a = held[0]! * centred[4 * i]!
-      const b = held[1]! * centred[4 * i + 1]!
-      const c = held[2]! * centred[4 * i + 2]!
-      const d = held[3]! * centred[4 * i + 3]!
-      for (let j = 0; j <= i; j++) {
-        let sum = sums[i * n + j]! + a * centred[4 * j]!
-        sum += b * centred[4 * j + 1]!
-        sum += c * centred[4 * j + 2]!
-        sums[i * n + j] = sum + d * centred[4 * j + 3]!
-      }
-    }
-    held.fill(0)
-    centred.fill(0)
-    size = 0
-  }
+  const centred = new Float64Array(n)
   for (let r = 0; r < count; r++) {
     const weight = weights ? weights[r]! : 1
     if (weight === 0) continue
-    for (let i = 0; i < n; i++) centred[4 * i + size] = rows[r * n + i]! - mean[i]!
-    held[size++] = weight
-    if (size === 4) add()
+    for (let i = 0; i < n; i++) centred[i] = rows[r * n + i]! - mean[i]!
+    for (let i = 0; i < n; i++) {
+      const scaled = weight * centred[i]!
+      for (let j = 0; j <= i; j++) sums[i * n + j]! += scaled * centred[j]!
+    }
   }
-  if (size > 0) add()
   for (let i = 0; i < n; i++)
     for (let j = 0; j <= i; j++) sums[j * n + i] = sums[i * n + j] = sums[i * n + j]! / total
   return { mean, covariance: sums, total }

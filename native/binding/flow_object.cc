@@ -119,8 +119,8 @@ FlowObject::FlowObject(const Napi::CallbackInfo& info)
       throw Error(ErrorCode::Unsupported, "device '" + engine_->name + "' has no convolutions yet");
     float64_ = engine_->float64;
 
-    const ParameterLayout layout(description_);
-    const double need = memory_need(description_, layout, real_size(float64_));
+    const FlowLayout layout(description_);
+    const double need = memory_need(layout, real_size(float64_));
     info.This().As<Napi::Object>().DefineProperties(
         {constant("parameters", tensors(env, layout.parameters)),
          constant("buffers", tensors(env, layout.buffers)),
@@ -187,12 +187,9 @@ void FlowObject::adopt(Napi::Env env, std::shared_ptr<Flow> flow) {
 Napi::Value FlowObject::traces(const Napi::CallbackInfo& info) {
   if (state_ == State::Disposed) throw_disposed();
   const Settings settings = settings_request(Fields(info[0], "settings")).settings;
-  const auto shapes = validate(description_);
   std::vector<std::string> descriptions;
-  for (std::size_t i = 0; i < description_.blocks.size(); ++i)
-    if (const auto* cnf = std::get_if<Cnf>(&description_.blocks[i]))
-      descriptions.push_back(
-          describe(plan_trace(cnf->net, shapes[i], settings.trace, settings.regularisers)));
+  for (const NetPlan& net : plan_nets(description_))
+    descriptions.push_back(describe(plan_trace(net, settings.trace, settings.regularisers)));
   return strings(info.Env(), descriptions);
 }
 

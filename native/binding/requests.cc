@@ -97,16 +97,20 @@ constexpr std::size_t kMostLayers = 1 << 16;  // each has tensors with names of 
 // An upper bound of the weights of a net, and a check of the sizes inside it; in float64, which
 // does not wrap around.
 double weight_bound(const Net& net, const std::vector<double>& shape, double context) {
+  const LayerForm& form = row_of(net.layer).form;
   const bool convolutional = shape.size() == 3 && net.convolutional();
   double channels = shape[0], area = convolutional ? shape[1] * shape[2] : 1, weights = 0;
   for (std::size_t l = 0; l <= net.hidden.size(); ++l) {
     const double out = l < net.hidden.size() ? net.hidden[l] : shape[0];
     const int stride = convolutional && l < net.strides.size() ? net.strides[l] : 1;
-    area *= stride == 2 ? 0.25 : stride == -2 ? 4 : 1;
-    const double matrix = (channels + context + 2) * out * (convolutional ? 16 : 1);
-    weights += net.layer == LayerKind::Hyper   ? 9 * matrix
-               : net.layer == LayerKind::Blend ? 2 * matrix
-                                               : matrix + 3 * out;
+    const Convolution convolution = find_convolution(stride).value_or(Convolution{});
+    const double step = double(convolution.stride) * convolution.stride;
+    area *= convolution.transposed ? step : 1 / step;
+    const double taps = convolutional ? double(convolution.kernel.size()) : 1;
+    const double matrix = (channels + context + 2) * out * taps;
+    weights += form.hypernet     ? (kHypernetUnits + 1) * matrix
+               : form.second_map ? 2 * matrix
+                                 : matrix + 3 * out;
     channels = out;
     if (channels * area > kMostElements)
       refuse("a layer of this net has over 2^31 outputs; use fewer units or channels");

@@ -8,9 +8,8 @@
 #include <vector>
 
 #include "core/block_noise.h"
-#include "core/flow_description.h"
+#include "core/flow_layout.h"
 #include "core/options.h"
-#include "core/parameters.h"
 #include "core/slots.h"
 #include "core/step_control.h"
 #include "core/trace_plan.h"
@@ -79,11 +78,8 @@ struct BlockTrajectory {
 /// What the net of a block is made of; all of it outlives the net.
 template <class Real>
 struct BlockContext {
-  const Cnf& cnf;
-  const std::vector<int>& shape;  ///< of a sample before the block
-  const BlockOffsets& offsets;
+  const BlockOffsets& offsets;       ///< its net's plan, and where its weights stand
   std::span<const Real> parameters;  ///< all weights, in the device's memory
-  Conditioning context = {};
 };
 
 }  // namespace ffjord

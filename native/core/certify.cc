@@ -21,13 +21,10 @@ class Repeated {
 
   Repeated(const Flow& flow, const SolveRequest& request)
       : request_(request), size_(element_count(flow.description().shape)) {
-    const FlowDescription& description = flow.description();
-    const auto shapes = validate(description);
-    for (std::size_t i = 0; i < description.blocks.size(); ++i)
-      if (const auto* cnf = std::get_if<Cnf>(&description.blocks[i])) {
-        plans_.push_back(plan_trace(cnf->net, shapes[i], request.settings.trace, {}));
-        sizes_.push_back(plans_.back().noise_size(element_count(shapes[i])));
-      }
+    for (const NetPlan& net : plan_nets(flow.description())) {
+      plans_.push_back(plan_trace(net, request.settings.trace, {}));
+      sizes_.push_back(plans_.back().noise_size(net.size_in()));
+    }
     const auto draws = [](const TracePlan& plan) { return plan.draws_noise(); };
     const TraceOptions& trace = request.settings.trace;
     if (std::any_of(plans_.begin(), plans_.end(), draws))

@@ -33,8 +33,7 @@ BlockPlan ContinuousBlock<Real>::plan_of(const ChainSolve<Real>& call) const {
   const Settings& settings = call.request.settings;
   return {settings.solver,
           settings.gradient,
-          plan_trace(std::get<Cnf>(place_.block).net, place_.shape, settings.trace,
-                     settings.regularisers),
+          plan_trace(place_.offsets.net, settings.trace, settings.regularisers),
           settings.regularisers,
           call.sqrt_end_times[place_.number],
           end_time_factor(call.request, place_.number),
@@ -115,7 +114,7 @@ struct ContinuousBlock<Real>::GivenPoint {
     require(z.size() == request.batch * place.size(), "z must hold one state a row");
     require(request.times.size() == 1 || request.times.size() == request.batch,
             "times needs one entry, or one a row");
-    plan = plan_trace(std::get<Cnf>(place.block).net, place.shape, request.trace, {});
+    plan = plan_trace(place.offsets.net, request.trace, {});
     const auto& given = request.noise.given;
     if (with_divergence)
       noise = block.noise_of(request.noise, given.empty() ? Input() : given[0], request.z, plan,

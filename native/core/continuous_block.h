@@ -5,7 +5,6 @@
 
 #include <memory>
 #include <span>
-#include <variant>
 
 #include "core/block_plan.h"
 #include "core/flow_block.h"
@@ -14,7 +13,7 @@ namespace ffjord {
 
 template <class Real>
 BlockContext<Real> net_context(const BlockPlace<Real>& place) {
-  return {std::get<Cnf>(place.block), place.shape, place.offsets, place.parameters, place.context};
+  return {place.offsets, place.parameters};
 }
 
 template <class Real>

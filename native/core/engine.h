@@ -14,11 +14,10 @@
 
 #include "core/arrays.h"
 #include "core/errors.h"
-#include "core/flow_description.h"
+#include "core/flow_layout.h"
 #include "core/likelihood.h"
 #include "core/optimizer_options.h"
 #include "core/options.h"
-#include "core/parameters.h"
 #include "core/row_keys.h"
 #include "core/row_source.h"
 #include "core/slots.h"
@@ -139,7 +138,7 @@ class Flow {
   virtual ~Flow() = default;
 
   virtual const FlowDescription& description() const = 0;
-  virtual const ParameterLayout& layout() const = 0;
+  virtual const FlowLayout& layout() const = 0;
   /// Distance from 1 to the next number that it computes with.
   virtual double epsilon() const { return 0x1p-23; }
   /// T of each CNF block.

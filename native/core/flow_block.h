@@ -42,8 +42,8 @@ class FlowBlock {
  public:
   virtual ~FlowBlock() = default;
 
-  /// Must be called after the weights changed and before the next use: a block may keep what it
-  /// derives from them.
+  /// Must be called after the weights changed and before the next use: what is derived from them
+  /// is made again.
   virtual void parameters_changed() {}
 
   /// Maps the rows in place, data → base or reverse; adds to Δlogp and the regularisers. Without

@@ -1,53 +1,14 @@
 #include "core/flow_description.h"
 
-#include <array>
 #include <cmath>
 #include <functional>
 #include <numeric>
-#include <utility>
+#include <string>
 
 #include "core/errors.h"
 
 namespace ffjord {
 namespace {
-
-constexpr std::array<std::pair<LayerKind, std::string_view>, 7> kLayers{{
-    {LayerKind::Ignore, "ignore"},
-    {LayerKind::Concat, "concat"},
-    {LayerKind::ConcatV2, "concat_v2"},
-    {LayerKind::Squash, "squash"},
-    {LayerKind::ConcatSquash, "concatsquash"},
-    {LayerKind::Blend, "blend"},
-    {LayerKind::Hyper, "hyper"},
-}};
-
-constexpr std::array<std::pair<Activation, std::string_view>, 7> kActivations{{
-    {Activation::Tanh, "tanh"},
-    {Activation::Softplus, "softplus"},
-    {Activation::Elu, "elu"},
-    {Activation::Relu, "relu"},
-    {Activation::Swish, "swish"},
-    {Activation::Square, "square"},
-    {Activation::Identity, "identity"},
-}};
-
-template <class Table, class Key>
-std::string_view find_name(const Table& table, Key key) {
-  for (const auto& [value, name] : table)
-    if (value == key) return name;
-  return "";
-}
-
-template <class Table>
-auto parse(const Table& table, std::string_view name, const std::string& what) {
-  std::string known;
-  for (const auto& [value, candidate] : table) {
-    if (candidate == name) return value;
-    known += (known.empty() ? "" : ", ") + std::string(candidate);
-  }
-  throw Error(ErrorCode::InvalidArgument,
-              "unknown " + what + " '" + std::string(name) + "'; known: " + known);
-}
 
 [[noreturn]] void refuse(std::size_t block, const std::string& message) {
   throw Error(ErrorCode::InvalidArgument, "blocks[" + std::to_string(block) + "]: " + message);
@@ -62,16 +23,17 @@ std::string text_of(const std::vector<int>& shape) {
 void check_context(std::size_t block, const Net& net, const Conditioning& context) {
   if (context.size > 0 && net.convolutional())
     refuse(block, "convolutional nets take no context; use a dense net");
-  if (context.gates && net.layer != LayerKind::Squash && net.layer != LayerKind::ConcatSquash)
+  if (context.gates && !row_of(net.layer).form.gate)
     refuse(block, "context.gates needs layers with gates; use layer 'concatsquash' or 'squash'");
 }
 
 void check_net(std::size_t block, const Net& net, const std::vector<int>& shape) {
+  const LayerForm& form = row_of(net.layer).form;
   for (int width : net.hidden)
     if (width < 1)
       refuse(block, "net.hidden holds " + std::to_string(width) + "; widths are at least 1");
   if (net.spectral_norm < 0) refuse(block, "net.spectral_norm must not be negative");
-  if (net.spectral_norm > 0 && net.layer == LayerKind::Hyper)
+  if (net.spectral_norm > 0 && form.hypernet)
     refuse(block,
            "spectral norm divides by the norm of every weight matrix, and those of hyper layers "
            "start at 0; use another layer, or no spectral norm");
@@ -86,16 +48,17 @@ void check_net(std::size_t block, const Net& net, const std::vector<int>& shape)
            "net.strides asks for convolutions, which take samples of shape [channels, height, "
            "width]; here they are " +
                text_of(shape));
-  if (net.layer == LayerKind::Hyper)
+  if (form.hypernet)
     refuse(block,
            "hyper layers are dense; convolutions take ignore, concat, concat_v2, squash, "
            "concatsquash or blend");
   if (net.strides.size() != net.hidden.size() + 1)
     refuse(block, "net.strides needs one entry a layer: " + std::to_string(net.hidden.size() + 1));
   for (int stride : net.strides)
-    if (stride != 1 && stride != 2 && stride != -2)
+    if (!find_convolution(stride))
       refuse(block, "net.strides holds " + std::to_string(stride) + "; strides are 1, 2 or -2");
-  if (layer_shapes(net, shape).back() != shape)
+  const LinearMap end = plan_net(net, shape, {}).last().map;
+  if (end.plane_out != Plane{shape[1], shape[2]})
     refuse(block, "net.strides must bring the image back to " + text_of(shape));
 }
 
@@ -193,29 +156,49 @@ std::size_t element_count(const std::vector<int>& shape) {
   return std::accumulate(shape.begin(), shape.end(), std::size_t{1}, std::multiplies<>());
 }
 
-std::vector<std::vector<int>> layer_shapes(const Net& net, const std::vector<int>& shape) {
-  std::vector<std::vector<int>> shapes = {shape};
-  for (std::size_t l = 0; l <= net.hidden.size(); ++l) {
-    const int out = l < net.hidden.size() ? net.hidden[l] : shape[0];
-    if (!net.convolutional()) {
-      shapes.push_back({out});
-      continue;
-    }
-    const auto& in = shapes.back();
-    const int stride = net.strides[l];
-    const auto resized = [stride](int size) {
-      return stride == 1 ? size : stride == 2 ? size / 2 : 2 * size;
-    };
-    shapes.push_back({out, resized(in[1]), resized(in[2])});
+std::optional<Convolution> find_convolution(int stride) {
+  switch (stride) {
+    case 1:
+      return Convolution{.kernel = {3, 3}, .stride = 1, .padding = 1};
+    case 2:
+      return Convolution{.kernel = {4, 4}, .stride = 2, .padding = 1};
+    case -2:
+      return Convolution{.kernel = {4, 4}, .stride = 2, .padding = 1, .transposed = true};
+    default:
+      return std::nullopt;
   }
-  return shapes;
 }
 
-std::string_view name_of(LayerKind kind) { return find_name(kLayers, kind); }
-std::string_view name_of(Activation activation) { return find_name(kActivations, activation); }
-LayerKind parse_layer(std::string_view name) { return parse(kLayers, name, "layer"); }
-Activation parse_activation(std::string_view name) {
-  return parse(kActivations, name, "activation");
+NetPlan plan_net(const Net& net, const std::vector<int>& shape, const Conditioning& context) {
+  std::vector<LinearMap> maps;
+  Plane plane = net.convolutional() ? Plane{shape[1], shape[2]} : Plane{};
+  int in = shape[0];
+  for (std::size_t l = 0; l <= net.hidden.size(); ++l) {
+    const int out = l < net.hidden.size() ? net.hidden[l] : shape[0];
+    maps.push_back(
+        net.convolutional()
+            ? LinearMap::convolve(find_convolution(net.strides[l]).value(), in, out, plane)
+            : LinearMap::dense(in, out));
+    in = out;
+    plane = maps.back().plane_out;
+  }
+  NetPlan plan = plan_net(net.layer, net.activation, maps);
+  plan.residual = net.residual;
+  plan.spectral_norm = net.spectral_norm;
+  plan.context_size = context.size;
+  plan.layers.front().context_moves_bias = context.size > 0;
+  for (std::size_t l = 0; l < net.hidden.size(); ++l)
+    plan.layers[l].context_moves_gate = context.gates;
+  return plan;
+}
+
+std::vector<NetPlan> plan_nets(const FlowDescription& flow) {
+  const auto shapes = validate(flow);
+  std::vector<NetPlan> plans;
+  for (std::size_t i = 0; i < flow.blocks.size(); ++i)
+    if (const auto* cnf = std::get_if<Cnf>(&flow.blocks[i]))
+      plans.push_back(plan_net(cnf->net, shapes[i], flow.context));
+  return plans;
 }
 
 }  // namespace ffjord

@@ -3,24 +3,20 @@
 #pragma once
 
 #include <cstddef>
-#include <string>
-#include <string_view>
+#include <optional>
 #include <variant>
 #include <vector>
 
-namespace ffjord {
+#include "core/net_plan.h"
 
-/// y = g(t) ⊙ (W(t) a + b(t)) + s(t); the kinds differ in g, s and W(t) only (docs/mathematics.md).
-enum class LayerKind { Ignore, Concat, ConcatV2, Squash, ConcatSquash, Blend, Hyper };
-enum class Activation { Tanh, Softplus, Elu, Relu, Swish, Square, Identity };
+namespace ffjord {
 
 struct Net {
   std::vector<int> hidden;  ///< widths (dense) or channels (convolutional) of the hidden layers
   LayerKind layer = LayerKind::ConcatSquash;
   Activation activation = Activation::Tanh;  ///< after every layer but the last
   bool residual = false;                     ///< f(z) − z in place of f(z)
-  /// Empty: dense layers. Else one of 1 (3×3), 2 (4×4, halves), −2 (4×4 transposed, doubles) a
-  /// layer.
+  /// Empty: dense layers. Else a convolution a layer, spelt as a number (`find_convolution`).
   std::vector<int> strides;
   /// Power iterations a step of spectral normalisation: every weight matrix acts as W/σ, σ its
   /// largest singular value; 0: weights as they are.
@@ -82,7 +78,7 @@ bool is_fixed(const Block& block);
 bool is_bounded(const Block& block);
 
 struct FlowDescription {
-  std::vector<int> shape;  ///< of one sample
+  std::vector<int> shape;  ///< one sample's
   std::vector<Block> blocks;
   Conditioning context = {};
 };
@@ -94,13 +90,14 @@ std::vector<std::vector<int>> validate(const FlowDescription& flow);
 /// Number of elements of a sample of this shape.
 std::size_t element_count(const std::vector<int>& shape);
 
-/// Shapes of a net's layer inputs, and of its output: hidden.size() + 2 entries.
-std::vector<std::vector<int>> layer_shapes(const Net& net, const std::vector<int>& shape);
+/// The convolution that an entry of `Net::strides` stands for, in files and options: 1 (3×3), 2
+/// (4×4, halves the image) or −2 (4×4 transposed, doubles it).
+std::optional<Convolution> find_convolution(int stride);
 
-/// The spelling used in files and in JavaScript; the `parse_` forms throw on an unknown name.
-std::string_view name_of(LayerKind kind);
-std::string_view name_of(Activation activation);
-LayerKind parse_layer(std::string_view name);
-Activation parse_activation(std::string_view name);
+/// The layers of a net that `validate` has nothing against, at samples of this shape.
+NetPlan plan_net(const Net& net, const std::vector<int>& shape, const Conditioning& context);
+
+/// The plans of a flow's CNF blocks. Throws as `validate`.
+std::vector<NetPlan> plan_nets(const FlowDescription& flow);
 
 }  // namespace ffjord

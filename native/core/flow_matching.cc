@@ -32,7 +32,7 @@ void check_blocks(const FlowDescription& flow) {
         "takes fixed transforms alone before the first CNF block; use standardize in place of "
         "batch_norm, or train by maximum likelihood (objective 'ml')");
   for (const Block& block : flow.blocks)
-    if (is_cnf(block) && std::get<Cnf>(block).net.layer == LayerKind::Hyper)
+    if (is_cnf(block) && row_of(std::get<Cnf>(block).net.layer).form.hypernet)
       refuse("gives every row a time of its own, which hyper layers do not take; use concatsquash");
 }
 

@@ -12,13 +12,14 @@
 #include "core/dataset_rows.h"
 #include "core/end_cotangents.h"
 #include "core/fixed_run.h"
+#include "core/initial_values.h"
 #include "core/parameter_buffers.h"
 #include "core/trajectory.h"
 
 namespace ffjord {
 namespace {
 
-std::vector<double> first_weights(const FlowDescription& flow, const ParameterLayout& layout,
+std::vector<double> first_weights(const FlowDescription& flow, const FlowLayout& layout,
                                   std::optional<std::uint64_t> seed) {
   return seed ? initial_parameters(flow, layout, *seed) : std::vector<double>();
 }
@@ -36,7 +37,7 @@ class HostFlow : public Flow {
         device_(std::move(device)),
         border_(description_, run_, run_.size() < description_.blocks.size(), *device_),
         buffers_(layout_, *device_, first_weights(description_, layout_, seed),
-                 initial_buffers(description_, layout_)) {
+                 initial_buffers(layout_)) {
     if (seed) buffers_.draw_spectral_vectors(*seed);
     for (std::size_t i = run_.size(); i < description_.blocks.size(); ++i) {
       blocks_.push_back(
@@ -52,7 +53,7 @@ class HostFlow : public Flow {
   }
 
   const FlowDescription& description() const override { return description_; }
-  const ParameterLayout& layout() const override { return layout_; }
+  const FlowLayout& layout() const override { return layout_; }
   double epsilon() const override { return std::numeric_limits<Real>::epsilon(); }
 
   std::vector<double> end_times() const override {
@@ -236,7 +237,7 @@ class HostFlow : public Flow {
 
   const FlowDescription description_;
   const std::vector<std::vector<int>> shapes_;  // before each block, and after the last
-  const ParameterLayout layout_;
+  const FlowLayout layout_;
   const std::size_t size_;  // of a sample
   const FixedRun run_;
   const std::unique_ptr<FlowDevice<Real>> device_;

@@ -3,8 +3,7 @@
 
 #include <cstddef>
 
-#include "core/flow_description.h"
-#include "core/parameters.h"
+#include "core/flow_layout.h"
 
 namespace ffjord {
 
@@ -13,7 +12,6 @@ namespace ffjord {
 /// spectral normalisation; what engines keep packed or sum up, with its padding; the activations of
 /// one tile of rows. In float64, which does not wrap around. Larger batches and more threads come
 /// on top.
-double memory_need(const FlowDescription& flow, const ParameterLayout& layout,
-                   std::size_t real_size);
+double memory_need(const FlowLayout& layout, std::size_t real_size);
 
 }  // namespace ffjord

@@ -14,8 +14,8 @@ std::vector<double> log_density(const std::vector<double>& z, const std::vector<
                                 double sign);
 
 /// log p(x) = log N(z; 0, I) − Δlogp, nats a row; writes log_prob (B), −∞ outside of the support.
-/// Batches over 65,536 rows are cut (each cut steps on its own); noise stays that of the whole
-/// batch.
+/// Batches over 65,536 rows are
+/// cut (each cut steps on its own); noise stays that of the whole batch.
 SolveResult log_prob(Flow& flow, const SolveRequest& request, const Output& log_prob);
 
 struct LossReport {

@@ -8,46 +8,36 @@
 namespace ffjord {
 namespace {
 
-// Multiply-adds of one layer on one row.
-double layer_cost(const std::vector<int>& in, const std::vector<int>& out, int stride) {
-  if (stride == 0) return double(in[0]) * out[0];
-  const double taps = stride == 1 ? 9 : stride == 2 ? 16 : 4;  // a transposed filter meets 4 of 16
-  return taps * in[0] * double(element_count(out));
-}
-
 struct NetCost {
   double all = 0;      // Σ
   double hidden = 0;   // Σ without the first and the last layer
   double encoder = 0;  // Σ of the first `encoder` layers
 };
 
-NetCost net_cost(const Net& net, const std::vector<int>& shape, int encoder) {
-  const auto shapes = layer_shapes(net, shape);
+NetCost net_cost(const NetPlan& net, int encoder) {
   NetCost cost;
-  for (std::size_t l = 0; l + 1 < shapes.size(); ++l) {
-    const double one =
-        layer_cost(shapes[l], shapes[l + 1], net.convolutional() ? net.strides[l] : 0);
+  for (std::size_t l = 0; l < net.layers.size(); ++l) {
+    const double one = net.layers[l].map.multiply_adds();
     cost.all += one;
-    if (l > 0 && l + 2 < shapes.size()) cost.hidden += one;
+    if (l > 0 && l < net.hidden_count()) cost.hidden += one;
     if (l < std::size_t(encoder)) cost.encoder += one;
   }
   return cost;
 }
 
-TracePlan exact_plan(const Net& net, const std::vector<int>& shape,
-                     const Regularisers& regularisers) {
-  const int dimension = static_cast<int>(element_count(shape));
-  const TracePlan tangents{Divergence::UnitTangents, NoiseLaw::Gaussian, dimension};
+TracePlan exact_plan(const NetPlan& net, const Regularisers& regularisers) {
+  const TracePlan tangents{Divergence::UnitTangents, NoiseLaw::Gaussian,
+                           static_cast<int>(net.size_in())};
+  const std::size_t hidden = net.hidden_count();
   const bool closed = !net.convolutional() && !regularisers.needing(Derivatives::Tangents) &&
-                      net.hidden.size() <= 2 && !net.hidden.empty();
+                      (hidden == 1 || hidden == 2);
   if (!closed) return tangents;
-  const TracePlan form{net.hidden.size() == 1 ? Divergence::ClosedOneHidden
-                                              : Divergence::ClosedTwoHidden};
-  return cost(net, shape, form) <= cost(net, shape, tangents) ? form : tangents;
+  const TracePlan form{hidden == 1 ? Divergence::ClosedOneHidden : Divergence::ClosedTwoHidden};
+  return cost(net, form) <= cost(net, tangents) ? form : tangents;
 }
 
-void require_off_diagonal(const std::vector<int>& shape, const Regularisers& regularisers) {
-  if (element_count(shape) > 1) return;
+void require_off_diagonal(const NetPlan& net, const Regularisers& regularisers) {
+  if (net.size_in() > 1) return;
   for (const Regulariser* one : regularisers)
     if (one->sum == RowSum::SquaredOffDiagonal)
       throw Error(ErrorCode::Unsupported,
@@ -56,15 +46,17 @@ void require_off_diagonal(const std::vector<int>& shape, const Regularisers& reg
                       "it out");
 }
 
-TracePlan bottleneck_plan(const Net& net, const std::vector<int>& shape,
-                          const TraceOptions& options, const Regularisers& regularisers) {
-  const auto narrowest = std::min_element(net.hidden.begin(), net.hidden.end());
+TracePlan bottleneck_plan(const NetPlan& net, const TraceOptions& options,
+                          const Regularisers& regularisers) {
+  const auto narrowest =
+      std::min_element(net.layers.begin(), net.layers.end() - 1,
+                       [](const LayerPlan& a, const LayerPlan& b) { return a.out() < b.out(); });
   if (net.convolutional())
     throw Error(ErrorCode::Unsupported,
                 "bottleneck noise is for dense nets; leave bottleneck out with convolutions");
-  if (narrowest == net.hidden.end() || *narrowest >= shape[0])
+  if (net.hidden_count() == 0 || narrowest->out() >= net.layers.front().in())
     throw Error(ErrorCode::Unsupported,
-                "no hidden layer is narrower than the " + std::to_string(shape[0]) +
+                "no hidden layer is narrower than the " + std::to_string(net.size_in()) +
                     " columns of the data, so that bottleneck noise would gain nothing; leave "
                     "bottleneck out, or narrow a hidden layer");
   if (options.form == TraceForm::Vjp)
@@ -75,19 +67,19 @@ TracePlan bottleneck_plan(const Net& net, const std::vector<int>& shape,
                 "the regulariser " + std::string(one->name) +
                     " needs tangents of the whole net, which bottleneck noise does not make; leave "
                     "trace.bottleneck out, or use the regulariser kinetic");
-  const int encoder = static_cast<int>(narrowest - net.hidden.begin()) + 1;
-  return {Divergence::Bottleneck, options.noise, options.probes, encoder, *narrowest};
+  const int encoder = static_cast<int>(narrowest - net.layers.begin()) + 1;
+  return {Divergence::Bottleneck, options.noise, options.probes, encoder, narrowest->out()};
 }
 
 }  // namespace
 
-double cost(const Net& net, const std::vector<int>& shape, const TracePlan& plan) {
-  const NetCost c = net_cost(net, shape, plan.encoder);
+double cost(const NetPlan& net, const TracePlan& plan) {
+  const NetCost c = net_cost(net, plan.encoder);
   switch (plan.divergence) {
     case Divergence::ClosedOneHidden:
       return c.all;
     case Divergence::ClosedTwoHidden:
-      return c.all + double(net.hidden[0]) * net.hidden[1];
+      return c.all + double(net.layers[0].out()) * net.layers[1].out();
     case Divergence::UnitTangents:
       // The first layer's tangents are columns of W, and of the last only the diagonal is needed.
       return net.convolutional() ? c.all * (1 + plan.probes) : c.all + plan.probes * c.hidden;
@@ -100,12 +92,12 @@ double cost(const Net& net, const std::vector<int>& shape, const TracePlan& plan
   return 0;
 }
 
-TracePlan plan_trace(const Net& net, const std::vector<int>& shape, const TraceOptions& options,
+TracePlan plan_trace(const NetPlan& net, const TraceOptions& options,
                      const Regularisers& regularisers) {
   const Regulariser* whole = regularisers.needing(Derivatives::Jacobian);
-  require_off_diagonal(shape, regularisers);
+  require_off_diagonal(net, regularisers);
   if (options.mode == TraceMode::Exact || (whole && options.mode == TraceMode::Auto))
-    return exact_plan(net, shape, regularisers);
+    return exact_plan(net, regularisers);
   if (whole)
     throw Error(ErrorCode::Unsupported,
                 "the regulariser " + std::string(whole->name) +
@@ -113,14 +105,14 @@ TracePlan plan_trace(const Net& net, const std::vector<int>& shape, const TraceO
                     "'exact' or 'auto', or the regulariser jacobian, which probes estimate");
 
   if (options.mode == TraceMode::Auto) {
-    const TracePlan exact = exact_plan(net, shape, regularisers);
+    const TracePlan exact = exact_plan(net, regularisers);
     const TracePlan estimate{Divergence::Tangent, options.noise, 1};
-    return cost(net, shape, exact) <= 2 * cost(net, shape, estimate) ? exact : estimate;
+    return cost(net, exact) <= 2 * cost(net, estimate) ? exact : estimate;
   }
   if (options.form == TraceForm::Vjp && regularisers.needing(Derivatives::Tangents))
     throw Error(ErrorCode::Unsupported,
                 "the jacobian regulariser needs tangents; use trace.form 'tangent'");
-  if (options.bottleneck) return bottleneck_plan(net, shape, options, regularisers);
+  if (options.bottleneck) return bottleneck_plan(net, options, regularisers);
   return {options.form == TraceForm::Vjp ? Divergence::Vjp : Divergence::Tangent, options.noise,
           options.probes};
 }

@@ -1,11 +1,10 @@
-// Which form of the divergence a block computes, chosen by counted cost.
+// Counted cost chooses which form of the divergence a block computes.
 #pragma once
 
 #include <cstddef>
 #include <string>
-#include <vector>
 
-#include "core/flow_description.h"
+#include "core/net_plan.h"
 #include "core/options.h"
 
 namespace ffjord {
@@ -19,12 +18,16 @@ enum class Divergence { ClosedOneHidden, ClosedTwoHidden, UnitTangents, Tangent,
 
 struct TracePlan {
   Divergence divergence = Divergence::UnitTangents;
-  NoiseLaw noise = NoiseLaw::Gaussian;  ///< of a Hutchinson estimate
+  NoiseLaw noise = NoiseLaw::Gaussian;  ///< the law of a Hutchinson estimate's ε
   int probes = 0;   ///< tangents a row: K, or D for UnitTangents; 0 in closed forms
   int encoder = 0;  ///< Bottleneck: layers up to the narrowest hidden one, itself included
   int width = 0;    ///< Bottleneck: of that layer
 
   bool exact() const { return divergence < Divergence::Tangent; }
+  /// Whether the trace is a form in the slopes of the hidden layers.
+  bool closed() const {
+    return divergence == Divergence::ClosedOneHidden || divergence == Divergence::ClosedTwoHidden;
+  }
   /// Whether rows need ε.
   bool draws_noise() const { return !exact(); }
   /// Elements of ε of a row and probe.
@@ -34,13 +37,13 @@ struct TracePlan {
 };
 
 /// Multiply-adds a row of one evaluation of (f, divergence) under the plan.
-double cost(const Net& net, const std::vector<int>& shape, const TracePlan& plan);
+double cost(const NetPlan& net, const TracePlan& plan);
 
 /// Exact where asked, or under Auto where it costs at most twice the estimate with one probe.
 /// Regularisers that need tangents rule the closed forms out; those that need the whole Jacobian
 /// take D tangents, and the divergence is exact then. Throws Error(Unsupported) for an estimate
 /// beside these, and for JoffdiagFrobint in one dimension.
-TracePlan plan_trace(const Net& net, const std::vector<int>& shape, const TraceOptions& options,
+TracePlan plan_trace(const NetPlan& net, const TraceOptions& options,
                      const Regularisers& regularisers);
 
 /// "exact (closed form)", "exact (unit tangents)", "hutchinson (gaussian, 1 probe, tangent)" …

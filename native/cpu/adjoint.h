@@ -7,7 +7,6 @@
 #include <vector>
 
 #include "cpu/block_call.h"
-#include "cpu/parameter_ranges.h"
 
 namespace ffjord::cpu {
 

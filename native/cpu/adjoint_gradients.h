@@ -7,7 +7,6 @@
 
 #include "core/step_weights.h"
 #include "cpu/block_call.h"
-#include "cpu/parameter_ranges.h"
 #include "cpu/tile_slots.h"
 
 namespace ffjord::cpu {

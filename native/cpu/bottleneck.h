@@ -17,7 +17,7 @@ inline void copy_channel(const Panels& from, const Columns& from_columns, int fr
 
 inline void DenseTileNet::evaluate_bottleneck(const NetTime& time, const TileArrays& arrays,
                                               TileActivations& memory, bool keep) const {
-  const int encoder = memory.trace.encoder, width = layers_[encoder].in;
+  const int encoder = memory.trace.encoder, width = layers_[encoder].in();
   const int probes = memory.trace.probes, last = layer_count();
   TileActivations &decoder = *memory.decoder, &probe = *memory.probe;
   const std::size_t rows = this->rows();
@@ -68,7 +68,7 @@ inline double DenseTileNet::pull_bottleneck(Reverse& reverse) const {
   const TileCotangents& arrays = reverse.arrays;
   TileActivations& memory = reverse.memory;
   TileActivations &decoder = *memory.decoder, &probe = *memory.probe;
-  const int encoder = memory.trace.encoder, width = layers_[encoder].in;
+  const int encoder = memory.trace.encoder, width = layers_[encoder].in();
   const int probes = memory.trace.probes;
   const std::size_t rows = this->rows();
   const auto part = [&](TileActivations& of) {

@@ -15,8 +15,8 @@ inline void DenseTileNet::prepare_closed(Reverse& reverse) const {
   const Panels d1 = panels(memory.closed_tangents[0], columns, features_at(1));
   const Panels d1_bar = panels(memory.closed_cotangents[0], columns, features_at(1));
   if (layer_count() == 2) {
-    memory.matrix.assign(first.out, 0.f);
-    for (int j = 0; j < first.out; ++j) {
+    memory.matrix.assign(first.out(), 0.f);
+    for (int j = 0; j < first.out(); ++j) {
       Vec c_bar = {};
       for (int g = 0; g < groups_; ++g) {
         const std::size_t at = d1.offset(g) + std::size_t(j) * kFeatureStride;
@@ -32,7 +32,7 @@ inline void DenseTileNet::prepare_closed(Reverse& reverse) const {
   const Panels d2_bar = panels(memory.closed_cotangents[1], columns, features_at(2));
   const Panels product = panels(memory.closed_product, columns, features_at(2));
   const Panels weighted = panels(memory.cotangents[1], columns, features_at(2));  // v d₂
-  for (int j = 0; j < middle.out; ++j)
+  for (int j = 0; j < middle.out(); ++j)
     for (int g = 0; g < groups_; ++g) {
       const std::size_t at = d2.offset(g) + std::size_t(j) * kFeatureStride;
       store(d2_bar.data + at, v(g) * load(product.data + at));
@@ -44,11 +44,11 @@ inline void DenseTileNet::prepare_closed(Reverse& reverse) const {
   if (gradient && !gradient->m_bar.empty()) {
     m_bar = gradient->m_bar.data();
   } else if (layers_.back().gated()) {
-    memory.matrix.assign(std::size_t(middle.out) * padded_features(first.out), 0.f);
+    memory.matrix.assign(std::size_t(middle.out()) * padded_features(first.out()), 0.f);
     m_bar = memory.matrix.data();
   }
   if (m_bar)
-    accumulate_weight_gradient(weighted, middle.out, d1, first.out, columns, m_bar,
+    accumulate_weight_gradient(weighted, middle.out(), d1, first.out(), columns, m_bar,
                                memory.transposed.data());
 }
 

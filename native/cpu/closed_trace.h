@@ -15,10 +15,10 @@ struct ClosedTrace {
 
 /// W (out, in) with rows padded to whole blocks of 2 kLanes, columns scaled.
 inline AlignedFloats padded_weight(const Layer& layer) {
-  const int stride = padded_features(layer.in);
-  AlignedFloats padded(std::size_t(layer.out) * stride, 0.f);
-  for (int j = 0; j < layer.out; ++j)
-    std::copy_n(layer.weight() + std::size_t(j) * layer.weight_stride(), layer.in,
+  const int stride = padded_features(layer.in());
+  AlignedFloats padded(std::size_t(layer.out()) * stride, 0.f);
+  for (int j = 0; j < layer.out(); ++j)
+    std::copy_n(layer.weight() + std::size_t(j) * layer.weight_stride(), layer.in(),
                 padded.data() + std::size_t(j) * stride);
   return padded;
 }
@@ -26,13 +26,13 @@ inline AlignedFloats padded_weight(const Layer& layer) {
 /// `output_gate`: g of the last layer, [out][kLanes].
 inline void ClosedTrace::build(const std::vector<Layer>& layers, const float* output_gate) {
   const Layer &first = layers.front(), &last = layers.back();
-  const int dimension = last.out, stride = first.weight_stride();
+  const int dimension = last.out(), stride = first.weight_stride();
   if (layers.size() == 2) {
-    c.assign(first.out, 0.f);
+    c.assign(first.out(), 0.f);
     for (int i = 0; i < dimension; ++i) {
       const float gate = output_gate[std::size_t(i) * kLanes];
       const float* row = last.weight() + std::size_t(i) * last.weight_stride();
-      for (int j = 0; j < first.out; ++j)
+      for (int j = 0; j < first.out(); ++j)
         c[j] += first.weight()[std::size_t(j) * stride + i] * gate * row[j];
     }
     return;
@@ -40,26 +40,26 @@ inline void ClosedTrace::build(const std::vector<Layer>& layers, const float* ou
   // Rᵀ = (W₃ᵀ diag(g₃)) W₁ᵀ, of which accumulate_product takes the left factor as rows, the right
   // padded.
   const Layer& middle = layers[1];
-  const int width = padded_features(first.out);
-  std::vector<float> left(std::size_t(middle.out) * dimension);
+  const int width = padded_features(first.out());
+  std::vector<float> left(std::size_t(middle.out()) * dimension);
   AlignedFloats right(std::size_t(dimension) * width, 0.f);
   for (int i = 0; i < dimension; ++i) {
     const float gate = output_gate[std::size_t(i) * kLanes];
     const float* row = last.weight() + std::size_t(i) * last.weight_stride();
-    for (int j = 0; j < middle.out; ++j) left[std::size_t(j) * dimension + i] = gate * row[j];
+    for (int j = 0; j < middle.out(); ++j) left[std::size_t(j) * dimension + i] = gate * row[j];
   }
-  for (int k = 0; k < first.out; ++k)
+  for (int k = 0; k < first.out(); ++k)
     for (int i = 0; i < dimension; ++i)
       right[std::size_t(i) * width + k] = first.weight()[std::size_t(k) * stride + i];
-  r.assign(std::size_t(middle.out) * width, 0.f);
-  accumulate_product(r.data(), width, left.data(), dimension, right.data(), width, middle.out,
-                     dimension, first.out);
+  r.assign(std::size_t(middle.out()) * width, 0.f);
+  accumulate_product(r.data(), width, left.data(), dimension, right.data(), width, middle.out(),
+                     dimension, first.out());
   const auto element = [&](int j, int k) {
     return middle.weight()[std::size_t(j) * middle.weight_stride() + k] *
            r[std::size_t(j) * width + k];
   };
-  m.pack(middle.out, first.out, element);
-  m_transposed.pack_transposed(first.out, middle.out, element);
+  m.pack(middle.out(), first.out(), element);
+  m_transposed.pack_transposed(first.out(), middle.out(), element);
 }
 
 /// The sums of one layer's W̄.
@@ -78,7 +78,7 @@ inline std::vector<float> pull_back_closed_two(const std::vector<Layer>& layers,
                                                const float* m_bar,
                                                std::span<const WeightSums> sums) {
   const Layer &first = layers[0], &middle = layers[1], &last = layers[2];
-  const int h1 = first.out, h2 = middle.out, dimension = last.out;
+  const int h1 = first.out(), h2 = middle.out(), dimension = last.out();
   const int width1 = padded_features(h1);
   AlignedFloats r_bar(std::size_t(h2) * width1, 0.f);  // R̄ᵀ = M̄ ∘ W₂ (H₂, padded H₁)
   for (int j = 0; j < h2; ++j) {
@@ -122,10 +122,10 @@ inline std::vector<float> pull_back_closed_one(const std::vector<Layer>& layers,
                                                const float* output_gate, const float* c_bar,
                                                std::span<const WeightSums> sums) {
   const Layer &first = layers[0], &last = layers[1];
-  std::vector<float> gate_bar(last.out, 0.f);
-  for (int i = 0; i < last.out; ++i) {
+  std::vector<float> gate_bar(last.out(), 0.f);
+  for (int i = 0; i < last.out(); ++i) {
     const float gate = output_gate[std::size_t(i) * kLanes];
-    for (int j = 0; j < first.out; ++j) {
+    for (int j = 0; j < first.out(); ++j) {
       const float w1 = first.weight()[std::size_t(j) * first.weight_stride() + i];
       const float w2 = last.weight()[std::size_t(i) * last.weight_stride() + j];
       gate_bar[i] += c_bar[j] * w1 * w2;

@@ -16,8 +16,9 @@ struct ContextMap {
       terms += out;
       return terms - out;
     };
-    bias = place(layers.front().offsets.context, layers.front().out);
-    for (const Layer& layer : layers) gates.push_back(place(layer.offsets.context_gate, layer.out));
+    bias = place(layers.front().offsets.context, layers.front().out());
+    for (const Layer& layer : layers)
+      gates.push_back(place(layer.offsets.context_gate, layer.out()));
   }
 
   bool moves_gates(int l) const { return gates[l] != kNone; }
@@ -26,9 +27,9 @@ struct ContextMap {
   /// Calls visit(offset in the flat buffer, first row of M, rows) for each of the layers' matrices.
   template <class Visit>
   void for_each_part(const std::vector<Layer>& layers, Visit visit) const {
-    if (bias != kNone) visit(layers.front().offsets.context, bias, layers.front().out);
+    if (bias != kNone) visit(layers.front().offsets.context, bias, layers.front().out());
     for (std::size_t l = 0; l < layers.size(); ++l)
-      if (gates[l] != kNone) visit(layers[l].offsets.context_gate, gates[l], layers[l].out);
+      if (gates[l] != kNone) visit(layers[l].offsets.context_gate, gates[l], layers[l].out());
   }
 
   void pack(const std::vector<Layer>& layers) {

@@ -13,9 +13,9 @@ namespace {
 
 std::unique_ptr<TileNet> make_net(std::string_view instruction_set,
                                   const BlockContext<float>& context) {
-  if (context.cnf.net.convolutional())
+  if (context.offsets.net.convolutional())
     throw Error(ErrorCode::Unsupported,
-                "the cpu engine has no convolutions; use device 'reference'");
+                "the cpu engine has no convolutions yet; use device 'reference'");
   return make_tile_net(instruction_set, context);
 }
 
@@ -29,27 +29,24 @@ std::size_t total_size(const std::vector<ParameterRange>& ranges) {
 
 CpuBlock::CpuBlock(const BlockPlace<float>& place, std::string_view instruction_set, int threads)
     : ContinuousBlock(place),
-      description_(std::get<Cnf>(place.block).net),
-      shape_(place.shape),
-      dimension_(place.size()),
+      plan_(place.offsets.net),
+      dimension_(plan_.size_in()),
       sqrt_end_time_offset_(place.offsets.sqrt_end_time),
-      ranges_(parameter_ranges(net_context(place))),
-      weights_(total_size(ranges_)),
+      weights_(total_size(plan_.tensors)),
       threads_(threads),
       net_(make_net(instruction_set, net_context(place))) {}
 
 // A thread that is woken for less than some ten microseconds of work costs more than it brings.
 int CpuBlock::threads_for(const TracePlan& trace, std::size_t batch, int evaluations) const {
   constexpr double kLeastWork = 400e3;  // multiply-adds
-  const double work = cost(description_, shape_, trace) * double(batch) * evaluations;
+  const double work = cost(plan_, trace) * double(batch) * evaluations;
   return static_cast<int>(std::clamp(work / kLeastWork, 1.0, double(threads_)));
 }
 
 // W(t) of a hypernet, and M(t) of a closed trace behind gates.
 bool CpuBlock::has_dear_times(const TracePlan& trace) const {
-  const LayerKind layer = description_.layer;
-  const bool gated = layer == LayerKind::Squash || layer == LayerKind::ConcatSquash;
-  return layer == LayerKind::Hyper || (gated && trace.divergence == Divergence::ClosedTwoHidden);
+  const LayerPlan& last = plan_.last();
+  return last.hyper() || (last.gated() && trace.divergence == Divergence::ClosedTwoHidden);
 }
 
 Workspace& CpuBlock::workspace(const TracePlan& trace, const Regularisers& regularisers,
@@ -65,7 +62,7 @@ std::unique_ptr<BlockTape> CpuBlock::solve_rows(const BlockPlan& plan, bool reve
                                                 const BlockNoise<float>& noise, bool keep_tape,
                                                 const BlockTrajectory<float>* trajectory,
                                                 SolveStatistics& statistics) {
-  if (description_.layer == LayerKind::Hyper && stepping(plan.solver) == Control::Sample)
+  if (plan_.last().hyper() && stepping(plan.solver) == Control::Sample)
     throw Error(ErrorCode::Unsupported,
                 "hyper layers take one time for all rows of an evaluation, so control 'sample' is "
                 "not for them on the cpu engine; use control 'tile' or 'batch'");
@@ -101,7 +98,7 @@ void CpuBlock::pull_rows(const BlockTape& any_tape, const BlockRows<float>& rows
     end_time_bars = pull_checkpoints(call, tape, weights_, rows, gradients, statistics);
     for (double& bar : end_time_bars) bar = call.end_time > 0 ? bar / call.end_time : 0;
   } else {
-    end_time_bars = pull_adjoint(call, tape, ranges_, rows, gradients, statistics);
+    end_time_bars = pull_adjoint(call, tape, plan_.tensors, rows, gradients, statistics);
   }
   if (gradients.empty()) return;
   std::vector<float> bars;

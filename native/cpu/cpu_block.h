@@ -6,7 +6,6 @@
 
 #include "core/continuous_block.h"
 #include "cpu/block_call.h"
-#include "cpu/parameter_ranges.h"
 
 namespace ffjord::cpu {
 
@@ -38,11 +37,9 @@ class CpuBlock : public ContinuousBlock<float> {
   bool has_dear_times(const TracePlan& trace) const;
   Workspace& workspace(const TracePlan& trace, const Regularisers& regularisers, const Team& team);
 
-  const Net description_;
-  const std::vector<int> shape_;
+  const NetPlan plan_;
   const std::size_t dimension_;
   const std::size_t sqrt_end_time_offset_;
-  const std::vector<ParameterRange> ranges_;
   const std::size_t weights_;  // in the block
   const int threads_;
   const std::unique_ptr<TileNet> net_;

@@ -37,11 +37,6 @@ inline ForwardKernel forward_kernel(Activation activation, int tangents, bool ga
   return forward_kernel<IdentityActivation>(tangents, gated, keeps);
 }
 
-inline bool keeps_preactivations(const Layer& layer) {
-  return layer.gated() || layer.activation == Activation::Swish ||
-         layer.activation == Activation::Square;
-}
-
 inline Panels DenseTileNet::panels(AlignedFloats& memory, const Columns& columns,
                                    int features) const {
   reserve(memory, columns.floats(features));
@@ -111,22 +106,22 @@ inline void DenseTileNet::run_layers(const NetTime& time, const float* terms,
     const Panels in = panels(memory.output(l, keep), columns, features_at(l));
     const int out_features = features_at(l + 1);
     const Panels out = panels(memory.output(l + 1, keep), columns, out_features);
-    if (layer.expanded()) expand_input(time, in, layer.in, columns);
+    if (layer.expanded()) expand_input(time, in, layer.in(), columns);
     if (context_.moves(l)) set_row_terms(time, l, terms, memory);
 
     const PackedMatrix& matrix = layer.hyper() ? at.forward : layer.forward;
     ForwardArguments arguments{.matrix = &matrix,
-                               .rows = layer.out,
+                               .rows = layer.out(),
                                .columns = columns,
                                .in = in,
                                .out = out,
                                .gate = gate_vectors(time, memory, l),
                                .offset = offset_vectors(time, memory, l),
                                .beta = layer.beta};
-    if (keep && keeps_preactivations(layer))
+    if (keep && layer.keeps_preactivations())
       arguments.preactivations = panels(memory.preactivations[l + 1], columns, out_features).data;
     if (keep && layer.activation == Activation::Softplus) {
-      reserve(memory.slopes[l + 1], layer.out * rows());
+      reserve(memory.slopes[l + 1], layer.out() * rows());
       arguments.slopes = memory.slopes[l + 1].data();
     }
     if (closed && hidden)
@@ -186,7 +181,7 @@ inline void DenseTileNet::write_output(const NetTime& time, const TileArrays& ar
   // tr = d₂ · (M d₁), or c · d₁.
   const ClosedTrace& closed = closed_trace(time);
   const bool two = layer_count() == 3;
-  const int hidden = layers_[two ? 1 : 0].out;
+  const int hidden = layers_[two ? 1 : 0].out();
   const Panels d = panels(memory.closed_tangents[two ? 1 : 0], columns, features_at(two ? 2 : 1));
   Panels product{};
   if (two) {

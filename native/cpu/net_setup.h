@@ -6,15 +6,15 @@
 inline int tile_rows(const std::vector<Layer>& layers) {
   constexpr int kWeightsOfSecondCache = 1 << 17;
   int weights = 0;
-  for (const Layer& layer : layers) weights += layer.depth() * layer.out;
+  for (const Layer& layer : layers) weights += layer.depth() * layer.out();
   return weights > kWeightsOfSecondCache ? kMostRows : kMostRows / 2;
 }
 
 inline DenseTileNet::DenseTileNet(const BlockContext<float>& context)
-    : dimension_(static_cast<int>(element_count(context.shape))),
-      residual_(context.cnf.net.residual),
+    : dimension_(static_cast<int>(context.offsets.net.size_in())),
+      residual_(context.offsets.net.residual),
       layers_(make_layers(context)),
-      context_(layers_, context.context.size),
+      context_(layers_, context.offsets.net.context_size),
       groups_(tile_rows(layers_) / kLanes) {
   parameters_changed();
 }
@@ -25,15 +25,12 @@ inline void DenseTileNet::parameters_changed() {
   ones_.assign(std::size_t(dimension_) * kLanes, 1.f);
   const bool has_closed_form = layers_.size() == 2 || layers_.size() == 3;
   const Layer& last = layers_.back();
-  if (has_closed_form && !last.gated() && !last.hyper() && !last.expanded())
-    closed_.build(layers_, ones_.data());
+  if (has_closed_form && !last.gated() && !last.moves()) closed_.build(layers_, ones_.data());
 }
 
 inline bool DenseTileNet::closed_applies(const TracePlan& trace, bool own_times) const {
   const Layer& last = layers_.back();
-  const bool closed = trace.divergence == Divergence::ClosedOneHidden ||
-                      trace.divergence == Divergence::ClosedTwoHidden;
-  return closed && !last.expanded() && !last.hyper() && !(own_times && last.gated());
+  return trace.closed() && !last.moves() && !(own_times && last.gated());
 }
 
 inline const ClosedTrace& DenseTileNet::closed_trace(const NetTime& time) const {
@@ -73,7 +70,7 @@ inline std::unique_ptr<TileActivations> DenseTileNet::make_tile_activations(
   memory->closed_tangents.resize(layers_.size() - 1);
   memory->closed_cotangents.resize(layers_.size() - 1);
   int widest = 0;
-  for (const Layer& layer : layers_) widest = std::max(widest, layer.out);
+  for (const Layer& layer : layers_) widest = std::max(widest, layer.out());
   widest = round_up(widest, kLanes);
   memory->sums.resize(std::size_t(widest) * kLanes);
   memory->gate_sums.resize(std::size_t(widest) * kLanes);
@@ -130,9 +127,9 @@ inline void DenseTileNet::finish(GradientSlot& slot) const {
     const Layer& layer = layers_[l];
     if (!layer.expanded()) continue;
     // The sums are those of W₀ + t (W₁ − W₀), as W₀ and W₁ − W₀ side by side.
-    for (int j = 0; j < layer.out; ++j) {
-      for (int k = 0; k < layer.in; ++k)
-        weight_bars[l].at(j, k) -= weight_bars[l].at(j, layer.in + k);
+    for (int j = 0; j < layer.out(); ++j) {
+      for (int k = 0; k < layer.in(); ++k)
+        weight_bars[l].at(j, k) -= weight_bars[l].at(j, layer.in() + k);
       sums.layers[l].bias[j] -= sums.layers[l].shift[j];
     }
   }
@@ -176,18 +173,18 @@ inline void DenseTileNet::reduce(std::span<GradientSlot* const> slots, float sca
       continue;
     }
     const WeightSums& from = weight_bars[l];
-    for (int j = 0; j < layer.out; ++j) {
+    for (int j = 0; j < layer.out(); ++j) {
       float* row =
           gradients.data() + layer.weight_offset() + std::size_t(j) * layer.weight_stride();
-      if (layer.kind == LayerKind::Concat) row[-1] += scale * sum.shift[j];
-      for (int k = 0; k < layer.in; ++k) {
+      if (layer.takes_time()) row[-1] += scale * sum.shift[j];
+      for (int k = 0; k < layer.in(); ++k) {
         if (!layer.expanded()) {
           row[k] += scale * from.at(j, k);
           continue;
         }
         row[k] += scale * from.at(j, k);
-        gradients[layer.offsets.weight1 + std::size_t(j) * layer.in + k] +=
-            scale * from.at(j, layer.in + k);
+        gradients[layer.offsets.weight1 + std::size_t(j) * layer.in() + k] +=
+            scale * from.at(j, layer.in() + k);
       }
       if (layer.expanded()) {
         gradients[layer.offsets.bias + j] += scale * sum.bias[j];

@@ -8,24 +8,24 @@ inline void DenseTileNet::pull_back_gates(Reverse& reverse, int l) const {
   const float t = reverse.time.t;
   const AlignedFloats& gates = reverse.time.layers[l].gate;
   float* const sums = memory.summed.data();
-  float* const gate_sums = sums + round_up(layer.out, kLanes);
-  sums_of_lanes(memory.sums.data(), layer.out, sums);
+  float* const gate_sums = sums + round_up(layer.out(), kLanes);
+  sums_of_lanes(memory.sums.data(), layer.out(), sums);
   float t_bar = 0;
-  for (int j = 0; j < layer.out; ++j) t_bar += layer.shift[j] * sums[j];
+  for (int j = 0; j < layer.out(); ++j) t_bar += layer.shift[j] * sums[j];
   if (reverse.gradient) {
     LayerGradient& gradient = reverse.gradient->layers[l];
-    for (int j = 0; j < layer.out; ++j) gradient.shift[j] += t * sums[j];
-    for (int j = 0; j < layer.out; ++j)
+    for (int j = 0; j < layer.out(); ++j) gradient.shift[j] += t * sums[j];
+    for (int j = 0; j < layer.out(); ++j)
       gradient.bias[j] += gates[std::size_t(j) * kLanes] * sums[j];
   }
   if (layer.gated()) {
-    sums_of_lanes(memory.gate_sums.data(), layer.out, gate_sums);
-    for (int j = 0; j < layer.out; ++j) gate_sums[j] *= 1 - gates[std::size_t(j) * kLanes];
-    for (int j = 0; j < layer.out; ++j) t_bar += layer.gate_weight[j] * gate_sums[j];
+    sums_of_lanes(memory.gate_sums.data(), layer.out(), gate_sums);
+    for (int j = 0; j < layer.out(); ++j) gate_sums[j] *= 1 - gates[std::size_t(j) * kLanes];
+    for (int j = 0; j < layer.out(); ++j) t_bar += layer.gate_weight[j] * gate_sums[j];
     if (reverse.gradient) {
       LayerGradient& gradient = reverse.gradient->layers[l];
-      for (int j = 0; j < layer.out; ++j) gradient.gate_weight[j] += t * gate_sums[j];
-      for (int j = 0; j < layer.out; ++j) gradient.gate_bias[j] += gate_sums[j];
+      for (int j = 0; j < layer.out(); ++j) gradient.gate_weight[j] += t * gate_sums[j];
+      for (int j = 0; j < layer.out(); ++j) gradient.gate_bias[j] += gate_sums[j];
     }
   }
   reverse.t_bar += t_bar;
@@ -48,7 +48,7 @@ inline void DenseTileNet::pull_back_own_gates(Reverse& reverse, int l,
                           ? reverse.arrays.terms + std::size_t(context_.gates[l]) * this->rows()
                           : nullptr;
   Vec t_bars[kMostRows / kLanes] = {};  // Σ over units, by row
-  for (int j = 0; j < layer.out; ++j) {
+  for (int j = 0; j < layer.out(); ++j) {
     Vec bias_bar = {}, shift_bar = {}, gate_weight_bar = {}, gate_bias_bar = {};
     for (int g = 0; g < groups_; ++g) {
       const std::size_t at =
@@ -100,9 +100,9 @@ inline void DenseTileNet::pull_back_hypernet(Reverse& reverse, int l,
   const Layer& layer = layers_[l];
   TileActivations& memory = reverse.memory;
   const Panels input = panels(memory.outputs[l], memory.columns, features_at(l));
-  const int stride = padded_features(layer.in);
-  memory.matrix.assign(std::size_t(layer.out) * stride, 0.f);
-  accumulate_weight_gradient(cotangents, layer.out, input, layer.in, memory.columns,
+  const int stride = padded_features(layer.in());
+  memory.matrix.assign(std::size_t(layer.out()) * stride, 0.f);
+  accumulate_weight_gradient(cotangents, layer.out(), input, layer.in(), memory.columns,
                              memory.matrix.data(), memory.transposed.data());
   const std::vector<float>& hidden = reverse.time.layers[l].hidden;
   const float* v = layer.parameters + layer.offsets.hyper2_weight;
@@ -116,10 +116,11 @@ inline void DenseTileNet::pull_back_hypernet(Reverse& reverse, int l,
     }
     if (gradient) gradient->hyper2_bias[output] += bar;
   };
-  for (int j = 0; j < layer.out; ++j) {
+  for (int j = 0; j < layer.out(); ++j) {
     chain(j, sum_of_lanes(load(memory.sums.data() + std::size_t(j) * kLanes)));
-    for (int k = 0; k < layer.in; ++k)
-      chain(layer.out + std::size_t(j) * layer.in + k, memory.matrix[std::size_t(j) * stride + k]);
+    for (int k = 0; k < layer.in(); ++k)
+      chain(layer.out() + std::size_t(j) * layer.in() + k,
+            memory.matrix[std::size_t(j) * stride + k]);
   }
   for (int m = 0; m < kHypernetUnits; ++m) {
     const double logit_bar = (1 - double(hidden[m]) * hidden[m]) * hidden_bar[m];
@@ -143,9 +144,9 @@ inline void DenseTileNet::contract_input(Reverse& reverse, int l, const Panels& 
     float* bar = cotangents.column(n);
     const Vec t = times.at(0, g);
     Vec t_bar = {};
-    for (int i = 0; i < layer.in; ++i) {
+    for (int i = 0; i < layer.in(); ++i) {
       const std::size_t first = std::size_t(i) * kFeatureStride;
-      const Vec second_bar = load(bar + first + std::size_t(layer.in) * kFeatureStride);
+      const Vec second_bar = load(bar + first + std::size_t(layer.in()) * kFeatureStride);
       store(bar + first, fma(t, second_bar, load(bar + first)));
       t_bar = fma(load(x + first), second_bar, t_bar);
     }
@@ -171,10 +172,10 @@ inline void DenseTileNet::finish_layer(Reverse& reverse, int l, const Panels& co
     float* const sums = reverse.gradient->layers[l].weight.data();
     float* const scratch = memory.transposed.data();
     if (layer.sums_transposed())
-      accumulate_weight_gradient(input, layer.depth(), cotangents, layer.out, memory.columns, sums,
-                                 scratch);
+      accumulate_weight_gradient(input, layer.depth(), cotangents, layer.out(), memory.columns,
+                                 sums, scratch);
     else
-      accumulate_weight_gradient(cotangents, layer.out, input, layer.depth(), memory.columns, sums,
-                                 scratch);
+      accumulate_weight_gradient(cotangents, layer.out(), input, layer.depth(), memory.columns,
+                                 sums, scratch);
   }
 }

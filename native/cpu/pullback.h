@@ -80,7 +80,7 @@ inline void DenseTileNet::pull_back_activation(Reverse& reverse, int l, const Pa
   const Columns& columns = memory.columns;
   const int features = features_at(l + 1);
   BackwardArguments arguments{.above = above,
-                              .rows = layer.out,
+                              .rows = layer.out(),
                               .columns = columns,
                               .cotangents = cotangents,
                               .activations = panels(memory.outputs[l + 1], columns, features).data,
@@ -90,7 +90,7 @@ inline void DenseTileNet::pull_back_activation(Reverse& reverse, int l, const Pa
                               .sums = memory.sums.data(),
                               .gate_sums = memory.gate_sums.data()};
   if (above.data) arguments.matrix = &backward_matrix(time, l + 1);
-  if (keeps_preactivations(layer))
+  if (layer.keeps_preactivations())
     arguments.preactivations = panels(memory.preactivations[l + 1], columns, features).data;
   if (layer.activation == Activation::Softplus) arguments.slopes = memory.slopes[l + 1].data();
   if (memory.evaluation.form == Form::Closed && l + 1 < layer_count()) {

@@ -50,9 +50,9 @@ inline void DenseTileNet::set_row_terms(const NetTime& time, int l, const float*
   const RowVectors offsets = time.vectors(time.layers[l].offset, groups_);
   const RowVectors shifts = time.vectors(time.layers[l].shift, groups_);
   const RowVectors times = time.time_vectors();
-  reserve(memory.row_offsets[l], layer.out * rows);
-  if (moves_gates) reserve(memory.row_gates[l], layer.out * rows);
-  for (int j = 0; j < layer.out; ++j)
+  reserve(memory.row_offsets[l], layer.out() * rows);
+  if (moves_gates) reserve(memory.row_gates[l], layer.out() * rows);
+  for (int j = 0; j < layer.out(); ++j)
     for (int g = 0; g < groups_; ++g) {
       const std::size_t at = std::size_t(j) * rows + std::size_t(g) * kLanes;
       Vec gate = gates.at(j, g), offset = offsets.at(j, g);
@@ -74,7 +74,7 @@ inline void DenseTileNet::pull_back_bias_terms(Reverse& reverse, const Panels& c
   float* biases = reverse.arrays.terms + std::size_t(context_.bias) * rows;
   for (int g = 0; g < groups_; ++g) {
     const float* from = cotangents.column(g * reverse.memory.columns.channels);
-    for (int j = 0; j < layers_.front().out; ++j) {
+    for (int j = 0; j < layers_.front().out(); ++j) {
       float* to = biases + std::size_t(j) * rows + std::size_t(g) * kLanes;
       store(to, load(to) + load(from + std::size_t(j) * kFeatureStride));
     }

@@ -61,19 +61,19 @@ struct NetGradient final : GradientSlot {
       LayerGradient& gradient = layers[l];
       for (auto* vector :
            {&gradient.bias, &gradient.shift, &gradient.gate_weight, &gradient.gate_bias})
-        vector->resize(layer.out);
+        vector->resize(layer.out());
       if (layer.hyper()) {
-        const std::size_t outputs = std::size_t(layer.out) * layer.in + layer.out;
+        const std::size_t outputs = layer.hypernet_outputs();
         gradient.hyper0_weight.resize(kHypernetUnits);
         gradient.hyper0_bias.resize(kHypernetUnits);
         gradient.hyper2_weight.resize(outputs * kHypernetUnits);
         gradient.hyper2_bias.resize(outputs);
       } else {
-        gradient.weight.resize(std::size_t(layer.sums_transposed() ? layer.depth() : layer.out) *
+        gradient.weight.resize(std::size_t(layer.sums_transposed() ? layer.depth() : layer.out()) *
                                layer.sums_stride());
       }
     }
-    if (keeps_m_bar) m_bar.resize(std::size_t(net[1].out) * padded_features(net[0].out));
+    if (keeps_m_bar) m_bar.resize(std::size_t(net[1].out()) * padded_features(net[0].out()));
     clear();
   }
 

@@ -26,10 +26,10 @@ struct NetTime final : TimeSlot {
 /// g ⊙ b + s of ungated layers where every row has its own t: g is 1, and nobody reads s.
 inline void set_own_offsets(const Layer& layer, const NetTime& time, const float* bias, int rows,
                             LayerTime& at) {
-  const std::size_t size = std::size_t(layer.out) * rows;
+  const std::size_t size = std::size_t(layer.out()) * rows;
   if (at.gate.size() != size) at.gate.assign(size, 1.f);
   at.offset.resize(size);
-  for (int j = 0; j < layer.out; ++j)
+  for (int j = 0; j < layer.out(); ++j)
     for (int lane = 0; lane < rows; lane += kLanes)
       store(at.offset.data() + std::size_t(j) * rows + lane,
             fma(splat(layer.shift[j]), load(time.times.data() + lane), splat(bias[j])));
@@ -41,7 +41,7 @@ inline void set_gates(const Layer& layer, const NetTime& time, const float* bias
   const int lanes = time.own ? rows : kLanes;
   if (time.own && !layer.gated()) return set_own_offsets(layer, time, bias, rows, at);
   for (AlignedFloats* vectors : {&at.gate, &at.offset, &at.shift})
-    vectors->resize(std::size_t(layer.out) * lanes);
+    vectors->resize(std::size_t(layer.out()) * lanes);
   const auto set = [&, gates = at.gate.data(), offsets = at.offset.data(), shifts = at.shift.data(),
                     shift_weights = layer.shift.data()](int j, int lane, Vec gate, Vec t) {
     const Vec shift = splat(shift_weights[j]) * t;
@@ -51,7 +51,7 @@ inline void set_gates(const Layer& layer, const NetTime& time, const float* bias
     store(offsets + to, fma(gate, splat(bias[j]), shift));
   };
   if (time.own) {
-    for (int j = 0; j < layer.out; ++j)
+    for (int j = 0; j < layer.out(); ++j)
       for (int lane = 0; lane < lanes; lane += kLanes) {
         const Vec t = load(time.times.data() + lane);
         const Vec gate =
@@ -63,12 +63,12 @@ inline void set_gates(const Layer& layer, const NetTime& time, const float* bias
   }
   // One t for all rows: kLanes units at a time for the sigmoids, then one by one.
   const Vec t = splat(time.t);
-  for (int first = 0; first < layer.out; first += kLanes) {
+  for (int first = 0; first < layer.out(); first += kLanes) {
     float gates[kLanes];
     if (layer.gated())
       store(gates, sigmoid(fma(load(layer.gate_weight.data() + first), t,
                                load(layer.gate_bias.data() + first))));
-    const int last = std::min(first + kLanes, layer.out);
+    const int last = std::min(first + kLanes, layer.out());
     for (int j = first; j < last; ++j)
       set(j, 0, layer.gated() ? splat(gates[j - first]) : splat(1.f), t);
   }
@@ -77,7 +77,7 @@ inline void set_gates(const Layer& layer, const NetTime& time, const float* bias
 /// hyper: (b, W)(t) = V tanh(v t + c) + d, b first, then W (out, in).
 inline std::vector<float> hypernet_output(const Layer& layer, const LayerTime& at) {
   const int units = static_cast<int>(at.hidden.size());
-  const std::size_t count = std::size_t(layer.out) * layer.in + layer.out;
+  const std::size_t count = layer.hypernet_outputs();
   const float* v = layer.parameters + layer.offsets.hyper2_weight;  // (count, units)
   const float* d = layer.parameters + layer.offsets.hyper2_bias;
   std::vector<float> output(count);
@@ -89,8 +89,6 @@ inline std::vector<float> hypernet_output(const Layer& layer, const LayerTime& a
   return output;
 }
 
-inline constexpr int kHypernetUnits = 8;
-
 /// Fills the packed W(t) and returns b(t).
 inline std::vector<float> set_hypernet(const Layer& layer, float t, LayerTime& at) {
   at.hidden.resize(kHypernetUnits);
@@ -98,10 +96,10 @@ inline std::vector<float> set_hypernet(const Layer& layer, float t, LayerTime& a
     at.hidden[m] = std::tanh(layer.parameters[layer.offsets.hyper0_weight + m] * t +
                              layer.parameters[layer.offsets.hyper0_bias + m]);
   std::vector<float> output = hypernet_output(layer, at);
-  const float* w = output.data() + layer.out;
-  const auto element = [&](int row, int k) { return w[std::size_t(row) * layer.in + k]; };
-  at.forward.pack(layer.out, layer.in, element);
-  at.backward.pack_transposed(layer.in, layer.out, element);
-  output.resize(layer.out);
+  const float* w = output.data() + layer.out();
+  const auto element = [&](int row, int k) { return w[std::size_t(row) * layer.in() + k]; };
+  at.forward.pack(layer.out(), layer.in(), element);
+  at.backward.pack_transposed(layer.in(), layer.out(), element);
+  output.resize(layer.out());
   return output;
 }

@@ -36,7 +36,7 @@ Vector Bottleneck::pull(double divergence_bar, std::vector<LayerAt>& at_bars) co
   Columns bars = network_.pull(at_, probe_tape_, std::move(hidden_bars), {}, at_bars, encoder_);
   Vector z_bar = std::move(bars.front());
 
-  bars.front().assign(z_bar.size(), 0.0);  // of f; the v_k's follow
+  bars.front().assign(z_bar.size(), 0.0);  // f has none; those of the v_k follow
   bars = network_.pull(at_, decoder_tape_, std::move(bars), {}, at_bars, decoder_);
   const Columns through =
       network_.pull(at_, values_, {std::move(bars.front())}, {}, at_bars, encoder_);

@@ -13,7 +13,7 @@ class Bottleneck {
   Bottleneck(const Network& network, const std::vector<LayerAt>& at, const TracePlan& plan,
              const RowTape& values, const Columns& eps);
 
-  /// Of the net; a residual net's is less D.
+  /// That of the net; a residual field's is D less.
   double divergence() const;
 
   /// The cotangent of z for that of the divergence; adds to those of the layers.
@@ -27,8 +27,8 @@ class Bottleneck {
   const LayerRange encoder_, decoder_;
   const RowTape& values_;
   const Columns& eps_;
-  RowTape decoder_tape_;  // of h and ε_k: g(h), v_k = (∂g/∂h)ε_k
-  RowTape probe_tape_;    // of z and v_k: h, (∂h/∂z)v_k
+  RowTape decoder_tape_;  // h and ε_k went in: g(h), v_k = (∂g/∂h)ε_k
+  RowTape probe_tape_;    // z and v_k went in: h, (∂h/∂z)v_k
 };
 
 }  // namespace ffjord::reference

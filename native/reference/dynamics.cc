@@ -8,36 +8,20 @@
 
 namespace ffjord::reference {
 
-namespace {
-
-bool is_closed(const TracePlan& plan) {
-  return plan.divergence == Divergence::ClosedOneHidden ||
-         plan.divergence == Divergence::ClosedTwoHidden;
-}
-
-}  // namespace
-
 Dynamics::Dynamics(const BlockContext<double>& context)
-    : network_(context.cnf.net, context.shape, context.offsets, context.parameters,
-               context.context.size),
-      residual_(context.cnf.net.residual),
-      dimension_(element_count(context.shape)),
+    : net_(context.offsets.net),
+      network_(net_, context.parameters),
+      residual_(net_.residual),
+      dimension_(net_.size_in()),
       parameter_count_(context.parameters.size()),
-      context_size_(context.context.size) {}
-
-std::vector<ParameterRange> Dynamics::parameters() const {
-  std::vector<ParameterRange> ranges;
-  for (const Layer& layer : network_.layers())
-    for (const ParameterRange& range : layer.parameters()) ranges.push_back(range);
-  return ranges;
-}
+      context_size_(net_.context_size) {}
 
 Columns Dynamics::columns_of(const DynamicsPlan& plan, const Point& point, std::size_t row,
                              bool tangents) const {
   const View z = point.z.subspan(row * dimension_, dimension_);
   Columns columns = {Vector(z.begin(), z.end())};
   const Divergence divergence = plan.trace.divergence;
-  if (!tangents || is_closed(plan.trace) || divergence == Divergence::Bottleneck) return columns;
+  if (!tangents || plan.trace.closed() || divergence == Divergence::Bottleneck) return columns;
   if (divergence != Divergence::UnitTangents) {
     for (Vector& eps : noise_of(plan.trace, point, row)) columns.push_back(std::move(eps));
     return columns;
@@ -87,7 +71,7 @@ void Dynamics::evaluate(const DynamicsPlan& plan, const Point& point,
   for (std::size_t row = 0; row < point.batch; ++row) {
     if (row == 0 || context_size_ > 0) {
       at = network_.at(point.t, context_of(point, row));
-      if (with_divergence && is_closed(plan.trace)) closed.emplace(at);
+      if (with_divergence && plan.trace.closed()) closed.emplace(at);
     }
     const Columns input = columns_of(plan, point, row, tangents);
     network_.push(at, input, tape, network_.all());
@@ -146,7 +130,7 @@ double Dynamics::pullback(const DynamicsPlan& plan, const Point& point, const Ra
       at = network_.at(point.t, context_of(point, row));
       at_bars.clear();
       for (const LayerAt& layer : at) at_bars.push_back(layer.zeros());
-      if (with_divergence && is_closed(plan.trace)) closed.emplace(at);
+      if (with_divergence && plan.trace.closed()) closed.emplace(at);
     }
     // The VJP form of the divergence is the same function as the tangent form; so is its pullback.
     const Columns input = columns_of(plan, point, row, tangents);

@@ -40,7 +40,7 @@ class Dynamics {
   std::size_t context_size() const { return context_size_; }
   std::size_t parameter_count() const { return parameter_count_; }
   /// The tensors of the net, as ranges of the flow's flat buffer.
-  std::vector<ParameterRange> parameters() const;
+  const std::vector<ParameterRange>& parameters() const { return net_.tensors; }
 
   void evaluate(const DynamicsPlan& plan, const Point& point, const Rates<Target>& rates) const;
 
@@ -66,6 +66,7 @@ class Dynamics {
   }
   std::vector<Vector> hidden_slopes(const std::vector<LayerAt>& at, const RowTape& tape) const;
 
+  const NetPlan net_;
   Network network_;
   bool residual_;
   std::size_t dimension_, parameter_count_, context_size_;

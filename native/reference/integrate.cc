@@ -13,7 +13,7 @@ namespace ffjord::reference {
 
 namespace {
 
-constexpr std::size_t kRowsNamed = 16;  // of those that made a solve fail
+constexpr std::size_t kRowsNamed = 16;  // a failure names so many rows at most
 
 // y₁ = y + h Σ weights_j k_j over the first `stages` stages.
 void advance(View y, double h, std::span<const double> weights, const std::vector<Vector>& stages,
@@ -130,7 +130,7 @@ class Solve {
     });
   }
 
-  // Of z, or of whatever is the first tensor of the state.
+  // The rows of z, or of whatever is the first tensor of the state.
   double stiffness_of(double h) {
     const Tensor& tensor = system_.tensors.front();
     std::fill(argument_.begin(), argument_.end(), 0.0);
@@ -227,7 +227,7 @@ class Solve {
   const Tableau& tableau_;
   const Watch& watch_;
   Target y_;
-  std::size_t next_time_;       // of those to watch
+  std::size_t next_time_;       // the first of the watched times that is yet to come
   std::vector<Vector> stages_;  // k_i, up to f(t + h, y₁)
   Vector y1_, argument_, error_;
   double evaluations_ = 0;

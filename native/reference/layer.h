@@ -1,13 +1,12 @@
-// The layer table: all kinds are y = g(t) ⊙ (W(t) a + b(t)) + s(t). `at` gives the four at one
-// time, `pullback` chains their cotangents to the weights and to t. A context c joins b and the
-// logit of g (Conditioning), so that a conditional layer is one for each row.
+// A layer of the table (core/net_plan.h), y = g(t) ⊙ (W(t) a + b(t)) + s(t). `at` gives the four at
+// one time, `pullback` chains their cotangents to the weights and to t. A context c joins b and the
+// logit of g (Conditioning), so that a conditional layer differs from row to row.
 #pragma once
 
 #include <vector>
 
-#include "core/flow_description.h"
-#include "core/parameters.h"
-#include "reference/linear_map.h"
+#include "core/net_plan.h"
+#include "reference/vectors.h"
 
 namespace ffjord::reference {
 
@@ -17,30 +16,24 @@ struct LayerAt {
   Vector bias;    ///< b (channels)
   Vector gate;    ///< g (channels); 1 for ungated kinds
   Vector shift;   ///< s (channels, plane): a map, as padding cuts a convolved t plane at the border
-  double beta = 1;  ///< of the swish after the layer
+  double beta = 1;  ///< β of the swish behind the layer
 
   /// Zeros of the same shapes.
   LayerAt zeros() const;
 };
 
-struct ParameterRange {
-  std::size_t offset = 0, size = 0;
-};
-
 class Layer {
  public:
-  /// `map` takes the layer's input without t. Throws Error(Unsupported) for hyper convolutions.
-  Layer(LayerKind kind, const LinearMap& map, const LayerOffsets& offsets, View parameters,
-        std::size_t context_size);
+  /// `parameters` are all weights, among which the plan's offsets count.
+  Layer(const LayerPlan& plan, View parameters, std::size_t context_size);
 
-  const LinearMap& map() const { return map_; }
+  const LayerPlan& plan() const { return plan_; }
+  const LinearMap& map() const { return plan_.map; }
   /// `context` (C) of a row.
   LayerAt at(double t, View context) const;
   /// Adds to `gradients` (whole flat buffer) and `context_bar` (C), and returns t̄.
   double pullback(double t, View context, const LayerAt& bar, Target gradients,
                   Target context_bar) const;
-  /// The tensors that the layer reads, as ranges of the flat buffer.
-  std::vector<ParameterRange> parameters() const;
 
  private:
   /// Where concat's weights of the t channel stand among the layer's: in each of `groups` runs,
@@ -54,7 +47,7 @@ class Layer {
   Vector hyper_hidden(double t) const;
 
   double gate_logit(double t, View context, std::size_t channel) const;
-  /// Of y = M c with M at `offset` of the weights: M̄ += ȳ cᵀ, c̄ += Mᵀ ȳ.
+  /// Pulls y = M c back, with M at `offset` of the weights: M̄ += ȳ cᵀ, c̄ += Mᵀ ȳ.
   void pull_context(std::size_t offset, std::size_t channel, double bar, View context,
                     Target gradients, Target context_bar) const;
   /// Row `channel` of the matrix at `offset`, whose columns are those of the context.
@@ -63,14 +56,12 @@ class Layer {
   }
 
   View range(std::size_t offset, std::size_t size) const { return values_.subspan(offset, size); }
-  bool gated() const { return kind_ == LayerKind::Squash || kind_ == LayerKind::ConcatSquash; }
-  bool shifted() const { return kind_ == LayerKind::ConcatV2 || kind_ == LayerKind::ConcatSquash; }
-  std::size_t channels() const { return map_.channels_out(); }
+  const LayerOffsets& offsets() const { return plan_.offsets; }
+  std::size_t channels() const { return plan_.map.channels_out; }
 
-  LayerKind kind_;
-  LinearMap map_, time_map_;
-  LayerOffsets offsets_;
-  View values_;  // all weights of the flow
+  LayerPlan plan_;
+  LinearMap time_map_;  // what it does with the channel of t
+  View values_;         // all weights
   std::size_t context_size_;
 };
 

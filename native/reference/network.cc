@@ -3,19 +3,12 @@
 #include <utility>
 
 #include "reference/activation.h"
+#include "reference/linear_map.h"
 
 namespace ffjord::reference {
 
-Network::Network(const Net& net, const std::vector<int>& shape, const BlockOffsets& offsets,
-                 View parameters, std::size_t context_size)
-    : activation_(net.activation) {
-  const auto shapes = layer_shapes(net, shape);
-  for (std::size_t l = 0; l + 1 < shapes.size(); ++l) {
-    const LinearMap map = net.convolutional()
-                              ? LinearMap::convolution(net.strides[l], shapes[l], shapes[l + 1])
-                              : LinearMap::dense(shapes[l][0], shapes[l + 1][0]);
-    layers_.emplace_back(net.layer, map, offsets.layers[l], parameters, context_size);
-  }
+Network::Network(const NetPlan& net, View parameters) {
+  for (const LayerPlan& plan : net.layers) layers_.emplace_back(plan, parameters, net.context_size);
 }
 
 std::vector<LayerAt> Network::at(double t, View context) const {
@@ -39,7 +32,7 @@ void Network::push(const std::vector<LayerAt>& at, Columns input, RowTape& tape,
   columns = std::move(input);
   for (std::size_t l = range.first; l < range.end; ++l) {
     const LinearMap& map = layers_[l].map();
-    const std::size_t size = map.size_out(), plane = map.plane_out();
+    const std::size_t size = map.size_out(), plane = map.plane_out.size();
     const LayerAt& layer = at[l];
     LayerTape& kept = tape.layers[l];
 
@@ -47,7 +40,7 @@ void Network::push(const std::vector<LayerAt>& at, Columns input, RowTape& tape,
     kept.product.resize(columns.size());
     for (std::size_t k = 0; k < columns.size(); ++k) {
       kept.product[k].resize(size);
-      map.apply(layer.weight, columns[k], kept.product[k]);
+      apply(map, layer.weight, columns[k], kept.product[k]);
       columns[k].resize(size);
     }
     kept.before.resize(size);
@@ -56,38 +49,40 @@ void Network::push(const std::vector<LayerAt>& at, Columns input, RowTape& tape,
       kept.before[i] = layer.gate[i / plane] * kept.product[0][i] + layer.shift[i];
     }
 
-    const bool last = l + 1 == depth();
+    const Activation activation = layers_[l].plan().activation;
     for (std::size_t i = 0; i < size; ++i) {
       const double z = kept.before[i];
-      columns[0][i] = last ? z : activate(activation_, z, layer.beta);
+      columns[0][i] = activate(activation, z, layer.beta);
       if (columns.size() == 1) continue;
-      const double factor = (last ? 1 : slope(activation_, z, layer.beta)) * layer.gate[i / plane];
+      const double factor = slope(activation, z, layer.beta) * layer.gate[i / plane];
       for (std::size_t k = 1; k < columns.size(); ++k) columns[k][i] = factor * kept.product[k][i];
     }
   }
 }
 
-void Network::pull_activation(const LayerAt& at, const LayerTape& tape, std::size_t plane,
+void Network::pull_activation(const Layer& layer, const LayerAt& at, const LayerTape& tape,
                               const Vector* slope_bar, Columns& bars, LayerAt& at_bar) const {
+  const Activation activation = layer.plan().activation;
+  const std::size_t plane = layer.map().plane_out.size();
   for (std::size_t i = 0; i < tape.before.size(); ++i) {
     const double z = tape.before[i];
-    const double first = slope(activation_, z, at.beta);
+    const double first = slope(activation, z, at.beta);
     double first_bar = slope_bar ? (*slope_bar)[i] : 0;  // cotangent of σ'(z): Σ_k u_k ǡ_k
     for (std::size_t k = 1; k < bars.size(); ++k) {
       first_bar += at.gate[i / plane] * tape.product[k][i] * bars[k][i];
       bars[k][i] *= first;
     }
-    if (activation_ == Activation::Swish)
+    if (activation == Activation::Swish)
       at_bar.beta += swish_value_by_beta(z, at.beta) * bars[0][i] +
                      swish_slope_by_beta(z, at.beta) * first_bar;
-    bars[0][i] = first * bars[0][i] + curvature(activation_, z, at.beta) * first_bar;
+    bars[0][i] = first * bars[0][i] + curvature(activation, z, at.beta) * first_bar;
   }
 }
 
 void Network::pull_layer(const Layer& layer, const LayerAt& at, const LayerTape& tape,
                          Columns& bars, LayerAt& at_bar) const {
   const LinearMap& map = layer.map();
-  const std::size_t plane = map.plane_out();
+  const std::size_t plane = map.plane_out.size();
   for (std::size_t k = 0; k < bars.size(); ++k) {
     Vector& bar = bars[k];
     for (std::size_t i = 0; i < bar.size(); ++i) {
@@ -97,9 +92,9 @@ void Network::pull_layer(const Layer& layer, const LayerAt& at, const LayerTape&
       bar[i] *= at.gate[channel];
       if (k == 0) at_bar.bias[channel] += bar[i];
     }
-    map.add_weight_gradient(bar, tape.input[k], at_bar.weight);
+    add_weight_gradient(map, bar, tape.input[k], at_bar.weight);
     Vector input_bar(map.size_in());
-    map.apply_transpose(at.weight, bar, input_bar);
+    apply_transpose(map, at.weight, bar, input_bar);
     bar = std::move(input_bar);
   }
 }
@@ -109,8 +104,8 @@ Columns Network::pull(const std::vector<LayerAt>& at, const RowTape& tape, Colum
                       LayerRange range) const {
   Columns columns = std::move(output_bars);
   for (std::size_t l = range.end; l-- > range.first;) {
-    if (l + 1 < depth())
-      pull_activation(at[l], tape.layers[l], layers_[l].map().plane_out(),
+    if (layers_[l].plan().activation != Activation::Identity)
+      pull_activation(layers_[l], at[l], tape.layers[l],
                       slope_bars.empty() ? nullptr : &slope_bars[l], columns, bars[l]);
     pull_layer(layers_[l], at[l], tape.layers[l], columns, bars[l]);
   }
@@ -122,11 +117,11 @@ Vector Network::vector_jacobian(const std::vector<LayerAt>& at, const RowTape& t
   Vector bar(eps.begin(), eps.end());
   for (std::size_t l = depth(); l-- > 0;) {
     const LinearMap& map = layers_[l].map();
-    const Vector factor = l + 1 < depth() ? slopes(at, tape, l) : Vector(bar.size(), 1.0);
+    const Vector factor = slopes(at, tape, l);
     for (std::size_t i = 0; i < bar.size(); ++i)
-      bar[i] *= factor[i] * at[l].gate[i / map.plane_out()];
+      bar[i] *= factor[i] * at[l].gate[i / map.plane_out.size()];
     Vector input_bar(map.size_in());
-    map.apply_transpose(at[l].weight, bar, input_bar);
+    apply_transpose(map, at[l].weight, bar, input_bar);
     bar = std::move(input_bar);
   }
   return bar;
@@ -134,7 +129,7 @@ Vector Network::vector_jacobian(const std::vector<LayerAt>& at, const RowTape& t
 
 Vector Network::slopes(const std::vector<LayerAt>& at, const RowTape& tape, std::size_t l) const {
   Vector values(tape.layers[l].before);
-  for (double& value : values) value = slope(activation_, value, at[l].beta);
+  for (double& value : values) value = slope(layers_[l].plan().activation, value, at[l].beta);
   return values;
 }
 

@@ -29,8 +29,8 @@ struct LayerRange {
 
 class Network {
  public:
-  Network(const Net& net, const std::vector<int>& shape, const BlockOffsets& offsets,
-          View parameters, std::size_t context_size);
+  /// `net` is placed; `parameters` are all weights.
+  Network(const NetPlan& net, View parameters);
 
   std::size_t depth() const { return layers_.size(); }
   LayerRange all() const { return {0, depth()}; }
@@ -54,18 +54,17 @@ class Network {
   /// εᵀJ at the value that `tape` holds.
   Vector vector_jacobian(const std::vector<LayerAt>& at, const RowTape& tape, View eps) const;
 
-  /// σ'(z) of hidden layer `l`.
+  /// σ'(z) of layer `l`.
   Vector slopes(const std::vector<LayerAt>& at, const RowTape& tape, std::size_t l) const;
 
  private:
-  /// Through the activation after layer `l`: (ā, ǡ_k, slope_bar) → (z̄, ū_k).
-  void pull_activation(const LayerAt& at, const LayerTape& tape, std::size_t plane,
+  /// Passes the activation behind a layer: (ā, ǡ_k, slope_bar) → (z̄, ū_k).
+  void pull_activation(const Layer& layer, const LayerAt& at, const LayerTape& tape,
                        const Vector* slope_bar, Columns& bars, LayerAt& at_bar) const;
-  /// Through layer `l`: (z̄, ū_k) → (ā, ǡ_k).
+  /// Passes a layer: (z̄, ū_k) → (ā, ǡ_k).
   void pull_layer(const Layer& layer, const LayerAt& at, const LayerTape& tape, Columns& bars,
                   LayerAt& at_bar) const;
 
-  Activation activation_;
   std::vector<Layer> layers_;
 };
 

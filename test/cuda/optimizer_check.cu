@@ -1,4 +1,5 @@
 // Steps of the optimizer on the device against those of the host.
+#include "core/flow_layout.h"
 #include "cuda/flow/optimizer.h"
 #include "test/cuda/kernels.h"
 
@@ -10,12 +11,12 @@ using ffjord::cuda::DeviceOptimizer;
 using ffjord::cuda::FlowStream;
 
 // Weights with and without decay, frozen ones, more than one part of the norm.
-ParameterLayout make_layout() {
+FlowLayout make_layout() {
   Cnf trained, frozen;
   trained.net.hidden = frozen.net.hidden = {70, 70};
   trained.train_time = true;
   frozen.train_time = false;
-  return ParameterLayout(FlowDescription{{5}, {trained, BatchNorm{}, frozen}});
+  return FlowLayout(FlowDescription{{5}, {trained, BatchNorm{}, frozen}});
 }
 
 struct Weights {
@@ -26,7 +27,7 @@ double difference(const std::vector<float>& found, const std::vector<float>& exp
   return relative_error({found.begin(), found.end()}, {expected.begin(), expected.end()}, 1e-30);
 }
 
-void check_steps(Report& report, const FlowStream& stream, const ParameterLayout& layout,
+void check_steps(Report& report, const FlowStream& stream, const FlowLayout& layout,
                  const std::string& name, OptimizerOptions options) {
   const std::size_t count = layout.parameter_count;
   std::mt19937_64 generator(7);
@@ -69,7 +70,7 @@ int main() {
   if (skips_without_device()) return kSkipped;
   Report report;
   const FlowStream stream(0, {});
-  const ParameterLayout layout = make_layout();
+  const FlowLayout layout = make_layout();
   check_steps(report, stream, layout, "Adam", {.learning_rate = 0.01});
   check_steps(report, stream, layout, "Adam with decay, clipped",
               {.learning_rate = 0.01, .weight_decay = 0.1, .clip_norm = 0.5});

@@ -173,7 +173,7 @@ void check_refusals(Report& report) {
     Net net;
     net.hidden = std::move(hidden);
     try {
-      plan_trace(net, {4}, options, regularisers);
+      plan_trace(plan_net(net, {4}, {}), options, regularisers);
       return false;
     } catch (const Error& error) {
       return error.code == ErrorCode::Unsupported;

@@ -321,7 +321,7 @@ void check_trace_plan() {
   const auto chosen = [&](int dimension, std::vector<int> hidden) {
     Net net;
     net.hidden = std::move(hidden);
-    return plan_trace(net, {dimension}, automatic, {}).divergence;
+    return plan_trace(plan_net(net, {dimension}, {}), automatic, {}).divergence;
   };
   check(chosen(2, {64, 64, 64}) == Divergence::UnitTangents, "auto: unit tangents in the plane");
   check(chosen(43, {860, 860}) == Divergence::ClosedTwoHidden, "auto: closed form, two hidden");

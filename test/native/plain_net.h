@@ -11,7 +11,7 @@
 #include <vector>
 
 #include "core/flow_description.h"
-#include "core/parameters.h"
+#include "core/flow_layout.h"
 #include "core/regularisers.h"
 #include "core/trace_plan.h"
 #include "test/native/plain_regularisers.h"
@@ -113,7 +113,7 @@ class PlainNet {
     for (int i = 0; i < dimension_; ++i) z_bar[i] = net_.residual ? -a_bar[i] : 0;
     for (std::size_t l = last; l-- > 0;) {
       const PlainLayer& layer = layers_[l];
-      const LayerOffsets& at = offsets_.layers[l];
+      const LayerOffsets& at = offsets_.net.layers[l].offsets;
       const int in = widths_[l], out = widths_[l + 1];
       std::vector<Real> input_bar(in, 0), w_bar(std::size_t(in) * out, 0), b_bar(out, 0);
       std::vector<std::vector<Real>> input_tangent_bar(tangents, std::vector<Real>(in, 0));
@@ -182,20 +182,20 @@ class PlainNet {
     return l + 1 < layers_.size() ? net_.activation : Activation::Identity;
   }
   Real beta(std::size_t l) const {
-    const std::size_t at = offsets_.layers[l].beta;
+    const std::size_t at = offsets_.net.layers[l].offsets.beta;
     return at == kAbsent ? Real(1) : parameters_[at];
   }
   Real shift_weight(std::size_t l, int j) const {
-    const LayerOffsets& at = offsets_.layers[l];
+    const LayerOffsets& at = offsets_.net.layers[l].offsets;
     if (net_.layer == LayerKind::Concat)
       return parameters_[at.weight + std::size_t(j) * (widths_[l] + 1)];
     return at.shift == kAbsent ? Real(0) : parameters_[at.shift + j];
   }
 
   void set_time(Real t) {
-    layers_.assign(offsets_.layers.size(), {});
+    layers_.assign(offsets_.net.layers.size(), {});
     for (std::size_t l = 0; l < layers_.size(); ++l) {
-      const LayerOffsets& at = offsets_.layers[l];
+      const LayerOffsets& at = offsets_.net.layers[l].offsets;
       const int in = widths_[l], out = widths_[l + 1];
       const Real* p = parameters_.data();
       PlainLayer& layer = layers_[l];
@@ -261,7 +261,7 @@ class PlainNet {
   /// Chains W̄(t), b̄(t) to the parameters behind them; returns their share of t̄.
   Real weight_pullback(std::size_t l, Real t, const std::vector<Real>& w_bar,
                        const std::vector<Real>& b_bar, std::vector<Real>& gradients) const {
-    const LayerOffsets& at = offsets_.layers[l];
+    const LayerOffsets& at = offsets_.net.layers[l].offsets;
     const int in = widths_[l], out = widths_[l + 1];
     const Real* p = parameters_.data();
     Real t_bar = 0;

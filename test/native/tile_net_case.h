@@ -10,8 +10,8 @@
 #include <vector>
 
 #include "core/flow_description.h"
+#include "core/flow_layout.h"
 #include "core/options.h"
-#include "core/parameters.h"
 #include "core/trace_plan.h"
 
 namespace ffjord::check {

@@ -17,7 +17,7 @@
 #include <vector>
 
 #include "core/errors.h"
-#include "core/parameters.h"
+#include "core/flow_layout.h"
 #include "cpu/tile_net.h"
 #include "test/native/plain_net.h"
 #include "test/native/tile_net_case.h"
@@ -46,7 +46,7 @@ std::vector<std::vector<Real>> tangents_of(const Case& c, const Inputs& inputs, 
 }
 
 template <class Real>
-Results<Real> plain(const Case& c, const FlowDescription& flow, const ParameterLayout& layout,
+Results<Real> plain(const Case& c, const FlowDescription& flow, const FlowLayout& layout,
                     const Inputs& inputs) {
   const std::size_t dimension = c.widths[0], batch = inputs.batch,
                     channels = c.regularisers.count();
@@ -81,7 +81,7 @@ Results<Real> plain(const Case& c, const FlowDescription& flow, const ParameterL
 }
 
 /// ⟨cotangents, outputs⟩ by the plain net: what the gradients differentiate.
-double objective(const Case& c, const FlowDescription& flow, const ParameterLayout& layout,
+double objective(const Case& c, const FlowDescription& flow, const FlowLayout& layout,
                  const Inputs& inputs, const std::vector<double>& parameters,
                  const std::vector<double>& z, double t_shift) {
   const std::size_t dimension = c.widths[0], channels = c.regularisers.count();
@@ -115,9 +115,8 @@ double largest_difference(const std::vector<double>& truth, const auto& values) 
 }
 
 /// Largest relative error of the plain pullback in float64 against central differences.
-double finite_difference_error(const Case& c, const FlowDescription& flow,
-                               const ParameterLayout& layout, const Inputs& inputs,
-                               const Results<double>& truth) {
+double finite_difference_error(const Case& c, const FlowDescription& flow, const FlowLayout& layout,
+                               const Inputs& inputs, const Results<double>& truth) {
   const std::vector<double> parameters(inputs.parameters.begin(), inputs.parameters.end());
   const std::vector<double> z(inputs.z.begin(), inputs.z.end());
   const double h = 1e-5;
@@ -153,12 +152,11 @@ double finite_difference_error(const Case& c, const FlowDescription& flow,
   return largest_difference(expected, found);
 }
 
-Results<float> kernels(const Case& c, const FlowDescription& flow, const ParameterLayout& layout,
+Results<float> kernels(const Case& c, const FlowDescription& flow, const FlowLayout& layout,
                        const Inputs& inputs, std::string_view instruction_set) {
   const std::size_t dimension = c.widths[0], batch = inputs.batch,
                     channels = c.regularisers.count();
-  const BlockContext<float> context{std::get<Cnf>(flow.blocks[0]), flow.shape, layout.blocks[0],
-                                    inputs.parameters};
+  const BlockContext<float> context{layout.blocks[0], inputs.parameters};
   const auto net = cpu::make_tile_net(instruction_set, context);
   const std::size_t tile = net->rows();
   const auto time = net->make_time_slot(c.trace);
@@ -235,7 +233,7 @@ Results<float> kernels(const Case& c, const FlowDescription& flow, const Paramet
 
 bool check(const Case& c, bool verbose) {
   const FlowDescription flow = describe(c);
-  const ParameterLayout layout(flow);
+  const FlowLayout layout(flow);
   const std::size_t batch = 43;
   const Inputs inputs = make_inputs(c, layout, batch);
   Results<double> truth = plain<double>(c, flow, layout, inputs);

@@ -10,7 +10,7 @@
 #include <string>
 #include <vector>
 
-#include "core/parameters.h"
+#include "core/flow_layout.h"
 #include "cpu/tile_net.h"
 #include "test/native/tile_net_case.h"
 
@@ -59,10 +59,9 @@ inline double multiply_add_peak() { return 0; }
 inline void measure(const Case& c, std::size_t batch) {
   const double peak = multiply_add_peak();  // here, as clocks change
   const FlowDescription flow = describe(c);
-  const ParameterLayout layout(flow);
+  const FlowLayout layout(flow);
   const Inputs inputs = make_inputs(c, layout, batch);
-  const BlockContext<float> context{std::get<Cnf>(flow.blocks[0]), flow.shape, layout.blocks[0],
-                                    inputs.parameters};
+  const BlockContext<float> context{layout.blocks[0], inputs.parameters};
   const auto net = cpu::make_tile_net(cpu::instruction_sets().front(), context);
   const std::size_t tile = net->rows(), dimension = c.widths[0];
   const auto time = net->make_time_slot(c.trace);

@@ -34,10 +34,10 @@ class FusedChainField : public FusedRows<Tile> {
     for (int l = 0; l < net_.layer_count; ++l) {
       const Layer& layer = net_.layers[l];
       if (net_.has_few_inputs(l))
-        Rows::load_matrix(net_.packed + layer.packed, layer.in, layer.out, layer.in,
-                          Tile::padded(layer.out), memory_ + at_.weights[l]);
+        Rows::load_matrix(net_.packed + layer.packed, layer.in(), layer.out(), layer.in(),
+                          Tile::padded(layer.out()), memory_ + at_.weights[l]);
       else
-        Tile::split_weights(net_.packed + layer.packed, layer.in, layer.out,
+        Tile::split_weights(net_.packed + layer.packed, layer.in(), layer.out(),
                             power_of_two(weight_exponent(l)), weights(l));
     }
   }
@@ -53,7 +53,7 @@ class FusedChainField : public FusedRows<Tile> {
       if (net_.has_few_inputs(l))
         multiply_few(entries);
       else
-        Tile::with_steps(net_.layers[l].in,
+        Tile::with_steps(net_.layers[l].in(),
                          [&](auto steps) { multiply<decltype(steps)::value>(l, entries); });
       activate_entries(net_.layers[l], entries);
     }
@@ -110,7 +110,7 @@ class FusedChainField : public FusedRows<Tile> {
     float gate = 0.f, offset = 0.f;
   };
   __device__ __forceinline__ Vectors vectors_of(const Layer& layer, int unit) const {
-    if (unit >= layer.out) return {};
+    if (unit >= layer.out()) return {};
     const std::size_t at = Rows::vector_entry(Tile::row(0), layer, unit);
     return {memory_[at_.gates + at], memory_[at_.offsets + at]};
   }
@@ -118,7 +118,7 @@ class FusedChainField : public FusedRows<Tile> {
   // The points and ε → (z, u_k) of the first layer, where they are few.
   __device__ __forceinline__ void multiply_few(Entries& entries) const {
     const Layer& layer = net_.layers[0];
-    const int depth = layer.in, width = Tile::padded(layer.out);
+    const int depth = layer.in(), width = Tile::padded(layer.out());
 #pragma unroll
     for (int channel = 0; channel < Tile::kChannels; ++channel)
 #pragma unroll
@@ -134,7 +134,7 @@ class FusedChainField : public FusedRows<Tile> {
         for (int i = 0; i < 2; ++i) x[channel][i] = input(channel)[Tile::row(2 * i) * depth + k];
 #pragma unroll
       for (int block = 0; block < Tile::kBlocks; ++block) {
-        if (8 * block >= layer.out) continue;
+        if (8 * block >= layer.out()) continue;
         const float2 pair = *reinterpret_cast<const float2*>(memory_ + at_.weights[0] + k * width +
                                                              Tile::unit(block, 0));
         const float w[2] = {pair.x, pair.y};
@@ -148,7 +148,7 @@ class FusedChainField : public FusedRows<Tile> {
     }
 #pragma unroll
     for (int block = 0; block < Tile::kBlocks; ++block) {
-      if (8 * block >= layer.out) continue;
+      if (8 * block >= layer.out()) continue;
 #pragma unroll
       for (int e = 0; e < 4; ++e) {
         const Vectors vectors = vectors_of(layer, Tile::unit(block, e));
@@ -179,7 +179,7 @@ class FusedChainField : public FusedRows<Tile> {
 #pragma unroll
     for (int block = 0; block < Tile::kBlocks; ++block) {
       float sums[count][4] = {};
-      if (8 * block < layer.out) {
+      if (8 * block < layer.out()) {
         Tile::template multiply_block<Steps>(operands, weights(l) + block * Steps * 32, sums);
 #pragma unroll
         for (int e = 0; e < 4; ++e) {
@@ -203,11 +203,11 @@ class FusedChainField : public FusedRows<Tile> {
     with_activation(layer.activation, [&](auto activation) {
 #pragma unroll
       for (int block = 0; block < Tile::kBlocks; ++block) {
-        if (8 * block >= layer.out) continue;
+        if (8 * block >= layer.out()) continue;
 #pragma unroll
         for (int e = 0; e < 4; ++e) {
           const Activated activated = activate(activation(), entries[0][block][e], 1.f);
-          entries[0][block][e] = Tile::unit(block, e) < layer.out ? activated.a : 0.f;
+          entries[0][block][e] = Tile::unit(block, e) < layer.out() ? activated.a : 0.f;
 #pragma unroll
           for (int k = 1; k < Tile::kChannels; ++k) entries[k][block][e] *= activated.slope;
         }

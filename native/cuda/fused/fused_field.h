@@ -25,7 +25,7 @@ class FusedField : public FusedRows<Tile> {
   }
   __device__ void load_weights() const {
     for (int l = 0; l < net_.layer_count; ++l)
-      load_matrix(net_.packed + net_.layers[l].packed, net_.layers[l].in, net_.layers[l].out,
+      load_matrix(net_.packed + net_.layers[l].packed, net_.layers[l].in(), net_.layers[l].out(),
                   memory_ + at_.weights[l]);
   }
   /// Rates [rows][S] of the points at t + c h of their groups. `visit` sees each entry of the
@@ -86,16 +86,16 @@ class FusedField : public FusedRows<Tile> {
   template <class Visit>
   __device__ void forward(int l, const Visit& visit) const {
     const Layer& layer = net_.layers[l];
-    const int width = Tile::padded(layer.out);
+    const int width = Tile::padded(layer.out());
     float* const output = layer_input(l + 1);
     for (int first = 0; first < width; first += Tile::kStripe) {
       typename Tile::Sums sums;
       Tile::multiply_stripe(layer_input(l), net_.stride, memory_ + at_.weights[l],
-                            Tile::padded(layer.in), width, first, sums);
+                            Tile::padded(layer.in()), width, first, sums);
       for_entries(first, width, [&](int i, int j, int unit) {
         const int row = Tile::row(i);
         float entries[Tile::kChannels] = {};
-        if (unit < layer.out) {
+        if (unit < layer.out()) {
           const std::size_t vector = Rows::vector_entry(row, layer, unit);
           const float gate = memory_[at_.gates + vector];
           const float z = fmaf(gate, sums[0][i][j], memory_[at_.offsets + vector]);

@@ -34,8 +34,8 @@ bool holds(const DeviceNet& net, const EvaluationForm& form, const SolverOptions
   if (net.conditional() || form.encoder > 0 || net.layers().size() > FusedNet::kMostLayers)
     return false;
   for (const Layer& layer : net.layers())
-    if (layer.expanded() || layer.hyper() || layer.activation == Activation::Swish ||
-        std::max(layer.in, layer.out) > kMostUnits)
+    if (layer.moves() || layer.activation == Activation::Swish ||
+        std::max(layer.in(), layer.out()) > kMostUnits)
       return false;
   return form.tangents >= 1 && form.tangents <= kMostTangents && !form.vjp &&
          (!solver.tableau->adaptive || solver.controller == Controller::Pi);
@@ -63,7 +63,7 @@ FusedNet describe(const BlockCall& call, const EvaluationForm& form) {
 
 int widest_of(const DeviceNet& net) {
   int widest = 0;
-  for (const Layer& layer : net.layers()) widest = std::max({widest, layer.in, layer.out});
+  for (const Layer& layer : net.layers()) widest = std::max({widest, layer.in(), layer.out()});
   return widest;
 }
 
@@ -117,11 +117,11 @@ FusedLayout lay_out(const FusedPlan& plan, int stages, bool pullback) {
   for (int l = 0; l < net.layer_count; ++l) {
     const Layer& layer = net.layers[l];
     at.weights[l] = Chained<Tile> && net.has_few_inputs(l)
-                        ? take(layer.in * Tile::padded(layer.out))
-                        : matrix(layer.in, layer.out);
+                        ? take(layer.in() * Tile::padded(layer.out()))
+                        : matrix(layer.in(), layer.out());
     if (!pullback) continue;
-    at.transposed[l] = matrix(layer.out, layer.in);
-    at.sums[l] = take(Tile::padded(layer.in) * Tile::padded(layer.out));
+    at.transposed[l] = matrix(layer.out(), layer.in());
+    at.sums[l] = take(Tile::padded(layer.in()) * Tile::padded(layer.out()));
   }
   if constexpr (Chained<Tile>) {
     at.largest_weights = take(net.layer_count * Tile::kWarps);

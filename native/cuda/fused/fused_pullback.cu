@@ -34,7 +34,7 @@ template <class Tile>
 void set_places(FusedPullbackArguments& s) {
   for (int l = 0; l < s.net.layer_count; ++l) {
     s.first_place[l] = s.places;
-    const int stripes = tiles_of(Tile::padded(s.net.layers[l].out), Tile::kStripe);
+    const int stripes = tiles_of(Tile::padded(s.net.layers[l].out()), Tile::kStripe);
     s.places += stripes * Tile::kRowsAThread * Tile::kUnitsAThread;
   }
 }

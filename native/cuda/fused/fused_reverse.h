@@ -41,9 +41,9 @@ class FusedReverse : FusedField<Tile> {
     Rows::load_weights();
     for (int l = 0; l < net_.layer_count; ++l) {
       const Layer& layer = net_.layers[l];
-      Rows::load_matrix(net_.packed + layer.packed + layer.weights(), layer.out, layer.in,
+      Rows::load_matrix(net_.packed + layer.packed + layer.weights(), layer.out(), layer.in(),
                         memory_ + at_.transposed[l]);
-      clear(at_.sums[l], Tile::padded(layer.in) * Tile::padded(layer.out));
+      clear(at_.sums[l], Tile::padded(layer.in()) * Tile::padded(layer.out()));
     }
     clear(at_.unit_sums, kUnitSums * net_.units);
   }
@@ -70,9 +70,9 @@ class FusedReverse : FusedField<Tile> {
     for (int l = 0; l < net_.layer_count; ++l) {
       const Layer& layer = net_.layers[l];
       float* const to = s_.slices[l] + blockIdx.x * layer.weights();
-      const int width = Tile::padded(layer.out);
-      for (int e = threadIdx.x; e < layer.out * layer.in; e += Tile::kThreads)
-        add(to[e], memory_[at_.sums[l] + e % layer.in * width + e / layer.in]);
+      const int width = Tile::padded(layer.out());
+      for (int e = threadIdx.x; e < layer.out() * layer.in(); e += Tile::kThreads)
+        add(to[e], memory_[at_.sums[l] + e % layer.in() * width + e / layer.in()]);
     }
     for (int e = threadIdx.x; e < kUnitSums * net_.units; e += Tile::kThreads)
       add(s_.unit_sums[(std::size_t(e / net_.units) * gridDim.x + blockIdx.x) * net_.units +
@@ -247,16 +247,16 @@ class FusedReverse : FusedField<Tile> {
   // (ā, ǡ) → (g z̄, g ū) of a layer, and the sums of its weights.
   __device__ void pull_layer(int stage_index, int l, float (&time_bars)[Tile::kRowsAThread]) {
     const Layer& layer = net_.layers[l];
-    const int width = Tile::padded(layer.out);
+    const int width = Tile::padded(layer.out());
     const bool is_last = l + 1 == net_.layer_count;
     for (int first = 0; first < width; first += Tile::kStripe) {
       typename Tile::Sums sums;
       if (!is_last)
         Tile::multiply_stripe(bars(l + 1), net_.stride, memory_ + at_.transposed[l + 1],
-                              Tile::padded(net_.layers[l + 1].out), width, first, sums);
+                              Tile::padded(net_.layers[l + 1].out()), width, first, sums);
       Rows::for_entries(first, width, [&](int i, int j, int unit) {
         Entries bar = {};
-        if (unit < layer.out)
+        if (unit < layer.out())
 #pragma unroll
           for (int k = 0; k < Tile::kChannels; ++k)
             bar[k] = is_last ? bars(l + 1)[(k * Tile::kRows + Tile::row(i)) * net_.stride + unit]
@@ -272,7 +272,7 @@ class FusedReverse : FusedField<Tile> {
     }
     __syncthreads();
     if (!s_.unit_sums) return;
-    add_outer_products<Tile>(Rows::layer_input(l), bars(l), net_.stride, Tile::padded(layer.in),
+    add_outer_products<Tile>(Rows::layer_input(l), bars(l), net_.stride, Tile::padded(layer.in()),
                              width, memory_ + at_.sums[l]);
     add_unit_sums_of(layer, bars(l));
     __syncthreads();
@@ -284,7 +284,7 @@ class FusedReverse : FusedField<Tile> {
     const Layer& layer = net_.layers[l];
     const int row = Tile::row(i), unit = first + Tile::unit(j);
     float z_bar = 0.f, logit_bar = 0.f;
-    if (unit < layer.out) {
+    if (unit < layer.out()) {
       const float* const from = kept(stage_index, l, first / Tile::kStripe, i, j);
       const float a = from[0], z = from[Tile::kThreads];
       const std::size_t vector = Rows::vector_entry(row, layer, unit);
@@ -315,12 +315,12 @@ class FusedReverse : FusedField<Tile> {
   // The output of layer l, as the pass had it.
   __device__ void restore(int stage_index, int l) const {
     const Layer& layer = net_.layers[l];
-    const int width = Tile::padded(layer.out);
+    const int width = Tile::padded(layer.out());
     float* const output = Rows::layer_input(l + 1);
     for (int first = 0; first < width; first += Tile::kStripe)
       Rows::for_entries(first, width, [&](int i, int j, int unit) {
         Entries entries = {};
-        if (unit < layer.out) {
+        if (unit < layer.out()) {
           const float* const from = kept(stage_index, l, first / Tile::kStripe, i, j);
           entries[0] = from[0];
           const float slope = slopes_of(layer.activation, from[0], from[Tile::kThreads], 1.f).slope;
@@ -334,7 +334,7 @@ class FusedReverse : FusedField<Tile> {
 
   // Adds up what biases, shifts and gates get: a thread has a unit, and takes rows in order.
   __device__ void add_unit_sums_of(const Layer& layer, const float* gated_bars) const {
-    for (int unit = threadIdx.x; unit < layer.out; unit += Tile::kThreads) {
+    for (int unit = threadIdx.x; unit < layer.out(); unit += Tile::kThreads) {
       float sums[kBeta] = {};  // swish is not among the fused activations
       for (int row = 0; row < Tile::kRows; ++row) {
         const int at = row * net_.stride + unit;
@@ -357,11 +357,11 @@ class FusedReverse : FusedField<Tile> {
   // Ȳ_i, through the first layer.
   __device__ void pull_input(int i) {
     const Layer& first_layer = net_.layers[0];
-    const int width = Tile::padded(first_layer.in);
+    const int width = Tile::padded(first_layer.in());
     for (int first = 0; first < width; first += Tile::kStripe) {
       typename Tile::Sums sums;
       Tile::multiply_stripe(bars(0), net_.stride, memory_ + at_.transposed[0],
-                            Tile::padded(first_layer.out), width, first, sums);
+                            Tile::padded(first_layer.out()), width, first, sums);
       Rows::for_entries(first, net_.dimension, [&](int ri, int uj, int unit) {
         point_bars(i)[Tile::row(ri) * net_.dimension + unit] += sums[0][ri][uj];
       });

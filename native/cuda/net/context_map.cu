@@ -37,8 +37,8 @@ ContextMap::ContextMap(const std::vector<Layer>& layers, int size, const Stream&
     terms_ = first + rows;
   };
   for (const Layer& layer : layers) {
-    add(layer.bias_term, layer.offsets.context, layer.out);
-    add(layer.gate_term, layer.offsets.context_gate, layer.out);
+    add(layer.bias_term, layer.offsets.context, layer.out());
+    add(layer.gate_term, layer.offsets.context_gate, layer.out());
   }
   matrix_ = DeviceArray<float>(std::size_t(2) * terms_ * size_, stream);
 }

@@ -11,27 +11,24 @@
 namespace ffjord::cuda {
 namespace {
 
-std::vector<Layer> dense_layers(const BlockContext<float>& context) {
-  if (context.cnf.net.convolutional())
+// The net as a layout of this block alone places it, behind its end time.
+NetPlan place_alone(const NetPlan& net) {
+  if (net.convolutional())
     throw Error(ErrorCode::Unsupported,
                 "the cuda engine has no convolutions yet; use device 'reference'");
-  return make_layers(context);
+  ParameterLayout block;
+  block.add("sqrt_end_time", {1}, Role::EndTime);
+  return block.add_net("net", net);
 }
 
-std::vector<std::size_t> sizes_of_tensors(const BlockContext<float>& context) {
-  std::vector<std::size_t> sizes;
-  const ParameterLayout alone(FlowDescription{context.shape, {context.cnf}, context.context});
-  for (const Parameter& parameter : alone.parameters) sizes.push_back(parameter.size);
+std::vector<std::size_t> sizes_of_tensors(const NetPlan& net) {
+  std::vector<std::size_t> sizes = {1};  // the end time
+  for (const ParameterRange& tensor : net.tensors) sizes.push_back(tensor.size);
   return sizes;
 }
 
-bool is_closed(const TracePlan& trace) {
-  return trace.divergence == Divergence::ClosedOneHidden ||
-         trace.divergence == Divergence::ClosedTwoHidden;
-}
-
 void take_tape(Arena& arena, const Layer& layer, std::size_t batch, int tangents, LayerTape& tape) {
-  const std::size_t size = batch * layer.out;
+  const std::size_t size = batch * layer.out();
   tape.value = arena.take(size);
   tape.tangent = arena.take(tangents * size);
   if (!layer.keeps_preactivations()) return;
@@ -49,16 +46,17 @@ bool EvaluationSize::operator==(const EvaluationSize& other) const {
 
 DeviceNet::DeviceNet(const BlockContext<float>& context, const Stream& stream)
     : stream_(stream),
-      dimension_(static_cast<int>(element_count(context.shape))),
-      residual_(context.cnf.net.residual),
-      layers_(dense_layers(context)),
-      tensor_sizes_(sizes_of_tensors(context)),
+      plan_(place_alone(context.offsets.net)),
+      dimension_(static_cast<int>(plan_.size_in())),
+      residual_(plan_.residual),
+      layers_(make_layers(plan_)),
+      tensor_sizes_(sizes_of_tensors(plan_)),
       parameters_(context.parameters.data() + context.offsets.sqrt_end_time),
       device_layers_(layers_.size(), stream),
-      context_(layers_, context.context.size, stream) {
+      context_(layers_, plan_.context_size, stream) {
   for (const Layer& layer : layers_) {
-    units_ += layer.out;
-    widest_ = std::max({widest_, layer.in, layer.out});
+    units_ += layer.out();
+    widest_ = std::max({widest_, layer.in(), layer.out()});
     packed_size_ += 2 * layer.weights();
   }
   device_layers_.copy_in(layers_, stream);
@@ -91,14 +89,14 @@ void DeviceNet::parameters_changed() {
   for (const Layer& layer : layers_) pack(layer, parameters_, packed_.data(), stream_);
   context_.set_parameters(parameters_, stream_);
   const bool has_closed_form = layers_.size() == 2 || layers_.size() == 3;
-  if (!has_closed_form || gated_output() || hyper() || layers_.back().expanded()) return;
-  const std::size_t width = layers_.front().out;
+  if (!has_closed_form || gated_output() || layers_.back().moves()) return;
+  const std::size_t width = layers_.front().out();
   if (!closed_.c && !closed_.m)
     closed_memory_.build(stream_, [&](Arena& arena) {
       if (layers_.size() == 2) {
         closed_.c = arena.take(width);
       } else {
-        const std::size_t size = layers_[1].out * width;
+        const std::size_t size = layers_[1].out() * width;
         for (float** part : {&closed_.r, &closed_.m, &closed_.m_transposed})
           *part = arena.take(size);
       }
@@ -113,8 +111,7 @@ EvaluationForm DeviceNet::form_of(const TracePlan& trace, const Regularisers& re
   const bool takes_tangents = regularisers.needing(Derivatives::Tangents) != nullptr;
   if (!with_divergence && !takes_tangents) return form;
   const Layer& last = layers_.back();
-  if (!takes_tangents && is_closed(trace) && !last.expanded() && !last.hyper() &&
-      !(own_times && last.gated())) {
+  if (!takes_tangents && trace.closed() && !last.moves() && !(own_times && last.gated())) {
     form.closed = true;
     return form;
   }
@@ -130,7 +127,7 @@ Evaluation DeviceNet::make_evaluation(const EvaluationSize& size) const {
   Evaluation e;
   const EvaluationForm form =
       form_of(size.trace, size.regularisers, true, size.groups == size.batch);
-  const std::size_t batch = size.batch, groups = size.groups, width = layers_.front().out;
+  const std::size_t batch = size.batch, groups = size.groups, width = layers_.front().out();
   e.memory.build(stream_, [&](Arena& arena) {
     e.times.units = units_;
     e.times.time = arena.take(groups);
@@ -145,7 +142,7 @@ Evaluation DeviceNet::make_evaluation(const EvaluationSize& size) const {
         e.closed.c = arena.take(groups * width);
       } else {
         for (float** part : {&e.closed.r, &e.closed.m, &e.closed.m_transposed})
-          *part = arena.take(groups * layers_[1].out * width);
+          *part = arena.take(groups * layers_[1].out() * width);
       }
     }
   });
@@ -171,12 +168,12 @@ void DeviceNet::place_tape(const EvaluationSize& size, Arena& arena, Evaluation&
   const std::size_t batch = size.batch, encoder = form.encoder;
   e.layers.resize(layers_.size());
   e.repeated.resize(encoder);
-  if (form.closed && layers_.size() == 3) e.closed_product = arena.take(batch * layers_[1].out);
+  if (form.closed && layers_.size() == 3) e.closed_product = arena.take(batch * layers_[1].out());
   for (std::size_t l = 0; l < layers_.size(); ++l) {
     const Layer& layer = layers_[l];
     take_tape(arena, layer, batch, l < encoder ? 0 : form.tangents, e.layers[l]);
     if (l < encoder) take_tape(arena, layer, batch, form.tangents, e.repeated[l]);
-    if (form.closed && l + 1 < layers_.size()) e.layers[l].closed = arena.take(batch * layer.out);
+    if (form.closed && l + 1 < layers_.size()) e.layers[l].closed = arena.take(batch * layer.out());
   }
 }
 
@@ -194,17 +191,16 @@ PullbackScratch DeviceNet::make_scratch(const EvaluationSize& size) const {
   for (std::size_t l = 0; l < layers_.size(); ++l) {
     const Layer& layer = layers_[l];
     const int passes = l < std::size_t(form.encoder) ? 2 : 1;
-    s.time_parts +=
-        passes * (tiles_of(layer.out, SmallTile::kUnits) + (layer.expanded() || layer.hyper()));
-    slices = std::max(
-        slices, most_slice_floats(size.batch, layer.out, layer.in, layer.expanded(), hyper_groups));
+    s.time_parts += passes * (tiles_of(layer.out(), SmallTile::kUnits) + layer.moves());
+    slices = std::max(slices, most_slice_floats(size.batch, layer.out(), layer.in(),
+                                                layer.expanded(), hyper_groups));
     if (layer.hyper())
       hyper_scratch = std::max(hyper_scratch, hypernet_scratch(layer, size.groups));
   }
   if (form.closed)
     slices =
-        std::max(slices, most_slice_floats(size.batch, layers_.size() == 3 ? layers_[1].out : 1,
-                                           first.out, false, closed_sets));
+        std::max(slices, most_slice_floats(size.batch, layers_.size() == 3 ? layers_[1].out() : 1,
+                                           first.out(), false, closed_sets));
   s.memory.build(stream_, [&](Arena& arena) {
     for (int i : {0, 1}) {
       s.value_bars[i] = arena.take(batch * widest_);
@@ -215,9 +211,9 @@ PullbackScratch DeviceNet::make_scratch(const EvaluationSize& size) const {
     s.slices = arena.take(slices);
     s.hyper_scratch = arena.take(hyper_scratch);
     if (form.closed) {
-      s.closed_bars[0] = arena.take(batch * first.out);
-      s.closed_bars[1] = layers_.size() == 3 ? arena.take(batch * layers_[1].out) : nullptr;
-      s.closed_weighted = arena.take(batch * (layers_.size() == 3 ? layers_[1].out : 1));
+      s.closed_bars[0] = arena.take(batch * first.out());
+      s.closed_bars[1] = layers_.size() == 3 ? arena.take(batch * layers_[1].out()) : nullptr;
+      s.closed_weighted = arena.take(batch * (layers_.size() == 3 ? layers_[1].out() : 1));
       s.closed_scratch = arena.take(closed_scratch(layers_, closed_sets));
     }
     if (last.expanded()) s.second = arena.take(channels * batch * widest_);

@@ -4,6 +4,7 @@
 
 #include <vector>
 
+#include "core/block_plan.h"
 #include "cuda/device/memory.h"
 #include "cuda/net/context_map.h"
 #include "cuda/net/evaluation.h"
@@ -64,6 +65,7 @@ class DeviceNet {
   void place_tape(const EvaluationSize& size, Arena& arena, Evaluation& evaluation) const;
 
   const Stream& stream_;
+  const NetPlan plan_;  // its offsets count from the block's first parameter
   const int dimension_;
   const bool residual_;
   const std::vector<Layer> layers_;

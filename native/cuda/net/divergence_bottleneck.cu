@@ -11,7 +11,7 @@ struct BottleneckPasses {
 
 BottleneckPasses passes_of(const DeviceNet& net, const Evaluation& e, const FieldPoint& point) {
   const std::size_t encoder = e.form.encoder;
-  const int probes = e.form.tangents, width = net.layers()[encoder].in;
+  const int probes = e.form.tangents, width = net.layers()[encoder].in();
   return {{0, encoder, 0, &e.layers, {point.z.values, point.z.stride, nullptr}},
           {encoder,
            net.layers().size(),
@@ -58,7 +58,7 @@ void evaluate_bottleneck(const DeviceNet& net, const Evaluation& e, const FieldP
   FieldPoint combined = point;
   combined.z.y = nullptr;  // the encoder has combined it
   push(net, e, passes.repeated, combined, use);
-  const int probes = e.form.tangents, width = net.layers()[e.form.encoder].in;
+  const int probes = e.form.tangents, width = net.layers()[e.form.encoder].in();
   const std::size_t size = std::size_t(point.batch) * width;
   for (int k = 0; k < probes; ++k)
     add_products({point.groups, point.batch, width, 1.f / probes, point.slot,
@@ -76,7 +76,7 @@ void pull_bottleneck(Reverse& reverse, const FieldColumns<const float>& bars) {
   BottleneckSeeds seeds;
   seeds.groups = point.groups;
   seeds.batch = point.batch;
-  seeds.width = net.layers()[e.form.encoder].in;
+  seeds.width = net.layers()[e.form.encoder].in();
   seeds.probes = e.form.tangents;
   seeds.bar_stride = bars.stride;
   seeds.divergence_bar = bars.divergence;

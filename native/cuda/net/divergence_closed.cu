@@ -13,15 +13,15 @@ __device__ float output_gate_at(const float* output_gate, int gate_stride, int s
 __global__ void set_closed_one(NetArrays net, Layer first, Layer last, const float* output_gate,
                                int gate_stride, int count, ClosedArrays closed) {
   const std::size_t entry = flat_index();
-  const int set = static_cast<int>(entry / first.out), j = static_cast<int>(entry % first.out);
+  const int set = static_cast<int>(entry / first.out()), j = static_cast<int>(entry % first.out());
   if (set >= count) return;
   const float* w1 = net.packed + first.packed;                  // (D, H₁)
   const float* w2 = net.packed + last.packed + last.weights();  // (D, H₁)
   float sum = 0.f;
   for (int i = 0; i < net.dimension; ++i)
-    sum =
-        fmaf(w1[std::size_t(i) * first.out + j] * output_gate_at(output_gate, gate_stride, set, i),
-             w2[std::size_t(i) * first.out + j], sum);
+    sum = fmaf(
+        w1[std::size_t(i) * first.out() + j] * output_gate_at(output_gate, gate_stride, set, i),
+        w2[std::size_t(i) * first.out() + j], sum);
   closed.c[entry] = sum;
 }
 
@@ -30,22 +30,23 @@ __global__ void set_closed_one(NetArrays net, Layer first, Layer last, const flo
 __global__ void set_closed_two(NetArrays net, Layer first, Layer middle, Layer last,
                                const float* output_gate, int gate_stride, int count,
                                ClosedArrays closed) {
-  const std::size_t entry = flat_index(), size = std::size_t(middle.out) * first.out;
+  const std::size_t entry = flat_index(), size = std::size_t(middle.out()) * first.out();
   const int set = static_cast<int>(entry / size);
-  const int j = static_cast<int>(entry % size / first.out), k = static_cast<int>(entry % first.out);
+  const int j = static_cast<int>(entry % size / first.out()),
+            k = static_cast<int>(entry % first.out());
   if (set >= count) return;
   const float* w1 = net.packed + first.packed;                      // (D, H₁)
   const float* w2 = net.packed + middle.packed + middle.weights();  // (H₂, H₁)
   const float* w3 = net.packed + last.packed + last.weights();      // (D, H₂)
   float sum = 0.f;
   for (int i = 0; i < net.dimension; ++i)
-    sum =
-        fmaf(w3[std::size_t(i) * middle.out + j] * output_gate_at(output_gate, gate_stride, set, i),
-             w1[std::size_t(i) * first.out + k], sum);
-  const float m = w2[std::size_t(j) * first.out + k] * sum;
+    sum = fmaf(
+        w3[std::size_t(i) * middle.out() + j] * output_gate_at(output_gate, gate_stride, set, i),
+        w1[std::size_t(i) * first.out() + k], sum);
+  const float m = w2[std::size_t(j) * first.out() + k] * sum;
   closed.r[entry] = sum;
   closed.m[entry] = m;
-  closed.m_transposed[set * size + std::size_t(k) * middle.out + j] = m;
+  closed.m_transposed[set * size + std::size_t(k) * middle.out() + j] = m;
 }
 
 struct ClosedPullback {
@@ -89,12 +90,12 @@ __device__ float matrix_bar(const ClosedPullback& s, int set, std::size_t entry,
 
 // scratch: R̄ᵀ [sets][H₂][H₁], then Y = W₃ R̄ᵀ [sets][D][H₁].
 __device__ float* y_of(const ClosedPullback& s, const Layer& first, const Layer& middle) {
-  return s.scratch + std::size_t(s.sets) * middle.out * first.out;
+  return s.scratch + std::size_t(s.sets) * middle.out() * first.out();
 }
 
 // R̄ᵀ = M̄ ∘ W₂, W̄₂ += M̄ ∘ Rᵀ; one thread for each entry of (H₂, H₁).
 __global__ void pull_matrix(ClosedPullback s, Layer first, Layer middle) {
-  const std::size_t entry = flat_index(), size = std::size_t(middle.out) * first.out;
+  const std::size_t entry = flat_index(), size = std::size_t(middle.out()) * first.out();
   if (entry >= size) return;
   const float w2 = (s.net.packed + middle.packed + middle.weights())[entry];
   float sum = 0.f;
@@ -105,23 +106,23 @@ __global__ void pull_matrix(ClosedPullback s, Layer first, Layer middle) {
     sum = fmaf(bar, s.closed.r[set * size + entry], sum);
   }
   if (!s.gradient) return;
-  const std::size_t j = entry / first.out, k = entry % first.out;
+  const std::size_t j = entry / first.out(), k = entry % first.out();
   s.gradient[middle.weight_offset() + j * middle.weight_stride() + k] += sum;
 }
 
 // Y = W₃ R̄ᵀ, W̄₁[k, i] += g_i Y[i, k]; one thread for each entry of (D, H₁).
 __global__ void pull_first(ClosedPullback s, Layer first, Layer middle, Layer last) {
-  const std::size_t entry = flat_index(), size = std::size_t(middle.out) * first.out;
-  const int i = static_cast<int>(entry / first.out), k = static_cast<int>(entry % first.out);
+  const std::size_t entry = flat_index(), size = std::size_t(middle.out()) * first.out();
+  const int i = static_cast<int>(entry / first.out()), k = static_cast<int>(entry % first.out());
   if (i >= s.net.dimension) return;
-  const float* w3 = s.net.packed + last.packed + last.weights() + std::size_t(i) * middle.out;
+  const float* w3 = s.net.packed + last.packed + last.weights() + std::size_t(i) * middle.out();
   float sum = 0.f;
   for (int set = 0; set < s.sets; ++set) {
     if (rests(s, set)) continue;
     float y = 0.f;
-    for (int j = 0; j < middle.out; ++j)
-      y = fmaf(w3[j], s.scratch[set * size + std::size_t(j) * first.out + k], y);
-    y_of(s, first, middle)[(std::size_t(set) * s.net.dimension + i) * first.out + k] = y;
+    for (int j = 0; j < middle.out(); ++j)
+      y = fmaf(w3[j], s.scratch[set * size + std::size_t(j) * first.out() + k], y);
+    y_of(s, first, middle)[(std::size_t(set) * s.net.dimension + i) * first.out() + k] = y;
     sum = fmaf(gate_of(s, set, i), y, sum);
   }
   if (s.gradient)
@@ -130,16 +131,16 @@ __global__ void pull_first(ClosedPullback s, Layer first, Layer middle, Layer la
 
 // W̄₃[i, j] += g_i Σ_k R̄ᵀ[j, k] W₁[k, i]; one thread for each entry of (D, H₂).
 __global__ void pull_last(ClosedPullback s, Layer first, Layer middle, Layer last) {
-  const std::size_t entry = flat_index(), size = std::size_t(middle.out) * first.out;
-  const int i = static_cast<int>(entry / middle.out), j = static_cast<int>(entry % middle.out);
+  const std::size_t entry = flat_index(), size = std::size_t(middle.out()) * first.out();
+  const int i = static_cast<int>(entry / middle.out()), j = static_cast<int>(entry % middle.out());
   if (i >= s.net.dimension) return;
-  const float* w1 = s.net.packed + first.packed + std::size_t(i) * first.out;
+  const float* w1 = s.net.packed + first.packed + std::size_t(i) * first.out();
   float sum = 0.f;
   for (int set = 0; set < s.sets; ++set) {
     if (rests(s, set)) continue;
     float x = 0.f;
-    for (int k = 0; k < first.out; ++k)
-      x = fmaf(s.scratch[set * size + std::size_t(j) * first.out + k], w1[k], x);
+    for (int k = 0; k < first.out(); ++k)
+      x = fmaf(s.scratch[set * size + std::size_t(j) * first.out() + k], w1[k], x);
     sum = fmaf(gate_of(s, set, i), x, sum);
   }
   s.gradient[last.weight_offset() + std::size_t(i) * last.weight_stride() + j] += sum;
@@ -149,15 +150,15 @@ __global__ void pull_last(ClosedPullback s, Layer first, Layer middle, Layer las
 // [sets][D][H₁]. One thread for each entry of (D, H₁).
 __global__ void pull_one_hidden(ClosedPullback s, Layer first, Layer last) {
   const std::size_t entry = flat_index();
-  const int i = static_cast<int>(entry / first.out), j = static_cast<int>(entry % first.out);
+  const int i = static_cast<int>(entry / first.out()), j = static_cast<int>(entry % first.out());
   if (i >= s.net.dimension) return;
   const float w1 = (s.net.packed + first.packed)[entry];
   const float w2 = (s.net.packed + last.packed + last.weights())[entry];
   float sum = 0.f;
   for (int set = 0; set < s.sets; ++set) {
     if (rests(s, set)) continue;
-    const float bar = matrix_bar(s, set, j, first.out);
-    s.scratch[std::size_t(set) * s.net.dimension * first.out + entry] = bar * w1 * w2;
+    const float bar = matrix_bar(s, set, j, first.out());
+    s.scratch[std::size_t(set) * s.net.dimension * first.out() + entry] = bar * w1 * w2;
     sum = fmaf(bar, gate_of(s, set, i), sum);
   }
   if (!s.gradient) return;
@@ -171,13 +172,13 @@ __global__ void pull_output_gate(ClosedPullback s, Layer first, Layer last, cons
                                  bool times_first, float* logits) {
   const int i = static_cast<int>(flat_index());
   if (i >= s.net.dimension) return;
-  const float* w1 = s.net.packed + first.packed + std::size_t(i) * first.out;
+  const float* w1 = s.net.packed + first.packed + std::size_t(i) * first.out();
   float bias_bar = 0.f, weight_bar = 0.f;
   for (int set = 0; set < s.sets; ++set) {
     float logit = 0.f;
     if (!rests(s, set)) {
-      const float* row = products + (std::size_t(set) * s.net.dimension + i) * first.out;
-      for (int k = 0; k < first.out; ++k) logit = fmaf(row[k], times_first ? w1[k] : 1.f, logit);
+      const float* row = products + (std::size_t(set) * s.net.dimension + i) * first.out();
+      for (int k = 0; k < first.out(); ++k) logit = fmaf(row[k], times_first ? w1[k] : 1.f, logit);
       const float gate = gate_of(s, set, i);
       logit *= gate * (1.f - gate);
       bias_bar += logit;
@@ -214,16 +215,16 @@ void scale_rows(const ClosedPullback& s, const float* from, int rows, int column
 void pull_closed(const ClosedPullback& s, const std::vector<Layer>& layers, const Stream& stream) {
   const Layer &first = layers.front(), &last = layers.back();
   const bool two = layers.size() == 3;
-  const std::size_t dimension = last.out, width = first.out;
+  const std::size_t dimension = last.out(), width = first.out();
   float* products = s.scratch;
   if (two) {
     const Layer& middle = layers[1];
-    products += std::size_t(s.sets) * middle.out * width;
-    launch("pull_matrix", pull_matrix, flat_shape(std::size_t(middle.out) * width), stream, s,
+    products += std::size_t(s.sets) * middle.out() * width;
+    launch("pull_matrix", pull_matrix, flat_shape(std::size_t(middle.out()) * width), stream, s,
            first, middle);
     launch("pull_first", pull_first, flat_shape(dimension * width), stream, s, first, middle, last);
     if (s.gradient)
-      launch("pull_last", pull_last, flat_shape(dimension * middle.out), stream, s, first, middle,
+      launch("pull_last", pull_last, flat_shape(dimension * middle.out()), stream, s, first, middle,
              last);
   } else {
     launch("pull_one_hidden", pull_one_hidden, flat_shape(dimension * width), stream, s, first,
@@ -247,18 +248,18 @@ void set_closed(const NetArrays& net, const std::vector<Layer>& layers, const fl
                 int gate_stride, int count, const ClosedArrays& closed, const Stream& stream) {
   const Layer &first = layers.front(), &last = layers.back();
   if (layers.size() == 2)
-    launch("set_closed_one", set_closed_one, flat_shape(std::size_t(count) * first.out), stream,
+    launch("set_closed_one", set_closed_one, flat_shape(std::size_t(count) * first.out()), stream,
            net, first, last, output_gate, gate_stride, count, closed);
   else
     launch("set_closed_two", set_closed_two,
-           flat_shape(std::size_t(count) * first.out * layers[1].out), stream, net, first,
+           flat_shape(std::size_t(count) * first.out() * layers[1].out()), stream, net, first,
            layers[1], last, output_gate, gate_stride, count, closed);
 }
 
 // R̄ᵀ of two hidden layers, the products whose sums are ḡ, the logits.
 std::size_t closed_scratch(const std::vector<Layer>& layers, int sets) {
-  const std::size_t dimension = layers.back().out, width = layers.front().out;
-  const std::size_t matrix = layers.size() == 3 ? layers[1].out * width : 0;
+  const std::size_t dimension = layers.back().out(), width = layers.front().out();
+  const std::size_t matrix = layers.size() == 3 ? layers[1].out() * width : 0;
   return sets * (matrix + dimension * width + dimension);
 }
 
@@ -272,13 +273,13 @@ void close_trace(const DeviceNet& net, Evaluation& e, const FieldPoint& point, T
   const ClosedArrays& closed = closed_of(net, e);
   const Layer& first = layers.front();
   if (layers.size() == 2) {
-    field.closed_width = first.out;
+    field.closed_width = first.out();
     field.closed_left = closed.c;
     field.closed_left_rows = net.gated_output() ? point.groups.rows : point.batch;
     field.closed_right = e.layers[0].closed;
     return;
   }
-  field.closed_width = layers[1].out;
+  field.closed_width = layers[1].out();
   field.closed_left = e.layers[1].closed;
   field.closed_left_on_tape = true;
   field.closed_right = e.closed_product;
@@ -286,8 +287,8 @@ void close_trace(const DeviceNet& net, Evaluation& e, const FieldPoint& point, T
   MultiplyArguments m;
   m.groups = point.groups;
   m.batch = point.batch;
-  m.depth = first.out;
-  m.units = layers[1].out;
+  m.depth = first.out();
+  m.units = layers[1].out();
   m.slot = point.slot;
   m.a = e.layers[0].closed;
   m.b = closed.m_transposed;
@@ -318,29 +319,29 @@ void pull_closed_trace(Reverse& reverse, const FieldColumns<const float>& bars) 
   OuterArguments outer;
   outer.groups = point.groups;
   outer.batch = point.batch;
-  outer.in = first.out;
-  outer.input = {e.layers[0].closed, first.out, nullptr};
+  outer.in = first.out();
+  outer.input = {e.layers[0].closed, first.out(), nullptr};
   outer.slices = scratch.slices;
   outer.value_bar = scratch.closed_weighted;
   if (two) {
     const Layer& middle = layers[1];
-    scale_rows(s, e.closed_product, 1, middle.out, scratch.closed_bars[1], stream);
-    scale_rows(s, e.layers[1].closed, 1, middle.out, scratch.closed_weighted, stream);
+    scale_rows(s, e.closed_product, 1, middle.out(), scratch.closed_bars[1], stream);
+    scale_rows(s, e.layers[1].closed, 1, middle.out(), scratch.closed_weighted, stream);
     MultiplyArguments m;
     m.groups = point.groups;
     m.batch = point.batch;
-    m.depth = middle.out;
-    m.units = first.out;
+    m.depth = middle.out();
+    m.units = first.out();
     m.a = scratch.closed_weighted;
     m.b = s.closed.m;
     m.b_stride = gated ? std::size_t(m.depth) * m.units : 0;
     m.c = scratch.closed_bars[0];
-    m.c_stride = first.out;
+    m.c_stride = first.out();
     multiply(m, stream);
-    outer.out = middle.out;
+    outer.out = middle.out();
   } else {
     const int rows = gated ? point.groups.rows : point.batch;
-    scale_rows(s, s.closed.c, rows, first.out, scratch.closed_bars[0], stream);
+    scale_rows(s, s.closed.c, rows, first.out(), scratch.closed_bars[0], stream);
     scale_rows(s, nullptr, point.batch, 1, scratch.closed_weighted, stream);
     outer.out = 1;
   }

@@ -21,7 +21,8 @@ struct SlopeArguments {
 
 __global__ void scale_cotangents(SlopeArguments s) {
   const std::size_t entry = flat_index();
-  const int row = static_cast<int>(entry / s.layer.out), j = static_cast<int>(entry % s.layer.out);
+  const int row = static_cast<int>(entry / s.layer.out()),
+            j = static_cast<int>(entry % s.layer.out());
   if (row >= s.batch || !s.groups.of_row(row).working) return;
   const Slopes slopes =
       slopes_of(s.layer.activation, s.value[entry], s.z ? s.z[entry] : 0.f, s.beta ? *s.beta : 1.f);
@@ -49,21 +50,21 @@ void add_vjp(const DeviceNet& net, const Evaluation& e, PullbackScratch& scratch
       s.z = e.layers[l].z;
       s.from = from;
       s.to = scratch.value_bars[0];
-      launch("scale_cotangents", scale_cotangents, flat_shape(std::size_t(s.batch) * layer.out),
+      launch("scale_cotangents", scale_cotangents, flat_shape(std::size_t(s.batch) * layer.out()),
              stream, s);
 
       MultiplyArguments m;
       m.groups = point.groups;
       m.batch = point.batch;
-      m.depth = layer.out;
-      m.units = layer.in;
+      m.depth = layer.out();
+      m.units = layer.in();
       m.expanded = layer.expanded();
       m.time = e.times.time;
       m.a = scratch.value_bars[0];
       m.b = net.weights_of(e, layer, true);
       m.b_stride = net.weight_stride();
       m.c = scratch.value_bars[1];
-      m.c_stride = layer.in;
+      m.c_stride = layer.in();
       multiply(m, stream);
       from = scratch.value_bars[1];
     }

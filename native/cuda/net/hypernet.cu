@@ -5,7 +5,7 @@
 namespace ffjord::cuda {
 namespace {
 
-constexpr int kUnits = 8;
+constexpr int kUnits = kHypernetUnits;
 
 __device__ float hidden_unit(const HypernetPullback& s, int group, int m) {
   const LayerOffsets& at = s.layer.offsets;
@@ -15,20 +15,20 @@ __device__ float hidden_unit(const HypernetPullback& s, int group, int m) {
 
 // One thread for each output p of (b, W) and group: its cotangent into scratch [groups][outputs].
 __global__ void collect_outputs(HypernetPullback s) {
-  const std::size_t outputs = std::size_t(s.layer.out) * (s.layer.in + 1), entry = flat_index();
+  const std::size_t outputs = s.layer.hypernet_outputs(), entry = flat_index();
   const int group = static_cast<int>(entry / outputs);
   const std::size_t p = entry % outputs;
   if (group >= s.groups.count) return;
   float bar = 0.f;
   if (s.groups.data[group].working) {
-    if (p < std::size_t(s.layer.out)) {
+    if (p < std::size_t(s.layer.out())) {
       for (int tile = 0; tile < s.tiles_a_group; ++tile)
         bar += s.value_sums[(std::size_t(group) * s.tiles_a_group + tile) * s.net.units +
                             s.layer.unit + p];
     } else {
       for (int slice = 0; slice < s.slices_a_group; ++slice)
         bar += s.slices[(std::size_t(group) * s.slices_a_group + slice) * s.layer.weights() + p -
-                        s.layer.out];
+                        s.layer.out()];
     }
   }
   s.scratch[entry] = bar;
@@ -36,7 +36,7 @@ __global__ void collect_outputs(HypernetPullback s) {
 
 // One thread for each output: V̄ and d̄.
 __global__ void add_output_gradients(HypernetPullback s) {
-  const std::size_t outputs = std::size_t(s.layer.out) * (s.layer.in + 1), p = flat_index();
+  const std::size_t outputs = s.layer.hypernet_outputs(), p = flat_index();
   if (p >= outputs) return;
   float bias_bar = 0.f, weight_bar[kUnits] = {};
   for (int group = 0; group < s.groups.count; ++group) {
@@ -56,7 +56,7 @@ __global__ void add_output_gradients(HypernetPullback s) {
 __global__ void sum_hidden(HypernetPullback s) {
   using Parts = double[kFlatThreads];
   Parts& parts = shared_memory<Parts>();
-  const std::size_t outputs = std::size_t(s.layer.out) * (s.layer.in + 1);
+  const std::size_t outputs = s.layer.hypernet_outputs();
   const int group = blockIdx.x / kUnits, m = blockIdx.x % kUnits;
   double sum = 0;
   for (std::size_t p = threadIdx.x; p < outputs; p += kFlatThreads)
@@ -77,7 +77,7 @@ __global__ void sum_hidden(HypernetPullback s) {
 __global__ void add_hidden_gradients(HypernetPullback s) {
   const int m = static_cast<int>(flat_index());
   if (m >= kUnits) return;
-  const float* logits = s.scratch + s.groups.count * std::size_t(s.layer.out) * (s.layer.in + 1);
+  const float* logits = s.scratch + s.groups.count * s.layer.hypernet_outputs();
   float weight_bar = 0.f, bias_bar = 0.f;
   for (int group = 0; group < s.groups.count; ++group) {
     if (!s.groups.data[group].working) continue;
@@ -92,7 +92,7 @@ __global__ void add_hidden_gradients(HypernetPullback s) {
 __global__ void write_hyper_times(HypernetPullback s) {
   const int row = static_cast<int>(flat_index());
   if (row >= s.batch) return;
-  const float* logits = s.scratch + s.groups.count * std::size_t(s.layer.out) * (s.layer.in + 1);
+  const float* logits = s.scratch + s.groups.count * s.layer.hypernet_outputs();
   float t_bar = 0.f;
   if (row % s.groups.rows == 0)
     for (int m = 0; m < kUnits; ++m)
@@ -104,11 +104,11 @@ __global__ void write_hyper_times(HypernetPullback s) {
 }  // namespace
 
 std::size_t hypernet_scratch(const Layer& layer, int groups) {
-  return groups * (std::size_t(layer.out) * (layer.in + 1) + kUnits);
+  return groups * (layer.hypernet_outputs() + kUnits);
 }
 
 void pull_hypernet(const HypernetPullback& s, const Stream& stream) {
-  const std::size_t outputs = std::size_t(s.layer.out) * (s.layer.in + 1);
+  const std::size_t outputs = s.layer.hypernet_outputs();
   launch("collect_outputs", collect_outputs, flat_shape(s.groups.count * outputs), stream, s);
   launch(
       "sum_hidden", sum_hidden,

@@ -58,7 +58,7 @@ class BackwardTile {
   // A tile that rests adds nothing.
   __device__ void clear_sums() const {
     const int unit = first_unit_ + threadIdx.x;
-    if (!s_.unit_sums || threadIdx.x >= Tile::kUnits || unit >= s_.layer.out) return;
+    if (!s_.unit_sums || threadIdx.x >= Tile::kUnits || unit >= s_.layer.out()) return;
     for (int kind = 0; kind < kUnitSums; ++kind) *unit_sum(kind, unit) = 0.f;
   }
 
@@ -70,13 +70,13 @@ class BackwardTile {
 
   __device__ int unit_at(int j) const { return first_unit_ + Tile::unit(j); }
   __device__ bool holds(int i, int j) const {
-    return rows_.row[i] >= 0 && unit_at(j) < s_.layer.out;
+    return rows_.row[i] >= 0 && unit_at(j) < s_.layer.out();
   }
   __device__ std::size_t entry(int i, int j) const {
-    return std::size_t(rows_.row[i]) * s_.layer.out + unit_at(j);
+    return std::size_t(rows_.row[i]) * s_.layer.out() + unit_at(j);
   }
   __device__ std::size_t tangent_entry(int k, int i, int j) const {
-    return std::size_t(k) * s_.batch * s_.layer.out + entry(i, j);
+    return std::size_t(k) * s_.batch * s_.layer.out() + entry(i, j);
   }
   __device__ int group_at(int i) const { return rows_.row[i] / s_.groups.rows; }
   __device__ std::size_t vector_entry(int i, int j) const {
@@ -109,7 +109,7 @@ class BackwardTile {
           return TileOfRows{rows, s_.groups, first_place_, first, s_.tangents}(channel, r, k);
         },
         [&](int k, int u) {
-          return TileOfWeights{w, s_.layer.out, first_unit_}(k, u);
+          return TileOfWeights{w, s_.layer.out(), first_unit_}(k, u);
         },
         bars);
   }
@@ -197,7 +197,7 @@ class BackwardTile {
       parts[Tile::part_down() * Tile::kUnits + Tile::unit(j)] = sums[j];
     __syncthreads();
     const int unit = first_unit_ + threadIdx.x;
-    if (threadIdx.x >= Tile::kUnits || unit >= s_.layer.out) return;
+    if (threadIdx.x >= Tile::kUnits || unit >= s_.layer.out()) return;
     float sum = 0.f;
     for (int part = 0; part < Tile::kDown; ++part) sum += parts[part * Tile::kUnits + threadIdx.x];
     *unit_sum(kind, unit) = sum;
@@ -236,14 +236,14 @@ __global__ void __launch_bounds__(Tile::kThreads)
 template <class Tile>
 void start(const BackwardArguments& arguments, const Stream& stream) {
   launch("layer_backward", layer_backward<Tile>,
-         tile_shape<Tile, ProductMemory<Tile, 2>>(arguments.batch, arguments.layer.out), stream,
+         tile_shape<Tile, ProductMemory<Tile, 2>>(arguments.batch, arguments.layer.out()), stream,
          arguments);
 }
 
 }  // namespace
 
 void pull_layer(const BackwardArguments& arguments, const Stream& stream) {
-  with_tile(takes_large_tiles(arguments.groups, arguments.batch, arguments.layer.out),
+  with_tile(takes_large_tiles(arguments.groups, arguments.batch, arguments.layer.out()),
             arguments.above_out, stream.options(),
             [&](auto tile) { start<decltype(tile)>(arguments, stream); });
 }

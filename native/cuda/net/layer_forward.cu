@@ -48,13 +48,13 @@ class ForwardTile {
  private:
   __device__ int unit_at(int j) const { return first_unit_ + Tile::unit(j); }
   __device__ bool holds(int i, int j) const {
-    return rows_.row[i] >= 0 && unit_at(j) < s_.layer.out;
+    return rows_.row[i] >= 0 && unit_at(j) < s_.layer.out();
   }
   __device__ std::size_t entry(int i, int j) const {
-    return slot_ + std::size_t(rows_.row[i]) * s_.layer.out + unit_at(j);
+    return slot_ + std::size_t(rows_.row[i]) * s_.layer.out() + unit_at(j);
   }
   __device__ std::size_t tangent_entry(int k, int i, int j) const {
-    return std::size_t(k) * s_.batch * s_.layer.out + entry(i, j);
+    return std::size_t(k) * s_.batch * s_.layer.out() + entry(i, j);
   }
   __device__ std::size_t vector_entry(int i, int j) const {
     return s_.times.entry(rows_.row[i], s_.layer.unit + unit_at(j));
@@ -70,13 +70,13 @@ class ForwardTile {
     multiply_tile<Tile, 2>(
         memory_, s_.layer.depth(),
         [&](int channel, int r, int k) {
-          const RowChannels rows{value_,      s_.input.value_stride, tangents_,     s_.batch,
-                                 s_.layer.in, s_.times.time,         s_.groups.rows};
+          const RowChannels rows{value_,        s_.input.value_stride, tangents_,     s_.batch,
+                                 s_.layer.in(), s_.times.time,         s_.groups.rows};
           return TileOfRows{rows, s_.groups, first_place_, first, with_second ? first + 1 : first}(
               channel, r, k);
         },
         [&](int k, int u) {
-          return TileOfWeights{w, s_.layer.out, first_unit_}(k, u);
+          return TileOfWeights{w, s_.layer.out(), first_unit_}(k, u);
         },
         sums);
   }
@@ -89,11 +89,11 @@ class ForwardTile {
 #pragma unroll
       for (int j = 0; j < Tile::kUnitsAThread; ++j) {
         if (!holds(i, j)) continue;
-        sums[i][j] = w[std::size_t(k) * s_.layer.out + unit_at(j)];
+        sums[i][j] = w[std::size_t(k) * s_.layer.out() + unit_at(j)];
         if (s_.layer.expanded())
           sums[i][j] =
               fmaf(s_.times.time[rows_.row[i] / s_.groups.rows],
-                   w[std::size_t(s_.layer.in + k) * s_.layer.out + unit_at(j)], sums[i][j]);
+                   w[std::size_t(s_.layer.in() + k) * s_.layer.out() + unit_at(j)], sums[i][j]);
       }
   }
 
@@ -143,7 +143,7 @@ class ForwardTile {
 // FLOPs: 2 B in stages an out / kUnits. Bytes: the stages' rates as often.
 template <class Tile>
 __device__ void combine_rows(const ForwardArguments& s) {
-  const int in = s.layer.in;
+  const int in = s.layer.in();
   for (int e = threadIdx.x; e < Tile::kRows * in; e += Tile::kThreads) {
     const int place = blockIdx.x * Tile::kRows + e / in, channel = e % in;
     if (place >= s.batch) break;
@@ -165,14 +165,14 @@ __global__ void __launch_bounds__(Tile::kThreads)
 template <class Tile>
 void start(const ForwardArguments& arguments, const Stream& stream) {
   launch("layer_forward", layer_forward<Tile>,
-         tile_shape<Tile, ProductMemory<Tile, 2>>(arguments.batch, arguments.layer.out), stream,
+         tile_shape<Tile, ProductMemory<Tile, 2>>(arguments.batch, arguments.layer.out()), stream,
          arguments);
 }
 
 }  // namespace
 
 void run_layer(const ForwardArguments& arguments, const Stream& stream) {
-  with_tile(takes_large_tiles(arguments.groups, arguments.batch, arguments.layer.out),
+  with_tile(takes_large_tiles(arguments.groups, arguments.batch, arguments.layer.out()),
             arguments.layer.depth(), stream.options(),
             [&](auto tile) { start<decltype(tile)>(arguments, stream); });
 }

@@ -11,7 +11,7 @@ namespace {
 LayerInput input_of(const DeviceNet& net, const LayerPass& pass, std::size_t l) {
   if (l == pass.first) return pass.input;
   const LayerTape& below = (*pass.tapes)[l - 1];
-  return {below.value, net.layers()[l].in, below.tangent, true, true};
+  return {below.value, net.layers()[l].in(), below.tangent, true, true};
 }
 
 void pull_weights(Reverse& reverse, const LayerPass& pass, std::size_t l) {
@@ -26,8 +26,8 @@ void pull_weights(Reverse& reverse, const LayerPass& pass, std::size_t l) {
   outer.groups = point.groups;
   outer.batch = point.batch;
   outer.tangents = pass.tangents;
-  outer.out = layer.out;
-  outer.in = layer.in;
+  outer.out = layer.out();
+  outer.in = layer.in();
   outer.expanded = layer.expanded();
   outer.value_bar = reverse.value_bar();
   outer.tangent_bar = reverse.tangent_bar();
@@ -48,7 +48,7 @@ void pull_weights(Reverse& reverse, const LayerPass& pass, std::size_t l) {
     s.slices = scratch.slices;
     s.slices_a_group = outer.slice_count / point.groups.count;
     s.value_sums = scratch.unit_sums + std::size_t(kGatedValue) * scratch.sum_tiles * s.net.units;
-    s.tiles_a_group = row_tiles(point.groups, point.batch, layer.out) / point.groups.count;
+    s.tiles_a_group = row_tiles(point.groups, point.batch, layer.out()) / point.groups.count;
     s.scratch = scratch.hyper_scratch;
     s.time_bars = reverse.time_bars;
     s.gradient = targets.gradient;
@@ -61,24 +61,24 @@ void pull_weights(Reverse& reverse, const LayerPass& pass, std::size_t l) {
     m.groups = point.groups;
     m.batch = point.batch;
     m.channels = 1;
-    m.depth = layer.out;
-    m.units = layer.in;
+    m.depth = layer.out();
+    m.units = layer.in();
     m.a = reverse.value_bar();
-    m.b = net.weights_of(e, layer, true) + std::size_t(layer.out) * layer.in;  // W₁ − W₀
+    m.b = net.weights_of(e, layer, true) + std::size_t(layer.out()) * layer.in();  // W₁ − W₀
     m.c = scratch.second;
-    m.c_stride = layer.in;
+    m.c_stride = layer.in();
     multiply(m, stream);
     if (pass.tangents > 0) {
       m.channels = pass.tangents;
       m.a = reverse.tangent_bar();
-      m.c = scratch.second + std::size_t(point.batch) * layer.in;
+      m.c = scratch.second + std::size_t(point.batch) * layer.in();
       multiply(m, stream);
     }
-    write_blend_times({point.groups, point.batch, layer.in, pass.tangents, scratch.second,
+    write_blend_times({point.groups, point.batch, layer.in(), pass.tangents, scratch.second,
                        input_of(net, pass, l), reverse.time_bars},
                       stream);
   }
-  if (layer.hyper() || layer.expanded()) reverse.passed_times(1);
+  if (layer.moves()) reverse.passed_times(1);
 }
 
 }  // namespace
@@ -179,7 +179,7 @@ void pull_layers(Reverse& reverse, const LayerPass& pass) {
       const Layer& above = layers[l + 1];
       s.above_value = reverse.value_bar();
       s.above_tangent = reverse.tangent_bar();
-      s.above_out = above.out;
+      s.above_out = above.out();
       s.above_expanded = above.expanded();
       s.weight = net.weights_of(e, above, true);
       s.weight_stride = net.weight_stride();
@@ -203,7 +203,7 @@ void pull_layers(Reverse& reverse, const LayerPass& pass) {
     s.time_bars = reverse.time_bars;
     s.terms = targets.terms;
     pull_layer(s, net.stream());
-    reverse.passed_times(unit_tiles(point.groups, point.batch, layer.out));
+    reverse.passed_times(unit_tiles(point.groups, point.batch, layer.out()));
     pull_weights(reverse, pass, l);
   }
   if (!targets.gradient) return;
@@ -213,7 +213,7 @@ void pull_layers(Reverse& reverse, const LayerPass& pass) {
   u.end_layer = static_cast<int>(pass.end);
   u.units = arrays.units;
   u.first_unit = layers[pass.first].unit;
-  u.end_unit = layers[pass.end - 1].unit + layers[pass.end - 1].out;
+  u.end_unit = layers[pass.end - 1].unit + layers[pass.end - 1].out();
   u.sum_tiles = scratch.sum_tiles;
   u.small_tiles = tiles_of(point.batch, SmallTile::kRows);
   u.large_tiles = row_tiles(point.groups, point.batch, SmallTile::kUnits + 1);
@@ -229,14 +229,14 @@ MultiplyArguments input_product(const Reverse& reverse, const LayerPass& pass) {
   MultiplyArguments m;
   m.groups = reverse.point.groups;
   m.batch = reverse.point.batch;
-  m.depth = first.out;
-  m.units = first.in;
+  m.depth = first.out();
+  m.units = first.in();
   m.expanded = first.expanded();
   m.time = reverse.evaluation.times.time;
   m.a = reverse.value_bar();
   m.b = net.weights_of(reverse.evaluation, first, true);
   m.b_stride = net.weight_stride();
-  m.c_stride = first.in;
+  m.c_stride = first.in();
   return m;
 }
 

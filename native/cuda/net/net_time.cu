@@ -5,12 +5,10 @@
 namespace ffjord::cuda {
 namespace {
 
-constexpr int kHypernetUnits = 8;
-
 // (b, W)(t) = V tanh(v t + c) + d, b first, then W (out, in); one thread for each output and group.
 __global__ void generate_weights(NetArrays net, Layer layer, Groups groups, double c,
                                  TimeArrays times) {
-  const std::size_t outputs = std::size_t(layer.out) * (layer.in + 1), entry = flat_index();
+  const std::size_t outputs = layer.hypernet_outputs(), entry = flat_index();
   const int group = static_cast<int>(entry / outputs);
   const std::size_t p = entry % outputs;
   if (group >= groups.count || !groups.data[group].working) return;
@@ -22,13 +20,13 @@ __global__ void generate_weights(NetArrays net, Layer layer, Groups groups, doub
         fmaf(net.parameters[at.hyper0_weight + m], t, net.parameters[at.hyper0_bias + m]));
     value = fmaf(net.parameters[at.hyper2_weight + p * kHypernetUnits + m], hidden, value);
   }
-  if (p < std::size_t(layer.out)) {
+  if (p < std::size_t(layer.out())) {
     times.bias[std::size_t(group) * net.units + layer.unit + p] = value;
     return;
   }
   float* packed = times.packed + group * net.packed_size + layer.packed;
-  const std::size_t w = p - layer.out, j = w / layer.in, k = w % layer.in;
-  packed[k * layer.out + j] = value;
+  const std::size_t w = p - layer.out(), j = w / layer.in(), k = w % layer.in();
+  packed[k * layer.out() + j] = value;
   packed[layer.weights() + w] = value;
 }
 
@@ -70,7 +68,7 @@ void set_times(const NetArrays& net, const std::vector<Layer>& layers, const Row
   for (const Layer& layer : layers)
     if (layer.hyper())
       launch("generate_weights", generate_weights,
-             flat_shape(std::size_t(at.groups.count) * layer.out * (layer.in + 1)), stream, net,
+             flat_shape(std::size_t(at.groups.count) * layer.out() * (layer.in() + 1)), stream, net,
              layer, at.groups, at.c, times);
   const int sets = (at.batch + times.rows - 1) / times.rows;
   launch("set_gates", set_gates, flat_shape(std::size_t(sets) * net.units), stream, net, at, times);

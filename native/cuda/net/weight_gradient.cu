@@ -57,13 +57,13 @@ void start(const OuterArguments& s, const Stream& stream) {
 // One thread for each entry of (out, in).
 __global__ void add_slices(Layer layer, const float* slices, int slice_count, float* gradient) {
   const std::size_t entry = flat_index();
-  if (entry >= std::size_t(layer.out) * layer.in) return;
-  const std::size_t j = entry / layer.in, k = entry % layer.in, depth = layer.depth();
+  if (entry >= std::size_t(layer.out()) * layer.in()) return;
+  const std::size_t j = entry / layer.in(), k = entry % layer.in(), depth = layer.depth();
   float sum = 0.f, timed = 0.f;
   for (int slice = 0; slice < slice_count; ++slice) {
-    const float* row = slices + (std::size_t(slice) * layer.out + j) * depth;
+    const float* row = slices + (std::size_t(slice) * layer.out() + j) * depth;
     sum += row[k];
-    if (layer.expanded()) timed += row[layer.in + k];
+    if (layer.expanded()) timed += row[layer.in() + k];
   }
   const std::size_t at = j * layer.weight_stride() + k;
   gradient[layer.weight_offset() + at] += sum - timed;
@@ -71,7 +71,7 @@ __global__ void add_slices(Layer layer, const float* slices, int slice_count, fl
 }
 
 __device__ int tiles_in(const UnitSumArguments& s, const Layer& layer) {
-  return layer.out > s.large_above ? s.large_tiles : s.small_tiles;
+  return layer.out() > s.large_above ? s.large_tiles : s.small_tiles;
 }
 
 // One thread for each unit of the layers.
@@ -96,7 +96,7 @@ __global__ void add_unit_gradients(UnitSumArguments s) {
     s.gradient[at.bias + j] += totals[kGatedValue];
   }
   if (layer.shifted()) s.gradient[at.shift + j] += totals[kTimedValue];
-  if (layer.kind == LayerKind::Concat)
+  if (layer.takes_time())
     s.gradient[at.weight + std::size_t(j) * layer.weight_stride()] += totals[kTimedValue];
   if (layer.gated()) {
     s.gradient[at.gate_bias + j] += totals[kLogit];
@@ -112,9 +112,9 @@ __global__ void add_betas(UnitSumArguments s) {
   Parts& parts = shared_memory<Parts>();
   const int tiles = tiles_in(s, layer);
   float sum = 0.f;
-  for (int e = threadIdx.x; e < tiles * layer.out; e += kFlatThreads)
-    sum += s.unit_sums[(std::size_t(kBeta) * s.sum_tiles + e / layer.out) * s.units + layer.unit +
-                       e % layer.out];
+  for (int e = threadIdx.x; e < tiles * layer.out(); e += kFlatThreads)
+    sum += s.unit_sums[(std::size_t(kBeta) * s.sum_tiles + e / layer.out()) * s.units + layer.unit +
+                       e % layer.out()];
   parts[threadIdx.x] = sum;
   for (unsigned half = kFlatThreads / 2; half > 0; half /= 2) {
     __syncthreads();
@@ -162,7 +162,7 @@ void sum_outer_products(const OuterArguments& s, const Stream& stream) {
 
 void add_weight_gradient(const Layer& layer, const OuterArguments& sums, float* gradient,
                          const Stream& stream) {
-  launch("add_slices", add_slices, flat_shape(std::size_t(layer.out) * layer.in), stream, layer,
+  launch("add_slices", add_slices, flat_shape(std::size_t(layer.out()) * layer.in()), stream, layer,
          sums.slices, sums.slice_count, gradient);
 }
 

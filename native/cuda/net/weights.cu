@@ -12,13 +12,13 @@ __global__ void pack_weights(Layer layer, const float* parameters, float* packed
   if (entry >= layer.weights()) return;
   const int j = static_cast<int>(entry / layer.depth()),
             k = static_cast<int>(entry % layer.depth());
-  const int column = k < layer.in ? k : k - layer.in;
+  const int column = k < layer.in() ? k : k - layer.in();
   const std::size_t at = std::size_t(j) * layer.weight_stride() + column;
   float value = parameters[layer.weight_offset() + at];
-  if (k >= layer.in) value = parameters[layer.offsets.weight1 + at] - value;
-  packed[std::size_t(k) * layer.out + j] = value;
-  const std::size_t row = k < layer.in ? j : layer.out + j;
-  packed[layer.weights() + row * layer.in + column] = value;
+  if (k >= layer.in()) value = parameters[layer.offsets.weight1 + at] - value;
+  packed[std::size_t(k) * layer.out() + j] = value;
+  const std::size_t row = k < layer.in() ? j : layer.out() + j;
+  packed[layer.weights() + row * layer.in() + column] = value;
 }
 
 }  // namespace

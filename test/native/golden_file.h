@@ -123,9 +123,16 @@ struct File {
   bool has(const std::string& tensor) const { return tensors.contains(tensor); }
 };
 
+/// What a file holds: its metadata, whose JSON stands in strings, and its tensors.
+struct Content {
+  Json metadata;
+  std::map<std::string, std::vector<double>> tensors;
+  std::map<std::string, std::vector<int>> shapes;
+};
+
 /// safetensors: the header's length (8 bytes, little endian), the header (JSON), the tensors'
 /// bytes.
-inline File read(const std::string& path) {
+inline Content read_content(const std::string& path) {
   std::ifstream stream(path, std::ios::binary);
   const std::string bytes{std::istreambuf_iterator<char>(stream), {}};
   if (bytes.size() < 8) throw std::runtime_error("cannot read " + path);
@@ -133,11 +140,7 @@ inline File read(const std::string& path) {
   for (int i = 7; i >= 0; --i) length = length << 8 | static_cast<unsigned char>(bytes[i]);
   const Json header = parse(bytes.substr(8, length));
 
-  const Json& metadata = header.at("__metadata__");
-  File file{metadata.at("name").text,
-            metadata.at("trace").text,
-            describe(metadata.at("shape").text, metadata.at("blocks").text),
-            {}};
+  Content content{header.at("__metadata__"), {}, {}};
   for (const auto& [name, entry] : header.members) {
     if (name == "__metadata__") continue;
     if (entry.at("dtype").text != "F64") throw std::runtime_error(name + " is not float64");
@@ -147,9 +150,18 @@ inline File read(const std::string& path) {
     std::memcpy(values.data(),
                 bytes.data() + 8 + length + static_cast<std::size_t>(range[0].number),
                 values.size() * sizeof(double));
-    file.tensors[name] = std::move(values);
+    content.tensors[name] = std::move(values);
+    content.shapes[name] = entry.at("shape").integers();
   }
-  return file;
+  return content;
+}
+
+inline File read(const std::string& path) {
+  Content content = read_content(path);
+  const Json& metadata = content.metadata;
+  return {metadata.at("name").text, metadata.at("trace").text,
+          describe(metadata.at("shape").text, metadata.at("blocks").text),
+          std::move(content.tensors)};
 }
 
 }  // namespace golden

@@ -58,7 +58,7 @@ export const toyRecipe: Recipe = {
   objective: 'fm+ml',
   matching: 1500,
   batch: 512,
-  iterations: 6000,
+  iterations: 5000,
   lr: 1e-2,
   validationRows: 5000
 }

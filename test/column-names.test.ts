@@ -56,7 +56,7 @@ test('a flow on such columns is trained, saved, resumed, and scores them', async
   await ffjord('train', ...given, '--out', out, ...brief)
   await ffjord('train', '--resume', '--out', out, '--iterations', '8', '--quiet')
   using flow = await Flow.load(model)
-  expect(flow.table!.columns[0]).toEqual({ name: '__proto__', type: 'real', lower: -2, upper: 2 })
+  expect(flow.table!.columns[0]).toMatchObject({ name: '__proto__', type: 'real', lower: -2, upper: 2 })
   const samples = await flow.sample(3, { context: [[0.5]] })
   expect(decodeColumns(flow.table!.columns, samples.data).map(({ name }) => name)).toEqual(inherited.slice(1))
   for (const ending of ['csv', 'parquet']) {

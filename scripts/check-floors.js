@@ -148,10 +148,28 @@ function arrows(graph) {
   return problems
 }
 
+/** Headers that a kernel's header would compile for its instruction set, as native/cpu/isa.h lacks them. */
+function leaks(graph, packages) {
+  const includes = (file) => [
+    ...(graph.get(file) ?? []),
+    ...packages.filter(([by]) => by === file).map(([, name]) => name)
+  ]
+  const isKernel = (file) =>
+    file.startsWith('native/cpu/') &&
+    readFileSync(join(root, file), 'utf8').includes('namespace ffjord::cpu::FFJORD_INSTRUCTION_SET {')
+  const before = includes('native/cpu/isa.h')
+  return [...graph.keys()].filter(isKernel).flatMap((file) =>
+    includes(file)
+      .filter((other) => !before.includes(other) && !(graph.has(other) && isKernel(other)))
+      .map((other) => `native/cpu/isa.h does not include ${other}, which ${file} does`)
+  )
+}
+
 const { graph, packages } = read()
 const problems = [
   ...circles(graph),
   ...arrows(graph),
+  ...leaks(graph, packages),
   ...packages
     .filter(([file, name]) => name in owners && !file.startsWith(`${owners[name]}/`))
     .map(([file, name]) => `${file} names ${name}, which ${owners[name]} alone does`)

@@ -1,5 +1,4 @@
-// Activations σ with what the pullback of (value, tangent) needs of them. Included inside the
-// namespace of one instruction set, after vec.h.
+// Activations σ with what the pullback of (value, tangent) needs of them.
 //
 // Each gives   evaluate(z, β) → a = σ(z), slope = σ'(z)
 //              pullback(tape, β) → slope = σ'(z), bend, such that σ''(z) u = bend · ȧ, or bend · u
@@ -7,6 +6,13 @@
 //              kKeepsSlope: σ'.
 // Clamps take the bound first, so that a NaN passes through. Errors against float64 over all floats
 // in range: tanh 4.7 ulp (mean 0.2), softplus and sigmoid 2.6.
+#pragma once
+
+#include <type_traits>
+
+#include "cpu/vec.h"
+
+namespace ffjord::cpu::FFJORD_INSTRUCTION_SET {
 
 struct Tape {
   Vec a, slope, z;  ///< of one unit; those not kept are undefined
@@ -181,3 +187,5 @@ struct SwishActivation {
     return {z * w, w * fma(y, one - s - s, splat(2.f))};
   }
 };
+
+}  // namespace ffjord::cpu::FFJORD_INSTRUCTION_SET

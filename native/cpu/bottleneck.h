@@ -1,7 +1,12 @@
 // The divergence by noise of a bottleneck's width on a tile, and its pullback (core/trace_plan.h):
 // f = g(h(z)), tr J ≈ ε·(∂h/∂z)(∂g/∂h)ε. The values pass the encoder h; h and ε the decoder g,
-// which leaves v = (∂g/∂h)ε beside f; z and v the encoder again, which leaves (∂h/∂z)v. Included
-// inside the namespace of one instruction set.
+// which leaves v = (∂g/∂h)ε beside f; z and v the encoder again, which leaves (∂h/∂z)v.
+#pragma once
+
+#include "cpu/backward_pass.h"
+#include "cpu/forward_pass.h"
+
+namespace ffjord::cpu::FFJORD_INSTRUCTION_SET {
 
 /// Copies `features` of one channel of `from` to one of `to`, in every group.
 inline void copy_channel(const Panels& from, const Columns& from_columns, int from_channel,
@@ -108,3 +113,5 @@ inline double DenseTileNet::pull_bottleneck(Reverse& reverse) const {
   add_to_rows(pull_layers(encoder_reverse, 0, encoder, h_bar, false), memory.columns, arrays.z);
   return probe_reverse.t_bar + decoder_reverse.t_bar + encoder_reverse.t_bar;
 }
+
+}  // namespace ffjord::cpu::FFJORD_INSTRUCTION_SET

@@ -1,5 +1,12 @@
-// The pullback of closed-form traces on a tile (closed_trace.h). Included inside the namespace of
-// one instruction set.
+// The pullback of closed-form traces on a tile (closed_trace.h).
+#pragma once
+
+#include <algorithm>
+#include <vector>
+
+#include "cpu/dense_tile_net.h"
+
+namespace ffjord::cpu::FFJORD_INSTRUCTION_SET {
 
 /// d̄₂ = v M d₁, d̄₁ = v Mᵀd₂, or d̄₁ = v c, with v = div̄; then M̄ = Σ v d₂ d₁ᵀ, c̄ = Σ v d₁ into
 /// memory.matrix.
@@ -78,3 +85,5 @@ inline void DenseTileNet::finish_closed(Reverse& reverse) const {
     reverse.gradient->layers.back().gate_bias[i] += logit_bar;
   }
 }
+
+}  // namespace ffjord::cpu::FFJORD_INSTRUCTION_SET

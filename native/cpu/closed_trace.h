@@ -1,9 +1,18 @@
-// The exact trace of nets with one or two hidden layers in closed form. Included inside the
-// namespace of one instruction set.
+// The exact trace of nets with one or two hidden layers in closed form.
 //
 // With d_l = σ'(z_l) ⊙ g_l: one hidden layer, tr = cᵀ d₁ with c_j = Σ_i W₁[j,i] g₂[i] W₂[i,j]; two,
 // tr = d₂ᵀ M d₁ with M = W₂ ∘ Rᵀ, R = W₁ diag(g₃) W₃: 2 H₁ H₂ FLOPs a row beside the values, as
 // many as a tangent. R takes 2 D H₁ H₂ a distinct output gate, and so does its pullback.
+#pragma once
+
+#include <algorithm>
+#include <span>
+#include <vector>
+
+#include "cpu/net_layers.h"
+#include "cpu/weight_gradient.h"
+
+namespace ffjord::cpu::FFJORD_INSTRUCTION_SET {
 
 struct ClosedTrace {
   std::vector<float> c;          ///< one hidden layer: (H₁)
@@ -136,3 +145,5 @@ inline std::vector<float> pull_back_closed_one(const std::vector<Layer>& layers,
   }
   return gate_bar;
 }
+
+}  // namespace ffjord::cpu::FFJORD_INSTRUCTION_SET

@@ -1,6 +1,13 @@
 // What a context adds to the rows of a tile: r = M c, with the rows of M in order V of the first
 // layer and U of the gates of each hidden layer. A row's r is constant along its trajectory.
-// Included inside the namespace of one instruction set.
+#pragma once
+
+#include <algorithm>
+#include <vector>
+
+#include "cpu/net_layers.h"
+
+namespace ffjord::cpu::FFJORD_INSTRUCTION_SET {
 
 struct ContextMap {
   static constexpr int kNone = -1;
@@ -44,3 +51,5 @@ struct ContextMap {
         transposed[std::size_t(k) * terms + term] = matrix[std::size_t(term) * size + k];
   }
 };
+
+}  // namespace ffjord::cpu::FFJORD_INSTRUCTION_SET

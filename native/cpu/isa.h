@@ -1,10 +1,7 @@
-// Everything that tile_net_impl.h needs, included before an instruction set is chosen; and what
-// each instruction set's file defines.
+// What kernels include of the library, all of it, for isa_*.cc to include before they choose an
+// instruction set: none of its inline functions may be compiled for a wider machine than the
+// build's own, as the linker might choose that copy for all. scripts/check-floors.js compares.
 #pragma once
-
-#if defined(__x86_64__)
-#include <immintrin.h>
-#endif
 
 #include <algorithm>
 #include <cmath>
@@ -17,10 +14,14 @@
 #include <vector>
 
 #include "core/errors.h"
+#include "core/flow_block.h"
 #include "core/flow_description.h"
 #include "core/parameters.h"
+#include "core/regularisers.h"
+#include "core/slots.h"
 #include "core/trace_plan.h"
 #include "cpu/aligned.h"
+#include "cpu/instruction_set.h"
 #include "cpu/tile_net.h"
 
 namespace ffjord::cpu {

@@ -1,9 +1,14 @@
 // The reverse of layer_forward.h: z̄ = σ' ā + Σ σ''u ǡ, ū = σ' ǡ, and the sums over rows that the
-// gradients of gates, shifts and biases need. Included inside the namespace of one instruction set.
+// gradients of gates, shifts and biases need.
 //
 // The gate of a layer multiplies z̄ and ū at once, as both the weight gradient and Wᵀ want them
 // gated. With q the gate's logit, q̄ = (1 − g) Σ z̄ (z − s) + ū u: no division by g, which may
 // underflow.
+#pragma once
+
+#include "cpu/layer_forward.h"
+
+namespace ffjord::cpu::FFJORD_INSTRUCTION_SET {
 
 struct BackwardArguments {
   const PackedMatrix* matrix =
@@ -128,3 +133,5 @@ Vec backward_layer(const BackwardArguments& s) {
   }
   return beta_bar;
 }
+
+}  // namespace ffjord::cpu::FFJORD_INSTRUCTION_SET

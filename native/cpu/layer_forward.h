@@ -1,5 +1,10 @@
 // From sums to activations: z = g ⊙ (W a) + c, a' = σ(z); u = g ⊙ (W ȧ), ȧ' = σ'(z) ⊙ u, in place.
-// Included inside the namespace of one instruction set.
+#pragma once
+
+#include "cpu/activations.h"
+#include "cpu/product.h"
+
+namespace ffjord::cpu::FFJORD_INSTRUCTION_SET {
 
 /// How many tangents a kernel is compiled for: 0, 1, 2, or any number.
 inline constexpr int kAnyTangents = -1;
@@ -104,3 +109,5 @@ void forward_layer(const ForwardArguments& s) {
                                                       std::min(first + kBlockRows, s.rows));
   }
 }
+
+}  // namespace ffjord::cpu::FFJORD_INSTRUCTION_SET

@@ -1,5 +1,13 @@
-// The layers of a dense net as the kernels read them. Included inside the namespace of one
-// instruction set.
+// The layers of a dense net as the kernels read them.
+#pragma once
+
+#include <algorithm>
+#include <vector>
+
+#include "core/flow_block.h"
+#include "cpu/product.h"
+
+namespace ffjord::cpu::FFJORD_INSTRUCTION_SET {
 
 /// A layer of the plan, z = g(t) ⊙ (W(t) a + b) + s t, with its weights as the kernels read them.
 struct Layer : LayerPlan {
@@ -56,3 +64,5 @@ inline std::vector<Layer> make_layers(const BlockContext<float>& context) {
   }
   return layers;
 }
+
+}  // namespace ffjord::cpu::FFJORD_INSTRUCTION_SET

@@ -1,5 +1,16 @@
 // What Net makes before evaluations: packed weights, time slots, memory; and gradients in PyTorch's
-// layout after them. Included inside the namespace of one instruction set.
+// layout after them.
+#pragma once
+
+#include <algorithm>
+#include <memory>
+#include <utility>
+#include <vector>
+
+#include "core/errors.h"
+#include "cpu/dense_tile_net.h"
+
+namespace ffjord::cpu::FFJORD_INSTRUCTION_SET {
 
 /// Rows of a tile: activations of 32 rows stay in the first two caches; 64 where the weights do
 /// not, as every tile reads all of them.
@@ -197,3 +208,5 @@ inline void DenseTileNet::reduce(std::span<GradientSlot* const> slots, float sca
     add(layer.offsets.gate_bias, sum.gate_bias);
   }
 }
+
+}  // namespace ffjord::cpu::FFJORD_INSTRUCTION_SET

@@ -1,10 +1,16 @@
-// How the values and tangents of one layer lie in memory. Included inside the namespace of one
-// instruction set, after vec.h.
+// How the values and tangents of one layer lie in memory.
 //
 // A tile is cut into groups of kLanes rows; a group has `channels` columns: the value and its
 // tangents. Columns are numbered group · channels + channel and laid side by side, two to a panel,
 // [panel][feature][2][kLanes]: a product reads one panel from front to end, and with one tangent a
 // panel is exactly one group.
+#pragma once
+
+#include <cstddef>
+
+#include "cpu/vec.h"
+
+namespace ffjord::cpu::FFJORD_INSTRUCTION_SET {
 
 inline constexpr int kPanelColumns = 2;
 inline constexpr int kFeatureStride = kPanelColumns * kLanes;  ///< floats from feature to feature
@@ -64,3 +70,5 @@ struct ColumnWalk {
     return here;
   }
 };
+
+}  // namespace ffjord::cpu::FFJORD_INSTRUCTION_SET

@@ -1,5 +1,13 @@
 // Gradients of one layer's weights, biases, gates and hypernets on a tile, and t̄, once the layer's
-// cotangents are complete. Included inside the namespace of one instruction set.
+// cotangents are complete.
+#pragma once
+
+#include <algorithm>
+
+#include "cpu/dense_tile_net.h"
+#include "cpu/row_terms.h"
+
+namespace ffjord::cpu::FFJORD_INSTRUCTION_SET {
 
 /// Gradients of b, gate and shift from the sums over rows that pull_back_activation left; t̄.
 inline void DenseTileNet::pull_back_gates(Reverse& reverse, int l) const {
@@ -179,3 +187,5 @@ inline void DenseTileNet::finish_layer(Reverse& reverse, int l, const Panels& co
                                  sums, scratch);
   }
 }
+
+}  // namespace ffjord::cpu::FFJORD_INSTRUCTION_SET

@@ -1,8 +1,16 @@
-// out = W in for columns of kLanes rows. Included inside the namespace of one instruction set.
+// out = W in for columns of kLanes rows.
 //
-// Register budget of the micro-kernel: 6 × 2 sums + 2 columns + 1 weight = 15 of 16 (AVX2, SSE2);
-// 8 × 2 + 2 + 1 = 19 of 32 (AVX-512, NEON). Two units of latency four need eight sums at least;
+// Register budget of the micro-kernel: 6 × 2 sums + 2 columns + 1 weight = 15 of 16 (AVX2, SSE2); 8
+// × 2 + 2 + 1 = 19 of 32 (AVX-512, NEON). Two units of latency four need eight sums at least;
 // twelve leave them slack. 2 · rows · 2 · kLanes FLOPs for rows + 2 loads at each k.
+#pragma once
+
+#include <algorithm>
+
+#include "cpu/aligned.h"
+#include "cpu/panels.h"
+
+namespace ffjord::cpu::FFJORD_INSTRUCTION_SET {
 
 inline constexpr int kBlockRows = kRegisters >= 32 ? 12 : 6;
 
@@ -178,3 +186,5 @@ inline void multiply_values(const PackedMatrix& matrix, const Panels& in, const 
                     {in.column(n), in.column(next), 0, out.column(n), out.column(next), 0, 1});
     }
 }
+
+}  // namespace ffjord::cpu::FFJORD_INSTRUCTION_SET

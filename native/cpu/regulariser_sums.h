@@ -1,5 +1,11 @@
 // The sums over a row that regularisers are made of (core/regularisers.h), kLanes rows at a time,
-// and their pullback. Included inside the namespace of one instruction set.
+// and their pullback.
+#pragma once
+
+#include "core/regularisers.h"
+#include "cpu/panels.h"
+
+namespace ffjord::cpu::FFJORD_INSTRUCTION_SET {
 
 /// f and its tangents J ε_k at one group of rows, as the last layer left them; a residual net's
 /// field is less z, its tangents less ε_k.
@@ -110,3 +116,5 @@ inline void pull_regulariser(const Regulariser& regulariser, const GroupField& f
       return;
   }
 }
+
+}  // namespace ffjord::cpu::FFJORD_INSTRUCTION_SET

@@ -1,5 +1,12 @@
 // A context on a tile: its terms, and gates and offsets that differ from row to row because of
-// them. Included inside the namespace of one instruction set.
+// them.
+#pragma once
+
+#include <algorithm>
+
+#include "cpu/dense_tile_net.h"
+
+namespace ffjord::cpu::FFJORD_INSTRUCTION_SET {
 
 inline void DenseTileNet::enter_context(const float* context, float* terms) const {
   const int rows = static_cast<int>(this->rows());
@@ -80,3 +87,5 @@ inline void DenseTileNet::pull_back_bias_terms(Reverse& reverse, const Panels& c
     }
   }
 }
+
+}  // namespace ffjord::cpu::FFJORD_INSTRUCTION_SET

@@ -1,5 +1,18 @@
-// Scratch memory of an evaluation, and the sums of weight gradients. Included inside the namespace
-// of one instruction set.
+// Scratch memory of an evaluation, and the sums of weight gradients.
+#pragma once
+
+#include <algorithm>
+#include <memory>
+#include <span>
+#include <vector>
+
+#include "core/slots.h"
+#include "core/trace_plan.h"
+#include "cpu/closed_trace.h"
+#include "cpu/context_map.h"
+#include "cpu/tile_net.h"
+
+namespace ffjord::cpu::FFJORD_INSTRUCTION_SET {
 
 /// What an evaluation computes beside f.
 enum class Form { Values, Tangents, Closed, Bottleneck };
@@ -128,3 +141,5 @@ std::vector<WeightSums> weight_sums(const std::vector<Layer>& net, Weights weigh
   }
   return sums;
 }
+
+}  // namespace ffjord::cpu::FFJORD_INSTRUCTION_SET

@@ -1,5 +1,15 @@
-// What depends on t alone: gates, shifts, the hypernet's weights, M(t). Included inside the
-// namespace of one instruction set.
+// What depends on t alone: gates, shifts, the hypernet's weights, M(t).
+#pragma once
+
+#include <algorithm>
+#include <cmath>
+#include <vector>
+
+#include "cpu/closed_trace.h"
+#include "cpu/layer_forward.h"
+#include "cpu/tile_net.h"
+
+namespace ffjord::cpu::FFJORD_INSTRUCTION_SET {
 
 /// One layer at one t, or at one t a row.
 struct LayerTime {
@@ -103,3 +113,5 @@ inline std::vector<float> set_hypernet(const Layer& layer, float t, LayerTime& a
   output.resize(layer.out());
   return output;
 }
+
+}  // namespace ffjord::cpu::FFJORD_INSTRUCTION_SET

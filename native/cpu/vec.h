@@ -1,6 +1,14 @@
 // kLanes floats and what the kernels do with them, over the vector extensions of GCC and Clang.
-// Included inside the namespace of one instruction set, which defines kLanes, and min and max, for
-// which compilers find no single instruction: b where either is NaN (isa_*.cc).
+// min and max, for which compilers find no single instruction, are in instruction_set.h.
+#pragma once
+
+#include <cstddef>
+#include <cstdint>
+#include <utility>
+
+#include "cpu/instruction_set.h"
+
+namespace ffjord::cpu::FFJORD_INSTRUCTION_SET {
 
 using Vec = float __attribute__((vector_size(kLanes * sizeof(float))));
 using IntVec = std::int32_t __attribute__((vector_size(kLanes * sizeof(float))));
@@ -110,3 +118,5 @@ inline void sums_of_lanes(const float* vectors, int count, float* sums) {
     store(sums + first, block[0]);
   }
 }
+
+}  // namespace ffjord::cpu::FFJORD_INSTRUCTION_SET

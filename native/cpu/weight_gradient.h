@@ -1,8 +1,14 @@
-// C += P A for outer products summed over rows and tangents. Included inside the namespace of one
-// instruction set.
+// C += P A for outer products summed over rows and tangents.
 //
 // Register budget: 6 × 2 sums + 2 vectors of A + 1 entry of P = 15 of 16: 12 FMAs for 8 loads. One
 // or two rows take 4 vectors of A, as fewer than eight sums leave the units idle.
+#pragma once
+
+#include <algorithm>
+
+#include "cpu/panels.h"
+
+namespace ffjord::cpu::FFJORD_INSTRUCTION_SET {
 
 inline constexpr int kOuterRows = 6;
 
@@ -131,3 +137,5 @@ inline void accumulate_product(float* c, int c_stride, const float* p, int p_str
                            .length = depth},
                           rows);
 }
+
+}  // namespace ffjord::cpu::FFJORD_INSTRUCTION_SET

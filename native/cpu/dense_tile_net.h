@@ -1,23 +1,16 @@
-// TileNet as one instruction set compiles it. Included by isa_*.cc inside its namespace, after
-// kLanes and kRegisters are defined: no header below includes another, so that no inline function
-// of the standard library is compiled for a wider machine than the build's own.
+// TileNet as one instruction set compiles it. Its functions are defined in the files named below:
+// evaluate.h, pullback.h and net_setup.h have those of TileNet, and include the others.
+#pragma once
 
-// Each needs those before it.
-// clang-format off
-#include "cpu/vec.h"
-#include "cpu/activations.h"
-#include "cpu/panels.h"
-#include "cpu/product.h"
-#include "cpu/layer_forward.h"
-#include "cpu/layer_backward.h"
-#include "cpu/weight_gradient.h"
-#include "cpu/net_layers.h"
-#include "cpu/context_map.h"
-#include "cpu/closed_trace.h"
-#include "cpu/time_slot.h"
-#include "cpu/tile_memory.h"
+#include <memory>
+#include <span>
+#include <vector>
+
 #include "cpu/regulariser_sums.h"
-// clang-format on
+#include "cpu/tile_memory.h"
+#include "cpu/time_slot.h"
+
+namespace ffjord::cpu::FFJORD_INSTRUCTION_SET {
 
 inline constexpr int kMostRows = 64;  // of a tile
 
@@ -72,8 +65,6 @@ class DenseTileNet final : public TileNet {
   }
   std::unique_ptr<TileActivations> make_tile_activations(const TracePlan& trace,
                                                          const Regularisers& regularisers) const;
-  Evaluation plan(const TileActivations& memory, const NetTime& time,
-                  const TileArrays& arrays) const;
 
   // row_terms.h
   bool own_gates(const NetTime& time, int l) const { return time.own || context_.moves_gates(l); }
@@ -82,7 +73,7 @@ class DenseTileNet final : public TileNet {
   void set_row_terms(const NetTime& time, int l, const float* terms, TileActivations& memory) const;
   void pull_back_bias_terms(Reverse& reverse, const Panels& cotangents) const;
 
-  // evaluate.h
+  // forward_pass.h
   void load_input(const TileArrays& arrays, TileActivations& memory) const;
   void expand_input(const NetTime& time, const Panels& input, int depth,
                     const Columns& columns) const;
@@ -91,12 +82,14 @@ class DenseTileNet final : public TileNet {
                   int first, int end) const;
   void write_output(const NetTime& time, const TileArrays& arrays, TileActivations& memory,
                     const Panels& output) const;
-  void evaluate_vjp(const NetTime& time, const TileArrays& arrays, TileActivations& memory) const;
   Panels panels(AlignedFloats& memory, const Columns& columns, int features) const;
   GroupField field_of(const TileActivations& memory, const Panels& input, const Panels& output,
                       int group) const;
 
-  // pullback.h
+  // vector_jacobian.h
+  void evaluate_vjp(const NetTime& time, const TileArrays& arrays, TileActivations& memory) const;
+
+  // backward_pass.h
   void load_seeds(Reverse& reverse, const Panels& seeds) const;
   void pull_back_activation(Reverse& reverse, int l, const Panels& cotangents,
                             const Panels& above) const;
@@ -106,6 +99,10 @@ class DenseTileNet final : public TileNet {
   Panels pull_layers(Reverse& reverse, int first, int end, const Panels& seeds,
                      bool tangents) const;
   void add_to_rows(const Panels& input_bar, const Columns& columns, float* z_bar) const;
+
+  // evaluate.h
+  Evaluation plan(const TileActivations& memory, const NetTime& time,
+                  const TileArrays& arrays) const;
 
   // bottleneck.h
   void evaluate_bottleneck(const NetTime& time, const TileArrays& arrays, TileActivations& memory,
@@ -132,12 +129,4 @@ class DenseTileNet final : public TileNet {
   AlignedFloats ones_;  // [widest layer][kLanes]
 };
 
-// clang-format off
-#include "cpu/row_terms.h"
-#include "cpu/evaluate.h"
-#include "cpu/parameter_pullback.h"
-#include "cpu/closed_pullback.h"
-#include "cpu/pullback.h"
-#include "cpu/bottleneck.h"
-#include "cpu/net_setup.h"
-// clang-format on
+}  // namespace ffjord::cpu::FFJORD_INSTRUCTION_SET

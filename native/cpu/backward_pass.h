@@ -47,10 +47,10 @@ inline void DenseTileNet::load_seeds(Reverse& reverse, const Panels& seeds) cons
   const std::size_t rows = this->rows();
   const Panels input = panels(memory.outputs[0], columns, features_at(0));
   const Panels output = panels(memory.outputs[layer_count()], columns, dimension_);
-  for (int g = 0; g < groups_; ++g) {
+  for (int g = 0; g < strips_; ++g) {
     const std::size_t row = std::size_t(g) * kLanes;
     const int column = g * columns.channels;
-    const GroupField field = field_of(memory, input, output, g);
+    const StripField field = field_of(memory, input, output, g);
     Vec divergence_bar = {};
     if (arrays.divergence)
       divergence_bar = load(arrays.divergence + row) * splat(field.tangent_weight);
@@ -91,7 +91,7 @@ inline void DenseTileNet::pull_back_activation(Reverse& reverse, int l, const Pa
                               .cotangents = cotangents,
                               .activations = panels(memory.outputs[l + 1], columns, features).data,
                               .gate = gate_vectors(time, memory, l),
-                              .shift = time.vectors(time.layers[l].shift, groups_),
+                              .shift = time.vectors(time.layers[l].shift, strips_),
                               .beta = layer.beta,
                               .sums = memory.sums.data(),
                               .gate_sums = memory.gate_sums.data()};
@@ -148,7 +148,7 @@ inline Panels DenseTileNet::pull_layers(Reverse& reverse, int first, int end, co
 /// Adds the cotangents of the values to z̄ [D][rows].
 inline void DenseTileNet::add_to_rows(const Panels& input_bar, const Columns& columns,
                                       float* z_bar) const {
-  for (int g = 0; g < groups_; ++g)
+  for (int g = 0; g < strips_; ++g)
     for (int i = 0; i < dimension_; ++i) {
       float* const to = z_bar + i * rows() + std::size_t(g) * kLanes;
       store(to, load(to) + load(input_bar.column(g * columns.channels) + i * kFeatureStride));

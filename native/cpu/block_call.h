@@ -20,8 +20,8 @@ struct BlockCall {
   Tiles tiles;
   std::size_t dimension;  ///< D
   bool reverse;
-  double end_time;  ///< T
-  bool dear_times;  ///< a time slot costs like an evaluation of some rows
+  double end_time;    ///< T
+  bool costly_times;  ///< a time slot costs like an evaluation of some rows
 
   double t0() const { return reverse ? end_time : 0; }
   double t1() const { return reverse ? 0 : end_time; }
@@ -29,8 +29,8 @@ struct BlockCall {
   float direction() const { return reverse ? -1.f : 1.f; }
   std::size_t regularisers() const { return plan.regularisers.count(); }
   std::size_t z_size() const { return dimension * tiles.rows; }
-  /// Of tiles that step together.
-  Team* time_setters() const { return dear_times ? &team : nullptr; }
+  /// Who sets the times of tiles that step together.
+  Team* time_setters() const { return costly_times ? &team : nullptr; }
 };
 
 /// Accepted steps of rows that stepped apart, row after row.

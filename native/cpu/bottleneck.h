@@ -8,11 +8,11 @@
 
 namespace ffjord::cpu::FFJORD_INSTRUCTION_SET {
 
-/// Copies `features` of one channel of `from` to one of `to`, in every group.
+/// Copies `features` of one channel of `from` to one of `to`, in every strip.
 inline void copy_channel(const Panels& from, const Columns& from_columns, int from_channel,
                          const Panels& to, const Columns& to_columns, int to_channel,
                          int features) {
-  for (int g = 0; g < from_columns.groups; ++g) {
+  for (int g = 0; g < from_columns.strips; ++g) {
     const float* source = from.column(g * from_columns.channels + from_channel);
     float* target = to.column(g * to_columns.channels + to_channel);
     for (int i = 0; i < features; ++i)
@@ -27,16 +27,16 @@ inline void DenseTileNet::evaluate_bottleneck(const NetTime& time, const TileArr
   TileActivations &decoder = *memory.decoder, &probe = *memory.probe;
   const std::size_t rows = this->rows();
 
-  memory.columns = {groups_, 1};
+  memory.columns = {strips_, 1};
   load_input(arrays, memory);
   run_layers(time, arrays.terms, memory, keep, 0, encoder);
 
-  decoder.columns = probe.columns = {groups_, probes + 1};
+  decoder.columns = probe.columns = {strips_, probes + 1};
   const Panels h = panels(memory.output(encoder, keep), memory.columns, features_at(encoder));
   const Panels in = panels(decoder.output(encoder, keep), decoder.columns, features_at(encoder));
   copy_channel(h, memory.columns, 0, in, decoder.columns, 0, width);
   for (int k = 0; k < probes; ++k)
-    for (int g = 0; g < groups_; ++g)
+    for (int g = 0; g < strips_; ++g)
       for (int i = 0; i < width; ++i)
         store(in.column(g * decoder.columns.channels + k + 1) + i * kFeatureStride,
               load(arrays.eps + (std::size_t(k) * width + i) * rows + g * kLanes));
@@ -48,14 +48,14 @@ inline void DenseTileNet::evaluate_bottleneck(const NetTime& time, const TileArr
   write_output(time, arrays, memory, f);
 
   const Panels z = panels(memory.outputs[0], memory.columns, features_at(0));
-  const Panels again = panels(probe.outputs[0], probe.columns, features_at(0));
-  copy_channel(z, memory.columns, 0, again, probe.columns, 0, dimension_);
+  const Panels input = panels(probe.outputs[0], probe.columns, features_at(0));
+  copy_channel(z, memory.columns, 0, input, probe.columns, 0, dimension_);
   for (int k = 0; k < probes; ++k)
-    copy_channel(out, decoder.columns, k + 1, again, probe.columns, k + 1, dimension_);
+    copy_channel(out, decoder.columns, k + 1, input, probe.columns, k + 1, dimension_);
   run_layers(time, arrays.terms, probe, keep, 0, encoder);
 
   const Panels tangents = panels(probe.output(encoder, keep), probe.columns, features_at(encoder));
-  for (int g = 0; g < groups_; ++g) {
+  for (int g = 0; g < strips_; ++g) {
     Vec sum = {};
     for (int k = 0; k < probes; ++k)
       for (int i = 0; i < width; ++i)
@@ -84,7 +84,7 @@ inline double DenseTileNet::pull_bottleneck(Reverse& reverse) const {
   load_seeds(reverse, f_bar);
 
   const Panels seeds = panels(probe.cotangents[0], probe.columns, features_at(encoder));
-  for (int g = 0; g < groups_; ++g) {
+  for (int g = 0; g < strips_; ++g) {
     const Vec divergence_bar = arrays.divergence ? load(arrays.divergence + g * kLanes) : Vec{};
     const Vec weighted = divergence_bar * splat(1.f / float(probes));
     float* column = seeds.column(g * probe.columns.channels);
@@ -97,13 +97,13 @@ inline double DenseTileNet::pull_bottleneck(Reverse& reverse) const {
     }
   }
   Reverse probe_reverse = part(probe);
-  const Panels again_bar = pull_layers(probe_reverse, 0, encoder, seeds, true);
-  add_to_rows(again_bar, probe.columns, arrays.z);
+  const Panels input_bar = pull_layers(probe_reverse, 0, encoder, seeds, true);
+  add_to_rows(input_bar, probe.columns, arrays.z);
 
   const Panels out_bar = panels(decoder.cotangents[0], decoder.columns, dimension_);
   copy_channel(f_bar, memory.columns, 0, out_bar, decoder.columns, 0, dimension_);
   for (int k = 0; k < probes; ++k)
-    copy_channel(again_bar, probe.columns, k + 1, out_bar, decoder.columns, k + 1, dimension_);
+    copy_channel(input_bar, probe.columns, k + 1, out_bar, decoder.columns, k + 1, dimension_);
   Reverse decoder_reverse = part(decoder);
   const Panels in_bar = pull_layers(decoder_reverse, encoder, layer_count(), out_bar, false);
 

@@ -25,7 +25,7 @@ inline void DenseTileNet::prepare_closed(Reverse& reverse) const {
     memory.matrix.assign(first.out(), 0.f);
     for (int j = 0; j < first.out(); ++j) {
       Vec c_bar = {};
-      for (int g = 0; g < groups_; ++g) {
+      for (int g = 0; g < strips_; ++g) {
         const std::size_t at = d1.offset(g) + std::size_t(j) * kFeatureStride;
         c_bar = fma(v(g), load(d1.data + at), c_bar);
         store(d1_bar.data + at, v(g) * splat(closed.c[j]));
@@ -40,7 +40,7 @@ inline void DenseTileNet::prepare_closed(Reverse& reverse) const {
   const Panels product = panels(memory.closed_product, columns, features_at(2));
   const Panels weighted = panels(memory.cotangents[1], columns, features_at(2));  // v d₂
   for (int j = 0; j < middle.out(); ++j)
-    for (int g = 0; g < groups_; ++g) {
+    for (int g = 0; g < strips_; ++g) {
       const std::size_t at = d2.offset(g) + std::size_t(j) * kFeatureStride;
       store(d2_bar.data + at, v(g) * load(product.data + at));
       store(weighted.data + at, v(g) * load(d2.data + at));

@@ -44,7 +44,7 @@ int CpuBlock::threads_for(const TracePlan& trace, std::size_t batch, int evaluat
 }
 
 // W(t) of a hypernet, and M(t) of a closed trace behind gates.
-bool CpuBlock::has_dear_times(const TracePlan& trace) const {
+bool CpuBlock::has_costly_times(const TracePlan& trace) const {
   const LayerPlan& last = plan_.last();
   return last.hyper() || (last.gated() && trace.divergence == Divergence::ClosedTwoHidden);
 }
@@ -75,7 +75,7 @@ std::unique_ptr<BlockTape> CpuBlock::solve_rows(const BlockPlan& plan, bool reve
                        dimension_,
                        reverse,
                        plan.end_time(),
-                       has_dear_times(plan.trace)};
+                       has_costly_times(plan.trace)};
   return solve_flow(call, rows, noise.values(), keep_tape, trajectory, statistics);
 }
 
@@ -92,7 +92,7 @@ void CpuBlock::pull_rows(const BlockTape& any_tape, const BlockRows<float>& rows
                        dimension_,
                        tape.reverse,
                        plan.end_time(),
-                       has_dear_times(plan.trace)};
+                       has_costly_times(plan.trace)};
   std::vector<double> end_time_bars;  // one a slot
   if (plan.gradient.method == GradientMethod::Checkpoint) {
     end_time_bars = pull_checkpoints(call, tape, weights_, rows, gradients, statistics);

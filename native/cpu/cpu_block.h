@@ -34,7 +34,7 @@ class CpuBlock : public ContinuousBlock<float> {
 
   /// Threads that a job of this size is worth.
   int threads_for(const TracePlan& trace, std::size_t batch, int evaluations) const;
-  bool has_dear_times(const TracePlan& trace) const;
+  bool has_costly_times(const TracePlan& trace) const;
   Workspace& workspace(const TracePlan& trace, const Regularisers& regularisers, const Team& team);
 
   const NetPlan plan_;

@@ -18,7 +18,7 @@ class DenseTileNet final : public TileNet {
  public:
   explicit DenseTileNet(const BlockContext<float>& context);
 
-  std::size_t rows() const override { return std::size_t(groups_) * kLanes; }
+  std::size_t rows() const override { return std::size_t(strips_) * kLanes; }
   void parameters_changed() override;
 
   std::unique_ptr<TimeSlot> make_time_slot(const TracePlan& trace) const override;
@@ -55,7 +55,7 @@ class DenseTileNet final : public TileNet {
   };
 
   int layer_count() const { return static_cast<int>(layers_.size()); }
-  /// Of the arrays between layers: after l layers.
+  /// Features of the array after l layers.
   int features_at(int l) const { return l < layer_count() ? layers_[l].depth() : dimension_; }
   bool closed_applies(const TracePlan& trace, bool own_times) const;
   const ClosedTrace& closed_trace(const NetTime& time) const;
@@ -83,8 +83,8 @@ class DenseTileNet final : public TileNet {
   void write_output(const NetTime& time, const TileArrays& arrays, TileActivations& memory,
                     const Panels& output) const;
   Panels panels(AlignedFloats& memory, const Columns& columns, int features) const;
-  GroupField field_of(const TileActivations& memory, const Panels& input, const Panels& output,
-                      int group) const;
+  StripField field_of(const TileActivations& memory, const Panels& input, const Panels& output,
+                      int strip) const;
 
   // vector_jacobian.h
   void evaluate_vjp(const NetTime& time, const TileArrays& arrays, TileActivations& memory) const;
@@ -124,7 +124,7 @@ class DenseTileNet final : public TileNet {
   const bool residual_;
   std::vector<Layer> layers_;
   ContextMap context_;
-  int groups_;
+  int strips_;
   ClosedTrace closed_;  // where the output is not gated
   AlignedFloats ones_;  // [widest layer][kLanes]
 };

@@ -40,7 +40,7 @@ inline void DenseTileNet::evaluate(const TimeSlot& slot, const TileArrays& array
   if (vjp) memory.evaluation = {.form = Form::Values, .regularisers = wanted.regularisers};
 
   const auto run = [&](bool keep_tape) {
-    memory.columns = {groups_, memory.evaluation.tangents + 1};
+    memory.columns = {strips_, memory.evaluation.tangents + 1};
     load_input(arrays, memory);
     run_layers(time, arrays.terms, memory, keep_tape, 0, layer_count());
   };

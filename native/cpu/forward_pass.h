@@ -55,7 +55,7 @@ inline void DenseTileNet::load_input(const TileArrays& arrays, TileActivations& 
   const Columns& columns = memory.columns;
   const std::size_t rows = this->rows();
   const Panels input = panels(memory.outputs[0], columns, features_at(0));
-  for (int g = 0; g < groups_; ++g)
+  for (int g = 0; g < strips_; ++g)
     for (int i = 0; i < dimension_; ++i) {
       const std::size_t row = std::size_t(g) * kLanes;
       store(input.column(g * columns.channels) + i * kFeatureStride,
@@ -118,12 +118,12 @@ inline void DenseTileNet::run_layers(const NetTime& time, const float* terms,
   }
 }
 
-inline GroupField DenseTileNet::field_of(const TileActivations& memory, const Panels& input,
-                                         const Panels& output, int group) const {
+inline StripField DenseTileNet::field_of(const TileActivations& memory, const Panels& input,
+                                         const Panels& output, int strip) const {
   const Evaluation& evaluation = memory.evaluation;
   return {input,
           output,
-          group * memory.columns.channels,
+          strip * memory.columns.channels,
           dimension_,
           evaluation.tangents,
           evaluation.unit ? 1.f : 1.f / float(std::max(evaluation.tangents, 1)),
@@ -137,9 +137,9 @@ inline void DenseTileNet::write_output(const NetTime& time, const TileArrays& ar
   const Columns& columns = memory.columns;
   const std::size_t rows = this->rows();
   const Panels input = panels(memory.outputs[0], columns, features_at(0));
-  for (int g = 0; g < groups_; ++g) {
+  for (int g = 0; g < strips_; ++g) {
     const std::size_t row = std::size_t(g) * kLanes;
-    const GroupField field = field_of(memory, input, output, g);
+    const StripField field = field_of(memory, input, output, g);
     Vec divergence = {};
     for (int i = 0; i < dimension_; ++i) {
       store(arrays.f + i * rows + row, field.velocity(i));
@@ -176,7 +176,7 @@ inline void DenseTileNet::write_output(const NetTime& time, const TileArrays& ar
     const Panels d1 = panels(memory.closed_tangents[0], columns, features_at(1));
     multiply(closed.m, d1, product, columns);
   }
-  for (int g = 0; g < groups_; ++g) {
+  for (int g = 0; g < strips_; ++g) {
     Vec sum = residual_ ? splat(-float(dimension_)) : Vec{};
     Vec partial = {};
     for (int j = 0; j < hidden; ++j) {

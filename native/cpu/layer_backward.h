@@ -22,14 +22,14 @@ struct BackwardArguments {
   const float* slopes = nullptr;          ///< [feature][rows of the tile]
   RowVectors gate, shift;                 ///< g, s
   float beta = 1;
-  float* sums = nullptr;       ///< [feature][kLanes]: Σ z̄ over groups
+  float* sums = nullptr;       ///< [feature][kLanes]: Σ z̄ over strips
   float* gate_sums = nullptr;  ///< [feature][kLanes]: Σ z̄ (z − s) + ū u; of gated layers
   /// Closed-form traces: the tangents σ' g and, in place, their cotangents (ū out); else null.
   const float* closed_tangents = nullptr;
   float* closed_cotangents = nullptr;
 };
 
-/// One unit: its running sums over groups, and what belongs to it, which advances with the groups.
+/// One unit: its running sums over strips, and what belongs to it, which advances with the strips.
 template <class Activation, bool Gated>
 struct BackwardUnit {
   const BackwardArguments& s;
@@ -37,7 +37,7 @@ struct BackwardUnit {
   Vec sum = {}, gate_sum = {};
   Vec& beta_sum;
 
-  // Of the present group.
+  // What belongs to the present strip.
   Slopes slopes, beta_slopes;
   Vec z_bar, gate_at;
 
@@ -45,7 +45,7 @@ struct BackwardUnit {
       : s(arguments),
         gate(s.gate.feature(j)),
         shift(s.shift.feature(j)),
-        slope(s.slopes + std::size_t(j) * s.columns.groups * kLanes),
+        slope(s.slopes + std::size_t(j) * s.columns.strips * kLanes),
         beta_sum(beta_sum) {}
 
   [[gnu::always_inline]] void begin(std::size_t at) {
@@ -90,8 +90,8 @@ struct BackwardUnit {
       z_bar = gate_at * z_bar;
     }
     store(s.cotangents.data + at, z_bar);
-    gate += s.gate.group_stride;
-    shift += s.shift.group_stride;
+    gate += s.gate.strip_stride;
+    shift += s.shift.strip_stride;
     slope += kLanes;
   }
 };
@@ -105,7 +105,7 @@ Vec pull_back_rows(const BackwardArguments& arguments, int first, int last) {
   for (int j = first; j < last; ++j) {
     BackwardUnit<Activation, Gated> unit(s, j, beta_sum);
     ColumnWalk<Tangents> columns{std::size_t(j) * kFeatureStride, s.cotangents.stride};
-    for (int g = 0; g < s.columns.groups; ++g) {
+    for (int g = 0; g < s.columns.strips; ++g) {
       const std::size_t at = columns.value();
       unit.begin(at);
       if (Tangents == 0 && s.closed_tangents) unit.closed_tangent(at);

@@ -9,14 +9,14 @@ namespace ffjord::cpu::FFJORD_INSTRUCTION_SET {
 /// How many tangents a kernel is compiled for: 0, 1, 2, or any number.
 inline constexpr int kAnyTangents = -1;
 
-/// A vector a feature, the same for all rows of the tile or with an own entry for each.
+/// A vector for each feature, the same for all rows of the tile or with an entry for each of them.
 struct RowVectors {
   const float* data = nullptr;
-  int feature_stride = kLanes, group_stride = 0;  ///< own entries: rows of the tile, kLanes
+  int feature_stride = kLanes, strip_stride = 0;  ///< own entries: rows of the tile, kLanes
 
   const float* feature(int index) const { return data + std::size_t(index) * feature_stride; }
-  Vec at(int feature_index, int group) const {
-    return load(feature(feature_index) + group * group_stride);
+  Vec at(int feature_index, int strip) const {
+    return load(feature(feature_index) + strip * strip_stride);
   }
 };
 
@@ -33,7 +33,7 @@ struct ForwardArguments {
   float* closed_tangents = nullptr;
 };
 
-/// Pointers to one unit's columns of one group and what belongs to it, all of which advance
+/// Pointers to one unit's columns of one strip and what belongs to it, all of which advance
 /// together.
 template <class Activation, bool Gated, bool Keeps>
 struct ForwardUnit {
@@ -45,7 +45,7 @@ struct ForwardUnit {
       : s(arguments),
         gate(s.gate.feature(j)),
         offset(s.offset.feature(j)),
-        slope(Keeps && s.slopes ? s.slopes + std::size_t(j) * s.columns.groups * kLanes : nullptr) {
+        slope(Keeps && s.slopes ? s.slopes + std::size_t(j) * s.columns.strips * kLanes : nullptr) {
   }
 
   /// z → a; returns σ'(z) and g for the tangents.
@@ -71,9 +71,9 @@ struct ForwardUnit {
       if (s.preactivations) store(s.preactivations + at, u);
     store(s.out.data + at, derivative * u);
   }
-  [[gnu::always_inline]] void next_group() {
-    gate += s.gate.group_stride;
-    offset += s.offset.group_stride;
+  [[gnu::always_inline]] void next_strip() {
+    gate += s.gate.strip_stride;
+    offset += s.offset.strip_stride;
     if constexpr (Keeps && Activation::kKeepsSlope)
       if (slope) slope += kLanes;
   }
@@ -84,16 +84,16 @@ template <class Activation, int Tangents, bool Gated, bool Keeps>
 void activate_rows(const ForwardArguments& arguments, int first, int last) {
   const ForwardArguments s = arguments;
   const int tangents = Tangents == kAnyTangents ? s.columns.channels - 1 : Tangents;
-  const int groups = s.columns.groups;
+  const int strips = s.columns.strips;
   for (int j = first; j < last; ++j) {
     ForwardUnit<Activation, Gated, Keeps> unit(s, j);
     ColumnWalk<Tangents> columns{std::size_t(j) * kFeatureStride, s.out.stride};
-    for (int g = 0; g < groups; ++g) {
+    for (int g = 0; g < strips; ++g) {
       Vec gate;
       const Vec slope = unit.value(columns.value(), gate);
 #pragma GCC unroll 2
       for (int k = 0; k < tangents; ++k) unit.tangent(columns.tangent(), slope, gate);
-      unit.next_group();
+      unit.next_strip();
     }
   }
 }

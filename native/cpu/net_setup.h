@@ -26,7 +26,7 @@ inline DenseTileNet::DenseTileNet(const BlockContext<float>& context)
       residual_(context.offsets.net.residual),
       layers_(make_layers(context)),
       context_(layers_, context.offsets.net.context_size),
-      groups_(tile_rows(layers_) / kLanes) {
+      strips_(tile_rows(layers_) / kLanes) {
   parameters_changed();
 }
 

@@ -1,9 +1,9 @@
 // How the values and tangents of one layer lie in memory.
 //
-// A tile is cut into groups of kLanes rows; a group has `channels` columns: the value and its
-// tangents. Columns are numbered group · channels + channel and laid side by side, two to a panel,
+// A tile is cut into strips of kLanes rows; a strip has `channels` columns: the value and its
+// tangents. Columns are numbered strip · channels + channel and laid side by side, two to a panel,
 // [panel][feature][2][kLanes]: a product reads one panel from front to end, and with one tangent a
-// panel is exactly one group.
+// panel is exactly one strip.
 #pragma once
 
 #include <cstddef>
@@ -33,13 +33,13 @@ inline constexpr int padded_features(int features) { return round_up(features, 2
 
 /// The arrangement of all arrays of a tile, for one number of channels.
 struct Columns {
-  int groups = 2;  ///< even
+  int strips = 2;  ///< even
   int channels = 1;
 
-  int count() const { return groups * channels; }
+  int count() const { return strips * channels; }
   int panels() const { return count() / kPanelColumns; }
   /// Room for whole blocks of a product's rows; and a little more than a power of two, which would
-  /// put the same feature of all groups into one set of the first cache, and stores to one group in
+  /// put the same feature of all strips into one set of the first cache, and stores to one strip in
   /// the way of loads from the next.
   std::size_t panel_stride(int features) const {
     return std::size_t(padded_features(features) + 8) * kFeatureStride;
@@ -48,7 +48,7 @@ struct Columns {
   Panels place(float* data, int features) const { return {data, panel_stride(features)}; }
 };
 
-/// Steps through the columns of a tile in order: a group's value, its tangents, the next group's
+/// Steps through the columns of a tile in order: a strip's value, its tangents, the next strip's
 /// value.
 template <int Tangents>
 struct ColumnWalk {

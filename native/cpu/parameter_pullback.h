@@ -49,7 +49,7 @@ inline void DenseTileNet::pull_back_own_gates(Reverse& reverse, int l,
   const Columns& columns = memory.columns;
   const bool closed = memory.evaluation.form == Form::Closed && l + 1 < layer_count();
   const RowVectors gates = gate_vectors(time, memory, l);
-  const RowVectors shifts = time.vectors(time.layers[l].shift, groups_);
+  const RowVectors shifts = time.vectors(time.layers[l].shift, strips_);
   const RowVectors times = time.time_vectors();
   const float* preactivations = layer.gated() ? memory.preactivations[l + 1].data() : nullptr;
   float* logit_bars = reverse.arrays.terms && context_.moves_gates(l)
@@ -58,7 +58,7 @@ inline void DenseTileNet::pull_back_own_gates(Reverse& reverse, int l,
   Vec t_bars[kMostRows / kLanes] = {};  // Σ over units, by row
   for (int j = 0; j < layer.out(); ++j) {
     Vec bias_bar = {}, shift_bar = {}, gate_weight_bar = {}, gate_bias_bar = {};
-    for (int g = 0; g < groups_; ++g) {
+    for (int g = 0; g < strips_; ++g) {
       const std::size_t at =
           cotangents.offset(g * columns.channels) + std::size_t(j) * kFeatureStride;
       const Vec z_bar = load(cotangents.data + at), t = times.at(0, g);
@@ -95,7 +95,7 @@ inline void DenseTileNet::pull_back_own_gates(Reverse& reverse, int l,
     gradient.gate_weight[j] += sum_of_lanes(gate_weight_bar);
     gradient.gate_bias[j] += sum_of_lanes(gate_bias_bar);
   }
-  for (int g = 0; g < groups_; ++g) {
+  for (int g = 0; g < strips_; ++g) {
     if (!time.own) reverse.t_bar += sum_of_lanes(t_bars[g]);
     for (int lane = 0; reverse.times_bar && lane < kLanes; ++lane)
       reverse.times_bar[g * kLanes + lane] += t_bars[g][lane];

@@ -176,11 +176,11 @@ inline void multiply(const PackedMatrix& matrix, const Panels& in, const Panels&
     multiply_panels(matrix, block, in, out, columns.panels());
 }
 
-/// The same for the values alone, those of two groups at a time.
+/// The same for the values alone, those of two strips at a time.
 inline void multiply_values(const PackedMatrix& matrix, const Panels& in, const Panels& out,
                             const Columns& columns) {
   for (int block = 0; block <= matrix.full_blocks(); ++block)
-    for (int g = 0; g < columns.groups; g += 2) {
+    for (int g = 0; g < columns.strips; g += 2) {
       const int n = g * columns.channels, next = n + columns.channels;
       multiply_rows(matrix, block,
                     {in.column(n), in.column(next), 0, out.column(n), out.column(next), 0, 1});

@@ -7,16 +7,16 @@
 
 namespace ffjord::cpu::FFJORD_INSTRUCTION_SET {
 
-/// f and its tangents J ε_k at one group of rows, as the last layer left them; a residual net's
+/// f and its tangents J ε_k at one strip of rows, as the last layer left them; a residual net's
 /// field is less z, its tangents less ε_k.
-struct GroupField {
+struct StripField {
   Panels input, output;
   int column;  ///< of the values; the tangents' follow
   int dimension, tangents;
   float tangent_weight;  ///< 1/K of probes, 1 of unit vectors
   bool residual;
 
-  /// Of channel 0, f; of channel 1 + k, J ε_k.
+  /// f in channel 0, J ε_k in channel 1 + k.
   Vec at(int channel, int i) const {
     const Vec value = load(output.column(column + channel) + i * kFeatureStride);
     return residual ? value - load(input.column(column + channel) + i * kFeatureStride) : value;
@@ -32,7 +32,7 @@ struct GroupField {
   }
 };
 
-inline Vec row_sum(RowSum kind, const GroupField& field) {
+inline Vec row_sum(RowSum kind, const StripField& field) {
   Vec sum = {};
   switch (kind) {
     case RowSum::AbsoluteVelocity:
@@ -63,13 +63,13 @@ inline Vec row_sum(RowSum kind, const GroupField& field) {
   return sum;
 }
 
-inline Vec regulariser_value(const Regulariser& regulariser, const GroupField& field) {
+inline Vec regulariser_value(const Regulariser& regulariser, const StripField& field) {
   const Vec sum = row_sum(regulariser.sum, field);
   return splat(float(regulariser.scale(field.dimension))) * (regulariser.root ? root(sum) : sum);
 }
 
 /// Adds to the cotangents of f and its tangents, which lie in `bars` as the field does in `output`.
-inline void pull_regulariser(const Regulariser& regulariser, const GroupField& field,
+inline void pull_regulariser(const Regulariser& regulariser, const StripField& field,
                              Vec integrand_bar, const Panels& bars) {
   Vec bar = integrand_bar * splat(float(regulariser.scale(field.dimension)));
   if (regulariser.root) {

@@ -35,14 +35,14 @@ inline void DenseTileNet::pull_back_context(const float* context, const float* t
 
 inline RowVectors DenseTileNet::gate_vectors(const NetTime& time, const TileActivations& memory,
                                              int l) const {
-  if (!context_.moves_gates(l)) return time.vectors(time.layers[l].gate, groups_);
-  return {memory.row_gates[l].data(), groups_ * kLanes, kLanes};
+  if (!context_.moves_gates(l)) return time.vectors(time.layers[l].gate, strips_);
+  return {memory.row_gates[l].data(), strips_ * kLanes, kLanes};
 }
 
 inline RowVectors DenseTileNet::offset_vectors(const NetTime& time, const TileActivations& memory,
                                                int l) const {
-  if (!context_.moves(l)) return time.vectors(time.layers[l].offset, groups_);
-  return {memory.row_offsets[l].data(), groups_ * kLanes, kLanes};
+  if (!context_.moves(l)) return time.vectors(time.layers[l].offset, strips_);
+  return {memory.row_offsets[l].data(), strips_ * kLanes, kLanes};
 }
 
 /// g = σ(a t + q + U c) and g ⊙ (b + V c) + s of a layer that the context moves.
@@ -53,14 +53,14 @@ inline void DenseTileNet::set_row_terms(const NetTime& time, int l, const float*
   const bool moves_gates = context_.moves_gates(l), moves_bias = l == 0;
   const float* logits = terms + std::size_t(std::max(context_.gates[l], 0)) * rows;
   const float* biases = terms + std::size_t(context_.bias) * rows;
-  const RowVectors gates = time.vectors(time.layers[l].gate, groups_);
-  const RowVectors offsets = time.vectors(time.layers[l].offset, groups_);
-  const RowVectors shifts = time.vectors(time.layers[l].shift, groups_);
+  const RowVectors gates = time.vectors(time.layers[l].gate, strips_);
+  const RowVectors offsets = time.vectors(time.layers[l].offset, strips_);
+  const RowVectors shifts = time.vectors(time.layers[l].shift, strips_);
   const RowVectors times = time.time_vectors();
   reserve(memory.row_offsets[l], layer.out() * rows);
   if (moves_gates) reserve(memory.row_gates[l], layer.out() * rows);
   for (int j = 0; j < layer.out(); ++j)
-    for (int g = 0; g < groups_; ++g) {
+    for (int g = 0; g < strips_; ++g) {
       const std::size_t at = std::size_t(j) * rows + std::size_t(g) * kLanes;
       Vec gate = gates.at(j, g), offset = offsets.at(j, g);
       if (moves_gates) {
@@ -75,11 +75,11 @@ inline void DenseTileNet::set_row_terms(const NetTime& time, int l, const float*
     }
 }
 
-/// Of the first layer, whose cotangents g ⊙ z̄ are complete.
+/// For the first layer, once its cotangents g ⊙ z̄ are complete.
 inline void DenseTileNet::pull_back_bias_terms(Reverse& reverse, const Panels& cotangents) const {
   const std::size_t rows = this->rows();
   float* biases = reverse.arrays.terms + std::size_t(context_.bias) * rows;
-  for (int g = 0; g < groups_; ++g) {
+  for (int g = 0; g < strips_; ++g) {
     const float* from = cotangents.column(g * reverse.memory.columns.channels);
     for (int j = 0; j < layers_.front().out(); ++j) {
       float* to = biases + std::size_t(j) * rows + std::size_t(g) * kLanes;

@@ -28,17 +28,17 @@ struct TileActivations final : Activations {
   TracePlan trace;
   Regularisers regularisers;
 
-  /// Of a bottleneck's divergence: its passes of tangents through the decoder and the encoder.
+  /// The passes of a bottleneck's tangents through the decoder and the encoder.
   std::unique_ptr<TileActivations> decoder, probe;
 
   Evaluation evaluation;  ///< the last one's
   Columns columns;
 
-  /// Of layer l: (a, ȧ) after l layers, (z, u) and σ'(z) behind them; entry 0 is the input.
+  /// Entry l has (a, ȧ) after l layers, (z, u) and σ'(z) behind them; entry 0 is the input.
   std::vector<AlignedFloats> outputs, preactivations, slopes;
   std::vector<AlignedFloats> closed_tangents, closed_cotangents;  ///< of hidden layers 1, 2
   AlignedFloats closed_product;                                   ///< M d₁
-  /// Of a layer that a context moves: g, and g ⊙ (b + V c) + s, [feature][rows of the tile].
+  /// Where a context moves a layer: g, and g ⊙ (b + V c) + s, [feature][rows of the tile].
   std::vector<AlignedFloats> row_gates, row_offsets;
   AlignedFloats cotangents[2];
   AlignedFloats sums, gate_sums;  ///< [feature][kLanes]

@@ -27,8 +27,8 @@ struct NetTime final : TimeSlot {
   std::vector<LayerTime> layers;
   ClosedTrace closed;  ///< of nets with a gated output; others keep theirs
 
-  RowVectors vectors(const AlignedFloats& data, int groups) const {
-    return {data.data(), own ? groups * kLanes : kLanes, own ? kLanes : 0};
+  RowVectors vectors(const AlignedFloats& data, int strips) const {
+    return {data.data(), own ? strips * kLanes : kLanes, own ? kLanes : 0};
   }
   RowVectors time_vectors() const { return {times.data(), 0, own ? kLanes : 0}; }
 };

@@ -15,7 +15,7 @@ inline void DenseTileNet::evaluate_vjp(const NetTime& time, const TileArrays& ar
   for (int k = 0; k < probes; ++k) {
     const float* eps = arrays.eps + std::size_t(k) * dimension_ * rows;
     Panels v = panels(memory.cotangents[0], columns, features_at(layer_count()));
-    for (int g = 0; g < groups_; ++g)
+    for (int g = 0; g < strips_; ++g)
       for (int i = 0; i < dimension_; ++i)
         store(v.column(g) + i * kFeatureStride, load(eps + i * rows + g * kLanes));
     Reverse reverse{time, {}, memory, nullptr, 0, nullptr};
@@ -29,7 +29,7 @@ inline void DenseTileNet::evaluate_vjp(const NetTime& time, const TileArrays& ar
       v = next;
       current = 1 - current;
     }
-    for (int g = 0; g < groups_; ++g) {
+    for (int g = 0; g < strips_; ++g) {
       const std::size_t row = std::size_t(g) * kLanes;
       Vec sum = {};
       for (int i = 0; i < dimension_; ++i)

@@ -152,8 +152,8 @@ double finite_difference_error(const Case& c, const FlowDescription& flow, const
   return largest_difference(expected, found);
 }
 
-Results<float> kernels(const Case& c, const FlowDescription& flow, const FlowLayout& layout,
-                       const Inputs& inputs, std::string_view instruction_set) {
+Results<float> kernels(const Case& c, const FlowLayout& layout, const Inputs& inputs,
+                       std::string_view instruction_set) {
   const std::size_t dimension = c.widths[0], batch = inputs.batch,
                     channels = c.regularisers.count();
   const BlockContext<float> context{layout.blocks[0], inputs.parameters};
@@ -254,7 +254,7 @@ bool check(const Case& c, bool verbose) {
   const std::vector<float> t_bar_in_float = {yardstick.gradients.back(), size};
   if (!c.own_times) truth.times_bar.clear();
   for (std::string_view instruction_set : cpu::instruction_sets()) {
-    const Results<float> found = kernels(c, flow, layout, inputs, instruction_set);
+    const Results<float> found = kernels(c, layout, inputs, instruction_set);
     const auto compare = [&](const char* what, const std::vector<double>& expected,
                              const std::vector<float>& measure, const std::vector<float>& values) {
       if (expected.empty()) return;

@@ -144,10 +144,10 @@ test('equal rows on an atom have one score, wherever they stand and however they
   expect(new Set(same).size).toBe(1)
   expect((await scored(flow, [...lines].reverse())).reverse()).toEqual(scores)
   expect((await scored(flow, ['-0.0,0.3']))[0]).toBe(same[0])
-  // Of other rows the plain density.
+  // Other rows have the plain density.
   const { data } = await fromFile(written('paid,b', ['2.5,0.3']), { schema: flow.table! })
   expect((await scored(flow, ['2.5,0.3']))[0]).toBeCloseTo((await flow.logProb(data))[0]!, 4)
-  // Of single draws the same up to their spread, from memory and from a stream.
+  // Single draws have the same up to their spread, from memory and from a stream.
   const schema = flow.table!
   const [all, one, streamed] = [
     await flow.evaluate(await fromFile(path, { schema })),

@@ -3,7 +3,7 @@ import { meaningOf } from '../data/clock'
 import { dateParser } from '../data/date-text'
 import { isMissing, toNumber } from '../table/encode'
 import type { ColumnProfile, TableProfile } from '../table/profile'
-import type { NumberArray, RowBatch, TableSource } from '../table/source'
+import type { CellBatch, NumberArray, TableSource } from '../table/source'
 import type { OutputColumn } from './table-writer'
 
 /** The columns of a file as they are written again, beside what is added. */
@@ -49,7 +49,7 @@ function wholeNumber(text: string): number | bigint {
 /** The columns of a batch as they are; of text files as they stand there, unless their types were settled. */
 export function originalColumns(
   { names, types }: TableSource,
-  batch: RowBatch,
+  batch: CellBatch,
   settledTypes?: readonly (Settled | undefined)[]
 ): OutputColumn[] {
   return names.map((name, c) => {

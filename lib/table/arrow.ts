@@ -10,7 +10,7 @@ import { checkColumn } from './arrow-columns'
 import { CellMemory } from './cell-memory'
 import { unpackLz4Frame } from './lz4-frame'
 import { optional } from './optional'
-import { firstRepeated, plainRow, type RowBatch, type TableSource } from './source'
+import { type CellBatch, firstRepeated, plainRow, type TableSource } from './source'
 
 type Reader = AsyncRecordBatchFileReader<TypeMap> | AsyncRecordBatchStreamReader<TypeMap>
 type Library = typeof import('apache-arrow')
@@ -69,7 +69,7 @@ export async function openArrow(path: string): Promise<TableSource> {
     types: readings.map(({ type }) => type),
     place: plainRow,
     batches: () =>
-      reading(async function* (reader): AsyncGenerator<RowBatch> {
+      reading(async function* (reader): AsyncGenerator<CellBatch> {
         const memory = new CellMemory(path)
         for await (const batch of reader) {
           memory.clear()

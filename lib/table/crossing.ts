@@ -1,11 +1,11 @@
-import type { NumberArray, RowBatch } from './source'
+import type { CellBatch, NumberArray } from './source'
 
 /**
  * A batch on its way to another thread: arrays of numbers change hands without a copy, where they have a buffer of their
  * own; other cells are cloned, which takes 0.1 µs a cell on each side. Text as one string, cut again on the other side,
  * takes as long.
  */
-export function pack(batch: RowBatch): { packed: RowBatch; transfer: ArrayBuffer[] } {
+export function pack(batch: CellBatch): { packed: CellBatch; transfer: ArrayBuffer[] } {
   const transfer = new Set<ArrayBuffer>()
   const alone = (numbers: NumberArray): NumberArray => {
     const view = numbers as Float64Array<ArrayBuffer>
@@ -14,7 +14,7 @@ export function pack(batch: RowBatch): { packed: RowBatch; transfer: ArrayBuffer
     transfer.add(own.buffer)
     return own
   }
-  const packed: RowBatch =
+  const packed: CellBatch =
     'matrix' in batch
       ? { ...batch, matrix: alone(batch.matrix) }
       : {

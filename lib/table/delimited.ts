@@ -3,7 +3,7 @@ import { alike, type CellType, written } from '../data/cell-type'
 import { fail } from '../native/check'
 import { hasUnmistakable, isPlainFraction, plainly, unmistakable } from './notation'
 import { parseNumbers } from './numbers'
-import { checkColumns, firstRepeated, MOST_COLUMNS, type RowBatch, type TableSource } from './source'
+import { type CellBatch, checkColumns, firstRepeated, MOST_COLUMNS, type TableSource } from './source'
 import {
   type DelimitedOptions,
   type Dialect,
@@ -59,7 +59,7 @@ class DelimitedTable implements TableSource {
     this.#missing = new Set(options.missingCells ?? missingCells)
   }
 
-  async *batches(): AsyncGenerator<RowBatch> {
+  async *batches(): AsyncGenerator<CellBatch> {
     const { path, lineEnd, dialect, options, names } = this
     const { delimiter } = dialect
     const { encoding, verbatim = false } = options

@@ -7,7 +7,7 @@ import { type Column, columnWidth, tableWidth } from '../data/schema'
 import { isReal } from '../native/batch'
 import { FfjordError } from '../native/errors'
 import { notationOf, numberOf } from './notation'
-import type { RowBatch, TableSource } from './source'
+import type { CellBatch, TableSource } from './source'
 
 /** Rows of a batch as elements of samples, and which of them could be used. */
 export interface Encoded {
@@ -59,7 +59,7 @@ export class RowEncoder {
   }
 
   /** `first` is the number of the batch's first row in the file. From the first value on that needs it, in float64. */
-  encode(batch: RowBatch, first: number): Encoded {
+  encode(batch: CellBatch, first: number): Encoded {
     const { count } = batch
     const { precision } = this.options
     const kind = precision === 'float32' ? Float32Array : Float64Array
@@ -81,7 +81,7 @@ export class RowEncoder {
   }
 
   /** The cells of a column, `stride` apart. */
-  #cells(batch: RowBatch, c: number): { cells: ArrayLike<unknown>; stride: number; start: number } {
+  #cells(batch: CellBatch, c: number): { cells: ArrayLike<unknown>; stride: number; start: number } {
     const index = this.#indices[c]!
     if ('columns' in batch) return { cells: batch.columns[index]!, stride: 1, start: 0 }
     return { cells: batch.matrix, stride: this.source.names.length, start: index }

@@ -5,7 +5,7 @@ import { type Pickled, unpickled } from './pickle'
 
 /** What a reader of HDF5 has to tell of a file. */
 export interface Hdf5Reading {
-  /** Of a group or data set; undefined where it has none of that name. */
+  /** An attribute of a group or data set; undefined where it has none of that name. */
   attribute(path: string, name: string): unknown
   /** The columns that a data set is made of. @throws UnreadKind */
   fields(path: string): Field[]

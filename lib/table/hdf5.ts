@@ -7,7 +7,7 @@ import { frameColumns } from './hdf5-pandas'
 import { chooseKey } from './npz'
 import { arrayBatch, type Coding, type Field, fieldCells, ofArray, UnreadKind } from './numpy-types'
 import { optional } from './optional'
-import { batchRows, checkColumns, firstRepeated, plainRow, type RowBatch, type TableSource } from './source'
+import { batchRows, type CellBatch, checkColumns, firstRepeated, plainRow, type TableSource } from './source'
 
 /** Tables of an HDF5 file: arrays, records and frames of pandas. Rows are read in slices. */
 
@@ -17,11 +17,11 @@ interface Layout {
   names: string[]
   named: boolean
   types: CellType[]
-  /** Of one row of an array of more than two axes. */
+  /** One row of an array of more than two axes has this shape. */
   shape?: number[]
   /** Data sets, one after the other, and the fields that are columns of the table. */
   parts: { path: string; width: number; fields: Field[] }[]
-  /** Of an array of one type, which is a data set of its own. */
+  /** How an array of one type is coded, which is a data set of its own. */
   coding?: Coding
 }
 
@@ -60,7 +60,7 @@ export async function openHdf5(path: string, key: string | undefined): Promise<T
     rows,
     place: plainRow,
     ...(shape && { shape }),
-    async *batches(): AsyncGenerator<RowBatch> {
+    async *batches(): AsyncGenerator<CellBatch> {
       const file = opened()
       try {
         for (let row = 0; row < rows; row += most) {
@@ -86,7 +86,7 @@ export async function openHdf5(path: string, key: string | undefined): Promise<T
   }
 }
 
-/** Of a batch of rows. */
+/** A batch of rows takes no more. */
 const MOST_BYTES = 2 ** 26
 
 function chosen(path: string, names: readonly string[], key: string | undefined): string {

@@ -1,7 +1,7 @@
 import { type CellType, type NumberStorage, type TimeUnit, written } from '../data/cell-type'
 import { halfToFloat } from '../file/half'
 import type { PythonValue } from './python-literal'
-import type { NumberArray, RowBatch } from './source'
+import type { CellBatch, NumberArray } from './source'
 import { exactNumbers } from './stored'
 import { missingCells } from './text-dialect'
 
@@ -127,7 +127,7 @@ function times(swapped: boolean, written: string, sinceStart: boolean): Pick<Cod
   )
 }
 
-/** Of a month since January 1970, in days since 1970. */
+/** The first day of a month that is counted since January 1970, in days since 1970. */
 function firstDay(month: number): bigint {
   return BigInt(Date.UTC(1970, month, 1) / 86_400_000)
 }
@@ -162,7 +162,7 @@ export function ofArray({ width, type, decode }: Coding): Coding {
 }
 
 /** The cells of rows (count, columns) that follow each other. */
-export function arrayBatch(cells: ArrayLike<unknown>, count: number): RowBatch {
+export function arrayBatch(cells: ArrayLike<unknown>, count: number): CellBatch {
   if (ArrayBuffer.isView(cells)) return { count, matrix: cells as unknown as NumberArray }
   const columns = cells.length / count
   const column = (c: number) => Array.from({ length: count }, (_, i) => cells[i * columns + c])
@@ -218,5 +218,5 @@ export function fieldsOf(described: PythonValue[]): { fields: Field[]; width: nu
   return { fields, width }
 }
 
-/** Of a field that is an array. */
+/** A field that is an array has no more cells. */
 const MOST_CELLS = 1_000_000

@@ -14,7 +14,7 @@ import {
   UnreadKind
 } from './numpy-types'
 import { type PythonValue, pythonLiteral } from './python-literal'
-import { batchRows, checkColumns, firstRepeated, plainRow, type RowBatch, type TableSource } from './source'
+import { batchRows, type CellBatch, checkColumns, firstRepeated, plainRow, type TableSource } from './source'
 
 /** NumPy's .npy, format 1.0 to 3.0: magic, version, header length, a Python dictionary, the cells. */
 
@@ -24,11 +24,11 @@ interface Header {
   shape: number[]
   /** The first axis varies fastest. */
   fortran: boolean
-  /** Of one cell, or of one record. */
+  /** Bytes of one cell, or of one record. */
   width: number
-  /** Of an array of cells. */
+  /** How the cells of a plain array are coded. */
   coding?: Coding
-  /** Of an array of records. */
+  /** What a record is made of. */
   fields?: Field[]
 }
 
@@ -61,7 +61,7 @@ export async function numpyTable(path: string, openSource: () => Promise<ByteSou
     rows,
     place: plainRow,
     ...(shape.length > 2 && !fields && { shape: shape.slice(1) }),
-    async *batches(): AsyncGenerator<RowBatch> {
+    async *batches(): AsyncGenerator<CellBatch> {
       const opened = await openSource()
       try {
         // Cells of a row lie far apart where the first axis varies fastest, and no batch could be unpacked in order.
@@ -85,7 +85,7 @@ async function rowCells(
   { start, shape, width, coding }: Header,
   row: number,
   count: number
-): Promise<RowBatch> {
+): Promise<CellBatch> {
   const columns = sizeOf(shape.slice(1))
   const cells = await bytes.read(start + row * columns * width, count * columns * width)
   return arrayBatch(coding!.decode(cells), count)

@@ -5,7 +5,7 @@ import { type ByteSource, openBytes } from './byte-source'
 import { CellMemory } from './cell-memory'
 import { type ColumnReading, columnReading, storedElement } from './parquet-columns'
 import { checkContent, checkLevels, type PageCoding, pagesOf } from './parquet-pages'
-import { batchRows, firstRepeated, plainRow, type RowBatch, type TableSource } from './source'
+import { batchRows, type CellBatch, firstRepeated, plainRow, type TableSource } from './source'
 
 type Library = typeof import('hyparquet', { with: { 'resolution-mode': 'import' }})
 type Metadata = Awaited<ReturnType<Library['parquetMetadataAsync']>>
@@ -65,7 +65,7 @@ export async function openParquet(
     types: readings.map(({ type }) => type),
     rows,
     place: plainRow,
-    async *batches(): AsyncGenerator<RowBatch> {
+    async *batches(): AsyncGenerator<CellBatch> {
       const bytes = await openBytes(path)
       try {
         const most = batchRows(names.length)

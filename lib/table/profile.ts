@@ -11,7 +11,7 @@ import {
 } from '../data/clock'
 import { DatePatterns } from '../data/date-text'
 import { isDateText, isInexact, isMissing, levelOf, toNumber } from './encode'
-import type { RowBatch, TableSource } from './source'
+import type { CellBatch, TableSource } from './source'
 
 /** Most levels of a category: each takes an element of a sample. */
 export const MOST_LEVELS = 64
@@ -217,7 +217,7 @@ class CellStatistics {
   }
 }
 
-/** Of numbers in text that are written with a fixed number of digits. */
+/** Numbers in text count as written with a fixed number of digits up to this many. */
 const MOST_DIGITS = 6
 
 function hasDigits(value: number, digits: number): boolean {
@@ -246,7 +246,7 @@ class RowSample {
     this.#cells = Array.from({ length: columns }, () => [])
   }
 
-  add(batch: RowBatch, first: number): void {
+  add(batch: CellBatch, first: number): void {
     const next = (row: number) => Math.ceil((first + row) / this.#stride) * this.#stride - first
     for (let row = next(0); row < batch.count; row = next(row + 1)) {
       if (this.#numbers.length === this.#most) {

@@ -45,7 +45,7 @@ export interface Remark {
 
 /** Rows looked at, spread over all. */
 const LOOKED_AT = 10_000
-/** Of all columns together. */
+/** All columns together have no more numbers that are looked at. */
 const NUMBERS_LOOKED_AT = 2 ** 22
 /** Fewer rows show little. */
 const LEAST_ROWS = 20
@@ -283,7 +283,7 @@ function repeats(
   )
 }
 
-/** Of columns that have no other remark: where a plain flow would be a poor fit. */
+/** Says of a column without other remarks where a plain flow would be a poor fit. */
 function shapeRemark(numbers: Numbers): Remark | undefined {
   const { column, distribution } = numbers
   const { name, lower, upper, step } = column

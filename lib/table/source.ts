@@ -19,7 +19,7 @@ export type NumberArray =
  * Rows that follow each other: numbers (count, columns) row by row, or the cells of each column. Of text tables that are read
  * verbatim, `written` holds every cell as it stands in the file.
  */
-export type RowBatch =
+export type CellBatch =
   | { count: number; matrix: NumberArray }
   | {
       count: number
@@ -42,7 +42,7 @@ export interface TableSource {
   readonly rows?: number
   /** What was guessed of the file, each a sentence with the option that says otherwise. */
   readonly guesses?: readonly string[]
-  batches(): AsyncIterable<RowBatch>
+  batches(): AsyncIterable<CellBatch>
   /** 'line 7' or 'row 7', for messages; `row` counts from 0. */
   place(row: number): string
 }

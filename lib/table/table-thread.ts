@@ -1,5 +1,5 @@
 import type { OpenOptions } from './formats'
-import { plainRow, type RowBatch, type TableSource } from './source'
+import { type CellBatch, plainRow, type TableSource } from './source'
 import type { TableDescription, TableMessage, TableTask } from './table-worker'
 import { PATIENCE, ReadingThread, threadFile } from './thread'
 
@@ -42,7 +42,7 @@ export async function openInThread(path: string, open: OpenOptions): Promise<Tab
   return {
     ...table!,
     place: plainRow,
-    async *batches(): AsyncGenerator<RowBatch> {
+    async *batches(): AsyncGenerator<CellBatch> {
       for await (const message of messages({ path, open, want: 'rows' }))
         if ('batch' in message) yield message.batch
     }

@@ -2,7 +2,7 @@
 import { parentPort } from 'node:worker_threads'
 import { pack } from './crossing'
 import { type OpenOptions, openHere } from './formats'
-import type { RowBatch, TableSource } from './source'
+import type { CellBatch, TableSource } from './source'
 import { failureOf, type ThreadMessage } from './thread'
 
 /** What a thread is asked for. */
@@ -17,7 +17,7 @@ export interface TableTask {
 export type TableDescription = Omit<TableSource, 'batches' | 'place'>
 
 /** What the thread sends; the other side answers every batch once it wants another one. */
-export type TableMessage = { table: TableDescription } | { batch: RowBatch } | { ended: true }
+export type TableMessage = { table: TableDescription } | { batch: CellBatch } | { ended: true }
 
 /** Batches that lie unused while another one is read. */
 const MOST_AHEAD = 2

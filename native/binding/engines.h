@@ -14,7 +14,7 @@ const std::vector<Engine>& engines();
 /// Throws Error: InvalidArgument for an unknown name, Unsupported for a device that cannot be used.
 const Engine& engine(std::string_view name);
 
-/// Of the CPU engine on this machine.
+/// What the CPU engine is on this machine.
 struct CpuReport {
   std::string_view instruction_set;  ///< in use
   std::vector<std::string_view> instruction_sets;

@@ -10,7 +10,7 @@
 
 namespace ffjord::binding {
 
-/// Of a solve; the flow lives as long as its tapes, whose data may lie in its memory.
+/// The tape of a solve; the flow lives as long as its tapes, whose data may lie in its memory.
 struct KeptTape {
   std::shared_ptr<Flow> flow;
   std::unique_ptr<Tape> tape;  // freed before the flow
@@ -59,7 +59,7 @@ class StopHandle : public Napi::ObjectWrap<StopHandle> {
   static Napi::Function define(Napi::Env env);
   explicit StopHandle(const Napi::CallbackInfo& info);
 
-  /// Of the call's `stop`, or one of its own.
+  /// The source of the call's `stop`, or one of its own.
   static std::stop_source of(const Fields& call);
 
  private:

@@ -50,7 +50,7 @@ struct SolveCall {
 };
 SolveCall solve_call(const Fields& call, const FlowDescription& flow);
 
-/// Of a velocity or its pullback.
+/// A velocity or its pullback, as it was called.
 struct VelocityCall {
   VelocityRequest request;  ///< views into `given` and `z`
   double steer = 0;         ///< the share by which training passes the end time

@@ -318,7 +318,7 @@ void check_threads(Report& report) {
   report.finish("flows side by side");
 }
 
-// Of Σ ½‖z‖² + Δlogp over rows.
+// The gradient of Σ ½‖z‖² + Δlogp over rows.
 Gradient gradient_of_sum(Flow& flow, const Solution& solution) {
   return checks::pull_back(flow, solution, solution.z, Vector(solution.delta_logp.size(), 1.0),
                            Vector(solution.regularisers.size(), 0.3));

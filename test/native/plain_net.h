@@ -93,7 +93,7 @@ class PlainNet {
     for (const Regulariser* one : names) *regularisers++ = plain_integrand(one->name, field);
   }
 
-  /// Of the evaluation just made. z̄ is written, θ̄ added to; returns t̄.
+  /// The pullback of the evaluation just made. z̄ is written, θ̄ added to; returns t̄.
   Real pullback(Real t, const std::vector<std::vector<Real>>& eps, Real weight,
                 const Regularisers& names, const PlainCotangents<Real>& bar, Real* z_bar,
                 std::vector<Real>& gradients) {

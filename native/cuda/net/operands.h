@@ -19,6 +19,12 @@ struct RowChannels {
   const float* time;  ///< [groups], where expanded
   int group_rows;     ///< of a group
 
+  /// a alone. With the branch of `operator()`, which then never takes its second way, ptxas puts
+  /// the products of warpgroups one after the other.
+  __device__ float plain(int channel, int row, int k) const {
+    return channel == 0 ? value[std::size_t(row) * value_stride + k]
+                        : tangents[(std::size_t(channel - 1) * batch + row) * width + k];
+  }
   __device__ float operator()(int channel, int row, int k) const {
     const int column = k < width ? k : k - width;
     const float* from = channel == 0 ? value + std::size_t(row) * value_stride

@@ -24,14 +24,14 @@ __global__ void __launch_bounds__(Tile::kThreads)
       [&](int product, int r, int index) {
         const int row = first_row + index % rows, channel = index / rows, j = first_j + r;
         if (j >= s.out || !s.groups.of_row(row).working) return 0.f;
-        const float bar = bars(channel, row, j);
+        const float bar = bars.plain(channel, row, j);
         return product == 0 ? bar : s.time[row / s.groups.rows] * bar;
       },
       [&](int index, int u) {
         const int row = first_row + index % rows, channel = index / rows, k = first_k + u;
         if (k >= s.in || !s.groups.of_row(row).working) return 0.f;
         if (channel > 0 && !s.input.tangents) return k == channel - 1 ? 1.f : 0.f;
-        return inputs(channel, row, k);
+        return inputs.plain(channel, row, k);
       },
       sums);
   const int depth = Products * s.in;

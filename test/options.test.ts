@@ -110,6 +110,7 @@ test.each([
   ['steps of dopri5', { solver: { steps: 5 } }, 'CONTRADICTORY_OPTIONS', 'steps'],
   ['tolerances of rk4', { solver: { method: 'rk4', steps: 5, rtol: 1e-3 } }, 'CONTRADICTORY_OPTIONS', 'rtol'],
   ['rk4 without steps', { solver: { method: 'rk4' } }, 'INVALID_OPTION', 'steps'],
+  ['more steps than there are', { solver: { method: 'rk4', steps: 1e10 } }, 'INVALID_OPTION', 'steps'],
   ['a negative tolerance', { solver: { rtol: -1e-5 } }, 'INVALID_OPTION', 'rtol'],
   ['no tolerance at all', { solver: { rtol: 0, atol: 0 } }, 'CONTRADICTORY_OPTIONS', 'atol'],
   ['a tolerance that is no number', { solver: { atol: '1e-5' } }, 'INVALID_OPTION', 'atol'],

@@ -484,6 +484,8 @@ describe('a run that is killed', () => {
     '--exclude',
     'note',
     '--iterations',
+    '1000000',
+    '--stop-after',
     '1000000'
   ]
 

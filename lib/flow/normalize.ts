@@ -229,7 +229,7 @@ export function normalizeSolver(value: Record<string, unknown>, name: string): N
         'INVALID_OPTION',
         `${name}.steps is missing; ${method} takes the number of equal steps over [0, T]`
       )
-    return { ...base, steps: integer(value.steps, `${name}.steps`, 1) }
+    return { ...base, steps: integer(value.steps, `${name}.steps`, 1, 2 ** 31 - 1) }
   }
   refuse(value, name, ['steps'], `${method} chooses its steps; use rtol and atol, or method 'rk4'`)
   const known = ['method', 'rtol', 'atol', 'control', 'controller', 'maxAttempts']

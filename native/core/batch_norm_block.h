@@ -21,9 +21,11 @@ class BatchNormBlock : public FlowBlock<Real> {
     auto tape = std::make_unique<Tape>();
     tape->reverse = reverse;
     tape->share = call.request.share;
-    tape->moments = batch_moments(std::get<BatchNorm>(place_.block), running(place_.statistics),
+    auto seen = std::make_shared<Seen>();
+    seen->moments = batch_moments(std::get<BatchNorm>(place_.block), running(place_.statistics),
                                   call.trains(), call.request.share, rows);
-    tape->map = affine_of<Real>(tape->moments, slice(place_.parameters, at.log_scale),
+    tape->seen = seen;
+    tape->map = affine_of<Real>(seen->moments, slice(place_.parameters, at.log_scale),
                                 slice(place_.parameters, at.bias));
     const auto keep = [&] { tape->x.assign(rows.values.begin(), rows.values.end()); };
     if (keeps && !reverse) keep();
@@ -37,20 +39,26 @@ class BatchNormBlock : public FlowBlock<Real> {
     const auto& tape = dynamic_cast<const Tape&>(any_tape);
     const std::span<Real> gradients = call.gradients;
     const bool wanted = !gradients.empty();
-    pull_back<Real>(tape.moments, tape.map, tape.reverse, tape.x, tape.share, bar.rows(),
+    pull_back<Real>(tape.seen->moments, tape.map, tape.reverse, tape.x, tape.share, bar.rows(),
                     wanted ? slice(gradients, place_.offsets.log_scale) : std::span<Real>(),
                     wanted ? slice(gradients, place_.offsets.bias) : std::span<Real>());
   }
 
-  bool has_statistics() const override { return true; }
-  void commit(const BlockTape& tape, std::span<Real> statistics) override {
-    ffjord::commit(dynamic_cast<const Tape&>(tape).moments, running(statistics));
+  std::shared_ptr<const BlockTape> seen(const BlockTape& tape) const override {
+    return dynamic_cast<const Tape&>(tape).seen;
+  }
+  void commit(const BlockTape& seen, std::span<Real> statistics) override {
+    ffjord::commit(dynamic_cast<const Seen&>(seen).moments, running(statistics));
   }
 
  private:
+  struct Seen : BlockTape {
+    BatchMoments moments;
+  };
+
   struct Tape : BlockTape {
     BatchShare share;  // of the whole batch
-    BatchMoments moments;
+    std::shared_ptr<const Seen> seen;
     Affine map;
     std::vector<Real> x;  // the data side (B, D)
   };

@@ -10,12 +10,14 @@ namespace ffjord {
 
 inline constexpr std::size_t kRowsAtOnce = 65536;
 
-/// What `call` returns; rows that its failures name are counted from `first`.
+/// What `call` returns; rows that its failures name are counted from `first`, but for rows outside
+/// of the support where `of_set`, which are named by their numbers in the data set.
 template <class Call>
-auto numbered_from(std::size_t first, const Call& call) {
+auto numbered_from(std::size_t first, const Call& call, bool of_set = false) {
   try {
     return call();
   } catch (const OutsideSupport& outside) {
+    if (of_set) throw;
     throw outside.renumbered([first](std::size_t row) { return first + row; });
   } catch (SolveFailure& failure) {
     for (std::size_t& row : failure.rows) row += first;
@@ -37,12 +39,17 @@ SolveResult in_parts(const SolveRequest& request, std::size_t most, const Call& 
     part.noise.row_offset = request.noise.row_offset + static_cast<std::uint32_t>(first);
     if (const auto& keys = request.noise.keys; !keys.empty())
       part.noise.keys.assign(keys.begin() + first, keys.begin() + first + part.batch);
-    SolveResult result = numbered_from(first, [&] { return call(part, first); });
+    SolveResult result = numbered_from(
+        first, [&] { return call(part, first); }, request.rows.set != nullptr);
+    result.statistics.smallest_step_row += first;
     const double weight = double(part.batch) / double(request.batch);
     joined.statistics.add(result.statistics, weight);
     joined.block_evaluations.resize(result.block_evaluations.size());
-    for (std::size_t i = 0; i < result.block_evaluations.size(); ++i)
+    joined.block_stiffness.resize(result.block_stiffness.size());
+    for (std::size_t i = 0; i < result.block_evaluations.size(); ++i) {
       joined.block_evaluations[i] += weight * result.block_evaluations[i];
+      joined.block_stiffness[i] += weight * result.block_stiffness[i];
+    }
     joined.traces = std::move(result.traces);
   }
   return joined;

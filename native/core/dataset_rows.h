@@ -80,7 +80,7 @@ class DatasetRows : public Rows {
       numbered_from(first, [&] {
         return run_->map({batch, width_, part, part_delta_logp}, Outside::Refuse, nullptr);
       });
-      const std::vector<Real> rounded = rounded_to<Real>(part, width_);
+      const std::vector<Real> rounded = rounded_to<Real>(part, width_, first);
       std::copy(rounded.begin(), rounded.end(), z.begin() + first * width_);
       for (double exact : part_delta_logp) {
         delta_logp[rest_.size()] = static_cast<Real>(exact);

@@ -16,11 +16,14 @@ template <class Real>
 bool settle_outside(const BlockPlace<Real>& place, const ChainSolve<Real>& call,
                     const std::vector<OutsideElement>& found) {
   if (found.empty()) return false;
-  std::vector<std::size_t> rows;
-  for (const OutsideElement& one : found) rows.push_back(call.request.rows.number_of(one.row));
+  std::vector<std::size_t> numbers;  // of a data set's rows in the set
+  for (const OutsideElement& one : found) {
+    numbers.push_back(call.request.rows.number_of(one.row));
+    call.outside.push_back(one.row);
+  }
   if (call.request.outside == Outside::Refuse)
-    throw OutsideSupport(rows, reason_outside(place.block, place.index, found.front(), true), true);
-  call.outside.insert(call.outside.end(), rows.begin(), rows.end());
+    throw OutsideSupport(numbers, reason_outside(place.block, place.index, found.front(), true),
+                         true);
   return true;
 }
 

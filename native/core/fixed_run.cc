@@ -5,10 +5,10 @@
 
 namespace ffjord {
 
-void refuse_overflow(const Input& rows, std::size_t size, std::size_t at) {
+void refuse_overflow(const Input& rows, std::size_t size, std::size_t at, std::size_t first) {
   throw Error(ErrorCode::InvalidArgument,
-              "row " + std::to_string(at / size) + " holds " + text_of(rows.as<double>()[at]) +
-                  " in element " + std::to_string(at % size) +
+              "row " + std::to_string(first + at / size) + " holds " +
+                  text_of(rows.as<double>()[at]) + " in element " + std::to_string(at % size) +
                   ", behind the transforms that the flow begins with, which is more than the "
                   "engine's numbers hold; drop such rows, or begin with standardize");
 }

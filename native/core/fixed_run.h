@@ -19,18 +19,20 @@ namespace ffjord {
 using FixedTape = std::vector<std::vector<double>>;
 
 /// Element `at` of rows of `size` numbers is more than the engine's numbers hold.
-[[noreturn]] void refuse_overflow(const Input& rows, std::size_t size, std::size_t at);
+[[noreturn]] void refuse_overflow(const Input& rows, std::size_t size, std::size_t at,
+                                  std::size_t first);
 
 /// Rows of `size` numbers in the engine's; throws where those do not hold a finite one. What was no
-/// number before is for the solve to name, with its block and time.
+/// number before is for the solve to name, with its block and time. `first`: the number of the
+/// first row.
 template <class Real>
-std::vector<Real> rounded_to(const Input& rows, std::size_t size) {
+std::vector<Real> rounded_to(const Input& rows, std::size_t size, std::size_t first = 0) {
   std::vector<Real> rounded = rows.as<Real>();
   const auto is_finite = [](Real value) { return std::isfinite(value); };
   if (std::all_of(rounded.begin(), rounded.end(), is_finite)) return rounded;
   const std::vector<double> given = rows.as<double>();
   for (std::size_t at = 0; at < rounded.size(); ++at)
-    if (!is_finite(rounded[at]) && std::isfinite(given[at])) refuse_overflow(rows, size, at);
+    if (!is_finite(rounded[at]) && std::isfinite(given[at])) refuse_overflow(rows, size, at, first);
   return rounded;
 }
 

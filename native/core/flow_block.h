@@ -56,8 +56,9 @@ class FlowBlock {
   virtual void pullback(const BlockTape& tape, const ChainPullback<Real>& call,
                         ChainState<Real>& bar) = 0;
 
-  /// Whether it counts in training, so that it has something to commit.
-  virtual bool has_statistics() const { return false; }
+  /// What a training solve saw of its rows, for `commit`, without the rows that its tape keeps;
+  /// null where the block counts nothing.
+  virtual std::shared_ptr<const BlockTape> seen(const BlockTape&) const { return nullptr; }
   /// Moves the running statistics, a flat buffer in the device's memory, by what a training solve
   /// saw: behind the optimizer's step.
   virtual void commit(const BlockTape&, std::span<Real> /*statistics*/) {}

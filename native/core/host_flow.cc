@@ -162,7 +162,7 @@ class HostFlow : public Flow {
 
   StepReport step(const OptimizerOptions& options) override {
     const StepReport report{buffers_.step(options)};
-    for (const auto& [block, tape] : pending_) block->commit(*tape, buffers_.statistics().values());
+    for (const auto& [block, seen] : pending_) block->commit(*seen, buffers_.statistics().values());
     pending_.clear();
     parameters_changed();
     return report;
@@ -205,7 +205,8 @@ class HostFlow : public Flow {
   void set_pending(const ChainTape<Real>& tape) {
     pending_.clear();
     for (std::size_t i = 0; i < blocks_.size(); ++i)
-      if (blocks_[i]->has_statistics()) pending_.emplace_back(blocks_[i].get(), tape.blocks[i]);
+      if (auto seen = blocks_[i]->seen(*tape.blocks[i]))
+        pending_.emplace_back(blocks_[i].get(), std::move(seen));
   }
 
   Trajectory<Real> make_trajectory(const SolveRequest& request, const SolveOutput& output) const {

@@ -5,6 +5,8 @@
 #include <limits>
 #include <optional>
 
+#include "core/batch_parts.h"
+
 namespace ffjord {
 namespace {
 
@@ -79,8 +81,10 @@ class Objectives {
       solve.settings = request_.settings;
       solve.training = true;
       solve.stop = request_.stop;
-      add(record, ffjord::loss(flow_, solve, request_.weights, {}, {}, {weight, part == 0}),
-          weight);
+      const auto loss_of_part = [&] {
+        return ffjord::loss(flow_, solve, request_.weights, {}, {}, {weight, part == 0});
+      };
+      add(record, numbered_from(first, loss_of_part, true), weight);
     }
     return record;
   }

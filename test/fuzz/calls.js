@@ -262,6 +262,10 @@ module.exports = async function calls(ffjord, folder) {
         await (await ffjord.streamFile(path, o)).take(2)
       }
     ],
+    inspectFile: [
+      () => [file, { columns: ['a', 'b'], categorical: 'one-hot' }],
+      (path, o) => ffjord.inspectFile(path, o)
+    ],
     splitFile: [
       () => [file, { validation: 0.2, test: 0.2, keep: 10, exclude: [] }],
       (path, o) => ffjord.splitFile(path, o)

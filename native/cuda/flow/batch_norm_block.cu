@@ -30,12 +30,16 @@ NormNumbers<Number> norm_numbers(Number* first, std::size_t size) {
           column(4), column(5), column(6), column(6) + 1};
 }
 
-struct NormTape : BlockTape {
-  NormTape(std::size_t size, const Stream& stream) : numbers(6 * size + 2, stream) {}
+struct NormSeen : BlockTape {
+  NormSeen(std::size_t size, const Stream& stream) : numbers(6 * size + 2, stream) {}
 
   DeviceArray<double> numbers;  // as norm_numbers
-  DeviceArray<float> x;         // the data side (B, D)
   bool counts = false;          // whether it has moments of the batch
+};
+
+struct NormTape : BlockTape {
+  std::shared_ptr<const NormSeen> seen;
+  DeviceArray<float> x;  // the data side (B, D)
 };
 
 // Running statistics and parameters of a block, in the flow's flat buffers.
@@ -184,18 +188,20 @@ class BatchNormBlock : public FlowBlock<float> {
                                    ChainState<float>& state) override {
     stream_.enter();
     const NormRows rows = rows_of(state);
-    auto tape = std::make_unique<NormTape>(size_, stream_);
+    auto tape = std::make_unique<NormTape>();
     tape->reverse = call.reverse();
-    tape->counts = call.trains() && rows.batch > 1;
-    const auto numbers = norm_numbers(tape->numbers.data(), size_);
-    if (tape->counts) {
+    const auto seen = std::make_shared<NormSeen>(size_, stream_);
+    tape->seen = seen;
+    seen->counts = call.trains() && rows.batch > 1;
+    const auto numbers = norm_numbers(seen->numbers.data(), size_);
+    if (seen->counts) {
       sum_columns(ValueTerms{rows.values, size_}, rows.batch, size_, 1 / double(rows.batch),
                   numbers.batch_mean, stream_);
       sum_columns(SquareTerms{rows.values, size_, numbers.batch_mean}, rows.batch, size_,
                   1 / double(rows.batch - 1), numbers.batch_variance, stream_);
     }
     const float* const parameters = place_.parameters.data();
-    launch("set_norm_map", set_norm_map, sum_shape<double>(1), stream_, size_, lag_, mixes(*tape),
+    launch("set_norm_map", set_norm_map, sum_shape<double>(1), stream_, size_, lag_, mixes(*seen),
            running(place_.statistics.data()), parameters + place_.offsets.log_scale,
            parameters + place_.offsets.bias, numbers);
 
@@ -205,7 +211,7 @@ class BatchNormBlock : public FlowBlock<float> {
     };
     if (!tape->reverse) keep();
     launch("apply_norm", apply_norm, flat_shape(rows.batch * size_), stream_, rows, tape->reverse,
-           numbers_of(*tape));
+           numbers_of(*seen));
     if (tape->reverse) keep();
     return tape;
   }
@@ -214,7 +220,7 @@ class BatchNormBlock : public FlowBlock<float> {
                 ChainState<float>& bar) override {
     stream_.enter();
     const auto& tape = dynamic_cast<const NormTape&>(any_tape);
-    const NormNumbers<const double> numbers = numbers_of(tape);
+    const NormNumbers<const double> numbers = numbers_of(*tape.seen);
     const NormRows rows = rows_of(bar);
     DeviceArray<double> sums(4 * size_ + 1, stream_);
     float* const gradients = call.gradients.empty() ? nullptr : call.gradients.data();
@@ -231,29 +237,31 @@ class BatchNormBlock : public FlowBlock<float> {
     launch("set_norm_bars", set_norm_bars, flat_shape(size_), stream_, size_, tape.reverse, numbers,
            bars);
     launch("pull_norm", pull_norm, flat_shape(rows.batch * size_), stream_, rows, tape.reverse,
-           mixes(tape), tape.x.data(), numbers, bars);
+           mixes(*tape.seen), tape.x.data(), numbers, bars);
   }
 
-  bool has_statistics() const override { return true; }
-  void commit(const BlockTape& any_tape, std::span<float> statistics) override {
-    const auto& tape = dynamic_cast<const NormTape&>(any_tape);
-    if (!tape.counts) return;
+  std::shared_ptr<const BlockTape> seen(const BlockTape& tape) const override {
+    return dynamic_cast<const NormTape&>(tape).seen;
+  }
+  void commit(const BlockTape& any_seen, std::span<float> statistics) override {
+    const auto& seen = dynamic_cast<const NormSeen&>(any_seen);
+    if (!seen.counts) return;
     stream_.enter();
-    launch("commit_norm", commit_norm, flat_shape(size_), stream_, size_, numbers_of(tape),
+    launch("commit_norm", commit_norm, flat_shape(size_), stream_, size_, numbers_of(seen),
            running(statistics.data()));
   }
 
  private:
   // Whether the batch's own moments are among those that it is normalised with.
-  bool mixes(const NormTape& tape) const { return tape.counts && lag_ > 0; }
+  bool mixes(const NormSeen& seen) const { return seen.counts && lag_ > 0; }
 
   NormRows rows_of(ChainState<float>& state) const {
     const TransformRows<float> rows = state.rows();
     return {rows.batch, rows.size, rows.values.data(), rows.delta_logp.data()};
   }
 
-  NormNumbers<const double> numbers_of(const NormTape& tape) const {
-    return norm_numbers(tape.numbers.data(), size_);
+  NormNumbers<const double> numbers_of(const NormSeen& seen) const {
+    return norm_numbers(seen.numbers.data(), size_);
   }
 
   template <class Number>

@@ -25,9 +25,9 @@ using WarpSums = double[kWarps][kColumns];
 template <class Terms>
 __global__ void sum_column_parts(Terms terms, std::size_t rows, std::size_t columns,
                                  double* parts) {
-  const std::size_t column = std::size_t(blockIdx.x) * kColumns + threadIdx.x % kColumns;
+  const std::size_t column = std::size_t(blockIdx.y) * kColumns + threadIdx.x % kColumns;
   const int warp = threadIdx.x / kColumns, lane = threadIdx.x % kColumns;
-  const std::size_t first = std::size_t(blockIdx.y) * kPartRows;
+  const std::size_t first = std::size_t(blockIdx.x) * kPartRows;
   const std::size_t end = std::min(rows, first + kPartRows);
   double sums[Terms::kSums] = {};
   for (std::size_t row = first + warp; column < columns && row < end; row += kWarps)
@@ -37,7 +37,7 @@ __global__ void sum_column_parts(Terms terms, std::size_t rows, std::size_t colu
     shared[warp][lane] = sums[k];
     __syncthreads();
     if (warp == 0 && column < columns)
-      parts[(std::size_t(blockIdx.y) * Terms::kSums + k) * columns + column] =
+      parts[(std::size_t(blockIdx.x) * Terms::kSums + k) * columns + column] =
           (shared[0][lane] + shared[1][lane]) + (shared[2][lane] + shared[3][lane]);
     __syncthreads();
   }
@@ -65,8 +65,9 @@ void sum_columns(const Terms& terms, std::size_t rows, std::size_t columns, doub
   const std::size_t parts = (rows + kPartRows - 1) / kPartRows;
   DeviceArray<double> partial(parts * Terms::kSums * columns, stream);
   LaunchShape shape;
-  shape.grid = dim3(static_cast<unsigned>((columns + kColumns - 1) / kColumns),
-                    static_cast<unsigned>(parts));
+  // Parts go along x, as y ends at 65,535.
+  shape.grid = dim3(static_cast<unsigned>(parts),
+                    static_cast<unsigned>((columns + kColumns - 1) / kColumns));
   shape.block = dim3(kFlatThreads);
   shape.shared_bytes = sizeof(WarpSums);
   launch("sum_column_parts", sum_column_parts<Terms>, shape, stream, terms, rows, columns,

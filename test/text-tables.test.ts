@@ -137,6 +137,19 @@ test('numbers in other notations, where that is said', async () => {
   await failure(() => read(plain, { thousands: '.' }), 'CONTRADICTORY_OPTIONS')
 })
 
+test('a comma for the decimal sign leaves no point to guess about', async () => {
+  const euro = 'a;people\n1,5;1.234\n2,5;56.789\n3,5;999\n'
+  const { message } = await failure(() => read(euro, { decimal: ',' }), 'INVALID_FILE')
+  expect(message).toContain("line 2, column 2 ('people'): '1.234' is no number of decimal: ','")
+  expect(message).toContain("thousands: '.' (--thousands .)")
+  const options = { decimal: ',', thousands: '.' } as const
+  expect((await read(euro, options)).values).toEqual([1.5, 1234, 2.5, 56789, 3.5, 999])
+  await failure(() => read('a;b\n1;1.234\n2;5.6\n', options), 'INVALID_FILE')
+  // Text may hold points, and what says that a cell is missing.
+  const version = 'a;version\n1,5;1.5\n2,5;1.5b\n3,5;2-a\n4,5;2-a\n'
+  expect((await read(version, { decimal: ',', exclude: ['version'] })).rows).toBe(4)
+})
+
 test('a notation that would make numbers of text is told', async () => {
   expect(await guesses('size;year\n0,126;1\n-0,5;2\n')).toEqual([
     "column 'size' holds text like '0,126'; with decimal: ',' (--decimal ,) it holds numbers"

@@ -1,7 +1,7 @@
 import Papa from 'papaparse'
 import { alike, type CellType, written } from '../data/cell-type'
 import { fail } from '../native/check'
-import { hasUnmistakable, isPlainFraction, plainly, unmistakable } from './notation'
+import { hasUnmistakable, isPlainFraction, numberOf, plainly, unmistakable } from './notation'
 import { parseNumbers } from './numbers'
 import { type CellBatch, checkColumns, firstRepeated, MOST_COLUMNS, type TableSource } from './source'
 import {
@@ -97,7 +97,7 @@ class DelimitedTable implements TableSource {
         fail(
           'INVALID_FILE',
           `${path}, line ${lines[fraction.row]!}, column ${fraction.column + 1} ('${names[fraction.column]}'): '${fraction.cell}' is no number ` +
-            `of decimal: ',', as others of the column are; repair it`
+            `of decimal: ','; ${this.#remedy(fraction.cell)}`
         )
       const plain = hasNotation(options) ? plainly(options) : hasUnmistakable(text) ? unmistakable : undefined
       const meant = columns.map((cells) => this.#meanings(cells, plain))
@@ -152,16 +152,29 @@ class DelimitedTable implements TableSource {
     return { columns, lines, next: line, header }
   }
 
-  /** A cell that has a point for its decimal sign in a column where others have a comma. */
+  /** A cell that would be a fraction by its point, where a comma is the decimal sign; columns of text may have some. */
   #mixed(columns: readonly (readonly string[])[]): { row: number; column: number; cell: string } | undefined {
     if (this.options.decimal !== ',') return undefined
     const plain = plainly(this.options)
     for (const [column, cells] of columns.entries()) {
-      const row = cells.findIndex((cell) => isPlainFraction(cell) && plain(cell) === cell)
-      if (row >= 0 && cells.some((cell) => cell.includes(',') && plain(cell) !== cell))
-        return { row, column, cell: cells[row]! }
+      const row = cells.findIndex(
+        (cell) => isPlainFraction(cell) && plain(cell) === cell && !this.#missing.has(cell.trim())
+      )
+      if (row < 0) continue
+      const present = cells.filter((cell) => cell.trim() !== '' && !this.#missing.has(cell.trim()))
+      const texts = present.filter((cell) => Number.isNaN(numberOf(plain(cell))))
+      const mixed = cells.some((cell) => cell.includes(',') && plain(cell) !== cell)
+      if (mixed || 2 * texts.length <= present.length) return { row, column, cell: cells[row]! }
     }
     return undefined
+  }
+
+  #remedy(cell: string): string {
+    const grouped = { ...this.options, thousands: '.' }
+    const groups = this.options.thousands === undefined && plainly(grouped)(cell) !== cell
+    return groups
+      ? "say that its point groups digits, thousands: '.' (--thousands .), or write the fraction with a comma"
+      : 'repair it'
   }
 
   #meanings(cells: readonly string[], plain: ((cell: string) => string) | undefined): (string | null)[] {

@@ -405,6 +405,40 @@ describe('a flow takes columns of data sets by name', () => {
   })
 })
 
+test('dates are counted as training did, or refused', async () => {
+  const dated = async (first: number, ending = '') =>
+    write(
+      {
+        names: ['day', 'x'],
+        columns: [
+          Array.from({ length: 20 }, (_, i) => {
+            const day = first + ((7 * i) % 20)
+            return `${new Date(86_400_000 * day).toISOString().slice(0, 10)}${ending && ` ${String(i).padStart(2, '0')}${ending}`}`
+          }),
+          Array.from({ length: 20 }, (_, i) => Math.sin(i))
+        ]
+      },
+      'csv'
+    )
+  const settings = { columns: ['day', 'x'] }
+  using flow = await Flow.create({ shape: [2], blocks: [{ type: 'cnf', net: { hidden: [4] } }] })
+  await flow.fit(await fromFile(await dated(19_723), settings), { iterations: 2, batch: 20 })
+  const later = await dated(19_733)
+  const { message } = await failure(
+    async () => flow.evaluate(await fromFile(later, settings)),
+    'INVALID_INPUT'
+  )
+  expect(message).toMatch(
+    /'day' as .*, in days since 2024-01-11, and the flow was trained on .*, in days since 2024-01-01/
+  )
+  expect(message).toContain('{ schema: flow.table }')
+  const hours = await dated(19_723, ':00')
+  await failure(async () => flow.evaluate(await fromFile(hours, settings)), 'INVALID_INPUT')
+  const read = await fromFile(later, { schema: flow.table! })
+  expect(read.data[0]).toBe(10)
+  expect((await flow.evaluate(read)).logProb).toHaveLength(20)
+})
+
 test('samples without names stand in the order of the training file', async () => {
   const columns = [0, 1].map((c) => Array.from({ length: 60 }, (_, i) => 100 * c + Math.sin(i * (c + 5))))
   const path = await write({ names: ['a', 'b'], columns }, 'csv')

@@ -1,5 +1,10 @@
+import { mkdtempSync, rmSync, writeFileSync } from 'node:fs'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+import { fromFile } from 'ffjord'
 import { clockCell, clockNumber } from '../lib/data/clock'
 import { DatePatterns, dateParser, dateText, typeOfPattern } from '../lib/data/date-text'
+import { failure } from './failure'
 
 /** Dates and times in text: which pattern a column follows, and that they come back as they were. */
 
@@ -73,6 +78,37 @@ test.each([
   // The same moment, as text of another file.
   const text = dateText(`YYYY-MM-DD hh:mm:ss.${'f'.repeat(9)}`, cell, type)
   expect(clockNumber(clock, { kind: 'written' })(text)).toBe(value)
+})
+
+test('day and month are not swapped from cell to cell', () => {
+  const clock = { unit: 'day', origin: '2024-01-01' } as const
+  const dayFirst = clockNumber(clock, { kind: 'written' }, 'DD/MM/YYYY')
+  expect(['25/01/2024', '05/02/2024', '2024-01-25', '25.01.2024'].map(dayFirst)).toEqual([24, 35, 24, 24])
+  expect(['01/25/2024', '1/25/2024', '03/13/2024 00:00'].map(dayFirst)).toEqual([
+    Number.NaN,
+    Number.NaN,
+    Number.NaN
+  ])
+  const monthFirst = clockNumber(clock, { kind: 'written' }, 'M-D-YYYY')
+  expect([monthFirst('1-25-2024'), monthFirst('25-1-2024')]).toEqual([24, Number.NaN])
+})
+
+test('dates of another order are refused by the cell', async () => {
+  const folder = mkdtempSync(join(tmpdir(), 'ffjord-dates-'))
+  const put = (name: string, days: string[]) => {
+    const path = join(folder, name)
+    writeFileSync(path, `d,x\n${days.map((day, i) => `${day},${i}.5`).join('\n')}\n`)
+    return path
+  }
+  const { schema } = await fromFile(put('dm.csv', ['25/01/2024', '05/02/2024', '13/03/2024']), {
+    columns: ['d', 'x']
+  })
+  const other = put('md.csv', ['01/25/2024', '02/05/2024', '03/13/2024'])
+  const { message } = await failure(() => fromFile(other, { schema }), 'INVALID_FILE')
+  expect(message).toContain(
+    "line 2, column 1 ('d'): '01/25/2024' is none of the column's dates or times, DD/MM/YYYY"
+  )
+  rmSync(folder, { recursive: true })
 })
 
 test('days of a model are hours of a finer clock', () => {

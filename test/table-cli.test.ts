@@ -430,6 +430,27 @@ describe('a table that cannot be used', () => {
     }
   })
 
+  test('dates of a resumed run that begin earlier', async () => {
+    const path = join(folder, 'dated.csv')
+    const days = Array.from({ length: 60 }, (_, i) => `${10 + ((7 * i) % 19)}/05/2024,${Math.sin(i)}`)
+    const put = (first: string[]) => writeFileSync(path, `d,x\n${[...first, ...days].join('\n')}\n`)
+    put([])
+    expect((await train(path, 'dated')).code).toBe(0)
+    put(['01/05/2024,0.5'])
+    const { code, stderr } = await ffjord(
+      'train',
+      '--resume',
+      '--out',
+      join(folder, 'dated'),
+      '--iterations',
+      '40'
+    )
+    expect(stderr).toContain(
+      "dated.csv has 'd' in days since 2024-05-01, and the run was started on days since 2024-05-10; resume with the table as it was"
+    )
+    expect(code).toBe(1)
+  })
+
   test('a context that training did not have', async () => {
     const path = write('contexts.csv', () => undefined)
     expect((await train(path, 'contexts', '--context', 'c')).code).toBe(0)

@@ -1,6 +1,8 @@
 import { existsSync } from 'node:fs'
 import { resolve } from 'node:path'
 import type { Command } from 'commander'
+import { type Clock, countedIn, sameClock } from '../data/clock'
+import { modelColumns } from '../data/matching'
 import type { Block } from '../flow/options'
 import {
   type BenchmarkName,
@@ -217,12 +219,23 @@ function checkSameTable(file: string, before: TableSchema | undefined, now: Tabl
   if (!before || !now) return
   const list = ({ columns, context = [] }: TableSchema) =>
     [...elementNames(columns), ...elementNames(context).map((name) => `given ${name}`)].join(', ')
-  if (list(before) === list(now)) return
-  throw new FfjordError(
-    'INVALID_FILE',
-    `${file} has the columns ${list(now)}, and the run was started on ${list(before)}; resume with the table as it was, ` +
-      'or start a new run'
-  )
+  if (list(before) !== list(now))
+    throw new FfjordError(
+      'INVALID_FILE',
+      `${file} has the columns ${list(now)}, and the run was started on ${list(before)}; resume with the table as it was, ` +
+        'or start a new run'
+    )
+  const columns = modelColumns(now)
+  for (const [i, { name, clock }] of modelColumns(before).entries()) {
+    const other = columns[i]?.clock
+    if (sameClock(clock, other)) continue
+    const counted = (one: Clock | undefined) => (one ? countedIn(one) : 'no dates or times')
+    throw new FfjordError(
+      'INVALID_FILE',
+      `${file} has '${name}' in ${counted(other)}, and the run was started on ${counted(clock)}; resume with the table as it ` +
+        'was, or start a new run'
+    )
+  }
 }
 
 async function openFlow(choice: TrainChoice, source: Source, resume: boolean): Promise<Flow> {

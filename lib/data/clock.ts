@@ -41,6 +41,15 @@ export function isClock(value: unknown): value is Clock {
   )
 }
 
+export function sameClock(one: Clock | undefined, other: Clock | undefined): boolean {
+  return one?.unit === other?.unit && one?.origin === other?.origin
+}
+
+/** 'days since 2024-01-01' */
+export function countedIn({ unit, origin }: Clock): string {
+  return `${unit}s${origin === undefined ? '' : ` since ${origin}`}`
+}
+
 /** Types that a clock counts. */
 export type TimeType = CellType & { kind: 'date' | 'time' | 'timestamp' | 'duration' }
 
@@ -108,9 +117,20 @@ function textNumber(clock: Clock, pattern: string | undefined): (cell: unknown) 
     if (!Number.isNaN(number)) return number
     // Another file may write its dates otherwise, where only one way to read them is open.
     const [only, ...others] = readingsOf(text)
-    if (!only || others.length > 0) return Number.NaN
+    if (!only || others.length > 0 || (pattern !== undefined && isSwapped(only.pattern, pattern)))
+      return Number.NaN
     return reader(only.pattern.replace('.f', '.fffffffff'))(text)
   }
+}
+
+/**
+ * Whether a pattern differs from another in the order of day and month alone: a column of which some cells fit the one by
+ * chance must not have the others read by the other.
+ */
+function isSwapped(one: string, other: string): boolean {
+  const start = /^([DM])\1?([-/])[DM]/
+  const [some, others] = [start.exec(one), start.exec(other)]
+  return some !== null && others !== null && some[2] === others[2] && some[1] !== others[1]
 }
 
 /** Numbers of the clock as cells of `type`: whole, bigint where a number does not hold them, or text of a pattern. */

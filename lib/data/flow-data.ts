@@ -2,6 +2,7 @@ import { type Batch, sizeOf } from '../native/batch'
 import { fail, isObject, nearest } from '../native/check'
 import type { NativeDescription } from '../native/interface'
 import { sameAtom } from './atom'
+import { countedIn, sameClock } from './clock'
 import {
   ArrayDataset,
   arranged,
@@ -163,6 +164,7 @@ function namesOf(schema: TableSchema, table: TableSchema, name: string): Map<str
         !sameNames(found.levels ?? [], column.levels ?? []) ||
         found.step !== column.step ||
         !sameAtom(found.atom, column.atom) ||
+        !sameClock(found.clock, column.clock) ||
         (found.exact ?? false) !== (column.exact ?? false)
       if (differs)
         fail(
@@ -175,7 +177,11 @@ function namesOf(schema: TableSchema, table: TableSchema, name: string): Map<str
   )
 }
 
-function kindOf({ levels, step, exact, atom }: Column): string {
+function kindOf(column: Column): string {
+  return `${valuesOf(column)}${column.clock ? `, in ${countedIn(column.clock)}` : ''}`
+}
+
+function valuesOf({ levels, step, exact, atom }: Column): string {
   if (levels) return `a category of ${list(levels)}${exact ? ' without noise' : ''}`
   if (atom) return `numbers with the atom ${atom.value} at ${atom.place.toPrecision(4)}`
   return step === undefined ? 'numbers as they stand' : `multiples of ${step}, dequantised`

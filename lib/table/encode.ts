@@ -271,6 +271,9 @@ function complaint(column: Column, cell: unknown): string {
   if (isInexact(cell))
     return `${shown} is a whole number beyond 2⁵³, which float64 does not hold exactly; leave an id out (exclude: ['${name}']), or take it in other units`
   if (/^\s*[+-]?inf(inity)?\s*$/i.test(String(cell))) return `${shown} is no finite number; correct it`
+  const pattern = column.clock && column.cells?.kind === 'written' ? column.cells.pattern : undefined
+  if (pattern !== undefined && Number.isNaN(numberReader(column, written)(cell)))
+    return `${shown} is none of the column's dates or times, ${pattern}; write it so`
   if (isDateText(String(cell)))
     return `${shown} is a date; give what may matter as numbers (days since a first day, month, hour), or leave the column out (exclude: ['${name}'])`
   if (Number.isNaN(value))

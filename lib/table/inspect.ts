@@ -1,4 +1,4 @@
-import { isTime } from '../data/clock'
+import { countedIn, isTime } from '../data/clock'
 import { dateText, standardPattern } from '../data/date-text'
 import { type Column, columnWidth, tableWidth } from '../data/schema'
 import { regularFile } from '../file/pipe'
@@ -284,7 +284,7 @@ function planOf(column: Column | undefined, { missing }: ColumnProfile, { missin
   const { clock, step, levels, lower, upper } = column
   const filled = missing > 0 ? (gaps === 'fill' ? ', gaps filled' : ', rows with gaps dropped') : ''
   if (levels) return `a category of ${columnWidth(column)} levels${filled}`
-  const counted = clock && `${clock.unit}s${clock.origin ? ` since ${clock.origin}` : ''}`
+  const counted = clock && countedIn(clock)
   const noise = step !== undefined ? `dequantised by ${step}` : ''
   const ends = lower !== undefined || upper !== undefined ? `within (${lower ?? '−∞'}, ${upper ?? '∞'})` : ''
   return ([counted, ends, noise].filter(Boolean).join(', ') || 'as it is') + filled

@@ -10,6 +10,7 @@ import {
   fromAsyncIterable,
   fromRows,
   type IterationRecord,
+  type LawDataset,
   type Progress,
   toy
 } from 'ffjord'
@@ -172,6 +173,48 @@ describe.each(engineNames)('%s', (device) => {
     })
     const { nll } = await flow.evaluate(held, { trace: 'exact' })
     expect(Math.abs(nll - best!.validation)).toBeLessThan(1e-4)
+  })
+
+  test('with the best weights kept, a fit that a signal or a break stops goes on bit for bit', async () => {
+    const held = await toy('moons', { seed: 9 }).take(100)
+    const long: FitOptions = {
+      ...options,
+      iterations: 30,
+      optimizer: { type: 'adam', lr: 0.3 },
+      schedule: { type: 'plateau', factor: 0.5, patience: 2 },
+      validation: { data: held, every: 5 },
+      keepBest: true
+    }
+    using straight = await create()
+    const whole = await straight.fit(toy('moons'), long)
+    for (const [how, at] of [
+      ['signal', 13],
+      ['signal', 20], // before its validation
+      ['break', 10]
+    ] as const) {
+      using flow = await create()
+      const controller = new AbortController()
+      const data = toy('moons') as LawDataset
+      const advance = data.advance.bind(data)
+      let advanced = 0
+      jest.spyOn(data, 'advance').mockImplementation((batches, given) => {
+        advance(batches, given)
+        advanced += batches
+        if (how === 'signal' && advanced >= at) controller.abort()
+      })
+      const checkpoint = { every: at, save: () => undefined } // a burst ends there
+      const stopping = flow.fit(data, { ...long, signal: controller.signal, checkpoint })
+      for await (const { iteration } of stopping) if (how === 'break' && iteration >= at) break
+      const stopped = await stopping
+      expect([stopped.stopped, stopped.iterations]).toEqual([how, at])
+      expect(stopped.best!.iteration).toBeLessThan(stopped.iterations)
+      expect(flow.provenance!.validation).toBe(stopped.validation)
+      const result = await flow.fit(toy('moons'), { ...long, resume: true })
+      expect(flow.parameters()).toEqual(straight.parameters())
+      expect(flow.average()).toEqual(straight.average())
+      expect([result.best, result.validation]).toEqual([whole.best, whole.validation])
+      expect(flow.provenance!.validation).toBe(whole.best!.validation)
+    }
   })
 
   test('a solve that fails rejects and leaves the flow usable, or is skipped and counted', async () => {

@@ -34,7 +34,10 @@ export type TrainingOptions<M> = Length & {
   seed?: number
   /** Default: none, but for a fit without a length, which holds rows out. */
   validation?: ValidationOptions
-  /** End with the weights of the best validation; a later resume goes on from them. Default: false. */
+  /**
+   * End with the weights of the best validation; a later resume goes on from them. A fit that a signal or a break stops keeps
+   * its last weights, so that a resume is what it would have been. Default: false.
+   */
   keepBest?: boolean
   /** Go on past a batch whose solve fails, and count it. Default: false. */
   skipFailures?: boolean
@@ -45,7 +48,7 @@ export type TrainingOptions<M> = Length & {
   nfeBudget?: number | false
   /** Every so many iterations: a path to save to, or what to do. Default: none. */
   checkpoint?: { every: number; save: string | ((flow: M) => void | Promise<void>) }
-  /** Stops after the running step; the fit then ends with what it has. Default: none. */
+  /** Stops after the running step, and a validation that is due then; the fit ends with what it has. Default: none. */
   signal?: AbortSignal
   /** Go on where the model file, or the last fit of this flow, stood: optimizer, schedule, order of the data. Default: false. */
   resume?: boolean

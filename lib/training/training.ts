@@ -50,6 +50,8 @@ export class Training<M> implements TrainingRun {
   /** What the size of the first rows gave cause to say; told with the first iteration. */
   #scale: FitWarning | undefined
   #loss = Number.NaN
+  /** Whether the best weights are in place. */
+  #endsWithBest = false
   /** Seconds of one iteration, for the size of a burst: of the core, and of JavaScript's thread. */
   #pace = burstSeconds
   #hostPace = 0
@@ -128,7 +130,8 @@ export class Training<M> implements TrainingRun {
           reason = 'data'
           break
         }
-        const validation = await this.#validation.run()
+        // Where a signal came before the first iteration of a burst, those before it have been validated.
+        const validation = done > 0 ? await this.#validation.run() : undefined
         this.#state.seconds += (performance.now() - began) / 1000
         await this.#checkpoint()
         if (validation !== undefined || performance.now() - reported >= 1000 * burstSeconds) {
@@ -141,7 +144,11 @@ export class Training<M> implements TrainingRun {
         }
       }
       if (this.#records.length > 0) yield this.#progress(undefined)
-      if (this.#options.keepBest) this.#validation.restoreBest()
+      // The best weights and the optimizer's last state are no continuation of an interrupted training.
+      if (this.#options.keepBest && reason !== 'signal') {
+        this.#validation.restoreBest()
+        this.#endsWithBest = true
+      }
       return this.result(reason)
     } finally {
       this.#noteProvenance()
@@ -311,7 +318,7 @@ export class Training<M> implements TrainingRun {
   #noteProvenance(): void {
     const { iteration, validation, best } = this.#state
     const data = this.#name ?? this.#core.provenance?.data
-    const kept = this.#options.keepBest && best ? best.validation : validation
+    const kept = this.#endsWithBest && best ? best.validation : validation
     this.#core.provenance = {
       ...(data !== undefined && { data }),
       ...(Number.isFinite(this.#data.rows) && { rows: this.#data.rows }),

@@ -10,7 +10,7 @@ import { afterValidation } from './schedule'
 
 type Options = Pick<
   NormalizedFitOptions<unknown>,
-  'data' | 'validation' | 'heldOut' | 'schedule' | 'keepBest' | 'signal'
+  'data' | 'validation' | 'heldOut' | 'schedule' | 'keepBest'
 >
 
 /** What a training run learns from rows that it does not train on; what it found stands in the training's state. */
@@ -58,11 +58,11 @@ export class Validation {
 
   /** Mean −log p of the rows, where the iteration asks for it. */
   async run(): Promise<number | undefined> {
-    const { validation, schedule, keepBest, signal } = this.#options
+    const { validation, schedule, keepBest } = this.#options
     const data = this.#rows
     const { iteration } = this.#state
-    if (!validation || !data || iteration === 0 || iteration % validation.every !== 0 || signal?.aborted)
-      return undefined
+    // A signal does not pass over it, so that a training that goes on later is what it would have been.
+    if (!validation || !data || iteration === 0 || iteration % validation.every !== 0) return undefined
     return this.#withAverage(async () => {
       const { native, seed } = this.#core
       const trace = validation.trace === undefined ? {} : { trace: validation.trace }

@@ -165,6 +165,33 @@ test('missing cells can be filled in, which the model remembers', async () => {
   ).toBe(true)
 })
 
+test('rows of more or fewer cells than the first are left out with a word', async () => {
+  const path = table('a,b', (row, random) =>
+    row === 7 ? [1] : row === 9 ? [1, 2, 3] : [random.normal(), row === 11 ? 'x' : random.normal()]
+  )
+  const out = join(folder, 'ragged')
+  await ffjord('train', '--data', path, '--out', out, '--invalid', 'drop', ...brief)
+  expect(said.join('')).toContain('200 rows, 2 columns')
+  expect(said.join('')).toContain('3 of 200 rows of')
+  said = []
+  const scores = join(folder, 'ragged-scores.csv')
+  await ffjord(
+    'logprob',
+    '--model',
+    join(out, 'model.safetensors'),
+    '--data',
+    path,
+    '--out',
+    scores,
+    '--invalid',
+    'drop'
+  )
+  expect(readFileSync(scores, 'utf8').trim().split('\n')).toHaveLength(199)
+  expect(said.join('')).toContain(
+    `log-densities of 198 rows in ${scores}; 1 rows without one, which could not be used; 2 rows of ${path} are left out`
+  )
+})
+
 test('a day and a month that may be either way round are left out, until an option decides', async () => {
   const path = table('when,a,b', (_, random) => [
     `${1 + Math.floor(12 * random.uniform())}/${1 + Math.floor(12 * random.uniform())}/2024`,

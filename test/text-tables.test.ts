@@ -1,7 +1,7 @@
 import { mkdtempSync, rmSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
-import { type FileOptions, fromFile } from 'ffjord'
+import { type FileOptions, fromFile, inspectFile, splitFile } from 'ffjord'
 import type { OpenOptions } from '../lib/table/formats'
 import { openTable } from '../lib/table/open'
 import { failure } from './failure'
@@ -212,6 +212,46 @@ test('lines to pass over, where that is said', async () => {
   expect((await read('a,a\n1,2\n', { header: false, skip: 1 })).values).toEqual([1, 2])
   const { message } = await failure(() => read(`A table\n${plain}x,0\n`), 'INVALID_FILE')
   expect(message).toContain('line 5')
+})
+
+test('lines of comment between titles', async () => {
+  const text = `Sizes\n# by hand\nof houses\n${plain}0,0\n`
+  expect(await read(text, { comment: '#' })).toEqual({
+    ...expected,
+    rows: 3,
+    values: [...expected.values, 0, 0]
+  })
+  expect(await guesses(text, { comment: '#' })).toEqual([
+    '3 lines before the table were passed over; skip: 0 (--skip 0) reads them'
+  ])
+})
+
+test.each([
+  ['the last column', (i: number) => `${i},"ab${i}`],
+  ['the first column', (i: number) => `"${i},ab${i}`],
+  ['one of quoted cells', (i: number) => `${i},"ab${i}`, (i: number) => `${i},"ab${i}"`]
+])(
+  'a quote that is not closed takes no rows with it: %s',
+  async (_, broken, whole = (i: number) => `${i},ab${i}`) => {
+    const lines = Array.from({ length: 20 }, (_, i) => (i === 7 ? broken(i) : whole(i)))
+    const options = { categorical: 'one-hot', invalid: 'drop' } as const
+    const { message } = await failure(() => read(`x,note\n${lines.join('\n')}\n`, options), 'INVALID_FILE')
+    expect(message).toContain('line 9: a cell opens with a quote that is not closed')
+  }
+)
+
+test('quotes within a quoted cell that are not written twice stay, where the cell ends in its line', async () => {
+  const data = await fromFile(file('x,note\n1,"a "b" c"\n2,d\n3,d\n'), { categorical: 'one-hot' })
+  expect(data.columns).toEqual(['x', 'note=a "b" c', 'note=d'])
+})
+
+test('rows of more or fewer cells are counted among those that are left out', async () => {
+  const path = file('a,b\n1,2.5\n3\n4,\n6,7,8\n9,1.5\n')
+  const { rows, dropped } = await fromFile(path, { invalid: 'drop' })
+  expect([rows, dropped]).toEqual([2, 3])
+  expect((await inspectFile(path, { invalid: 'drop' })).rows).toBe(5)
+  const parts = await splitFile(path, { invalid: 'drop', validation: 0, test: 0 })
+  expect([parts.trainRows, parts.dropped]).toEqual([2, 3])
 })
 
 test('bytes that are no text, or of another encoding', async () => {

@@ -126,7 +126,13 @@ async function logprob(choice: Choice, signal: AbortSignal): Promise<void> {
       rows += batch.count
     }
   })
-  const without = encoder.dropped ? `; ${encoder.dropped} rows without one, which ${lacking(encoder)}` : ''
+  const scoreless = encoder.unusable
+    ? `; ${encoder.unusable} rows without one, which ${lacking(encoder)}`
+    : ''
+  const ragged = source.ragged
+    ? `; ${source.ragged} rows of ${choice.data} are left out, which have more or fewer cells than the first`
+    : ''
+  const without = scoreless + ragged
   const spread = spreadOf(spreads)
   const told = spread.rows > 0 ? `; lower bounds, ${spreadText(spread)}` : ''
   if (choice.out !== '-') note(`log-densities of ${rows} rows in ${choice.out}${without}${told}`)
@@ -136,8 +142,8 @@ async function logprob(choice: Choice, signal: AbortSignal): Promise<void> {
 }
 
 /** Why rows have no score. */
-function lacking({ dropped, missing }: { dropped: number; missing: number }): string {
-  if (missing === dropped) return 'lack cells'
+function lacking({ unusable, missing }: { unusable: number; missing: number }): string {
+  if (missing === unusable) return 'lack cells'
   return missing > 0 ? 'lack cells or have some that cannot be used' : 'could not be used'
 }
 

@@ -40,6 +40,8 @@ export async function openDelimited(path: string, options: DelimitedOptions = {}
 class DelimitedTable implements TableSource {
   /** Line of the first row of each batch read. */
   #lines: { row: number; line: number; exact: number[] | undefined }[] = []
+  /** Rows that the last reading left out, as `skipRagged` asks. */
+  ragged = 0
   readonly names: readonly string[]
   readonly named: boolean
   readonly types: readonly CellType[]
@@ -65,6 +67,7 @@ class DelimitedTable implements TableSource {
     const { encoding, verbatim = false } = options
     const isPlain = !verbatim && !hasNotation(options) && lineEnd === LINE_FEED
     this.#lines = []
+    this.ragged = 0
     let [row, line, toSkip] = [0, 1, dialect.skip]
     let header = dialect.header
     for await (const piece of pieces(path, { encoding, delimiter, lineEnd })) {
@@ -110,11 +113,25 @@ class DelimitedTable implements TableSource {
     const { path, dialect, names, options } = this
     const { delimiter, comment, trailing } = dialect
     const width = names.length
-    const { data } = Papa.parse<string[]>(delimiter === ' ' ? withSingleSpaces(text) : text, {
+    const parsed = delimiter === ' ' ? withSingleSpaces(text) : text
+    const { data, errors } = Papa.parse<string[]>(parsed, {
       delimiter,
       newline: lineEndOf(this.lineEnd) as '\n',
       ...(options.comment !== undefined && { comments: options.comment })
     })
+    // A quote that is not closed, or not where a cell ends, takes the lines up to another quote into its cell.
+    const end = lineEndOf(this.lineEnd)
+    const stray = errors.find(
+      ({ code, row }) =>
+        code === 'MissingQuotes' ||
+        (code === 'InvalidQuotes' && data[row!]?.some((cell) => cell.includes('"') && cell.includes(end)))
+    )
+    if (stray)
+      fail(
+        'INVALID_FILE',
+        `${path}, line ${first + breaks(parsed.slice(0, stray.index), this.lineEnd)}: a cell opens with a quote that is not closed ` +
+          'where a cell ends; close it, take it away, or write quotes within a cell twice and the cell in quotes'
+      )
     // Only quotes can hold a line break within a record.
     const quoted = text.includes('"')
     const columns: string[][] = names.map(() => [])
@@ -139,7 +156,10 @@ class DelimitedTable implements TableSource {
       if (cells.length !== width) {
         // What was guessed to be a comment is one unless it has the cells of a row, such as '#N/A,1'.
         if (comment !== undefined && cells[0]!.startsWith(comment)) continue
-        if (options.skipRagged) continue
+        if (options.skipRagged) {
+          this.ragged++
+          continue
+        }
         fail(
           'INVALID_FILE',
           `${path}, line ${at}: ${cells.length} columns in place of ${width}; repair the line, or leave such rows out with ` +

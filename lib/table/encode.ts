@@ -39,7 +39,8 @@ export class RowEncoder {
   readonly whole: boolean[]
   /** The first row of each column that stands on its lower end. */
   readonly #onEnd: (number | undefined)[] = []
-  dropped = 0
+  /** Rows of the batches that were left out. */
+  unusable = 0
   /** Rows of those that were left out because cells are missing. */
   missing = 0
   /** Whether values came that float32 does not hold, as `holdsFloat32` and `float32Resolves` have it. */
@@ -56,6 +57,11 @@ export class RowEncoder {
     this.whole = columns.map(() => true)
     const places = new Map(source.names.map((name, i) => [name, i]))
     this.#indices = columns.map(({ name }) => places.get(name) ?? -1)
+  }
+
+  /** Rows of the file that were left out: unusable ones, and those that the source put into no batch. */
+  get dropped(): number {
+    return this.unusable + (this.source.ragged ?? 0)
   }
 
   /** `first` is the number of the batch's first row in the file. From the first value on that needs it, in float64. */
@@ -206,7 +212,7 @@ export class RowEncoder {
       if (count < row) values.copyWithin(count * this.width, row * this.width, (row + 1) * this.width)
       kept[count++] = row
     }
-    this.dropped += bad.length - count
+    this.unusable += bad.length - count
     return { values: values.subarray(0, count * this.width), kept: kept.subarray(0, count) }
   }
 }

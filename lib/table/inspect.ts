@@ -75,6 +75,7 @@ export async function inspectTable(
   const source = await openTable(path, settings.open)
   checkNames(source, settings)
   const profile = await profileTable(source, settings.dayFirst)
+  const { ragged = 0 } = source
   const named = explicit(settings)
   const excluded = new Set(settings.exclude)
   const wanted = settings.names && new Set(settings.names)
@@ -112,7 +113,7 @@ export async function inspectTable(
   const { columns: names, exclude: _, ...rest } = full
   const inspection: TableInspection = {
     path: source.path,
-    rows: profile.rows,
+    rows: profile.rows + ragged,
     incomplete: found?.incomplete ?? 0,
     lookedAt: profile.sample.numbers.length,
     width: tableWidth(

@@ -40,6 +40,8 @@ export interface TableSource {
   readonly shape?: readonly number[]
   /** How many, where the format says so beforehand. */
   readonly rows?: number
+  /** Rows that the last reading left out of its batches, since they have more or fewer cells than the first one. */
+  readonly ragged?: number
   /** What was guessed of the file, each a sentence with the option that says otherwise. */
   readonly guesses?: readonly string[]
   batches(): AsyncIterable<CellBatch>

@@ -82,13 +82,16 @@ export function dialectOf(
   const end = String.fromCharCode(lineEnd)
   const lines = text.split(end, 4 * PREVIEW)
   const { said, comment, comments, title, ...start } = startOf(lines, options)
-  const body = lines.slice(start.skip).filter((line) => comment === undefined || !line.startsWith(comment))
-  const rest = body.join(end)
+  const body = [...lines.entries()].filter(
+    ([at, line]) => at >= start.skip && (comment === undefined || !line.startsWith(comment))
+  )
+  const rest = body.map(([, line]) => line).join(end)
   const delimiter =
     options.delimiter ?? said ?? (/\.(tsv|tab)$/i.test(path) ? '\t' : guessDelimiter(rest, end))
   const all = recordsOf(rest, delimiter, end)
   const before = options.skip === undefined && comments === 0 ? preamble(all) : 0
-  const passed = before > 0 ? all[before]!.line : 0
+  // Comments between titles are lines to pass over, too.
+  const passed = before > 0 ? body[all[before]!.line]![0] - start.skip : 0
   const [head, ...rows] = all
     .slice(before)
     .map(({ cells }) => cells.map((cell) => cell.trim()))

@@ -292,7 +292,10 @@ export class Flow {
     return sampleBase(this.#core, count, options)
   }
 
-  /** ∇ₓ log p(x), in the shape of x. @throws FfjordError OUTSIDE_SUPPORT, which names rows outside of the support */
+  /**
+   * ∇ₓ log p(x), in the shape of x. @throws FfjordError OUTSIDE_SUPPORT, which names rows outside of the support; SOLVE_FAILED
+   * where a gradient is more than the engine's numbers hold
+   */
   score<B extends Batch>(x: B, options?: EvaluationOptions): Promise<Tensor<ArrayOf<B>>> {
     return score(this.#core, x, options)
   }

@@ -117,3 +117,18 @@ async function failed(call: () => PromiseLike<unknown>): Promise<FfjordError> {
   }
   throw new Error('nothing failed')
 }
+
+it('a score that is more than float32 holds is refused, not NaN', async () => {
+  using flow = await Flow.create({
+    shape: [2],
+    blocks: [{ type: 'cnf', net: { hidden: [8, 8], layer: 'concat', activation: 'tanh' } }],
+    device: 'cpu'
+  })
+  const parameters = await flow.parameters()
+  for (const { data } of Object.values(parameters)) data.fill(1000)
+  await flow.setParameters(parameters)
+  await expect(flow.score([[0, 0.8]], { rtol: 0.01, atol: 256 })).rejects.toMatchObject({
+    code: 'SOLVE_FAILED',
+    message: expect.stringContaining('the score of row 0')
+  })
+})

@@ -87,5 +87,12 @@ export async function score<B extends Batch>(
     prepare: (checked) => evaluationCall(core, x, 'x', checked),
     run: (native, call) => native.score(call)
   })
+  const lost = result.score.findIndex(Number.isNaN)
+  if (lost >= 0)
+    fail(
+      'SOLVE_FAILED',
+      `the score of row ${Math.floor((lost * call.batch) / result.score.length)} is more than the engine's numbers hold; ` +
+        "lower rtol and atol, or use device 'reference' (float64)"
+    )
   return { data: result.score, shape: [call.batch, ...core.description.shape] }
 }

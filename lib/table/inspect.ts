@@ -2,10 +2,10 @@ import { countedIn, isTime } from '../data/clock'
 import { dateText, standardPattern } from '../data/date-text'
 import { type Column, columnWidth, tableWidth } from '../data/schema'
 import { regularFile } from '../file/pipe'
-import { filePath } from '../native/check'
+import { filePath, object } from '../native/check'
 import { checkNames, choose, typed } from './choose-columns'
 import { RowEncoder } from './encode'
-import { type FileOptions, normalize, type Settings } from './file-options'
+import { type FileOptions, fileKeys, normalize, type Settings } from './file-options'
 import { openTable } from './open'
 import {
   type ColumnProfile,
@@ -69,7 +69,8 @@ export async function inspectTable(
   given: string,
   options: FileOptions
 ): Promise<{ inspection: TableInspection; profile: TableProfile; path: string }> {
-  const full: FileOptions = { categorical: 'one-hot', missing: 'drop', ...options }
+  const chosen = object(options, 'file options', fileKeys)
+  const full: FileOptions = { categorical: 'one-hot', missing: 'drop', ...chosen }
   const settings = normalize(full)
   const path = await regularFile(filePath(given))
   const source = await openTable(path, settings.open)

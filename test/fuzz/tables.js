@@ -22,7 +22,7 @@ module.exports = async function tables(ffjord, folder) {
     { name: 'j.txt', bytes: Buffer.from(`# a b c\r${rows.map((row) => row.join(' ')).join('\r')}`) },
     {
       name: 'k.csv',
-      bytes: text(rows, ';'),
+      bytes: Buffer.from(text(rows, ';').toString().replaceAll('.', ',')),
       options: { decimal: ',', thousands: '.', missingCells: ['', '-'] }
     },
     // What other programs wrote, of every type.

@@ -58,6 +58,7 @@ beforeAll(() => {
 afterAll(() => rmSync(scratch, { recursive: true, force: true }))
 
 const testInstalled = offline ? test.skip : test
+const skipped = offline ? ' (skipped, as FFJORD_TEST_OFFLINE is set)' : ''
 
 test('the tarball holds what runs and what compiles, and nothing else', () => {
   const files = execFileSync('tar', ['-tzf', tarball], { encoding: 'utf8' }).trim().split('\n')
@@ -74,7 +75,7 @@ test('the tarball holds what runs and what compiles, and nothing else', () => {
   expect(files.filter((file) => /^package\/(test|lib|bench|node_modules|build)\//.test(file))).toEqual([])
 })
 
-testInstalled('installed with no compiler on the PATH, it computes what it computes here', async () => {
+testInstalled(`installed with no compiler on the PATH, it computes what it computes here${skipped}`, async () => {
   const flow = await Flow.create(description)
   const expected = [...(await flow.logProb(Float32Array.from(rows)))]
   writeFileSync(join(app, 'use.cjs'), `const { Flow } = require('ffjord')\n;(async () => {${tinyFlow}\n})()`)
@@ -86,7 +87,7 @@ testInstalled('installed with no compiler on the PATH, it computes what it compu
   }
 })
 
-testInstalled('the installed command runs', () => {
+testInstalled(`the installed command runs${skipped}`, () => {
   const { status, stdout } = run(
     join(app, 'node_modules/.bin/ffjord'),
     ['info', '--json'],
@@ -97,7 +98,7 @@ testInstalled('the installed command runs', () => {
   expect(JSON.stringify(JSON.parse(stdout))).toContain('cpu')
 })
 
-testInstalled('the installed types serve CommonJS and ESM programs', () => {
+testInstalled(`the installed types serve CommonJS and ESM programs${skipped}`, () => {
   const body = `const flow = await Flow.create({ shape: [2], blocks: [{ type: 'cnf', net: { hidden: [8] } }] })
   const densities: Float32Array = await flow.logProb(Float32Array.of(0, 0))
   return densities`

@@ -36,7 +36,8 @@ afterAll(() => rmSync(folder, { recursive: true, force: true }))
 for (const [name, given] of runtimes) {
   const there = spawnSync(name, ['--version']).status === 0
   const testWhereThere = there ? test : test.skip
-  testWhereThere(`${name} trains, saves, loads, samples and refuses`, () => {
+  const reason = there ? '' : ` (skipped: there is no ${name} here)`
+  testWhereThere(`${name} trains, saves, loads, samples and refuses${reason}`, () => {
     const { stdout, stderr } = spawnSync(name, [...given, 'program.mts'], { cwd: folder, encoding: 'utf8' })
     expect(stderr).not.toMatch(/error/i)
     expect(JSON.parse(stdout)).toEqual({ losses: true, samples: 20, same: true, code: 'INVALID_SHAPE' })

@@ -75,17 +75,23 @@ test('the tarball holds what runs and what compiles, and nothing else', () => {
   expect(files.filter((file) => /^package\/(test|lib|bench|node_modules|build)\//.test(file))).toEqual([])
 })
 
-testInstalled(`installed with no compiler on the PATH, it computes what it computes here${skipped}`, async () => {
-  const flow = await Flow.create(description)
-  const expected = [...(await flow.logProb(Float32Array.from(rows)))]
-  writeFileSync(join(app, 'use.cjs'), `const { Flow } = require('ffjord')\n;(async () => {${tinyFlow}\n})()`)
-  writeFileSync(join(app, 'use.mjs'), `import { Flow } from 'ffjord'\n${tinyFlow}`)
-  for (const program of ['use.cjs', 'use.mjs']) {
-    const { stdout, stderr } = run(process.execPath, [program], app, pathOf('bare', []))
-    expect(stderr).toBe('')
-    expect(JSON.parse(stdout)).toEqual(expected)
+testInstalled(
+  `installed with no compiler on the PATH, it computes what it computes here${skipped}`,
+  async () => {
+    const flow = await Flow.create(description)
+    const expected = [...(await flow.logProb(Float32Array.from(rows)))]
+    writeFileSync(
+      join(app, 'use.cjs'),
+      `const { Flow } = require('ffjord')\n;(async () => {${tinyFlow}\n})()`
+    )
+    writeFileSync(join(app, 'use.mjs'), `import { Flow } from 'ffjord'\n${tinyFlow}`)
+    for (const program of ['use.cjs', 'use.mjs']) {
+      const { stdout, stderr } = run(process.execPath, [program], app, pathOf('bare', []))
+      expect(stderr).toBe('')
+      expect(JSON.parse(stdout)).toEqual(expected)
+    }
   }
-})
+)
 
 testInstalled(`the installed command runs${skipped}`, () => {
   const { status, stdout } = run(

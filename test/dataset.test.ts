@@ -160,11 +160,15 @@ test('a stream that nobody holds any more is closed', async () => {
   const own = open()
   const taken = async (source: typeof open | typeof own) =>
     (await fromAsyncIterable(source, { shape: [2] }).take(3)).rows
-  expect(await Promise.all([open, own].map(taken))).toEqual([3, 3])
-  for (let attempt = 0; attempt < 50 && closed === 0; attempt++) {
+  // The collector may hold one stream for its own reasons (a register, a stack's word), never all of many.
+  const streams = Array.from({ length: 8 }, () => open)
+  expect(await Promise.all([...streams, own].map(taken))).toEqual(Array(9).fill(3))
+  for (let attempt = 0; attempt < 500 && closed === 0; attempt++) {
     collect()
     await wait(10)
   }
-  expect(closed).toBe(1) // not the caller's own
+  expect(closed).toBeGreaterThan(0)
+  await wait(50)
+  expect(closed).toBeLessThanOrEqual(8)
   expect((await own.next()).done).toBe(false)
 })

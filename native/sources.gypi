@@ -56,6 +56,7 @@
       "native/core/objectives.cc",
       "native/core/options.cc",
       "native/core/parameters.cc",
+      "native/core/posterior_plan.cc",
       "native/core/regularisers.cc",
       "native/core/step_control.cc",
       "native/core/step_weights.cc",

@@ -8,6 +8,7 @@
 #include "core/flow_block.h"
 #include "core/likelihood.h"
 #include "core/optimizer.h"
+#include "core/posterior.h"
 
 namespace ffjord {
 
@@ -16,6 +17,10 @@ class FlowDevice : public DeviceMemory<Real> {
  public:
   /// Blocks of every kind; they live at most as long as this.
   virtual std::unique_ptr<FlowBlock<Real>> make_block(const BlockPlace<Real>& place) = 0;
+  /// As make_block, of posteriors.
+  virtual std::unique_ptr<Posterior<Real>> make_posterior(const PosteriorPlace<Real>& place) {
+    return std::make_unique<NoFlowPosterior<Real>>(place);
+  }
   /// `layout` outlives the optimizer, and this too.
   virtual std::unique_ptr<Optimizer<Real>> make_optimizer(const ParameterLayout& layout) = 0;
   /// As Flow::likelihood, of rows in the device's memory.

@@ -24,11 +24,12 @@ class InitialParameters {
   /// The nets of its blocks, √T for the end times, batch norm at the identity.
   void draw(const FlowDescription& flow, const std::vector<BlockOffsets>& blocks);
 
+  /// The tensor at this offset, in [−spread, spread) or from N(0, spread²); none at kAbsent.
+  void draw(std::size_t offset, NoiseLaw law, double spread);
+
   const std::vector<double>& values() const { return values_; }
 
  private:
-  void draw(std::size_t offset, NoiseLaw law, double spread);
-
   const ParameterLayout& layout_;
   const std::uint64_t seed_;
   std::vector<double> values_;

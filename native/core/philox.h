@@ -37,6 +37,9 @@ enum class NoiseLaw { Gaussian, Rademacher, Uniform };
 inline constexpr std::uint32_t kBaseBlock = 0xFFFF;
 inline constexpr std::uint32_t kInitialBlock = 0xFFFE;
 inline constexpr std::uint32_t kEndTimeBlock = 0xFFFD;
+/// Of a variational autoencoder: a point of the encoder's Gaussian, and pixels of a given mean.
+inline constexpr std::uint32_t kLatentBlock = 0xFFFC;
+inline constexpr std::uint32_t kPixelBlock = 0xFFFB;
 
 /// Where a draw stands: which generator and which call of it.
 struct NoiseKey {

@@ -24,8 +24,8 @@ class PosteriorTape {
 /// Rows of a solve. All spans lie in the device's memory.
 template <class Real>
 struct PosteriorRows {
-  std::size_t batch = 0;   ///< B
-  std::size_t copies = 1;  ///< rows of z0 that share a row of h; they follow each other
+  std::size_t batch = 0;     ///< B
+  std::size_t copies = 1;    ///< rows of z0 that share a row of h; they follow each other
   std::span<const Real> z0;  ///< (B, L)
   std::span<const Real> h;   ///< (B / copies, H)
   std::span<Real> zk;        ///< (B, L), written; another array than z0

@@ -12,4 +12,6 @@ PosteriorPlan add_posterior(ParameterLayout&, PosteriorPlan plan) {
   return plan;
 }
 
+void draw_first_weights(InitialParameters&, const PosteriorPlan&) {}
+
 }  // namespace ffjord

@@ -6,6 +6,7 @@
 #include <string>
 #include <variant>
 
+#include "core/initial_values.h"
 #include "core/parameters.h"
 
 namespace ffjord {
@@ -28,5 +29,7 @@ std::string name_of(const PosteriorKind& kind);
 /// Appends the weights of a posterior to a layout, under the published names, and returns its plan
 /// with their places. Throws Error(InvalidArgument) for sizes that the kind cannot have.
 PosteriorPlan add_posterior(ParameterLayout& layout, PosteriorPlan plan);
+
+void draw_first_weights(InitialParameters& first, const PosteriorPlan& plan);
 
 }  // namespace ffjord

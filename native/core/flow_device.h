@@ -19,6 +19,10 @@ class FlowDevice : public DeviceMemory<Real> {
   virtual std::unique_ptr<FlowBlock<Real>> make_block(const BlockPlace<Real>& place) = 0;
   /// As make_block, of posteriors.
   virtual std::unique_ptr<Posterior<Real>> make_posterior(const PosteriorPlace<Real>& place) {
+    if (!std::holds_alternative<NoFlow>(place.plan.kind))
+      throw Error(ErrorCode::Unsupported, "this engine has no posterior '" +
+                                              name_of(place.plan.kind) +
+                                              "' yet; use device 'cpu' or 'reference'");
     return std::make_unique<NoFlowPosterior<Real>>(place);
   }
   /// `layout` outlives the optimizer, and this too.

@@ -12,6 +12,7 @@
 #include "core/batch_norm_block.h"
 #include "core/fixed_block.h"
 #include "core/flow_device.h"
+#include "core/host_posterior.h"
 #include "core/split_block.h"
 
 namespace ffjord {
@@ -85,6 +86,9 @@ class HostDevice : public FlowDevice<Real> {
     if (std::holds_alternative<Split>(place.block))
       return std::make_unique<SplitBlock<Real>>(place);
     return std::make_unique<FixedBlock<Real>>(place);
+  }
+  std::unique_ptr<Posterior<Real>> make_posterior(const PosteriorPlace<Real>& place) override {
+    return make_host_posterior(place);
   }
   std::unique_ptr<Optimizer<Real>> make_optimizer(const ParameterLayout& layout) override {
     return std::make_unique<HostOptimizer<Real>>(layout);

@@ -1,17 +1,110 @@
 #include "core/posterior_plan.h"
 
+#include <cmath>
+
 #include "core/errors.h"
 
 namespace ffjord {
+namespace {
 
-std::string name_of(const PosteriorKind&) { return "none"; }
+/// Adds the tensors of one kind.
+class PosteriorTensors {
+ public:
+  PosteriorTensors(ParameterLayout& layout, PosteriorPlan& plan) : layout_(layout), plan_(plan) {}
 
-PosteriorPlan add_posterior(ParameterLayout&, PosteriorPlan plan) {
+  void operator()(const NoFlow&) const {}
+
+  void operator()(const Planar& kind) const {
+    require_flows(kind.flows);
+    const std::size_t flows = kind.flows;
+    add_map("amor_u", flows * plan_.latent);
+    add_map("amor_w", flows * plan_.latent);
+    add_map("amor_b", flows);
+  }
+
+  void operator()(const InverseAutoregressive& kind) const {
+    require_flows(kind.flows);
+    require(kind.width > 0 && kind.width % plan_.latent == 0,
+            "the width of an inverse autoregressive flow must be a multiple of the latent size, " +
+                std::to_string(plan_.latent) + ", as every element has as many units");
+    const std::size_t width = kind.width;
+    add_map("h_context", width);
+    for (int k = 0; k < kind.flows; ++k) {
+      add_shared({plan_.latent, width});
+      add_shared({width, width});
+      add_shared({width, plan_.latent});
+      add_shared({width, plan_.latent});
+    }
+  }
+
+  void operator()(const Sylvester& kind) const {
+    require_flows(kind.flows);
+    const std::size_t flows = kind.flows, size = kind.columns(plan_.latent);
+    const bool orthogonal = kind.basis == SylvesterBasis::Orthogonal;
+    require(kind.basis == SylvesterBasis::Triangular ||
+                (kind.vectors > 0 && (!orthogonal || size <= plan_.latent)),
+            "vectors must be at least 1" +
+                (orthogonal ? " and at most the latent size, " + std::to_string(plan_.latent)
+                            : std::string()));
+    add_map("amor_d", size * size * flows);
+    add_map("amor_diag1.0", size * flows);
+    add_map("amor_diag2.0", size * flows);
+    if (kind.basis != SylvesterBasis::Triangular)
+      add_map("amor_q", kind.basis_numbers(plan_.latent) * flows);
+    add_map("amor_b", size * flows);
+  }
+
+ private:
+  static void require_flows(int flows) {
+    require(flows > 0, "a posterior needs at least one flow, not " + std::to_string(flows));
+  }
+
+  void add_map(const std::string& name, std::size_t size) const {
+    plan_.maps.push_back(add_feed_forward(
+        layout_, plan_dense(name, static_cast<int>(plan_.condition), static_cast<int>(size))));
+  }
+
+  /// A masked weight (in, out) and its bias.
+  void add_shared(const std::vector<std::size_t>& shape) const {
+    for (const bool bias : {false, true}) {
+      const std::string name = "flow.param_list." + std::to_string(plan_.tensors.size());
+      plan_.tensors.push_back(bias ? layout_.add(name, {shape[1]}, Role::Bias)
+                                   : layout_.add(name, shape, Role::Weight));
+    }
+  }
+
+  ParameterLayout& layout_;
+  PosteriorPlan& plan_;
+};
+
+}  // namespace
+
+std::string name_of(const PosteriorKind& kind) {
+  if (std::holds_alternative<Planar>(kind)) return "planar";
+  if (std::holds_alternative<InverseAutoregressive>(kind)) return "iaf";
+  if (std::holds_alternative<Sylvester>(kind)) return "sylvester";
+  return "none";
+}
+
+PosteriorPlan add_posterior(ParameterLayout& layout, PosteriorPlan plan) {
   require(plan.latent > 0 && plan.condition > 0,
           "a posterior needs a latent size and a condition of at least 1");
+  plan.maps.clear();
+  plan.tensors.clear();
+  const PosteriorKind kind = plan.kind;
+  std::visit(PosteriorTensors(layout, plan), kind);
   return plan;
 }
 
-void draw_first_weights(InitialParameters&, const PosteriorPlan&) {}
+void draw_first_weights(InitialParameters& first, const PosteriorPlan& plan) {
+  for (const FeedForwardPlan& map : plan.maps) draw_first_weights(first, map);
+  const auto* masked = std::get_if<InverseAutoregressive>(&plan.kind);
+  // Weight and bias in turn; biases are zero. Two maps lead to the units, and two to the elements.
+  for (std::size_t i = 0; masked && i < plan.tensors.size(); i += 2) {
+    const bool to_units = i / 2 % 4 < 2;
+    const double outputs = to_units ? double(masked->width) : double(plan.latent);
+    first.draw(plan.tensors[i], NoiseLaw::Gaussian, std::sqrt(2 / outputs));
+  }
+}
 
 }  // namespace ffjord

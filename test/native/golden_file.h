@@ -1,5 +1,5 @@
-// Reads the golden vectors of test/golden: safetensors files of float64 tensors whose metadata
-// holds JSON.
+// Reads the golden vectors of test/golden: safetensors files of float64 tensors, or float32 ones,
+// whose metadata holds JSON.
 #pragma once
 
 #include <cctype>
@@ -143,13 +143,17 @@ inline Content read_content(const std::string& path) {
   Content content{header.at("__metadata__"), {}, {}};
   for (const auto& [name, entry] : header.members) {
     if (name == "__metadata__") continue;
-    if (entry.at("dtype").text != "F64") throw std::runtime_error(name + " is not float64");
     const auto range = entry.at("data_offsets").items;
-    std::vector<double> values(static_cast<std::size_t>(range[1].number - range[0].number) /
-                               sizeof(double));
-    std::memcpy(values.data(),
-                bytes.data() + 8 + length + static_cast<std::size_t>(range[0].number),
-                values.size() * sizeof(double));
+    const auto first = static_cast<std::size_t>(range[0].number);
+    const auto end = static_cast<std::size_t>(range[1].number);
+    const auto copy = [&]<class Number>(Number) {
+      std::vector<Number> stored((end - first) / sizeof(Number));
+      std::memcpy(stored.data(), bytes.data() + 8 + length + first, end - first);
+      return std::vector<double>(stored.begin(), stored.end());
+    };
+    const std::string& type = entry.at("dtype").text;
+    if (type != "F64" && type != "F32") throw std::runtime_error(name + " is " + type);
+    std::vector<double> values = type == "F64" ? copy(double()) : copy(float());
     content.tensors[name] = std::move(values);
     content.shapes[name] = entry.at("shape").integers();
   }

@@ -56,3 +56,30 @@ test('validation that is given is used, and what is wrong with it is told', asyn
   await failure(() => flow.fit(toy('moons'), { validation: 5 as never }), 'INVALID_OPTION')
   await failure(() => flow.fit([[1, 2]], { validation: 5 as never }), 'INVALID_OPTION')
 })
+
+test('a fit that goes on validates on the rows that it held out before', async () => {
+  const training = { batch: 64, optimizer: { type: 'adam', lr: 1e-2 } } as const
+  const opened = () => fromAsyncIterable(() => normal(), { shape: [1] })
+  /** Trains until 100 iterations are done, and then goes on where `next` says. */
+  const validations = async (next: () => ReturnType<typeof opened>, data = next()) => {
+    using flow = await Flow.create(options)
+    const stop = new AbortController()
+    for await (const { iteration } of flow.fit(data, { ...training, signal: stop.signal }))
+      if (iteration >= 100) stop.abort()
+    const found: number[] = []
+    const fit = flow.fit(next(), { ...training, resume: true })
+    for await (const { validation } of fit) if (validation !== undefined) found.push(validation)
+    return found
+  }
+  using flow = await Flow.create(options)
+  const whole: number[] = []
+  for await (const { validation } of flow.fit(opened(), training))
+    if (validation !== undefined) whole.push(validation)
+  const same = opened()
+  const found = await validations(() => same)
+  expect(found.length).toBeGreaterThan(2)
+  expect(found).toEqual(whole.slice(-found.length))
+  // A stream that cannot go back is taken from its start by another process.
+  const other = await validations(() => fromAsyncIterable(normal(), { shape: [1] }))
+  expect(other).toEqual(whole.slice(-other.length))
+})

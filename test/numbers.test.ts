@@ -1,9 +1,9 @@
 import { RowRandom } from '../lib/data/random'
-import { parseNumbers } from '../lib/table/numbers'
+import { POWER, parseNumbers } from '../lib/table/numbers'
 
 const parse = (text: string, width = 2, delimiter = ',') => {
-  const values = parseNumbers(Buffer.from(text), delimiter, width)
-  return values && [...values]
+  const numbers = parseNumbers(Buffer.from(text), delimiter, width)
+  return numbers && [...numbers.values]
 }
 
 test('numbers of every form, as the language reads them', () => {
@@ -56,4 +56,10 @@ test.each([
 
 test('whole numbers that float64 may not hold are left to a parser that sees their text', () => {
   expect(parse('1\n9007199254740993\n', 1)).toBeUndefined()
+})
+
+test('how many digits the numbers of a column have after the point', () => {
+  const { digits } = parseNumbers(Buffer.from('1.50,2\n-0.25,3.125\n7.00,1e2\n'), ',', 2)!
+  expect([...digits.fewest]).toEqual([2, 0])
+  expect([...digits.most]).toEqual([2, POWER])
 })

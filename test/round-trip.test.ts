@@ -261,6 +261,23 @@ test('a table of text, drawn and scored to Parquet, has types', async () => {
   expect(found.slice(0, 4)).toEqual(after.types.slice(0, 4))
 })
 
+test('drawn decimals have the digits of the column, zeros at the end as well', async () => {
+  const path = join(folder, 'digits.csv')
+  const lines = Array.from({ length: ROWS }, () => [
+    random.normal().toFixed(2),
+    `${below(9)}.00`,
+    random.normal().toFixed(3).replace(/0+$/, '')
+  ])
+  writeFileSync(path, `a,b,c\n${lines.map((line) => line.join(',')).join('\n')}\n`)
+  const model = await train(path, join(folder, 'digits-run'))
+  const drawn = join(folder, 'digits-drawn.csv')
+  await ffjord('sample', '--model', model, '-n', '200', '--out', drawn)
+  const { columns } = await contentOf(drawn)
+  for (const cell of columns[0]!) expect(cell).toMatch(/^-?\d+[.]\d{2}$/)
+  for (const cell of columns[1]!) expect(cell).toMatch(/^-?\d+[.]00$/)
+  for (const cell of columns[2]!) expect(cell).toMatch(/^-?\d+([.]\d{0,2}[1-9])?$/)
+})
+
 test('a name that cannot be written is refused before work starts', () => {
   expect(() => openWriter(join(folder, 'x.docx'))).toThrow('.parquet')
 })

@@ -148,3 +148,41 @@ test.each([
 test('the compiled command may be run', () => {
   expect(() => accessSync(join(root, 'dist/cli/index.js'), constants.X_OK)).not.toThrow()
 })
+
+test('where the trained model cannot be saved, the checkpoint before it is named', async () => {
+  const stderr = jest.spyOn(process.stderr, 'write').mockReturnValue(true)
+  const { save } = Flow.prototype
+  let saves = 0
+  const full = jest.spyOn(Flow.prototype, 'save').mockImplementation(function (this: Flow, path) {
+    if (++saves > 1) throw Object.assign(new Error('the disk is full'), { code: 'ENOSPC' })
+    return save.call(this, path)
+  })
+  try {
+    // The first save is the state at the end of training, the second has the ranks of its rows.
+    await expect(
+      ffjord(
+        'train',
+        '--data',
+        table(),
+        '--out',
+        'full',
+        '--iterations',
+        '2',
+        '--hidden',
+        '4,4',
+        '--no-report'
+      )
+    ).rejects.toThrow('the disk is full')
+    expect(stderr.mock.calls.join('')).toContain('is whole; go on from it with --resume')
+  } finally {
+    full.mockRestore()
+    stderr.mockRestore()
+  }
+  expect(await ffjord('train', '--out', 'full', '--resume', '--no-report', '--quiet')).toContain('Trained')
+})
+
+function table(): string {
+  const lines = Array.from({ length: 100 }, (_, i) => `${Math.sin(i * i)},${Math.cos(3 * i * i)}`)
+  writeFileSync('table.csv', `a,b\n${lines.join('\n')}\n`)
+  return 'table.csv'
+}

@@ -85,6 +85,33 @@ test('a stray carriage return is a character like any, in whatever piece of the 
   expect([data.rows, data.dropped]).toEqual([15_000, 0])
 })
 
+test('numbers among levels are levels as they are written, in whatever piece of the file', async () => {
+  const wide = '0.'.padEnd(300, '25')
+  const row = (i: number) => `${i < 15_000 ? ['00', '0', '1', '1.0'][i % 4] : 'x'},${wide}${i % 13}\n`
+  const path = file(`code,y\n${Array.from({ length: 15_100 }, (_, i) => row(i)).join('')}`)
+  const { rows, schema, data, shape } = await fromFile(path, { categorical: 'one-hot' })
+  expect(rows).toBe(15_100)
+  expect(schema.columns[0]!.levels).toEqual(['0', '00', '1', '1.0', 'x'])
+  const counts = schema.columns[0]!.levels!.map((_, level) =>
+    [...data].reduce((sum, value, i) => (i % shape[0]! === level ? sum + Math.floor(value) : sum), 0)
+  )
+  expect(counts).toEqual([3750, 3750, 3750, 3750, 100])
+})
+
+test('a column of numbers that are all written with as many digits says so', async () => {
+  const cells = async (content: string) =>
+    (await fromFile(file(content), { categorical: 'one-hot', missing: 'drop' })).schema.columns.map(
+      (column) => column.cells
+    )
+  const fixed = (digits: number) => ({ kind: 'written', digits, fixed: true })
+  const table = 'a,b,c,d\n21.50,1.5,3.00,0.12345678\n-3.00,2,5.00,7.00000000\n'
+  const expected = [fixed(2), { kind: 'written', digits: 1 }, fixed(2), fixed(8)]
+  expect((await cells(table.replaceAll('\n', ',x\n'))).slice(0, 4)).toEqual(expected)
+  // A piece of numbers alone is read another way.
+  expect((await cells(`${table},,,\n`)).slice(0, 4)).toEqual(expected)
+  expect((await inspectFile(file(table))).columns).toHaveLength(4)
+})
+
 describe('names of columns', () => {
   const first = (content: string, options: FileOptions = {}) =>
     read(content, options).then(({ names }) => names)
@@ -106,6 +133,20 @@ describe('names of columns', () => {
     expect(await guesses(flowers)).toEqual([
       'the first line (5.1,0.2,setosa) was taken for a row, and the columns are x1, x2 …; header: true (--header yes) takes it for names'
     ])
+  })
+
+  test('numbers that rise beside text are names where they are years, or three, and a row otherwise', async () => {
+    const names = async (content: string) => {
+      const { columns } = await inspectFile(file(content))
+      return columns.map(({ name }) => name)
+    }
+    expect(await names('place,2019,2020\nFrance,67,68\nMalta,1,1\n')).toEqual(['place', '2019', '2020'])
+    expect(await names('place,1,2,3\nFrance,67,68,2\nMalta,1,1,8\n')).toEqual(['place', '1', '2', '3'])
+    const row = ['x1', 'x2', 'x3']
+    expect(await names('red,1,2\nblue,3,4\nblue,5,9\n')).toEqual(row)
+    expect(await names('red,2019,2020\nblue,2018,2021\nred,2004,2020\n')).toEqual(row)
+    expect(await names('red,1,2,3\nblue,3,4,9\nred,5,9,1\n')).toEqual([...row, 'x4'])
+    expect(await names('a,1,2,3\nb,3,4,5\nc,5,6,7\n')).toEqual([...row, 'x4'])
   })
 
   test('as is said', async () => {
@@ -212,6 +253,17 @@ test('lines to pass over, where that is said', async () => {
   expect((await read('a,a\n1,2\n', { header: false, skip: 1 })).values).toEqual([1, 2])
   const { message } = await failure(() => read(`A table\n${plain}x,0\n`), 'INVALID_FILE')
   expect(message).toContain('line 5')
+})
+
+test('lines are counted with those of comment, which options name', async () => {
+  const wrong = (content: string, options: FileOptions = {}) =>
+    failure(() => read(content, { comment: '%', ...options }), 'INVALID_FILE')
+  const start = '% made today\na,b\n1,2\n% with "quotes"\n3,4\n'
+  expect((await wrong(`${start}5\n`)).message).toContain('line 6')
+  expect((await wrong(`${start}5,x\n`)).message).toContain('line 6')
+  expect((await wrong(`${start}5,"x\n% no comment"\n`)).message).toContain('line 6')
+  expect((await wrong(`${start}"5",6\n% more\n\n7,"x"\n`)).message).toContain('line 9')
+  expect((await wrong(`${start}5,"6\n`)).message).toContain('line 6')
 })
 
 test('lines of comment between titles', async () => {

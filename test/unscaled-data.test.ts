@@ -130,3 +130,17 @@ test('scaling blocks are made of data sets of every kind, and use none of their 
   )
   await failure(() => scalingBlocks(Float32Array.of(1, 2)), 'INVALID_SHAPE')
 })
+
+test('columns that combine others are told all at once', async () => {
+  const data = rows([
+    [0, 1],
+    [5, 2],
+    [1, 3]
+  ]).map(([a, b, c]) => [a!, b!, a! + b!, c!, 2 * c!])
+  const { message } = await failure(() => scalingBlocks(data), 'INVALID_INPUT')
+  expect(message).toContain("columns 'x3', 'x5' are linear combinations")
+  expect(message).toContain("exclude: ['x3', 'x5']")
+  const one = data.map((row) => row.slice(0, 4))
+  const alone = await failure(() => scalingBlocks(one), 'INVALID_INPUT')
+  expect(alone.message).toContain("column 'x3' is a linear combination of the columns before it")
+})

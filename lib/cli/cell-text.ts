@@ -11,6 +11,10 @@ export function cellText(type: CellType | undefined): (cell: unknown) => string 
   }
   if (type?.kind === 'boolean')
     return (cell) => (typeof cell === 'number' ? String(cell !== 0) : plainText(cell))
+  if (type?.kind === 'written' && type.fixed && type.digits !== undefined) {
+    const { digits } = type
+    return (cell) => (isCount(cell) ? Number(cell).toFixed(digits) : plainText(cell))
+  }
   return plainText
 }
 

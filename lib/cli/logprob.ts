@@ -101,7 +101,7 @@ async function logprob(choice: Choice, signal: AbortSignal): Promise<void> {
   let rows = 0
   const spreads: Float64Array[] = []
   await writing(choice.out, async (writer) => {
-    for await (const batch of source.batches()) {
+    for await (const batch of encoder.batches()) {
       const encoded = encoder.encode(batch, rows)
       const scores =
         encoded.kept.length > 0

@@ -98,7 +98,7 @@ export async function trainAndReport(job: {
     })
     if (!choice.average && Number.isFinite(nll)) {
       flow.provenance = { ...flow.provenance, test: { nll, standardError, rows } }
-      await flow.save(directory.model)
+      await whole(directory, () => flow.save(directory.model))
     }
     lines.push(`Test NLL ${nll.toFixed(4)} ± ${standardError.toFixed(4)} nats (${rows} rows)`)
     lines.push(`Bound    ${bound}${spread ? `; ${spreadText(spread)}` : ''}`)
@@ -137,6 +137,21 @@ export async function trainAndReport(job: {
   console.log(choice.json ? JSON.stringify(summary) : lines.join('\n'))
 }
 
+function noteCheckpoint(directory: RunDirectory): void {
+  if (directory.holdsModel)
+    note(`The last checkpoint, ${directory.model}, is whole; go on from it with --resume`)
+}
+
+/** Saves the model; where that fails, the one before stays. */
+async function whole(directory: RunDirectory, save: () => Promise<void>): Promise<void> {
+  try {
+    await save()
+  } catch (error) {
+    noteCheckpoint(directory)
+    throw error
+  }
+}
+
 /** Quantiles of the training rows' log-densities go into the model file, for ranks of new rows, whose scores are made alike. */
 async function noteQuantiles(
   flow: Flow,
@@ -151,7 +166,7 @@ async function noteQuantiles(
   const rows = Math.min(ranked.rows, Math.floor((RANKING_SOLVES * pilot.rows) / pilot.solves))
   const { logProb } = rows > pilot.rows ? await flow.evaluate(ranked, { ...options, rows }) : pilot
   flow.table = { ...table, logProbQuantiles: quantilesOf(logProb) }
-  await flow.save(directory.model)
+  await whole(directory, () => flow.save(directory.model))
 }
 
 /** Nats by which validation has to rise above its best to have turned: less is noise. */
@@ -253,13 +268,12 @@ async function train(
       () => false
     )
     if (saved) note(`The state before the failure is in ${directory.model}`)
-    else if (directory.holdsModel)
-      note(`The last checkpoint, ${directory.model}, is whole; go on from it with --resume`)
+    else noteCheckpoint(directory)
     throw error
   }
   line.done()
   const result = await fit
-  await save()
+  await whole(directory, save)
   if (result.stopped === 'signal') {
     throw new Interrupted(
       `Interrupted at iteration ${result.iterations}. Go on with: ffjord train --resume --out ${directory.path}`

@@ -24,9 +24,10 @@ export type CellType =
   | { kind: 'text' }
   /**
    * The file does not say: text as it stands there, or numbers, and what they mean follows from all of them: dates and
-   * times, where a pattern says how they are written, or numbers of as many digits after the point as `digits`.
+   * times, where a pattern says how they are written, or numbers of at most `digits` digits after the point, each of as many
+   * where the number is `fixed`: 21.50.
    */
-  | { kind: 'written'; pattern?: string; digits?: number }
+  | { kind: 'written'; pattern?: string; digits?: number; fixed?: boolean }
   /**
    * Bytes, lists, structures: never a number of a sample. `name` is for messages ('a list', 'bytes'); `parquet` are the
    * elements of a Parquet file's schema, the column's own and all below it, as which its cells can be written again.
@@ -77,7 +78,7 @@ const units: readonly unknown[] = ['second', 'millisecond', 'microsecond', 'nano
 
 /** Whether `value`, which a model file may hold, is a type of cells. */
 export function isCellType(value: Readonly<Record<string, unknown>>): boolean {
-  const { kind, storage, unit, zone, precision, scale, pattern, name, digits } = value
+  const { kind, storage, unit, zone, precision, scale, pattern, name, digits, fixed } = value
   const textOrNone = (one: unknown) => one === undefined || typeof one === 'string'
   switch (kind) {
     case 'number':
@@ -90,7 +91,11 @@ export function isCellType(value: Readonly<Record<string, unknown>>): boolean {
     case 'decimal':
       return isCount(precision) && isCount(scale) && scale <= 100 && precision <= 100
     case 'written':
-      return textOrNone(pattern) && (digits === undefined || (isCount(digits) && digits <= 100))
+      return (
+        textOrNone(pattern) &&
+        (digits === undefined || (isCount(digits) && digits <= 100)) &&
+        (fixed === undefined || typeof fixed === 'boolean')
+      )
     case 'other':
       return typeof name === 'string'
     default:

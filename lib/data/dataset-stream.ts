@@ -130,7 +130,8 @@ class StreamDataset implements FeedingDataset {
   restore(state: DatasetState): void {
     const { row } = checkState(state)
     if (row === this.#row) return
-    if (typeof this.#source !== 'function' && row < this.#row)
+    const read = this.#row - this.#toSkip
+    if (typeof this.#source !== 'function' && row < read)
       fail('UNSUPPORTED', 'this stream cannot go back; give fromAsyncIterable a function that opens it')
     if (typeof this.#source === 'function') {
       if (this.#iterator) {

@@ -115,6 +115,7 @@ function trainingState(value: unknown): ModelMetadata['training'] {
     },
     evaluations: value.evaluations === undefined ? initialBudgetState() : budgetState(value.evaluations)
   }
+  if (value.heldOut !== undefined) state.heldOut = checkState(value.heldOut)
   if (value.validation !== undefined) state.validation = number(value.validation, 'validation')
   if (isObject(best))
     state.best = {

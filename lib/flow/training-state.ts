@@ -12,6 +12,8 @@ export interface TrainingState {
   /** Spent in training. */
   seconds: number
   data: DatasetState
+  /** Where the rows begin that validation took from data that do not end. */
+  heldOut?: DatasetState
   objective: ObjectiveState
   schedule: ScheduleState
   evaluations: BudgetState

@@ -12,6 +12,9 @@ const MOST_ROWS = 200_000
 /** Whitening takes many more rows than columns, and its matrix stands in the model file. */
 const MOST_WHITENED = 256
 
+/** Share of its variance that the columns before a column must leave open. */
+const FREE = 1e-10
+
 /** Mean over deviation, beyond which numbers leave less than two digits of a value. */
 const MOST_OFFSET = { float32: 1e5, float64: 1e13 }
 
@@ -56,12 +59,30 @@ export function tableBlocks(
     )
   if (scaling === 'standardize' || width > MOST_WHITENED || rows.length / width <= 5 * width)
     return [...blocks, { type: 'standardize', mean, scale }]
-  const result = cholesky(covariance(line, width).covariance, width, 1e-10)
-  if ('failed' in result)
+  const { covariance: matrix } = covariance(line, width)
+  const result = cholesky(matrix, width, FREE)
+  if ('failed' in result) {
+    const all = dependentOf(matrix, width).map((place) => `'${names[place]}'`)
+    const list = all.join(', ')
+    const [are, them] =
+      all.length === 1
+        ? [`column ${list} is a linear combination of the columns before it`, 'it']
+        : [`columns ${list} are linear combinations of the columns before each of them`, 'them']
     fail(
       'INVALID_INPUT',
-      `column '${names[result.failed]}' is a linear combination of the columns before it, so that a density would be ` +
-        `infinite; leave it out (exclude: ['${names[result.failed]}'])`
+      `${are}, so that a density would be infinite; leave ${them} out (exclude: [${list}])`
     )
+  }
   return [...blocks, { type: 'whiten', mean, matrix: [...invertLower(result.factor, width)] }]
+}
+
+/** The columns that are linear combinations of those before them, all at once. */
+function dependentOf(covariance: ArrayLike<number>, width: number): number[] {
+  const [free, found]: [number[], number[]] = [Array.from({ length: width }, (_, i) => i), []]
+  for (;;) {
+    const rest = free.flatMap((row) => free.map((column) => covariance[row * width + column]!))
+    const result = cholesky(rest, free.length, FREE)
+    if (!('failed' in result)) return found
+    found.push(...free.splice(result.failed, 1))
+  }
 }

@@ -61,11 +61,11 @@ class DelimitedTable implements TableSource {
     this.#missing = new Set(options.missingCells ?? missingCells)
   }
 
-  async *batches(): AsyncGenerator<CellBatch> {
+  async *batches({ asText = false } = {}): AsyncGenerator<CellBatch> {
     const { path, lineEnd, dialect, options, names } = this
     const { delimiter } = dialect
     const { encoding, verbatim = false } = options
-    const isPlain = !verbatim && !hasNotation(options) && lineEnd === LINE_FEED
+    const isPlain = !asText && !verbatim && !hasNotation(options) && lineEnd === LINE_FEED
     this.#lines = []
     this.ragged = 0
     let [row, line, toSkip] = [0, 1, dialect.skip]
@@ -77,13 +77,14 @@ class DelimitedTable implements TableSource {
         bytes = bytes.subarray(end < 0 ? bytes.length : end + 1)
       }
       if (bytes.length === 0) continue
-      const matrix = !header && isPlain ? parseNumbers(bytes, delimiter, names.length) : undefined
-      if (matrix) {
+      const numbers = !header && isPlain ? parseNumbers(bytes, delimiter, names.length) : undefined
+      if (numbers) {
+        const { values: matrix, digits } = numbers
         const count = matrix.length / names.length
         this.#lines.push({ row, line, exact: undefined })
         row += count
         line += count
-        yield { count, matrix }
+        yield { count, matrix, digits }
         continue
       }
       const text = textOf(path, bytes, line)
@@ -114,17 +115,16 @@ class DelimitedTable implements TableSource {
     const { delimiter, comment, trailing } = dialect
     const width = names.length
     const parsed = delimiter === ' ' ? withSingleSpaces(text) : text
-    const { data, errors } = Papa.parse<string[]>(parsed, {
-      delimiter,
-      newline: lineEndOf(this.lineEnd) as '\n',
-      ...(options.comment !== undefined && { comments: options.comment })
-    })
+    const newline = lineEndOf(this.lineEnd)
+    const { data, errors, starts } =
+      options.comment === undefined
+        ? { ...Papa.parse<string[]>(parsed, { delimiter, newline: newline as '\n' }), starts: undefined }
+        : withoutComments(parsed, { delimiter, newline, comment: options.comment })
     // A quote that is not closed, or not where a cell ends, takes the lines up to another quote into its cell.
-    const end = lineEndOf(this.lineEnd)
     const stray = errors.find(
       ({ code, row }) =>
         code === 'MissingQuotes' ||
-        (code === 'InvalidQuotes' && data[row!]?.some((cell) => cell.includes('"') && cell.includes(end)))
+        (code === 'InvalidQuotes' && data[row!]?.some((cell) => cell.includes('"') && cell.includes(newline)))
     )
     if (stray)
       fail(
@@ -138,6 +138,7 @@ class DelimitedTable implements TableSource {
     const lines: number[] = []
     let [line, header] = [first, headed]
     for (const [index, cells] of data.entries()) {
+      if (starts) line = first + starts[index]!
       const at = line
       line += quoted ? 1 + cells.reduce((sum, cell) => sum + breaks(cell, this.lineEnd), 0) : 1
       // Lines end with a line feed, and many have a carriage return before it.
@@ -169,7 +170,7 @@ class DelimitedTable implements TableSource {
       for (let c = 0; c < width; c++) columns[c]!.push(cells[c]!)
       lines.push(at)
     }
-    return { columns, lines, next: line, header }
+    return { columns, lines, next: starts ? first + breaks(parsed, this.lineEnd) : line, header }
   }
 
   /** A cell that would be a fraction by its point, where a comma is the decimal sign; columns of text may have some. */
@@ -203,16 +204,41 @@ class DelimitedTable implements TableSource {
 
   place(row: number): string {
     const piece = this.#lines.filter((one) => one.row <= row).at(-1)
-    // Comments that are passed over leave the numbers of lines open.
-    if (!piece || this.options.comment !== undefined) return `row ${row + 1}`
+    if (!piece) return `row ${row + 1}`
     return `line ${piece.exact?.[row - piece.row] ?? piece.line + row - piece.row}`
   }
 }
 
+/** The records of a text but for lines of comment, and the lines that they start on, counted from 0. */
+function withoutComments(
+  text: string,
+  { delimiter, newline, comment }: { delimiter: string; newline: '\n' | '\r'; comment: string }
+) {
+  const [data, errors, starts]: [string[][], Papa.ParseError[], number[]] = [[], [], []]
+  let [line, at] = [0, 0]
+  Papa.parse<string[]>(text, {
+    delimiter,
+    newline: newline as '\n',
+    comments: comment,
+    step: ({ data: cells, errors: found, meta: { cursor } }) => {
+      line += breaksIn(text.slice(at, cursor), newline)
+      const ended = cursor > at && text[cursor - 1] === newline ? 1 : 0
+      at = cursor
+      starts.push(line - ended - cells.reduce((sum, cell) => sum + breaksIn(cell, newline), 0))
+      errors.push(...found.map((error) => ({ ...error, row: data.length })))
+      data.push(cells)
+    }
+  })
+  return { data, errors, starts }
+}
+
 function breaks(cell: string, lineEnd: number): number {
-  const end = lineEndOf(lineEnd)
+  return breaksIn(cell, lineEndOf(lineEnd))
+}
+
+function breaksIn(text: string, end: string): number {
   let count = 0
-  for (let i = cell.indexOf(end); i >= 0; i = cell.indexOf(end, i + 1)) count++
+  for (let i = text.indexOf(end); i >= 0; i = text.indexOf(end, i + 1)) count++
   return count
 }
 

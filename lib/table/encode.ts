@@ -64,6 +64,11 @@ export class RowEncoder {
     return this.unusable + (this.source.ragged ?? 0)
   }
 
+  /** The rows of the file, as `encode` takes them: levels are told apart as they are written. */
+  batches(): AsyncIterable<CellBatch> {
+    return this.source.batches({ asText: this.columns.some(({ levels }) => levels !== undefined) })
+  }
+
   /** `first` is the number of the batch's first row in the file. From the first value on that needs it, in float64. */
   encode(batch: CellBatch, first: number): Encoded {
     const { count } = batch

@@ -35,7 +35,7 @@ export async function* fileRows(
     const encoder = new RowEncoder(source, columns, wanted.encoder)
     let first = 0
     let found = false
-    for await (const batch of source.batches()) {
+    for await (const batch of encoder.batches()) {
       const encoded = encoder.encode(batch, first)
       dequantize(columns, encoded, { first, seed })
       const values = heldOut ? trained(encoded, first, heldOut) : encoded.values

@@ -92,7 +92,7 @@ export async function readTable(
   let whole: RealArray | undefined
   let first = 0
   let filled = 0
-  for await (const batch of source.batches()) {
+  for await (const batch of encoder.batches()) {
     const encoded = encoder.encode(batch, first)
     places.push({ first, kept: encoded.kept })
     const kind = types.isFloat64Array(encoded.values) ? Float64Array : Float32Array

@@ -6,11 +6,36 @@ const [LARGE_E, SMALL_E] = [69, 101]
 /** Powers of ten that float64 holds exactly. */
 const powers = Float64Array.from({ length: 23 }, (_, i) => 10 ** i)
 
+/** Lines of numbers. */
+export interface NumberLines {
+  /** (rows, width) */
+  values: Float64Array
+  digits: WrittenDigits
+}
+
+/** How many digits the numbers of each column have after the point, as they are written; `POWER` of those with an exponent. */
+export interface WrittenDigits {
+  fewest: Uint8Array
+  most: Uint8Array
+}
+
+export const POWER = 255
+
+/** The digits of one more number of column `c`. */
+export function countDigits({ fewest, most }: WrittenDigits, c: number, count: number): void {
+  if (count < fewest[c]!) fewest[c] = count
+  if (count > most[c]!) most[c] = count
+}
+
+export function noDigits(width: number): WrittenDigits {
+  return { fewest: new Uint8Array(width).fill(POWER), most: new Uint8Array(width) }
+}
+
 /**
  * A matrix (rows, width) from whole lines of `width` numbers each; undefined where anything else occurs (text, quotes,
  * missing cells, blank or ragged lines), for a parser that can tell what it is.
  */
-export function parseNumbers(bytes: Buffer, delimiter: string, width: number): Float64Array | undefined {
+export function parseNumbers(bytes: Buffer, delimiter: string, width: number): NumberLines | undefined {
   if (delimiter.length !== 1) return undefined
   const separator = delimiter.charCodeAt(0)
   /** Any number of spaces and tabs lies between numbers. */
@@ -19,9 +44,10 @@ export function parseNumbers(bytes: Buffer, delimiter: string, width: number): F
   for (let i = bytes.indexOf(BREAK); i >= 0; i = bytes.indexOf(BREAK, i + 1)) rows++
   if (bytes[bytes.length - 1] !== BREAK) rows++
   const values = new Float64Array(rows * width)
+  const written = noDigits(width)
   const end = bytes.length
   let at = 0
-  for (let i = 0; i < values.length; i++) {
+  for (let i = 0, c = 0; i < values.length; i++, c = c === width - 1 ? 0 : c + 1) {
     while (at < end && (bytes[at] === SPACE || (spaced && bytes[at] === TAB))) at++
     const start = at
     let letter = bytes[at]!
@@ -46,6 +72,7 @@ export function parseNumbers(bytes: Buffer, delimiter: string, width: number): F
       }
     }
     if (digits === 0) return undefined
+    countDigits(written, c, letter === LARGE_E || letter === SMALL_E ? POWER : Math.min(-exponent, POWER - 1))
     if (letter === LARGE_E || letter === SMALL_E) {
       letter = bytes[++at]!
       const falls = letter === MINUS
@@ -73,7 +100,7 @@ export function parseNumbers(bytes: Buffer, delimiter: string, width: number): F
 
     const behind = at
     while (at < end && (bytes[at] === SPACE || (bytes[at] === TAB && separator !== TAB))) at++
-    const last = i % width === width - 1
+    const last = c === width - 1
     if (!last) {
       if (spaced ? at === behind : bytes[at++] !== separator) return undefined
       continue
@@ -82,5 +109,5 @@ export function parseNumbers(bytes: Buffer, delimiter: string, width: number): F
     if (at < end && bytes[at++] !== BREAK) return undefined
     else if (at === end && i < values.length - 1) return undefined
   }
-  return at === end ? values : undefined
+  return at === end ? { values, digits: written } : undefined
 }

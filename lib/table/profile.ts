@@ -11,6 +11,7 @@ import {
 } from '../data/clock'
 import { DatePatterns } from '../data/date-text'
 import { isDateText, isInexact, isMissing, levelOf, toNumber } from './encode'
+import { countDigits, noDigits, POWER } from './numbers'
 import type { CellBatch, TableSource } from './source'
 
 /** Most levels of a category: each takes an element of a sample. */
@@ -39,8 +40,12 @@ export interface ColumnProfile {
   whole: boolean
   /** Digits after the point that all numbers have at most; undefined where they are more than a few. */
   digits?: number
+  /** Digits after the point that every number of a text table is written with, zeros at the end counted. */
+  fixed?: number
   /** Whole numbers that float64 does not hold, such as ids of 19 digits. */
   inexact: boolean
+  /** Whether there were numbers of a text table of which the pass did not see the text. */
+  bare: boolean
   least: number
   largest: number
   /** The different cells of text and booleans, in order, up to one more than a category may have, and how many there are of each. */
@@ -63,13 +68,21 @@ export interface TableProfile {
 
 /** Reads all rows of a file once, whatever they hold. `dayFirst` decides where day and month could be either way round. */
 export async function profileTable(source: TableSource, dayFirst?: boolean): Promise<TableProfile> {
+  const profile = await passOver(source, dayFirst, false)
+  // Numbers among text are levels as they are written, which pieces of numbers alone do not show.
+  const mixed = profile.columns.some(({ bare, texts }) => bare && texts > 0)
+  return mixed ? passOver(source, dayFirst, true) : profile
+}
+
+async function passOver(source: TableSource, dayFirst: boolean | undefined, asText: boolean) {
   const columns = source.types.map((type, c) => new CellStatistics(source.names[c]!, type))
   const sample = new RowSample(columns.length)
   let rows = 0
-  for await (const batch of source.batches()) {
+  for await (const batch of source.batches({ asText })) {
     columns.forEach((column, c) => {
       if ('columns' in batch) column.add(batch.columns[c]!, 0, 1, batch.count)
       else column.add(batch.matrix, c, columns.length, batch.count)
+      if ('matrix' in batch && batch.digits) column.addDigits(batch.digits.fewest[c]!, batch.digits.most[c]!)
     })
     sample.add(batch, rows)
     rows += batch.count
@@ -81,6 +94,9 @@ export async function profileTable(source: TableSource, dayFirst?: boolean): Pro
 class CellStatistics {
   #missing = 0
   #numbers = 0
+  /** Whether there were numbers of which nobody says how they are written. */
+  #bare = false
+  readonly #written = noDigits(1)
   #texts = 0
   #infinite = 0
   #firstText: string | undefined
@@ -112,7 +128,10 @@ class CellStatistics {
         if (Number.isNaN(cell)) this.#missing++
         else {
           this.#addNumber(cell)
-          if (type.kind === 'written' && this.#levels.size <= MOST_LEVELS) this.#addLevel(String(cell))
+          if (type.kind === 'written') {
+            this.#bare = true
+            if (this.#levels.size <= MOST_LEVELS) this.#addLevel(String(cell))
+          }
         }
       } else if (isMissing(cell)) this.#missing++
       else if (isTime(type)) this.#addTime(cell as number | bigint, type)
@@ -126,13 +145,21 @@ class CellStatistics {
         else {
           this.#addNumber(value, cell)
           // Among text, a number is a level as it is written.
-          if (typeof cell === 'string') this.#addLevel(cell.trim())
+          if (typeof cell === 'string') {
+            this.#addLevel(cell.trim())
+            countDigits(this.#written, 0, digitsOf(cell))
+          }
         }
       }
       if (before === 0 && this.#texts + this.#infinite === 1 && this.#firstTextRow === 0)
         this.#firstTextRow = this.#rows + i + 1
     }
     this.#rows += count
+  }
+
+  addDigits(fewest: number, most: number): void {
+    countDigits(this.#written, 0, fewest)
+    countDigits(this.#written, 0, most)
   }
 
   #addNumber(value: number, cell: unknown = value): void {
@@ -173,6 +200,11 @@ class CellStatistics {
     }
   }
 
+  #fixed(): { fixed?: number } {
+    const [fewest, most] = [this.#written.fewest[0]!, this.#written.most[0]!]
+    return fewest === most && most > 0 && most <= MOST_FIXED ? { fixed: most } : {}
+  }
+
   found(dayFirst: boolean | undefined): ColumnProfile {
     const common = {
       name: this.name,
@@ -187,6 +219,8 @@ class CellStatistics {
       }),
       whole: this.#whole,
       ...(this.#digits <= MOST_DIGITS && { digits: this.#digits }),
+      ...this.#fixed(),
+      bare: this.#bare,
       inexact: this.#inexact,
       least: this.#least,
       largest: this.#largest,
@@ -219,6 +253,16 @@ class CellStatistics {
 
 /** Numbers in text count as written with a fixed number of digits up to this many. */
 const MOST_DIGITS = 6
+/** Where all numbers have as many, up to what float64 holds. */
+const MOST_FIXED = 15
+
+/** Digits after the point of a number's text; `POWER` where it has an exponent. */
+function digitsOf(text: string): number {
+  const number = text.trim()
+  if (/[a-z]/i.test(number)) return POWER
+  const point = number.indexOf('.')
+  return point < 0 ? 0 : Math.min(number.length - point - 1, POWER - 1)
+}
 
 function hasDigits(value: number, digits: number): boolean {
   const scaled = value * 10 ** digits

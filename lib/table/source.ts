@@ -1,5 +1,6 @@
 import type { CellType } from '../data/cell-type'
 import { fail } from '../native/check'
+import type { WrittenDigits } from './numbers'
 
 /** Files as tables: what a format has to say of itself. `formats.ts` lists the formats. */
 
@@ -17,10 +18,10 @@ export type NumberArray =
 
 /**
  * Rows that follow each other: numbers (count, columns) row by row, or the cells of each column. Of text tables that are read
- * verbatim, `written` holds every cell as it stands in the file.
+ * verbatim, `written` holds every cell as it stands in the file, and matrices of others say how their numbers are written.
  */
 export type CellBatch =
-  | { count: number; matrix: NumberArray }
+  | { count: number; matrix: NumberArray; digits?: WrittenDigits }
   | {
       count: number
       columns: readonly ArrayLike<unknown>[]
@@ -44,7 +45,8 @@ export interface TableSource {
   readonly ragged?: number
   /** What was guessed of the file, each a sentence with the option that says otherwise. */
   readonly guesses?: readonly string[]
-  batches(): AsyncIterable<CellBatch>
+  /** `asText` gives the cells of text tables as they are written, in pieces of numbers alone, too: '00' is another level than '0'. */
+  batches(how?: { asText?: boolean }): AsyncIterable<CellBatch>
   /** 'line 7' or 'row 7', for messages; `row` counts from 0. */
   place(row: number): string
 }

@@ -13,7 +13,6 @@ import type { TableProfile } from './profile'
 import { readingAhead } from './reading-ahead'
 import { type Remark, remarksOnRows } from './remarks'
 import { type HeldOut, type Part, placeOf } from './row-parts'
-import type { TableSource } from './source'
 
 export interface SplitOptions extends Omit<FileOptions, 'schema'> {
   /** Share of the rows to validate on, in [0, 1). Default: 0.1. */
@@ -79,7 +78,7 @@ export async function splitTable(
     1
   )
   const heldOut = { validation, test }
-  const parts = await sampled(source, encoder, { most, seed, heldOut })
+  const parts = await sampled(encoder, { most, seed, heldOut })
   if (parts.train.rows === 0)
     fail('EMPTY_BATCH', `${source.path} has no rows to train on; give a file with more rows that can be used`)
   const found = columns.map((column, c) => typed(column, encoder.whole[c]!, settings))
@@ -146,14 +145,13 @@ export async function splitTable(
 
 /** A pass over the file: fair samples of its parts. */
 async function sampled(
-  source: TableSource,
   encoder: RowEncoder,
   { most, seed, heldOut }: { most: number; seed: number; heldOut: HeldOut }
 ): Promise<Record<Part, PartSample>> {
   const sample = () => new PartSample(most, encoder.width)
   const parts = { train: sample(), validation: sample(), test: sample() }
   let first = 0
-  for await (const batch of source.batches()) {
+  for await (const batch of encoder.batches()) {
     const { values, kept } = encoder.encode(batch, first)
     kept.forEach((row, i) => {
       const { part, rank } = placeOf(first + row, seed, heldOut)

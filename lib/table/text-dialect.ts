@@ -257,8 +257,8 @@ class Meaning {
   }
 
   /**
-   * Whether a line holds names: text above numbers; whole numbers that rise by one, as pandas and years do, above fractions or
-   * beside text; or nothing but text.
+   * Whether a line holds names: text above numbers; nothing but text; or whole numbers that rise by one, as pandas and years do,
+   * and fractions below. Beside text years need no fractions below, but numbers that are no years, and three of any kind suffice.
    */
   areNames(head: readonly string[], rows: readonly (readonly string[])[]): boolean {
     const numbers = head.filter((cell) => this.isNumber(cell)).map(Number)
@@ -269,13 +269,18 @@ class Meaning {
     if (head.some((cell, i) => isText(cell) && overNumbers(i))) return true
     if (numbers.length === 0) return head.some((cell) => cell === '' || isText(cell))
     if (rows.length === 0) return head.some(isText)
-    const rising = numbers.every((one, i) => Number.isInteger(one) && one === numbers[0]! + i)
-    const overFractions = head.every(
-      (cell, i) =>
-        !this.isNumber(cell) || (below(i).length > 0 && below(i).every((one) => /[.,eE]/.test(one)))
-    )
-    if (numbers.length === 1) return rising && overFractions && (numbers[0] === 0 || head.some(isText))
-    return rising && (overFractions || head.some(isText))
+    if (!rise(numbers)) return false
+    const named = head.some(isText)
+    const areUnlike = (test: (one: string) => boolean) =>
+      head.every((cell, i) => !this.isNumber(cell) || (below(i).length > 0 && below(i).every(test)))
+    if (areUnlike((one) => /[.,eE]/.test(one))) return numbers.length > 1 || numbers[0] === 0 || named
+    if (!named || numbers.length < 2) return false
+    // In a row of names, a level does not stand where levels stand below.
+    const isLevel = head.some((cell, i) => isText(cell) && below(i).includes(cell))
+    const places = [...head.keys()].filter((i) => this.isNumber(head[i]!))
+    const risesBelow = rows.some((cells) => rise(places.map((i) => Number(cells[i]))))
+    const areYears = numbers.every(isYear) && areUnlike((one) => !isYear(numberOf(this.#plain(one))))
+    return !isLevel && (areYears || (numbers.length > 2 && !risesBelow))
   }
 
   /** Columns that are text and may be meant as something else. */
@@ -296,6 +301,15 @@ class Meaning {
       ]
     })
   }
+}
+
+function isYear(value: number): boolean {
+  return Number.isInteger(value) && value >= 1800 && value <= 2200
+}
+
+/** Whether whole numbers rise by one. */
+function rise(numbers: readonly number[]): boolean {
+  return numbers.every((one, i) => Number.isInteger(one) && one === numbers[0]! + i)
 }
 
 export function hasNotation({ decimal, thousands, percent, currency }: Notation): boolean {

@@ -1,10 +1,12 @@
-import type { Dataset } from '../data/dataset'
+import type { Dataset, FeedingDataset } from '../data/dataset'
+import type { DatasetState } from '../data/dataset-options'
 import { toDataset } from '../data/flow-data'
 import { evaluate } from '../evaluation/evaluate'
 import type { FlowCore } from '../flow/core'
 import type { Optimizer } from '../flow/optimizer'
 import type { TrainingState } from '../flow/training-state'
 import { fail } from '../native/check'
+import { isFfjordError } from '../native/errors'
 import type { NormalizedFitOptions } from './fit-options'
 import { afterValidation } from './schedule'
 
@@ -49,8 +51,12 @@ export class Validation {
   /** The next rows of data that do not end; none where a stream has no more of them to train on. */
   async #holdOut(rows: number): Promise<Dataset | undefined> {
     const { data } = this.#options
+    const { heldOut } = this.#state
+    const again = heldOut && (await rowsAt(data, heldOut, rows))
+    if (again) return again
     const ahead = await data.peek(2, { size: rows, shuffle: false, seed: 0, drop: true })
     if (ahead.sizes.length < 2) return undefined
+    this.#state.heldOut = data.state()
     const taken = await data.take(rows)
     this.#state.data = data.state()
     return taken
@@ -112,4 +118,18 @@ export class Validation {
     native.write('parameters', best.parameters)
     if (best.statistics.length > 0) native.write('statistics', best.statistics)
   }
+}
+
+/** The rows that validation held out before a resume, from data that go on where they stand; none of streams that have passed them. */
+async function rowsAt(data: FeedingDataset, place: DatasetState, rows: number): Promise<Dataset | undefined> {
+  const next = data.state()
+  try {
+    data.restore(place)
+  } catch (error) {
+    if (isFfjordError(error) && error.code === 'UNSUPPORTED') return undefined
+    throw error
+  }
+  const taken = await data.take(rows)
+  data.restore(next)
+  return taken
 }

@@ -49,6 +49,8 @@ async function growthOverTraining({ binding, quick, device }: Context) {
     activation: 'tanh',
     residual: false,
     strides: [],
+    parallel: 1,
+    zeroLast: false,
     spectralNorm: 0
   }
   const blocks = [{ type: 'cnf' as const, time: 0.5, trainTime: true, net }]

@@ -63,6 +63,8 @@ export function describe(problem: Problem): NativeDescription {
     activation: problem.activation,
     residual: false,
     strides: [],
+    parallel: 1,
+    zeroLast: false,
     spectralNorm: 0
   }
   return {

@@ -9,6 +9,7 @@ import type {
   ComputeOptions,
   Conditioning,
   ContextOptions,
+  ConvolutionOptions,
   EvaluateOptions,
   EvaluationAccuracy,
   EvaluationOptions,
@@ -66,6 +67,20 @@ export const net: Net = {
   spectralNorm: 1
 }
 export const convolutions: Net = { hidden: [32, 32], strides: [1, 2, -2], activation: 'softplus' }
+export const scales: Net = {
+  hidden: [32],
+  strides: [1, 1],
+  parallel: 3,
+  zeroLast: true,
+  layer: 'concatcoord'
+}
+export const geometry: ConvolutionOptions = {
+  kernel: [5, 5],
+  stride: 2,
+  padding: 2,
+  outputPadding: 1,
+  transposed: true
+}
 export const cnf: CnfBlock = { type: 'cnf', time: 0.5, trainTime: true, net: { hidden: [64, 64] } }
 export const batchNorm: BatchNormBlock = { type: 'batch_norm', lag: 0.1 }
 export const logit: LogitBlock = { type: 'logit', alpha: 1e-6 }

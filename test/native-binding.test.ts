@@ -36,6 +36,8 @@ const cnf: NativeBlock = {
     activation: 'tanh',
     residual: false,
     strides: [],
+    parallel: 1,
+    zeroLast: false,
     spectralNorm: 0
   }
 }

@@ -37,6 +37,8 @@ test('defaults', () => {
         activation: 'tanh',
         residual: false,
         strides: [],
+        parallel: 1,
+        zeroLast: false,
         spectralNorm: 0
       }
     }

@@ -1,4 +1,5 @@
 import type { Command } from 'commander'
+import { activations, layers } from '../flow/normalize'
 import type {
   Activation,
   Block,
@@ -49,9 +50,6 @@ export interface ArchitectureChoice extends RegularizeChoice {
   gradient: 'checkpoint' | 'adjoint'
   adjointNorm?: 'seminorm' | 'full'
 }
-
-const layers = ['ignore', 'concat', 'concat_v2', 'squash', 'concatsquash', 'blend', 'hyper']
-const activations = ['tanh', 'softplus', 'elu', 'relu', 'swish', 'square', 'identity']
 
 /** A weight under each regulariser's name. */
 type RegularizeChoice = { [name in Regulariser]?: number }

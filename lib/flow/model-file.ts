@@ -92,7 +92,7 @@ export async function writeModel(path: string, core: FlowCore, weightsOnly: bool
 /** A block without what is at its default. */
 function spell(block: NativeBlock): unknown {
   if (block.type !== 'cnf') return block
-  const { residual, strides, spectralNorm, ...net } = block.net
+  const { residual, strides, parallel, zeroLast, spectralNorm, ...net } = block.net
   return {
     type: 'cnf',
     time: block.time,
@@ -100,6 +100,8 @@ function spell(block: NativeBlock): unknown {
     net: {
       ...net,
       ...(strides.length > 0 && { strides }),
+      ...(parallel > 1 && { parallel }),
+      ...(zeroLast && { zeroLast }),
       ...(residual && { residual }),
       ...(spectralNorm > 0 && { spectralNorm })
     }

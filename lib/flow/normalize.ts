@@ -1,5 +1,11 @@
 import { boolean, choice, fail, integer, isObject, list, number, object, show } from '../native/check'
-import type { NativeBlock, NativeDescription, NativeOptimizer, NativeSettings } from '../native/interface'
+import type {
+  NativeBlock,
+  NativeConvolution,
+  NativeDescription,
+  NativeOptimizer,
+  NativeSettings
+} from '../native/interface'
 import { adaptiveMethods, fixedStepMethods, isFixedStep } from '../native/methods'
 import { regularisers } from '../native/regularisers'
 import { normalizeContext } from './context'
@@ -8,8 +14,17 @@ import type { ComputeOptions, FlowDescription } from './options'
 
 /** Checks what users pass, fills in defaults, and hands the binding complete plain data. */
 
-const layers = ['ignore', 'concat', 'concat_v2', 'squash', 'concatsquash', 'blend', 'hyper'] as const
-const activations = ['tanh', 'softplus', 'elu', 'relu', 'swish', 'square', 'identity'] as const
+export const layers = [
+  'ignore',
+  'concat',
+  'concat_v2',
+  'concatcoord',
+  'squash',
+  'concatsquash',
+  'blend',
+  'hyper'
+] as const
+export const activations = ['tanh', 'softplus', 'elu', 'relu', 'swish', 'square', 'identity'] as const
 const methods = [...adaptiveMethods, ...fixedStepMethods]
 const blockTypes = [
   'cnf',
@@ -116,14 +131,53 @@ function normalizeBlock(value: unknown, name: string, range: Range): NativeBlock
 }
 
 function normalizeNet(value: unknown, name: string) {
-  const net = object(value, name, ['hidden', 'layer', 'activation', 'residual', 'strides', 'spectralNorm'])
+  const net = object(value, name, [
+    'hidden',
+    'layer',
+    'activation',
+    'residual',
+    'strides',
+    'parallel',
+    'zeroLast',
+    'spectralNorm'
+  ])
   return {
     hidden: integers(net.hidden, `${name}.hidden`, 1),
     layer: choice(net.layer ?? 'concatsquash', `${name}.layer`, layers),
     activation: choice(net.activation ?? 'tanh', `${name}.activation`, activations),
     residual: boolean(net.residual ?? false, `${name}.residual`),
-    strides: net.strides === undefined ? [] : integers(net.strides, `${name}.strides`, -2),
+    strides:
+      net.strides === undefined
+        ? []
+        : list(net.strides, `${name}.strides`, 'one entry a layer').map((stride, l) =>
+            normalizeStride(stride, `${name}.strides[${l}]`)
+          ),
+    parallel: integer(net.parallel ?? 1, `${name}.parallel`, 1, 16),
+    zeroLast: boolean(net.zeroLast ?? false, `${name}.zeroLast`),
     spectralNorm: integer(net.spectralNorm ?? 0, `${name}.spectralNorm`, 0, 1000)
+  }
+}
+
+/** A number of the published code, which the core knows, or a geometry with its defaults. */
+function normalizeStride(value: unknown, name: string): number | NativeConvolution {
+  if (!isObject(value)) {
+    if (typeof value === 'number' && [-2, 0, 1, 2].includes(value)) return value
+    fail('INVALID_OPTION', `${name} is ${show(value)}; give 1, 0, 2, -2 or { kernel, stride, padding }`)
+  }
+  const one = object(value, name, ['kernel', 'stride', 'padding', 'outputPadding', 'transposed'])
+  const sides =
+    typeof one.kernel === 'number'
+      ? [one.kernel, one.kernel]
+      : list(one.kernel, `${name}.kernel`, 'a number, or its height and width')
+  if (sides.length !== 2)
+    fail('INVALID_OPTION', `${name}.kernel is ${show(one.kernel)}; give a number, or its height and width`)
+  const [height, width] = sides.map((side) => integer(side, `${name}.kernel`, 1, 1024)) as [number, number]
+  return {
+    kernel: [height, width],
+    stride: integer(one.stride ?? 1, `${name}.stride`, 1, 1024),
+    padding: integer(one.padding ?? 0, `${name}.padding`, 0, 1024),
+    outputPadding: integer(one.outputPadding ?? 0, `${name}.outputPadding`, 0, 1023),
+    transposed: boolean(one.transposed ?? false, `${name}.transposed`)
   }
 }
 

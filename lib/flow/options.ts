@@ -3,9 +3,37 @@
 import type { AdaptiveMethod, FixedStepMethod } from '../native/methods'
 
 /** y = g(t) ⊙ (W(t) x + b(t)) + s(t); the kinds differ in g, s and W(t). */
-export type Layer = 'ignore' | 'concat' | 'concat_v2' | 'squash' | 'concatsquash' | 'blend' | 'hyper'
+export type Layer =
+  | 'ignore'
+  | 'concat'
+  | 'concat_v2'
+  | 'concatcoord'
+  | 'squash'
+  | 'concatsquash'
+  | 'blend'
+  | 'hyper'
 
 export type Activation = 'tanh' | 'softplus' | 'elu' | 'relu' | 'swish' | 'square' | 'identity'
+
+/**
+ * A convolution of any geometry, zeros beyond the border. An image of side n becomes one of (n + 2 padding − kernel) / stride + 1, rounded
+ * down; transposed, (n − 1) stride − 2 padding + kernel + outputPadding.
+ */
+export interface ConvolutionOptions {
+  /** Rows and columns of the filter; one number for both. At most 1024. */
+  kernel: number | readonly [number, number]
+  /** Default: 1. */
+  stride?: number
+  /** Rows and columns of zeros on each side. Default: 0. */
+  padding?: number
+  /** Of transposed ones: more rows and columns at the end, fewer than the stride. Default: 0. */
+  outputPadding?: number
+  /** From the small image to the large one. Default: false. */
+  transposed?: boolean
+}
+
+/** A convolution as the published code numbers them: 1 (3×3), 0 (1×1), 2 (4×4, halves the image), −2 (4×4 transposed, doubles it). */
+export type Stride = 1 | 0 | 2 | -2
 
 /** The network f(z, t) of a CNF block. */
 export interface Net {
@@ -17,8 +45,15 @@ export interface Net {
   activation?: Activation
   /** f(z) − z in place of f(z). Default: false. */
   residual?: boolean
-  /** Makes the layers convolutions, one entry a layer: 1 (3×3), 2 (4×4, halves), −2 (4×4 transposed, doubles). Default: dense layers. */
-  strides?: readonly (1 | 2 | -2)[]
+  /** Makes the layers convolutions, one entry a layer, which together bring the image back to its size. Default: dense layers. */
+  strides?: readonly (Stride | ConvolutionOptions)[]
+  /**
+   * So many convolutional nets side by side, each on the image squeezed once more than the one before; f is their sum. Sides are multiples of
+   * 2^(parallel − 1). Default: 1, the image as it is.
+   */
+  parallel?: number
+  /** Weights of the last layer start at zero, so that f starts as its bias (Finlay et al. 2020). Default: false. */
+  zeroLast?: boolean
   /**
    * Spectral normalisation (Miyato et al. 2018): every weight matrix W acts as W/σ, σ its largest singular value by so
    * many power iterations a step of the optimizer; usually 1. Not with 'hyper' layers. Default: 0, none.

@@ -69,7 +69,8 @@ function cnfLine(
   end: number | undefined
 ): string {
   const width = shape.length === 1 ? [sizeOf(shape)] : []
-  const kind = net.strides?.length ? ', convolutions' : ''
+  const scales = (net.parallel ?? 1) > 1 ? ` on ${net.parallel} scales` : ''
+  const kind = net.strides?.length ? `, convolutions${scales}` : ''
   return (
     `cnf ${[...width, ...net.hidden, ...width].join(' → ')}${kind}, ${net.layer}, ${net.activation}` +
     `${net.residual ? ', residual' : ''}, T = ${+(end ?? time ?? 0.5).toFixed(4)}${trainTime ? ' (trained)' : ''}`

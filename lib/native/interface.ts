@@ -12,6 +12,15 @@ export type NativeArray = Float32Array | Float64Array
 /** What a call's `float64` is where its results are arrays of type A. */
 export type WantsFloat64<A extends NativeArray> = A extends Float64Array ? true : false
 
+export interface NativeConvolution {
+  /** Height and width. */
+  kernel: [number, number]
+  stride: number
+  padding: number
+  outputPadding: number
+  transposed: boolean
+}
+
 export type NativeBlock =
   | {
       type: 'cnf'
@@ -22,7 +31,11 @@ export type NativeBlock =
         layer: string
         activation: string
         residual: boolean
-        strides: number[]
+        /** Numbers of the published code, or geometries. */
+        strides: (number | NativeConvolution)[]
+        /** Nets on squeezed views, whose sum f is; 1: one net. */
+        parallel: number
+        zeroLast: boolean
         /** Power iterations a step; 0: none. */
         spectralNorm: number
       }

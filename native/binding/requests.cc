@@ -11,6 +11,9 @@ namespace {
 constexpr std::uint64_t kLargestWord = std::numeric_limits<std::uint32_t>::max();
 constexpr double kInfinity = std::numeric_limits<double>::infinity();
 constexpr int kLargestInt = std::numeric_limits<int>::max();
+constexpr double kMostElements = 0x1p31;  // of one sample, in any layer
+constexpr double kMostWeights = 0x1p31;
+constexpr std::size_t kMostLayers = 1 << 16;  // each has tensors with names of their own
 
 constexpr Choices<TraceMode, 3> kTraceModes{{
     {"auto", TraceMode::Auto},
@@ -61,13 +64,42 @@ Value choose(const Napi::Value& value, const char* name, const Choices<Value, co
   refuse("unknown " + std::string(name) + " '" + given + "'; known: " + known);
 }
 
+// An entry is a number (`find_convolution`) or the geometry itself.
+std::vector<Convolution> convolutions(const Fields& fields) {
+  std::vector<Convolution> convolutions;
+  for (const Napi::Value& value : fields.list("strides", kMostLayers)) {
+    if (value.IsNumber()) {
+      const double number = finite_number(value, fields.path("strides"));
+      const auto known = std::abs(number) <= 2 ? find_convolution(int(number)) : std::nullopt;
+      if (!known || number != int(number))
+        refuse(fields.path("strides") +
+               " holds a number other than 1, 2, -2 and 0; give { kernel, "
+               "stride, padding } for other convolutions");
+      convolutions.push_back(*known);
+      continue;
+    }
+    const Fields at(value, "strides", &fields);
+    const auto whole = [&](const char* name) { return int(at.integer(name, 0, 1024)); };
+    const std::vector<int> kernel = at.integers("kernel", 1, 1024);
+    if (kernel.size() != 2) refuse(at.path("kernel") + " must hold its height and its width");
+    convolutions.push_back({{kernel[0], kernel[1]},
+                            whole("stride"),
+                            whole("padding"),
+                            whole("outputPadding"),
+                            at.flag("transposed")});
+  }
+  return convolutions;
+}
+
 Net net(const Fields& fields) {
   Net net;
   net.hidden = fields.integers("hidden", 1, kLargestInt);
   net.layer = parse_layer(fields.text("layer"));
   net.activation = parse_activation(fields.text("activation"));
   net.residual = fields.flag("residual");
-  net.strides = fields.integers("strides", -2, 2);
+  net.convolutions = convolutions(fields);
+  net.scales = static_cast<int>(fields.integer("parallel", 1, 30));
+  net.zero_last = fields.flag("zeroLast");
   net.spectral_norm = static_cast<int>(fields.integer("spectralNorm", 0, 1000));
   return net;
 }
@@ -90,30 +122,45 @@ Block block(const Fields& fields) {
       "'; known: cnf, batch_norm, logit, zero_mean, standardize, support, whiten, squeeze, split");
 }
 
-constexpr double kMostElements = 0x1p31;  // of one sample, in any layer
-constexpr double kMostWeights = 0x1p31;
-constexpr std::size_t kMostLayers = 1 << 16;  // each has tensors with names of their own
+// Rows of an image behind a convolution, in float64, which does not wrap around.
+double length_out(double in, double taps, const Convolution& at) {
+  if (at.transposed) return (in - 1) * at.stride + taps + at.output_padding;
+  return (in + 2.0 * at.padding - taps) / at.stride + 1;
+}
 
-// An upper bound of the weights of a net, and a check of the sizes inside it; in float64, which
-// does not wrap around.
-double weight_bound(const Net& net, const std::vector<double>& shape, double context) {
+// An upper bound of the weights of one chain of layers, and a check of the sizes inside it.
+double chain_bound(const Net& net, std::vector<double> shape, double context) {
   const LayerForm& form = row_of(net.layer).form;
   const bool convolutional = shape.size() == 3 && net.convolutional();
-  double channels = shape[0], area = convolutional ? shape[1] * shape[2] : 1, weights = 0;
+  const double ends = shape[0];
+  double weights = 0;
   for (std::size_t l = 0; l <= net.hidden.size(); ++l) {
-    const double out = l < net.hidden.size() ? net.hidden[l] : shape[0];
-    const int stride = convolutional && l < net.strides.size() ? net.strides[l] : 1;
-    const Convolution convolution = find_convolution(stride).value_or(Convolution{});
-    const double step = double(convolution.stride) * convolution.stride;
-    area *= convolution.transposed ? step : 1 / step;
-    const double taps = convolutional ? double(convolution.kernel.size()) : 1;
-    const double matrix = (channels + context + 2) * out * taps;
+    const double out = l < net.hidden.size() ? net.hidden[l] : ends;
+    double taps = 1, area = 1;
+    if (convolutional && l < net.convolutions.size()) {
+      const Convolution& at = net.convolutions[l];
+      taps = double(at.kernel.size());
+      shape[1] = length_out(shape[1], at.kernel.height, at);
+      shape[2] = length_out(shape[2], at.kernel.width, at);
+      area = shape[1] * shape[2];
+    }
+    const double matrix = (shape[0] + context + 4) * out * taps;
     weights += form.hypernet     ? (kHypernetUnits + 1) * matrix
                : form.second_map ? 2 * matrix
                                  : matrix + 3 * out;
-    channels = out;
-    if (channels * area > kMostElements)
+    shape[0] = out;
+    if (out * area > kMostElements)
       refuse("a layer of this net has over 2^31 outputs; use fewer units or channels");
+  }
+  return weights;
+}
+
+double weight_bound(const Net& net, std::vector<double> shape, double context) {
+  double weights = chain_bound(net, shape, context);
+  if (shape.size() != 3) return weights;
+  for (int squeezes = 1; squeezes < std::min(net.scales, 31); ++squeezes) {
+    shape = {4 * shape[0], shape[1] / 2, shape[2] / 2};
+    weights += chain_bound(net, shape, context);
   }
   return weights;
 }
@@ -128,7 +175,7 @@ void check_sizes(const FlowDescription& flow) {
   for (const Block& block : flow.blocks) {
     if (const auto* cnf = std::get_if<Cnf>(&block)) {
       weights += weight_bound(cnf->net, shape, flow.context.size);
-      layers += cnf->net.hidden.size() + 1;
+      layers += (cnf->net.hidden.size() + 1) * cnf->net.scales;
     }
     if (std::holds_alternative<BatchNorm>(block)) weights += 5 * elements;
     if (std::holds_alternative<Squeeze>(block) && shape.size() == 3)

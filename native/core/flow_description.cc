@@ -1,5 +1,6 @@
 #include "core/flow_description.h"
 
+#include <algorithm>
 #include <cmath>
 #include <functional>
 #include <numeric>
@@ -9,6 +10,26 @@
 
 namespace ffjord {
 namespace {
+
+// The shape of an image after so many squeezes.
+std::vector<int> squeezed(const std::vector<int>& shape, int times) {
+  return {shape[0] << 2 * times, shape[1] >> times, shape[2] >> times};
+}
+
+// One chain of a net's layers, at samples of this shape.
+NetPlan plan_branch(const Net& net, const std::vector<int>& shape) {
+  std::vector<LinearMap> maps;
+  Plane plane = net.convolutional() ? Plane{shape[1], shape[2]} : Plane{};
+  int in = shape[0];
+  for (std::size_t l = 0; l <= net.hidden.size(); ++l) {
+    const int out = l < net.hidden.size() ? net.hidden[l] : shape[0];
+    maps.push_back(net.convolutional() ? LinearMap::convolve(net.convolutions[l], in, out, plane)
+                                       : LinearMap::dense(in, out));
+    in = out;
+    plane = maps.back().plane_out;
+  }
+  return plan_net(net.layer, net.activation, maps);
+}
 
 [[noreturn]] void refuse(std::size_t block, const std::string& message) {
   throw Error(ErrorCode::InvalidArgument, "blocks[" + std::to_string(block) + "]: " + message);
@@ -21,14 +42,39 @@ std::string text_of(const std::vector<int>& shape) {
 }
 
 void check_context(std::size_t block, const Net& net, const Conditioning& context) {
-  if (context.size > 0 && net.convolutional())
-    refuse(block, "convolutional nets take no context; use a dense net");
   if (context.gates && !row_of(net.layer).form.gate)
     refuse(block, "context.gates needs layers with gates; use layer 'concatsquash' or 'squash'");
 }
 
+// A convolution has taps, moves on, and does not reach beyond its padding by more than itself:
+// these bounds also keep its sizes from overflowing.
+void check_convolution(std::size_t block, const Convolution& convolution) {
+  const auto [kernel, stride, padding, output_padding, transposed] = convolution;
+  constexpr int most = 1 << 10;
+  if (kernel.height < 1 || kernel.width < 1 || kernel.height > most || kernel.width > most)
+    refuse(block, "a kernel of net.strides has 1 to 1024 rows and columns");
+  if (stride < 1 || stride > most)
+    refuse(block, "a stride of net.strides is a number from 1 to 1024");
+  if (padding < 0 || padding > std::max(kernel.height, kernel.width))
+    refuse(block, "padding in net.strides is at least 0 and at most the kernel");
+  if (output_padding < 0 || output_padding >= stride)
+    refuse(block, "output padding in net.strides is at least 0 and less than the stride");
+  if (output_padding > 0 && !transposed)
+    refuse(block, "output padding in net.strides belongs to transposed convolutions");
+}
+
+void check_scales(std::size_t block, int scales, const std::vector<int>& shape) {
+  if (scales < 1) refuse(block, "net.parallel must be at least 1");
+  const int step = scales <= 30 ? 1 << (scales - 1) : 0;
+  if (step == 0 || shape[1] % step || shape[2] % step)
+    refuse(block, "net.parallel of " + std::to_string(scales) +
+                      " halves the image so often that its sides must be multiples of 2^" +
+                      std::to_string(scales - 1) + "; here the image is " + text_of(shape));
+}
+
 void check_net(std::size_t block, const Net& net, const std::vector<int>& shape) {
   const LayerForm& form = row_of(net.layer).form;
+  const int layers = static_cast<int>(net.hidden.size()) + 1;
   for (int width : net.hidden)
     if (width < 1)
       refuse(block, "net.hidden holds " + std::to_string(width) + "; widths are at least 1");
@@ -37,7 +83,15 @@ void check_net(std::size_t block, const Net& net, const std::vector<int>& shape)
     refuse(block,
            "spectral norm divides by the norm of every weight matrix, and those of hyper layers "
            "start at 0; use another layer, or no spectral norm");
+  if (net.zero_last && (form.hypernet || net.spectral_norm > 0))
+    refuse(block,
+           "a last layer of zeros needs a weight of its own, which hyper layers and spectral "
+           "norm do not leave it; leave net.zero_last out");
   if (!net.convolutional()) {
+    if (net.scales > 1)
+      refuse(block, "net.parallel is for convolutions; give net.strides, or leave it out");
+    if (form.coordinates)
+      refuse(block, "concatcoord layers are convolutions; give net.strides, or use layer 'concat'");
     if (shape.size() != 1)
       refuse(block, "a dense net takes samples of shape [D], and here they are " + text_of(shape) +
                         "; give net.strides for a convolutional net, or flatten the data");
@@ -50,16 +104,18 @@ void check_net(std::size_t block, const Net& net, const std::vector<int>& shape)
                text_of(shape));
   if (form.hypernet)
     refuse(block,
-           "hyper layers are dense; convolutions take ignore, concat, concat_v2, squash, "
-           "concatsquash or blend");
-  if (net.strides.size() != net.hidden.size() + 1)
-    refuse(block, "net.strides needs one entry a layer: " + std::to_string(net.hidden.size() + 1));
-  for (int stride : net.strides)
-    if (!find_convolution(stride))
-      refuse(block, "net.strides holds " + std::to_string(stride) + "; strides are 1, 2 or -2");
-  const LinearMap end = plan_net(net, shape, {}).last().map;
-  if (end.plane_out != Plane{shape[1], shape[2]})
-    refuse(block, "net.strides must bring the image back to " + text_of(shape));
+           "hyper layers are dense; convolutions take ignore, concat, concat_v2, concatcoord, "
+           "squash, concatsquash or blend");
+  if (int(net.convolutions.size()) != layers)
+    refuse(block, "net.strides needs one entry a layer: " + std::to_string(layers));
+  for (const Convolution& convolution : net.convolutions) check_convolution(block, convolution);
+  check_scales(block, net.scales, shape);
+  for (int squeezes = 0; squeezes < net.scales; ++squeezes) {
+    const std::vector<int> view = squeezed(shape, squeezes);
+    const LinearMap end = plan_branch(net, view).last().map;
+    if (end.plane_out != Plane{view[1], view[2]})
+      refuse(block, "net.strides must bring the image back to " + text_of(view));
+  }
 }
 
 void check_support(std::size_t block, const Support& support, std::size_t size) {
@@ -158,6 +214,8 @@ std::size_t element_count(const std::vector<int>& shape) {
 
 std::optional<Convolution> find_convolution(int stride) {
   switch (stride) {
+    case 0:
+      return Convolution{.kernel = {1, 1}};
     case 1:
       return Convolution{.kernel = {3, 3}, .stride = 1, .padding = 1};
     case 2:
@@ -170,25 +228,20 @@ std::optional<Convolution> find_convolution(int stride) {
 }
 
 NetPlan plan_net(const Net& net, const std::vector<int>& shape, const Conditioning& context) {
-  std::vector<LinearMap> maps;
-  Plane plane = net.convolutional() ? Plane{shape[1], shape[2]} : Plane{};
-  int in = shape[0];
-  for (std::size_t l = 0; l <= net.hidden.size(); ++l) {
-    const int out = l < net.hidden.size() ? net.hidden[l] : shape[0];
-    maps.push_back(
-        net.convolutional()
-            ? LinearMap::convolve(find_convolution(net.strides[l]).value(), in, out, plane)
-            : LinearMap::dense(in, out));
-    in = out;
-    plane = maps.back().plane_out;
+  NetPlan plan = plan_branch(net, shape);
+  for (int squeezes = 1; squeezes < net.scales; ++squeezes) {
+    add_branches(plan, plan_branch(net, squeezed(shape, squeezes)));
+    plan.branches.back().squeezes = squeezes;
   }
-  NetPlan plan = plan_net(net.layer, net.activation, maps);
   plan.residual = net.residual;
   plan.spectral_norm = net.spectral_norm;
   plan.context_size = context.size;
-  plan.layers.front().context_moves_bias = context.size > 0;
-  for (std::size_t l = 0; l < net.hidden.size(); ++l)
-    plan.layers[l].context_moves_gate = context.gates;
+  plan.zero_last = net.zero_last;
+  for (const Branch& branch : plan.branches) {
+    plan.layers[branch.first].context_moves_bias = context.size > 0;
+    for (std::size_t l = branch.first; l + 1 < branch.end; ++l)
+      plan.layers[l].context_moves_gate = context.gates;
+  }
   return plan;
 }
 

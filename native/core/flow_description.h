@@ -16,13 +16,18 @@ struct Net {
   LayerKind layer = LayerKind::ConcatSquash;
   Activation activation = Activation::Tanh;  ///< after every layer but the last
   bool residual = false;                     ///< f(z) − z in place of f(z)
-  /// Empty: dense layers. Else a convolution a layer, spelt as a number (`find_convolution`).
-  std::vector<int> strides;
+  /// Empty: dense layers. Else one a layer.
+  std::vector<Convolution> convolutions;
+  /// Such nets side by side, each on the image squeezed once more than the one before; f is their
+  /// sum. 1: the image as it is.
+  int scales = 1;
+  /// W of the last layer starts at zero, so that f starts as its bias (Finlay et al. 2020).
+  bool zero_last = false;
   /// Power iterations a step of spectral normalisation: every weight matrix acts as W/σ, σ its
   /// largest singular value; 0: weights as they are.
   int spectral_norm = 0;
 
-  bool convolutional() const { return !strides.empty(); }
+  bool convolutional() const { return !convolutions.empty(); }
 };
 
 struct Cnf {
@@ -90,8 +95,8 @@ std::vector<std::vector<int>> validate(const FlowDescription& flow);
 /// Number of elements of a sample of this shape.
 std::size_t element_count(const std::vector<int>& shape);
 
-/// The convolution that an entry of `Net::strides` stands for, in files and options: 1 (3×3), 2
-/// (4×4, halves the image) or −2 (4×4 transposed, doubles it).
+/// The convolution that a number stands for, in files and options: 1 (3×3), 0 (1×1), 2 (4×4, halves
+/// the image) or −2 (4×4 transposed, doubles it).
 std::optional<Convolution> find_convolution(int stride);
 
 /// The layers of a net that `validate` has nothing against, at samples of this shape.

@@ -6,6 +6,7 @@
 #include "core/assignment.h"
 #include "core/philox.h"
 #include "core/slots.h"
+#include "core/squeezed_view.h"
 
 namespace ffjord {
 namespace {
@@ -18,15 +19,18 @@ constexpr std::size_t kCoupledRows = 128;
 
 bool is_cnf(const Block& block) { return std::holds_alternative<Cnf>(block); }
 
-// Whether the flow is fixed transforms, then CNF blocks to the end.
+bool is_squeeze(const Block& block) { return std::holds_alternative<Squeeze>(block); }
+
+// Whether the flow is fixed transforms, then CNF blocks to the end, with squeezes between them: a
+// straight line stays one where its elements change their places.
 void check_blocks(const FlowDescription& flow) {
   const auto first = std::find_if(flow.blocks.begin(), flow.blocks.end(), is_cnf);
   if (first == flow.blocks.end()) refuse("trains CNF blocks, and this flow has none");
-  if (!std::all_of(first, flow.blocks.end(), is_cnf))
+  if (!std::all_of(first, flow.blocks.end(),
+                   [](const Block& block) { return is_cnf(block) || is_squeeze(block); }))
     refuse(
-        "takes CNF blocks one after the other behind fixed transforms; move the others to the "
-        "front, "
-        "or train by maximum likelihood (objective 'ml')");
+        "takes CNF blocks one after the other behind fixed transforms, squeezes alone between "
+        "them; move the others to the front, or train by maximum likelihood (objective 'ml')");
   if (!std::all_of(flow.blocks.begin(), first, is_fixed))
     refuse(
         "takes fixed transforms alone before the first CNF block; use standardize in place of "
@@ -34,6 +38,24 @@ void check_blocks(const FlowDescription& flow) {
   for (const Block& block : flow.blocks)
     if (is_cnf(block) && row_of(std::get<Cnf>(block).net.layer).form.hypernet)
       refuse("gives every row a time of its own, which hyper layers do not take; use concatsquash");
+}
+
+// Where the elements of each CNF block's rows lie in a row before the first of them.
+std::vector<std::vector<std::uint32_t>> places_of_blocks(const FlowDescription& flow) {
+  const auto shapes = validate(flow);
+  std::vector<std::vector<std::uint32_t>> places;
+  int squeezes = 0;
+  std::size_t first = 0;
+  for (std::size_t i = 0; i < flow.blocks.size(); ++i) {
+    if (is_squeeze(flow.blocks[i]) && !places.empty()) ++squeezes;
+    if (!is_cnf(flow.blocks[i])) continue;
+    if (places.empty()) first = i;
+    const std::vector<int>& shape = shapes[first];
+    const bool image = shape.size() == 3;
+    places.push_back(squeezed_places(image ? shape[0] : static_cast<int>(element_count(shape)),
+                                     image ? Plane{shape[1], shape[2]} : Plane{}, squeezes));
+  }
+  return places;
 }
 
 // Rows of x₁ in an order that brings each near its row of x₀, group by group.
@@ -78,6 +100,7 @@ FlowMatching::FlowMatching(const Flow& flow, Coupling coupling)
       end_times_(flow.end_times()) {
   const FlowDescription& description = flow.description();
   check_blocks(description);
+  places_ = places_of_blocks(description);
   if (coupling == Coupling::Optimal && description.context.size > 0)
     refuse("with a context takes coupling 'independent': an optimal one would change the base");
 }
@@ -104,7 +127,8 @@ double FlowMatching::loss(Flow& flow, const Batch& batch, double weight) const {
       if (within < 0 || within >= 1) continue;
       rows.push_back(r);
       request.times.push_back(within * end_times_[i]);
-      for (std::size_t k = r * size_; k < (r + 1) * size_; ++k) {
+      for (const std::uint32_t place : places_[i]) {
+        const std::size_t k = r * size_ + place;
         z.push_back(x0[k] + s[r] * (x1[k] - x0[k]));
         line.push_back(x1[k] - x0[k]);
       }

@@ -19,8 +19,9 @@ enum class Coupling { Independent, Optimal };
 class FlowMatching {
  public:
   /// Reads the end times once. Throws Error(Unsupported) for a flow that has weights or splits
-  /// before its first CNF block, anything but CNF blocks from there on, or hyper layers; and for an
-  /// optimal coupling with a context, as the base would no longer be N(0, I) given the context.
+  /// before its first CNF block, anything but CNF blocks and squeezes from there on, or hyper
+  /// layers; and for an optimal coupling with a context, as the base would no longer be N(0, I)
+  /// given the context.
   FlowMatching(const Flow& flow, Coupling coupling);
 
   struct Batch {
@@ -34,8 +35,9 @@ class FlowMatching {
 
  private:
   const Coupling coupling_;
-  std::size_t size_;               // D
-  std::vector<double> end_times_;  // of the CNF blocks
+  std::size_t size_;                                // D
+  std::vector<double> end_times_;                   // of the CNF blocks
+  std::vector<std::vector<std::uint32_t>> places_;  // of their elements in a row of x₀
 };
 
 }  // namespace ffjord

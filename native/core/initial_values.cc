@@ -15,6 +15,11 @@ void InitialParameters::draw(std::size_t offset, NoiseLaw law, double spread) {
   }
 }
 
+void InitialParameters::clear(std::size_t offset) {
+  if (offset == kAbsent) return;
+  std::fill_n(values_.begin() + offset, layout_.parameter_at(offset).size, 0.0);
+}
+
 void InitialParameters::draw(const NetPlan& net) {
   for (const LayerPlan& layer : net.layers) {
     const LayerOffsets& at = layer.offsets;
@@ -31,6 +36,11 @@ void InitialParameters::draw(const NetPlan& net) {
     for (std::size_t offset : {at.hyper0_bias, at.hyper2_bias})
       draw(offset, NoiseLaw::Gaussian, 0.01);
     if (at.beta != kAbsent) values_[at.beta] = 1;
+  }
+  if (!net.zero_last) return;
+  for (const Branch& branch : net.branches) {
+    const LayerOffsets& at = net.layers[branch.end - 1].offsets;
+    for (std::size_t offset : {at.weight, at.weight1}) clear(offset);
   }
 }
 

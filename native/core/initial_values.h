@@ -19,7 +19,7 @@ class InitialParameters {
       : layout_(layout), seed_(seed), values_(layout.parameter_count, 0.0) {}
 
   /// PyTorch's U(±1/√fan_in) for weights and biases (a context counts among the inputs), hypernets
-  /// with weight 0 and bias N(0, 0.01²), β = 1.
+  /// with weight 0 and bias N(0, 0.01²), β = 1; then zeros where `zero_last` asks for them.
   void draw(const NetPlan& net);
   /// The nets of its blocks, √T for the end times, batch norm at the identity.
   void draw(const FlowDescription& flow, const std::vector<BlockOffsets>& blocks);
@@ -30,6 +30,8 @@ class InitialParameters {
   const std::vector<double>& values() const { return values_; }
 
  private:
+  void clear(std::size_t offset);
+
   const ParameterLayout& layout_;
   const std::uint64_t seed_;
   std::vector<double> values_;

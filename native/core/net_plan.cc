@@ -46,7 +46,15 @@ NetPlan plan_net(LayerKind kind, Activation activation, const std::vector<Linear
     if (net.layers.size() + 1 < maps.size()) layer.activation = activation;
     net.layers.push_back(layer);
   }
+  net.branches = {{0, net.layers.size(), 0}};
   return net;
+}
+
+void add_branches(NetPlan& net, const NetPlan& more) {
+  const std::size_t before = net.layers.size();
+  net.layers.insert(net.layers.end(), more.layers.begin(), more.layers.end());
+  for (const Branch& branch : more.branches)
+    net.branches.push_back({before + branch.first, before + branch.end, branch.squeezes});
 }
 
 const LayerKindRow& row_of(LayerKind kind) { return find_row(kLayerKinds, kind); }

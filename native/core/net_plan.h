@@ -12,12 +12,13 @@
 namespace ffjord {
 
 /// y = g(t) ⊙ (W(t) a + b(t)) + s(t); the kinds differ in g, s and W(t) only (docs/mathematics.md).
-enum class LayerKind { Ignore, Concat, ConcatV2, Squash, ConcatSquash, Blend, Hyper };
+enum class LayerKind { Ignore, Concat, ConcatV2, Squash, ConcatSquash, Blend, Hyper, ConcatCoord };
 enum class Activation { Tanh, Softplus, Elu, Relu, Swish, Square, Identity };
 
 /// What a kind of layer has beside W and b.
 struct LayerForm {
   bool time_channel = false;  ///< t is the first channel of the input
+  bool coordinates = false;   ///< t, the row's index and the column's are its last three channels
   bool shift = false;         ///< s(t) = u t
   bool gate = false;          ///< g(t) = σ(a t + q)
   bool second_map = false;    ///< W(t) = W₀ + (W₁ − W₀) t, and b(t) alike
@@ -39,6 +40,7 @@ inline constexpr LayerKindRow kLayerKinds[] = {
     {LayerKind::ConcatSquash, "concatsquash", {.shift = true, .gate = true}, "_hyper_gate"},
     {LayerKind::Blend, "blend", {.second_map = true}},
     {LayerKind::Hyper, "hyper", {.hypernet = true}},
+    {LayerKind::ConcatCoord, "concatcoord", {.coordinates = true}},
 };
 
 /// Units of a hypernet's hidden layer: Linear(1 → 8), tanh, Linear(8 → out · in + out).
@@ -73,6 +75,12 @@ struct LayerPlan {
   constexpr bool expanded() const { return form.second_map; }
   constexpr bool hyper() const { return form.hypernet; }
   constexpr bool takes_time() const { return form.time_channel; }
+  /// Channels beside those of the layer before, each the same for all rows: t, or t and two
+  /// coordinates. What W makes of them is a part of s(t).
+  constexpr int planes() const { return form.time_channel ? 1 : form.coordinates ? 3 : 0; }
+  /// Where they stand among the channels that W is stored for, and where the others do.
+  constexpr int first_plane() const { return form.coordinates ? in() : 0; }
+  constexpr int first_input() const { return form.time_channel ? 1 : 0; }
   /// Whether W and b change with t.
   constexpr bool moves() const { return expanded() || hyper(); }
 
@@ -84,7 +92,7 @@ struct LayerPlan {
   constexpr int in() const { return map.channels_in; }
   constexpr int out() const { return map.channels_out; }
   /// The map whose W stands among the parameters.
-  constexpr LinearMap stored_map() const { return map.with_channels_in(in() + takes_time()); }
+  constexpr LinearMap stored_map() const { return map.with_channels_in(in() + planes()); }
   /// Outputs of a hypernet: b, then W.
   constexpr std::size_t hypernet_outputs() const { return out() + map.weight_count(); }
 
@@ -108,11 +116,23 @@ struct ParameterRange {
   std::size_t offset = 0, size = 0;
 };
 
+/// A chain of layers that sees the sample squeezed so many times (core/squeezed_view.h).
+struct Branch {
+  std::size_t first = 0, end = 0;  ///< of its layers among the net's
+  int squeezes = 0;
+
+  constexpr std::size_t depth() const { return end - first; }
+};
+
+/// f(z, t) = Σ_b unsqueeze(net_b(t, squeeze(z))), over branches; most nets have one, which takes z
+/// as it is.
 struct NetPlan {
-  std::vector<LayerPlan> layers;  ///< at least one
+  std::vector<LayerPlan> layers;  ///< at least one; a branch's are side by side
+  std::vector<Branch> branches;   ///< at least one; together they have all layers, in order
   bool residual = false;          ///< f(z) − z in place of f(z)
   int spectral_norm = 0;          ///< power iterations a step; 0: weights as they are
   int context_size = 0;           ///< C
+  bool zero_last = false;         ///< W of a branch's last layer starts at zero
   /// Its tensors in the order of the flat buffer, once a layout has placed it.
   std::vector<ParameterRange> tensors;
 
@@ -121,14 +141,19 @@ struct NetPlan {
       if (!layer.map.is_dense) return true;
     return false;
   }
+  bool has_branches() const { return branches.size() > 1; }
   const LayerPlan& last() const { return layers.back(); }
   std::size_t hidden_count() const { return layers.size() - 1; }
   std::size_t size_in() const { return layers.front().map.size_in(); }
   std::size_t size_out() const { return last().map.size_out(); }
 };
 
-/// Layers of one kind over maps that follow each other, the activation behind all but the last.
+/// Layers of one kind over maps that follow each other, the activation behind all but the last: a
+/// net of one branch.
 NetPlan plan_net(LayerKind kind, Activation activation, const std::vector<LinearMap>& maps);
+
+/// Puts a net's branches behind those of `net`, whose size they share.
+void add_branches(NetPlan& net, const NetPlan& more);
 
 const LayerKindRow& row_of(LayerKind kind);
 

@@ -110,11 +110,16 @@ std::size_t ParameterLayout::add_buffer(std::string name, Shape shape) {
 
 NetPlan ParameterLayout::add_net(const std::string& prefix, NetPlan net) {
   const std::size_t first = parameters.size();
-  for (std::size_t l = 0; l < net.layers.size(); ++l) {
-    const std::string number = std::to_string(l) + ".";
-    const LayerTensors tensors(*this, net, prefix + ".layers." + number,
-                               prefix + ".activation_fns." + number);
-    net.layers[l].offsets = tensors.add(net.layers[l]);
+  for (std::size_t b = 0; b < net.branches.size(); ++b) {
+    const Branch& branch = net.branches[b];
+    const std::string chain =
+        prefix + (net.has_branches() ? ".models." + std::to_string(b) : std::string());
+    for (std::size_t l = branch.first; l < branch.end; ++l) {
+      const std::string number = std::to_string(l - branch.first) + ".";
+      const LayerTensors tensors(*this, net, chain + ".layers." + number,
+                                 chain + ".activation_fns." + number);
+      net.layers[l].offsets = tensors.add(net.layers[l]);
+    }
   }
   net.tensors.clear();
   for (std::size_t i = first; i < parameters.size(); ++i)

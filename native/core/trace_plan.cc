@@ -4,6 +4,7 @@
 #include <string>
 
 #include "core/errors.h"
+#include "core/lattice_probes.h"
 
 namespace ffjord {
 namespace {
@@ -25,9 +26,22 @@ NetCost net_cost(const NetPlan& net, int encoder) {
   return cost;
 }
 
+double branch_cost(const NetPlan& net, const Branch& branch) {
+  double cost = 0;
+  for (std::size_t l = branch.first; l < branch.end; ++l) cost += net.layers[l].map.multiply_adds();
+  return cost;
+}
+
+TracePlan lattice_plan(const NetPlan& net) {
+  std::size_t probes = 0;
+  for (const ProbeLattice& lattice : probe_lattices(net)) probes += lattice.count();
+  return {Divergence::Lattices, NoiseLaw::Gaussian, static_cast<int>(probes)};
+}
+
 TracePlan exact_plan(const NetPlan& net, const Regularisers& regularisers) {
   const TracePlan tangents{Divergence::UnitTangents, NoiseLaw::Gaussian,
                            static_cast<int>(net.size_in())};
+  if (net.convolutional() && !regularisers.needing(Derivatives::Tangents)) return lattice_plan(net);
   const std::size_t hidden = net.hidden_count();
   const bool closed = !net.convolutional() && !regularisers.needing(Derivatives::Tangents) &&
                       (hidden == 1 || hidden == 2);
@@ -80,6 +94,12 @@ double cost(const NetPlan& net, const TracePlan& plan) {
       return c.all;
     case Divergence::ClosedTwoHidden:
       return c.all + double(net.layers[0].out()) * net.layers[1].out();
+    case Divergence::Lattices: {
+      double sum = c.all;
+      for (const Branch& branch : net.branches)
+        sum += double(probe_lattice(net, branch).count()) * branch_cost(net, branch);
+      return sum;
+    }
     case Divergence::UnitTangents:
       // The first layer's tangents are columns of W, and of the last only the diagonal is needed.
       return net.convolutional() ? c.all * (1 + plan.probes) : c.all + plan.probes * c.hidden;
@@ -124,6 +144,8 @@ std::string describe(const TracePlan& plan) {
       return "exact (closed form)";
     case Divergence::UnitTangents:
       return "exact (unit tangents)";
+    case Divergence::Lattices:
+      return "exact (lattice probes)";
     case Divergence::Tangent:
     case Divergence::Vjp:
     case Divergence::Bottleneck:

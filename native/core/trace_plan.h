@@ -10,16 +10,26 @@
 namespace ffjord {
 
 /// ClosedOneHidden: tr = Σ_j d_j (W₁ diag(g₂) W₂)_jj. ClosedTwoHidden: tr = d₂ᵀ M d₁ with
-/// M = W₂ ∘ (W₁ diag(g₃) W₃)ᵀ. UnitTangents: D tangents, Σ_i e_i·Je_i. Tangent, Vjp: Hutchinson.
-/// Bottleneck: f = g(h(z)), h the narrowest hidden layer; tr J = tr (∂h/∂z)(∂g/∂h), of which ε of
-/// the width of h makes ε·(∂h/∂z)(∂g/∂h)ε (Grathwohl et al. 2019, eq. 9): the mean is the same, and
-/// the variance falls with the width.
-enum class Divergence { ClosedOneHidden, ClosedTwoHidden, UnitTangents, Tangent, Vjp, Bottleneck };
+/// M = W₂ ∘ (W₁ diag(g₃) W₃)ᵀ. UnitTangents: D tangents, Σ_i e_i·Je_i. Lattices: convolutions,
+/// branch by branch, Σ_k p_k·J p_k of probes that meet the diagonal alone (core/lattice_probes.h).
+/// Tangent, Vjp: Hutchinson. Bottleneck: f = g(h(z)), h the narrowest hidden layer; tr J = tr
+/// (∂h/∂z)(∂g/∂h), of which ε of the width of h makes ε·(∂h/∂z)(∂g/∂h)ε (Grathwohl et al. 2019, eq.
+/// 9): the mean is the same, and the variance falls with the width.
+enum class Divergence {
+  ClosedOneHidden,
+  ClosedTwoHidden,
+  UnitTangents,
+  Lattices,
+  Tangent,
+  Vjp,
+  Bottleneck
+};
 
 struct TracePlan {
   Divergence divergence = Divergence::UnitTangents;
   NoiseLaw noise = NoiseLaw::Gaussian;  ///< the law of a Hutchinson estimate's ε
-  int probes = 0;   ///< tangents a row: K, or D for UnitTangents; 0 in closed forms
+  int probes = 0;  ///< tangents a row: K, D for UnitTangents, those of all branches for Lattices; 0
+                   ///< in closed forms
   int encoder = 0;  ///< Bottleneck: layers up to the narrowest hidden one, itself included
   int width = 0;    ///< Bottleneck: of that layer
 
@@ -39,7 +49,8 @@ struct TracePlan {
 /// Multiply-adds a row of one evaluation of (f, divergence) under the plan.
 double cost(const NetPlan& net, const TracePlan& plan);
 
-/// Exact where asked, or under Auto where it costs at most twice the estimate with one probe.
+/// Exact where asked, or under Auto where it costs at most twice the estimate with one probe; of
+/// convolutions by lattices, unless a regulariser needs tangents.
 /// Regularisers that need tangents rule the closed forms out; those that need the whole Jacobian
 /// take D tangents, and the divergence is exact then. Throws Error(Unsupported) for an estimate
 /// beside these, and for JoffdiagFrobint in one dimension.

@@ -10,6 +10,7 @@
 
 #include "core/element_map.h"
 #include "core/flow_description.h"
+#include "core/squeezed_view.h"
 
 namespace ffjord {
 
@@ -81,19 +82,12 @@ void pull_back(const Transform& transform, bool inverted, std::span<const Real> 
 template <class Real>
 void squeeze(const std::vector<int>& shape, bool inverse, std::size_t batch,
              std::span<Real> values) {
-  const std::size_t channels = shape[0], height = shape[1] / 2, width = shape[2] / 2;
-  const std::size_t size = element_count(shape);
-  std::vector<Real> row(size);
+  const std::vector<std::uint32_t> places = squeezed_places(shape[0], {shape[1], shape[2]}, 1);
+  std::vector<Real> row(places.size());
   for (std::size_t b = 0; b < batch; ++b) {
-    const auto sample = values.subspan(b * size, size);
-    for (std::size_t c = 0; c < channels; ++c)
-      for (std::size_t i = 0; i < height; ++i)
-        for (std::size_t j = 0; j < width; ++j)
-          for (std::size_t a = 0; a < 4; ++a) {
-            const std::size_t wide = (c * 2 * height + 2 * i + a / 2) * 2 * width + 2 * j + a % 2;
-            const std::size_t deep = ((4 * c + a) * height + i) * width + j;
-            row[inverse ? wide : deep] = sample[inverse ? deep : wide];
-          }
+    const auto sample = values.subspan(b * row.size(), row.size());
+    for (std::size_t i = 0; i < row.size(); ++i)
+      row[inverse ? places[i] : i] = sample[inverse ? i : places[i]];
     std::copy(row.begin(), row.end(), sample.begin());
   }
 }

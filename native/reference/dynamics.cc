@@ -14,14 +14,18 @@ Dynamics::Dynamics(const BlockContext<double>& context)
       residual_(net_.residual),
       dimension_(net_.size_in()),
       parameter_count_(context.parameters.size()),
-      context_size_(net_.context_size) {}
+      context_size_(net_.context_size) {
+  for (const Branch& branch : net_.branches) branches_.emplace_back(net_, branch);
+}
 
 Columns Dynamics::columns_of(const DynamicsPlan& plan, const Point& point, std::size_t row,
                              bool tangents) const {
   const View z = point.z.subspan(row * dimension_, dimension_);
   Columns columns = {Vector(z.begin(), z.end())};
   const Divergence divergence = plan.trace.divergence;
-  if (!tangents || plan.trace.closed() || divergence == Divergence::Bottleneck) return columns;
+  if (!tangents || plan.trace.closed() || divergence == Divergence::Bottleneck ||
+      divergence == Divergence::Lattices)
+    return columns;
   if (divergence != Divergence::UnitTangents) {
     for (Vector& eps : noise_of(plan.trace, point, row)) columns.push_back(std::move(eps));
     return columns;
@@ -46,6 +50,19 @@ Columns Dynamics::noise_of(const TracePlan& plan, const Point& point, std::size_
 void Dynamics::subtract_input(const Columns& input, Columns& output) const {
   if (!residual_) return;
   for (std::size_t k = 0; k < output.size(); ++k) add_scaled(-1, input[k], output[k]);
+}
+
+Columns Dynamics::push(const std::vector<LayerAt>& at, const Columns& input, bool lattices,
+                       RowTape& tape, double& divergence) const {
+  Columns field(input.size(), Vector(dimension_));
+  for (const BranchView& branch : branches_) {
+    Columns columns = branch.of(input, input.size());
+    if (lattices) branch.append_probes(1, columns);
+    network_.push(at, std::move(columns), tape, branch.range);
+    if (lattices) divergence += branch.divergence(tape.output);
+    for (std::size_t k = 0; k < field.size(); ++k) branch.add(tape.output[k], field[k]);
+  }
+  return field;
 }
 
 std::vector<Vector> Dynamics::hidden_slopes(const std::vector<LayerAt>& at,
@@ -74,26 +91,29 @@ void Dynamics::evaluate(const DynamicsPlan& plan, const Point& point,
       if (with_divergence && plan.trace.closed()) closed.emplace(at);
     }
     const Columns input = columns_of(plan, point, row, tangents);
-    network_.push(at, input, tape, network_.all());
+    double divergence = residual_ ? -static_cast<double>(dimension_) : 0;
+    Columns field = push(at, input, by_lattices(plan, with_divergence), tape, divergence);
 
     if (with_divergence) {
-      double divergence = residual_ ? -static_cast<double>(dimension_) : 0;
       if (closed) {
         divergence += closed->trace(hidden_slopes(at, tape));
       } else if (vjp) {
         for (const Vector& eps : noise_of(plan.trace, point, row))
-          divergence += weight * dot(network_.vector_jacobian(at, tape, eps), eps);
+          for (const BranchView& branch : branches_) {
+            const Vector view = branch.of(eps);
+            divergence +=
+                weight * dot(network_.vector_jacobian(at, tape, view, branch.range), view);
+          }
       } else if (plan.trace.divergence == Divergence::Bottleneck) {
         const Columns eps = noise_of(plan.trace, point, row);
         divergence += Bottleneck(network_, at, plan.trace, tape, eps).divergence();
       } else {
         for (std::size_t k = 1; k < input.size(); ++k)
-          divergence += weight * dot(input[k], tape.output[k]);
+          divergence += weight * dot(input[k], field[k]);
       }
       rates.divergence[row] = divergence;
     }
 
-    Columns& field = tape.output;
     subtract_input(input, field);
     for (std::size_t i = 0; i < dimension_; ++i) rates.f[row * dimension_ + i] = field[0][i];
 
@@ -134,8 +154,9 @@ double Dynamics::pullback(const DynamicsPlan& plan, const Point& point, const Ra
     }
     // The VJP form of the divergence is the same function as the tangent form; so is its pullback.
     const Columns input = columns_of(plan, point, row, tangents);
-    network_.push(at, input, tape, network_.all());
-    Columns& field = tape.output;
+    const bool lattices = by_lattices(plan, with_divergence);
+    double divergence = 0;
+    Columns field = push(at, input, lattices, tape, divergence);
     subtract_input(input, field);
     const double divergence_bar = with_divergence ? bars.divergence[row] : 0;
 
@@ -163,9 +184,13 @@ double Dynamics::pullback(const DynamicsPlan& plan, const Point& point, const Ra
       const Bottleneck bottleneck(network_, at, plan.trace, tape, eps);
       add_scaled(1, bottleneck.pull(divergence_bar, at_bars), row_bar);
     }
-    const Columns through =
-        network_.pull(at, tape, std::move(field_bars), slope_bars, at_bars, network_.all());
-    add_scaled(1, through.front(), row_bar);
+    for (const BranchView& branch : branches_) {
+      Columns bars_of_branch = branch.of(field_bars, field_bars.size());
+      if (lattices) branch.append_probes(divergence_bar, bars_of_branch);
+      const Columns through =
+          network_.pull(at, tape, std::move(bars_of_branch), slope_bars, at_bars, branch.range);
+      branch.add(through.front(), row_bar);
+    }
 
     if (row + 1 < point.batch && context_size_ == 0) continue;
     if (closed) closed->pull_coefficients(at_bars);

@@ -5,6 +5,7 @@
 #include <vector>
 
 #include "core/block_plan.h"
+#include "reference/branch_view.h"
 #include "reference/network.h"
 
 namespace ffjord::reference {
@@ -59,6 +60,14 @@ class Dynamics {
   }
   /// ε_k of row `row`.
   Columns noise_of(const TracePlan& plan, const Point& point, std::size_t row) const;
+  /// Whether a branch's columns end with its lattice's probes.
+  static bool by_lattices(const DynamicsPlan& plan, bool with_divergence) {
+    return with_divergence && plan.trace.divergence == Divergence::Lattices;
+  }
+  /// The sum of all branches' output columns, those of the lattices' probes left out; adds their
+  /// divergence.
+  Columns push(const std::vector<LayerAt>& at, const Columns& input, bool lattices, RowTape& tape,
+               double& divergence) const;
   /// The net's output columns made those of the field: minus the input where it is residual.
   void subtract_input(const Columns& input, Columns& output) const;
   View context_of(const Point& point, std::size_t row) const {
@@ -68,6 +77,7 @@ class Dynamics {
 
   const NetPlan net_;
   Network network_;
+  std::vector<BranchView> branches_;
   bool residual_;
   std::size_t dimension_, parameter_count_, context_size_;
 };

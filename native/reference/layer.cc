@@ -1,5 +1,6 @@
 #include "reference/layer.h"
 
+#include <algorithm>
 #include <cmath>
 
 #include "reference/activation.h"
@@ -21,33 +22,67 @@ LayerAt LayerAt::zeros() const {
 
 Layer::Layer(const LayerPlan& plan, View parameters, std::size_t context_size)
     : plan_(plan),
-      time_map_(plan.map.with_channels_in(1)),
+      plane_map_(plan.map.with_channels_in(plan.planes())),
       values_(parameters),
       context_size_(context_size) {}
 
-Layer::TimeSplit Layer::time_split() const {
-  const std::size_t in = plan_.in(), out = plan_.out(), taps = map().taps();
-  if (map().transposed()) return {1, out * taps, in * out * taps};
-  return {out, taps, in * taps};
+Layer::StoredWeight Layer::stored_weight() const {
+  const std::size_t out = plan_.out(), taps = map().taps();
+  const std::size_t inputs = plan_.in() * taps, planes = plan_.planes() * taps;
+  const bool planes_first = plan_.first_plane() == 0;
+  if (map().transposed()) return {1, inputs * out, planes * out, planes_first};
+  return {out, inputs, planes, planes_first};
 }
 
-void Layer::split_time(Vector& time_weight, Vector& weight) const {
-  const TimeSplit split = time_split();
+void Layer::split_planes(Vector& plane_weight, Vector& weight) const {
+  const StoredWeight stored = stored_weight();
   const double* source = values_.data() + offsets().weight;
-  for (std::size_t group = 0; group < split.groups; ++group) {
-    time_weight.insert(time_weight.end(), source, source + split.time);
-    source += split.time;
-    weight.insert(weight.end(), source, source + split.rest);
-    source += split.rest;
+  const auto take = [&](Vector& target, std::size_t count) {
+    target.insert(target.end(), source, source + count);
+    source += count;
+  };
+  for (std::size_t group = 0; group < stored.groups; ++group) {
+    if (stored.planes_first) take(plane_weight, stored.planes);
+    take(weight, stored.inputs);
+    if (!stored.planes_first) take(plane_weight, stored.planes);
   }
 }
 
-// W's t channel applied to a plane of ones; times t it is what concatenating t adds.
-Vector Layer::time_plane(const Vector& time_weight) const {
-  const Vector ones(time_map_.size_in(), 1.0);
-  Vector plane(time_map_.size_out());
-  apply(time_map_, time_weight, ones, plane);
-  return plane;
+void Layer::join_planes(View plane_bar, View weight_bar, Target stored_bar) const {
+  const StoredWeight stored = stored_weight();
+  double* target = stored_bar.data();
+  const double *of_planes = plane_bar.data(), *of_inputs = weight_bar.data();
+  const auto give = [&](const double*& source, std::size_t count) {
+    add_scaled(1, source, target, count);
+    source += count;
+    target += count;
+  };
+  for (std::size_t group = 0; group < stored.groups; ++group) {
+    if (stored.planes_first) give(of_planes, stored.planes);
+    give(of_inputs, stored.inputs);
+    if (!stored.planes_first) give(of_planes, stored.planes);
+  }
+}
+
+Vector Layer::planes(double t, bool coordinates) const {
+  const Plane& plane = map().plane_in;
+  Vector planes(plane_map_.size_in());
+  std::fill_n(planes.begin(), plane.size(), t);
+  if (!coordinates || plan_.planes() == 1) return planes;
+  double* rows = planes.data() + plane.size();
+  double* columns = rows + plane.size();
+  for (int y = 0; y < plane.height; ++y)
+    for (int x = 0; x < plane.width; ++x) {
+      *rows++ = y;
+      *columns++ = x;
+    }
+  return planes;
+}
+
+Vector Layer::shift_of(const Vector& plane_weight, const Vector& planes) const {
+  Vector shift(plane_map_.size_out());
+  apply(plane_map_, plane_weight, planes, shift);
+  return shift;
 }
 
 Vector Layer::hyper_hidden(double t) const {
@@ -79,10 +114,10 @@ LayerAt Layer::at(double t, View context) const {
   layer.shift.assign(map().size_out(), 0.0);
   if (offsets().beta != kAbsent) layer.beta = values_[offsets().beta];
 
-  if (plan_.takes_time()) {
-    Vector time_weight;
-    split_time(time_weight, layer.weight);
-    add_scaled(t, time_plane(time_weight), layer.shift);
+  if (plan_.planes() > 0) {
+    Vector plane_weight;
+    split_planes(plane_weight, layer.weight);
+    layer.shift = shift_of(plane_weight, planes(t, true));
     layer.bias = copy(range(offsets().bias, out));
   } else if (plan_.expanded()) {
     layer.weight = copy(range(offsets().weight, count));
@@ -118,20 +153,14 @@ double Layer::pullback(double t, View context, const LayerAt& bar, Target gradie
   double t_bar = 0;
   if (offsets().beta != kAbsent) gradients[offsets().beta] += bar.beta;
 
-  if (plan_.takes_time()) {
-    Vector time_weight, weight;
-    split_time(time_weight, weight);
-    t_bar += dot(bar.shift, time_plane(time_weight));
-    Vector time_bar(time_weight.size());
-    add_weight_gradient(time_map_, bar.shift, Vector(time_map_.size_in(), t), time_bar);
-    const TimeSplit split = time_split();
-    double* target = gradients.data() + offsets().weight;
-    for (std::size_t group = 0; group < split.groups; ++group) {
-      add_scaled(1, time_bar.data() + group * split.time, target, split.time);
-      target += split.time;
-      add_scaled(1, bar.weight.data() + group * split.rest, target, split.rest);
-      target += split.rest;
-    }
+  if (plan_.planes() > 0) {
+    Vector plane_weight, weight;
+    split_planes(plane_weight, weight);
+    t_bar += dot(bar.shift, shift_of(plane_weight, planes(1, false)));
+    Vector plane_bar(plane_weight.size());
+    add_weight_gradient(plane_map_, bar.shift, planes(t, true), plane_bar);
+    join_planes(plane_bar, bar.weight,
+                gradients.subspan(offsets().weight, plane_bar.size() + bar.weight.size()));
     add_scaled(1, bar.bias, gradients.subspan(offsets().bias, out));
   } else if (plan_.expanded()) {
     add_scaled(1 - t, bar.weight, gradients.subspan(offsets().weight, count));

@@ -36,14 +36,21 @@ class Layer {
                   Target context_bar) const;
 
  private:
-  /// Where concat's weights of the t channel stand among the layer's: in each of `groups` runs,
-  /// `time` of them, then `rest` of the others.
-  struct TimeSplit {
-    std::size_t groups, time, rest;
+  /// The stored W: in each of `groups` runs, weights of input channels and of planes, in the order
+  /// of `planes_first`.
+  struct StoredWeight {
+    std::size_t groups, inputs, planes;
+    bool planes_first;
   };
-  TimeSplit time_split() const;
-  void split_time(Vector& time_weight, Vector& weight) const;
-  Vector time_plane(const Vector& time_weight) const;
+  StoredWeight stored_weight() const;
+  /// Copies the two kinds out of a stored W.
+  void split_planes(Vector& plane_weight, Vector& weight) const;
+  /// Adds gradients of the two kinds to those of the stored W.
+  void join_planes(View plane_bar, View weight_bar, Target stored_bar) const;
+  /// The planes at time t; without coordinates, those that t multiplies, for t = 1.
+  Vector planes(double t, bool coordinates) const;
+  /// What W makes of the planes.
+  Vector shift_of(const Vector& plane_weight, const Vector& planes) const;
   Vector hyper_hidden(double t) const;
 
   double gate_logit(double t, View context, std::size_t channel) const;
@@ -60,8 +67,8 @@ class Layer {
   std::size_t channels() const { return plan_.map.channels_out; }
 
   LayerPlan plan_;
-  LinearMap time_map_;  // what it does with the channel of t
-  View values_;         // all weights
+  LinearMap plane_map_;  // what it does with the planes
+  View values_;          // all weights
   std::size_t context_size_;
 };
 

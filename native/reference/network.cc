@@ -112,10 +112,10 @@ Columns Network::pull(const std::vector<LayerAt>& at, const RowTape& tape, Colum
   return columns;
 }
 
-Vector Network::vector_jacobian(const std::vector<LayerAt>& at, const RowTape& tape,
-                                View eps) const {
+Vector Network::vector_jacobian(const std::vector<LayerAt>& at, const RowTape& tape, View eps,
+                                LayerRange range) const {
   Vector bar(eps.begin(), eps.end());
-  for (std::size_t l = depth(); l-- > 0;) {
+  for (std::size_t l = range.end; l-- > range.first;) {
     const LinearMap& map = layers_[l].map();
     const Vector factor = slopes(at, tape, l);
     for (std::size_t i = 0; i < bar.size(); ++i)

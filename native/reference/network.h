@@ -33,7 +33,6 @@ class Network {
   Network(const NetPlan& net, View parameters);
 
   std::size_t depth() const { return layers_.size(); }
-  LayerRange all() const { return {0, depth()}; }
   const std::vector<Layer>& layers() const { return layers_; }
   /// `context` (C) of a row; without one the layers are the same for all.
   std::vector<LayerAt> at(double t, View context) const;
@@ -51,8 +50,9 @@ class Network {
                const std::vector<Vector>& slope_bars, std::vector<LayerAt>& bars,
                LayerRange range) const;
 
-  /// εᵀJ at the value that `tape` holds.
-  Vector vector_jacobian(const std::vector<LayerAt>& at, const RowTape& tape, View eps) const;
+  /// εᵀJ of the layers at the value that `tape` holds.
+  Vector vector_jacobian(const std::vector<LayerAt>& at, const RowTape& tape, View eps,
+                         LayerRange range) const;
 
   /// σ'(z) of layer `l`.
   Vector slopes(const std::vector<LayerAt>& at, const RowTape& tape, std::size_t l) const;

@@ -96,7 +96,9 @@ inline ffjord::FlowDescription describe(const std::string& shape, const std::str
       cnf.net.layer = ffjord::parse_layer(net.at("layer").text);
       cnf.net.activation = ffjord::parse_activation(net.at("activation").text);
       cnf.net.residual = net.has("residual") && net.at("residual").number != 0;
-      if (net.has("strides")) cnf.net.strides = net.at("strides").integers();
+      if (net.has("strides"))
+        for (int stride : net.at("strides").integers())
+          cnf.net.convolutions.push_back(ffjord::find_convolution(stride).value());
       flow.blocks.push_back(cnf);
     } else if (type == "batch_norm") {
       flow.blocks.push_back(ffjord::BatchNorm{});

@@ -78,7 +78,7 @@ const std::vector<DivergenceCase> kDivergences = {
 struct Experiment {
   std::unique_ptr<Flow> flow;
   SolveRequest request;
-  Vector rows, parameters, z_bar, delta_logp_bar, regularisers_bar;
+  Vector rows, context, parameters, z_bar, delta_logp_bar, regularisers_bar;
 
   double loss(const Vector& at_rows, const Vector& at_parameters) {
     flow->write(Buffer::Parameters, at_parameters);
@@ -110,6 +110,8 @@ Experiment make_experiment(const FlowDescription& description, const Settings& s
   for (std::size_t i = 0; i < noise.size(); ++i) parameters[i] += noise[i];
 
   experiment.rows = checks::normals(kBatch * size, generator, 0.7);
+  experiment.context = checks::normals(kBatch * description.context.size, generator);
+  experiment.request.context = experiment.context;
   experiment.z_bar = checks::normals(kBatch * size, generator);
   experiment.delta_logp_bar = checks::normals(kBatch, generator);
   experiment.regularisers_bar = checks::normals(kBatch * settings.regularisers.count(), generator);
@@ -162,6 +164,7 @@ void check_velocity(const std::string& title, Experiment& experiment, std::mt199
   request.batch = kBatch;
   request.noise = experiment.request.noise;
   request.trace = experiment.request.settings.trace;
+  request.context = experiment.context;
   const Vector f_bar = checks::normals(size, generator);
   const Vector divergence_bar = checks::normals(kBatch, generator);
   const auto value = [&](const Vector& rows, const Vector& parameters) {
@@ -215,7 +218,7 @@ void check_integrands(Report& report) {
       constexpr std::size_t kSize = 4;
       Cnf cnf;
       cnf.time = 0.7;
-      cnf.net = {{6, 5}, LayerKind::ConcatSquash, Activation::Tanh, residual, {}};
+      cnf.net = {{6, 5}, LayerKind::ConcatSquash, Activation::Tanh, residual};
       Settings settings;
       settings.solver.tableau = &tableau("euler");
       settings.solver.steps = 1;
@@ -305,28 +308,95 @@ void check_dense(LayerKind layer, Report& report) {
       Cnf cnf;
       cnf.time = activation == Activation::Square ? 0.1 : 0.7;  // three squares blow up soon
       cnf.train_time = true;
-      cnf.net = {divergence.hidden, layer, activation, residual, {}};
+      cnf.net = {divergence.hidden, layer, activation, residual};
       residual = !residual;
       check_case({{3}, {cnf}}, divergence, generator, report);
     }
   report.finish("dense " + std::string(name_of(layer)));
 }
 
+std::vector<Convolution> strides(const std::vector<int>& numbers) {
+  std::vector<Convolution> convolutions;
+  for (int number : numbers) convolutions.push_back(find_convolution(number).value());
+  return convolutions;
+}
+
+struct ConvolutionCase {
+  std::string name;
+  std::vector<int> shape, hidden;
+  std::vector<Convolution> convolutions;
+  int scales = 1;
+  Conditioning context = {};
+
+  FlowDescription flow(LayerKind layer, bool residual) const {
+    Cnf cnf;
+    cnf.time = 0.7;
+    cnf.net = {hidden, layer, Activation::Tanh, residual, convolutions, scales};
+    return {shape, {cnf}, context};
+  }
+};
+
+const Convolution kFive = {.kernel = {5, 5}, .padding = 2};
+const Convolution kFiveDown = {.kernel = {5, 5}, .stride = 2, .padding = 2};
+const Convolution kFiveUp = {
+    .kernel = {5, 5}, .stride = 2, .padding = 2, .output_padding = 1, .transposed = true};
+
+const std::vector<ConvolutionCase> kConvolutions = {
+    {"three layers", {2, 4, 4}, {4, 3}, strides({2, 1, -2})},
+    {"four layers", {2, 4, 4}, {5, 4, 3}, strides({1, 2, -2, 1})},
+    {"5 × 5 and output padding", {1, 4, 4}, {3, 2}, {kFiveDown, kFive, kFiveUp}},
+    {"pointwise", {2, 3, 2}, {4}, strides({0, 0})},
+    {"on two scales", {1, 4, 2}, {3}, strides({1, 1}), 2},
+    {"with a context", {1, 3, 3}, {3}, strides({1, 1}), 1, {2}},
+};
+
 void check_convolutional(LayerKind layer, Report& report) {
   std::mt19937_64 generator(static_cast<int>(layer) + 101);
   bool residual = true;
-  for (const DivergenceCase& divergence : kDivergences) {
-    if (divergence.trace == "exact (closed form)" || divergence.bottleneck) continue;
-    Cnf cnf;
-    cnf.time = 0.7;
-    cnf.net = {divergence.hidden, layer, Activation::Tanh, residual, {}};
-    residual = !residual;
-    // (2, 4, 4) goes down and up again, by strided and transposed filters, or keeps its size.
-    cnf.net.strides =
-        divergence.hidden.size() == 3 ? std::vector<int>{1, 2, -2, 1} : std::vector<int>{2, 1, -2};
-    check_case({{2, 4, 4}, {cnf}}, divergence, generator, report);
-  }
+  for (const ConvolutionCase& convolution : kConvolutions)
+    for (const DivergenceCase& divergence : kDivergences) {
+      if (divergence.trace == "exact (closed form)" || divergence.bottleneck) continue;
+      if (convolution.hidden.size() != 2 && divergence.name == "whole Jacobian") continue;
+      residual = !residual;
+      DivergenceCase named = divergence;
+      named.name = convolution.name + ", " + divergence.name;
+      check_case(convolution.flow(layer, residual), named, generator, report);
+    }
   report.finish("convolutional " + std::string(name_of(layer)));
+}
+
+// Probes on lattices give the divergence of D unit tangents, which a regulariser asks for, and
+// gradients that differences confirm.
+void check_lattices(LayerKind layer, Report& report) {
+  std::mt19937_64 generator(static_cast<int>(layer) + 201);
+  const Convolution wide = {.kernel = {3, 5}, .padding = 1};
+  const Convolution back = {.kernel = {3, 5}, .padding = 1, .transposed = true};
+  std::vector<ConvolutionCase> cases = kConvolutions;
+  cases.push_back({"two layers, 9 of 30 offsets", {2, 5, 6}, {4}, strides({1, 1})});
+  cases.push_back({"5 × 5 and 1 × 1", {1, 7, 5}, {3}, {kFive, {}}});
+  cases.push_back({"another width between", {1, 7, 6}, {3}, {wide, back}});
+  cases.push_back({"three scales", {1, 8, 8}, {2}, strides({1, 0}), 3});
+  bool residual = false;
+  for (const ConvolutionCase& convolution : cases) {
+    residual = !residual;
+    const FlowDescription description = convolution.flow(layer, residual);
+    const DivergenceCase lattices = {convolution.name + ", lattices", {}, TraceMode::Exact, {}, {},
+                                     "exact (lattice probes)"};
+    check_case(description, lattices, generator, report);
+
+    Settings settings = settings_of(lattices);
+    Experiment experiment = make_experiment(description, settings, Direction::Forward, generator);
+    experiment.flow->write(Buffer::Parameters, experiment.parameters);
+    experiment.request.rows = experiment.rows;
+    const checks::Solution found = checks::solve(*experiment.flow, experiment.request);
+    experiment.request.settings.regularisers = {"jacobian"};
+    const checks::Solution unit = checks::solve(*experiment.flow, experiment.request);
+    report.expect(convolution.name + ": unit tangents",
+                  unit.result.traces.at(0) == "exact (unit tangents)");
+    report.expect(convolution.name + ": lattices and unit tangents",
+                  checks::relative_error(found.delta_logp, unit.delta_logp, 1e-3), 1e-10);
+  }
+  report.finish("lattices of " + std::string(name_of(layer)));
 }
 
 }  // namespace
@@ -337,9 +407,11 @@ int main() {
     check_integrands(report);
     for (LayerKind layer :
          {LayerKind::Ignore, LayerKind::Concat, LayerKind::ConcatV2, LayerKind::Squash,
-          LayerKind::ConcatSquash, LayerKind::Blend, LayerKind::Hyper}) {
-      check_dense(layer, report);
-      if (layer != LayerKind::Hyper) check_convolutional(layer, report);
+          LayerKind::ConcatSquash, LayerKind::Blend, LayerKind::Hyper, LayerKind::ConcatCoord}) {
+      if (layer != LayerKind::ConcatCoord) check_dense(layer, report);
+      if (layer == LayerKind::Hyper) continue;
+      check_convolutional(layer, report);
+      check_lattices(layer, report);
     }
   } catch (const std::exception& error) {
     std::printf("FAILED: %s\n", error.what());

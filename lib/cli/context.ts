@@ -58,8 +58,9 @@ export async function samplingContext(flow: Flow, text: string | undefined): Pro
   }
   if (!existsSync(text)) return oneForAll(text, columns)
   // Columns are taken as training met them: in any order, with others beside them, without unknown levels.
-  const file = flow.table?.file
-  const table = await fromFile(text, columns && { schema: { columns, ...(file && { file }) } })
+  const { file, reading } = flow.table ?? {}
+  const known = { ...(file && { file }), ...(reading && { reading }) }
+  const table = await fromFile(text, columns && { schema: { columns, ...known } })
   const { data, rows } = table
   const only = elements && table.columns && elements.length === table.columns.length
   if (columns || !elements || !table.columns || only) return { data, shape: [rows, data.length / rows] }

@@ -32,7 +32,7 @@ import {
 import { freeName, originalColumns, settledTypes } from './original-columns'
 import { note } from './progress'
 import { addReading, type TableChoice, trainedTable } from './table-options'
-import type { OutputColumn } from './table-writer'
+import type { OutputColumn, TableWriter } from './table-writer'
 import { openWriter, writing } from './tables'
 
 interface Choice extends DeviceChoice, EvaluationChoice, TableChoice, DrawsChoice {
@@ -73,7 +73,7 @@ async function logprob(choice: Choice, signal: AbortSignal): Promise<void> {
   using flow = await openModel(choice.model, choice)
   const table = flow.table
   const options: FileOptions = { ...trainedTable(choice, table, 0), outside: 'keep' }
-  const { source, columns, encoder } = await openEncoder(choice.data, options, { verbatim: true })
+  const { source, columns, encoder, settings } = await openEncoder(choice.data, options, { verbatim: true })
   for (const guess of source.guesses ?? []) note(guess)
   const names = contextColumns(flow)
   const size = sizeOf(flow.shape) + (names?.length ?? 0)
@@ -100,7 +100,7 @@ async function logprob(choice: Choice, signal: AbortSignal): Promise<void> {
   const [logProbName, quantileName, spreadName] = addedNames as [string, string, string]
   let rows = 0
   const spreads: Float64Array[] = []
-  await writing(choice.out, async (writer) => {
+  const work = async (writer: TableWriter) => {
     for await (const batch of encoder.batches()) {
       const encoded = encoder.encode(batch, rows)
       const scores =
@@ -125,7 +125,8 @@ async function logprob(choice: Choice, signal: AbortSignal): Promise<void> {
       await writer.write(alone ? added : [...originalColumns(source, batch, settled), ...added])
       rows += batch.count
     }
-  })
+  }
+  await writing(choice.out, work, settings.open.decimal)
   const scoreless = encoder.unusable
     ? `; ${encoder.unusable} rows without one, which ${lacking(encoder)}`
     : ''

@@ -15,6 +15,7 @@ import {
   wholeNumber
 } from './options'
 import { note } from './progress'
+import type { TableWriter } from './table-writer'
 import { openWriter, writing } from './tables'
 import { NumpyWriter } from './write-numpy'
 
@@ -60,7 +61,7 @@ async function sample(choice: Choice, signal: AbortSignal): Promise<void> {
   const columns =
     flow.table?.columns ??
     Array.from({ length: size }, (_, i) => ({ name: `x${i + 1}`, type: 'real' as const }))
-  await writing(choice.out, async (writer) => {
+  const work = async (writer: TableWriter) => {
     if (writer instanceof NumpyWriter && flow.shape.length > 1) writer.shape = flow.shape
     for (let first = 0; first < count; first += CHUNK) {
       const { data } = await flow.sample(Math.min(CHUNK, count - first), {
@@ -78,7 +79,8 @@ async function sample(choice: Choice, signal: AbortSignal): Promise<void> {
       const ordered = given || writer instanceof NumpyWriter
       await writer.write(ordered ? inFileOrder(decoded, flow.table?.file) : decoded)
     }
-  })
+  }
+  await writing(choice.out, work, flow.table?.reading?.decimal)
   if (choice.out !== '-') note(`${count} samples in ${choice.out}`)
 }
 

@@ -1,6 +1,6 @@
 import { type Command, InvalidArgumentError } from 'commander'
+import { encodings, type Grouping, groupings } from '../data/reading'
 import type { FileOptions } from '../index'
-import { encodings } from '../table/text-encoding'
 import { oneOf } from './options'
 
 /** How text tables (CSV, TSV) are read; every command that reads data takes these. */
@@ -13,7 +13,7 @@ export interface TextChoice {
   comment?: string
   missingCells?: string[]
   decimal?: '.' | ','
-  thousands?: string
+  thousands?: Grouping
   percent?: boolean
   currency?: string
 }
@@ -41,9 +41,7 @@ export function addText(command: Command): Command {
       (text) => text.split(',')
     )
     .addOption(oneOf('--decimal <sign>', 'between the whole part of a number and its fraction', ['.', ',']))
-    .addOption(
-      oneOf('--thousands <sign>', 'between groups of three digits (default: none)', [',', '.', "'", ' '])
-    )
+    .addOption(oneOf('--thousands <sign>', 'between groups of three digits (default: none)', [...groupings]))
     .option('--percent', '12% is 0.12 (default: it is text)')
     .option('--currency <sign>', 'that stands before or after amounts: € (default: none)')
 }

@@ -1,13 +1,14 @@
 import { once } from 'node:events'
 import { createWriteStream, type WriteStream } from 'node:fs'
 import { types } from 'node:util'
+import { isTime } from '../data/clock'
 import { unwritable } from '../file/file-errors'
 import { discard, finish, unfinishedName } from '../file/whole-file'
 import { cellText } from './cell-text'
 import { ReaderGone } from './exit'
 import type { OutputColumn, TableWriter } from './table-writer'
 
-/** Text tables: a line of names, numbers with as many digits as tell them apart. */
+/** Text tables: a line of names, numbers with as many digits as tell them apart and the table's decimal sign. */
 export class CsvWriter implements TableWriter {
   readonly #temporary: string
   #stream: NodeJS.WritableStream | undefined
@@ -15,7 +16,8 @@ export class CsvWriter implements TableWriter {
 
   constructor(
     readonly path: string,
-    readonly delimiter: string
+    readonly delimiter: string,
+    readonly decimal: '.' | ',' = '.'
   ) {
     this.#temporary = path === '-' ? '' : unfinishedName(path)
   }
@@ -75,9 +77,20 @@ export class CsvWriter implements TableWriter {
   #texts({ values, cells }: OutputColumn): (row: number) => string {
     // float32 numbers need nine digits to be told apart, float64 ones seventeen.
     if (types.isFloat32Array(values))
-      return (row) => (Number.isNaN(values[row]) ? '' : String(+values[row]!.toPrecision(9)))
+      return (row) =>
+        Number.isNaN(values[row]) ? '' : this.#quoted(this.#signed(String(+values[row]!.toPrecision(9))))
     const text = cellText(cells)
-    return (row) => this.#quoted(text(values[row]))
+    const [isDecimal, isDate] = [cells?.kind === 'decimal', cells !== undefined && isTime(cells)]
+    return (row) => {
+      const value = values[row]
+      const cell = text(value)
+      return this.#quoted((typeof value === 'number' && !isDate) || isDecimal ? this.#signed(cell) : cell)
+    }
+  }
+
+  /** A number with the table's decimal sign. */
+  #signed(number: string): string {
+    return this.decimal === '.' ? number : number.replace('.', this.decimal)
   }
 
   #quoted(text: string): string {

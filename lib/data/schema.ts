@@ -17,6 +17,7 @@ import {
 import { type Atom, AtomCell } from './atom'
 import { type CellType, isCellType } from './cell-type'
 import { type Clock, isClock } from './clock'
+import { checkReading, type Reading, readingKeys } from './reading'
 
 /** What a column of a table holds, and how it enters a sample. */
 export interface Column {
@@ -60,6 +61,8 @@ export interface TableSchema {
   context?: Column[]
   /** The training file, by whose places a file without names is read; unknown of models of before it was kept. */
   file?: FileColumns
+  /** What was said of how the training file is read; it holds for further files, unless something else is said of them. */
+  reading?: Reading
   /** Log-densities of the training rows: their quantiles at 0, 1/n … 1. */
   logProbQuantiles?: number[]
 }
@@ -202,6 +205,8 @@ export function checkSchema(value: unknown): TableSchema {
   }
   if (given.logProbQuantiles !== undefined) numbersOf(given.logProbQuantiles, 'table.logProbQuantiles')
   checkFile(given as unknown as TableSchema)
+  if (given.reading !== undefined)
+    given.reading = checkReading(object(given.reading, 'table.reading', readingKeys))
   return given as unknown as TableSchema
 }
 

@@ -191,7 +191,7 @@ class DelimitedTable implements TableSource {
   }
 
   #remedy(cell: string): string {
-    const grouped = { ...this.options, thousands: '.' }
+    const grouped = { ...this.options, thousands: '.' } as const
     const groups = this.options.thousands === undefined && plainly(grouped)(cell) !== cell
     return groups
       ? "say that its point groups digits, thousands: '.' (--thousands .), or write the fraction with a comma"

@@ -1,3 +1,4 @@
+import { checkReading, readingKeys } from '../data/reading'
 import { checkSchema, type TableSchema } from '../data/schema'
 import { checkShape } from '../native/batch'
 import {
@@ -11,11 +12,9 @@ import {
   object,
   plain,
   show,
-  text,
   texts
 } from '../native/check'
 import type { OpenOptions } from './formats'
-import { encodings } from './text-encoding'
 
 export interface FileOptions extends Omit<OpenOptions, 'skipRagged' | 'verbatim'> {
   /** The shape of one sample; default: the columns, or all axes but the first of an array of more than two. */
@@ -66,17 +65,7 @@ export interface FileOptions extends Omit<OpenOptions, 'skipRagged' | 'verbatim'
 }
 
 export const fileKeys = [
-  'header',
-  'delimiter',
-  'encoding',
-  'skip',
-  'comment',
-  'missingCells',
-  'decimal',
-  'thousands',
-  'percent',
-  'currency',
-  'key',
+  ...readingKeys,
   'timeout',
   'shape',
   'columns',
@@ -96,9 +85,6 @@ export const fileKeys = [
   'outside'
 ]
 
-/** What may stand between groups of three digits. */
-export const groupings = [',', '.', "'", ' '] as const
-
 /** Seconds that a timer takes. */
 const LONGEST_TIMEOUT = 2_000_000
 
@@ -108,26 +94,6 @@ export function normalize(options: FileOptions) {
   const optional = <T>(key: keyof FileOptions, check: (value: unknown, name: string) => T) =>
     given[key] === undefined ? undefined : check(given[key], key)
   const names = (value: unknown, name: string) => texts(value, name, 'a list of the names of columns')
-  const header = optional('header', boolean)
-  const delimiter = optional('delimiter', (value, name) => text(value, name, "a character like ';'"))
-  const encoding = optional('encoding', (value, name) => choice(value, name, encodings))
-  const skip = optional('skip', (value, name) => integer(value, name))
-  const comment = optional('comment', (value, name) =>
-    text(value, name, "what such lines begin with, like '#'")
-  )
-  const missingCells = optional('missingCells', (value, name) =>
-    texts(value, name, "a list of texts like ['', 'NA']")
-  )
-  const decimal = optional('decimal', (value, name) => choice(value, name, ['.', ','] as const))
-  const thousands = optional('thousands', (value, name) => choice(value, name, groupings))
-  const percent = optional('percent', boolean)
-  const currency = optional('currency', (value, name) => text(value, name, "a sign like '€'"))
-  if (thousands !== undefined && thousands === (decimal ?? '.'))
-    fail(
-      'CONTRADICTORY_OPTIONS',
-      `thousands and decimal are both '${thousands}'; give decimal: '${thousands === '.' ? ',' : '.'}' beside it, or leave one out`
-    )
-  const key = optional('key', (value, name) => text(value, name, 'the name of an array in the file'))
   const timeout = optional('timeout', (value, name) =>
     number(value, name, { least: 0, most: LONGEST_TIMEOUT, open: true })
   )
@@ -140,17 +106,7 @@ export function normalize(options: FileOptions) {
   const drop = choice(given.invalid ?? 'refuse', 'invalid', ['refuse', 'drop']) === 'drop'
   return {
     open: {
-      ...(header !== undefined && { header }),
-      ...(delimiter && { delimiter }),
-      ...(encoding && { encoding }),
-      ...(skip !== undefined && { skip }),
-      ...(comment && { comment }),
-      ...(missingCells && { missingCells }),
-      ...(decimal && { decimal }),
-      ...(thousands && { thousands }),
-      ...(percent !== undefined && { percent }),
-      ...(currency && { currency }),
-      ...(key && { key }),
+      ...checkReading(given),
       ...(timeout !== undefined && { timeout }),
       skipRagged: drop
     },

@@ -1,4 +1,5 @@
 import { extname } from 'node:path'
+import type { Reading } from '../data/reading'
 import { fail, show } from '../native/check'
 import { openArrow } from './arrow'
 import { openDelimited } from './delimited'
@@ -11,9 +12,7 @@ import type { DelimitedOptions } from './text-dialect'
 
 /** Files as tables, by the endings of their names. */
 
-export interface OpenOptions extends DelimitedOptions {
-  /** Which array of an .npz file; which data set or frame of pandas of an HDF5 file, 'group/name'. Default: the only one. */
-  key?: string
+export interface OpenOptions extends DelimitedOptions, Pick<Reading, 'key'> {
   /** Seconds without progress after which reading of a Parquet, Arrow or HDF5 file is ended. Default: 60. */
   timeout?: number
 }
@@ -43,6 +42,11 @@ const formats: Format[] = [
 ]
 
 export const tableEndings: readonly string[] = formats.flatMap(({ endings }) => endings)
+
+/** Whether the ending of a name is that of a text table. */
+export function isText(path: string): boolean {
+  return formats[0]!.endings.includes(extname(path).toLowerCase())
+}
 
 const pickles = ['.pickle', '.pkl']
 

@@ -3,7 +3,15 @@ import { type Cells, cellsOf, stepsOf } from '../data/cells'
 import { ArrayDataset, conditioned, type DatasetContext, type FeedingDataset } from '../data/dataset'
 import { fromAsyncIterable } from '../data/dataset-stream'
 import { modelColumns, namesIn } from '../data/matching'
-import { columnsOf, elementNames, type TableSchema, tableWidth, withContext } from '../data/schema'
+import { readingOf } from '../data/reading'
+import {
+  type Column,
+  columnsOf,
+  elementNames,
+  type TableSchema,
+  tableWidth,
+  withContext
+} from '../data/schema'
 import { regularFile } from '../file/pipe'
 import { type Batch, type RealArray, sizeOf } from '../native/batch'
 import { boolean, fail, filePath, object } from '../native/check'
@@ -11,8 +19,8 @@ import { FfjordError } from '../native/errors'
 import { choose, typed } from './choose-columns'
 import { checkDegenerate } from './degenerate'
 import { dequantize, RowEncoder } from './encode'
-import { type FileOptions, fileKeys, normalize } from './file-options'
-import { openTable } from './open'
+import { type FileOptions, fileKeys, normalize, type Settings } from './file-options'
+import { openAgain } from './open-again'
 import type { TableProfile } from './profile'
 import { readingAhead } from './reading-ahead'
 import { firstRepeated, type TableSource } from './source'
@@ -132,19 +140,13 @@ export async function readTable(
   }
   const { schema } = settings
   const shape = settings.shape ?? source.shape ?? [encoder.width]
-  const { names, named } = source
-  if (!schema)
-    return new TableDataset(
-      data,
-      shape,
-      { columns: found, file: { names, named } },
-      encoder.dropped,
-      named,
-      undefined,
-      cells
-    )
-  const { context = [], file } = schema
-  const all: TableSchema = { columns: found, ...(file && { file }) }
+  const { named } = source
+  if (!schema) {
+    const table = tableOf(found, source, settings)
+    return new TableDataset(data, shape, table, encoder.dropped, named, undefined, cells)
+  }
+  const { context = [], file, reading } = schema
+  const all: TableSchema = { columns: found, ...(file && { file }), ...(reading && { reading }) }
   const rows = new TableDataset(data, shape, all, encoder.dropped, true, undefined, cells)
   if (context.length === 0) return rows
   const apart = withContext(
@@ -179,8 +181,14 @@ export async function streamFile(
     shape,
     columns: elementNames(own),
     ...(given.length > 0 && { context: elementNames(given) }),
-    schema: settings.schema ?? { columns, file: { names: source.names, named: source.named } }
+    schema: settings.schema ?? tableOf(columns, source, settings)
   })
+}
+
+/** Columns that were found in a file, with what is to be known of it. */
+export function tableOf(columns: Column[], { names, named }: TableSource, { open }: Settings): TableSchema {
+  const reading = readingOf(open)
+  return { columns, file: { names, named }, ...(Object.keys(reading).length > 0 && { reading }) }
 }
 
 /** A file, the columns to take of it, and an encoder for their cells. */
@@ -191,7 +199,9 @@ export async function openEncoder(
 ) {
   const settings = normalize(options)
   const path = await regularFile(filePath(given))
-  const source = await openTable(path, { ...settings.open, ...(verbatim && { verbatim }) })
+  const opened = await openAgain(path, { ...settings.open, ...(verbatim && { verbatim }) }, settings.schema)
+  const { source } = opened
+  settings.open = { ...opened.open, skipRagged: settings.open.skipRagged }
   // Columns of a model keep its names, whatever those of the file are.
   const columns = settings.schema ? modelColumns(settings.schema) : await choose(source, settings, profile)
   const names = settings.schema && namesIn(source.path, source, settings.schema)

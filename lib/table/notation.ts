@@ -1,16 +1,9 @@
+import type { Reading } from '../data/reading'
+
 /** Numbers in text, as people write them. */
 
 /** How a table writes its numbers. */
-export interface Notation {
-  /** What stands between whole part and fraction. Default: '.'. */
-  decimal?: '.' | ','
-  /** What stands between groups of three digits: ',' or '.' or "'" or ' '. Default: nothing does. */
-  thousands?: string
-  /** 12% is 0.12. Default: it is text. */
-  percent?: boolean
-  /** A sign that stands before or after amounts: '€'. Default: such cells are text. */
-  currency?: string
-}
+export type Notation = Pick<Reading, 'decimal' | 'thousands' | 'percent' | 'currency'>
 
 const plainNumber = /^[+-]?(?:\d+\.?\d*|\.\d+)(?:[eE][+-]?\d+)?$/
 const infinite = /^[+-]?inf(?:inity)?$/i
@@ -39,7 +32,7 @@ export function plainly({
   const sign = currency === undefined ? '' : `(?:${escaped(currency)})?[${spaces}]*`
   const shape = new RegExp(
     `^([+-]?)${sign}([+-]?)(${whole}|(?=${escaped(decimal)}\\d))(?:${escaped(decimal)}(\\d*))?(e[+-]?\\d+)?` +
-      `[${spaces}]*${sign}(${percent ? '%' : ''})$`,
+      `[${spaces}]*${sign}(${percent ? '%?' : ''})$`,
     'i'
   )
   const separators = new RegExp(group, 'g')
@@ -83,12 +76,12 @@ const notations: readonly (Notation & { said: string })[] = [
   ...['$', '€', '£', '¥'].flatMap((currency) => [
     {
       currency,
-      thousands: ',',
+      thousands: ',' as const,
       said: `currency: '${currency}' and thousands: ',' (--currency '${currency}' --thousands ,)`
     },
     {
       currency,
-      thousands: '.',
+      thousands: '.' as const,
       decimal: ',' as const,
       said: `currency: '${currency}', thousands: '.' and decimal: ',' (--currency '${currency}' --thousands . --decimal ,)`
     }

@@ -7,7 +7,7 @@ import { typed } from './choose-columns'
 import { checkDegenerate } from './degenerate'
 import { dequantize, type RowEncoder } from './encode'
 import { type FileOptions, fileKeys } from './file-options'
-import { openEncoder, TableDataset } from './load'
+import { openEncoder, TableDataset, tableOf } from './load'
 import { PartSample } from './part-sample'
 import type { TableProfile } from './profile'
 import { readingAhead } from './reading-ahead'
@@ -85,9 +85,9 @@ export async function splitTable(
   encoder.checkEnds(found)
   if (settings.checkColumns) checkDegenerate(source.path, elementNames(found), parts.train.taken().values)
 
-  const { names, named } = source
-  const file = { names, named }
-  const schema = withContext({ columns: found, file }, context)
+  const { named } = source
+  const table = tableOf(found, source, settings)
+  const schema = withContext(table, context)
   const sample = parts.train.taken()
   const remarks = remarksOnRows(
     [{ columns: found, data: sample.values, width: encoder.width, given: context, noisy: false }],
@@ -100,15 +100,7 @@ export async function splitTable(
       fail('EMPTY_BATCH', `the share for ${name} of ${source.path} is empty; give a larger one`)
     const cells = cellsOf(values, stepsOf(found))
     dequantize(found, { values, kept: numbers }, { first: 0, seed })
-    const rows = new TableDataset(
-      values,
-      shape,
-      { columns: found, file },
-      encoder.dropped,
-      named,
-      undefined,
-      cells
-    )
+    const rows = new TableDataset(values, shape, table, encoder.dropped, named, undefined, cells)
     return context.length > 0 ? rows.condition(context) : rows
   }
 

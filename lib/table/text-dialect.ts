@@ -1,30 +1,12 @@
 import Papa from 'papaparse'
+import type { Reading } from '../data/reading'
 import { unnamed } from '../data/schema'
 import { type Notation, notationOf, numberOf, plainly, unmistakable } from './notation'
-import type { Encoding } from './text-encoding'
 import { CARRIAGE_RETURN } from './text-pieces'
 
 /** What a text table leaves open, guessed from its first records: where rows start, what separates cells, and the names. */
 
-export interface DelimitedOptions extends Notation {
-  /**
-   * Whether the first line holds names. Default: it does where one of its cells is text above numbers, or all of them are
-   * text; what was guessed is said.
-   */
-  header?: boolean
-  /** What separates cells, ' ' for any number of spaces and tabs; default: found from the first lines. */
-  delimiter?: string
-  /** The encoding of the text. Default: what a byte order mark says, or UTF-8. */
-  encoding?: Encoding
-  /** Lines to pass over at the start; default: lines of one cell above a table of more. */
-  skip?: number
-  /**
-   * What lines begin with that are to be passed over. Default: '#', where the first line begins with it, for lines that have
-   * not as many cells as rows have.
-   */
-  comment?: string
-  /** What stands for a missing cell. Default: '', NA, N/A, n/a, <NA>, #N/A, #NA, NaN, nan, -NaN, -nan, NaT, null, NULL, None and ?. */
-  missingCells?: readonly string[]
+export interface DelimitedOptions extends Omit<Reading, 'key'> {
   /** Leaves out rows whose number of cells differs from the first one's, in place of an error. @internal */
   skipRagged?: boolean
   /** Batches hold the cells as they stand in the file besides (`written`). @internal */

@@ -1,17 +1,17 @@
 import { isUtf8 } from 'node:buffer'
 import { type FileHandle, open } from 'node:fs/promises'
+import type { Encoding } from '../data/reading'
 import { unreadable } from '../file/file-errors'
 import { fail } from '../native/check'
 
 /** Text files of several encodings, as bytes of UTF-8. */
 
-export const encodings = ['utf-8', 'utf-16', 'latin-1'] as const
-export type Encoding = (typeof encodings)[number]
-
 export interface TextFile {
   /** Fills `into` from `at` on, not always to its end, and gives how many bytes it wrote: 0 at the end of the file. */
   read(into: Buffer, at: number): Promise<number>
   close(): Promise<void>
+  /** Whether its bytes are of another encoding in the file. */
+  readonly decoded: boolean
 }
 
 /** What stands in front of a text and tells its encoding. */
@@ -39,6 +39,7 @@ export async function openText(path: string, encoding: Encoding | undefined): Pr
     let position = start
     if (name === 'utf-8')
       return {
+        decoded: false,
         close: () => file.close(),
         async read(into, at) {
           const count = await bytesInto(into, at, position)
@@ -55,6 +56,34 @@ export async function openText(path: string, encoding: Encoding | undefined): Pr
     await file.close()
     throw error
   }
+}
+
+/** Whether a file is text that needs no name of its encoding: it has a mark, or is UTF-8 throughout. */
+export async function isPlainText(path: string): Promise<boolean> {
+  const file = await openText(path, undefined)
+  try {
+    if (file.decoded) return true
+    const bytes = Buffer.allocUnsafe(PIECE)
+    for (let held = 0; ; ) {
+      const count = await file.read(bytes, held)
+      held += count
+      const whole = count === 0 ? held : wholeLetters(bytes, held)
+      const piece = bytes.subarray(0, whole)
+      if (!isUtf8(piece) || piece.includes(0)) return false
+      if (count === 0) return true
+      bytes.copyWithin(0, whole, held)
+      held -= whole
+    }
+  } finally {
+    await file.close()
+  }
+}
+
+/** How many of the first `held` bytes are whole letters: one of several bytes may end in the next piece. */
+function wholeLetters(bytes: Buffer, held: number): number {
+  let start = held - 1
+  while (start > 0 && held - start < 4 && (bytes[start]! & 0xc0) === 0x80) start--
+  return bytes[start]! >= 0xc0 ? start : held
 }
 
 /** The encoding by its full name, and where the text starts. */
@@ -88,6 +117,7 @@ function decoding(
   let ready = Buffer.alloc(0)
   let ended = false
   return {
+    decoded: true,
     close: () => file.close(),
     async read(into, at) {
       while (ready.length === 0 && !ended) {

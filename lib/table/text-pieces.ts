@@ -1,5 +1,6 @@
+import type { Encoding } from '../data/reading'
 import { fail } from '../native/check'
-import { type Encoding, openText } from './text-encoding'
+import { openText } from './text-encoding'
 
 /** Text tables in pieces that end with a record. */
 

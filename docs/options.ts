@@ -29,6 +29,7 @@ import type {
   LogitBlock,
   LossOptions,
   MixtureOptions,
+  MultiscaleOptions,
   Net,
   NoiseOptions,
   Objective,
@@ -82,6 +83,21 @@ export const geometry: ConvolutionOptions = {
   transposed: true
 }
 export const cnf: CnfBlock = { type: 'cnf', time: 0.5, trainTime: true, net: { hidden: [64, 64] } }
+export const imageBlocks: MultiscaleOptions = {
+  shape: [1, 28, 28],
+  hidden: [64, 64, 64],
+  strides: [1, 1, 1, 1],
+  layer: 'concat',
+  activation: 'softplus',
+  residual: false,
+  zeroLast: true,
+  spectralNorm: 0,
+  blocks: 2,
+  time: 1,
+  trainTime: true,
+  input: { type: 'logit', alpha: 1e-6 },
+  squeezeFirst: false
+}
 export const batchNorm: BatchNormBlock = { type: 'batch_norm', lag: 0.1 }
 export const logit: LogitBlock = { type: 'logit', alpha: 1e-6 }
 export const zeroMean: ZeroMeanBlock = { type: 'zero_mean' }

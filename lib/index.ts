@@ -27,6 +27,7 @@ export { type DeviceInfo, deviceInfo } from './flow/device'
 export type { CertifiedLogProb } from './flow/log-prob'
 export type { Loss, LossOptions } from './flow/loss'
 export type { LoadOptions } from './flow/model-file'
+export { type MultiscaleOptions, multiscale } from './flow/multiscale'
 export { type OdeSolution, type OdeSolver, odeint } from './flow/odeint'
 export type { Optimizer, StepResult } from './flow/optimizer'
 export type {

@@ -1,4 +1,5 @@
 import type { Command } from 'commander'
+import { multiscale } from '../flow/multiscale'
 import { activations, layers } from '../flow/normalize'
 import type {
   Activation,
@@ -7,14 +8,25 @@ import type {
   Conditioning,
   FlowDescription,
   Layer,
+  Net,
   Solver,
+  Stride,
   Trace
 } from '../flow/options'
 import { type AdaptiveMethod, adaptiveMethods, fixedStepMethods, isFixedStep } from '../native/methods'
 import { integrand, type Regulariser, regularisers } from '../native/regularisers'
 import { contextNames } from './context'
 import { WrongCall } from './exit'
-import { nonNegative, oneOf, positive, positiveInteger, SOLVERS, wholeNumber, widths } from './options'
+import {
+  nonNegative,
+  oneOf,
+  positive,
+  positiveInteger,
+  SOLVERS,
+  strides,
+  wholeNumber,
+  widths
+} from './options'
 
 /** The options of `train` that say what flow is trained and how it is solved. */
 export interface ArchitectureChoice extends RegularizeChoice {
@@ -22,6 +34,11 @@ export interface ArchitectureChoice extends RegularizeChoice {
   layer: Layer
   activation: Activation
   residual?: boolean
+  strides?: Stride[]
+  parallel?: number
+  zeroLast?: boolean
+  multiscale?: boolean
+  squeezeFirst?: boolean
   spectralNorm?: number
   steer?: number
   blocks: number
@@ -61,6 +78,19 @@ export function addArchitecture(command: Command): Command {
     .addOption(oneOf('--layer <kind>', 'how time enters a layer', layers))
     .addOption(oneOf('--activation <name>', 'between layers', activations))
     .option('--residual', 'f(z) − z in place of f(z)')
+    .option(
+      '--strides <numbers>',
+      'convolutions, one a layer: 1 (3×3), 0 (1×1), 2 (4×4, halves), -2 (4×4 transposed, doubles)',
+      strides
+    )
+    .option(
+      '--parallel <n>',
+      'so many convolutional nets, each on the image squeezed once more',
+      positiveInteger
+    )
+    .option('--zero-last', 'the last layer starts with weights of zero')
+    .option('--multiscale', 'squeeze and split images between blocks, of which --blocks stand at each place')
+    .option('--squeeze-first', 'with --multiscale: squeeze the image before everything')
     .option(
       '--spectral-norm <n>',
       'divide weights by their norm, by so many power iterations a step',
@@ -118,15 +148,58 @@ export function describeFlow(
   fixed: readonly Block[] = [],
   context?: Conditioning
 ): FlowDescription {
-  const { hidden, layer, activation, residual = false, spectralNorm = 0, time, trainTime } = choice
+  const { time, trainTime } = choice
+  const net = describeNet(choice)
+  if (choice.multiscale) {
+    if (choice.batchNorm || choice.parallel || fixed.length > 0)
+      throw new WrongCall('--multiscale goes without --batch-norm, --parallel, --standardize and --scale')
+    const input = choice.logit === undefined ? {} : { input: { type: 'logit', alpha: choice.logit } as const }
+    const squeezeFirst = choice.squeezeFirst ?? false
+    const blocks = multiscale({
+      shape,
+      ...net,
+      blocks: choice.blocks,
+      time,
+      trainTime,
+      squeezeFirst,
+      ...input
+    })
+    return { shape, blocks, ...(context && { context }) }
+  }
+  if (choice.squeezeFirst) throw new WrongCall('--squeeze-first goes with --multiscale')
   const blocks: Block[] = []
   if (choice.logit !== undefined) blocks.push({ type: 'logit', alpha: choice.logit })
   blocks.push(...fixed)
   for (let block = 0; block < choice.blocks; block++) {
-    blocks.push({ type: 'cnf', time, trainTime, net: { hidden, layer, activation, residual, spectralNorm } })
+    blocks.push({ type: 'cnf', time, trainTime, net })
     if (choice.batchNorm) blocks.push({ type: 'batch_norm' })
   }
   return { shape, blocks, ...(context && { context }) }
+}
+
+function describeNet(choice: ArchitectureChoice): Net {
+  const {
+    hidden,
+    layer,
+    activation,
+    residual = false,
+    spectralNorm = 0,
+    strides,
+    parallel,
+    zeroLast
+  } = choice
+  const convolutional =
+    parallel !== undefined && !strides ? [...hidden.map(() => 1 as const), 1 as const] : strides
+  return {
+    hidden,
+    layer,
+    activation,
+    residual,
+    spectralNorm,
+    ...(convolutional && { strides: convolutional }),
+    ...(parallel !== undefined && { parallel }),
+    ...(zeroLast && { zeroLast })
+  }
 }
 
 export function describeComputation(choice: ArchitectureChoice): ComputeOptions {

@@ -1,6 +1,7 @@
 import { type Command, InvalidArgumentError, Option } from 'commander'
 
 import { MOST_DRAWS, SPREAD } from '../evaluation/cell-density'
+import type { Stride } from '../flow/options'
 import { adaptiveMethods, fixedStepMethods } from '../native/methods'
 
 /** Parsers and options that several commands share. */
@@ -36,6 +37,15 @@ export function positive(text: string): number {
 /** '64,64,64' or, as the reference implementation writes it, '64-64-64'. */
 export function widths(text: string): number[] {
   return text.split(/[,-]/).map((part) => positiveInteger(part))
+}
+
+/** '1,1,2,-2': convolutions by the numbers of the published code. */
+export function strides(text: string): Stride[] {
+  return text.split(',').map((part) => {
+    const stride = ([1, 0, 2, -2] as const).find((known) => String(known) === part.trim())
+    if (stride === undefined) throw new InvalidArgumentError('Give 1, 0, 2 or -2 a layer, with commas.')
+    return stride
+  })
 }
 
 /** An option that takes one of `choices`. */

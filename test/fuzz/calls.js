@@ -58,6 +58,20 @@ module.exports = async function calls(ffjord, folder) {
   /** Arguments, and what is done with them. */
   const all = {
     'Flow.create': [() => [description()], async (o) => (await Flow.create(o)).dispose()],
+    multiscale: [
+      () => [
+        {
+          shape: [1, 8, 8],
+          hidden: [2],
+          strides: [1, 1],
+          blocks: 1,
+          time: 1,
+          trainTime: true,
+          layer: 'concat'
+        }
+      ],
+      async (o) => (await Flow.create({ shape: o.shape, blocks: ffjord.multiscale(o), threads: 1 })).dispose()
+    ],
     'Flow.load': [
       () => [model, { threads: 1, trace: 'exact', seed: 2 }],
       async (p, o) => (await Flow.load(p, o)).dispose()

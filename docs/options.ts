@@ -33,6 +33,7 @@ import type {
   Net,
   NoiseOptions,
   Objective,
+  Observation,
   OdeSolver,
   OptimizerOptions,
   Regularize,
@@ -244,6 +245,8 @@ export const context: ContextOptions = { context: [[0.5, 1]] }
 export const call: CallOptions = { seed: 7, signal: AbortSignal.timeout(10_000) }
 export const evaluation: EvaluationOptions = { trace: 'exact', rtol: 1e-7, atol: 1e-7 }
 export const sample: SampleOptions<'float64'> = { seed: 1, temperature: 0.8, precision: 'float64' }
+export const observe: Observation = { mask: [true, false], values: [0.25, 0], steps: 100 }
+export const filled: SampleOptions = { observe }
 export const loss: LossOptions = { inputGradient: true, contextGradient: true }
 export const evaluate: EvaluateOptions = { rows: 10_000, batch: 1024, certify: 100, draws: 256 }
 export const solve: SolveOptions = { training: false, differentiable: true }

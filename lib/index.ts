@@ -28,6 +28,7 @@ export type { CertifiedLogProb } from './flow/log-prob'
 export type { Loss, LossOptions } from './flow/loss'
 export type { LoadOptions } from './flow/model-file'
 export { type MultiscaleOptions, multiscale } from './flow/multiscale'
+export type { Observation } from './flow/observe'
 export { type OdeSolution, type OdeSolver, odeint } from './flow/odeint'
 export type { Optimizer, StepResult } from './flow/optimizer'
 export type {

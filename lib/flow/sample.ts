@@ -1,13 +1,14 @@
 import { sizeOf, type Tensor } from '../native/batch'
 import { binding } from '../native/binding'
-import { choice, integer, number } from '../native/check'
+import { choice, fail, integer, number } from '../native/check'
 import { translatedSync } from '../native/errors'
 import type { NativeNoise, WantsFloat64 } from '../native/interface'
-import { checkOptions, type EvaluationOptions, evaluationKeys } from './call-options'
+import { callKeys, checkOptions, type EvaluationOptions, evaluationKeys } from './call-options'
 import { compute } from './compute'
 import { contextCall } from './context'
 import { assertUsable, type FlowCore } from './core'
 import { drawNoise } from './noise'
+import { type Observation, sampleObserved } from './observe'
 import { overrideSettings } from './prepare'
 
 export interface SampleOptions<P extends Precision = 'float32'> extends EvaluationOptions {
@@ -15,6 +16,8 @@ export interface SampleOptions<P extends Precision = 'float32'> extends Evaluati
   temperature?: number
   /** The precision of the arrays that come back; the flow's last transforms compute in float64 in any case. Default: 'float32'. */
   precision?: P
+  /** Elements that every sample has, by the pullback of velocity (`sample` alone). Default: none. */
+  observe?: Observation
 }
 
 export type Precision = 'float32' | 'float64'
@@ -30,6 +33,7 @@ export async function sample<P extends Precision>(
   options: SampleOptions<P> | undefined,
   wantsLogProb: boolean
 ): Promise<{ x: Tensor<Precise<P>>; logProb?: Precise<P> }> {
+  if (options?.observe !== undefined) return { x: await observed(core, count, options, wantsLogProb) }
   const { call, result } = await compute(core, {
     name: 'sample',
     known: [...evaluationKeys, 'temperature', 'precision'],
@@ -51,6 +55,31 @@ export async function sample<P extends Precision>(
   })
   const x = { data: result.rows, shape: [call.batch, ...core.description.shape] }
   return { x, ...(result.logProb && { logProb: result.logProb }) }
+}
+
+async function observed<P extends Precision>(
+  core: FlowCore,
+  count: number,
+  options: SampleOptions<P>,
+  wantsLogProb: boolean
+): Promise<Tensor<Precise<P>>> {
+  if (wantsLogProb)
+    fail('UNSUPPORTED', 'samples with observe have no log-density of their own; use sample, then logProb')
+  const known = [...callKeys, 'precision', 'observe']
+  const { observe, precision, context, signal, noise, ...rest } = checkOptions(
+    options,
+    'sample with observe',
+    known
+  )
+  if (noise)
+    fail('CONTRADICTORY_OPTIONS', 'observe computes no divergence, so noise has no use; leave it out')
+  const kept = choice(precision ?? 'float32', 'precision', ['float32', 'float64'])
+  const base = sampleBase(core, count, rest)
+  const rows = await sampleObserved(core, base, observe!, {
+    ...(context && { context }),
+    ...(signal && { signal })
+  })
+  return { data: (kept === 'float64' ? rows : Float32Array.from(rows)) as Precise<P>, shape: base.shape }
 }
 
 export function sampleBase(

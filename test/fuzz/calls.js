@@ -105,6 +105,10 @@ module.exports = async function calls(ffjord, folder) {
       () => [3, { ...evaluation(), temperature: 1, precision: 'float64' }],
       async (n, o) => finite((await flow.sample(n, o)).data)
     ],
+    observe: [
+      () => [2, { observe: { mask: [1, 0], values: [0.5, 0], steps: 3 }, seed: 1, signal: soon() }],
+      async (n, o) => finite((await flow.sample(n, o)).data)
+    ],
     sampleAndLogProb: [() => [3, { context: [[1]], seed: 1 }], (n, o) => conditional.sampleAndLogProb(n, o)],
     sampleBase: [() => [3, { seed: 1, rowOffset: 2 }], (n, o) => flow.sampleBase(n, o)],
     score: [() => [x(), evaluation()], async (rows, o) => finite((await flow.score(rows, o)).data)],

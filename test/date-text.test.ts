@@ -28,7 +28,10 @@ test.each<[string[], string, string]>([
   [['2024-01-31 12:30:05.123456789'], 'YYYY-MM-DD hh:mm:ss.fffffffff', 'nanosecond'],
   [['2024-01-31T12:30:05+00:00'], 'YYYY-MM-DDThh:mm:ss+hh:mm', 'second'],
   [['12:30', '00:15'], 'hh:mm', 'minute'],
-  [['9:30:05', '23:15:00'], 'h:mm:ss', 'second']
+  [['9:30:05', '23:15:00'], 'h:mm:ss', 'second'],
+  [['1/13/2024 1:05 PM', '1/2/2024 12:00 AM', '1/2/2024 12:59 PM'], 'M/D/YYYY h:mm A', 'minute'],
+  [['2024-01-31 11:30:05.5pm', '2024-01-31 01:30:05.5am'], 'YYYY-MM-DD hh:mm:ss.fa', 'millisecond'],
+  [['9:30 am', '12:15 am'], 'h:mm a', 'minute']
 ])('%j is %s in %ss, and comes back', (texts, pattern, unit) => {
   expect(patternsOf(...texts)).toEqual([pattern])
   const found = new DatePatterns()
@@ -50,6 +53,9 @@ test.each([
   ['2023-02-29'],
   ['1.5.2'],
   ['2024-01-01 25:00'],
+  ['2024-01-01 13:00 PM'],
+  ['2024-01-01 0:30 AM'],
+  ['2024-01-01 1:00 AM', '2024-01-01 1:00 am'],
   ['2024-01-01', '12:30'],
   ['2024-01-01', '2024/01/01'],
   ['2024-01-01', 'soon'],

@@ -244,3 +244,29 @@ test('messages of the command line name flags', () => {
   )
   expect(inFlags('choose one with key: X, y')).toBe('choose one with --key: X, y')
 })
+
+test('text that is numbers or dates of another notation is left out, with the option or the form that is read', async () => {
+  const day = (i: number) => String(1 + (i % 28))
+  const rows = Array.from({ length: 40 }, (_, i) =>
+    [
+      Math.sin(i * i).toFixed(3),
+      `"${i % 7},5"`,
+      `${day(i)}/3/24`,
+      `${day(i)} Mar 2024`,
+      `3/${day(i * i)}/2024 1:0${i % 9} PM`
+    ].join(',')
+  )
+  const path = join(folder, 'notations.csv')
+  writeFileSync(path, `a,b,c,d,e\n${rows.join('\n')}\n`)
+  const { columns, options } = await inspectFile(path, { dequantize: true })
+  const [a, b, c, d, e] = columns.map(({ use, plan }) => `${use}: ${plan}`)
+  expect(a).toBe('learnt: as it is')
+  expect(b).toBe("left out: numbers as text, which decimal: ',' (--decimal ,) reads")
+  expect(c).toContain('left out: dates whose years have two digits')
+  expect(d).toContain('left out: dates with names of months; write them as 2024-05-31')
+  expect(e).toBe('learnt: minutes since 2024-03-01, dequantised by 1')
+  expect(options.exclude).toEqual(['b', 'c', 'd'])
+  writeFileSync(path, `b\n${Array.from({ length: 40 }, (_, i) => `"${i % 7},5"`).join('\n')}\n`)
+  const read = await inspectFile(path, { decimal: ',' })
+  expect(read.columns[0]).toMatchObject({ type: 'numbers', range: '0.5 to 6.5' })
+})

@@ -74,6 +74,33 @@ test('bounds are open intervals', async () => {
   await failure(() => read(text, { bounds: { z: [0, 1] } }), 'INVALID_OPTION')
 })
 
+test('bounds of dates and times are dates and times', async () => {
+  const text = 'day,at\n1.3.2024,9:30\n31.5.2024,12:00\n'
+  const bounds = { day: ['2024-03-01', '1.6.2024'], at: ['9:00', null] } as const
+  const { schema } = await read(text, { bounds, dequantize: true })
+  expect(schema.columns).toMatchObject([
+    { name: 'day', lower: 0, upper: 92, clock: { unit: 'day', origin: '2024-03-01' } },
+    { name: 'at', lower: 540, clock: { unit: 'minute' } }
+  ])
+  const narrow = () => read(text, { bounds: { day: [null, '2024-05-31'] }, dequantize: true })
+  expect((await failure(narrow, 'INVALID_FILE')).message).toContain(
+    "'31.5.2024' lies outside the column's interval (−∞, 31.5.2024)"
+  )
+  const wrong = async (end: string, column: string) =>
+    (await failure(() => read(text, { bounds: { [column]: [end, null] } }), 'INVALID_OPTION')).message
+  expect(await wrong('noon', 'day')).toContain('noon')
+  expect(await wrong('12:30', 'day')).toContain('D.M.YYYY')
+  expect(
+    await failure(() => read('a\n1\n', { bounds: { a: ['2024-01-01', null] } }), 'INVALID_OPTION')
+  ).toMatchObject({ message: expect.stringContaining('no dates or times') })
+  const days = { columns: ['date32'], bounds: { date32: ['2024-01-01', '2024-01-03'] } } as const
+  const parquet = join(__dirname, 'tables', 'types.parquet')
+  const other = await failure(() => fromFile(parquet, days), 'INVALID_FILE')
+  expect(other.message).toMatch(
+    /\d{4}-\d\d-\d\d lies outside the column's interval \(2024-01-01, 2024-01-03\)/
+  )
+})
+
 test('a dequantised column may stand on the lower end of its interval', async () => {
   const bounds = { n: [0, 3] } as const
   const data = await read('n\n0\n2\n1\n', { bounds, dequantize: true })

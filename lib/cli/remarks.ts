@@ -1,4 +1,5 @@
 import type { FileOptions, Remark, RemarkOptions } from '../index'
+import type { End } from '../table/file-options'
 import type { TableChoice } from './table-options'
 
 /** A remark on a column as a line that ends with flags for `train`, which keep what was chosen already. */
@@ -22,7 +23,7 @@ export function flagsOf({
   atoms,
   invalid
 }: RemarkOptions | FileOptions): string {
-  const interval = ([name, [lower, upper]]: [string, readonly [number | null, number | null]]) =>
+  const interval = ([name, [lower, upper]]: [string, readonly [End, End]]) =>
     `${name}=${lower ?? ''}:${upper ?? ''}`
   const pairs = (values: Record<string, number>) =>
     quoted(

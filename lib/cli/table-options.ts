@@ -1,6 +1,8 @@
 import { type Command, InvalidArgumentError } from 'commander'
+import { readingsOf } from '../data/date-text'
 import { modelColumns } from '../data/matching'
 import type { FileOptions, TableSchema } from '../index'
+import type { End } from '../table/file-options'
 import { oneOf, positive } from './options'
 import { addText, type TextChoice, textOptions } from './text-options'
 
@@ -12,7 +14,7 @@ export interface TableChoice extends TextChoice {
   invalid?: 'refuse' | 'drop'
   missing?: 'refuse' | 'drop' | 'fill'
   dates?: 'day-first' | 'month-first'
-  bounds?: Record<string, [number | null, number | null]>
+  bounds?: Record<string, [End, End]>
   dequantize?: boolean | Record<string, number>
   atoms?: Record<string, number>
   key?: string
@@ -57,7 +59,7 @@ export function addTable(command: Command): Command {
     .addOption(
       oneOf('--dates <order>', 'of 1/2/2024, where a column leaves it open', ['day-first', 'month-first'])
     )
-    .option('--bounds <list>', "ends of columns' values: price=0:,share=0:1", bounds)
+    .option('--bounds <list>', "ends of columns' values: price=0:,share=0:1,day=2024-01-01:", bounds)
     .option(
       '--dequantize <list>',
       'columns of multiples, and their step: rooms=1,price=0.01 (default: columns of whole numbers)',
@@ -116,22 +118,41 @@ function names(text: string): string[] {
   return text.split(',').map((name) => name.trim())
 }
 
-/** 'price=0:,share=0:1' */
-function bounds(text: string): Record<string, [number | null, number | null]> {
+/** 'price=0:,share=0:1,day=2024-01-01:2025-01-01' */
+function bounds(text: string): Record<string, [End, End]> {
   return Object.fromEntries(
     names(text).map((part) => {
-      const [, name, lower, upper] = /^(.+)=([^:]*):([^:]*)$/.exec(part) ?? []
-      if (name === undefined)
-        throw new InvalidArgumentError('Give name=lower:upper, an end left out for none.')
-      return [name, [end(lower!), end(upper!)]]
+      const [, name, ends = ''] = /^(.+)=([^=]*)$/.exec(part) ?? []
+      // Times have colons, too: the one that parts two ends has the same kind of end on either side.
+      const cuts = [...ends.matchAll(/:/g)].flatMap(({ index }) => {
+        const sides = [ends.slice(0, index), ends.slice(index + 1)].map(endOf)
+        const [lower, upper] = sides
+        if (lower === undefined || upper === undefined) return []
+        const alike = lower === null || upper === null || typeof lower === typeof upper
+        return alike ? [[lower, upper] as [End, End]] : []
+      })
+      const [found] = cuts
+      if (name === undefined || !found)
+        throw new InvalidArgumentError(
+          'Give name=lower:upper, an end left out for none, and dates and times written as 2024-05-31 12:30.'
+        )
+      return [name, found]
     })
   )
 }
 
-function end(text: string): number | null {
-  if (text.trim() === '') return null
+/** A number, a date or a time, null where nothing stands; undefined for other text. */
+function endOf(text: string): End | undefined {
+  const end = text.trim()
+  if (end === '') return null
+  const value = Number(end)
+  if (Number.isFinite(value)) return value
+  return readingsOf(end).length > 0 ? end : undefined
+}
+
+function numberIn(text: string): number {
   const value = Number(text)
-  if (!Number.isFinite(value)) throw new InvalidArgumentError(`'${text}' is no number.`)
+  if (text.trim() === '' || !Number.isFinite(value)) throw new InvalidArgumentError(`'${text}' is no number.`)
   return value
 }
 
@@ -140,9 +161,8 @@ function atoms(text: string): Record<string, number> {
   return Object.fromEntries(
     names(text).map((part) => {
       const [, name, given] = /^(.+)=([^=]+)$/.exec(part) ?? []
-      const value = name === undefined ? null : end(given!)
-      if (value === null) throw new InvalidArgumentError('Give name=value, the value that repeats.')
-      return [name!, value]
+      if (name === undefined) throw new InvalidArgumentError('Give name=value, the value that repeats.')
+      return [name, numberIn(given!)]
     })
   )
 }

@@ -2,7 +2,8 @@ import type { CellType, TimeUnit } from './cell-type'
 
 /**
  * Dates and times as text. A pattern says how a column writes them, 'DD.MM.YYYY hh:mm:ss.fff': Y, M, D, h, m, s and f stand for
- * digits, a single M, D or h for one or two, Z for 'Z' at the end, and +hh:mm or +hhmm for a distance to UTC.
+ * digits, a single M, D or h for one or two, A or a for AM and PM or am and pm, with hours of 1 to 12, Z for 'Z' at the end, and
+ * +hh:mm or +hhmm for a distance to UTC.
  */
 
 /** How a text writes a date or a time, with everything that could be meant. */
@@ -15,7 +16,7 @@ interface Reading {
 }
 
 const dateOrTime =
-  /^(?:(\d{1,4})([-/.])(\d{1,2})\2(\d{1,4}))?(?:(^|[T ])(\d{1,2}):(\d{2})(?::(\d{2})(?:\.(\d{1,9}))?)?(Z|[+-]\d{2}:?\d{2})?)?$/
+  /^(?:(\d{1,4})([-/.])(\d{1,2})\2(\d{1,4}))?(?:(^|[T ])(\d{1,2}):(\d{2})(?::(\d{2})(?:\.(\d{1,9}))?)?(?:( ?)([AP]M|[ap]m)|(Z|[+-]\d{2}:?\d{2}))?)?$/
 
 /** The patterns that a text may follow: two where day and month could be either way round, none where it is no date. */
 export function readingsOf(text: string): Reading[] {
@@ -32,6 +33,8 @@ export function readingsOf(text: string): Reading[] {
     ,
     seconds,
     fraction = '',
+    space = '',
+    half = '',
     zone = ''
   ] = parts
   if (first !== undefined && before === '' && hour !== undefined) return []
@@ -40,7 +43,7 @@ export function readingsOf(text: string): Reading[] {
   const clock =
     hour === undefined
       ? ''
-      : `${before}${hours}:mm${seconds === undefined ? '' : `:ss${fraction && '.f'}`}${zonePattern(zone)}`
+      : `${before}${hours}:mm${seconds === undefined ? '' : `:ss${fraction && '.f'}`}${halfPattern(space, half)}${zonePattern(zone)}`
   const found = { fraction: fraction.length }
   if (first === undefined) return check([{ pattern: clock, ...found }], text)
   const digits = (letter: string, part: string) => letter.repeat(part.length)
@@ -51,6 +54,10 @@ export function readingsOf(text: string): Reading[] {
   const dayFirst = written([digits('D', first), digits('M', second), 'YYYY'])
   if (separator === '.') return check([dayFirst], text)
   return check([dayFirst, written([digits('M', first), digits('D', second), 'YYYY'])], text)
+}
+
+function halfPattern(space: string, half: string): string {
+  return half === '' ? '' : space + (/[AP]/.test(half) ? 'A' : 'a')
 }
 
 function zonePattern(zone: string): string {
@@ -180,13 +187,17 @@ export function dateParser(pattern: string, unit: TimeUnit): DateParser {
 
 function makeParser(pattern: string, unit: TimeUnit): DateParser {
   const order: string[] = []
-  const expression = pattern.replace(/YYYY|MM?|DD?|hh?(?=:)|mm|ss(?:\.f+)?|\+hh:?mm|Z$|[^\w]/g, (part) => {
-    if (part === '+hh:mm' || part === '+hhmm' || part === 'Z') return '(Z|[+-]\\d{2}:?\\d{2})'
-    if (/^[^\w]/.test(part)) return `\\${part}`
-    order.push(part[0]!)
-    if (part[0] === 's') return '(\\d{2})(?:\\.(\\d{1,9}))?'
-    return digitsOf[part] ?? (part === 'h' ? '(\\d{1,2})' : '(\\d{2})')
-  })
+  const expression = pattern.replace(
+    /YYYY|MM?|DD?|hh?(?=:)|mm|ss(?:\.f+)?|\+hh:?mm|Z$|[Aa]$|[^\w]/g,
+    (part) => {
+      if (part === '+hh:mm' || part === '+hhmm' || part === 'Z') return '(Z|[+-]\\d{2}:?\\d{2})'
+      if (part === 'A' || part === 'a') return part === 'A' ? '([AP]M)' : '([ap]m)'
+      if (/^[^\w]/.test(part)) return `\\${part}`
+      order.push(part[0]!)
+      if (part[0] === 's') return '(\\d{2})(?:\\.(\\d{1,9}))?'
+      return digitsOf[part] ?? (part === 'h' ? '(\\d{1,2})' : '(\\d{2})')
+    }
+  )
   const shape = new RegExp(`^${expression}$`)
   const at = (letter: string) => order.indexOf(letter) + 1
   const [year, month, day, hour, minute, second] = ['Y', 'M', 'D', 'h', 'm', 's'].map(at) as [
@@ -197,7 +208,7 @@ function makeParser(pattern: string, unit: TimeUnit): DateParser {
     number,
     number
   ]
-  const zoned = /Z$|\+hh/.test(pattern)
+  const [zoned, halved] = [/Z$|\+hh/.test(pattern), /[Aa]$/.test(pattern)]
   return (text) => {
     const parts = shape.exec(text)
     if (!parts) return undefined
@@ -205,13 +216,20 @@ function makeParser(pattern: string, unit: TimeUnit): DateParser {
     const days = year === 0 ? 0 : daysOf(part(year), part(month), part(day))
     if (days === undefined) return undefined
     if (hour === 0) return days
-    const [h, m, s] = [part(hour), part(minute), part(second)]
+    const [shown, m, s] = [part(hour), part(minute), part(second)]
+    const h = halved ? fullHour(shown, parts.at(-1)!) : shown
     if (h > 23 || m > 59 || s > 59) return undefined
     const offset = zoned ? offsetOf(parts[parts.length - 1]!) : 0
     const whole = DAY * days + 3600 * h + 60 * m + s - 60 * offset
     const fraction = second === 0 ? '' : (parts[second + 1] ?? '')
     return countOf(whole, fraction, unit)
   }
+}
+
+/** 12 AM is 0 and 12 PM is 12; hours beyond 12 are none, as those beyond 23. */
+function fullHour(hour: number, half: string): number {
+  if (hour < 1 || hour > 12) return Infinity
+  return (hour % 12) + (half.toLowerCase() === 'pm' ? 12 : 0)
 }
 
 function countOf(seconds: number, fraction: string, unit: TimeUnit): number | bigint {
@@ -245,11 +263,15 @@ export function dateText(pattern: string, count: number | bigint, type: DatePatt
   const date = new Date(1000 * (seconds + 60 * offset))
   const digits = (value: number, length: number) => String(value).padStart(length, '0')
   const fraction = String(rest).padStart(String(factor).length - 1, '0')
-  return pattern.replace(/YYYY|MM?|DD?|\+hh:?mm|hh?(?=:)|mm|ss|f+/g, (part) => {
+  const hour = date.getUTCHours()
+  const halved = /[Aa]$/.test(pattern)
+  return pattern.replace(/YYYY|MM?|DD?|\+hh:?mm|hh?(?=:)|mm|ss|f+|[Aa]$/g, (part) => {
     if (part === 'YYYY') return digits(date.getUTCFullYear(), 4)
     if (part[0] === 'M') return digits(date.getUTCMonth() + 1, part.length)
     if (part[0] === 'D') return digits(date.getUTCDate(), part.length)
-    if (part[0] === 'h') return digits(date.getUTCHours(), part.length)
+    if (part === 'A') return hour < 12 ? 'AM' : 'PM'
+    if (part === 'a') return hour < 12 ? 'am' : 'pm'
+    if (part[0] === 'h') return digits(halved ? hour % 12 || 12 : hour, part.length)
     if (part === 'mm') return digits(date.getUTCMinutes(), 2)
     if (part === 'ss') return digits(date.getUTCSeconds(), 2)
     if (part[0] === 'f') return fraction.padEnd(part.length, '0').slice(0, part.length)
@@ -282,7 +304,7 @@ export function standardPattern(type: DatePattern['type']): string {
 
 /** What text of a pattern holds, fractions of a second by the digits that the pattern gives them. */
 export function typeOfPattern(pattern: string): DatePattern['type'] {
-  const unit = unitOfDigits(/f*$/.exec(pattern.replace(/(Z|\+hh:?mm)$/, ''))![0].length)
+  const unit = unitOfDigits(/f*$/.exec(pattern.replace(/(Z|\+hh:?mm| ?[Aa])$/, ''))![0].length)
   if (!pattern.includes('Y')) return { kind: 'time', unit }
   if (!pattern.includes('h')) return { kind: 'date' }
   return { kind: 'timestamp', unit, ...(/Z$|\+hh/.test(pattern) && { zone: 'UTC' }) }

@@ -1,14 +1,15 @@
-import type { CellType } from '../data/cell-type'
-import { unitsIn } from '../data/clock'
+import { type CellType, written } from '../data/cell-type'
+import { type Clock, clockNumber, unitsIn } from '../data/clock'
+import { readingsOf } from '../data/date-text'
 import type { Column } from '../data/schema'
 import { fail, nearest } from '../native/check'
 import { isNumeric, numberReader } from './encode'
-import type { Settings } from './file-options'
+import type { End, Settings } from './file-options'
 import { withAtoms } from './place-atom'
 import {
   type ColumnProfile,
+  datesInText,
   hasBrokenNumbers,
-  looksLikeDates,
   MOST_LEVELS,
   profileTable,
   type TableProfile
@@ -55,18 +56,24 @@ export async function choose(
         ...(fill && { fill })
       }
     }
-    const [lower, upper] = bounds.get(name) ?? [null, null]
-    if (lower !== null && upper !== null && !(lower < upper))
-      fail('INVALID_OPTION', `bounds of '${name}' are [${lower}, ${upper}]; give the lower one first`)
+    const clock = one?.clock
+    const [lower, upper] = (bounds.get(name) ?? [null, null]).map((end) =>
+      endOf(end, name, clock, one?.pattern)
+    )
+    if (lower !== undefined && upper !== undefined && !(lower < upper))
+      fail(
+        'INVALID_OPTION',
+        `bounds of '${name}' are [${bounds.get(name)!.join(', ')}]; give the lower one first`
+      )
     const step = typeof steps !== 'boolean' ? steps.get(name) : undefined
     const column: Column = {
       name,
       type: 'real',
-      ...(lower !== null && { lower }),
-      ...(upper !== null && { upper }),
+      ...(lower !== undefined && { lower }),
+      ...(upper !== undefined && { upper }),
       ...(step !== undefined && { step }),
       ...(cells && { cells }),
-      ...(one?.clock && { clock: one.clock })
+      ...(clock && { clock })
     }
     const fill = settings.missing === 'fill' ? medianOf(column, type, sample.get(name) ?? []) : undefined
     return fill === undefined ? column : { ...column, fill }
@@ -78,6 +85,26 @@ export async function choose(
       `column '${given}' is a context, of which no density is learnt; leave out its atom (${atoms.get(given)})`
     )
   return withAtoms(source, columns, atoms)
+}
+
+/** An end of an interval as a number of the column: a date or a time by its clock. */
+function endOf(
+  end: End,
+  name: string,
+  clock: Clock | undefined,
+  pattern: string | undefined
+): number | undefined {
+  if (end === null || typeof end === 'number') return end ?? undefined
+  // A time of day is no date, though both are counted.
+  const isAlike = readingsOf(end).some((one) => one.pattern.includes('Y') === (clock?.origin !== undefined))
+  const value = clock && isAlike ? clockNumber(clock, written, pattern)(end) : undefined
+  if (value !== undefined && !Number.isNaN(value)) return value
+  return fail(
+    'INVALID_OPTION',
+    clock
+      ? `an end of '${name}' is '${end}'; write it as ${pattern ?? '2024-05-31, or 12:30 where the column holds times of day'}`
+      : `an end of '${name}' is '${end}', and the column holds no dates or times; give a number`
+  )
 }
 
 /** Whether a pass over the file is needed to know what its columns are. */
@@ -133,8 +160,9 @@ function levelsOf(
   if (drop && hasBrokenNumbers(profile)) return undefined
   if (levels.size <= MOST_LEVELS) return [...levels.keys()]
   const everyRow = [...levels.values()].every((count) => count === 1)
-  const what = looksLikeDates(profile)
-    ? 'dates as text that are not all written alike; write them as 2024-05-31, or'
+  const dates = datesInText(profile)
+  const what = dates
+    ? `${dates}, or`
     : everyRow
       ? 'another text in every row, an id or a remark;'
       : `text of more than ${MOST_LEVELS} levels;`

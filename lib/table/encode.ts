@@ -1,7 +1,8 @@
 import { AtomCell, isAtom } from '../data/atom'
 import { type CellType, written } from '../data/cell-type'
 import { atomOf, stepsOf } from '../data/cells'
-import { clockNumber, isTime } from '../data/clock'
+import { clockCell, clockNumber, isTime } from '../data/clock'
+import { dateText, standardPattern } from '../data/date-text'
 import { philox, streams } from '../data/random'
 import { type Column, columnWidth, tableWidth } from '../data/schema'
 import { isReal } from '../native/batch'
@@ -274,8 +275,8 @@ const LARGEST_FLOAT32 = (2 - 2 ** -23) * 2 ** 127
 
 /** What is wrong with a cell, and what to do. */
 function complaint(column: Column, cell: unknown): string {
-  const { name, lower, upper, levels, step } = column
-  const shown = typeof cell === 'string' ? `'${cell.slice(0, 40)}'` : String(cell)
+  const { name, lower, upper, levels, step, clock, cells = written } = column
+  const shown = typeof cell === 'string' ? `'${cell.slice(0, 40)}'` : cellInWords(cells, cell)
   if (isMissing(cell)) return 'the value is missing; fill it'
   if (levels) return `${shown} is no level that training saw (${levels.slice(0, 8).join(', ')}); correct it`
   const value = toNumber(cell)
@@ -285,6 +286,11 @@ function complaint(column: Column, cell: unknown): string {
   const pattern = column.clock && column.cells?.kind === 'written' ? column.cells.pattern : undefined
   if (pattern !== undefined && Number.isNaN(numberReader(column, written)(cell)))
     return `${shown} is none of the column's dates or times, ${pattern}; write it so`
+  const end = (value: number | undefined, none: string) =>
+    value === undefined ? none : endText(column, value)
+  const interval = `(${end(lower, '−∞')}, ${end(upper, '∞')})`
+  const outside = `${shown} lies outside the column's interval ${interval}; widen it (bounds), or dequantise the column where the end itself occurs`
+  if (clock && (lower !== undefined || upper !== undefined)) return outside
   if (isDateText(String(cell)))
     return `${shown} is a date; give what may matter as numbers (days since a first day, month, hour), or leave the column out (exclude: ['${name}'])`
   if (Number.isNaN(value))
@@ -297,8 +303,21 @@ function complaint(column: Column, cell: unknown): string {
   const atom = value > (lower ?? -Infinity) && value < (upper ?? Infinity) ? atomOf(column) : undefined
   if (atom)
     return `${shown} lies beyond all values that training saw, where the model keeps the atom ${atom.atom.value}; correct it`
-  const interval = `(${lower ?? '−∞'}, ${upper ?? '∞'})`
-  return `${shown} lies outside the column's interval ${interval}; widen it (bounds), or dequantise the column where the end itself occurs`
+  return outside
+}
+
+/** An end of a column's interval, of dates and times as the file writes them. */
+function endText({ clock, cells = written }: Column, value: number): string {
+  if (!clock) return String(value)
+  return cellInWords(
+    cells,
+    clockCell(clock, cells, cells.kind === 'written' ? cells.pattern : undefined)(value)
+  )
+}
+
+function cellInWords(type: CellType, cell: unknown): string {
+  const isDate = isTime(type) && type.kind !== 'duration' && !isMissing(cell)
+  return isDate ? dateText(standardPattern(type), cell as number | bigint, type) : String(cell)
 }
 
 /** The notation in which a cell is a number. */

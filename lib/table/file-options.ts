@@ -1,3 +1,4 @@
+import { readingsOf } from '../data/date-text'
 import { checkReading, readingKeys } from '../data/reading'
 import { checkSchema, type TableSchema } from '../data/schema'
 import { checkShape } from '../native/batch'
@@ -34,8 +35,8 @@ export interface FileOptions extends Omit<OpenOptions, 'skipRagged' | 'verbatim'
   missing?: 'refuse' | 'drop' | 'fill'
   /** Whether 1/2/2024 is the first of February, where a column leaves it open. Default: such text is no date. */
   dayFirst?: boolean
-  /** Open intervals that the values of columns lie in, null for no end. Default: none. */
-  bounds?: Readonly<Record<string, readonly [number | null, number | null]>>
+  /** Open intervals that the values of columns lie in, null for no end; ends of dates and times are written as such. Default: none. */
+  bounds?: Readonly<Record<string, readonly [End, End]>>
   /**
    * Adds U[0, step) to columns of multiples of a step: true for all columns of whole numbers, or a step by name. Levels
    * of text are always dequantised. Default: false.
@@ -131,7 +132,9 @@ export function normalize(options: FileOptions) {
 }
 
 export type Settings = ReturnType<typeof normalize>
-export type Bounds = readonly [number | null, number | null]
+/** A number, a date or a time as text, or none. */
+export type End = number | string | null
+export type Bounds = readonly [End, End]
 
 /** Ends of intervals by the names of columns, which may be called like what objects inherit. */
 function checkBounds(value: unknown): Map<string, Bounds> {
@@ -144,7 +147,10 @@ function checkBounds(value: unknown): Map<string, Bounds> {
           'INVALID_OPTION',
           `bounds.${name} is ${show(given)}; give [lower, upper], null where there is no end`
         )
-      const [lower, upper] = ends.map((end, i) => (end === null ? null : number(end, `bounds.${name}[${i}]`)))
+      const [lower, upper] = ends.map((end, i): End => {
+        if (end === null || (typeof end === 'string' && readingsOf(end).length > 0)) return end
+        return number(end, `bounds.${name}[${i}]`)
+      })
       return [name, [lower!, upper!]]
     })
   )

@@ -6,17 +6,19 @@ import { filePath, object } from '../native/check'
 import { checkNames, choose, typed } from './choose-columns'
 import { RowEncoder } from './encode'
 import { type FileOptions, fileKeys, normalize, type Settings } from './file-options'
+import { notationOf } from './notation'
 import { openTable } from './open'
 import {
   type ColumnProfile,
+  datesInText,
   hasBrokenNumbers,
-  looksLikeDates,
   MOST_LEVELS,
   profileTable,
   type TableProfile
 } from './profile'
 import { type Remark, remarksOnRows } from './remarks'
 import type { TableSource } from './source'
+import { hasNotation } from './text-dialect'
 
 /** What a column of a table holds, and what training does with it. */
 export interface ColumnInspection {
@@ -173,8 +175,11 @@ function verdict(
     }
   const cells = numbers + texts
   const everyCell = levels.size === Math.min(cells, MOST_LEVELS + 1) && cells >= LEAST_IDS
+  const notation = hasNotation(settings.open) ? undefined : notationOf([...levels.keys()])
+  if (notation !== undefined) return { leave: `numbers as text, which ${notation} reads` }
+  const dates = datesInText(column)
+  if (dates !== undefined) return { leave: dates }
   if (levels.size <= MOST_LEVELS && !everyCell) return {}
-  if (looksLikeDates(column)) return { leave: 'dates as text that are not all written alike' }
   const repeats = [...levels.values()].some((count) => count > 1)
   return {
     leave: repeats
@@ -281,13 +286,18 @@ function rangeOf({ type, holds, least, largest, levels, ends }: ColumnProfile): 
   return names.join(', ') + (levels.size > names.length ? ', …' : '')
 }
 
-function planOf(column: Column | undefined, { missing }: ColumnProfile, { missing: gaps }: Settings): string {
+function planOf(
+  column: Column | undefined,
+  { missing }: ColumnProfile,
+  { missing: gaps, bounds }: Settings
+): string {
   if (!column) return ''
-  const { clock, step, levels, lower, upper } = column
+  const { clock, step, levels } = column
   const filled = missing > 0 ? (gaps === 'fill' ? ', gaps filled' : ', rows with gaps dropped') : ''
   if (levels) return `a category of ${columnWidth(column)} levels${filled}`
   const counted = clock && countedIn(clock)
   const noise = step !== undefined ? `dequantised by ${step}` : ''
-  const ends = lower !== undefined || upper !== undefined ? `within (${lower ?? '−∞'}, ${upper ?? '∞'})` : ''
+  const [lower, upper] = bounds.get(column.name) ?? [null, null]
+  const ends = lower !== null || upper !== null ? `within (${lower ?? '−∞'}, ${upper ?? '∞'})` : ''
   return ([counted, ends, noise].filter(Boolean).join(', ') || 'as it is') + filled
 }

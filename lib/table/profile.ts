@@ -323,7 +323,18 @@ export function hasBrokenNumbers({ holds, numbers, texts, infinite, levels }: Co
   return texts > 0 && texts < numbers && (levels.size > MOST_LEVELS || 2 * levels.size > numbers + texts)
 }
 
-/** Whether text looks like a date, though not all of a column is written alike. */
-export function looksLikeDates({ firstText }: ColumnProfile): boolean {
-  return firstText !== undefined && isDateText(firstText)
+/** What a column of text holds that looks like dates, though they are not read: in words, with what to do. */
+export function datesInText({ firstText = '', levels }: ColumnProfile): string | undefined {
+  const all = [...levels.keys()]
+  if (all.every((text) => shortYear.test(text)))
+    return 'dates whose years have two digits, of whatever century; write them with four'
+  if (all.every((text) => namedMonth.test(text)))
+    return 'dates with names of months; write them as 2024-05-31'
+  return isDateText(firstText)
+    ? 'dates as text that are not all written alike; write them as 2024-05-31'
+    : undefined
 }
+
+const shortYear = /^\d{1,2}([-/.])\d{1,2}\1\d{2}([T ].*)?$/
+const namedMonth =
+  /^(\w{3,9}\.?,? )?(\d{1,2}\.?[- ])?(jan|feb|mar|apr|may|jun|jul|aug|sep|oct|nov|dec)[a-z]*\.?[- ](\d{1,2},? ?)?(\d{4}|\d{2})?([T ].*)?$/i

@@ -1,4 +1,4 @@
-import { mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
+import { copyFileSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import * as arrow from 'apache-arrow'
@@ -62,7 +62,10 @@ const kinds: readonly Kind[] = [
     () => `${below(1e9)}${below(1e9)}.${String(below(1e9)).padStart(10, '0')}`
   ],
   [{ kind: 'text' }, () => texts[below(texts.length)]],
-  [{ kind: 'text' }, () => `id ${random.uniform()}`]
+  [{ kind: 'text' }, () => `id ${random.uniform()}`],
+  [{ kind: 'text', form: 'uuid' }, () => `123e4567-e89b-12d3-a456-${String(below(1e9)).padStart(12, '0')}`],
+  [{ kind: 'text', form: 'json' }, () => `{"k": [${below(3)}, "ä"]}`],
+  [{ kind: 'text', form: 'enum' }, () => ['low', 'high'][below(2)]]
 ]
 
 /** Two columns of numbers, and some of the others in any order, with cells that are missing. */
@@ -188,6 +191,40 @@ test.each(['float32', 'float64', 'int16', 'uint8', 'int64'])('NumPy, %s', async 
   expect((await contentOf(samples)).types).toEqual(alike(3, type))
 })
 
+/** What h5wasm calls the types of a matrix, and a cell of it. */
+const matrices: readonly (readonly [storage: string, code: string, cell: () => number | bigint])[] = [
+  ['float32', '<f', () => Math.fround(random.normal())],
+  ['float64', '<d', () => random.normal()],
+  ['int8', '<b', () => below(200) - 100],
+  ['uint16', '<H', () => below(60_000)],
+  ['int32', '<i', () => below(1e6)],
+  ['int64', '<q', () => BigInt(below(1e9))]
+]
+
+test.each(matrices)('HDF5 of %s, scored to Parquet', async (storage, dtype, cell) => {
+  const { File, ready } = await import('h5wasm/node')
+  await ready
+  const path = join(folder, `${storage}.h5`)
+  const file = new File(path, 'w')
+  const cells = Array.from({ length: 3 * ROWS }, cell)
+  const data = storage === 'int64' ? BigInt64Array.from(cells as bigint[]) : (cells as number[])
+  file.create_group('g').create_dataset({ name: 'X', data, shape: [ROWS, 3], dtype })
+  file.close()
+  const { names, types, columns } = await contentOf(path)
+  expect([names, types]).toEqual([['x1', 'x2', 'x3'], alike(3, number(storage))])
+  expect(columns.map((column) => column[1])).toEqual(cells.slice(3, 6))
+  await lawHolds(path, '.parquet')
+})
+
+test('records of HDF5, by another program, scored to Parquet', async () => {
+  const path = join(folder, 'records.h5')
+  copyFileSync(join(__dirname, 'tables', 'records.h5'), path)
+  const { names, types } = await contentOf(path)
+  expect(names).toEqual(['a', 'b', 'c'])
+  expect(types).toEqual([number('float64'), number('float32'), number('float64')])
+  await lawHolds(path, '.parquet')
+})
+
 test('Arrow, scored to Parquet', async () => {
   const typed: [string, arrow.DataType, () => unknown][] = [
     ['a', new arrow.Float64(), () => random.normal()],
@@ -210,6 +247,41 @@ test('Arrow, scored to Parquet', async () => {
   const path = join(folder, 't.arrow')
   writeFileSync(path, arrow.tableToIPC(new arrow.Table(vectors), 'file'))
   await lawHolds(path, '.parquet')
+})
+
+test('what Parquet does not hold is told', async () => {
+  const note = jest.spyOn(process.stderr, 'write').mockReturnValue(true)
+  note.mockClear()
+  const path = join(folder, 'told.parquet')
+  const stamp = (unit: string, zone?: string) =>
+    ({ kind: 'timestamp', unit, ...(zone && { zone }) }) as CellType
+  await writing(path, (writer) =>
+    writer.write([
+      { name: 'a', cells: stamp('second'), values: [1, null] },
+      { name: 'b', cells: stamp('microsecond', 'Europe/Berlin'), values: [1, 2] },
+      { name: 'c', cells: stamp('microsecond', 'UTC'), values: [1, 2] },
+      { name: 'd', cells: { kind: 'duration', unit: 'millisecond' }, values: [5, 6] },
+      { name: 'e', cells: { kind: 'other', name: 'bytes' }, values: [Uint8Array.of(1, 2), null] }
+    ])
+  )
+  const told = note.mock.calls.map(([text]) =>
+    String(text)
+      .replace(/^.*column/s, 'column')
+      .trim()
+  )
+  expect(told).toEqual([
+    expect.stringContaining("'a' of"),
+    expect.stringMatching(/'b' of .*Europe\/Berlin is not written/),
+    expect.stringMatching(/'d' of .*milliseconds/)
+  ])
+  const { types, columns } = await contentOf(path)
+  expect(types.slice(0, 3)).toEqual([
+    stamp('millisecond'),
+    stamp('microsecond', 'UTC'),
+    stamp('microsecond', 'UTC')
+  ])
+  expect(columns[0]).toEqual([1000, null])
+  expect(columns[4]).toEqual([Uint8Array.of(1, 2), null])
 })
 
 test('a table with types keeps its values as text', async () => {

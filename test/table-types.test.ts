@@ -119,7 +119,7 @@ test('Parquet: times in 96 bits, and decimals in bytes', async () => {
 test.each(['others.parquet', 'others.arrow'])('%s: types that others are made of', async (name) => {
   const { cells, types } = await cellsOf(name)
   expect([types.get('uuid'), cells.get('uuid')]).toEqual([
-    { kind: 'text' },
+    { kind: 'text', form: 'uuid' },
     ['00000000-0000-0000-0000-000000000005', null]
   ])
   expect([types.get('level'), cells.get('level')]).toEqual([number('int64'), [5n, null]])

@@ -1,5 +1,5 @@
 import { types } from 'node:util'
-import type { CellType, NumberStorage, TimeUnit } from '../data/cell-type'
+import type { CellType, NumberStorage, TextForm, TimeUnit } from '../data/cell-type'
 import { fail } from '../native/check'
 
 /** How cells of a type stand in a Parquet file. */
@@ -10,6 +10,8 @@ export interface ParquetColumn {
   cell: (cell: unknown) => unknown
   /** Not where the library orders what it writes otherwise than the type does. */
   statistics?: boolean
+  /** What of the type Parquet does not keep, in words. */
+  lost?: string
 }
 
 export type ParquetElement = import('hyparquet', { with: { 'resolution-mode': 'import' }}).SchemaElement
@@ -36,7 +38,11 @@ export function parquetColumn(name: string, type: CellType): ParquetColumn {
     case 'timestamp':
       return times(type, element)
     case 'duration':
-      return { schema: element({ type: 'INT64' }), cell: whole }
+      return {
+        schema: element({ type: 'INT64' }),
+        cell: whole,
+        lost: `Parquet has no durations: they are whole numbers of ${type.unit}s`
+      }
     case 'decimal':
       return decimals(type, element)
     case 'other':
@@ -46,9 +52,32 @@ export function parquetColumn(name: string, type: CellType): ParquetColumn {
           `column '${name}' holds ${type.name} with parts that are not written to Parquet; write .csv`
         )
       if (type.parquet) return { schema: type.parquet as unknown as ParquetElement[], cell: same }
-      return { schema: element({ type: 'BYTE_ARRAY', converted_type: 'JSON' }), cell: plainObject }
+      if (type.name === 'bytes') return { schema: element({ type: 'BYTE_ARRAY' }), cell: same }
+      return {
+        schema: element({ type: 'BYTE_ARRAY', converted_type: 'JSON' }),
+        cell: plainObject,
+        lost: `cells with ${type.name} are JSON`
+      }
+    case 'text':
+      return texts(type.form, element)
     default:
-      return { schema: element({ type: 'BYTE_ARRAY', converted_type: 'UTF8' }), cell: String }
+      return texts(undefined, element)
+  }
+}
+
+function texts(form: TextForm | undefined, element: Element): ParquetColumn {
+  if (form === undefined)
+    return { schema: element({ type: 'BYTE_ARRAY', converted_type: 'UTF8' }), cell: String }
+  if (form === 'uuid')
+    return {
+      schema: element({ type: 'FIXED_LEN_BYTE_ARRAY', type_length: 16, logical_type: { type: 'UUID' } }),
+      cell: String
+    }
+  // The library would write text of a converted type 'JSON' as a string of JSON.
+  const logical_type = { type: form === 'json' ? 'JSON' : 'ENUM' } as const
+  return {
+    schema: element({ type: 'BYTE_ARRAY', logical_type }),
+    cell: (text) => new TextEncoder().encode(String(text))
   }
 }
 
@@ -79,6 +108,8 @@ const unitNames = {
   nanosecond: 'NANOS'
 } as const satisfies Record<TimeUnit, string>
 
+const NO_SECONDS = 'Parquet has no seconds: they are milliseconds'
+
 function times(type: CellType & { kind: 'time' | 'timestamp' }, element: Element): ParquetColumn {
   const unit = unitNames[type.unit]
   const factor = type.unit === 'second' ? 1000n : 1n
@@ -87,11 +118,22 @@ function times(type: CellType & { kind: 'time' | 'timestamp' }, element: Element
     const logical_type = { type: 'TIME', isAdjustedToUTC: false, unit } as const
     return {
       schema: element({ type: short ? 'INT32' : 'INT64', logical_type }),
-      cell: (cell) => (short ? Number(whole(cell) * factor) : whole(cell))
+      cell: (cell) => (short ? Number(whole(cell) * factor) : whole(cell)),
+      ...(type.unit === 'second' && { lost: NO_SECONDS })
     }
   }
-  const logical_type = { type: 'TIMESTAMP', isAdjustedToUTC: type.zone !== undefined, unit } as const
-  return { schema: element({ type: 'INT64', logical_type }), cell: (cell) => whole(cell) * factor }
+  const { zone } = type
+  const logical_type = { type: 'TIMESTAMP', isAdjustedToUTC: zone !== undefined, unit } as const
+  const isNamed = zone !== undefined && !/^(UTC|GMT|Z|[+-]00:?00)$/i.test(zone)
+  const lost = [
+    ...(type.unit === 'second' ? [NO_SECONDS] : []),
+    ...(isNamed ? [`Parquet has no zones: the moments are in UTC, and ${zone} is not written`] : [])
+  ].join('; ')
+  return {
+    schema: element({ type: 'INT64', logical_type }),
+    cell: (cell) => whole(cell) * factor,
+    ...(lost && { lost })
+  }
 }
 
 function decimals({ precision, scale }: CellType & { kind: 'decimal' }, element: Element): ParquetColumn {

@@ -7,6 +7,8 @@ export interface TableWriter {
   close(): Promise<void>
   /** Nothing stays behind. */
   abandon(): Promise<void>
+  /** What of the columns the format does not hold, each a sentence. */
+  readonly told?: readonly string[]
 }
 
 export interface OutputColumn {

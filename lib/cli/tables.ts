@@ -1,5 +1,6 @@
 import { extname } from 'node:path'
 import { WrongCall } from './exit'
+import { note } from './progress'
 import type { TableWriter } from './table-writer'
 import { CsvWriter } from './write-csv'
 import { NumpyWriter } from './write-numpy'
@@ -39,6 +40,7 @@ export async function writing(
   try {
     await work(writer)
     await writer.close()
+    for (const sentence of writer.told ?? []) note(sentence)
   } catch (error) {
     await writer.abandon()
     throw error

@@ -13,6 +13,8 @@ export class ParquetWriter implements TableWriter {
   readonly #temporary: string
   #file: InstanceType<Library['ParquetWriter']> | undefined
   #columns: ParquetColumn[] = []
+  /** What is not as it was, a sentence a column. */
+  told: string[] = []
 
   constructor(readonly path: string) {
     this.#temporary = unfinishedName(path)
@@ -33,6 +35,10 @@ export class ParquetWriter implements TableWriter {
         if (cells?.kind === 'written' && cells.pattern !== undefined) return datesOfText(name, cells.pattern)
         const type = cells && cells.kind !== 'written' ? cells : whole ? int64 : typeOfValues(values)
         return parquetColumn(name, type)
+      })
+      this.told = columns.flatMap(({ name }, c) => {
+        const { lost } = this.#columns[c]!
+        return lost === undefined ? [] : [`column '${name}' of ${this.path}: ${lost}`]
       })
       const schema = [
         { name: 'root', num_children: columns.length },

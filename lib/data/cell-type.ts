@@ -20,8 +20,8 @@ export type CellType =
   | { kind: 'duration'; unit: TimeUnit }
   /** Text of as many digits after the point as `scale`: '-12.60'. */
   | { kind: 'decimal'; precision: number; scale: number }
-  /** Text; of dictionaries, the text that the indices stand for. */
-  | { kind: 'text' }
+  /** Text; of dictionaries, the text that the indices stand for. `form` is what a file with types calls it besides. */
+  | { kind: 'text'; form?: TextForm }
   /**
    * The file does not say: text as it stands there, or numbers, and what they mean follows from all of them: dates and
    * times, where a pattern says how they are written, or numbers of at most `digits` digits after the point, each of as many
@@ -50,6 +50,8 @@ export type NumberStorage =
   | 'uint32'
   | 'uint64'
 
+export type TextForm = 'uuid' | 'json' | 'enum'
+
 export type TimeUnit = 'second' | 'millisecond' | 'microsecond' | 'nanosecond'
 
 /** The type of columns of whose cells a file says nothing. */
@@ -74,11 +76,12 @@ const storages: Readonly<Record<NumberStorage, true>> = {
   uint64: true
 }
 
+const forms: readonly unknown[] = [undefined, 'uuid', 'json', 'enum'] satisfies (TextForm | undefined)[]
 const units: readonly unknown[] = ['second', 'millisecond', 'microsecond', 'nanosecond'] satisfies TimeUnit[]
 
 /** Whether `value`, which a model file may hold, is a type of cells. */
 export function isCellType(value: Readonly<Record<string, unknown>>): boolean {
-  const { kind, storage, unit, zone, precision, scale, pattern, name, digits, fixed } = value
+  const { kind, storage, unit, zone, precision, scale, pattern, name, digits, fixed, form } = value
   const textOrNone = (one: unknown) => one === undefined || typeof one === 'string'
   switch (kind) {
     case 'number':
@@ -98,8 +101,10 @@ export function isCellType(value: Readonly<Record<string, unknown>>): boolean {
       )
     case 'other':
       return typeof name === 'string'
+    case 'text':
+      return forms.includes(form)
     default:
-      return kind === 'boolean' || kind === 'date' || kind === 'text'
+      return kind === 'boolean' || kind === 'date'
   }
 }
 

@@ -17,7 +17,7 @@ export interface ColumnReading {
 export function fieldReading(library: Library, { type, metadata }: Field): ColumnReading {
   if (metadata.get('ARROW:extension:name') !== 'arrow.uuid') return columnReading(library, type)
   const text = (cell: unknown) => (cell === null ? null : uuidText(cell as Uint8Array))
-  return { type: { kind: 'text' }, cells: (part) => objects(library, part).map(text) }
+  return { type: { kind: 'text', form: 'uuid' }, cells: (part) => objects(library, part).map(text) }
 }
 
 function columnReading(library: Library, type: DataType): ColumnReading {

@@ -1,4 +1,4 @@
-import type { CellType, ParquetElement, TimeUnit } from '../data/cell-type'
+import type { CellType, ParquetElement, TextForm, TimeUnit } from '../data/cell-type'
 import { halfToFloat } from '../file/half'
 import { decimalText, exactNumbers, mapped, uuidText, wholeNumber } from './stored'
 
@@ -25,10 +25,15 @@ export function columnReading({ element, children }: SchemaTree): ColumnReading 
       cells: withNulls
     }
   const { converted_type: converted, logical_type: logical } = element
-  if (converted === 'UTF8' || converted === 'ENUM' || logical?.type === 'STRING' || logical?.type === 'ENUM')
-    return { type: { kind: 'text' }, asStored: false, cells: withNulls }
+  const isEnum = converted === 'ENUM' || logical?.type === 'ENUM'
+  if (isEnum || converted === 'UTF8' || logical?.type === 'STRING')
+    return { type: textOfForm(isEnum ? 'enum' : undefined), asStored: false, cells: withNulls }
   const [type, cells] = meaningOf(element)
   return { type, asStored: true, cells }
+}
+
+function textOfForm(form: TextForm | undefined): CellType {
+  return { kind: 'text', ...(form && { form }) }
 }
 
 /** The element without what it says of the meaning of its numbers and bytes, which a library would act upon. */
@@ -60,7 +65,7 @@ function meaningOf(element: Element): [CellType, (stored: Cells) => Cells] {
         (stored) => numbersOf(stored, (bytes: Uint8Array) => halfToFloat(bytes[0]! | (bytes[1]! << 8)))
       ]
     case 'UUID':
-      return [{ kind: 'text' }, (stored) => mapped(stored as ArrayLike<Uint8Array>, uuidText)]
+      return [textOfForm('uuid'), (stored) => mapped(stored as ArrayLike<Uint8Array>, uuidText)]
     case 'NULL':
       return [{ kind: 'other', name: 'nothing' }, withNulls]
     case 'DATE':
@@ -74,7 +79,7 @@ function meaningOf(element: Element): [CellType, (stored: Cells) => Cells] {
     case 'INTEGER':
       return integer(logical.bitWidth, logical.isSigned)
     case 'JSON':
-      return [{ kind: 'text' }, textOf]
+      return [textOfForm('json'), textOf]
     default:
   }
   switch (converted) {
@@ -91,7 +96,7 @@ function meaningOf(element: Element): [CellType, (stored: Cells) => Cells] {
     case 'DECIMAL':
       return decimal(element, element)
     case 'JSON':
-      return [{ kind: 'text' }, textOf]
+      return [textOfForm('json'), textOf]
     default:
   }
   const [, sign, bits] = /^(U?)INT_(\d+)$/.exec(converted ?? '') ?? []

@@ -189,6 +189,10 @@ frame = pd.DataFrame(
         'ok': [True, False, True],
     }
 )
+# Records, and rows enough to train on.
+normal = np.random.default_rng(0).normal(size=240)[120:].round(3).reshape(40, 3)
+with h5py.File('records.h5', 'w') as file:
+    file.create_dataset('X', data=np.array([tuple(row) for row in normal], dtype=[('a', '<f8'), ('b', '<f4'), ('c', '<f8')]))
 frame[frame.a != 0].to_hdf('pandas.h5', key='fixed', complevel=9)
 frame['name'] = ['x', None, 'größe']
 frame.to_hdf('pandas.h5', key='in/table', format='table', index=False, complevel=9)

@@ -1,5 +1,6 @@
 #include "core/memory_need.h"
 
+#include <algorithm>
 #include <cmath>
 
 namespace ffjord {
@@ -19,10 +20,18 @@ double packed_size(const Parameter& parameter) {
   return 3 * padded(rows) * columns + 2 * rows * padded(columns);
 }
 
+// Of images a pass takes 32 columns in four arrays a layer; evaluations of two passes, which are
+// kept for each of dopri5's seven stages, up to 2²³ numbers.
+double image_tile_size(double elements) {
+  constexpr double kPassColumns = 4 * 32, kMostKept = 8 << 20;
+  const double pass = kPassColumns * elements;
+  return pass + 7 * std::min(2 * pass, kMostKept);
+}
+
 double tile_size(const NetPlan& net) {
   double elements = double(net.size_in());
   for (const LayerPlan& layer : net.layers) elements += double(layer.map.size_out());
-  return kArrays * elements * (net.convolutional() ? 1 : kTileRows);
+  return net.convolutional() ? image_tile_size(elements) : kArrays * elements * kTileRows;
 }
 
 }  // namespace

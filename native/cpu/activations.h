@@ -10,6 +10,7 @@
 
 #include <type_traits>
 
+#include "core/net_plan.h"
 #include "cpu/vec.h"
 
 namespace ffjord::cpu::FFJORD_INSTRUCTION_SET {
@@ -187,5 +188,27 @@ struct SwishActivation {
     return {z * w, w * fma(y, one - s - s, splat(2.f))};
   }
 };
+
+/// choose(A()) for the activation's type A.
+template <class Choose>
+auto with_activation(Activation activation, Choose choose) {
+  switch (activation) {
+    case Activation::Tanh:
+      return choose(TanhActivation());
+    case Activation::Softplus:
+      return choose(SoftplusActivation());
+    case Activation::Elu:
+      return choose(EluActivation());
+    case Activation::Relu:
+      return choose(ReluActivation());
+    case Activation::Swish:
+      return choose(SwishActivation());
+    case Activation::Square:
+      return choose(SquareActivation());
+    case Activation::Identity:
+      break;
+  }
+  return choose(IdentityActivation());
+}
 
 }  // namespace ffjord::cpu::FFJORD_INSTRUCTION_SET

@@ -19,61 +19,18 @@ BackwardKernel backward_kernel(int tangents, bool gated) {
 }
 
 inline BackwardKernel backward_kernel(Activation activation, int tangents, bool gated) {
-  switch (activation) {
-    case Activation::Tanh:
-      return backward_kernel<TanhActivation>(tangents, gated);
-    case Activation::Softplus:
-      return backward_kernel<SoftplusActivation>(tangents, gated);
-    case Activation::Elu:
-      return backward_kernel<EluActivation>(tangents, gated);
-    case Activation::Relu:
-      return backward_kernel<ReluActivation>(tangents, gated);
-    case Activation::Swish:
-      return backward_kernel<SwishActivation>(tangents, gated);
-    case Activation::Square:
-      return backward_kernel<SquareActivation>(tangents, gated);
-    case Activation::Identity:
-      break;
-  }
-  return backward_kernel<IdentityActivation>(tangents, gated);
+  return with_activation(activation,
+                         [&]<class A>(A) { return backward_kernel<A>(tangents, gated); });
 }
 
 /// Fills the seeds, and begins z̄ with what reaches z past the net.
 inline void DenseTileNet::load_seeds(Reverse& reverse, const Panels& seeds) const {
-  const TileCotangents& arrays = reverse.arrays;
   TileActivations& memory = reverse.memory;
-  const Evaluation& evaluation = memory.evaluation;
   const Columns& columns = memory.columns;
-  const std::size_t rows = this->rows();
   const Panels input = panels(memory.outputs[0], columns, features_at(0));
   const Panels output = panels(memory.outputs[layer_count()], columns, dimension_);
-  for (int g = 0; g < strips_; ++g) {
-    const std::size_t row = std::size_t(g) * kLanes;
-    const int column = g * columns.channels;
-    const StripField field = field_of(memory, input, output, g);
-    Vec divergence_bar = {};
-    if (arrays.divergence)
-      divergence_bar = load(arrays.divergence + row) * splat(field.tangent_weight);
-    for (int i = 0; i < dimension_; ++i) {
-      store(seeds.column(column) + i * kFeatureStride, load(arrays.f + i * rows + row));
-      for (int k = 0; k < evaluation.tangents; ++k) {
-        Vec eps = splat(i == k ? 1.f : 0.f);
-        if (!evaluation.unit)
-          eps = load(arrays.eps + (std::size_t(k) * dimension_ + i) * rows + row);
-        store(seeds.column(column + k + 1) + i * kFeatureStride, eps * divergence_bar);
-      }
-    }
-    if (arrays.regularisers && evaluation.regularisers) {
-      const float* integrand_bar = arrays.regularisers + row;
-      for (const Regulariser* one : memory.regularisers) {
-        pull_regulariser(*one, field, load(integrand_bar), seeds);
-        integrand_bar += rows;
-      }
-    }
-    for (int i = 0; i < dimension_; ++i)
-      store(arrays.z + i * rows + row,
-            residual_ ? -load(seeds.column(column) + i * kFeatureStride) : Vec{});
-  }
+  FFJORD_INSTRUCTION_SET::load_seeds(pass_of(memory), reverse.arrays, memory.regularisers,
+                                     memory.regulariser_sums.data(), input, output, seeds);
 }
 
 /// Pulls cotangents back through the activation and gate of layer l, in place; with `above`, after
@@ -143,16 +100,6 @@ inline Panels DenseTileNet::pull_layers(Reverse& reverse, int first, int end, co
     multiply_values(matrix, bar, input_bar, columns);
   }
   return input_bar;
-}
-
-/// Adds the cotangents of the values to z̄ [D][rows].
-inline void DenseTileNet::add_to_rows(const Panels& input_bar, const Columns& columns,
-                                      float* z_bar) const {
-  for (int g = 0; g < strips_; ++g)
-    for (int i = 0; i < dimension_; ++i) {
-      float* const to = z_bar + i * rows() + std::size_t(g) * kLanes;
-      store(to, load(to) + load(input_bar.column(g * columns.channels) + i * kFeatureStride));
-    }
 }
 
 }  // namespace ffjord::cpu::FFJORD_INSTRUCTION_SET

@@ -98,7 +98,7 @@ inline double DenseTileNet::pull_bottleneck(Reverse& reverse) const {
   }
   Reverse probe_reverse = part(probe);
   const Panels input_bar = pull_layers(probe_reverse, 0, encoder, seeds, true);
-  add_to_rows(input_bar, probe.columns, arrays.z);
+  add_to_rows(pass_of(probe), input_bar, arrays.z);
 
   const Panels out_bar = panels(decoder.cotangents[0], decoder.columns, dimension_);
   copy_channel(f_bar, memory.columns, 0, out_bar, decoder.columns, 0, dimension_);
@@ -110,7 +110,7 @@ inline double DenseTileNet::pull_bottleneck(Reverse& reverse) const {
   const Panels h_bar = panels(memory.cotangents[0], memory.columns, features_at(encoder));
   copy_channel(in_bar, decoder.columns, 0, h_bar, memory.columns, 0, width);
   Reverse encoder_reverse = part(memory);
-  add_to_rows(pull_layers(encoder_reverse, 0, encoder, h_bar, false), memory.columns, arrays.z);
+  add_to_rows(pass_of(memory), pull_layers(encoder_reverse, 0, encoder, h_bar, false), arrays.z);
   return probe_reverse.t_bar + decoder_reverse.t_bar + encoder_reverse.t_bar;
 }
 

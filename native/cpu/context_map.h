@@ -3,9 +3,11 @@
 #pragma once
 
 #include <algorithm>
+#include <span>
 #include <vector>
 
 #include "cpu/net_layers.h"
+#include "cpu/weight_gradient.h"
 
 namespace ffjord::cpu::FFJORD_INSTRUCTION_SET {
 
@@ -17,14 +19,15 @@ struct ContextMap {
   std::vector<int> gates;                 ///< first term of a layer's gates, or kNone
   std::vector<float> matrix, transposed;  ///< M (P, C), Mᵀ (C, P)
 
-  explicit ContextMap(const std::vector<Layer>& layers, int context_size) : size(context_size) {
+  template <class AnyLayer>
+  ContextMap(const std::vector<AnyLayer>& layers, int context_size) : size(context_size) {
     const auto place = [&](std::size_t offset, int out) {
       if (offset == kAbsent) return kNone;
       terms += out;
       return terms - out;
     };
     bias = place(layers.front().offsets.context, layers.front().out());
-    for (const Layer& layer : layers)
+    for (const AnyLayer& layer : layers)
       gates.push_back(place(layer.offsets.context_gate, layer.out()));
   }
 
@@ -32,14 +35,15 @@ struct ContextMap {
   bool moves(int l) const { return moves_gates(l) || (l == 0 && bias != kNone); }
 
   /// Calls visit(offset in the flat buffer, first row of M, rows) for each of the layers' matrices.
-  template <class Visit>
-  void for_each_part(const std::vector<Layer>& layers, Visit visit) const {
+  template <class AnyLayer, class Visit>
+  void for_each_part(const std::vector<AnyLayer>& layers, Visit visit) const {
     if (bias != kNone) visit(layers.front().offsets.context, bias, layers.front().out());
     for (std::size_t l = 0; l < layers.size(); ++l)
       if (gates[l] != kNone) visit(layers[l].offsets.context_gate, gates[l], layers[l].out());
   }
 
-  void pack(const std::vector<Layer>& layers) {
+  template <class AnyLayer>
+  void pack(const std::vector<AnyLayer>& layers) {
     matrix.resize(std::size_t(terms) * size);
     transposed.resize(matrix.size());
     for_each_part(layers, [&](std::size_t offset, int first, int rows) {
@@ -49,6 +53,40 @@ struct ContextMap {
     for (int term = 0; term < terms; ++term)
       for (int k = 0; k < size; ++k)
         transposed[std::size_t(k) * terms + term] = matrix[std::size_t(term) * size + k];
+  }
+
+  /// c ([C][rows]) → r ([P][rows]).
+  void enter(const float* context, int rows, float* to) const {
+    std::fill_n(to, std::size_t(terms) * rows, 0.f);
+    accumulate_product(to, rows, matrix.data(), size, context, rows, terms, size, rows);
+  }
+  /// M̄ += r̄ cᵀ ((P, padded C)), c̄ += Mᵀ r̄; both may be null.
+  void pull_back(const float* context, int rows, const float* terms_bar, float* matrix_bar,
+                 float* context_bar) const {
+    if (matrix_bar) {
+      const int stride = padded_features(size);
+      AlignedFloats by_row(std::size_t(rows) * stride, 0.f);  // cᵀ
+      for (int k = 0; k < size; ++k)
+        for (int row = 0; row < rows; ++row)
+          by_row[std::size_t(row) * stride + k] = context[std::size_t(k) * rows + row];
+      accumulate_product(matrix_bar, stride, terms_bar, rows, by_row.data(), stride, terms, rows,
+                         size);
+    }
+    if (context_bar)
+      accumulate_product(context_bar, rows, transposed.data(), terms, terms_bar, rows, size, terms,
+                         rows);
+  }
+  /// Adds M̄, scaled, to the flat gradients.
+  template <class AnyLayer>
+  void reduce(const std::vector<AnyLayer>& layers, const float* matrix_bar, float scale,
+              std::span<float> gradients) const {
+    for_each_part(layers, [&](std::size_t offset, int first, int rows) {
+      const int stride = padded_features(size);
+      for (int j = 0; j < rows; ++j)
+        for (int k = 0; k < size; ++k)
+          gradients[offset + std::size_t(j) * size + k] +=
+              scale * matrix_bar[std::size_t(first + j) * stride + k];
+    });
   }
 };
 

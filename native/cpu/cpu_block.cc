@@ -11,14 +11,6 @@
 namespace ffjord::cpu {
 namespace {
 
-std::unique_ptr<TileNet> make_net(std::string_view instruction_set,
-                                  const BlockContext<float>& context) {
-  if (context.offsets.net.convolutional())
-    throw Error(ErrorCode::Unsupported,
-                "the cpu engine has no convolutions yet; use device 'reference'");
-  return make_tile_net(instruction_set, context);
-}
-
 std::size_t total_size(const std::vector<ParameterRange>& ranges) {
   std::size_t size = 0;
   for (const ParameterRange& range : ranges) size += range.size;
@@ -34,7 +26,7 @@ CpuBlock::CpuBlock(const BlockPlace<float>& place, std::string_view instruction_
       sqrt_end_time_offset_(place.offsets.sqrt_end_time),
       weights_(total_size(plan_.tensors)),
       threads_(threads),
-      net_(make_net(instruction_set, net_context(place))) {}
+      net_(make_tile_net(instruction_set, net_context(place))) {}
 
 // A thread that is woken for less than some ten microseconds of work costs more than it brings.
 int CpuBlock::threads_for(const TracePlan& trace, std::size_t batch, int evaluations) const {

@@ -11,7 +11,7 @@ namespace ffjord::cpu {
 
 class CpuBlock : public ContinuousBlock<float> {
  public:
-  /// Runs on at most `threads` threads. Throws Error(Unsupported) for convolutional nets.
+  /// Runs on at most `threads` threads.
   CpuBlock(const BlockPlace<float>& place, std::string_view instruction_set, int threads);
 
   void parameters_changed() override { net_->parameters_changed(); }

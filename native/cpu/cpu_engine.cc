@@ -21,6 +21,7 @@ std::string spelled(std::string_view instruction_set) {
 Engine engine() {
   Engine engine;
   engine.name = "cpu";
+  engine.supports_convolutions = true;
   try {
     const int threads = thread_count(0);
     engine.description = "float32, " + spelled(instruction_sets().front()) + ", " +

@@ -6,7 +6,6 @@
 #include <span>
 #include <vector>
 
-#include "cpu/regulariser_sums.h"
 #include "cpu/tile_memory.h"
 #include "cpu/time_slot.h"
 
@@ -30,9 +29,14 @@ class DenseTileNet final : public TileNet {
   void set_times(TimeSlot& slot, const float* t) const override;
 
   std::size_t terms() const override { return context_.terms; }
-  void enter_context(const float* context, float* terms) const override;
+  void enter_context(const float* context, float* terms) const override {
+    context_.enter(context, static_cast<int>(rows()), terms);
+  }
   void pull_back_context(const float* context, const float* terms, GradientSlot* gradients,
-                         float* context_bar) const override;
+                         float* context_bar) const override {
+    float* const sums = gradients ? static_cast<NetGradient*>(gradients)->context.data() : nullptr;
+    context_.pull_back(context, static_cast<int>(rows()), terms, sums, context_bar);
+  }
 
   void evaluate(const TimeSlot& time, const TileArrays& arrays, Activations& activations,
                 bool keep) const override;
@@ -83,8 +87,7 @@ class DenseTileNet final : public TileNet {
   void write_output(const NetTime& time, const TileArrays& arrays, TileActivations& memory,
                     const Panels& output) const;
   Panels panels(AlignedFloats& memory, const Columns& columns, int features) const;
-  StripField field_of(const TileActivations& memory, const Panels& input, const Panels& output,
-                      int strip) const;
+  FieldPass pass_of(const TileActivations& memory) const;
 
   // vector_jacobian.h
   void evaluate_vjp(const NetTime& time, const TileArrays& arrays, TileActivations& memory) const;
@@ -98,7 +101,6 @@ class DenseTileNet final : public TileNet {
   /// `tangents` of all columns. `seeds` lie in the first of the memory's two arrays.
   Panels pull_layers(Reverse& reverse, int first, int end, const Panels& seeds,
                      bool tangents) const;
-  void add_to_rows(const Panels& input_bar, const Columns& columns, float* z_bar) const;
 
   // evaluate.h
   Evaluation plan(const TileActivations& memory, const NetTime& time,

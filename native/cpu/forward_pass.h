@@ -26,23 +26,8 @@ ForwardKernel forward_kernel(int tangents, bool gated, bool keeps) {
 }
 
 inline ForwardKernel forward_kernel(Activation activation, int tangents, bool gated, bool keeps) {
-  switch (activation) {
-    case Activation::Tanh:
-      return forward_kernel<TanhActivation>(tangents, gated, keeps);
-    case Activation::Softplus:
-      return forward_kernel<SoftplusActivation>(tangents, gated, keeps);
-    case Activation::Elu:
-      return forward_kernel<EluActivation>(tangents, gated, keeps);
-    case Activation::Relu:
-      return forward_kernel<ReluActivation>(tangents, gated, keeps);
-    case Activation::Swish:
-      return forward_kernel<SwishActivation>(tangents, gated, keeps);
-    case Activation::Square:
-      return forward_kernel<SquareActivation>(tangents, gated, keeps);
-    case Activation::Identity:
-      break;
-  }
-  return forward_kernel<IdentityActivation>(tangents, gated, keeps);
+  return with_activation(activation,
+                         [&]<class A>(A) { return forward_kernel<A>(tangents, gated, keeps); });
 }
 
 inline Panels DenseTileNet::panels(AlignedFloats& memory, const Columns& columns,
@@ -52,21 +37,8 @@ inline Panels DenseTileNet::panels(AlignedFloats& memory, const Columns& columns
 }
 
 inline void DenseTileNet::load_input(const TileArrays& arrays, TileActivations& memory) const {
-  const Columns& columns = memory.columns;
-  const std::size_t rows = this->rows();
-  const Panels input = panels(memory.outputs[0], columns, features_at(0));
-  for (int g = 0; g < strips_; ++g)
-    for (int i = 0; i < dimension_; ++i) {
-      const std::size_t row = std::size_t(g) * kLanes;
-      store(input.column(g * columns.channels) + i * kFeatureStride,
-            load(arrays.z + i * rows + row));
-      for (int k = 0; k + 1 < columns.channels; ++k) {
-        const Vec tangent = memory.evaluation.unit
-                                ? splat(i == k ? 1.f : 0.f)
-                                : load(arrays.eps + (std::size_t(k) * dimension_ + i) * rows + row);
-        store(input.column(g * columns.channels + k + 1) + i * kFeatureStride, tangent);
-      }
-    }
+  load_columns(pass_of(memory), arrays.z, arrays.eps,
+               panels(memory.outputs[0], memory.columns, features_at(0)));
 }
 
 /// (x) → (x, t x), for blend.
@@ -118,52 +90,22 @@ inline void DenseTileNet::run_layers(const NetTime& time, const float* terms,
   }
 }
 
-inline StripField DenseTileNet::field_of(const TileActivations& memory, const Panels& input,
-                                         const Panels& output, int strip) const {
-  const Evaluation& evaluation = memory.evaluation;
-  return {input,
-          output,
-          strip * memory.columns.channels,
-          dimension_,
-          evaluation.tangents,
-          evaluation.unit ? 1.f : 1.f / float(std::max(evaluation.tangents, 1)),
-          residual_};
+inline FieldPass DenseTileNet::pass_of(const TileActivations& memory) const {
+  return {.dimension = dimension_,
+          .residual = residual_,
+          .rows = rows(),
+          .evaluation = memory.evaluation,
+          .columns = memory.columns};
 }
 
 /// f, divergence and regularisers from what the last layer left.
 inline void DenseTileNet::write_output(const NetTime& time, const TileArrays& arrays,
                                        TileActivations& memory, const Panels& output) const {
-  const Evaluation& evaluation = memory.evaluation;
   const Columns& columns = memory.columns;
-  const std::size_t rows = this->rows();
   const Panels input = panels(memory.outputs[0], columns, features_at(0));
-  for (int g = 0; g < strips_; ++g) {
-    const std::size_t row = std::size_t(g) * kLanes;
-    const StripField field = field_of(memory, input, output, g);
-    Vec divergence = {};
-    for (int i = 0; i < dimension_; ++i) {
-      store(arrays.f + i * rows + row, field.velocity(i));
-      for (int k = 0; k < evaluation.tangents; ++k) {
-        const Vec tangent = load(output.column(g * columns.channels + k + 1) + i * kFeatureStride);
-        Vec eps = splat(i == k ? 1.f : 0.f);
-        if (!evaluation.unit)
-          eps = load(arrays.eps + (std::size_t(k) * dimension_ + i) * rows + row);
-        divergence = fma(eps, tangent, divergence);
-      }
-    }
-    if (arrays.divergence && evaluation.form == Form::Tangents) {
-      divergence = divergence * splat(field.tangent_weight);
-      if (residual_) divergence = divergence - splat(float(dimension_));
-      store(arrays.divergence + row, divergence);
-    }
-    if (!evaluation.regularisers) continue;
-    float* integrand = arrays.regularisers + row;
-    for (const Regulariser* one : memory.regularisers) {
-      store(integrand, regulariser_value(*one, field));
-      integrand += rows;
-    }
-  }
-  if (evaluation.form != Form::Closed) return;
+  write_field(pass_of(memory), arrays, memory.regularisers, memory.regulariser_sums.data(), input,
+              output);
+  if (memory.evaluation.form != Form::Closed) return;
 
   // tr = d₂ · (M d₁), or c · d₁.
   const ClosedTrace& closed = closed_trace(time);

@@ -16,6 +16,8 @@
 #include "core/errors.h"
 #include "core/flow_block.h"
 #include "core/flow_description.h"
+#include "core/linear_map.h"
+#include "core/net_plan.h"
 #include "core/parameters.h"
 #include "core/regularisers.h"
 #include "core/slots.h"

@@ -11,6 +11,7 @@
 #pragma GCC target("avx2,fma")
 #endif
 
+#include "cpu/convolution_setup.h"
 #include "cpu/evaluate.h"
 #include "cpu/net_setup.h"
 #include "cpu/pullback.h"
@@ -18,6 +19,7 @@
 namespace ffjord::cpu::avx2 {
 
 std::unique_ptr<TileNet> make_net(const BlockContext<float>& context) {
+  if (context.offsets.net.convolutional()) return std::make_unique<ConvolutionTileNet>(context);
   return std::make_unique<DenseTileNet>(context);
 }
 

@@ -12,6 +12,7 @@
 #pragma GCC target("avx512f,avx512dq,avx512vl,avx512bw,avx2,fma")
 #endif
 
+#include "cpu/convolution_setup.h"
 #include "cpu/evaluate.h"
 #include "cpu/net_setup.h"
 #include "cpu/pullback.h"
@@ -19,6 +20,7 @@
 namespace ffjord::cpu::avx512 {
 
 std::unique_ptr<TileNet> make_net(const BlockContext<float>& context) {
+  if (context.offsets.net.convolutional()) return std::make_unique<ConvolutionTileNet>(context);
   return std::make_unique<DenseTileNet>(context);
 }
 

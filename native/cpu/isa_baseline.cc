@@ -1,4 +1,5 @@
 // The kernels for any machine.
+#include "cpu/convolution_setup.h"
 #include "cpu/evaluate.h"
 #include "cpu/isa.h"
 #include "cpu/net_setup.h"
@@ -7,6 +8,7 @@
 namespace ffjord::cpu::baseline {
 
 std::unique_ptr<TileNet> make_net(const BlockContext<float>& context) {
+  if (context.offsets.net.convolutional()) return std::make_unique<ConvolutionTileNet>(context);
   return std::make_unique<DenseTileNet>(context);
 }
 

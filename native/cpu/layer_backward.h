@@ -6,6 +6,8 @@
 // underflow.
 #pragma once
 
+#include <utility>
+
 #include "cpu/layer_forward.h"
 
 namespace ffjord::cpu::FFJORD_INSTRUCTION_SET {
@@ -22,8 +24,9 @@ struct BackwardArguments {
   const float* slopes = nullptr;          ///< [feature][rows of the tile]
   RowVectors gate, shift;                 ///< g, s
   float beta = 1;
-  float* sums = nullptr;       ///< [feature][kLanes]: Σ z̄ over strips
-  float* gate_sums = nullptr;  ///< [feature][kLanes]: Σ z̄ (z − s) + ū u; of gated layers
+  /// Σ z̄ over strips, [feature][kLanes]; by strip it is added to [feature][rows of the tile].
+  float* sums = nullptr;
+  float* gate_sums = nullptr;  ///< Σ z̄ (z − s) + ū u, likewise; of gated layers
   /// Closed-form traces: the tangents σ' g and, in place, their cotangents (ū out); else null.
   const float* closed_tangents = nullptr;
   float* closed_cotangents = nullptr;
@@ -96,8 +99,10 @@ struct BackwardUnit {
   }
 };
 
+[[gnu::always_inline]] inline void add_to(float* to, Vec value) { store(to, load(to) + value); }
+
 /// Rows whose (ā, ǡ) lie in `cotangents`. Tangents: 0, 1, 2, or kAnyTangents. Returns β̄.
-template <class Activation, int Tangents, bool Gated>
+template <class Activation, int Tangents, bool Gated, bool ByStrip = false>
 Vec pull_back_rows(const BackwardArguments& arguments, int first, int last) {
   const BackwardArguments s = arguments;
   const int tangents = Tangents == kAnyTangents ? s.columns.channels - 1 : Tangents;
@@ -112,7 +117,13 @@ Vec pull_back_rows(const BackwardArguments& arguments, int first, int last) {
 #pragma GCC unroll 2
       for (int k = 0; k < tangents; ++k) unit.tangent(columns.tangent());
       unit.finish(at);
+      if constexpr (ByStrip) {
+        const std::size_t strip = (std::size_t(j) * s.columns.strips + g) * kLanes;
+        add_to(s.sums + strip, std::exchange(unit.sum, Vec{}));
+        if constexpr (Gated) add_to(s.gate_sums + strip, std::exchange(unit.gate_sum, Vec{}));
+      }
     }
+    if constexpr (ByStrip) continue;
     store(s.sums + std::size_t(j) * kLanes, unit.sum);
     if constexpr (Gated) store(s.gate_sums + std::size_t(j) * kLanes, unit.gate_sum);
   }

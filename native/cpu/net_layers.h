@@ -18,9 +18,14 @@ struct Layer : LayerPlan {
                                                            ///< gates' up to whole vectors
   float beta = 1;
 
+  /// Entries of bias and shift.
+  int units() const { return out(); }
   /// Sums of W̄ are kept as (depth, out) where that leaves less padding.
   bool sums_transposed() const { return depth() < out(); }
   int sums_stride() const { return padded_features(sums_transposed() ? out() : depth()); }
+  std::size_t sums_size() const {
+    return hyper() ? 0 : std::size_t(sums_transposed() ? depth() : out()) * sums_stride();
+  }
 
   /// W (out, in) in PyTorch's layout, without the column of t.
   const float* weight() const { return parameters + weight_offset(); }

@@ -86,6 +86,7 @@ inline std::unique_ptr<TileActivations> DenseTileNet::make_tile_activations(
   memory->sums.resize(std::size_t(widest) * kLanes);
   memory->gate_sums.resize(std::size_t(widest) * kLanes);
   memory->summed.resize(2 * std::size_t(widest));
+  memory->regulariser_sums.resize(regularisers.count() * rows());
   const int channels = 1 + (trace.exact() ? dimension_ : trace.probes);
   memory->transposed.resize(rows() * channels * 4 * kLanes);
   return memory;
@@ -93,9 +94,10 @@ inline std::unique_ptr<TileActivations> DenseTileNet::make_tile_activations(
 
 inline std::unique_ptr<GradientSlot> DenseTileNet::make_gradient_slot(
     const TracePlan& trace) const {
-  return std::make_unique<NetGradient>(
-      layers_, layers_.size() == 3 && closed_applies(trace, false) && !layers_.back().gated(),
-      context_);
+  auto slot = std::make_unique<NetGradient>(layers_, context_);
+  if (layers_.size() == 3 && closed_applies(trace, false) && !layers_.back().gated())
+    slot->m_bar.resize(std::size_t(layers_[1].out()) * padded_features(layers_[0].out()), 0.f);
+  return slot;
 }
 
 inline void DenseTileNet::set_time(TimeSlot& slot, double t) const {
@@ -147,11 +149,7 @@ inline void DenseTileNet::finish(GradientSlot& slot) const {
 }
 
 inline void DenseTileNet::move_sums(GradientSlot& from, GradientSlot& to) const {
-  const auto sources = static_cast<NetGradient&>(from).arrays();
-  const auto targets = static_cast<NetGradient&>(to).arrays();
-  for (std::size_t a = 0; a < sources.size(); ++a)
-    for (std::size_t i = 0; i < sources[a].size(); ++i) targets[a][i] += sources[a][i];
-  from.clear();
+  move_gradients(static_cast<NetGradient&>(from), static_cast<NetGradient&>(to));
 }
 
 inline void DenseTileNet::reduce(std::span<GradientSlot* const> slots, float scale,
@@ -161,13 +159,7 @@ inline void DenseTileNet::reduce(std::span<GradientSlot* const> slots, float sca
   finish(sums);
   const std::vector<WeightSums> weight_bars =
       weight_sums(layers_, [&](std::size_t l) { return sums.layers[l].weight.data(); });
-  context_.for_each_part(layers_, [&](std::size_t offset, int first, int rows) {
-    const int stride = padded_features(context_.size);
-    for (int j = 0; j < rows; ++j)
-      for (int k = 0; k < context_.size; ++k)
-        gradients[offset + std::size_t(j) * context_.size + k] +=
-            scale * sums.context[std::size_t(first + j) * stride + k];
-  });
+  context_.reduce(layers_, sums.context.data(), scale, gradients);
   for (std::size_t l = 0; l < layers_.size(); ++l) {
     const Layer& layer = layers_[l];
     const LayerGradient& sum = sums.layers[l];

@@ -8,12 +8,17 @@
 
 #include <cstddef>
 
+#include "cpu/aligned.h"
 #include "cpu/vec.h"
 
 namespace ffjord::cpu::FFJORD_INSTRUCTION_SET {
 
 inline constexpr int kPanelColumns = 2;
 inline constexpr int kFeatureStride = kPanelColumns * kLanes;  ///< floats from feature to feature
+
+inline void reserve(AlignedFloats& memory, std::size_t floats) {
+  if (memory.size() < floats) memory.resize(floats, 0.f);
+}
 
 /// A borrowed array of panels.
 struct Panels {

@@ -61,33 +61,47 @@ struct PackedMatrix {
   }
 };
 
-/// sums = `Rows` rows of W times some columns.
-template <int Rows, int Count>
-[[gnu::always_inline]] inline void multiply_block(const float* weights, int depth,
+/// How a product reads its columns: all features one after the other, or in `count` runs of equal
+/// length, such as the rows of pixels under a filter.
+struct OneRun {
+  static constexpr int count = 1;
+  static constexpr std::size_t stride = 0;
+};
+struct Runs {
+  int count;
+  std::size_t stride;  ///< floats from one run to the next
+};
+
+/// sums = `Rows` rows of W times some columns; `length` features a run.
+template <int Rows, int Count, class AnyRuns>
+[[gnu::always_inline]] inline void multiply_block(const float* weights, int length,
+                                                  const AnyRuns& runs,
                                                   const float* const (&columns)[Count],
                                                   Vec (&sums)[Rows][Count]) {
-  const float* in[Count];
-#pragma GCC unroll 4
-  for (int c = 0; c < Count; ++c) in[c] = columns[c];
 #pragma GCC unroll 12
   for (int r = 0; r < Rows; ++r)
 #pragma GCC unroll 4
     for (int c = 0; c < Count; ++c) sums[r][c] = Vec{};
+  for (int run = 0; run < runs.count; ++run) {
+    const float* in[Count];
+#pragma GCC unroll 4
+    for (int c = 0; c < Count; ++c) in[c] = columns[c] + run * runs.stride;
 #pragma GCC unroll 2
-  for (int k = 0; k < depth; ++k) {
-    Vec column[Count];
+    for (int k = 0; k < length; ++k) {
+      Vec column[Count];
 #pragma GCC unroll 4
-    for (int c = 0; c < Count; ++c) {
-      column[c] = load(in[c]);
-      in[c] += kFeatureStride;
-    }
+      for (int c = 0; c < Count; ++c) {
+        column[c] = load(in[c]);
+        in[c] += kFeatureStride;
+      }
 #pragma GCC unroll 12
-    for (int r = 0; r < Rows; ++r) {
-      const Vec weight = splat(weights[r]);
+      for (int r = 0; r < Rows; ++r) {
+        const Vec weight = splat(weights[r]);
 #pragma GCC unroll 4
-      for (int c = 0; c < Count; ++c) sums[r][c] = fma(weight, column[c], sums[r][c]);
+        for (int c = 0; c < Count; ++c) sums[r][c] = fma(weight, column[c], sums[r][c]);
+      }
+      weights += Rows;
     }
-    weights += Rows;
   }
 }
 
@@ -101,8 +115,9 @@ struct ColumnPairs {
   int pairs;
 };
 
-template <int Rows>
-[[gnu::always_inline]] inline void multiply_pairs(const float* weights, int depth, ColumnPairs s) {
+template <int Rows, class AnyRuns = OneRun>
+[[gnu::always_inline]] inline void multiply_pairs(const float* weights, int length, ColumnPairs s,
+                                                  const AnyRuns& runs = {}) {
   constexpr int together = Rows == 2 ? 2 : 1;  // pairs: two rows make only four sums of one
   int pair = 0;
   const auto multiply = [&]<int Pairs>(std::integral_constant<int, Pairs>) {
@@ -112,7 +127,7 @@ template <int Rows>
       columns[2 * p + 1] = s.second + (pair + p) * s.stride;
     }
     Vec sums[Rows][2 * Pairs];
-    multiply_block<Rows, 2 * Pairs>(weights, depth, columns, sums);
+    multiply_block<Rows, 2 * Pairs>(weights, length, runs, columns, sums);
 #pragma GCC unroll 2
     for (int p = 0; p < Pairs; ++p) {
       float* const first = s.first_out + (pair + p) * s.out_stride;
@@ -129,36 +144,39 @@ template <int Rows>
   while (pair < s.pairs) multiply(std::integral_constant<int, 1>());
 }
 
-[[gnu::noinline]] inline void multiply_tail(int rows, const float* weights, int depth,
-                                            const ColumnPairs& pairs) {
+template <class AnyRuns>
+[[gnu::noinline]] inline void multiply_tail(int rows, const float* weights, int length,
+                                            const ColumnPairs& pairs, const AnyRuns& runs) {
   switch (rows) {
     case 2:
-      return multiply_pairs<2>(weights, depth, pairs);
+      return multiply_pairs<2>(weights, length, pairs, runs);
     case 4:
-      return multiply_pairs<4>(weights, depth, pairs);
+      return multiply_pairs<4>(weights, length, pairs, runs);
     case 6:
-      return multiply_pairs<6>(weights, depth, pairs);
+      return multiply_pairs<6>(weights, length, pairs, runs);
     case 8:
-      return multiply_pairs<8>(weights, depth, pairs);
+      return multiply_pairs<8>(weights, length, pairs, runs);
     case 10:
-      return multiply_pairs<10>(weights, depth, pairs);
+      return multiply_pairs<10>(weights, length, pairs, runs);
     default:
-      return multiply_pairs<kBlockRows>(weights, depth, pairs);
+      return multiply_pairs<kBlockRows>(weights, length, pairs, runs);
   }
 }
 
 /// Rows [kBlockRows · block, …) of W; the block after the full ones is the tail, which may be
 /// empty. Inlined for full blocks, as the call costs 2 % of a product of 64 by 64.
+template <class AnyRuns = OneRun>
 [[gnu::always_inline]] inline void multiply_rows(const PackedMatrix& matrix, int block,
-                                                 ColumnPairs pairs) {
+                                                 ColumnPairs pairs, const AnyRuns& runs = {}) {
   const float* weights = matrix.block(block);
+  const int length = matrix.depth / runs.count;
   const std::size_t first_row = std::size_t(block) * kBlockRows * kFeatureStride;
   pairs.first_out += first_row;
   pairs.second_out += first_row;
   if (block < matrix.full_blocks())
-    multiply_pairs<kBlockRows>(weights, matrix.depth, pairs);
+    multiply_pairs<kBlockRows>(weights, length, pairs, runs);
   else if (matrix.tail_rows() > 0)
-    multiply_tail(matrix.tail_rows(), weights, matrix.depth, pairs);
+    multiply_tail(matrix.tail_rows(), weights, length, pairs, runs);
 }
 
 /// Rows [kBlockRows · block, …) of out = W in, for all panels.

@@ -21,7 +21,7 @@ inline double DenseTileNet::pullback(const TimeSlot& slot, const TileCotangents&
     prepare_closed(reverse);
     finish_closed(reverse);
   }
-  add_to_rows(pull_layers(reverse, 0, layer_count(), seeds, false), memory.columns, arrays.z);
+  add_to_rows(pass_of(memory), pull_layers(reverse, 0, layer_count(), seeds, false), arrays.z);
   return reverse.t_bar;
 }
 

@@ -15,6 +15,7 @@ struct StripField {
   int dimension, tangents;
   float tangent_weight;  ///< 1/K of probes, 1 of unit vectors
   bool residual;
+  int first_tangent = 0;  ///< number of the first, where tangents come in several passes
 
   /// f in channel 0, J ε_k in channel 1 + k.
   Vec at(int channel, int i) const {
@@ -22,8 +23,9 @@ struct StripField {
     return residual ? value - load(input.column(column + channel) + i * kFeatureStride) : value;
   }
   Vec velocity(int i) const { return at(0, i); }
-  /// With unit vectors: J_ij.
+  /// With unit vectors: J_ij, j counted from the first tangent.
   Vec tangent(int j, int i) const { return at(1 + j, i); }
+  int number(int j) const { return first_tangent + j; }
   /// (fᵀJ)_j
   Vec along(int j) const {
     Vec sum = {};
@@ -32,13 +34,16 @@ struct StripField {
   }
 };
 
+/// What is summed without tangents counts in the pass with the first of them.
 inline Vec row_sum(RowSum kind, const StripField& field) {
   Vec sum = {};
   switch (kind) {
     case RowSum::AbsoluteVelocity:
+      if (field.first_tangent > 0) return sum;
       for (int i = 0; i < field.dimension; ++i) sum = sum + abs(field.velocity(i));
       return sum;
     case RowSum::SquaredVelocity:
+      if (field.first_tangent > 0) return sum;
       for (int i = 0; i < field.dimension; ++i)
         sum = fma(field.velocity(i), field.velocity(i), sum);
       return sum;
@@ -48,32 +53,34 @@ inline Vec row_sum(RowSum kind, const StripField& field) {
           sum = fma(field.tangent(k, i), field.tangent(k, i), sum);
       return sum * splat(field.tangent_weight);
     case RowSum::SquaredDiagonal:
-      for (int i = 0; i < field.dimension; ++i)
-        sum = fma(field.tangent(i, i), field.tangent(i, i), sum);
+      for (int j = 0; j < field.tangents; ++j) {
+        const Vec entry = field.tangent(j, field.number(j));
+        sum = fma(entry, entry, sum);
+      }
       return sum;
     case RowSum::SquaredOffDiagonal:
-      for (int j = 0; j < field.dimension; ++j)
+      for (int j = 0; j < field.tangents; ++j)
         for (int i = 0; i < field.dimension; ++i)
-          if (i != j) sum = fma(field.tangent(j, i), field.tangent(j, i), sum);
+          if (i != field.number(j)) sum = fma(field.tangent(j, i), field.tangent(j, i), sum);
       return sum;
     case RowSum::SquaredDirectional:
-      for (int j = 0; j < field.dimension; ++j) sum = fma(field.along(j), field.along(j), sum);
+      for (int j = 0; j < field.tangents; ++j) sum = fma(field.along(j), field.along(j), sum);
       return sum;
   }
   return sum;
 }
 
-inline Vec regulariser_value(const Regulariser& regulariser, const StripField& field) {
-  const Vec sum = row_sum(regulariser.sum, field);
-  return splat(float(regulariser.scale(field.dimension))) * (regulariser.root ? root(sum) : sum);
+inline Vec regulariser_value(const Regulariser& regulariser, int dimension, Vec sum) {
+  return splat(float(regulariser.scale(dimension))) * (regulariser.root ? root(sum) : sum);
 }
 
-/// Adds to the cotangents of f and its tangents, which lie in `bars` as the field does in `output`.
-inline void pull_regulariser(const Regulariser& regulariser, const StripField& field,
+/// Adds to the cotangents of f and its tangents, which lie in `bars` as the field does in `output`;
+/// `sum` is the row's sum over all passes.
+inline void pull_regulariser(const Regulariser& regulariser, const StripField& field, Vec sum,
                              Vec integrand_bar, const Panels& bars) {
   Vec bar = integrand_bar * splat(float(regulariser.scale(field.dimension)));
   if (regulariser.root) {
-    const Vec value = root(row_sum(regulariser.sum, field)), zero = {};
+    const Vec value = root(sum), zero = {};
     bar = select(value > zero, bar / (value + value), zero);
   }
   const auto add = [&](int channel, int i, Vec factor, Vec value) {
@@ -84,12 +91,14 @@ inline void pull_regulariser(const Regulariser& regulariser, const StripField& f
   const int dimension = field.dimension;
   switch (regulariser.sum) {
     case RowSum::AbsoluteVelocity:
+      if (field.first_tangent > 0) return;
       for (int i = 0; i < dimension; ++i) {
         const Vec f = field.velocity(i), zero = {};
         add(0, i, bar, select(f > zero, splat(1.f), select(f < zero, splat(-1.f), zero)));
       }
       return;
     case RowSum::SquaredVelocity:
+      if (field.first_tangent > 0) return;
       for (int i = 0; i < dimension; ++i) add(0, i, twice, field.velocity(i));
       return;
     case RowSum::SquaredTangents:
@@ -98,15 +107,16 @@ inline void pull_regulariser(const Regulariser& regulariser, const StripField& f
           add(1 + k, i, twice * splat(field.tangent_weight), field.tangent(k, i));
       return;
     case RowSum::SquaredDiagonal:
-      for (int i = 0; i < dimension; ++i) add(1 + i, i, twice, field.tangent(i, i));
+      for (int j = 0; j < field.tangents; ++j)
+        add(1 + j, field.number(j), twice, field.tangent(j, field.number(j)));
       return;
     case RowSum::SquaredOffDiagonal:
-      for (int j = 0; j < dimension; ++j)
+      for (int j = 0; j < field.tangents; ++j)
         for (int i = 0; i < dimension; ++i)
-          if (i != j) add(1 + j, i, twice, field.tangent(j, i));
+          if (i != field.number(j)) add(1 + j, i, twice, field.tangent(j, i));
       return;
     case RowSum::SquaredDirectional:
-      for (int j = 0; j < dimension; ++j) {
+      for (int j = 0; j < field.tangents; ++j) {
         const Vec along_bar = twice * field.along(j);
         for (int i = 0; i < dimension; ++i) {
           add(0, i, along_bar, field.tangent(j, i));

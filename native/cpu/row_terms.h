@@ -8,31 +8,6 @@
 
 namespace ffjord::cpu::FFJORD_INSTRUCTION_SET {
 
-inline void DenseTileNet::enter_context(const float* context, float* terms) const {
-  const int rows = static_cast<int>(this->rows());
-  std::fill_n(terms, std::size_t(context_.terms) * rows, 0.f);
-  accumulate_product(terms, rows, context_.matrix.data(), context_.size, context, rows,
-                     context_.terms, context_.size, rows);
-}
-
-/// M̄ += r̄ cᵀ, c̄ += Mᵀ r̄.
-inline void DenseTileNet::pull_back_context(const float* context, const float* terms,
-                                            GradientSlot* gradients, float* context_bar) const {
-  const int rows = static_cast<int>(this->rows());
-  if (gradients) {
-    const int stride = padded_features(context_.size);
-    AlignedFloats by_row(std::size_t(rows) * stride, 0.f);  // cᵀ
-    for (int k = 0; k < context_.size; ++k)
-      for (int row = 0; row < rows; ++row)
-        by_row[std::size_t(row) * stride + k] = context[std::size_t(k) * rows + row];
-    accumulate_product(static_cast<NetGradient*>(gradients)->context.data(), stride, terms, rows,
-                       by_row.data(), stride, context_.terms, rows, context_.size);
-  }
-  if (context_bar)
-    accumulate_product(context_bar, rows, context_.transposed.data(), context_.terms, terms, rows,
-                       context_.size, context_.terms, rows);
-}
-
 inline RowVectors DenseTileNet::gate_vectors(const NetTime& time, const TileActivations& memory,
                                              int l) const {
   if (!context_.moves_gates(l)) return time.vectors(time.layers[l].gate, strips_);

@@ -14,7 +14,7 @@ namespace ffjord::cpu::FFJORD_INSTRUCTION_SET {
 /// One layer at one t, or at one t a row.
 struct LayerTime {
   AlignedFloats gate, offset,
-      shift;  ///< g, g ⊙ b + s, s: [out][kLanes] (equal lanes), or [out][rows]
+      shift;  ///< g, g ⊙ b + s, s: [units][kLanes] (equal lanes), or [units][rows]
   PackedMatrix forward, backward;  ///< hyper: W(t), Wᵀ(t)
   std::vector<float> hidden;       ///< hyper: tanh(v t + c), 8 entries
 };
@@ -34,24 +34,26 @@ struct NetTime final : TimeSlot {
 };
 
 /// g ⊙ b + s of ungated layers where every row has its own t: g is 1, and nobody reads s.
-inline void set_own_offsets(const Layer& layer, const NetTime& time, const float* bias, int rows,
-                            LayerTime& at) {
-  const std::size_t size = std::size_t(layer.out()) * rows;
+template <class AnyLayer>
+void set_own_offsets(const AnyLayer& layer, const NetTime& time, const float* bias, int rows,
+                     LayerTime& at) {
+  const std::size_t size = std::size_t(layer.units()) * rows;
   if (at.gate.size() != size) at.gate.assign(size, 1.f);
   at.offset.resize(size);
-  for (int j = 0; j < layer.out(); ++j)
+  for (int j = 0; j < layer.units(); ++j)
     for (int lane = 0; lane < rows; lane += kLanes)
       store(at.offset.data() + std::size_t(j) * rows + lane,
             fma(splat(layer.shift[j]), load(time.times.data() + lane), splat(bias[j])));
 }
 
 /// Fills g, s and g ⊙ b + s; `bias` is b, of hyper b(t).
-inline void set_gates(const Layer& layer, const NetTime& time, const float* bias, int rows,
-                      LayerTime& at) {
+template <class AnyLayer>
+void set_gates(const AnyLayer& layer, const NetTime& time, const float* bias, int rows,
+               LayerTime& at) {
   const int lanes = time.own ? rows : kLanes;
   if (time.own && !layer.gated()) return set_own_offsets(layer, time, bias, rows, at);
   for (AlignedFloats* vectors : {&at.gate, &at.offset, &at.shift})
-    vectors->resize(std::size_t(layer.out()) * lanes);
+    vectors->resize(std::size_t(layer.units()) * lanes);
   const auto set = [&, gates = at.gate.data(), offsets = at.offset.data(), shifts = at.shift.data(),
                     shift_weights = layer.shift.data()](int j, int lane, Vec gate, Vec t) {
     const Vec shift = splat(shift_weights[j]) * t;
@@ -61,7 +63,7 @@ inline void set_gates(const Layer& layer, const NetTime& time, const float* bias
     store(offsets + to, fma(gate, splat(bias[j]), shift));
   };
   if (time.own) {
-    for (int j = 0; j < layer.out(); ++j)
+    for (int j = 0; j < layer.units(); ++j)
       for (int lane = 0; lane < lanes; lane += kLanes) {
         const Vec t = load(time.times.data() + lane);
         const Vec gate =
@@ -73,12 +75,12 @@ inline void set_gates(const Layer& layer, const NetTime& time, const float* bias
   }
   // One t for all rows: kLanes units at a time for the sigmoids, then one by one.
   const Vec t = splat(time.t);
-  for (int first = 0; first < layer.out(); first += kLanes) {
+  for (int first = 0; first < layer.units(); first += kLanes) {
     float gates[kLanes];
     if (layer.gated())
       store(gates, sigmoid(fma(load(layer.gate_weight.data() + first), t,
                                load(layer.gate_bias.data() + first))));
-    const int last = std::min(first + kLanes, layer.out());
+    const int last = std::min(first + kLanes, layer.units());
     for (int j = first; j < last; ++j)
       set(j, 0, layer.gated() ? splat(gates[j - first]) : splat(1.f), t);
   }

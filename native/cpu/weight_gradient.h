@@ -21,6 +21,7 @@ struct OuterArguments {
   std::size_t p_row_stride, p_run_stride;
   const float* a;
   int a_stride;
+  std::size_t a_run_stride;
   int runs, length;
 };
 
@@ -34,12 +35,13 @@ void accumulate_outer(OuterArguments s) {
       sums[r][v] = load(s.c + std::size_t(r) * s.c_stride + v * kLanes);
   for (int run = 0; run < s.runs; ++run) {
     const float* p = s.p + run * s.p_run_stride;
+    const float* at = s.a + run * s.a_run_stride;
 #pragma GCC unroll 2
     for (int i = 0; i < s.length; ++i) {
       Vec a[Vectors];
 #pragma GCC unroll 4
-      for (int v = 0; v < Vectors; ++v) a[v] = load(s.a + v * kLanes);
-      s.a += s.a_stride;
+      for (int v = 0; v < Vectors; ++v) a[v] = load(at + v * kLanes);
+      at += s.a_stride;
 #pragma GCC unroll 6
       for (int r = 0; r < Rows; ++r) {
         const Vec entry = splat(p[r * s.p_row_stride + i]);
@@ -110,6 +112,7 @@ inline void accumulate_weight_gradient(const Panels& p, int rows, const Panels& 
                                .p_run_stride = p.stride,
                                .a = scratch,
                                .a_stride = width,
+                               .a_run_stride = std::size_t(kFeatureStride) * width,
                                .runs = columns.panels(),
                                .length = kFeatureStride};
     if (vectors == 2)
@@ -133,6 +136,7 @@ inline void accumulate_product(float* c, int c_stride, const float* p, int p_str
                            .p_run_stride = 0,
                            .a = a + k,
                            .a_stride = a_stride,
+                           .a_run_stride = 0,
                            .runs = 1,
                            .length = depth},
                           rows);

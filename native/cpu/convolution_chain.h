@@ -1,0 +1,193 @@
+// A chain of convolutional layers on a tile, columns in and columns out, and its pullback.
+//
+// What a pass keeps for its pullback are its images of (a, ȧ), σ' or (z, u): recomputing is for who
+// calls. Values and tangents, and their cotangents, pass each product side by side.
+#pragma once
+
+#include <span>
+#include <vector>
+
+#include "cpu/context_map.h"
+#include "cpu/convolution_layer.h"
+#include "cpu/layer_backward.h"
+#include "cpu/net_gradient.h"
+#include "cpu/tile_field.h"
+#include "cpu/time_slot.h"
+
+namespace ffjord::cpu::FFJORD_INSTRUCTION_SET {
+
+/// What a pass leaves in a chain. Entry l is behind l layers, entry 0 is the input.
+struct ChainMemory {
+  std::vector<AlignedFloats> outputs;         ///< (a, ȧ), images
+  std::vector<AlignedFloats> preactivations;  ///< (z, u), images, where a pullback needs them
+  std::vector<AlignedFloats> slopes;          ///< σ'(z), [pixel][channel][rows of the pass]
+  std::vector<AlignedFloats> cotangents;      ///< images
+  /// Of a layer that a context moves: g [channel][rows of the pass], and g ⊙ (b + V c) + s
+  /// [unit][rows of the pass].
+  std::vector<AlignedFloats> row_gates, row_offsets;
+  AlignedFloats row_sums;   ///< Σ z̄ over the pixels of a class, [unit][rows of the pass]
+  AlignedFloats gate_sums;  ///< Σ z̄ (z − s) + ū u over pixels, [channel][rows of the pass]
+  AlignedFloats transposed;
+};
+
+/// What a pullback adds to. Null where it is not wanted.
+struct ChainReverse {
+  NetGradient* gradient = nullptr;
+  float* terms_bar = nullptr;   ///< [P][rows of the tile]
+  double* times_bar = nullptr;  ///< [rows of the tile]; null: `t_bar`
+  double t_bar = 0;
+};
+
+class ConvolutionChain {
+ public:
+  /// Layers [first, end) of a net. Its samples are `shape` (c, h, w).
+  ConvolutionChain(std::vector<ConvolutionLayer>& layers, std::size_t first, std::size_t end,
+                   const ContextMap& context);
+
+  /// After the weights changed.
+  void pack();
+
+  /// Runs a pass from `input` to `output`, panels of the D features of a row. `terms`: of the
+  /// context, [P][rows of the tile], or null.
+  void run(const FieldPass& pass, const NetTime& time, const float* terms, const Panels& input,
+           const Panels& output, ChainMemory& memory, bool keep) const;
+  /// Cotangents of what `run` left with `keep` → those of its input. Without `reverse` nothing else
+  /// is computed: the values' cotangents alone are pulled back, of a pass without tangents.
+  void pull(const FieldPass& pass, const NetTime& time, const Panels& output_bar,
+            const Panels& input_bar, ChainMemory& memory, ChainReverse* reverse) const;
+
+  /// Floats that a kept pass takes for each of its panels, and the largest image of them.
+  std::size_t floats_per_panel() const;
+  std::size_t largest_image() const {
+    std::size_t largest = 0;
+    for (const ImageLayout& layout : layouts_) largest = std::max(largest, layout.panel_stride());
+    return largest;
+  }
+
+ private:
+  int count() const { return static_cast<int>(layers_.size()); }
+  bool moves_gates(int l) const { return context_.moves_gates(first_ + l); }
+  bool moves(int l) const { return context_.moves(first_ + l); }
+  Images images(AlignedFloats& memory, int l, int panels) const {
+    reserve(memory, layouts_[l].floats(panels));
+    return {memory.data(), layouts_[l]};
+  }
+  RowVectors of_pass(const FieldPass& pass, const NetTime& time, const AlignedFloats& data) const {
+    RowVectors vectors = time.vectors(data, static_cast<int>(pass.rows / kLanes));
+    vectors.data += pass.first_strip * vectors.strip_stride;
+    return vectors;
+  }
+  RowVectors times_of(const FieldPass& pass, const NetTime& time) const {
+    RowVectors vectors = time.time_vectors();
+    vectors.data += pass.first_strip * vectors.strip_stride;
+    return vectors;
+  }
+  RowVectors gates_of(const FieldPass& pass, const NetTime& time, const ChainMemory& memory,
+                      int l) const;
+  RowVectors offsets_of(const FieldPass& pass, const NetTime& time, const ChainMemory& memory,
+                        int l) const;
+
+  void set_row_terms(const FieldPass& pass, const NetTime& time, int l, const float* terms,
+                     ChainMemory& memory) const;
+  void run_layer(const FieldPass& pass, const NetTime& time, int l, ChainMemory& memory,
+                 bool keep) const;
+  template <class Behind>
+  void pull_activations(const FieldPass& pass, const NetTime& time, int l, ChainMemory& memory,
+                        ChainReverse* reverse, Behind behind) const;
+  void finish_layer(const FieldPass& pass, const NetTime& time, int l, ChainMemory& memory,
+                    ChainReverse& reverse) const;
+  void add_to_times(const FieldPass& pass, const NetTime& time, int strip, Vec t_bar,
+                    ChainReverse& reverse) const;
+  void expand_input(const FieldPass& pass, const NetTime& time, int l, const Images& input) const;
+  void contract_input(const FieldPass& pass, const NetTime& time, int l, ChainMemory& memory,
+                      ChainReverse* reverse) const;
+
+  std::span<ConvolutionLayer> layers_;
+  const int first_;  // number of the first layer in its net
+  const ContextMap& context_;
+  std::vector<ImageLayout> layouts_;               // after l layers
+  std::vector<std::size_t> input_at_, output_at_;  // of a feature in a panel of images
+};
+
+/// Features of a row in the order of its images, (channel, y, x) → where they lie in a panel.
+inline std::vector<std::size_t> feature_places(const ImageLayout& layout, int channels) {
+  std::vector<std::size_t> places;
+  for (int c = 0; c < channels; ++c)
+    for (int y = 0; y < layout.plane.height; ++y)
+      for (int x = 0; x < layout.plane.width; ++x)
+        places.push_back(layout.offset(y, x) + std::size_t(c) * kFeatureStride);
+  return places;
+}
+
+inline ConvolutionChain::ConvolutionChain(std::vector<ConvolutionLayer>& layers, std::size_t first,
+                                          std::size_t end, const ContextMap& context)
+    : layers_(std::span(layers).subspan(first, end - first)),
+      first_(static_cast<int>(first)),
+      context_(context),
+      layouts_(image_layouts(layers_)),
+      input_at_(feature_places(layouts_.front(), layers_.front().in())),
+      output_at_(feature_places(layouts_.back(), layers_.back().out())) {
+  for (int l = 0; l < count(); ++l) {
+    const int below = layouts_[l].channels, above = layouts_[l + 1].channels;
+    const LinearMap& map = layers_[l].map;
+    layers_[l].gradient = {map, map.transposed() ? below : above, map.transposed() ? above : below};
+  }
+}
+
+inline void ConvolutionChain::pack() {
+  for (int l = 0; l < count(); ++l) layers_[l].pack(layouts_[l].channels, layouts_[l + 1].channels);
+}
+
+inline std::size_t ConvolutionChain::floats_per_panel() const {
+  std::size_t floats = 0;
+  for (int l = 0; l <= count(); ++l) {
+    floats += layouts_[l].panel_stride();
+    if (l == 0) continue;
+    if (layers_[l - 1].keeps_preactivations()) floats += layouts_[l].panel_stride();
+    if (layers_[l - 1].activation == Activation::Softplus) floats += layouts_[l].panel_stride() / 2;
+  }
+  return floats;
+}
+
+inline RowVectors ConvolutionChain::gates_of(const FieldPass& pass, const NetTime& time,
+                                             const ChainMemory& memory, int l) const {
+  if (!moves_gates(l)) return of_pass(pass, time, time.layers[first_ + l].gate);
+  return {memory.row_gates[l].data(), pass.columns.strips * kLanes, kLanes};
+}
+
+inline RowVectors ConvolutionChain::offsets_of(const FieldPass& pass, const NetTime& time,
+                                               const ChainMemory& memory, int l) const {
+  if (!moves(l)) return of_pass(pass, time, time.layers[first_ + l].offset);
+  return {memory.row_offsets[l].data(), pass.columns.strips * kLanes, kLanes};
+}
+
+/// The vectors of a layer's units in class `index`.
+inline RowVectors of_class(RowVectors vectors, int index, int channels) {
+  vectors.data += std::size_t(index) * channels * vectors.feature_stride;
+  return vectors;
+}
+
+/// Copies panels of features to or from panels of images.
+template <bool ToImages>
+void move_features(const Panels& features, const Images& images,
+                   const std::vector<std::size_t>& places, int panels) {
+  for (int panel = 0; panel < panels; ++panel) {
+    float* feature = features.data + panel * features.stride;
+    float* const image = images.data + panel * images.layout.panel_stride();
+    for (const std::size_t place : places) {
+      float* const to = ToImages ? image + place : feature;
+      const float* const from = ToImages ? feature : image + place;
+      store(to, load(from));
+      store(to + kLanes, load(from + kLanes));
+      feature += kFeatureStride;
+    }
+  }
+}
+
+template <class Visit>
+void for_each_pixel(const Plane& plane, Visit visit) {
+  for (int y = 0; y < plane.height; ++y)
+    for (int x = 0; x < plane.width; ++x) visit(y, x);
+}
+
+}  // namespace ffjord::cpu::FFJORD_INSTRUCTION_SET

@@ -1,0 +1,107 @@
+// The layers of a convolutional net as the kernels read them.
+#pragma once
+
+#include <algorithm>
+#include <span>
+#include <vector>
+
+#include "core/flow_block.h"
+#include "cpu/border_classes.h"
+#include "cpu/convolution.h"
+#include "cpu/convolution_gradient.h"
+
+namespace ffjord::cpu::FFJORD_INSTRUCTION_SET {
+
+/// A layer of the plan, z = g(t) ⊙ (W(t) a + b) + s t, s a number a channel and border class. A
+/// second map is computed as W₀ a + (W₁ − W₀)(t a): its input is (a, t a).
+struct ConvolutionLayer : LayerPlan {
+  const float* parameters = nullptr;  ///< flat buffer of the flow
+
+  BorderClasses classes;  ///< of what t adds; one class unless t is a channel
+  PackedConvolution forward, backward;
+  ConvolutionGradient gradient;
+  /// b and s of unit class · out + channel, as many b as s; a and q of the gates, up to whole
+  /// vectors.
+  std::vector<float> bias, shift, gate_weight, gate_bias;
+  float beta = 1;
+
+  ConvolutionLayer(const LayerPlan& plan, const float* all_parameters)
+      : LayerPlan(plan), parameters(all_parameters) {
+    if (takes_time()) classes = BorderClasses(map);
+    const LinearMap expanded = map.with_channels_in(depth());
+    forward = {expanded, PackedConvolution::Direction::Forward};
+    backward = {expanded, PackedConvolution::Direction::Backward};
+  }
+
+  int units() const { return classes.count() * out(); }
+  std::size_t sums_size() const { return gradient.size(); }
+
+  /// Where W[n, c, i, j] of the map without t stands from the beginning of its tensor; n counts
+  /// channels of the narrow side, c of the wide.
+  std::size_t place(int n, int c, int i, int j) const {
+    const int time = takes_time() ? 1 : 0;
+    const std::size_t wide = map.transposed() ? out() : in() + time;
+    (map.transposed() ? n : c) += time;
+    return ((n * wide + c) * map.convolution.kernel.height + i) * map.convolution.kernel.width + j;
+  }
+  std::size_t time_place(int channel, int i, int j) const {
+    return map.transposed() ? place(-1, channel, i, j) : place(channel, -1, i, j);
+  }
+
+  /// `in_stored` and `out_stored`: channels from pixel to pixel of the images on both sides.
+  void pack(int in_stored, int out_stored) {
+    const float* w = parameters + offsets.weight;
+    const float* w1 = expanded() ? parameters + offsets.weight1 : nullptr;
+    const auto element = [&](int n, int c, int i, int j) {
+      int& input = map.transposed() ? n : c;
+      if (input < in()) return w[place(n, c, i, j)];
+      input -= in();
+      const std::size_t at = place(n, c, i, j);
+      return w1[at] - w[at];
+    };
+    forward.pack(in_stored, element);
+    backward.pack(out_stored, element);
+
+    bias.resize(units());
+    shift.assign(units(), 0.f);
+    gate_weight.assign(round_up(out(), kLanes), 0.f);
+    gate_bias.assign(round_up(out(), kLanes), 0.f);
+    if (offsets.beta != kAbsent) beta = parameters[offsets.beta];
+    if (gated()) {
+      std::copy_n(parameters + offsets.gate_weight, out(), gate_weight.begin());
+      std::copy_n(parameters + offsets.gate_bias, out(), gate_bias.begin());
+    }
+    for (int index = 0; index < classes.count(); ++index)
+      for (int channel = 0; channel < out(); ++channel) {
+        const std::size_t unit = std::size_t(index) * out() + channel;
+        bias[unit] = parameters[offsets.bias + channel];
+        if (shifted()) shift[unit] = parameters[offsets.shift + channel];
+        if (expanded()) shift[unit] = parameters[offsets.bias1 + channel] - bias[unit];
+        if (takes_time())
+          classes.for_each_tap(index,
+                               [&](int i, int j) { shift[unit] += w[time_place(channel, i, j)]; });
+      }
+  }
+};
+
+/// What the images between the layers of a chain look like: after l layers, with the borders of the
+/// maps that read their values (layer l) and their cotangents (layer l − 1).
+inline std::vector<ImageLayout> image_layouts(std::span<const ConvolutionLayer> layers) {
+  std::vector<ImageLayout> layouts;
+  for (std::size_t l = 0; l <= layers.size(); ++l) {
+    ImageLayout layout;
+    if (l < layers.size()) {
+      layout.plane = layers[l].map.plane_in;
+      layout.channels = stored_channels(layers[l].depth());
+      layout.margins.widen(layers[l].forward.margins());
+    } else {
+      layout.plane = layers[l - 1].map.plane_out;
+      layout.channels = stored_channels(layers[l - 1].out());
+    }
+    if (l > 0) layout.margins.widen(layers[l - 1].backward.margins());
+    layouts.push_back(layout);
+  }
+  return layouts;
+}
+
+}  // namespace ffjord::cpu::FFJORD_INSTRUCTION_SET

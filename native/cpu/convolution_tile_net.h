@@ -1,0 +1,228 @@
+// TileNet for convolutional nets.
+//
+// An image of hidden channels takes megabytes a panel, so a tile goes through the net in passes:
+// strip by strip, and of many tangents some at a time, each pass with the values beside them. The
+// memory of an evaluation does not grow with their number then. Where all passes together are
+// small, they stay for the pullback; else the pullback runs them again, one by one.
+#pragma once
+
+#include <memory>
+#include <span>
+#include <vector>
+
+#include "core/errors.h"
+#include "cpu/convolution_backward.h"
+#include "cpu/convolution_forward.h"
+
+namespace ffjord::cpu::FFJORD_INSTRUCTION_SET {
+
+/// Memory of one pass.
+struct PassMemory {
+  AlignedFloats input, output, input_bar, output_bar;  ///< panels of D features
+  ChainMemory chain;
+};
+
+struct ConvolutionActivations final : Activations {
+  TracePlan trace;
+  Regularisers regularisers;
+  Evaluation evaluation;  ///< of the last `evaluate`, as its pullback differentiates it
+  bool kept = false;      ///< every pass has its own memory, as it left it
+  std::vector<FieldPass> passes;
+  std::vector<PassMemory> memory;
+  AlignedFloats z, terms;          ///< copies for passes that are run again
+  AlignedFloats regulariser_sums;  ///< [R][rows]
+
+  PassMemory& of_pass(std::size_t pass) {
+    const std::size_t index = kept ? pass : 0;
+    while (memory.size() <= index) memory.emplace_back();
+    return memory[index];
+  }
+};
+
+class ConvolutionTileNet final : public TileNet {
+ public:
+  explicit ConvolutionTileNet(const BlockContext<float>& context);
+
+  std::size_t rows() const override { return std::size_t(kStrips) * kLanes; }
+  void parameters_changed() override;
+
+  std::unique_ptr<TimeSlot> make_time_slot(const TracePlan& trace) const override;
+  std::unique_ptr<Activations> make_activations(const TracePlan& trace,
+                                                const Regularisers& regularisers) const override;
+  std::unique_ptr<GradientSlot> make_gradient_slot(const TracePlan& trace) const override;
+
+  void set_time(TimeSlot& slot, double t) const override;
+  void set_times(TimeSlot& slot, const float* t) const override;
+
+  std::size_t terms() const override { return context_.terms; }
+  void enter_context(const float* context, float* terms) const override {
+    context_.enter(context, static_cast<int>(rows()), terms);
+  }
+  void pull_back_context(const float* context, const float* terms, GradientSlot* gradients,
+                         float* context_bar) const override {
+    float* const sums = gradients ? static_cast<NetGradient*>(gradients)->context.data() : nullptr;
+    context_.pull_back(context, static_cast<int>(rows()), terms, sums, context_bar);
+  }
+
+  void evaluate(const TimeSlot& time, const TileArrays& arrays, Activations& activations,
+                bool keep) const override;
+  double pullback(const TimeSlot& time, const TileCotangents& cotangents, Activations& activations,
+                  GradientSlot* gradients, double* times_bar) const override;
+  void finish(GradientSlot& slot) const override;
+  void move_sums(GradientSlot& from, GradientSlot& to) const override {
+    move_gradients(static_cast<NetGradient&>(from), static_cast<NetGradient&>(to));
+  }
+  void reduce(std::span<GradientSlot* const> slots, float scale,
+              std::span<float> gradients) const override;
+
+ private:
+  /// Two columns of values fill a panel; solves step through rows sixteen at a time.
+  static constexpr int kStrips = kLanes < 8 ? 16 / kLanes : 2;
+
+  Panels panels(AlignedFloats& memory, const Columns& columns) const {
+    reserve(memory, columns.floats(dimension_));
+    return columns.place(memory.data(), dimension_);
+  }
+  std::vector<FieldPass> plan_passes(const Evaluation& evaluation) const;
+  void run_pass(const FieldPass& pass, const NetTime& time, const float* z, const float* eps,
+                const float* terms, PassMemory& memory, bool keep) const;
+  void evaluate_vjp(const FieldPass& pass, const NetTime& time, const TileArrays& arrays,
+                    int probes, PassMemory& memory) const;
+  void reduce_layer(const ConvolutionLayer& layer, const LayerGradient& sums, float scale,
+                    std::span<float> gradients) const;
+
+  const int dimension_;
+  const bool residual_;
+  std::vector<ConvolutionLayer> layers_;
+  ContextMap context_;
+  ConvolutionChain chain_;
+};
+
+/// What a pass and all of an evaluation may take, in floats: 16 and 32 MiB, and every stage of a
+/// step that is pulled back keeps an evaluation.
+inline constexpr std::size_t kFloatsOfPass = std::size_t{1} << 22;
+inline constexpr std::size_t kFloatsKept = std::size_t{1} << 23;
+
+inline std::vector<FieldPass> ConvolutionTileNet::plan_passes(const Evaluation& evaluation) const {
+  // Columns come in pairs: an odd number of tangents and the value fill the panels of one strip.
+  constexpr int kMostTangents = 15;
+  const int fitting = static_cast<int>(kFloatsOfPass / chain_.largest_image());
+  const int most = std::clamp(2 * fitting - 1, 1, kMostTangents);
+  std::vector<FieldPass> passes;
+  int first_tangent = 0;
+  do {
+    const int left = evaluation.tangents - first_tangent;
+    const int tangents = left <= most + 1 ? left : most;
+    const Columns columns{.strips = (tangents + 1) % 2 == 0 ? 1 : 2, .channels = tangents + 1};
+    for (int strip = 0; strip < kStrips; strip += columns.strips)
+      passes.push_back({.dimension = dimension_,
+                        .residual = residual_,
+                        .rows = rows(),
+                        .evaluation = evaluation,
+                        .columns = columns,
+                        .first_strip = strip,
+                        .first_tangent = first_tangent});
+    first_tangent += tangents;
+  } while (first_tangent < evaluation.tangents);
+  return passes;
+}
+
+inline void ConvolutionTileNet::run_pass(const FieldPass& pass, const NetTime& time, const float* z,
+                                         const float* eps, const float* terms, PassMemory& memory,
+                                         bool keep) const {
+  const Panels input = panels(memory.input, pass.columns);
+  load_columns(pass, z, eps, input);
+  chain_.run(pass, time, terms, input, panels(memory.output, pass.columns), memory.chain, keep);
+}
+
+inline void ConvolutionTileNet::evaluate(const TimeSlot& slot, const TileArrays& arrays,
+                                         Activations& activations, bool keep) const {
+  const auto& time = static_cast<const NetTime&>(slot);
+  auto& memory = static_cast<ConvolutionActivations&>(activations);
+  Evaluation wanted{.regularisers = arrays.regularisers != nullptr};
+  const bool tangents = arrays.divergence ||
+                        (wanted.regularisers && memory.regularisers.needing(Derivatives::Tangents));
+  if (tangents) {
+    wanted.form = Form::Tangents;
+    wanted.unit = memory.trace.exact();
+    wanted.tangents = wanted.unit ? dimension_ : memory.trace.probes;
+  }
+  const bool vjp = memory.trace.divergence == Divergence::Vjp && tangents;
+  // The pullback of the VJP form differentiates the equal tangent form.
+  memory.passes = plan_passes(wanted);
+  memory.evaluation = wanted;
+  memory.kept =
+      keep && !vjp &&
+      memory.passes.size() * memory.passes.front().columns.panels() * chain_.floats_per_panel() <=
+          kFloatsKept;
+  if (keep && !memory.kept) {
+    memory.z.assign(arrays.z, arrays.z + dimension_ * rows());
+    if (arrays.terms) memory.terms.assign(arrays.terms, arrays.terms + context_.terms * rows());
+  }
+  if (vjp) {
+    Evaluation values = wanted;
+    values.form = Form::Values;
+    values.tangents = 0;
+    memory.passes = plan_passes(values);
+  }
+  for (std::size_t i = 0; i < memory.passes.size(); ++i) {
+    const FieldPass& pass = memory.passes[i];
+    PassMemory& of_pass = memory.of_pass(i);
+    run_pass(pass, time, arrays.z, arrays.eps, arrays.terms, of_pass, memory.kept || vjp);
+    write_field(pass, arrays, memory.regularisers, memory.regulariser_sums.data(),
+                panels(of_pass.input, pass.columns), panels(of_pass.output, pass.columns));
+    if (vjp) evaluate_vjp(pass, time, arrays, memory.trace.probes, of_pass);
+  }
+  if (vjp) memory.passes = plan_passes(wanted);
+}
+
+/// (εᵀJ) ε over the values that a pass kept.
+inline void ConvolutionTileNet::evaluate_vjp(const FieldPass& pass, const NetTime& time,
+                                             const TileArrays& arrays, int probes,
+                                             PassMemory& memory) const {
+  const Panels seeds = panels(memory.output_bar, pass.columns);
+  const Panels input_bar = panels(memory.input_bar, pass.columns);
+  for (int k = 0; k < probes; ++k) {
+    const float* eps = arrays.eps + std::size_t(k) * dimension_ * rows();
+    load_columns(pass, eps, nullptr, seeds);
+    chain_.pull(pass, time, seeds, input_bar, memory.chain, nullptr);
+    for (int g = 0; g < pass.columns.strips; ++g) {
+      Vec sum = {};
+      for (int i = 0; i < dimension_; ++i)
+        sum = fma(load(input_bar.column(g) + std::size_t(i) * kFeatureStride),
+                  load(eps + i * rows() + pass.row(g)), sum);
+      sum = sum * splat(1.f / float(probes));
+      float* const to = arrays.divergence + pass.row(g);
+      if (k > 0)
+        sum = sum + load(to);
+      else if (residual_)
+        sum = sum - splat(float(dimension_));
+      store(to, sum);
+    }
+  }
+}
+
+inline double ConvolutionTileNet::pullback(const TimeSlot& slot, const TileCotangents& arrays,
+                                           Activations& activations, GradientSlot* gradients,
+                                           double* times_bar) const {
+  const auto& time = static_cast<const NetTime&>(slot);
+  auto& memory = static_cast<ConvolutionActivations&>(activations);
+  ChainReverse reverse{.gradient = static_cast<NetGradient*>(gradients),
+                       .terms_bar = arrays.terms,
+                       .times_bar = time.own ? times_bar : nullptr};
+  for (std::size_t i = 0; i < memory.passes.size(); ++i) {
+    const FieldPass& pass = memory.passes[i];
+    PassMemory& of_pass = memory.of_pass(i);
+    if (!memory.kept)
+      run_pass(pass, time, memory.z.data(), arrays.eps, memory.terms.data(), of_pass, true);
+    const Panels seeds = panels(of_pass.output_bar, pass.columns);
+    const Panels input_bar = panels(of_pass.input_bar, pass.columns);
+    load_seeds(pass, arrays, memory.regularisers, memory.regulariser_sums.data(),
+               panels(of_pass.input, pass.columns), panels(of_pass.output, pass.columns), seeds);
+    chain_.pull(pass, time, seeds, input_bar, of_pass.chain, &reverse);
+    add_to_rows(pass, input_bar, arrays.z);
+  }
+  return reverse.t_bar;
+}
+
+}  // namespace ffjord::cpu::FFJORD_INSTRUCTION_SET

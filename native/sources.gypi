@@ -52,6 +52,7 @@
       "native/core/flow_matching.cc",
       "native/core/host_flow.cc",
       "native/core/initial_values.cc",
+      "native/core/make_vae.cc",
       "native/core/memory.cc",
       "native/core/memory_need.cc",
       "native/core/net_plan.cc",
@@ -65,7 +66,9 @@
       "native/core/stiffness.cc",
       "native/core/tableau.cc",
       "native/core/trace_plan.cc",
-      "native/core/training.cc"
+      "native/core/training.cc",
+      "native/core/vae_plan.cc",
+      "native/core/vae_training.cc"
     ],
     "cuda_sources": [
       "native/cuda/device/add_values.cu",
@@ -137,6 +140,9 @@
       "native/binding/results.cc",
       "native/binding/solve_jobs.cc",
       "native/binding/training_jobs.cc",
+      "native/binding/vae_jobs.cc",
+      "native/binding/vae_object.cc",
+      "native/binding/vae_requests.cc",
       "native/binding/values.cc",
       "native/binding/worker.cc"
     ],

@@ -341,6 +341,146 @@ export interface NativeVelocity<A extends NativeArray = NativeArray> {
   float64?: WantsFloat64<A>
 }
 
+export type NativeLayer =
+  | { type: 'dense'; units: number; gated: boolean; activation: string }
+  | {
+      type: 'convolution'
+      channels: number
+      /** Height and width. */
+      kernel: number[]
+      stride: number
+      padding: number
+      /** 0 unless transposed, and below the stride. */
+      outputPadding: number
+      transposed: boolean
+      /** y = σ(W x + b) ⊙ logistic(G x + c) in place of σ(W x + b). */
+      gated: boolean
+      activation: string
+    }
+  | { type: 'reshape'; shape: number[] }
+
+export type NativePosterior = { type: 'none' }
+
+export interface NativeVaeDescription {
+  /** Of an image: [channels, height, width], or [D]. */
+  shape: number[]
+  likelihood: 'bernoulli' | 'categorical'
+  latent: number
+  /** Image → h; z, as [latent, 1, 1], → maps; maps → logits, D of them, or (256, D). */
+  encoder: NativeLayer[]
+  decoder: NativeLayer[]
+  head: NativeLayer[]
+  posterior: NativePosterior
+  /** Bounds of the encoder's variance. */
+  variance?: { least: number; most: number }
+}
+
+/** A call on images; its results are of type A. */
+export interface NativeVaeCall<A extends NativeArray = NativeArray> {
+  batch: number
+  /** (B, D) in [0, 1]; classes are k/255. */
+  images: NativeArray
+  /** Images are probabilities, whose pixels every call draws. */
+  binarize: boolean
+  noise: NativeNoise
+  /** (B, L): z0 = mean + √variance · eps, in place of a draw. */
+  eps?: NativeArray
+  /** Of posteriors with dynamics. */
+  settings: NativeSettings
+  float64?: WantsFloat64<A>
+  stop?: NativeStop
+}
+
+/** Means over the images, nats: −ELBO = reconstruction + kl. */
+export interface NativeElbo {
+  reconstruction: number
+  kl: number
+  /** Of the posterior's solves. */
+  forward: NativeStatistics
+}
+
+export interface NativeVaeIteration extends Omit<NativeElbo, 'forward'> {
+  /** reconstruction + β kl */
+  loss: number
+  evaluations: number
+  backwardEvaluations: number
+  accepted: number
+  rejected: number
+  gradientNorm: number
+  seconds: number
+  skipped: boolean
+}
+
+export interface NativeVaeBurst {
+  images: NativeRows
+  binarize: boolean
+  indices: Uint32Array
+  batchSizes: Uint32Array
+  learningRates: Float64Array
+  betas: Float64Array
+  settings: NativeSettings
+  optimizer: NativeOptimizer
+  noiseSeed: number
+  firstCall: number
+  seconds: number
+  skipFailures: boolean
+  stop?: NativeStop
+}
+
+/** One variational autoencoder on one device; its calls queue as a flow's. */
+export interface NativeVae {
+  readonly parameters: NativeTensor[]
+  readonly buffers: NativeTensor[]
+  /** Bytes that it takes where it is trained, apart from batches. */
+  readonly memory: number
+  /** As a flow's. */
+  make(seed: number | null): Promise<void>
+
+  read(buffer: NativeBuffer): NativeArray
+  write(buffer: NativeBuffer, values: NativeArray): void
+  zeroGradients(): void
+
+  /** Both parts of −ELBO of every image, by one z0 an image; with `latent` what they are made of, (B, L) each. */
+  elbo<A extends NativeArray>(
+    call: NativeVaeCall<A> & { latent: boolean }
+  ): Promise<
+    NativeElbo & {
+      reconstructions: A
+      kls: A
+      logDet: A
+      mean?: A
+      variance?: A
+      z0?: A
+      zk?: A
+    }
+  >
+  /** reconstruction + β kl and its gradients, which replace those before. */
+  loss(
+    call: NativeVaeCall & { beta: number }
+  ): Promise<NativeElbo & { loss: number; backward: NativeStatistics }>
+  step(optimizer: NativeOptimizer): Promise<{ gradientNorm: number }>
+  encode<A extends NativeArray>(call: NativeVaeCall<A>): Promise<{ mean: A; variance: A; h: A }>
+  /** z (count, L) → means of images (count, D), or with `draws` images drawn from p(x | z). */
+  decode<A extends NativeArray>(call: {
+    count: number
+    z: NativeArray
+    draws?: NativeNoise
+    float64?: WantsFloat64<A>
+  }): Promise<{ images: A }>
+  /**
+   * log p(x) of every image by importance sampling with `samples` draws of z0, and the mean of the logs of their weights, an ELBO by the
+   * same draws. `clamp`: Bernoulli probabilities lie in [clamp, 1 − clamp]; 0: as they are.
+   */
+  logLikelihood<A extends NativeArray>(
+    call: NativeVaeCall<A> & { samples: number; clamp: number }
+  ): Promise<{ logLikelihood: A; meanLogWeight: A; statistics: NativeStatistics }>
+
+  upload(count: number, images: NativeArray): NativeRows
+  /** Does at least one iteration; ends early when its seconds are up or `stop` is requested. */
+  train(burst: NativeVaeBurst): Promise<NativeVaeIteration[]>
+  dispose(): void
+}
+
 export interface NativeEngine {
   /** 'cpu', 'reference', 'cuda:0' … */
   name: string
@@ -348,6 +488,7 @@ export interface NativeEngine {
   /** Why it cannot be used; empty if it can. */
   unusable: string
   convolutions: boolean
+  autoencoders: boolean
   float64: boolean
 }
 
@@ -386,6 +527,13 @@ export interface Binding {
     seed: number | null,
     threads: number
   ) => NativeFlow
+  /** The same of an autoencoder. */
+  Vae: new (
+    description: NativeVaeDescription,
+    device: string,
+    seed: number | null,
+    threads: number
+  ) => NativeVae
   Stop: new () => NativeStop
   /** Philox noise (rows, columns), as flows draw it; for data sets and tests. */
   noise(

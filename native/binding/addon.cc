@@ -10,6 +10,7 @@
 #include "binding/odeint.h"
 #include "binding/requests.h"
 #include "binding/results.h"
+#include "binding/vae_object.h"
 #include "core/memory.h"
 #include "core/philox.h"
 #include "core/tableau.h"
@@ -25,6 +26,7 @@ Napi::Value engine_list(const Napi::CallbackInfo& info) {
     define(object, "description", engine.description);
     define(object, "unusable", engine.unusable);
     define(object, "convolutions", engine.supports_convolutions);
+    define(object, "autoencoders", bool(engine.create_vae));
     define(object, "float64", engine.float64);
     return object;
   });
@@ -129,6 +131,7 @@ class Addon : public Napi::Addon<Addon> {
     add.operator()<fma_peak_rate>("fmaPeak");
     add.operator()<odeint>("odeint");
     define(exports, "Flow", FlowObject::define(env, *environment_));
+    define(exports, "Vae", VaeObject::define(env, *environment_));
     define(exports, "Stop", StopHandle::define(env));
   }
 

@@ -12,12 +12,12 @@ namespace {
 // What these calls have in common: a request, and results that lie ready to be written.
 class DensityJob : public FlowJob {
  protected:
-  DensityJob(const JobContext& context, const Fields& call)
-      : FlowJob(context.flow, StopHandle::of(call)),
-        call_(solve_call(call, context.flow->description())),
+  DensityJob(const FlowContext& context, const Fields& call)
+      : FlowJob(context.model, StopHandle::of(call)),
+        call_(solve_call(call, context.model->description())),
         results_(context.env, context.environment, call_.float64),
         batch_(call_.request.batch),
-        size_(element_count(context.flow->description().shape)) {}
+        size_(element_count(context.model->description().shape)) {}
 
   Napi::Value result(Napi::Env env) override {
     Napi::Object object = results_.object();
@@ -33,7 +33,7 @@ class DensityJob : public FlowJob {
 
 class LogProbJob : public DensityJob {
  public:
-  LogProbJob(const JobContext& context, const Fields& call, ArrayUse use)
+  LogProbJob(const FlowContext& context, const Fields& call, ArrayUse use)
       : DensityJob(context, call), log_prob_(results_.array("logProb", batch_)) {
     call_.take_rows(call, size_, use);
   }
@@ -49,7 +49,7 @@ class LogProbJob : public DensityJob {
 
 class CertifyJob : public DensityJob {
  public:
-  CertifyJob(const JobContext& context, const Fields& call, ArrayUse use)
+  CertifyJob(const FlowContext& context, const Fields& call, ArrayUse use)
       : DensityJob(context, call),
         output_{results_.array("logProb", batch_), results_.array("probeError", batch_),
                 results_.array("solverError", batch_), results_.array("roundTripError", batch_)} {
@@ -67,7 +67,7 @@ class CertifyJob : public DensityJob {
 
 class ScoreJob : public DensityJob {
  public:
-  ScoreJob(const JobContext& context, const Fields& call, ArrayUse use)
+  ScoreJob(const FlowContext& context, const Fields& call, ArrayUse use)
       : DensityJob(context, call), score_(results_.array("score", batch_ * size_)) {
     call_.take_rows(call, size_, use);
   }
@@ -83,7 +83,7 @@ class ScoreJob : public DensityJob {
 
 class SampleJob : public DensityJob {
  public:
-  SampleJob(const JobContext& context, const Fields& call)
+  SampleJob(const FlowContext& context, const Fields& call)
       : DensityJob(context, call),
         temperature_(call.number("temperature")),
         rows_(results_.array("rows", batch_ * size_)) {
@@ -103,7 +103,8 @@ class SampleJob : public DensityJob {
 
 class LossJob : public DensityJob {
  public:
-  LossJob(const JobContext& context, const Fields& call, ArrayUse use) : DensityJob(context, call) {
+  LossJob(const FlowContext& context, const Fields& call, ArrayUse use)
+      : DensityJob(context, call) {
     call_.request.training = true;
     if (call.flag("inputGradient")) rows_bar_ = results_.array("inputGradient", batch_ * size_);
     if (call.flag_or_false("contextGradient"))
@@ -135,27 +136,27 @@ class LossJob : public DensityJob {
 
 }  // namespace
 
-std::unique_ptr<Job> log_prob_job(const JobContext& context, const Napi::CallbackInfo& info,
+std::unique_ptr<Job> log_prob_job(const FlowContext& context, const Napi::CallbackInfo& info,
                                   ArrayUse use) {
   return std::make_unique<LogProbJob>(context, Fields(info[0], "call"), use);
 }
 
-std::unique_ptr<Job> certify_job(const JobContext& context, const Napi::CallbackInfo& info,
+std::unique_ptr<Job> certify_job(const FlowContext& context, const Napi::CallbackInfo& info,
                                  ArrayUse use) {
   return std::make_unique<CertifyJob>(context, Fields(info[0], "call"), use);
 }
 
-std::unique_ptr<Job> score_job(const JobContext& context, const Napi::CallbackInfo& info,
+std::unique_ptr<Job> score_job(const FlowContext& context, const Napi::CallbackInfo& info,
                                ArrayUse use) {
   return std::make_unique<ScoreJob>(context, Fields(info[0], "call"), use);
 }
 
-std::unique_ptr<Job> sample_job(const JobContext& context, const Napi::CallbackInfo& info,
+std::unique_ptr<Job> sample_job(const FlowContext& context, const Napi::CallbackInfo& info,
                                 ArrayUse) {
   return std::make_unique<SampleJob>(context, Fields(info[0], "call"));
 }
 
-std::unique_ptr<Job> loss_job(const JobContext& context, const Napi::CallbackInfo& info,
+std::unique_ptr<Job> loss_job(const FlowContext& context, const Napi::CallbackInfo& info,
                               ArrayUse use) {
   return std::make_unique<LossJob>(context, Fields(info[0], "call"), use);
 }

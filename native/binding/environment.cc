@@ -19,6 +19,7 @@ Environment::Environment(Napi::Env env)
     : mailbox_(std::make_shared<Mailbox>(env)),
       tape_class_(Napi::Persistent(TapeHandle::define(env))),
       rows_class_(Napi::Persistent(RowsHandle::define(env))),
+      images_class_(Napi::Persistent(ImagesHandle::define(env))),
       uint32_array_(global_class(env, "Uint32Array")),
       float32_array_(global_class(env, "Float32Array")),
       float64_array_(global_class(env, "Float64Array")) {
@@ -30,8 +31,8 @@ void Environment::close() {
   for (Worker* worker : workers_) worker->abandon();
   for (Worker* worker : workers_) worker->join();
   mailbox_->close();
-  for (auto* reference :
-       {&tape_class_, &rows_class_, &uint32_array_, &float32_array_, &float64_array_})
+  for (auto* reference : {&tape_class_, &rows_class_, &images_class_, &uint32_array_,
+                          &float32_array_, &float64_array_})
     reference->Reset();
 }
 

@@ -19,6 +19,7 @@ class Environment : public std::enable_shared_from_this<Environment> {
   const std::shared_ptr<Mailbox>& mailbox() const { return mailbox_; }
   const Napi::FunctionReference& tape_class() const { return tape_class_; }
   const Napi::FunctionReference& rows_class() const { return rows_class_; }
+  const Napi::FunctionReference& images_class() const { return images_class_; }
   /// The constructors of numbers' arrays as they were when the addon was loaded.
   const Napi::FunctionReference& array_class(napi_typedarray_type type) const {
     return type == napi_uint32_array    ? uint32_array_
@@ -34,7 +35,8 @@ class Environment : public std::enable_shared_from_this<Environment> {
   void close();
 
   const std::shared_ptr<Mailbox> mailbox_;
-  Napi::FunctionReference tape_class_, rows_class_, uint32_array_, float32_array_, float64_array_;
+  Napi::FunctionReference tape_class_, rows_class_, images_class_, uint32_array_, float32_array_,
+      float64_array_;
   std::unordered_set<Worker*> workers_;
 };
 

@@ -1,5 +1,7 @@
 #include "binding/handles.h"
 
+#include <type_traits>
+
 namespace ffjord::binding {
 namespace {
 
@@ -12,10 +14,16 @@ struct Kind<KeptTape> {
   static constexpr const char* name = "tape";
 };
 template <>
-struct Kind<KeptRows> {
+struct Kind<KeptRows<Flow>> {
   static constexpr napi_type_tag tag{0x4be2c7719a0d4f58, 0x93d6650f1ec84b2a};
   static constexpr const char* class_name = "Rows";
   static constexpr const char* name = "rows";
+};
+template <>
+struct Kind<KeptRows<Vae>> {
+  static constexpr napi_type_tag tag{0x61c9d20be7834af5, 0x8a3e05f4d17b96c2};
+  static constexpr const char* class_name = "Images";
+  static constexpr const char* name = "images";
 };
 constexpr napi_type_tag kStopTag{0x2f6b9d8844c14e07, 0xa7c0315be6f9427d};
 
@@ -48,12 +56,15 @@ Napi::Object Handle<Kept>::create(const Napi::FunctionReference& constructor,
 }
 
 template <class Kept>
-std::shared_ptr<const Kept> Handle<Kept>::of(const Napi::Value& value, const Flow* flow) {
+std::shared_ptr<const Kept> Handle<Kept>::of(const Napi::Value& value,
+                                             const typename Kept::Model* model) {
   const std::string name = Kind<Kept>::name;
-  if (!is_tagged(value, Kind<Kept>::tag)) refuse(name + " must be the handle that this flow made");
+  const std::string kind = std::is_same_v<typename Kept::Model, Flow> ? "flow" : "model";
+  if (!is_tagged(value, Kind<Kept>::tag))
+    refuse(name + " must be the handle that this " + kind + " made");
   const auto& kept = Handle::Unwrap(value.As<Napi::Object>())->kept_;
   if (!kept) refuse("this " + name + " was released");
-  if (kept->flow.get() != flow) refuse("this " + name + " belongs to another flow");
+  if (kept->model.get() != model) refuse("this " + name + " belongs to another " + kind);
   return kept;
 }
 
@@ -75,7 +86,8 @@ void Handle<Kept>::forget(Napi::BasicEnv env) {
 }
 
 template class Handle<KeptTape>;
-template class Handle<KeptRows>;
+template class Handle<KeptRows<Flow>>;
+template class Handle<KeptRows<Vae>>;
 
 Napi::Function StopHandle::define(Napi::Env env) {
   return DefineClass(env, "Stop", {InstanceMethod<&StopHandle::request>("request")});

@@ -7,20 +7,25 @@
 
 #include "binding/arguments.h"
 #include "core/engine.h"
+#include "core/vae.h"
 
 namespace ffjord::binding {
 
 /// The tape of a solve; the flow lives as long as its tapes, whose data may lie in its memory.
 struct KeptTape {
-  std::shared_ptr<Flow> flow;
+  using Model = Flow;
+  std::shared_ptr<Flow> model;
   std::unique_ptr<Tape> tape;  // freed before the flow
   std::size_t batch = 0;
   std::size_t regularisers = 0;
   std::stop_source stop;  // the solve's own; engines heed it in pullbacks, too
 };
 
+/// Rows that a model keeps; it lives as long as they.
+template <class Owner>
 struct KeptRows {
-  std::shared_ptr<Flow> flow;
+  using Model = Owner;
+  std::shared_ptr<Owner> model;
   std::unique_ptr<Rows> rows;
 };
 
@@ -37,8 +42,9 @@ class Handle : public Napi::ObjectWrap<Handle<Kept>> {
   static Napi::Object create(const Napi::FunctionReference& constructor,
                              std::shared_ptr<const Kept> kept, std::size_t bytes);
   /// What `value` holds. Throws Error(InvalidArgument) if it is no such handle, was released or
-  /// belongs to another flow.
-  static std::shared_ptr<const Kept> of(const Napi::Value& value, const Flow* flow);
+  /// belongs to another model.
+  static std::shared_ptr<const Kept> of(const Napi::Value& value,
+                                        const typename Kept::Model* model);
 
   void Finalize(Napi::BasicEnv env) override;
 
@@ -51,7 +57,8 @@ class Handle : public Napi::ObjectWrap<Handle<Kept>> {
 };
 
 using TapeHandle = Handle<KeptTape>;
-using RowsHandle = Handle<KeptRows>;
+using RowsHandle = Handle<KeptRows<Flow>>;
+using ImagesHandle = Handle<KeptRows<Vae>>;
 
 /// What JavaScript holds to stop calls that were started with it.
 class StopHandle : public Napi::ObjectWrap<StopHandle> {

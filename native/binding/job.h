@@ -47,27 +47,29 @@ class Job {
   std::exception_ptr exception_;
 };
 
-/// A call on a flow.
-class FlowJob : public Job {
+/// A call on a model.
+template <class Model>
+class ModelJob : public Job {
  public:
-  explicit FlowJob(std::shared_ptr<Flow> flow, std::stop_source stop = std::stop_source())
-      : Job(std::move(stop)), flow_(std::move(flow)) {}
+  explicit ModelJob(std::shared_ptr<Model> model, std::stop_source stop = std::stop_source())
+      : Job(std::move(stop)), model_(std::move(model)) {}
 
  protected:
-  virtual void compute(Flow& flow, const std::stop_token& stop) = 0;
-  void work(const std::stop_token& stop) override { compute(*flow_, stop); }
+  virtual void compute(Model& model, const std::stop_token& stop) = 0;
+  void work(const std::stop_token& stop) override { compute(*model_, stop); }
 
-  const std::shared_ptr<Flow>& flow() const { return flow_; }
+  const std::shared_ptr<Model>& model() const { return model_; }
 
  private:
-  std::shared_ptr<Flow> flow_;  // outlives dispose() until the job is done
+  std::shared_ptr<Model> model_;  // outlives dispose() until the job is done
 };
+using FlowJob = ModelJob<Flow>;
 
 /// A job that JavaScript awaits.
 struct PendingCall {
   std::unique_ptr<Job> job;
   Napi::Promise::Deferred deferred;
-  Napi::ObjectReference owner;  // keeps the flow's object from being collected
+  Napi::ObjectReference owner;  // keeps the model's object from being collected
 };
 
 /// Calls move from list to list by their nodes, which needs no memory and so cannot fail.

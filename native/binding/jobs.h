@@ -1,4 +1,4 @@
-// The calls of a flow: each reads its arguments, checks them, and makes the job that computes it.
+// The calls of a model: each reads its arguments, checks them, and makes the job that computes it.
 #pragma once
 
 #include <memory>
@@ -10,20 +10,24 @@
 namespace ffjord::binding {
 
 /// What a call is made on.
+template <class Model>
 struct JobContext {
   Napi::Env env;
   const Environment& environment;  // outlives every job
-  std::shared_ptr<Flow> flow;
+  std::shared_ptr<Model> model;
 };
+using FlowContext = JobContext<Flow>;
 
 /// Reads the arguments of a call, with input arrays held as `use` says.
-using MakeJob = std::unique_ptr<Job>(const JobContext&, const Napi::CallbackInfo&, ArrayUse use);
+template <class Model>
+using MakeJob = std::unique_ptr<Job>(const JobContext<Model>&, const Napi::CallbackInfo&,
+                                     ArrayUse use);
 
 // density_jobs.cc
-MakeJob log_prob_job, certify_job, score_job, sample_job, loss_job;
+MakeJob<Flow> log_prob_job, certify_job, score_job, sample_job, loss_job;
 // solve_jobs.cc
-MakeJob solve_job, pullback_job, velocity_job, velocity_pullback_job;
+MakeJob<Flow> solve_job, pullback_job, velocity_job, velocity_pullback_job;
 // training_jobs.cc
-MakeJob step_job, train_job, idle_job;
+MakeJob<Flow> step_job, train_job, idle_job;
 
 }  // namespace ffjord::binding

@@ -12,13 +12,13 @@ constexpr Choices<Direction, 2> kDirections{
 
 class SolveJob : public FlowJob {
  public:
-  SolveJob(const JobContext& context, const Fields& fields, ArrayUse use)
-      : FlowJob(context.flow, StopHandle::of(fields)),
+  SolveJob(const FlowContext& context, const Fields& fields, ArrayUse use)
+      : FlowJob(context.model, StopHandle::of(fields)),
         environment_(context.environment),
-        call_(solve_call(fields, context.flow->description())),
+        call_(solve_call(fields, context.model->description())),
         results_(context.env, context.environment, call_.float64),
         batch_(call_.request.batch),
-        size_(element_count(context.flow->description().shape)) {
+        size_(element_count(context.model->description().shape)) {
     SolveRequest& request = call_.request;
     request.direction = fields.choice("direction", kDirections);
     request.training = fields.flag("training");
@@ -46,7 +46,7 @@ class SolveJob : public FlowJob {
     define(object, "statistics", solve_statistics_object(env, solved_));
     if (!solved_.tape) return object;
     auto kept = std::make_shared<const KeptTape>(
-        KeptTape{flow(), std::move(solved_.tape), batch_, regularisers(), stop()});
+        KeptTape{model(), std::move(solved_.tape), batch_, regularisers(), stop()});
     define(object, "tape",
            TapeHandle::create(environment_.tape_class(), std::move(kept), tape_bytes()));
     return object;
@@ -72,14 +72,14 @@ class SolveJob : public FlowJob {
 
 class PullbackJob : public FlowJob {
  public:
-  PullbackJob(const JobContext& context, std::shared_ptr<const KeptTape> kept, const Fields& call)
-      : FlowJob(context.flow, kept->stop),
+  PullbackJob(const FlowContext& context, std::shared_ptr<const KeptTape> kept, const Fields& call)
+      : FlowJob(context.model, kept->stop),
         kept_(std::move(kept)),
         z_bar_(call.array("zBar", ArrayUse::Copy)),
         delta_logp_bar_(call.array_or_empty("deltaLogpBar", ArrayUse::Copy)),
         regularisers_bar_(call.array_or_empty("regularisersBar", ArrayUse::Copy)),
         results_(context.env, context.environment, call.flag_or_false("float64")) {
-    const std::size_t size = kept_->batch * element_count(context.flow->description().shape);
+    const std::size_t size = kept_->batch * element_count(context.model->description().shape);
     check_size(z_bar_, call.path("zBar"), size);
     if (delta_logp_bar_.size() > 0)
       check_size(delta_logp_bar_, call.path("deltaLogpBar"), kept_->batch);
@@ -93,7 +93,7 @@ class PullbackJob : public FlowJob {
     request_.rows_bar = results_.array("rowsBar", size);
     if (call.flag_or_false("contextGradient"))
       request_.context_bar =
-          results_.array("contextBar", context_size(context.flow->description(), kept_->batch));
+          results_.array("contextBar", context_size(context.model->description(), kept_->batch));
   }
 
  private:
@@ -128,9 +128,9 @@ void check_times(const Flow& flow, const VelocityCall& call) {
 
 class VelocityJob : public FlowJob {
  public:
-  VelocityJob(const JobContext& context, const Fields& fields)
-      : FlowJob(context.flow),
-        call_(velocity_call(fields, context.flow->description())),
+  VelocityJob(const FlowContext& context, const Fields& fields)
+      : FlowJob(context.model),
+        call_(velocity_call(fields, context.model->description())),
         results_(context.env, context.environment, call_.float64),
         f_(results_.array("f", call_.z.size())) {
     if (fields.flag("divergence")) divergence_ = results_.array("divergence", call_.request.batch);
@@ -151,9 +151,9 @@ class VelocityJob : public FlowJob {
 
 class VelocityPullbackJob : public FlowJob {
  public:
-  VelocityPullbackJob(const JobContext& context, const Fields& fields)
-      : FlowJob(context.flow),
-        call_(velocity_call(fields, context.flow->description())),
+  VelocityPullbackJob(const FlowContext& context, const Fields& fields)
+      : FlowJob(context.model),
+        call_(velocity_call(fields, context.model->description())),
         f_bar_(fields.array("fBar", ArrayUse::Copy)),
         divergence_bar_(fields.array_or_empty("divergenceBar", ArrayUse::Copy)),
         parameters_(fields.flag("parameters")),
@@ -183,23 +183,23 @@ class VelocityPullbackJob : public FlowJob {
 
 }  // namespace
 
-std::unique_ptr<Job> solve_job(const JobContext& context, const Napi::CallbackInfo& info,
+std::unique_ptr<Job> solve_job(const FlowContext& context, const Napi::CallbackInfo& info,
                                ArrayUse use) {
   return std::make_unique<SolveJob>(context, Fields(info[0], "call"), use);
 }
 
-std::unique_ptr<Job> pullback_job(const JobContext& context, const Napi::CallbackInfo& info,
+std::unique_ptr<Job> pullback_job(const FlowContext& context, const Napi::CallbackInfo& info,
                                   ArrayUse) {
-  return std::make_unique<PullbackJob>(context, TapeHandle::of(info[0], context.flow.get()),
+  return std::make_unique<PullbackJob>(context, TapeHandle::of(info[0], context.model.get()),
                                        Fields(info[1], "call"));
 }
 
-std::unique_ptr<Job> velocity_job(const JobContext& context, const Napi::CallbackInfo& info,
+std::unique_ptr<Job> velocity_job(const FlowContext& context, const Napi::CallbackInfo& info,
                                   ArrayUse) {
   return std::make_unique<VelocityJob>(context, Fields(info[0], "call"));
 }
 
-std::unique_ptr<Job> velocity_pullback_job(const JobContext& context,
+std::unique_ptr<Job> velocity_pullback_job(const FlowContext& context,
                                            const Napi::CallbackInfo& info, ArrayUse) {
   return std::make_unique<VelocityPullbackJob>(context, Fields(info[0], "call"));
 }

@@ -12,8 +12,8 @@ namespace {
 
 class StepJob : public FlowJob {
  public:
-  StepJob(const JobContext& context, const OptimizerOptions& options)
-      : FlowJob(context.flow), options_(options) {}
+  StepJob(const FlowContext& context, const OptimizerOptions& options)
+      : FlowJob(context.model), options_(options) {}
 
  private:
   void compute(Flow& flow, const std::stop_token&) override { report_ = flow.step(options_); }
@@ -32,7 +32,7 @@ struct Burst {
   Objective objective{};
   Coupling coupling{};
   int parts = 1;
-  std::shared_ptr<const KeptRows> rows, contexts;
+  std::shared_ptr<const KeptRows<Flow>> rows, contexts;
   std::vector<std::uint32_t> indices, batch_sizes;
   std::vector<double> learning_rates;
   SettingsRequest settings;
@@ -86,8 +86,8 @@ Burst burst(const Fields& fields, const Flow* flow) {
 
 class TrainJob : public FlowJob {
  public:
-  TrainJob(const JobContext& context, std::stop_source stop, Burst burst)
-      : FlowJob(context.flow, std::move(stop)), burst_(std::move(burst)) {}
+  TrainJob(const FlowContext& context, std::stop_source stop, Burst burst)
+      : FlowJob(context.model, std::move(stop)), burst_(std::move(burst)) {}
 
  private:
   void compute(Flow& flow, const std::stop_token& stop) override {
@@ -128,19 +128,20 @@ class IdleJob : public FlowJob {
 
 }  // namespace
 
-std::unique_ptr<Job> step_job(const JobContext& context, const Napi::CallbackInfo& info, ArrayUse) {
+std::unique_ptr<Job> step_job(const FlowContext& context, const Napi::CallbackInfo& info,
+                              ArrayUse) {
   return std::make_unique<StepJob>(context, optimizer_options(Fields(info[0], "optimizer")));
 }
 
-std::unique_ptr<Job> train_job(const JobContext& context, const Napi::CallbackInfo& info,
+std::unique_ptr<Job> train_job(const FlowContext& context, const Napi::CallbackInfo& info,
                                ArrayUse) {
   const Fields fields(info[0], "burst");
   std::stop_source stop = StopHandle::of(fields);
-  return std::make_unique<TrainJob>(context, std::move(stop), burst(fields, context.flow.get()));
+  return std::make_unique<TrainJob>(context, std::move(stop), burst(fields, context.model.get()));
 }
 
-std::unique_ptr<Job> idle_job(const JobContext& context, const Napi::CallbackInfo&, ArrayUse) {
-  return std::make_unique<IdleJob>(context.flow);
+std::unique_ptr<Job> idle_job(const FlowContext& context, const Napi::CallbackInfo&, ArrayUse) {
+  return std::make_unique<IdleJob>(context.model);
 }
 
 }  // namespace ffjord::binding

@@ -26,6 +26,9 @@
 
 namespace ffjord {
 
+class Vae;
+struct VaeDescription;
+
 enum class Direction { Forward, Reverse };  ///< data → base over t: 0 → T; base → data
 
 /// What a solve leaves for its pullback. Holds the weights' generation: a pullback after the
@@ -190,6 +193,10 @@ struct Engine {
   std::function<std::unique_ptr<Flow>(const FlowDescription&, std::optional<std::uint64_t> seed,
                                       const EngineOptions&)>
       create;
+  /// The same of variational autoencoders; empty where it has none.
+  std::function<std::unique_ptr<Vae>(const VaeDescription&, std::optional<std::uint64_t> seed,
+                                     const EngineOptions&)>
+      create_vae = nullptr;
 };
 
 }  // namespace ffjord

@@ -5,10 +5,13 @@
 #include <span>
 
 #include "core/device_memory.h"
+#include "core/errors.h"
+#include "core/feed_forward.h"
 #include "core/flow_block.h"
 #include "core/likelihood.h"
 #include "core/optimizer.h"
 #include "core/posterior.h"
+#include "core/vae_terms.h"
 
 namespace ffjord {
 
@@ -24,6 +27,14 @@ class FlowDevice : public DeviceMemory<Real> {
                                               name_of(place.plan.kind) +
                                               "' yet; use device 'cpu' or 'reference'");
     return std::make_unique<NoFlowPosterior<Real>>(place);
+  }
+  /// The same of nets outside of a flow, and what stands between them; a device without them throws
+  /// Error(Unsupported).
+  virtual std::unique_ptr<FeedForward<Real>> make_feed_forward(const FeedForwardPlace<Real>&) {
+    throw Error(ErrorCode::Unsupported, "this device has no feed-forward nets; use device 'cpu'");
+  }
+  virtual std::unique_ptr<VaeTerms<Real>> make_vae_terms() {
+    throw Error(ErrorCode::Unsupported, "this device has no VAE; use device 'cpu'");
   }
   /// `layout` outlives the optimizer, and this too.
   virtual std::unique_ptr<Optimizer<Real>> make_optimizer(const ParameterLayout& layout) = 0;

@@ -13,6 +13,7 @@
 #include "core/fixed_block.h"
 #include "core/flow_device.h"
 #include "core/host_posterior.h"
+#include "core/host_vae_terms.h"
 #include "core/split_block.h"
 
 namespace ffjord {
@@ -20,6 +21,17 @@ namespace ffjord {
 /// How an engine makes its blocks with dynamics.
 template <class Real>
 using MakeContinuous = std::function<std::unique_ptr<FlowBlock<Real>>(const BlockPlace<Real>&)>;
+/// The same of feed-forward nets.
+template <class Real>
+using MakeFeedForward =
+    std::function<std::unique_ptr<FeedForward<Real>>(const FeedForwardPlace<Real>&)>;
+
+/// What an engine of the host makes by itself.
+template <class Real>
+struct HostMakers {
+  MakeContinuous<Real> continuous;
+  MakeFeedForward<Real> feed_forward;
+};
 
 template <class Real>
 class HostBuffer : public FlatBuffer<Real> {
@@ -60,8 +72,7 @@ class HostOptimizer : public Optimizer<Real> {
 template <class Real>
 class HostDevice : public FlowDevice<Real> {
  public:
-  explicit HostDevice(MakeContinuous<Real> make_continuous)
-      : make_continuous_(std::move(make_continuous)) {}
+  explicit HostDevice(HostMakers<Real> makers) : makers_(std::move(makers)) {}
 
   bool is_host() const override { return true; }
   bool has_room(std::size_t) const override { return true; }
@@ -80,7 +91,7 @@ class HostDevice : public FlowDevice<Real> {
   }
 
   std::unique_ptr<FlowBlock<Real>> make_block(const BlockPlace<Real>& place) override {
-    if (std::holds_alternative<Cnf>(place.block)) return make_continuous_(place);
+    if (std::holds_alternative<Cnf>(place.block)) return makers_.continuous(place);
     if (std::holds_alternative<BatchNorm>(place.block))
       return std::make_unique<BatchNormBlock<Real>>(place);
     if (std::holds_alternative<Split>(place.block))
@@ -89,6 +100,14 @@ class HostDevice : public FlowDevice<Real> {
   }
   std::unique_ptr<Posterior<Real>> make_posterior(const PosteriorPlace<Real>& place) override {
     return make_host_posterior(place);
+  }
+  std::unique_ptr<FeedForward<Real>> make_feed_forward(
+      const FeedForwardPlace<Real>& place) override {
+    if (!makers_.feed_forward) return FlowDevice<Real>::make_feed_forward(place);
+    return makers_.feed_forward(place);
+  }
+  std::unique_ptr<VaeTerms<Real>> make_vae_terms() override {
+    return std::make_unique<HostVaeTerms<Real>>();
   }
   std::unique_ptr<Optimizer<Real>> make_optimizer(const ParameterLayout& layout) override {
     return std::make_unique<HostOptimizer<Real>>(layout);
@@ -102,7 +121,7 @@ class HostDevice : public FlowDevice<Real> {
   }
 
  private:
-  const MakeContinuous<Real> make_continuous_;
+  const HostMakers<Real> makers_;
 };
 
 }  // namespace ffjord

@@ -26,10 +26,8 @@ extern template std::unique_ptr<Flow> make_flow(const FlowDescription&,
 /// The same on the host.
 template <class Real>
 std::unique_ptr<Flow> make_host_flow(const FlowDescription& description,
-                                     std::optional<std::uint64_t> seed,
-                                     MakeContinuous<Real> make_continuous) {
-  return make_flow<Real>(description, seed,
-                         std::make_unique<HostDevice<Real>>(std::move(make_continuous)));
+                                     std::optional<std::uint64_t> seed, HostMakers<Real> makers) {
+  return make_flow<Real>(description, seed, std::make_unique<HostDevice<Real>>(std::move(makers)));
 }
 
 }  // namespace ffjord

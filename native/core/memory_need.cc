@@ -34,15 +34,37 @@ double tile_size(const NetPlan& net) {
   return net.convolutional() ? image_tile_size(elements) : kArrays * elements * kTileRows;
 }
 
-}  // namespace
-
-double memory_need(const FlowLayout& layout, std::size_t real_size) {
+double flat_size(const ParameterLayout& layout) {
   const double flat_buffers = layout.spectral_weights.empty() ? 6 : 8;
   double numbers = flat_buffers * double(layout.parameter_count) + double(layout.buffer_count);
   for (const Parameter& parameter : layout.parameters)
     if (parameter.role == Role::Weight) numbers += packed_size(parameter);
+  return numbers;
+}
+
+// A layer keeps its output, and where it is gated both maps'; cotangents of two layers live at
+// once.
+double tile_size(const FeedForwardPlan& net) {
+  double elements = double(net.size_in());
+  for (const FeedForwardLayer& layer : net.layers)
+    elements += (1.0 + layer.maps()) * double(layer.size_out());
+  return 2 * elements * kLanes;
+}
+
+}  // namespace
+
+double memory_need(const FlowLayout& layout, std::size_t real_size) {
+  double numbers = flat_size(layout);
   for (const BlockOffsets& block : layout.blocks)
     if (!block.net.layers.empty()) numbers += tile_size(block.net);
+  return numbers * double(real_size);
+}
+
+double memory_need(const VaeLayout& layout, std::size_t real_size) {
+  double numbers = flat_size(layout);
+  for (const FeedForwardPlan* net :
+       {&layout.encoder, &layout.mean, &layout.variance, &layout.decoder})
+    numbers += tile_size(*net);
   return numbers * double(real_size);
 }
 

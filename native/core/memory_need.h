@@ -4,6 +4,7 @@
 #include <cstddef>
 
 #include "core/flow_layout.h"
+#include "core/vae_plan.h"
 
 namespace ffjord {
 
@@ -13,5 +14,8 @@ namespace ffjord {
 /// one tile of rows. In float64, which does not wrap around. Larger batches and more threads come
 /// on top.
 double memory_need(const FlowLayout& layout, std::size_t real_size);
+
+/// The same of an autoencoder, whose activations are kept for the pullback of a batch.
+double memory_need(const VaeLayout& layout, std::size_t real_size);
 
 }  // namespace ffjord

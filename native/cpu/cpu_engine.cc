@@ -16,6 +16,14 @@ std::string spelled(std::string_view instruction_set) {
   return std::string(instruction_set);
 }
 
+HostMakers<float> makers(const EngineOptions& options) {
+  const int threads = thread_count(options.threads);
+  return {[=](const BlockPlace<float>& place) {
+            return std::make_unique<CpuBlock>(place, instruction_sets().front(), threads);
+          },
+          {}};
+}
+
 }  // namespace
 
 Engine engine() {
@@ -32,10 +40,7 @@ Engine engine() {
   }
   engine.create = [](const FlowDescription& description, std::optional<std::uint64_t> seed,
                      const EngineOptions& options) {
-    const int threads = thread_count(options.threads);
-    return make_host_flow<float>(description, seed, [=](const BlockPlace<float>& place) {
-      return std::make_unique<CpuBlock>(place, instruction_sets().front(), threads);
-    });
+    return make_host_flow<float>(description, seed, makers(options));
   };
   return engine;
 }

@@ -247,7 +247,7 @@ void check_transforms(const std::string& name, std::vector<Block> blocks) {
   FlowDescription description;
   description.shape = {3};
   description.blocks = std::move(blocks);
-  const auto flow = make_host_flow<double>(description, 1, nullptr);
+  const auto flow = make_host_flow<double>(description, 1, {});
   std::vector<double> parameters(6);
   for (int i = 0; i < 6; ++i) parameters[i] = 0.1 * (i + 1);
   flow->write(Buffer::Parameters, parameters);

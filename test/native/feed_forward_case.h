@@ -41,16 +41,17 @@ RunNet run_on_host(const MakeNet<Real>& make) {
         y_bar(given_y_bar.begin(), given_y_bar.end());
     const auto net = make({plan, weights});
     net->parameters_changed();
-    // Gradients and x̄ are added to, y is written.
-    std::vector<Real> y(batch * plan.size_out(), Real(NAN)), again(y), x_bar(x.size(), Real(1));
-    std::vector<Real> gradients(weights.size(), Real(1));
+    // Gradients and x̄ are added to, y is written. What stood there is small, for rounding's sake.
+    constexpr Real before(0x1p-10);
+    std::vector<Real> y(batch * plan.size_out(), Real(NAN)), again(y), x_bar(x.size(), before);
+    std::vector<Real> gradients(weights.size(), before);
     const auto tape = net->apply(batch, x, y, true);
     net->apply(batch, x, again, false);
     if (!std::equal(y.begin(), y.end(), again.begin())) again.front() = y.front() = Real(NAN);
     net->pullback(*tape, {batch, x, y_bar, x_bar, gradients});
     NetValues values{{y.begin(), y.end()}, {}, {}};
-    for (Real value : x_bar) values.x_bar.push_back(double(value) - 1);
-    for (Real value : gradients) values.gradients.push_back(double(value) - 1);
+    for (Real value : x_bar) values.x_bar.push_back(double(value) - before);
+    for (Real value : gradients) values.gradients.push_back(double(value) - before);
     return values;
   };
 }

@@ -33,7 +33,7 @@ void check_step(Report& report) {
   std::mt19937_64 generator(1);
   const Vector gradients = checks::normals(count, generator);
 
-  HostDevice<double> device(nullptr);
+  HostDevice<double> device({});
   ParameterBuffers<double> buffers(layout, device, weights, {});
   report.expect("weights as given", values_of(buffers, Buffer::Parameters, count) == weights);
   report.expect(
@@ -58,7 +58,7 @@ void check_step(Report& report) {
 void check_two_layouts(Report& report) {
   const auto large = reference::engine().create(described(), 3, {});
   const auto small = reference::engine().create({{3}, {BatchNorm{}}}, 3, {});
-  HostDevice<double> device(nullptr);
+  HostDevice<double> device({});
   for (const Flow* flow : {large.get(), small.get()}) {
     const auto& layout = flow->layout();
     ParameterBuffers<double> buffers(layout, device, {}, {});

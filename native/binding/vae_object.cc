@@ -1,0 +1,42 @@
+#include "binding/vae_object.h"
+
+#include "binding/vae_jobs.h"
+
+namespace ffjord::binding {
+
+Napi::Function VaeObject::define(Napi::Env env, Environment& environment) {
+  using Object = VaeObject;
+  return DefineClass(
+      env, "Vae",
+      {
+          InstanceMethod<&Object::method<&Object::call<elbo_job>>>("elbo"),
+          InstanceMethod<&Object::method<&Object::call<vae_loss_job>>>("loss"),
+          InstanceMethod<&Object::method<&Object::call<encode_job>>>("encode"),
+          InstanceMethod<&Object::method<&Object::call<decode_job>>>("decode"),
+          InstanceMethod<&Object::method<&Object::call<log_likelihood_job>>>("logLikelihood"),
+          InstanceMethod<&Object::method<&Object::call<vae_step_job>>>("step"),
+          InstanceMethod<&Object::method<&Object::call<vae_train_job>>>("train"),
+          InstanceMethod<&Object::method<&Object::make>>("make"),
+          InstanceMethod<&Object::method<&Object::read>>("read"),
+          InstanceMethod<&Object::method<&Object::write>>("write"),
+          InstanceMethod<&Object::method<&Object::zero_gradients>>("zeroGradients"),
+          InstanceMethod<&Object::method<&Object::upload>>("upload"),
+          InstanceMethod<&Object::method<&Object::dispose>>("dispose"),
+      },
+      &environment);
+}
+
+VaeLayout VaeObject::layout_of(const Engine& engine, const VaeDescription& description) {
+  if (!engine.create_vae)
+    throw Error(ErrorCode::Unsupported,
+                "device '" + engine.name + "' has no autoencoders yet; use device 'cpu'");
+  return VaeLayout(description);
+}
+
+Napi::Value VaeObject::upload(const Napi::CallbackInfo& info) {
+  return keep_rows(
+      info, environment().images_class(),
+      [](Vae& vae, std::size_t count, const Input& images) { return vae.upload(count, images); });
+}
+
+}  // namespace ffjord::binding

@@ -359,7 +359,18 @@ export type NativeLayer =
     }
   | { type: 'reshape'; shape: number[] }
 
-export type NativePosterior = { type: 'none' }
+export type NativePosterior =
+  | { type: 'none' }
+  | { type: 'planar'; flows: number }
+  /** `width` units, a multiple of `latent`. */
+  | { type: 'iaf'; flows: number; width: number }
+  /** `vectors`: of an orthogonal basis, or reflections a flow; a triangular one has no use of it. */
+  | {
+      type: 'sylvester'
+      basis: 'orthogonal' | 'householder' | 'triangular'
+      flows: number
+      vectors: number
+    }
 
 export interface NativeVaeDescription {
   /** Of an image: [channels, height, width], or [D]. */

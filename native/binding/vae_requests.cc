@@ -11,6 +11,11 @@ constexpr std::size_t kMostLayers = 1 << 12;
 
 constexpr Choices<Likelihood, 2> kLikelihoods{
     {{"bernoulli", Likelihood::Bernoulli}, {"categorical", Likelihood::Categorical}}};
+constexpr Choices<SylvesterBasis, 3> kBases{{
+    {"orthogonal", SylvesterBasis::Orthogonal},
+    {"householder", SylvesterBasis::Householder},
+    {"triangular", SylvesterBasis::Triangular},
+}};
 
 int small(const Fields& fields, const char* name, int least, int most = kLargestSide) {
   return static_cast<int>(fields.integer(name, least, most));
@@ -59,7 +64,13 @@ FeedForwardDescription net(const Fields& description, const char* part) {
 PosteriorKind posterior(const Fields& fields) {
   const std::string type = fields.text("type");
   if (type == "none") return NoFlow{};
-  refuse("unknown " + fields.path("type") + " '" + type + "'; known: none");
+  if (type == "planar") return Planar{small(fields, "flows", 1)};
+  if (type == "iaf")
+    return InverseAutoregressive{small(fields, "flows", 1), small(fields, "width", 1)};
+  if (type == "sylvester")
+    return Sylvester{fields.choice("basis", kBases), small(fields, "flows", 1),
+                     small(fields, "vectors", 1)};
+  refuse("unknown " + fields.path("type") + " '" + type + "'; known: none, planar, iaf, sylvester");
 }
 
 }  // namespace

@@ -38,8 +38,10 @@ VaeLayout::VaeLayout(const VaeDescription& description) {
   mean = add_feed_forward(*this, std::move(mean));
   variance = add_feed_forward(*this, std::move(variance));
   decoder = add_feed_forward(*this, std::move(decoder));
-  posterior = add_posterior(
-      *this, {description.posterior, std::size_t(description.latent), std::size_t(h)});
+  posterior.kind = description.posterior;
+  posterior.latent = static_cast<std::size_t>(description.latent);
+  posterior.condition = encoder.size_out();
+  posterior = add_posterior(*this, std::move(posterior));
 }
 
 std::vector<double> initial_parameters(const VaeLayout& layout, std::uint64_t seed) {

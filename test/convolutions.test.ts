@@ -44,6 +44,7 @@ const nets: Record<string, Block[]> = {
   'squash, residual': [cnf({ layer: 'squash', activation: 'tanh', residual: true })],
   'concat_v2, elu': [cnf({ layer: 'concat_v2', activation: 'elu' })],
   'blend, swish': [cnf({ layer: 'blend', activation: 'swish' })],
+  concatcoord: [cnf({ layer: 'concatcoord' })],
   'concatsquash, a block behind another': [cnf({ layer: 'concatsquash' }), cnf({ layer: 'ignore' })]
 }
 
@@ -78,6 +79,17 @@ describe.each(devices)('%s', (device) => {
 
   test.each(Object.entries(ways))('so are they by %s', (_, way) =>
     agree(flowOptions([cnf({ layer: 'concatsquash' })], way), pixels(5))
+  )
+
+  test.each(['exact', { noise: 'gaussian' }] as const)('nets on several scales, trace %j', (trace) =>
+    agree(
+      {
+        ...flowOptions([cnf({ layer: 'concatcoord', hidden: [6, 6], parallel: 2 })], { trace }),
+        solver: { method: 'rk4', steps: 2 },
+        shape: [1, 6, 8]
+      },
+      pixels(4, 48)
+    )
   )
 
   test('strides, squeeze and split', () =>

@@ -32,23 +32,26 @@ class BorderClasses {
     for (int i : rows_.taps(index / columns_.count()))
       for (int j : columns_.taps(index % columns_.count())) visit(i, j);
   }
+  /// Calls visit(i, j, y, x) for those of an output pixel, which find input pixel (y, x).
+  template <class Visit>
+  void for_each_tap_of(int out_y, int out_x, Visit visit) const {
+    for (int i : rows_.taps(rows_.of(out_y)))
+      for (int j : columns_.taps(columns_.of(out_x)))
+        visit(i, j, rows_.from(out_y, i), columns_.from(out_x, j));
+  }
 
  private:
   class Axis {
    public:
     Axis() = default;
-    Axis(const Convolution& convolution, int kernel, int in, int out) {
+    Axis(const Convolution& convolution, int kernel, int in, int out) : convolution_(convolution) {
       sets_.clear();
       for (int y = 0; y < out; ++y) {
         std::vector<int> inside;
         for (int i = 0; i < kernel; ++i) {
-          int from = y * convolution.stride - convolution.padding + i;
-          if (convolution.transposed) {
-            from = y + convolution.padding - i;
-            if (from % convolution.stride != 0) continue;
-            from /= convolution.stride;
-          }
-          if (from >= 0 && from < in) inside.push_back(i);
+          if (convolution.transposed && (y + convolution.padding - i) % convolution.stride != 0)
+            continue;
+          if (from(y, i) >= 0 && from(y, i) < in) inside.push_back(i);
         }
         const auto place = std::find(sets_.begin(), sets_.end(), inside);
         of_.push_back(static_cast<int>(place - sets_.begin()));
@@ -58,8 +61,13 @@ class BorderClasses {
     int count() const { return static_cast<int>(sets_.size()); }
     int of(int y) const { return of_.empty() ? 0 : of_[y]; }
     const std::vector<int>& taps(int index) const { return sets_[index]; }
+    int from(int y, int i) const {
+      if (convolution_.transposed) return (y + convolution_.padding - i) / convolution_.stride;
+      return y * convolution_.stride - convolution_.padding + i;
+    }
 
    private:
+    Convolution convolution_;
     std::vector<std::vector<int>> sets_{{}};
     std::vector<int> of_;
   };

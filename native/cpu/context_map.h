@@ -1,5 +1,6 @@
-// What a context adds to the rows of a tile: r = M c, with the rows of M in order V of the first
-// layer and U of the gates of each hidden layer. A row's r is constant along its trajectory.
+// What a context adds to the rows of a tile: r = M c, with the rows of M in order V of the layers
+// that a branch begins with, and U of the gates of each hidden layer. A row's r is constant along
+// its trajectory.
 #pragma once
 
 #include <algorithm>
@@ -15,8 +16,7 @@ struct ContextMap {
   static constexpr int kNone = -1;
   int size = 0;                           ///< C
   int terms = 0;                          ///< P
-  int bias = kNone;                       ///< first term of the first layer's bias
-  std::vector<int> gates;                 ///< first term of a layer's gates, or kNone
+  std::vector<int> biases, gates;         ///< first term of a layer's bias and gates, or kNone
   std::vector<float> matrix, transposed;  ///< M (P, C), Mᵀ (C, P)
 
   template <class AnyLayer>
@@ -26,18 +26,21 @@ struct ContextMap {
       terms += out;
       return terms - out;
     };
-    bias = place(layers.front().offsets.context, layers.front().out());
+    for (const AnyLayer& layer : layers)
+      biases.push_back(place(layer.offsets.context, layer.out()));
     for (const AnyLayer& layer : layers)
       gates.push_back(place(layer.offsets.context_gate, layer.out()));
   }
 
   bool moves_gates(int l) const { return gates[l] != kNone; }
-  bool moves(int l) const { return moves_gates(l) || (l == 0 && bias != kNone); }
+  bool moves_bias(int l) const { return biases[l] != kNone; }
+  bool moves(int l) const { return moves_gates(l) || moves_bias(l); }
 
   /// Calls visit(offset in the flat buffer, first row of M, rows) for each of the layers' matrices.
   template <class AnyLayer, class Visit>
   void for_each_part(const std::vector<AnyLayer>& layers, Visit visit) const {
-    if (bias != kNone) visit(layers.front().offsets.context, bias, layers.front().out());
+    for (std::size_t l = 0; l < layers.size(); ++l)
+      if (biases[l] != kNone) visit(layers[l].offsets.context, biases[l], layers[l].out());
     for (std::size_t l = 0; l < layers.size(); ++l)
       if (gates[l] != kNone) visit(layers[l].offsets.context_gate, gates[l], layers[l].out());
   }

@@ -2,6 +2,8 @@
 #pragma once
 
 #include <algorithm>
+#include <utility>
+#include <vector>
 
 #include "cpu/convolution_chain.h"
 
@@ -21,11 +23,11 @@ inline PullKernel pull_kernel(Activation activation, int tangents, bool gated) {
 }
 
 inline void ConvolutionChain::pull(const FieldPass& pass, const NetTime& time,
-                                   const Panels& output_bar, const Panels& input_bar,
+                                   const Panels& output_bar, const Panels& input_bar, bool adds,
                                    ChainMemory& memory, ChainReverse* reverse) const {
   const int panels = pass.columns.panels();
   const auto cotangents = [&](int l) { return images(memory.cotangents[l], l, panels); };
-  move_features<true>(output_bar, cotangents(count()), output_at_, panels);
+  load_images(output_bar, cotangents(count()), output_at_, panels);
   pull_activations(pass, time, count() - 1, memory, reverse, [&](auto pull_pixel) {
     const int channels = layers_.back().out();
     for_each_pixel(layouts_.back().plane, [&](int y, int x) { pull_pixel(y, x, 0, channels); });
@@ -48,7 +50,7 @@ inline void ConvolutionChain::pull(const FieldPass& pass, const NetTime& time,
       });
     }
   }
-  move_features<false>(input_bar, cotangents(0), input_at_, panels);
+  store_images(cotangents(0), input_bar, adds, input_at_, panels);
 }
 
 /// Pulls cotangents back through the activation and gate of layer l: of the pixels and channels for
@@ -79,6 +81,11 @@ void ConvolutionChain::pull_activations(const FieldPass& pass, const NetTime& ti
                               .shift = {},
                               .beta = layer.beta,
                               .gate_sums = memory.gate_sums.data()};
+  const bool coordinates = layer.form.coordinates && reverse && reverse->gradient;
+  if (coordinates) {
+    memory.pixel_sums.resize(layout.plane.size() * round_up(channels, kLanes) * kLanes);
+    reserve(memory.pixel_terms, std::size_t(channels) * stride);
+  }
   const PullKernel pull = pull_kernel(layer.activation, pass.columns.channels - 1, layer.gated());
   Vec beta_bar = {};
   behind([&](int y, int x, int first, int last) {
@@ -91,7 +98,24 @@ void ConvolutionChain::pull_activations(const FieldPass& pass, const NetTime& ti
       arguments.slopes = slopes + (std::size_t(y) * layout.plane.width + x) * channels * stride;
     arguments.shift = of_class(shifts, index, channels);
     arguments.sums = memory.row_sums.data() + std::size_t(index) * channels * stride;
+    if (!coordinates) {
+      beta_bar = beta_bar + pull(arguments, first, last);
+      return;
+    }
+    float* const class_sums = std::exchange(arguments.sums, memory.pixel_terms.data());
+    std::fill(arguments.sums + first * stride, arguments.sums + last * stride, 0.f);
     beta_bar = beta_bar + pull(arguments, first, last);
+    float* const pixel = memory.pixel_sums.data() + (std::size_t(y) * layout.plane.width + x) *
+                                                        round_up(channels, kLanes) * kLanes;
+    for (int j = first; j < last; ++j) {
+      Vec sum = {};
+      for (int lane = 0; lane < stride; lane += kLanes) {
+        const Vec of_strip = load(arguments.sums + j * stride + lane);
+        add_to(class_sums + j * stride + lane, of_strip);
+        sum = sum + of_strip;
+      }
+      store(pixel + std::size_t(j) * kLanes, sum);
+    }
   });
   if (reverse && reverse->gradient)
     reverse->gradient->layers[first_ + l].beta += sum_of_lanes(beta_bar);
@@ -109,14 +133,14 @@ inline void ConvolutionChain::finish_layer(const FieldPass& pass, const NetTime&
                                            ChainMemory& memory, ChainReverse& reverse) const {
   const ConvolutionLayer& layer = layers_[l];
   const int stride = pass.columns.strips * kLanes;
-  const bool shifts = layer.shifted() || layer.takes_time() || layer.expanded();
+  const bool shifts = layer.shifted() || layer.planes() > 0 || layer.expanded();
   const RowVectors gates = gates_of(pass, time, memory, l), times = times_of(pass, time);
   LayerGradient* const gradient =
       reverse.gradient ? &reverse.gradient->layers[first_ + l] : nullptr;
   const auto terms_bar = [&](int first_term, int j, int strip) {
     return reverse.terms_bar + std::size_t(first_term + j) * pass.rows + pass.row(strip);
   };
-  const bool bars_bias = reverse.terms_bar && first_ + l == 0 && context_.bias != ContextMap::kNone;
+  const bool bars_bias = reverse.terms_bar && context_.moves_bias(first_ + l);
   for (int g = 0; g < pass.columns.strips; ++g) {
     const Vec t = times.at(0, g);
     Vec t_bar = {};
@@ -133,7 +157,7 @@ inline void ConvolutionChain::finish_layer(const FieldPass& pass, const NetTime&
       }
       if (gradient) gradient->bias[j] += sum_of_lanes(gate * sum);
       if (bars_bias) {
-        float* const to = terms_bar(context_.bias, j, g);
+        float* const to = terms_bar(context_.biases[first_ + l], j, g);
         store(to, fma(gate, sum, load(to)));
       }
       if (!layer.gated()) continue;
@@ -152,6 +176,7 @@ inline void ConvolutionChain::finish_layer(const FieldPass& pass, const NetTime&
     add_to_times(pass, time, g, t_bar, reverse);
   }
   if (!gradient) return;
+  if (layer.form.coordinates) pull_coordinates(l, memory, *gradient);
 
   const int panels = pass.columns.panels();
   const Images input = images(memory.outputs[l], l, panels);
@@ -160,6 +185,29 @@ inline void ConvolutionChain::finish_layer(const FieldPass& pass, const NetTime&
   const bool transposed = layer.map.transposed();
   layer.gradient.accumulate(transposed ? input : output_bar, transposed ? output_bar : input,
                             panels, gradient->weight.data(), memory.transposed.data());
+}
+
+/// concatcoord: W̄ of the planes of rows and columns, Σ z̄ y and Σ z̄ x over the pixels (y, x) that a
+/// tap finds.
+inline void ConvolutionChain::pull_coordinates(int l, ChainMemory& memory,
+                                               LayerGradient& gradient) const {
+  const ConvolutionLayer& layer = layers_[l];
+  const int channels = layer.out(), padded = round_up(channels, kLanes);
+  const Plane &plane = layer.map.plane_out, &kernel = layer.map.convolution.kernel;
+  std::vector<float> sums(padded);
+  for_each_pixel(plane, [&](int y, int x) {
+    const std::size_t pixel = std::size_t(y) * plane.width + x;
+    sums_of_lanes(memory.pixel_sums.data() + pixel * padded * kLanes, channels, sums.data());
+    layer.classes.for_each_tap_of(y, x, [&](int i, int j, int from_y, int from_x) {
+      float* const rows =
+          gradient.coordinates.data() + (std::size_t(i) * kernel.width + j) * channels;
+      float* const columns = rows + kernel.size() * channels;
+      for (int channel = 0; channel < channels; ++channel) {
+        rows[channel] += float(from_y) * sums[channel];
+        columns[channel] += float(from_x) * sums[channel];
+      }
+    });
+  });
 }
 
 /// blend: the cotangents of (a, t a) become ā = first + t second; t̄ += a · second.

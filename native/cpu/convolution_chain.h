@@ -7,6 +7,7 @@
 #include <span>
 #include <vector>
 
+#include "core/squeezed_view.h"
 #include "cpu/context_map.h"
 #include "cpu/convolution_layer.h"
 #include "cpu/layer_backward.h"
@@ -27,6 +28,10 @@ struct ChainMemory {
   std::vector<AlignedFloats> row_gates, row_offsets;
   AlignedFloats row_sums;   ///< Σ z̄ over the pixels of a class, [unit][rows of the pass]
   AlignedFloats gate_sums;  ///< Σ z̄ (z − s) + ū u over pixels, [channel][rows of the pass]
+  AlignedFloats
+      pixel_sums;  ///< Σ z̄ of the pass's strips, [pixel][channel][kLanes], for coordinates
+  AlignedFloats
+      pixel_terms;  ///< of one pixel: g ⊙ b + s + r, or its Σ z̄, [channel][rows of the pass]
   AlignedFloats transposed;
 };
 
@@ -40,21 +45,22 @@ struct ChainReverse {
 
 class ConvolutionChain {
  public:
-  /// Layers [first, end) of a net. Its samples are `shape` (c, h, w).
-  ConvolutionChain(std::vector<ConvolutionLayer>& layers, std::size_t first, std::size_t end,
-                   const ContextMap& context);
+  /// The layers of a branch, of a net whose samples are (channels, plane).
+  ConvolutionChain(std::vector<ConvolutionLayer>& layers, const Branch& branch, int channels,
+                   Plane plane, const ContextMap& context);
 
   /// After the weights changed.
   void pack();
 
-  /// Runs a pass from `input` to `output`, panels of the D features of a row. `terms`: of the
-  /// context, [P][rows of the tile], or null.
+  /// Runs a pass from `input` to `output`, panels of the D features of a row, and stores there or
+  /// adds. `terms`: of the context, [P][rows of the tile], or null.
   void run(const FieldPass& pass, const NetTime& time, const float* terms, const Panels& input,
-           const Panels& output, ChainMemory& memory, bool keep) const;
-  /// Cotangents of what `run` left with `keep` → those of its input. Without `reverse` nothing else
-  /// is computed: the values' cotangents alone are pulled back, of a pass without tangents.
+           const Panels& output, bool adds, ChainMemory& memory, bool keep) const;
+  /// Cotangents of what `run` left with `keep` → those of its input, stored or added. Without
+  /// `reverse` nothing else is computed: the values' cotangents alone are pulled back, of a pass
+  /// without tangents.
   void pull(const FieldPass& pass, const NetTime& time, const Panels& output_bar,
-            const Panels& input_bar, ChainMemory& memory, ChainReverse* reverse) const;
+            const Panels& input_bar, bool adds, ChainMemory& memory, ChainReverse* reverse) const;
 
   /// Floats that a kept pass takes for each of its panels, and the largest image of them.
   std::size_t floats_per_panel() const;
@@ -96,6 +102,7 @@ class ConvolutionChain {
                         ChainReverse* reverse, Behind behind) const;
   void finish_layer(const FieldPass& pass, const NetTime& time, int l, ChainMemory& memory,
                     ChainReverse& reverse) const;
+  void pull_coordinates(int l, ChainMemory& memory, LayerGradient& gradient) const;
   void add_to_times(const FieldPass& pass, const NetTime& time, int strip, Vec t_bar,
                     ChainReverse& reverse) const;
   void expand_input(const FieldPass& pass, const NetTime& time, int l, const Images& input) const;
@@ -109,24 +116,29 @@ class ConvolutionChain {
   std::vector<std::size_t> input_at_, output_at_;  // of a feature in a panel of images
 };
 
-/// Features of a row in the order of its images, (channel, y, x) → where they lie in a panel.
-inline std::vector<std::size_t> feature_places(const ImageLayout& layout, int channels) {
-  std::vector<std::size_t> places;
-  for (int c = 0; c < channels; ++c)
-    for (int y = 0; y < layout.plane.height; ++y)
-      for (int x = 0; x < layout.plane.width; ++x)
-        places.push_back(layout.offset(y, x) + std::size_t(c) * kFeatureStride);
+/// Features of a row → where they lie in a panel of the images of its squeezed view.
+inline std::vector<std::size_t> feature_places(const ImageLayout& layout,
+                                               const std::vector<std::uint32_t>& squeezed) {
+  std::vector<std::size_t> places(squeezed.size());
+  const std::size_t plane = layout.plane.size();
+  for (std::size_t i = 0; i < squeezed.size(); ++i) {
+    const int pixel = static_cast<int>(i % plane);
+    places[squeezed[i]] = layout.offset(pixel / layout.plane.width, pixel % layout.plane.width) +
+                          i / plane * kFeatureStride;
+  }
   return places;
 }
 
-inline ConvolutionChain::ConvolutionChain(std::vector<ConvolutionLayer>& layers, std::size_t first,
-                                          std::size_t end, const ContextMap& context)
-    : layers_(std::span(layers).subspan(first, end - first)),
-      first_(static_cast<int>(first)),
+inline ConvolutionChain::ConvolutionChain(std::vector<ConvolutionLayer>& layers,
+                                          const Branch& branch, int channels, Plane plane,
+                                          const ContextMap& context)
+    : layers_(std::span(layers).subspan(branch.first, branch.depth())),
+      first_(static_cast<int>(branch.first)),
       context_(context),
-      layouts_(image_layouts(layers_)),
-      input_at_(feature_places(layouts_.front(), layers_.front().in())),
-      output_at_(feature_places(layouts_.back(), layers_.back().out())) {
+      layouts_(image_layouts(layers_)) {
+  const auto squeezed = squeezed_places(channels, plane, branch.squeezes);
+  input_at_ = feature_places(layouts_.front(), squeezed);
+  output_at_ = feature_places(layouts_.back(), squeezed);
   for (int l = 0; l < count(); ++l) {
     const int below = layouts_[l].channels, above = layouts_[l + 1].channels;
     const LinearMap& map = layers_[l].map;
@@ -167,20 +179,31 @@ inline RowVectors of_class(RowVectors vectors, int index, int channels) {
   return vectors;
 }
 
-/// Copies panels of features to or from panels of images.
-template <bool ToImages>
-void move_features(const Panels& features, const Images& images,
-                   const std::vector<std::size_t>& places, int panels) {
+/// Copies panels of features to panels of images.
+inline void load_images(const Panels& features, const Images& images,
+                        const std::vector<std::size_t>& places, int panels) {
   for (int panel = 0; panel < panels; ++panel) {
-    float* feature = features.data + panel * features.stride;
+    const float* from = features.data + panel * features.stride;
     float* const image = images.data + panel * images.layout.panel_stride();
     for (const std::size_t place : places) {
-      float* const to = ToImages ? image + place : feature;
-      const float* const from = ToImages ? feature : image + place;
-      store(to, load(from));
-      store(to + kLanes, load(from + kLanes));
-      feature += kFeatureStride;
+      store(image + place, load(from));
+      store(image + place + kLanes, load(from + kLanes));
+      from += kFeatureStride;
     }
+  }
+}
+
+/// The other way round, stored or added.
+inline void store_images(const Images& images, const Panels& features, bool adds,
+                         const std::vector<std::size_t>& places, int panels) {
+  for (int panel = 0; panel < panels; ++panel) {
+    float* to = features.data + panel * features.stride;
+    const float* const image = images.data + panel * images.layout.panel_stride();
+    for (const std::size_t place : places)
+      for (int second = 0; second < kPanelColumns; ++second, to += kLanes) {
+        const Vec value = load(image + place + second * kLanes);
+        store(to, adds ? load(to) + value : value);
+      }
   }
 }
 

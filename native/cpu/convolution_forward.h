@@ -24,20 +24,19 @@ inline ActivateKernel activate_kernel(Activation activation, int tangents, bool 
 }
 
 inline void ConvolutionChain::run(const FieldPass& pass, const NetTime& time, const float* terms,
-                                  const Panels& input, const Panels& output, ChainMemory& memory,
-                                  bool keep) const {
+                                  const Panels& input, const Panels& output, bool adds,
+                                  ChainMemory& memory, bool keep) const {
   const std::size_t entries = layers_.size() + 1;
   for (auto* arrays : {&memory.outputs, &memory.preactivations, &memory.slopes, &memory.cotangents,
                        &memory.row_gates, &memory.row_offsets})
     arrays->resize(entries);
   const int panels = pass.columns.panels();
-  move_features<true>(input, images(memory.outputs[0], 0, panels), input_at_, panels);
+  load_images(input, images(memory.outputs[0], 0, panels), input_at_, panels);
   for (int l = 0; l < count(); ++l) {
     if (moves(l)) set_row_terms(pass, time, l, terms, memory);
     run_layer(pass, time, l, memory, keep);
   }
-  move_features<false>(output, images(memory.outputs[count()], count(), panels), output_at_,
-                       panels);
+  store_images(images(memory.outputs[count()], count(), panels), output, adds, output_at_, panels);
 }
 
 inline void ConvolutionChain::run_layer(const FieldPass& pass, const NetTime& time, int l,
@@ -67,10 +66,22 @@ inline void ConvolutionChain::run_layer(const FieldPass& pass, const NetTime& ti
   const ActivateKernel activate = activate_kernel(layer.activation, pass.columns.channels - 1,
                                                   layer.gated(), preactivations || slopes);
   const RowVectors offsets = offsets_of(pass, time, memory, l);
+  const float* const coordinates = layer.form.coordinates ? layer.coordinates.data() : nullptr;
+  const int stride = pass.columns.strips * kLanes;
+  reserve(memory.pixel_terms, std::size_t(channels) * stride);
   convolve(layer.forward, in, out, panels, [&](int y, int x, int first, int last) {
     const std::size_t at = out.layout.offset(y, x);
     arguments.out = {out.data + at, out.layout.panel_stride()};
     arguments.offset = of_class(offsets, layer.classes.of(y, x), channels);
+    if (coordinates) {
+      const float* const terms =
+          coordinates + (std::size_t(y) * layer.map.plane_out.width + x) * channels;
+      for (int j = first; j < last; ++j)
+        for (int g = 0; g < pass.columns.strips; ++g)
+          store(memory.pixel_terms.data() + std::size_t(j) * stride + g * kLanes,
+                arguments.offset.at(j, g) + splat(terms[j]));
+      arguments.offset = {memory.pixel_terms.data(), stride, kLanes};
+    }
     if (preactivations) arguments.preactivations = preactivations + at;
     if (slopes)
       arguments.slopes = slopes + (std::size_t(y) * layer.map.plane_out.width + x) * pixel_slopes;
@@ -101,9 +112,9 @@ inline void ConvolutionChain::set_row_terms(const FieldPass& pass, const NetTime
   const ConvolutionLayer& layer = layers_[l];
   const LayerTime& at_time = time.layers[first_ + l];
   const int strips = pass.columns.strips, stride = strips * kLanes;
-  const bool moves_bias = first_ + l == 0 && context_.bias != ContextMap::kNone;
+  const bool moves_bias = context_.moves_bias(first_ + l);
   const float* logits = terms + std::size_t(std::max(context_.gates[first_ + l], 0)) * pass.rows;
-  const float* biases = terms + std::size_t(std::max(context_.bias, 0)) * pass.rows;
+  const float* biases = terms + std::size_t(std::max(context_.biases[first_ + l], 0)) * pass.rows;
   const RowVectors gates = of_pass(pass, time, at_time.gate), times = times_of(pass, time);
   const RowVectors shifts = of_pass(pass, time, at_time.shift);
   const RowVectors offsets = of_pass(pass, time, at_time.offset);

@@ -32,10 +32,10 @@ class ConvolutionGradient {
   std::size_t size() const {
     return taps() * std::size_t(wide_in_lanes_ ? narrow_ : wide_) * stride();
   }
-  float at(const float* sums, int n, int c, int i, int j) const {
+  /// Where the sum of W̄[n, c, i, j] stands.
+  std::size_t place(int n, int c, int i, int j) const {
     const std::size_t tap = std::size_t(i) * convolution_.kernel.width + j;
-    return wide_in_lanes_ ? sums[(tap * narrow_ + n) * stride() + c]
-                          : sums[(tap * wide_ + c) * stride() + n];
+    return wide_in_lanes_ ? (tap * narrow_ + n) * stride() + c : (tap * wide_ + c) * stride() + n;
   }
 
   /// Floats that `accumulate` needs beside.
@@ -124,13 +124,9 @@ class ConvolutionGradient {
   /// [pixel][2 kLanes][stride()] of `count` pixels from (y, x).
   void transpose_pixels(const Images& images, int panel, int y, int x, int count, int channels,
                         float* to) const {
-    for (int pixel = 0; pixel < count; ++pixel) {
-      const float* from = column(images, panel, y, x + pixel);
-      for (int second = 0; second < kPanelColumns; ++second, to += std::size_t(kLanes) * stride())
-        for (int c = 0; c < channels; c += kLanes)
-          transpose_features(from + second * kLanes + std::size_t(c) * kFeatureStride, to + c,
-                             stride());
-    }
+    for (int pixel = 0; pixel < count; ++pixel)
+      transpose_pixel(column(images, panel, y, x + pixel), channels, stride(),
+                      to + std::size_t(pixel) * kFeatureStride * stride());
   }
 
   static void add_outer(OuterArguments outer, int rows, int columns) {

@@ -12,12 +12,14 @@
 
 namespace ffjord::cpu::FFJORD_INSTRUCTION_SET {
 
-/// A layer of the plan, z = g(t) ⊙ (W(t) a + b) + s t, s a number a channel and border class. A
-/// second map is computed as W₀ a + (W₁ − W₀)(t a): its input is (a, t a).
+/// A layer of the plan, z = g(t) ⊙ (W(t) a + b) + s t + r, s a number a channel and border class, r
+/// what the planes of coordinates add. A second map is computed as W₀ a + (W₁ − W₀)(t a): its input
+/// is (a, t a).
 struct ConvolutionLayer : LayerPlan {
   const float* parameters = nullptr;  ///< flat buffer of the flow
 
-  BorderClasses classes;  ///< of what t adds; one class unless t is a channel
+  BorderClasses classes;           ///< of what t adds; one class unless t is a channel
+  std::vector<float> coordinates;  ///< r, [pixel][channel]; empty but for concatcoord
   PackedConvolution forward, backward;
   ConvolutionGradient gradient;
   /// b and s of unit class · out + channel, as many b as s; a and q of the gates, up to whole
@@ -27,7 +29,7 @@ struct ConvolutionLayer : LayerPlan {
 
   ConvolutionLayer(const LayerPlan& plan, const float* all_parameters)
       : LayerPlan(plan), parameters(all_parameters) {
-    if (takes_time()) classes = BorderClasses(map);
+    if (planes() > 0) classes = BorderClasses(map);
     const LinearMap expanded = map.with_channels_in(depth());
     forward = {expanded, PackedConvolution::Direction::Forward};
     backward = {expanded, PackedConvolution::Direction::Backward};
@@ -36,16 +38,16 @@ struct ConvolutionLayer : LayerPlan {
   int units() const { return classes.count() * out(); }
   std::size_t sums_size() const { return gradient.size(); }
 
-  /// Where W[n, c, i, j] of the map without t stands from the beginning of its tensor; n counts
-  /// channels of the narrow side, c of the wide.
+  /// Where W[n, c, i, j] of the map without its planes stands from the beginning of its tensor; n
+  /// counts channels of the narrow side, c of the wide.
   std::size_t place(int n, int c, int i, int j) const {
-    const int time = takes_time() ? 1 : 0;
-    const std::size_t wide = map.transposed() ? out() : in() + time;
-    (map.transposed() ? n : c) += time;
-    return ((n * wide + c) * map.convolution.kernel.height + i) * map.convolution.kernel.width + j;
+    (map.transposed() ? n : c) += first_input();
+    return stored_place(n, c, i, j);
   }
-  std::size_t time_place(int channel, int i, int j) const {
-    return map.transposed() ? place(-1, channel, i, j) : place(channel, -1, i, j);
+  std::size_t plane_place(int plane, int channel, int i, int j) const {
+    const int input = first_plane() + plane;
+    return map.transposed() ? stored_place(input, channel, i, j)
+                            : stored_place(channel, input, i, j);
   }
 
   /// `in_stored` and `out_stored`: channels from pixel to pixel of the images on both sides.
@@ -77,10 +79,31 @@ struct ConvolutionLayer : LayerPlan {
         bias[unit] = parameters[offsets.bias + channel];
         if (shifted()) shift[unit] = parameters[offsets.shift + channel];
         if (expanded()) shift[unit] = parameters[offsets.bias1 + channel] - bias[unit];
-        if (takes_time())
-          classes.for_each_tap(index,
-                               [&](int i, int j) { shift[unit] += w[time_place(channel, i, j)]; });
+        if (planes() > 0)
+          classes.for_each_tap(
+              index, [&](int i, int j) { shift[unit] += w[plane_place(0, channel, i, j)]; });
       }
+    if (form.coordinates) set_coordinates(w);
+  }
+
+ private:
+  std::size_t stored_place(int n, int c, int i, int j) const {
+    const std::size_t wide = map.transposed() ? out() : in() + planes();
+    return ((n * wide + c) * map.convolution.kernel.height + i) * map.convolution.kernel.width + j;
+  }
+
+  void set_coordinates(const float* w) {
+    coordinates.clear();
+    for (int y = 0; y < map.plane_out.height; ++y)
+      for (int x = 0; x < map.plane_out.width; ++x)
+        for (int channel = 0; channel < out(); ++channel) {
+          float sum = 0;
+          classes.for_each_tap_of(y, x, [&](int i, int j, int from_y, int from_x) {
+            sum += w[plane_place(1, channel, i, j)] * float(from_y) +
+                   w[plane_place(2, channel, i, j)] * float(from_x);
+          });
+          coordinates.push_back(sum);
+        }
   }
 };
 

@@ -12,15 +12,9 @@ namespace ffjord::cpu::FFJORD_INSTRUCTION_SET {
 
 inline std::vector<ConvolutionLayer> make_convolution_layers(const BlockContext<float>& context) {
   std::vector<ConvolutionLayer> layers;
-  if (context.offsets.net.has_branches())
-    throw Error(ErrorCode::Unsupported,
-                "the cpu engine has no parallel nets yet; use device 'reference'");
   for (const LayerPlan& plan : context.offsets.net.layers) {
     if (plan.hyper())
       throw Error(ErrorCode::Unsupported, "hyper layers are dense; use another layer");
-    if (plan.form.coordinates)
-      throw Error(ErrorCode::Unsupported,
-                  "the cpu engine has no concatcoord layers yet; use device 'reference'");
     if (plan.map.is_dense)
       throw Error(ErrorCode::Unsupported,
                   "a net of convolutions has no dense layers on the cpu engine");
@@ -33,13 +27,19 @@ inline ConvolutionTileNet::ConvolutionTileNet(const BlockContext<float>& context
     : dimension_(static_cast<int>(context.offsets.net.size_in())),
       residual_(context.offsets.net.residual),
       layers_(make_convolution_layers(context)),
-      context_(layers_, context.offsets.net.context_size),
-      chain_(layers_, 0, layers_.size(), context_) {
+      context_(layers_, context.offsets.net.context_size) {
+  const NetPlan& net = context.offsets.net;
+  const LinearMap& first = net.layers.front().map;
+  for (const Branch& branch : net.branches) {
+    chains_.emplace_back(layers_, branch, first.channels_in, first.plane_in, context_);
+    lattices_.emplace_back(probe_lattice(net, branch),
+                           squeezed_places(first.channels_in, first.plane_in, branch.squeezes));
+  }
   parameters_changed();
 }
 
 inline void ConvolutionTileNet::parameters_changed() {
-  chain_.pack();
+  for (ConvolutionChain& chain : chains_) chain.pack();
   context_.pack(layers_);
 }
 
@@ -118,22 +118,31 @@ inline void ConvolutionTileNet::reduce_layer(const ConvolutionLayer& layer,
       for (int i = 0; i < kernel.height; ++i)
         for (int j = 0; j < kernel.width; ++j) {
           const std::size_t place = layer.place(n, c, i, j);
-          float sum = layer.gradient.at(sums.weight.data(), n, c, i, j);
+          float sum = sums.weight[layer.gradient.place(n, c, i, j)];
           if (layer.expanded()) {
-            const float moving = layer.gradient.at(sums.weight.data(), transposed ? n + narrow : n,
-                                                   transposed ? c : c + wide, i, j);
+            const float moving = sums.weight[layer.gradient.place(transposed ? n + narrow : n,
+                                                                  transposed ? c : c + wide, i, j)];
             gradients[layer.offsets.weight1 + place] += scale * moving;
             sum -= moving;
           }
           gradients[layer.offsets.weight + place] += scale * sum;
         }
-  if (layer.takes_time())
+  const auto add_plane = [&](int plane, int channel, int i, int j, float sum) {
+    gradients[layer.offsets.weight + layer.plane_place(plane, channel, i, j)] += scale * sum;
+  };
+  for (int channel = 0; channel < layer.out() && layer.planes() > 0; ++channel)
     for (int index = 0; index < layer.classes.count(); ++index)
-      for (int channel = 0; channel < layer.out(); ++channel)
-        layer.classes.for_each_tap(index, [&](int i, int j) {
-          gradients[layer.offsets.weight + layer.time_place(channel, i, j)] +=
-              scale * sums.shift[std::size_t(index) * layer.out() + channel];
-        });
+      layer.classes.for_each_tap(index, [&](int i, int j) {
+        add_plane(0, channel, i, j, sums.shift[std::size_t(index) * layer.out() + channel]);
+      });
+  for (int channel = 0; channel < layer.out() && layer.form.coordinates; ++channel)
+    for (int i = 0; i < kernel.height; ++i)
+      for (int j = 0; j < kernel.width; ++j) {
+        const float* const rows =
+            sums.coordinates.data() + (std::size_t(i) * kernel.width + j) * layer.out() + channel;
+        add_plane(1, channel, i, j, rows[0]);
+        add_plane(2, channel, i, j, rows[map.taps() * layer.out()]);
+      }
   add(layer.offsets.bias, sums.bias);
   if (layer.shifted()) add(layer.offsets.shift, sums.shift);
   if (layer.expanded()) add(layer.offsets.bias1, sums.shift);

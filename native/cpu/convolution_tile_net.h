@@ -11,6 +11,7 @@
 #include <vector>
 
 #include "core/errors.h"
+#include "core/lattice_probes.h"
 #include "cpu/convolution_backward.h"
 #include "cpu/convolution_forward.h"
 
@@ -19,7 +20,24 @@ namespace ffjord::cpu::FFJORD_INSTRUCTION_SET {
 /// Memory of one pass.
 struct PassMemory {
   AlignedFloats input, output, input_bar, output_bar;  ///< panels of D features
-  ChainMemory chain;
+  std::vector<ChainMemory> chains;                     ///< one a branch
+};
+
+/// Where the probes of a branch are 1, whose divergence they add up to.
+struct BranchLattice {
+  int probes = 0;
+  std::vector<int> probe_of;  ///< of an element of z
+
+  BranchLattice(const ProbeLattice& lattice, const std::vector<std::uint32_t>& squeezed)
+      : probes(static_cast<int>(lattice.count())), probe_of(squeezed.size()) {
+    for (int k = 0; k < probes; ++k)
+      lattice.for_each_one(k, [&](std::size_t i) { probe_of[squeezed[i]] = k; });
+  }
+};
+
+/// A pass, and the branches that it goes through.
+struct BranchPass : FieldPass {
+  std::size_t first_branch = 0, end_branch = 0;
 };
 
 struct ConvolutionActivations final : Activations {
@@ -27,14 +45,14 @@ struct ConvolutionActivations final : Activations {
   Regularisers regularisers;
   Evaluation evaluation;  ///< of the last `evaluate`, as its pullback differentiates it
   bool kept = false;      ///< every pass has its own memory, as it left it
-  std::vector<FieldPass> passes;
+  std::vector<BranchPass> passes;
   std::vector<PassMemory> memory;
   AlignedFloats z, terms;          ///< copies for passes that are run again
   AlignedFloats regulariser_sums;  ///< [R][rows]
 
   PassMemory& of_pass(std::size_t pass) {
     const std::size_t index = kept ? pass : 0;
-    while (memory.size() <= index) memory.emplace_back();
+    if (memory.size() <= index) memory.resize(passes.size());
     return memory[index];
   }
 };
@@ -83,10 +101,16 @@ class ConvolutionTileNet final : public TileNet {
     reserve(memory, columns.floats(dimension_));
     return columns.place(memory.data(), dimension_);
   }
-  std::vector<FieldPass> plan_passes(const Evaluation& evaluation) const;
-  void run_pass(const FieldPass& pass, const NetTime& time, const float* z, const float* eps,
+  /// Floats that what `evaluate` keeps for all passes takes.
+  std::size_t floats_of(const std::vector<BranchPass>& passes) const;
+  void add_passes(const BranchPass& like, int tangents, std::vector<BranchPass>& passes) const;
+  std::vector<BranchPass> plan_passes(const Evaluation& evaluation, bool lattices) const;
+  void run_pass(const BranchPass& pass, const NetTime& time, const float* z, const float* eps,
                 const float* terms, PassMemory& memory, bool keep) const;
-  void evaluate_vjp(const FieldPass& pass, const NetTime& time, const TileArrays& arrays,
+  /// From the seeds in `memory.output_bar` to `memory.input_bar`.
+  void pull_pass(const BranchPass& pass, const NetTime& time, PassMemory& memory,
+                 ChainReverse* reverse) const;
+  void evaluate_vjp(const BranchPass& pass, const NetTime& time, const TileArrays& arrays,
                     int probes, PassMemory& memory) const;
   void reduce_layer(const ConvolutionLayer& layer, const LayerGradient& sums, float scale,
                     std::span<float> gradients) const;
@@ -95,7 +119,8 @@ class ConvolutionTileNet final : public TileNet {
   const bool residual_;
   std::vector<ConvolutionLayer> layers_;
   ContextMap context_;
-  ConvolutionChain chain_;
+  std::vector<ConvolutionChain> chains_;  // one a branch
+  std::vector<BranchLattice> lattices_;
 };
 
 /// What a pass and all of an evaluation may take, in floats: 16 and 32 MiB, and every stage of a
@@ -103,36 +128,76 @@ class ConvolutionTileNet final : public TileNet {
 inline constexpr std::size_t kFloatsOfPass = std::size_t{1} << 22;
 inline constexpr std::size_t kFloatsKept = std::size_t{1} << 23;
 
-inline std::vector<FieldPass> ConvolutionTileNet::plan_passes(const Evaluation& evaluation) const {
+inline std::size_t ConvolutionTileNet::floats_of(const std::vector<BranchPass>& passes) const {
+  std::size_t floats = 0;
+  for (const BranchPass& pass : passes)
+    for (std::size_t b = pass.first_branch; b < pass.end_branch; ++b)
+      floats += pass.columns.panels() * chains_[b].floats_per_panel();
+  return floats;
+}
+
+/// Passes through branches of `like`, some of the tangents at a time.
+inline void ConvolutionTileNet::add_passes(const BranchPass& like, int tangents,
+                                           std::vector<BranchPass>& passes) const {
   // Columns come in pairs: an odd number of tangents and the value fill the panels of one strip.
   constexpr int kMostTangents = 15;
-  const int fitting = static_cast<int>(kFloatsOfPass / chain_.largest_image());
-  const int most = std::clamp(2 * fitting - 1, 1, kMostTangents);
-  std::vector<FieldPass> passes;
+  std::size_t largest = 1;
+  for (std::size_t b = like.first_branch; b < like.end_branch; ++b)
+    largest = std::max(largest, chains_[b].largest_image());
+  const int most = std::clamp(2 * static_cast<int>(kFloatsOfPass / largest) - 1, 1, kMostTangents);
   int first_tangent = 0;
   do {
-    const int left = evaluation.tangents - first_tangent;
-    const int tangents = left <= most + 1 ? left : most;
-    const Columns columns{.strips = (tangents + 1) % 2 == 0 ? 1 : 2, .channels = tangents + 1};
-    for (int strip = 0; strip < kStrips; strip += columns.strips)
-      passes.push_back({.dimension = dimension_,
-                        .residual = residual_,
-                        .rows = rows(),
-                        .evaluation = evaluation,
-                        .columns = columns,
-                        .first_strip = strip,
-                        .first_tangent = first_tangent});
-    first_tangent += tangents;
-  } while (first_tangent < evaluation.tangents);
+    const int left = tangents - first_tangent;
+    BranchPass pass = like;
+    pass.columns.channels = 1 + (left <= most + 1 ? left : most);
+    pass.columns.strips = pass.columns.channels % kPanelColumns == 0 ? 1 : 2;
+    pass.first_tangent = first_tangent;
+    pass.first = like.first && first_tangent == 0;
+    for (; pass.first_strip < kStrips; pass.first_strip += pass.columns.strips)
+      passes.push_back(pass);
+    first_tangent += pass.tangents();
+  } while (first_tangent < tangents);
+}
+
+inline std::vector<BranchPass> ConvolutionTileNet::plan_passes(const Evaluation& evaluation,
+                                                               bool lattices) const {
+  BranchPass whole;
+  whole.dimension = dimension_;
+  whole.residual = residual_;
+  whole.rows = rows();
+  whole.evaluation = evaluation;
+  whole.end_branch = chains_.size();
+  std::vector<BranchPass> passes;
+  add_passes(whole, lattices ? 0 : evaluation.tangents, passes);
+  for (std::size_t b = 0; lattices && b < chains_.size(); ++b) {
+    BranchPass branch = whole;
+    branch.first = false;
+    branch.first_branch = b;
+    branch.end_branch = b + 1;
+    branch.probe_of = lattices_[b].probe_of.data();
+    branch.evaluation.regularisers = false;
+    add_passes(branch, lattices_[b].probes, passes);
+  }
   return passes;
 }
 
-inline void ConvolutionTileNet::run_pass(const FieldPass& pass, const NetTime& time, const float* z,
-                                         const float* eps, const float* terms, PassMemory& memory,
-                                         bool keep) const {
+inline void ConvolutionTileNet::run_pass(const BranchPass& pass, const NetTime& time,
+                                         const float* z, const float* eps, const float* terms,
+                                         PassMemory& memory, bool keep) const {
   const Panels input = panels(memory.input, pass.columns);
+  const Panels output = panels(memory.output, pass.columns);
   load_columns(pass, z, eps, input);
-  chain_.run(pass, time, terms, input, panels(memory.output, pass.columns), memory.chain, keep);
+  memory.chains.resize(chains_.size());
+  for (std::size_t b = pass.first_branch; b < pass.end_branch; ++b)
+    chains_[b].run(pass, time, terms, input, output, b > pass.first_branch, memory.chains[b], keep);
+}
+
+inline void ConvolutionTileNet::pull_pass(const BranchPass& pass, const NetTime& time,
+                                          PassMemory& memory, ChainReverse* reverse) const {
+  const Panels seeds = panels(memory.output_bar, pass.columns);
+  const Panels input_bar = panels(memory.input_bar, pass.columns);
+  for (std::size_t b = pass.first_branch; b < pass.end_branch; ++b)
+    chains_[b].pull(pass, time, seeds, input_bar, b > pass.first_branch, memory.chains[b], reverse);
 }
 
 inline void ConvolutionTileNet::evaluate(const TimeSlot& slot, const TileArrays& arrays,
@@ -142,19 +207,17 @@ inline void ConvolutionTileNet::evaluate(const TimeSlot& slot, const TileArrays&
   Evaluation wanted{.regularisers = arrays.regularisers != nullptr};
   const bool tangents = arrays.divergence ||
                         (wanted.regularisers && memory.regularisers.needing(Derivatives::Tangents));
+  const bool lattices = tangents && memory.trace.divergence == Divergence::Lattices;
   if (tangents) {
     wanted.form = Form::Tangents;
-    wanted.unit = memory.trace.exact();
+    wanted.unit = memory.trace.divergence == Divergence::UnitTangents;
+    wanted.exact = memory.trace.exact();
     wanted.tangents = wanted.unit ? dimension_ : memory.trace.probes;
   }
   const bool vjp = memory.trace.divergence == Divergence::Vjp && tangents;
   // The pullback of the VJP form differentiates the equal tangent form.
-  memory.passes = plan_passes(wanted);
-  memory.evaluation = wanted;
-  memory.kept =
-      keep && !vjp &&
-      memory.passes.size() * memory.passes.front().columns.panels() * chain_.floats_per_panel() <=
-          kFloatsKept;
+  memory.passes = plan_passes(wanted, lattices);
+  memory.kept = keep && !vjp && floats_of(memory.passes) <= kFloatsKept;
   if (keep && !memory.kept) {
     memory.z.assign(arrays.z, arrays.z + dimension_ * rows());
     if (arrays.terms) memory.terms.assign(arrays.terms, arrays.terms + context_.terms * rows());
@@ -163,21 +226,21 @@ inline void ConvolutionTileNet::evaluate(const TimeSlot& slot, const TileArrays&
     Evaluation values = wanted;
     values.form = Form::Values;
     values.tangents = 0;
-    memory.passes = plan_passes(values);
+    memory.passes = plan_passes(values, false);
   }
   for (std::size_t i = 0; i < memory.passes.size(); ++i) {
-    const FieldPass& pass = memory.passes[i];
+    const BranchPass& pass = memory.passes[i];
     PassMemory& of_pass = memory.of_pass(i);
     run_pass(pass, time, arrays.z, arrays.eps, arrays.terms, of_pass, memory.kept || vjp);
     write_field(pass, arrays, memory.regularisers, memory.regulariser_sums.data(),
                 panels(of_pass.input, pass.columns), panels(of_pass.output, pass.columns));
     if (vjp) evaluate_vjp(pass, time, arrays, memory.trace.probes, of_pass);
   }
-  if (vjp) memory.passes = plan_passes(wanted);
+  if (vjp) memory.passes = plan_passes(wanted, false);
 }
 
 /// (εᵀJ) ε over the values that a pass kept.
-inline void ConvolutionTileNet::evaluate_vjp(const FieldPass& pass, const NetTime& time,
+inline void ConvolutionTileNet::evaluate_vjp(const BranchPass& pass, const NetTime& time,
                                              const TileArrays& arrays, int probes,
                                              PassMemory& memory) const {
   const Panels seeds = panels(memory.output_bar, pass.columns);
@@ -185,7 +248,7 @@ inline void ConvolutionTileNet::evaluate_vjp(const FieldPass& pass, const NetTim
   for (int k = 0; k < probes; ++k) {
     const float* eps = arrays.eps + std::size_t(k) * dimension_ * rows();
     load_columns(pass, eps, nullptr, seeds);
-    chain_.pull(pass, time, seeds, input_bar, memory.chain, nullptr);
+    pull_pass(pass, time, memory, nullptr);
     for (int g = 0; g < pass.columns.strips; ++g) {
       Vec sum = {};
       for (int i = 0; i < dimension_; ++i)
@@ -211,16 +274,15 @@ inline double ConvolutionTileNet::pullback(const TimeSlot& slot, const TileCotan
                        .terms_bar = arrays.terms,
                        .times_bar = time.own ? times_bar : nullptr};
   for (std::size_t i = 0; i < memory.passes.size(); ++i) {
-    const FieldPass& pass = memory.passes[i];
+    const BranchPass& pass = memory.passes[i];
     PassMemory& of_pass = memory.of_pass(i);
     if (!memory.kept)
       run_pass(pass, time, memory.z.data(), arrays.eps, memory.terms.data(), of_pass, true);
-    const Panels seeds = panels(of_pass.output_bar, pass.columns);
-    const Panels input_bar = panels(of_pass.input_bar, pass.columns);
     load_seeds(pass, arrays, memory.regularisers, memory.regulariser_sums.data(),
-               panels(of_pass.input, pass.columns), panels(of_pass.output, pass.columns), seeds);
-    chain_.pull(pass, time, seeds, input_bar, of_pass.chain, &reverse);
-    add_to_rows(pass, input_bar, arrays.z);
+               panels(of_pass.input, pass.columns), panels(of_pass.output, pass.columns),
+               panels(of_pass.output_bar, pass.columns));
+    pull_pass(pass, time, of_pass, &reverse);
+    add_to_rows(pass, panels(of_pass.input_bar, pass.columns), arrays.z);
   }
   return reverse.t_bar;
 }

@@ -23,7 +23,7 @@ inline Evaluation DenseTileNet::plan(const TileActivations& memory, const NetTim
     return evaluation;
   }
   evaluation.form = Form::Tangents;
-  evaluation.unit = memory.trace.exact();
+  evaluation.unit = evaluation.exact = memory.trace.exact();
   evaluation.tangents = evaluation.unit ? dimension_ : memory.trace.probes;
   return evaluation;
 }

@@ -14,6 +14,7 @@ namespace ffjord::cpu::FFJORD_INSTRUCTION_SET {
 struct LayerGradient {
   AlignedFloats weight;  ///< in the order of the kernel that adds to it; of hyper unused
   std::vector<float> bias, shift, gate_weight, gate_bias;  ///< (out); of shift (units)
+  std::vector<float> coordinates;                          ///< of their planes, [2][taps][out]
   float beta = 0;
   std::vector<float> hyper0_weight, hyper0_bias, hyper2_weight, hyper2_bias;
 };
@@ -34,6 +35,7 @@ struct NetGradient final : GradientSlot {
         vector->resize(layer.out());
       gradient.shift.resize(layer.units());
       gradient.weight.resize(layer.sums_size());
+      if (layer.form.coordinates) gradient.coordinates.resize(2 * layer.map.taps() * layer.out());
       if (layer.hyper()) {
         const std::size_t outputs = layer.hypernet_outputs();
         gradient.hyper0_weight.resize(kHypernetUnits);
@@ -52,8 +54,8 @@ struct NetGradient final : GradientSlot {
       all.push_back(layer.weight);
       all.emplace_back(&layer.beta, 1);
       for (auto* vector :
-           {&layer.bias, &layer.shift, &layer.gate_weight, &layer.gate_bias, &layer.hyper0_weight,
-            &layer.hyper0_bias, &layer.hyper2_weight, &layer.hyper2_bias})
+           {&layer.bias, &layer.shift, &layer.coordinates, &layer.gate_weight, &layer.gate_bias,
+            &layer.hyper0_weight, &layer.hyper0_bias, &layer.hyper2_weight, &layer.hyper2_bias})
         all.push_back(*vector);
     }
     return all;

@@ -16,6 +16,7 @@ struct StripField {
   float tangent_weight;  ///< 1/K of probes, 1 of unit vectors
   bool residual;
   int first_tangent = 0;  ///< number of the first, where tangents come in several passes
+  bool first = true;      ///< of these passes, in which sums over values count
 
   /// f in channel 0, J ε_k in channel 1 + k.
   Vec at(int channel, int i) const {
@@ -34,16 +35,15 @@ struct StripField {
   }
 };
 
-/// What is summed without tangents counts in the pass with the first of them.
 inline Vec row_sum(RowSum kind, const StripField& field) {
   Vec sum = {};
   switch (kind) {
     case RowSum::AbsoluteVelocity:
-      if (field.first_tangent > 0) return sum;
+      if (!field.first) return sum;
       for (int i = 0; i < field.dimension; ++i) sum = sum + abs(field.velocity(i));
       return sum;
     case RowSum::SquaredVelocity:
-      if (field.first_tangent > 0) return sum;
+      if (!field.first) return sum;
       for (int i = 0; i < field.dimension; ++i)
         sum = fma(field.velocity(i), field.velocity(i), sum);
       return sum;
@@ -91,14 +91,14 @@ inline void pull_regulariser(const Regulariser& regulariser, const StripField& f
   const int dimension = field.dimension;
   switch (regulariser.sum) {
     case RowSum::AbsoluteVelocity:
-      if (field.first_tangent > 0) return;
+      if (!field.first) return;
       for (int i = 0; i < dimension; ++i) {
         const Vec f = field.velocity(i), zero = {};
         add(0, i, bar, select(f > zero, splat(1.f), select(f < zero, splat(-1.f), zero)));
       }
       return;
     case RowSum::SquaredVelocity:
-      if (field.first_tangent > 0) return;
+      if (!field.first) return;
       for (int i = 0; i < dimension; ++i) add(0, i, twice, field.velocity(i));
       return;
     case RowSum::SquaredTangents:

@@ -25,9 +25,9 @@ inline void DenseTileNet::set_row_terms(const NetTime& time, int l, const float*
                                         TileActivations& memory) const {
   const Layer& layer = layers_[l];
   const std::size_t rows = this->rows();
-  const bool moves_gates = context_.moves_gates(l), moves_bias = l == 0;
+  const bool moves_gates = context_.moves_gates(l), moves_bias = context_.moves_bias(l);
   const float* logits = terms + std::size_t(std::max(context_.gates[l], 0)) * rows;
-  const float* biases = terms + std::size_t(context_.bias) * rows;
+  const float* biases = terms + std::size_t(std::max(context_.biases[l], 0)) * rows;
   const RowVectors gates = time.vectors(time.layers[l].gate, strips_);
   const RowVectors offsets = time.vectors(time.layers[l].offset, strips_);
   const RowVectors shifts = time.vectors(time.layers[l].shift, strips_);
@@ -53,7 +53,7 @@ inline void DenseTileNet::set_row_terms(const NetTime& time, int l, const float*
 /// For the first layer, once its cotangents g ⊙ z̄ are complete.
 inline void DenseTileNet::pull_back_bias_terms(Reverse& reverse, const Panels& cotangents) const {
   const std::size_t rows = this->rows();
-  float* biases = reverse.arrays.terms + std::size_t(context_.bias) * rows;
+  float* biases = reverse.arrays.terms + std::size_t(context_.biases[0]) * rows;
   for (int g = 0; g < strips_; ++g) {
     const float* from = cotangents.column(g * reverse.memory.columns.channels);
     for (int j = 0; j < layers_.front().out(); ++j) {

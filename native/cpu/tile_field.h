@@ -15,17 +15,18 @@ enum class Form { Values, Tangents, Closed, Bottleneck };
 
 struct Evaluation {
   Form form = Form::Values;
-  int tangents = 0;   ///< a row
-  bool unit = false;  ///< the tangents are e_1 … e_D
+  int tangents = 0;    ///< a row
+  bool unit = false;   ///< the tangents are e_1 … e_D
+  bool exact = false;  ///< they, or lattices, which sum up to the divergence
   bool regularisers = false;
 
   /// Of a tangent in the divergence: 1/K of probes.
-  float tangent_weight() const { return unit ? 1.f : 1.f / float(std::max(tangents, 1)); }
+  float tangent_weight() const { return exact ? 1.f : 1.f / float(std::max(tangents, 1)); }
 };
 
 /// Some strips of a tile with some of their tangents, which pass a net together. A pass is a whole
-/// evaluation but for what it leaves to others: the sums over tangents add up over passes, and
-/// those of values count where the first tangent is.
+/// evaluation but for what it leaves to others: sums over tangents add up over passes, and what
+/// values alone give counts in the first of them.
 struct FieldPass {
   int dimension = 0;
   bool residual = false;
@@ -33,14 +34,17 @@ struct FieldPass {
   Evaluation evaluation;
   Columns columns;  ///< of the pass
   int first_strip = 0, first_tangent = 0;
+  bool first = true;
+  /// Of a lattice: the probe that is 1 at an element of z, where the others are 0; else null.
+  const int* probe_of = nullptr;
 
   int tangents() const { return columns.channels - 1; }
-  bool first() const { return first_tangent == 0; }
   std::size_t row(int strip) const { return std::size_t(first_strip + strip) * kLanes; }
 
   /// Element i of ε, of the pass's tangent number k.
   Vec eps(const float* eps, int k, int i, int strip) const {
     const int number = first_tangent + k;
+    if (probe_of) return splat(probe_of[i] == number ? 1.f : 0.f);
     if (evaluation.unit) return splat(i == number ? 1.f : 0.f);
     return load(eps + (std::size_t(number) * dimension + i) * rows + row(strip));
   }
@@ -52,7 +56,8 @@ struct FieldPass {
             evaluation.form == Form::Tangents ? tangents() : 0,
             evaluation.tangent_weight(),
             residual,
-            first_tangent};
+            first_tangent,
+            first};
   }
 };
 
@@ -79,7 +84,7 @@ inline void write_field(const FieldPass& pass, const TileArrays& arrays,
   for (int g = 0; g < pass.columns.strips; ++g) {
     const std::size_t row = pass.row(g);
     const StripField field = pass.field(input, output, g);
-    if (pass.first())
+    if (pass.first)
       for (int i = 0; i < dimension; ++i) store(arrays.f + i * pass.rows + row, field.velocity(i));
     if (arrays.divergence && pass.evaluation.form == Form::Tangents) {
       Vec divergence = {};
@@ -90,7 +95,7 @@ inline void write_field(const FieldPass& pass, const TileArrays& arrays,
           divergence = fma(pass.eps(arrays.eps, k, i, g), tangent, divergence);
         }
       divergence = divergence * splat(field.tangent_weight);
-      if (!pass.first())
+      if (!pass.first)
         divergence = divergence + load(arrays.divergence + row);
       else if (pass.residual)
         divergence = divergence - splat(float(dimension));
@@ -100,7 +105,7 @@ inline void write_field(const FieldPass& pass, const TileArrays& arrays,
     std::size_t at = row;
     for (const Regulariser* one : regularisers) {
       Vec sum = row_sum(one->sum, field);
-      if (!pass.first()) sum = sum + load(sums + at);
+      if (!pass.first) sum = sum + load(sums + at);
       store(sums + at, sum);
       store(arrays.regularisers + at, regulariser_value(*one, dimension, sum));
       at += pass.rows;
@@ -123,7 +128,7 @@ inline void load_seeds(const FieldPass& pass, const TileCotangents& arrays,
       divergence_bar = load(arrays.divergence + row) * splat(field.tangent_weight);
     for (int i = 0; i < dimension; ++i) {
       const std::size_t at = std::size_t(i) * kFeatureStride;
-      store(seeds.column(column) + at, pass.first() ? load(arrays.f + i * pass.rows + row) : Vec{});
+      store(seeds.column(column) + at, pass.first ? load(arrays.f + i * pass.rows + row) : Vec{});
       for (int k = 0; k < field.tangents; ++k)
         store(seeds.column(column + k + 1) + at, pass.eps(arrays.eps, k, i, g) * divergence_bar);
     }
@@ -138,7 +143,7 @@ inline void load_seeds(const FieldPass& pass, const TileCotangents& arrays,
       Vec z_bar = {};
       if (pass.residual) z_bar = -load(seeds.column(column) + std::size_t(i) * kFeatureStride);
       float* const to = arrays.z + i * pass.rows + row;
-      store(to, pass.first() ? z_bar : load(to) + z_bar);
+      store(to, pass.first ? z_bar : load(to) + z_bar);
     }
   }
 }

@@ -90,6 +90,14 @@ inline void accumulate_outer_rows(OuterArguments s, int rows) {
   for (int i = 0; i < kLanes; ++i) store(to + std::size_t(i) * to_stride, block[i]);
 }
 
+/// Both columns of a pixel of a panel, transposed: [2 kLanes][to_stride].
+inline void transpose_pixel(const float* from, int features, int to_stride, float* to) {
+  for (int second = 0; second < kPanelColumns; ++second)
+    for (int i = 0; i < features; i += kLanes)
+      transpose_features(from + second * kLanes + std::size_t(i) * kFeatureStride,
+                         to + std::size_t(second) * kLanes * to_stride + i, to_stride);
+}
+
 /// C (rows of p, padded features of a) += Σ over all columns and lanes p aᵀ, for `rows` and `depth`
 /// features of p and a. `scratch` takes samples × 4 kLanes floats.
 inline void accumulate_weight_gradient(const Panels& p, int rows, const Panels& a, int depth,

@@ -109,7 +109,14 @@ export function drawRows(problem: Problem, batch: number): { x: Float32Array; no
 /** One Gaussian probe, dopri5 with a step shared by the batch, discrete gradients: FFJORD's own setting. */
 export function settings(tolerance: number): NativeSettings {
   return {
-    trace: { mode: 'hutchinson', noise: 'gaussian', probes: 1, form: 'tangent', bottleneck: false },
+    trace: {
+      mode: 'hutchinson',
+      noise: 'gaussian',
+      probes: 1,
+      form: 'tangent',
+      bottleneck: false,
+      lattice: 0
+    },
     solver: {
       method: 'dopri5',
       rtol: tolerance,

@@ -120,6 +120,7 @@ export const description: FlowDescription = { shape: [2], blocks: [cnf], context
 
 export const hutchinson: HutchinsonTrace = { noise: 'rademacher', probes: 2, form: 'vjp' }
 export const bottleneck: HutchinsonTrace = { noise: 'gaussian', bottleneck: true }
+export const lattices: HutchinsonTrace = { noise: 'rademacher', lattice: 3 }
 export const traces: Trace[] = ['auto', 'exact', { noise: 'gaussian' }]
 export const tolerances: Tolerances = { rtol: 1e-6, atol: 1e-8 }
 export const adaptive: AdaptiveSolver = {

@@ -43,7 +43,7 @@ const cnf: NativeBlock = {
 }
 
 const settings: NativeSettings = {
-  trace: { mode: 'exact', noise: 'gaussian', probes: 1, form: 'tangent', bottleneck: false },
+  trace: { mode: 'exact', noise: 'gaussian', probes: 1, form: 'tangent', bottleneck: false, lattice: 0 },
   solver: {
     method: 'dopri5',
     rtol: 1e-4,

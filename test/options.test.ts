@@ -11,7 +11,7 @@ const cnf = (change: object, net: object = {}) => ({
 test('defaults', () => {
   const { training, evaluation } = normalizeSettings({ solver: { evaluation: { rtol: 1e-7 } } })
   expect(training).toEqual({
-    trace: { mode: 'auto', noise: 'rademacher', probes: 1, form: 'tangent', bottleneck: false },
+    trace: { mode: 'auto', noise: 'rademacher', probes: 1, form: 'tangent', bottleneck: false, lattice: 0 },
     solver: {
       method: 'dopri5',
       rtol: 1e-5,

@@ -64,6 +64,7 @@ export interface ArchitectureChoice extends RegularizeChoice {
   probes?: number
   traceForm?: 'tangent' | 'vjp'
   bottleneck?: boolean
+  lattice?: number
   gradient: 'checkpoint' | 'adjoint'
   adjointNorm?: 'seminorm' | 'full'
 }
@@ -133,6 +134,7 @@ export function addArchitecture(command: Command): Command {
     .option('--probes <n>', 'of the Hutchinson estimate', positiveInteger)
     .addOption(oneOf('--trace-form <form>', 'of the Hutchinson estimate', ['tangent', 'vjp']))
     .option('--bottleneck', "estimate with noise of the narrowest hidden layer's width")
+    .option('--lattice <spacing>', 'cut the noise of images to lattices of this spacing', positiveInteger)
     .addOption(oneOf('--gradient <method>', 'of a solve', ['checkpoint', 'adjoint']))
     .addOption(oneOf('--adjoint-norm <norm>', 'error norm of the adjoint', ['seminorm', 'full']))
     .optionsGroup('Regularisers (weights in the loss of integrals along the paths; 0 only tracks):')
@@ -226,18 +228,22 @@ export function describeTrace(choice: {
   probes?: number
   traceForm?: ArchitectureChoice['traceForm']
   bottleneck?: boolean
+  lattice?: number
 }): Trace | undefined {
-  const { trace, noise, probes, traceForm, bottleneck } = choice
+  const { trace, noise, probes, traceForm, bottleneck, lattice } = choice
   if (trace === 'hutchinson' || (trace === undefined && noise !== undefined)) {
     return {
       noise: noise ?? 'rademacher',
       ...(probes && { probes }),
       ...(traceForm && { form: traceForm }),
-      ...(bottleneck && { bottleneck })
+      ...(bottleneck && { bottleneck }),
+      ...(lattice && { lattice })
     }
   }
-  if (noise || probes || traceForm || bottleneck) {
-    throw new WrongCall('--noise, --probes, --trace-form and --bottleneck go with --trace hutchinson')
+  if (noise || probes || traceForm || bottleneck || lattice) {
+    throw new WrongCall(
+      '--noise, --probes, --trace-form, --bottleneck and --lattice go with --trace hutchinson'
+    )
   }
   return trace
 }

@@ -213,11 +213,17 @@ export function normalizeSettings(
 }
 
 export function normalizeTrace(value: unknown = 'auto'): NativeSettings['trace'] {
-  const hutchinson = { noise: 'rademacher', probes: 1, form: 'tangent', bottleneck: false } as const
+  const hutchinson = {
+    noise: 'rademacher',
+    probes: 1,
+    form: 'tangent',
+    bottleneck: false,
+    lattice: 0
+  } as const
   if (value === 'auto' || value === 'exact') return { mode: value, ...hutchinson }
   if (!isObject(value))
     fail('INVALID_OPTION', `trace is ${show(value)}; give 'auto', 'exact' or { noise: 'rademacher' }`)
-  const trace = object(value, 'trace', ['noise', 'probes', 'form', 'bottleneck'])
+  const trace = object(value, 'trace', ['noise', 'probes', 'form', 'bottleneck', 'lattice'])
   const bottleneck = boolean(trace.bottleneck ?? false, 'trace.bottleneck')
   if (bottleneck) refuse(trace, 'trace', ['form'], 'bottleneck noise has a form of its own')
   return {
@@ -225,7 +231,8 @@ export function normalizeTrace(value: unknown = 'auto'): NativeSettings['trace']
     noise: choice(trace.noise, 'trace.noise', ['gaussian', 'rademacher']),
     probes: integer(trace.probes ?? 1, 'trace.probes', 1, 65534),
     form: choice(trace.form ?? 'tangent', 'trace.form', ['tangent', 'vjp']),
-    bottleneck
+    bottleneck,
+    lattice: integer(trace.lattice ?? 0, 'trace.lattice', 0, 1024)
   }
 }
 

@@ -63,6 +63,8 @@ export interface NativeSettings {
     probes: number
     form: 'tangent' | 'vjp'
     bottleneck: boolean
+    /** Spacing; 0: none. */
+    lattice: number
   }
   solver: {
     method: string

@@ -220,6 +220,7 @@ TraceOptions trace_options(const Fields& trace) {
   options.probes = static_cast<int>(trace.integer("probes", 1, 65535));  // 16 bits of a noise key
   options.form = trace.choice("form", kTraceForms);
   options.bottleneck = trace.flag("bottleneck");
+  options.lattice = static_cast<int>(trace.integer("lattice", 0, 1024));
   return options;
 }
 

@@ -1,11 +1,13 @@
 // ε of a block and call as a description, so that it is drawn where the rows of the block live.
 #pragma once
 
+#include <cmath>
 #include <cstddef>
 #include <cstdint>
 #include <span>
 #include <vector>
 
+#include "core/lattice_probes.h"
 #include "core/philox.h"
 #include "core/row_keys.h"
 
@@ -20,6 +22,7 @@ struct BlockNoise {
   std::uint32_t row_offset = 0;  ///< number of the first row
   std::vector<RowKey> keys;      ///< of the rows (B), in place of their numbers and the call
   std::vector<Real> given;       ///< (K, B, columns) in place of a draw, or empty
+  ProbeLattice lattice = {.channels = 0};  ///< that a draw is cut to (TracePlan)
 
   std::size_t size() const { return probes * batch * columns; }
 
@@ -35,8 +38,16 @@ struct BlockNoise {
         at.call = keys[row].call;
         fill_noise(law, at, keys[row].row, columns, all.subspan(row * columns, columns));
       }
+      if (lattice.channels > 0) cut(probe % lattice.count(), all);
     }
     return drawn;
+  }
+
+ private:
+  void cut(std::size_t k, std::span<Real> rows) const {
+    const Real scale = static_cast<Real>(std::sqrt(double(lattice.count())));
+    for (std::size_t i = 0; i < rows.size(); ++i)
+      rows[i] = lattice.holds(k, i % columns) ? scale * rows[i] : Real(0);
   }
 };
 

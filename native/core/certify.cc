@@ -21,8 +21,10 @@ class Repeated {
 
   Repeated(const Flow& flow, const SolveRequest& request)
       : request_(request), size_(element_count(flow.description().shape)) {
+    request_.settings.trace.lattice =
+        0;  // a probe by itself is an estimate, which lattices are not
     for (const NetPlan& net : plan_nets(flow.description())) {
-      plans_.push_back(plan_trace(net, request.settings.trace, {}));
+      plans_.push_back(plan_trace(net, request_.settings.trace, {}));
       sizes_.push_back(plans_.back().noise_size(net.size_in()));
     }
     const auto draws = [](const TracePlan& plan) { return plan.draws_noise(); };
@@ -115,7 +117,8 @@ class Repeated {
                                    {noise.seed, noise.call, static_cast<std::uint32_t>(i), 0},
                                    noise.row_offset,
                                    keys_of(noise, request_.rows.given, request_.batch),
-                                   {}};
+                                   {},
+                                   {.channels = 0}};
       noise_.push_back(eps.values());
     }
   }
@@ -142,7 +145,7 @@ class Repeated {
     return request;
   }
 
-  const SolveRequest& request_;
+  SolveRequest request_;
   const std::size_t size_;          // D
   std::vector<TracePlan> plans_;    // of the CNF blocks
   std::vector<std::size_t> sizes_;  // of ε of each, a row

@@ -56,7 +56,8 @@ BlockNoise<Real> ContinuousBlock<Real>::noise_of(const Noise& noise, const Input
                        {noise.seed, noise.call, place_.number, 0},
                        noise.row_offset,
                        keys_of(noise, rows, batch),
-                       given.as<Real>()};
+                       given.as<Real>(),
+                       plan.lattice};
   require(given.empty() || given.size() == eps.size(),
           "noise of CNF block " + std::to_string(place_.number) + " must hold " +
               std::to_string(eps.size()) +

@@ -11,12 +11,20 @@
 
 namespace ffjord {
 
-/// The probes of one branch: one a channel and offset within the spacing, in that order.
+/// Probes of an image: one a channel and offset within the spacing, in that order.
 struct ProbeLattice {
   int channels = 1;
   Plane plane, spacing;
 
-  std::size_t count() const { return channels * spacing.size(); }
+  constexpr std::size_t count() const { return channels * spacing.size(); }
+
+  /// Whether probe k is 1 at element i of the image.
+  constexpr bool holds(std::size_t k, std::size_t i) const {
+    const std::size_t offset = k % spacing.size(), pixel = i % plane.size();
+    return i / plane.size() == k / spacing.size() &&
+           pixel / plane.width % spacing.height == offset / spacing.width &&
+           pixel % plane.width % spacing.width == offset % spacing.width;
+  }
 
   /// Calls visit(i) for every element i of the branch's image where probe k is 1.
   template <class Visit>
@@ -45,7 +53,13 @@ struct Reach {
 
 }  // namespace lattice
 
-/// The probes of a branch. Strided layers reach the whole image: one probe an element.
+/// The probes of images of this shape at one spacing.
+inline ProbeLattice probe_lattice(int channels, Plane plane, int spacing) {
+  return {channels, plane, {std::min(spacing, plane.height), std::min(spacing, plane.width)}};
+}
+
+/// The probes that read the diagonal of a branch. Strided layers reach the whole image: one probe
+/// an element.
 inline ProbeLattice probe_lattice(const NetPlan& net, const Branch& branch) {
   const LinearMap& first = net.layers[branch.first].map;
   lattice::Reach rows, columns;

@@ -19,6 +19,9 @@ struct TraceOptions {
   int probes = 1;
   TraceForm form = TraceForm::Tangent;
   bool bottleneck = false;  ///< of an estimate: noise of the narrowest hidden layer's width
+  /// Of an estimate by convolutions: a set of probes is ε on the lattices of this spacing, one a
+  /// channel and offset (core/lattice_probes.h); 0: a set is one probe.
+  int lattice = 0;
 };
 
 /// Whose step it is: all rows', a tile's (neighbouring rows, as many as an engine likes), or every

@@ -4,7 +4,6 @@
 #include <string>
 
 #include "core/errors.h"
-#include "core/lattice_probes.h"
 
 namespace ffjord {
 namespace {
@@ -60,6 +59,26 @@ void require_off_diagonal(const NetPlan& net, const Regularisers& regularisers) 
                       "it out");
 }
 
+// An estimate by tangents or by pullbacks.
+TracePlan estimate_plan(const NetPlan& net, const TraceOptions& options) {
+  TracePlan plan{options.form == TraceForm::Vjp ? Divergence::Vjp : Divergence::Tangent,
+                 options.noise, options.probes};
+  if (options.lattice == 0) return plan;
+  if (!net.convolutional())
+    throw Error(ErrorCode::Unsupported,
+                "noise on lattices is for convolutions; leave trace.lattice out with dense nets");
+  const LinearMap& first = net.layers.front().map;
+  plan.lattice = probe_lattice(first.channels_in, first.plane_in, options.lattice);
+  if (double(plan.probes) * double(plan.lattice.count()) > 65535)
+    throw Error(ErrorCode::Unsupported,
+                "noise on lattices of " + std::to_string(first.channels_in) + " channels makes " +
+                    std::to_string(plan.lattice.count()) +
+                    " probes a set, and there are at most 65535; use a smaller trace.lattice, or "
+                    "fewer probes");
+  plan.probes *= static_cast<int>(plan.lattice.count());
+  return plan;
+}
+
 TracePlan bottleneck_plan(const NetPlan& net, const TraceOptions& options,
                           const Regularisers& regularisers) {
   const auto narrowest =
@@ -76,6 +95,9 @@ TracePlan bottleneck_plan(const NetPlan& net, const TraceOptions& options,
   if (options.form == TraceForm::Vjp)
     throw Error(ErrorCode::Unsupported,
                 "bottleneck noise has a form of its own; leave trace.form out");
+  if (options.lattice > 0)
+    throw Error(ErrorCode::Unsupported,
+                "bottleneck noise has no image to lie on; leave trace.lattice out");
   if (const Regulariser* one = regularisers.needing(Derivatives::Tangents))
     throw Error(ErrorCode::Unsupported,
                 "the regulariser " + std::string(one->name) +
@@ -133,8 +155,7 @@ TracePlan plan_trace(const NetPlan& net, const TraceOptions& options,
     throw Error(ErrorCode::Unsupported,
                 "the jacobian regulariser needs tangents; use trace.form 'tangent'");
   if (options.bottleneck) return bottleneck_plan(net, options, regularisers);
-  return {options.form == TraceForm::Vjp ? Divergence::Vjp : Divergence::Tangent, options.noise,
-          options.probes};
+  return estimate_plan(net, options);
 }
 
 std::string describe(const TracePlan& plan) {
@@ -153,7 +174,8 @@ std::string describe(const TracePlan& plan) {
   }
   const std::string law = plan.noise == NoiseLaw::Rademacher ? "rademacher" : "gaussian";
   return "hutchinson (" + law + ", " + std::to_string(plan.probes) +
-         (plan.probes == 1 ? " probe, " : " probes, ") +
+         (plan.probes == 1 ? " probe" : " probes") +
+         (plan.on_lattices() ? " on lattices, " : ", ") +
          (plan.divergence == Divergence::Bottleneck
               ? "bottleneck of " + std::to_string(plan.width) + ")"
           : plan.divergence == Divergence::Vjp ? "vjp)"

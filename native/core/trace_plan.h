@@ -4,6 +4,7 @@
 #include <cstddef>
 #include <string>
 
+#include "core/lattice_probes.h"
 #include "core/net_plan.h"
 #include "core/options.h"
 
@@ -32,6 +33,11 @@ struct TracePlan {
                    ///< in closed forms
   int encoder = 0;  ///< Bottleneck: layers up to the narrowest hidden one, itself included
   int width = 0;    ///< Bottleneck: of that layer
+  /// Of an estimate whose ε are cut to lattices, probe k to that of k mod count, and scaled by
+  /// √count, so that E[εεᵀ] is 1 in the mean over a set. Else its channels are 0.
+  ProbeLattice lattice = {.channels = 0};
+
+  bool on_lattices() const { return lattice.channels > 0; }
 
   bool exact() const { return divergence < Divergence::Tangent; }
   /// Whether the trace is a form in the slopes of the hidden layers.

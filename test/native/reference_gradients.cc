@@ -365,6 +365,46 @@ void check_convolutional(LayerKind layer, Report& report) {
   report.finish("convolutional " + std::string(name_of(layer)));
 }
 
+// ε cut to lattices: what a set of probes estimates is the sum over its lattices, each of which has
+// the signs of its own pixels; with signs the estimate is exact at the spacing of the net's reach.
+void check_lattice_noise(Report& report) {
+  std::mt19937_64 generator(71);
+  for (const ConvolutionCase& convolution :
+       {ConvolutionCase{"", {2, 5, 6}, {4}, strides({1, 1})},
+        ConvolutionCase{"", {1, 4, 4}, {3}, strides({1, 1}), 1}}) {
+    Settings settings;
+    settings.solver.tableau = &tableau("rk4");
+    settings.solver.steps = 2;
+    Experiment experiment = make_experiment(convolution.flow(LayerKind::ConcatSquash, true),
+                                            settings, Direction::Forward, generator);
+    experiment.flow->write(Buffer::Parameters, experiment.parameters);
+    experiment.request.rows = experiment.rows;
+    const auto delta_logp = [&](const TraceOptions& trace) {
+      experiment.request.settings.trace = trace;
+      return checks::solve(*experiment.flow, experiment.request);
+    };
+    const checks::Solution exact = delta_logp({.mode = TraceMode::Exact});
+    TraceOptions noise{.mode = TraceMode::Hutchinson, .noise = NoiseLaw::Rademacher, .probes = 2};
+    noise.lattice = 3;
+    const checks::Solution reached = delta_logp(noise);
+    report.expect("signs on lattices of spacing 3 are exact for two layers",
+                  checks::relative_error(reached.delta_logp, exact.delta_logp, 1e-3), 1e-10);
+    const int probes = 2 * 9 * convolution.shape[0];
+    report.expect("their number", reached.result.traces.at(0) ==
+                                      "hutchinson (rademacher, " + std::to_string(probes) +
+                                          " probes on lattices, tangent)");
+    noise.form = TraceForm::Vjp;
+    report.expect("the same by pullbacks",
+                  checks::relative_error(delta_logp(noise).delta_logp, exact.delta_logp, 1e-3),
+                  1e-10);
+    noise.lattice = 2;
+    report.expect(
+        "an estimate at spacing 2",
+        checks::relative_error(delta_logp(noise).delta_logp, exact.delta_logp, 1e-3) > 1e-6);
+  }
+  report.finish("noise on lattices");
+}
+
 // Probes on lattices give the divergence of D unit tangents, which a regulariser asks for, and
 // gradients that differences confirm.
 void check_lattices(LayerKind layer, Report& report) {
@@ -405,6 +445,7 @@ int main() {
   Report report;
   try {
     check_integrands(report);
+    check_lattice_noise(report);
     for (LayerKind layer :
          {LayerKind::Ignore, LayerKind::Concat, LayerKind::ConcatV2, LayerKind::Squash,
           LayerKind::ConcatSquash, LayerKind::Blend, LayerKind::Hyper, LayerKind::ConcatCoord}) {

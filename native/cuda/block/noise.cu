@@ -1,3 +1,5 @@
+#include <cmath>
+
 #include "cuda/block/noise.h"
 #include "cuda/device/grid.h"
 
@@ -12,6 +14,8 @@ struct NoiseArguments {
   std::size_t rows = 0, columns = 0;  ///< K B, with B of a probe
   std::size_t batch = 0;
   float* values = nullptr;
+  ProbeLattice lattice;  ///< that the draw is cut to, where it has channels
+  float scale = 1;       ///< √count of it
 
   __host__ __device__ std::size_t quads() const { return (columns + 3) / 4; }
 };
@@ -30,8 +34,12 @@ __global__ void draw_noise(NoiseArguments s) {
     key.call = s.keys[row % s.batch].call;
   }
   const auto four = draw4(s.law, key, number, static_cast<std::uint32_t>(quad));
-  for (std::size_t i = 0; i < 4 && 4 * quad + i < s.columns; ++i)
-    s.values[row * s.columns + 4 * quad + i] = four[i];
+  const std::size_t set = row / s.batch;
+  for (std::size_t i = 0; i < 4 && 4 * quad + i < s.columns; ++i) {
+    const std::size_t element = 4 * quad + i;
+    const bool kept = s.lattice.channels == 0 || s.lattice.holds(set % s.lattice.count(), element);
+    s.values[row * s.columns + element] = kept ? s.scale * four[i] : 0.f;
+  }
 }
 
 }  // namespace
@@ -44,8 +52,16 @@ DeviceArray<float> make_noise(const BlockNoise<float>& noise, const Stream& stre
     DeviceArray<RowKey> keys(noise.keys.size(), stream);
     keys.copy_in(noise.keys, stream);
     const NoiseArguments s{
-        noise.law,     noise.key,   noise.row_offset, keys.data(), noise.probes * noise.batch,
-        noise.columns, noise.batch, eps.data()};
+        noise.law,
+        noise.key,
+        noise.row_offset,
+        keys.data(),
+        noise.probes * noise.batch,
+        noise.columns,
+        noise.batch,
+        eps.data(),
+        noise.lattice,
+        noise.lattice.channels > 0 ? float(std::sqrt(double(noise.lattice.count()))) : 1.f};
     launch("draw_noise", draw_noise, flat_shape(s.rows * s.quads()), stream, s);
   }
   return eps;

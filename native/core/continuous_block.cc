@@ -157,6 +157,34 @@ void ContinuousBlock<Real>::velocity_pullback(const VelocityRequest& request, co
   request.context_bar.assign(std::span<const Real>(context_values));
 }
 
+template <class Real>
+void ContinuousBlock<Real>::velocity_regression(const VelocityRequest& request,
+                                                const VelocityTarget& target,
+                                                std::span<Real> gradients) {
+  const GivenPoint point(*this, request, false);
+  require(target.line.size() == point.z.size() && target.losses.size() == request.batch,
+          "a target needs the shape of z, and a loss a row");
+  regress_point(point.view(), target, gradients);
+}
+
+template <class Real>
+void ContinuousBlock<Real>::regress_point(const BlockPoint<Real>& point,
+                                          const VelocityTarget& target, std::span<Real> gradients) {
+  const std::size_t size = point.z.size() / point.batch;
+  std::vector<Real> f(point.z.size());
+  evaluate(point, f, {});
+  for (std::size_t row = 0; row < point.batch; ++row) {
+    double loss = 0;
+    for (std::size_t i = row * size; i < (row + 1) * size; ++i) {
+      const double miss = target.miss(f[i], i);
+      loss += miss * miss;
+      f[i] = static_cast<Real>(target.f_bar(miss));
+    }
+    target.losses[row] = loss;
+  }
+  pull_point(point, {f, {}, {}, {}, gradients, {}});
+}
+
 template class ContinuousBlock<float>;
 template class ContinuousBlock<double>;
 

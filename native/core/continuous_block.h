@@ -31,6 +31,9 @@ class ContinuousBlock : public FlowBlock<Real> {
   void velocity_pullback(const VelocityRequest& request, const Input& f_bar,
                          const Input& divergence_bar, std::span<Real> gradients,
                          const Output& z_bar);
+  /// As Flow::velocity_regression; `gradients` as ChainPullback's.
+  void velocity_regression(const VelocityRequest& request, const VelocityTarget& target,
+                           std::span<Real> gradients);
 
  protected:
   /// Integrates dz/dt = f, dΔlogp/dt = −div f and the regularisers in place, over 0 → T or, in
@@ -55,6 +58,10 @@ class ContinuousBlock : public FlowBlock<Real> {
                         std::span<Real> divergence) = 0;
   virtual void pull_point(const BlockPoint<Real>& point,
                           const PointCotangents<Real>& cotangents) = 0;
+  /// The losses of a target, and their gradients. An engine that evaluates for a pullback anyway
+  /// saves the evaluation here.
+  virtual void regress_point(const BlockPoint<Real>& point, const VelocityTarget& target,
+                             std::span<Real> gradients);
 
  private:
   struct GivenPoint;

@@ -127,6 +127,18 @@ struct VelocityRequest {
   Output context_bar;  ///< of a pullback: (B, C), or empty
 };
 
+/// What a field should be at the points of a request: a row's loss is Σ_i (scale · f_i − line_i)².
+struct VelocityTarget {
+  std::span<const double> line;  ///< (B, D)
+  double scale = 1;
+  double weight = 1;         ///< of the gradients, which are added to the buffer
+  std::span<double> losses;  ///< (B), written
+
+  /// What f misses at element i of all rows, for its row's loss; and f's cotangent there.
+  double miss(double f, std::size_t i) const { return scale * f - line[i]; }
+  double f_bar(double miss) const { return weight * 2 * scale * miss; }
+};
+
 /// Flat buffers of a flow, in the order of its layout.
 enum class Buffer { Parameters, Gradients, Statistics, FirstMoment, SecondMoment, Average };
 inline constexpr int kBuffers = 6;
@@ -164,6 +176,10 @@ class Flow {
   virtual void velocity_pullback(const VelocityRequest& request, const Input& f_bar,
                                  const Input& divergence_bar, bool parameters,
                                  const Output& z_bar) = 0;
+
+  /// The regression of f on a target, its gradients included: one evaluation and its pullback.
+  virtual void velocity_regression(const VelocityRequest& request,
+                                   const VelocityTarget& target) = 0;
 
   /// One step of the optimizer along the gradient buffer; then commits pending batch statistics.
   virtual StepReport step(const OptimizerOptions& options) = 0;

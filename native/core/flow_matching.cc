@@ -139,15 +139,10 @@ double FlowMatching::loss(Flow& flow, const Batch& batch, double weight) const {
     request.batch = request.times.size();
     request.z = z;
     request.context = contexts;
-    std::vector<double> f(z.size());
-    flow.velocity(request, f, {});
-    const double scale = double(blocks) * end_times_[i];  // n T_i
-    for (std::size_t k = 0; k < f.size(); ++k) {
-      const double miss = scale * f[k] - line[k];
-      losses[rows[k / size_]] += miss * miss;
-      f[k] = weight * 2 * scale * miss / double(count);
-    }
-    flow.velocity_pullback(request, f, {}, true, {});
+    std::vector<double> losses_of_block(rows.size());
+    flow.velocity_regression(
+        request, {line, double(blocks) * end_times_[i], weight / double(count), losses_of_block});
+    for (std::size_t r = 0; r < rows.size(); ++r) losses[rows[r]] = losses_of_block[r];
   }
   return sum_of_rows(Slots(count), [&](std::size_t row) { return losses[row] / double(count); });
 }

@@ -160,6 +160,11 @@ class HostFlow : public Flow {
     buffers_.end_gradients(parameters);
   }
 
+  void velocity_regression(const VelocityRequest& request, const VelocityTarget& target) override {
+    continuous(request.block).velocity_regression(request, target, buffers_.begin_gradients(true));
+    buffers_.end_gradients(true);
+  }
+
   StepReport step(const OptimizerOptions& options) override {
     const StepReport report{buffers_.step(options)};
     for (const auto& [block, seen] : pending_) block->commit(*seen, buffers_.statistics().values());

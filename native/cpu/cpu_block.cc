@@ -116,4 +116,13 @@ void CpuBlock::pull_point(const BlockPoint<float>& point,
   pull_velocity(call, weights_, cotangents);
 }
 
+void CpuBlock::regress_point(const BlockPoint<float>& point, const VelocityTarget& target,
+                             std::span<float> gradients) {
+  Team team(threads_for(point.trace, point.batch, 3));
+  const VelocityCall call{*net_,      workspace(point.trace, {}, team),
+                          team,       {point.batch, net_->rows()},
+                          dimension_, point};
+  regress_velocity(call, weights_, target, gradients);
+}
+
 }  // namespace ffjord::cpu

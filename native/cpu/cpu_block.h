@@ -31,6 +31,8 @@ class CpuBlock : public ContinuousBlock<float> {
 
   void pull_point(const BlockPoint<float>& point,
                   const PointCotangents<float>& cotangents) override;
+  void regress_point(const BlockPoint<float>& point, const VelocityTarget& target,
+                     std::span<float> gradients) override;
 
   /// Threads that a job of this size is worth.
   int threads_for(const TracePlan& trace, std::size_t batch, int evaluations) const;

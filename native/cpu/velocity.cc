@@ -120,4 +120,39 @@ void pull_velocity(const VelocityCall& call, std::size_t weights,
     bars.times[0] += tree_sum(slots.sums(tile_times_bar));
 }
 
+void regress_velocity(const VelocityCall& call, std::size_t weights, const VelocityTarget& target,
+                      std::span<float> gradients) {
+  const VelocityTiles tiles(call);
+  const std::size_t rows = call.tiles.rows, dimension = call.dimension;
+  const TileSlots slots(call.tiles, {}, most_slots(weights, 1));
+  const std::vector<GradientSlot*> sums = call.workspace.clear_slots(0, slots.count());
+  AlignedFloats terms_bars(call.tiles.count() * tiles.terms_size());
+
+  slots.for_each_tile(call.team, [&](int worker, std::size_t tile) {
+    auto& memory = call.workspace.worker(worker);
+    const TimeSlot& time = tiles.time(memory, tile);
+    tiles.evaluate(memory, time, tile, false, true);
+    memory.bars.assign(2 * tiles.z_size(), 0.f);  // [f̄ | z̄], rows beyond the batch at zero
+    const std::size_t first = call.tiles.first_row(tile);
+    for (std::size_t row = 0; row < call.tiles.rows_in(tile); ++row) {
+      double loss = 0;
+      for (std::size_t i = 0; i < dimension; ++i) {
+        const std::size_t at = i * rows + row;
+        const double miss = target.miss(memory.rates[at], (first + row) * dimension + i);
+        loss += miss * miss;
+        memory.bars[at] = static_cast<float>(target.f_bar(miss));
+      }
+      target.losses[first + row] = loss;
+    }
+    call.net.pullback(
+        time,
+        {nullptr, memory.bars.data(), nullptr, nullptr, memory.bars.data() + tiles.z_size(),
+         terms_bars.empty() ? nullptr : terms_bars.data() + tile * tiles.terms_size()},
+        call.workspace.activations(memory, 0), sums[slots.of(tile)], nullptr);
+  });
+
+  pull_context(call.net, call.team, call.tiles, slots, call.point.context, terms_bars, sums, {});
+  add_slots(call.net, call.team, sums, gradients);
+}
+
 }  // namespace ffjord::cpu

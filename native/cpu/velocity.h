@@ -3,6 +3,7 @@
 
 #include <span>
 
+#include "core/engine.h"
 #include "cpu/block_call.h"
 
 namespace ffjord::cpu {
@@ -22,5 +23,9 @@ void evaluate_velocity(const VelocityCall& call, std::span<float> f, std::span<f
 /// As ContinuousBlock::pull_point; `weights` is their number in the block.
 void pull_velocity(const VelocityCall& call, std::size_t weights,
                    const PointCotangents<float>& cotangents);
+
+/// As ContinuousBlock::regress_point.
+void regress_velocity(const VelocityCall& call, std::size_t weights, const VelocityTarget& target,
+                      std::span<float> gradients);
 
 }  // namespace ffjord::cpu

@@ -9,6 +9,7 @@
 
 #include "core/assignment.h"
 #include "core/flow_matching.h"
+#include "cpu/cpu_engine.h"
 #include "flow_case.h"
 #include "reference/reference_engine.h"
 
@@ -88,6 +89,30 @@ void check_gradients(int context_size, Report& report) {
   report.finish(context_size ? "gradients, with a context" : "gradients");
 }
 
+// The cpu engine regresses a tile in one pass, where the reference evaluates and pulls back.
+void check_engines(Report& report) {
+  std::mt19937_64 generator(11);
+  const std::size_t count = 37;
+  const FlowDescription description = two_blocks(3);
+  const auto exact = reference::engine().create(description, 3, {});
+  const auto fast = cpu::engine().create(description, 3, {2});
+  const Vector rows = checks::normals(count * 2, generator);
+  const Vector context = checks::normals(count * 3, generator);
+  FlowMatching::Batch batch{count, rows, context, {}};
+  batch.noise.seed = 5;
+  Vector losses;
+  std::vector<Vector> gradients;
+  for (Flow* flow : {exact.get(), fast.get()}) {
+    flow->zero_gradients();
+    losses.push_back(FlowMatching(*flow, Coupling::Independent).loss(*flow, batch, 0.5));
+    gradients.emplace_back(flow->layout().parameter_count);
+    flow->read(Buffer::Gradients, gradients.back());
+  }
+  report.expect("loss", std::abs(losses[1] / losses[0] - 1), 1e-5);
+  report.expect("gradients", checks::relative_error(gradients[1], gradients[0], 1e-3), 1e-5);
+  report.finish("cpu and reference");
+}
+
 // With f = 0 the loss is the mean of ‖x₁ − x₀‖², and an optimal coupling lowers it.
 void check_loss(Report& report) {
   Cnf cnf;
@@ -144,6 +169,7 @@ int main() {
     check_assignment(report);
     check_gradients(0, report);
     check_gradients(2, report);
+    check_engines(report);
     check_loss(report);
     check_refusals(report);
   } catch (const std::exception& error) {

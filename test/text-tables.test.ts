@@ -1,6 +1,7 @@
 import { mkdtempSync, rmSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
+import { gzipSync } from 'node:zlib'
 import { type FileOptions, fromFile, inspectFile, splitFile } from 'ffjord'
 import type { OpenOptions } from '../lib/table/formats'
 import { openTable } from '../lib/table/open'
@@ -335,4 +336,41 @@ test('read verbatim, cells stand as the file has them beside what they mean', as
       ['NA', '0010']
     ])
   }
+})
+
+test('row names without a name above them, as R writes tables', async () => {
+  const names = async (content: string, ending = '.csv') => {
+    const path = file(content, ending)
+    const { columns } = await inspectFile(path)
+    return [columns.map(({ name }) => name), (await openTable(path)).guesses!.length]
+  }
+  const rows = '"1" -0.226 0.518 "a b"\n"2" -1.5 2.5 "c"\n"3" 0.5 1.5 "c"\n'
+  expect(await names(`"x" "y" "kind"\n${rows}`, '.txt')).toEqual([['x1', 'x', 'y', 'kind'], 1])
+  expect(await names('x,y\nMazda,1.5,2\nFiat,2,3.5\nVolvo,3,1\n')).toEqual([['x1', 'x', 'y'], 1])
+  // A comma in numbers makes no row names.
+  await failure(() => names('x,y\n1,000,5\n1,200,7\n'), 'INVALID_FILE')
+  await failure(() => names('x,y\nMazda,1.5,2\nMazda,2,3.5\n'), 'INVALID_FILE')
+})
+
+test('files that are no text, and lines that look like comments, are refused with what helps', async () => {
+  const said = async (content: string | Uint8Array, code: Parameters<typeof failure>[1], ending = '.csv') =>
+    (await failure(() => read(content, {}, ending), code)).message
+  expect(await said(gzipSync(plain), 'UNSUPPORTED_FILE')).toContain('packed by gzip, and no text; unpack it')
+  expect(await said('PK\x03\x04 …', 'UNSUPPORTED_FILE')).toContain('save the sheet as CSV')
+  expect(await said(gzipSync(plain), 'UNSUPPORTED_FILE', '.csv.gz')).toContain('--data -')
+  expect(await said('[]', 'UNSUPPORTED_FILE', '.json')).toContain('write it as CSV or Parquet')
+  expect(await said(`${plain}# end\n`, 'INVALID_FILE')).toContain(
+    "line 4: 1 columns in place of 2; say that lines which begin so are comments, comment: '#' (--comment '#')"
+  )
+  expect((await read(`${plain}# end\n`, { comment: '#' })).rows).toBe(2)
+})
+
+test('one word among numbers may stand for missing cells', async () => {
+  const content = `a,b\n${Array.from({ length: 50 }, (_, i) => `${(i * i) % 37},${i % 9 === 0 ? '-' : i / 4}`).join('\n')}\n`
+  const { columns } = await inspectFile(file(content))
+  const { finding, options } = columns[1]!.problem!
+  expect(finding).toBe("column 'b' has 6 of 50 cells that are no numbers, all of them '-'")
+  expect(options.missingCells).toEqual(['', '-'])
+  expect((await fromFile(file(content), { missingCells: ['', '-'], missing: 'drop' })).rows).toBe(44)
+  expect((await fromFile(file(content.replaceAll('-', '\\N')), { missing: 'drop' })).rows).toBe(44)
 })

@@ -1,4 +1,4 @@
-import type { FileOptions, Remark, RemarkOptions } from '../index'
+import type { FileOptions, Remark } from '../index'
 import type { End } from '../table/file-options'
 import type { TableChoice } from './table-options'
 
@@ -16,13 +16,7 @@ export function remarkLine(
   return `${finding}; ${remedy} (${flags})`
 }
 
-export function flagsOf({
-  exclude,
-  dequantize,
-  bounds,
-  atoms,
-  invalid
-}: RemarkOptions | FileOptions): string {
+export function flagsOf({ exclude, dequantize, bounds, atoms, invalid, missingCells }: FileOptions): string {
   const interval = ([name, [lower, upper]]: [string, readonly [End, End]]) =>
     `${name}=${lower ?? ''}:${upper ?? ''}`
   const pairs = (values: Record<string, number>) =>
@@ -35,10 +29,13 @@ export function flagsOf({
     ...(exclude ? [`--exclude ${quoted(exclude.join(','))}`] : []),
     ...(typeof dequantize === 'object' ? [`--dequantize ${pairs(dequantize)}`] : []),
     ...(atoms ? [`--atoms ${pairs(atoms)}`] : []),
-    ...(bounds ? [`--bounds ${quoted(Object.entries(bounds).map(interval).join(','))}`] : []),
+    ...(bounds ? [`--bounds ${quoted(Object.entries(bounds).map(interval).join(','))}`] : [])
+  ]
+  const rows = [
+    ...(missingCells ? [`--missing-cells ${quoted(missingCells.join(','))}`] : []),
     ...(invalid ? [`--invalid ${invalid}`] : [])
   ]
-  return flags.join(' ')
+  return [flags.join(' '), rows.join(', or ')].filter(Boolean).join(' ')
 }
 
 /** One word of a shell. */

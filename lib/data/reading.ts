@@ -20,7 +20,7 @@ export interface Reading {
    * not as many cells as rows have.
    */
   comment?: string
-  /** What stands for a missing cell. Default: '', NA, N/A, n/a, <NA>, #N/A, #NA, NaN, nan, -NaN, -nan, NaT, null, NULL, None and ?. */
+  /** What stands for a missing cell. Default: '', NA, N/A, n/a, <NA>, #N/A, #NA, NaN, nan, -NaN, -nan, NaT, null, NULL, None, ? and \N. */
   missingCells?: readonly string[]
   /** What stands between whole part and fraction. Default: '.'. */
   decimal?: '.' | ','

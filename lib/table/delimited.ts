@@ -163,8 +163,8 @@ class DelimitedTable implements TableSource {
         }
         fail(
           'INVALID_FILE',
-          `${path}, line ${at}: ${cells.length} columns in place of ${width}; repair the line, or leave such rows out with ` +
-            "invalid: 'drop'"
+          `${path}, line ${at}: ${cells.length} columns in place of ${width}; ${commentRemedy(cells[0]!)}repair the line, or leave such ` +
+            "rows out with invalid: 'drop'"
         )
       }
       for (let c = 0; c < width; c++) columns[c]!.push(cells[c]!)
@@ -207,6 +207,14 @@ class DelimitedTable implements TableSource {
     if (!piece) return `row ${row + 1}`
     return `line ${piece.exact?.[row - piece.row] ?? piece.line + row - piece.row}`
   }
+}
+
+/** The option under which a line that begins like a comment is one. */
+function commentRemedy(first: string): string {
+  const mark = /^(#|%|\/\/|;|!)/.exec(first)?.[0]
+  return mark === undefined
+    ? ''
+    : `say that lines which begin so are comments, comment: '${mark}' (--comment '${mark}'), `
 }
 
 /** The records of a text but for lines of comment, and the lines that they start on, counted from 0. */

@@ -48,6 +48,27 @@ export function isText(path: string): boolean {
   return formats[0]!.endings.includes(extname(path).toLowerCase())
 }
 
+/** What to do with tables of other kinds. */
+const remedies: readonly { endings: readonly string[]; remedy: string }[] = [
+  {
+    endings: ['.gz', '.bz2', '.xz', '.zst', '.zip'],
+    remedy: 'unpack it first, or pipe a CSV: zcat table.csv.gz | ffjord … --data -'
+  },
+  { endings: ['.xlsx', '.xls', '.ods'], remedy: 'save the sheet as CSV' },
+  {
+    endings: ['.json', '.jsonl', '.ndjson'],
+    remedy: 'write it as CSV or Parquet; in a program, fromRows takes rows'
+  },
+  {
+    endings: ['.sqlite', '.sqlite3', '.db'],
+    remedy: "export a table: sqlite3 -header -csv FILE 'select * from NAME' > table.csv"
+  },
+  {
+    endings: ['.mat', '.rds', '.rda', '.sav', '.dta', '.sas7bdat'],
+    remedy: 'export the table as CSV or Parquet from the program that wrote it'
+  }
+]
+
 const pickles = ['.pickle', '.pkl']
 
 /** The line of Python that turns a pickled table of pandas into a file that is read here. */
@@ -76,6 +97,9 @@ export function formatOf(path: string): Format {
       `${path} is a pickle, which only Python reads; turn a table in it into Parquet once: ` +
         unpickling(path, `${path.slice(0, -ending.length)}.parquet`)
     )
+  const remedy = remedies.find(({ endings }) => endings.includes(ending))?.remedy
+  if (remedy !== undefined)
+    return fail('UNSUPPORTED_FILE', `${path} is of a kind that is not read; ${remedy}`)
   return fail(
     'UNSUPPORTED_FILE',
     `${path} is of no known kind; give a file that ends in ${tableEndings.join(', ')}`

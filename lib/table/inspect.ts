@@ -160,7 +160,7 @@ function verdict(
   if (holds === 'nothing') return { leave: 'every cell is missing' }
   if (holds === 'other') return { leave: `holds ${type.kind === 'other' ? type.name : 'no numbers'}` }
   if (inexact) return { leave: 'an id: whole numbers of more digits than float64 holds' }
-  if (hasBrokenNumbers(column)) return settings.drop ? {} : { problem: broken(column, place) }
+  if (hasBrokenNumbers(column)) return settings.drop ? {} : { problem: broken(column, settings, place) }
   if (holds === 'numbers' && least === largest) return { leave: `a constant (${least})` }
   if (holds === 'times' && (ends ? ends[0] === ends[1] : least === largest)) return { leave: 'a constant' }
   if (holds !== 'numbers' && holds !== 'times' && levels.size === 1)
@@ -189,14 +189,21 @@ function verdict(
 }
 
 function broken(
-  { name, numbers, texts, infinite, missing, firstText, firstTextRow }: ColumnProfile,
+  { name, numbers, texts, infinite, missing, firstText = '', firstTextRow, oneText, type }: ColumnProfile,
+  settings: Settings,
   place: (row: number) => string
 ): NonNullable<Verdict['problem']> {
   const what = texts > 0 ? 'are no numbers' : 'are no finite numbers'
+  const count = `column '${name}' has ${texts + infinite} of ${numbers + texts + infinite + missing} cells that ${what}`
+  // A word that stands for nothing does so again and again.
+  if (oneText && texts > 1 && infinite === 0 && type.kind === 'written')
+    return {
+      finding: `${count}, all of them '${firstText.slice(0, 40)}'`,
+      remedy: 'say that it stands for missing ones, leave out such rows, or the column',
+      options: { missingCells: [...(settings.open.missingCells ?? ['']), firstText], invalid: 'drop' }
+    }
   return {
-    finding:
-      `column '${name}' has ${texts + infinite} of ${numbers + texts + infinite + missing} cells that ${what}, such as ` +
-      `'${(firstText ?? '').slice(0, 40)}' in ${place(firstTextRow ?? 0)}`,
+    finding: `${count}, such as '${firstText.slice(0, 40)}' in ${place(firstTextRow ?? 0)}`,
     remedy: 'leave out such rows, or the column',
     options: { invalid: 'drop' }
   }

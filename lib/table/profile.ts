@@ -37,6 +37,8 @@ export interface ColumnProfile {
   /** The first cell of text or an infinity among numbers. */
   firstText?: string
   firstTextRow?: number
+  /** Whether all cells of text are alike. */
+  oneText: boolean
   whole: boolean
   /** Digits after the point that all numbers have at most; undefined where they are more than a few. */
   digits?: number
@@ -101,6 +103,7 @@ class CellStatistics {
   #infinite = 0
   #firstText: string | undefined
   #firstTextRow = 0
+  #oneText = true
   #rows = 0
   #whole = true
   #inexact = false
@@ -183,6 +186,7 @@ class CellStatistics {
   #addText(text: string): void {
     this.#texts++
     this.#firstText ??= text
+    if (text !== this.#firstText) this.#oneText = false
     this.#addLevel(text)
     if (this.#isDate && this.type.kind !== 'boolean') this.#isDate = this.#dates.add(text)
   }
@@ -217,6 +221,7 @@ class CellStatistics {
         firstText: this.#firstText,
         firstTextRow: this.#firstTextRow - 1
       }),
+      oneText: this.#oneText,
       whole: this.#whole,
       ...(this.#digits <= MOST_DIGITS && { digits: this.#digits }),
       ...this.#fixed(),

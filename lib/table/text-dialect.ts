@@ -47,7 +47,8 @@ export const missingCells: readonly string[] = [
     'null',
     'NULL',
     'None',
-    '?'
+    '?',
+    '\\N'
   ]
 ]
 
@@ -79,13 +80,16 @@ export function dialectOf(
     .map(({ cells }) => cells.map((cell) => cell.trim()))
     .filter((cells) => cells.some((cell) => cell !== ''))
   if (!head) return undefined
+  // R leaves the column of row names without one.
+  const rowNames = options.header !== false && lacksName(head, rows)
+  if (rowNames) head.unshift('')
   const trailing = endsBlank(head, rows)
   if (trailing && head.at(-1) === '') head.pop()
   const shown = trailing ? rows.map((cells) => cells.slice(0, -1)) : rows
   const meaning = new Meaning(options)
   const fromTitle =
     title === undefined || options.header === false ? undefined : titleNames(title, delimiter, head)
-  const isHeader = options.header ?? meaning.areNames(head, shown)
+  const isHeader = rowNames || (options.header ?? meaning.areNames(head, shown))
   const hasTitle = fromTitle !== undefined && (!isHeader || head.every((cell) => meaning.isNumber(cell)))
   const header = isHeader && !hasTitle
   const names = (hasTitle ? fromTitle : header ? head : unnamed(head.length)).map(
@@ -97,6 +101,8 @@ export function dialectOf(
     passed > 0 &&
       `${passed} line${passed === 1 ? '' : 's'} before the table ${passed === 1 ? 'was' : 'were'} passed over; skip: 0 (--skip 0) ` +
         'reads them',
+    rowNames &&
+      'the first line has a name less than rows have cells: row names, as R writes them, are the first column, x1',
     trailing && 'every line ends with a separator after which nothing comes, which was passed over',
     hasTitle &&
       `the names were taken from line ${start.skip}, which begins with '${comment}'; header: false (--header no) passes it over`,
@@ -182,11 +188,18 @@ function guessDelimiter(text: string, end: string): string {
     .map(({ cells }) => cells)
     .filter((cells) => cells.length > 1 || cells[0] !== '')
   const width = rows.at(-1)?.length ?? 1
+  const body = rows.slice(rows.length > 1 ? 1 : 0)
+  const isNumber = (i: number) => (cells: readonly string[]) => !Number.isNaN(numberOf(cells[i]!))
   const isSpaced =
     width > 1 &&
-    rows.every((cells) => cells.length === width) &&
-    rows.slice(rows.length > 1 ? 1 : 0).every((cells) => cells.every((cell) => !Number.isNaN(numberOf(cell))))
-  return isSpaced && most < 1 ? ' ' : best
+    body.every((cells) => cells.length === width) &&
+    [...body[0]!.keys()].every((i) => body.every(isNumber(i))) &&
+    rows[0]!.length === width
+  if (isSpaced && most < 1) return ' '
+  // Text among numbers, under a line of names that lacks that of the row names, is R's.
+  const isOfR =
+    most === 0 && lacksName(rows[0] ?? [], body) && body[0]!.some((_, i) => body.every(isNumber(i)))
+  return isOfR ? ' ' : best
 }
 
 function commonest(values: readonly number[]): number | undefined {
@@ -213,6 +226,19 @@ function endsBlank(head: readonly string[], rows: readonly (readonly string[])[]
   const width = rows[0]?.length ?? head.length
   if (width < 2 || !rows.every((cells) => cells.length === width && cells.at(-1) === '')) return false
   return rows.length > 0 && (head.length === width - 1 || (head.length === width && head.at(-1) === ''))
+}
+
+/** Whether a line of text has one cell less than all rows, which begin with names or with numbers that rise by one. */
+function lacksName(head: readonly string[], rows: readonly (readonly string[])[]): boolean {
+  const width = head.length + 1
+  const first = rows.map((cells) => cells[0]!)
+  const areNames = new Set(first).size === first.length && first.every((name) => Number.isNaN(numberOf(name)))
+  return (
+    rows.length > 1 &&
+    (areNames || rise(first.map(Number))) &&
+    rows.every((cells) => cells.length === width && cells.at(-1) !== '') &&
+    head.every((cell) => cell !== '' && Number.isNaN(numberOf(cell)))
+  )
 }
 
 /** Names in a line of comment right above the rows: '# size,year', as numpy.savetxt writes them. */

@@ -132,8 +132,26 @@ function decoding(
   }
 }
 
+/** What files called .csv are now and then. */
+const packings: readonly { mark: readonly number[]; is: string; remedy: string }[] = [
+  { mark: [0x1f, 0x8b], is: 'packed by gzip', remedy: 'unpack it first, as gunzip does' },
+  { mark: [0x42, 0x5a, 0x68], is: 'packed by bzip2', remedy: 'unpack it first, as bunzip2 does' },
+  { mark: [0xfd, 0x37, 0x7a, 0x58, 0x5a], is: 'packed by xz', remedy: 'unpack it first, as unxz does' },
+  { mark: [0x28, 0xb5, 0x2f, 0xfd], is: 'packed by zstd', remedy: 'unpack it first, as unzstd does' },
+  {
+    mark: [0x50, 0x4b, 3, 4],
+    is: 'a zip archive or a workbook',
+    remedy: 'unpack it, or save the sheet as CSV'
+  },
+  { mark: [0xd0, 0xcf, 0x11, 0xe0], is: 'an old workbook', remedy: 'save the sheet as CSV' },
+  { mark: [0x50, 0x41, 0x52, 0x31], is: 'a Parquet file', remedy: 'give it a name that ends in .parquet' }
+]
+
 /** Text of bytes that follow line `line`. @throws FfjordError INVALID_FILE where they are no text */
 export function textOf(path: string, bytes: Buffer, line: number): string {
+  const packed =
+    line === 1 ? packings.find(({ mark }) => mark.every((byte, i) => bytes[i] === byte)) : undefined
+  if (packed) fail('UNSUPPORTED_FILE', `${path} is ${packed.is}, and no text; ${packed.remedy}`)
   const isText = isUtf8(bytes)
   if (isText && !bytes.includes(0)) return bytes.toString('utf8')
   let at = line

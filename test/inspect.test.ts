@@ -270,3 +270,16 @@ test('text that is numbers or dates of another notation is left out, with the op
   const read = await inspectFile(path, { decimal: ',' })
   expect(read.columns[0]).toMatchObject({ type: 'numbers', range: '0.5 to 6.5' })
 })
+
+test('a table that leaves nothing to learn says why', async () => {
+  const path = join(folder, 'nothing.csv')
+  const train = (content: string) => {
+    writeFileSync(path, content)
+    return ffjord('train', '--data', path, '--out', join(folder, 'nothing'), ...brief)
+  }
+  await expect(train('a,b\n')).rejects.toThrow('has names and no rows; give a file with at least one row')
+  const rows = Array.from({ length: 30 }, (_, i) => `7,row ${i},"${i},5"`).join('\n')
+  await expect(train(`a,b,c\n${rows}\n`)).rejects.toThrow(
+    /nothing to learn: column 'a' is left out \(a constant \(7\)\), column 'b' is left out .*, column 'c' is left out .*--decimal ,.*--columns/
+  )
+})

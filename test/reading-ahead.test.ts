@@ -54,3 +54,17 @@ test('a file of which no row can be used is not read for ever', async () => {
     message: expect.stringContaining('has no rows that can be used; give')
   })
 })
+
+test('rows that are left out are counted', async () => {
+  const left: number[] = []
+  const text = `a,b\n1,2\n1,x\n${'3,4\n'.repeat(1000)}5\n,6\n7,8,9\n`
+  const some = { ...wanted('some.csv', text), open: { skipRagged: true }, encoder: { drop: true } }
+  let rows = 0
+  for await (const values of readingAhead(some, (count) => left.push(count))) rows += values.length / 2
+  expect([rows, left.reduce((sum, one) => sum + one, 0)]).toEqual([1001, 4])
+  const { streamFile } = require('../dist/index.js') as typeof import('../lib')
+  const stream = await streamFile(some.path, { invalid: 'drop' })
+  expect([stream.dropped, (await stream.take(2000)).rows, stream.dropped]).toEqual([0, 1001, 4])
+  stream.restore({ epoch: 0, row: 0 })
+  expect([(await stream.take(2000)).rows, stream.dropped]).toEqual([1001, 4])
+})

@@ -66,14 +66,24 @@ function share(part: number, all: number): string {
   return `${+((100 * part) / all).toPrecision(2)} %`
 }
 
-/** @throws FfjordError with all problems of the columns at once */
-export function refuseProblems({ path, columns }: TableInspection): void {
+/** @throws FfjordError with all problems of the columns at once, or where there is nothing to learn */
+export function refuseProblems({ path, columns, rows }: TableInspection): void {
+  if (rows === 0)
+    throw new FfjordError('EMPTY_BATCH', `${path} has names and no rows; give a file with at least one row`)
   const found = columns.flatMap(({ problem, name }) =>
     problem
       ? [`${problem.finding}; ${problem.remedy} (${flagsOf(problem.options)}, or --exclude ${name})`]
       : []
   )
   if (found.length > 0) throw new FfjordError('INVALID_FILE', `${path}, ${found.join('\n')}`)
+  if (columns.some(({ use }) => use === 'learnt')) return
+  const reasons = columns
+    .slice(0, 20)
+    .map(({ name, use, plan }) => `column '${name}' is ${use} (${inFlags(plan)})`)
+  throw new FfjordError(
+    'INVALID_FILE',
+    `${path} leaves nothing to learn: ${reasons.join(', ')}; name columns that are to be learnt all the same (--columns)`
+  )
 }
 
 /** Options of the reader under what the inspection adds. */

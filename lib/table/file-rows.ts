@@ -20,14 +20,22 @@ export interface RowsWanted {
   heldOut?: HeldOut
 }
 
+/** Some thousands of rows. */
+export interface RowsOfFile {
+  /** (rows, width) */
+  rows: Encoded['values']
+  /** How many were left out since those before. */
+  dropped: number
+}
+
 /**
- * The rows of a file, some thousands at a time: (rows, width). `progress` is called now and then meanwhile.
+ * The rows of a file, some thousands at a time; of the last of them there may be none. `progress` is called now and then meanwhile.
  * @throws FfjordError with file, row and column
  */
 export async function* fileRows(
   wanted: RowsWanted,
   progress: () => void = () => undefined
-): AsyncGenerator<Encoded['values']> {
+): AsyncGenerator<RowsOfFile> {
   const { path, open, columns, seed, repeat, heldOut } = wanted
   const source = await openHere(path, open, progress)
   let pieces = 0
@@ -35,6 +43,12 @@ export async function* fileRows(
     const encoder = new RowEncoder(source, columns, wanted.encoder)
     let first = 0
     let found = false
+    let dropped = 0
+    const since = () => {
+      const before = dropped
+      dropped = encoder.dropped
+      return dropped - before
+    }
     for await (const batch of encoder.batches()) {
       const encoded = encoder.encode(batch, first)
       dequantize(columns, encoded, { first, seed })
@@ -42,9 +56,11 @@ export async function* fileRows(
       first += batch.count
       if (values.length > 0) {
         found = true
-        yield values
+        yield { rows: values, dropped: since() }
       } else progress()
     }
+    const last = since()
+    if (last > 0) yield { rows: new Float32Array(0), dropped: last }
     // Without it, a file of which no row can be used would be read over and over.
     if (!found)
       fail(

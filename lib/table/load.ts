@@ -156,6 +156,12 @@ export async function readTable(
   return sameRows(conditioned(rows, elementNames(found), elementNames(context)), apart, encoder.dropped, true)
 }
 
+/** Rows of a file that are read as they are used. */
+export interface FileStream extends FeedingDataset {
+  /** How many rows were left out of those read so far, which are ahead of those used. */
+  readonly dropped: number
+}
+
 /**
  * Rows of a file as they stand in it, a batch at a time, for tables larger than memory; `repeat` starts over at the
  * end. Columns of whole numbers are dequantised by name alone, since types are known only once the file was read.
@@ -163,7 +169,7 @@ export async function readTable(
 export async function streamFile(
   path: string,
   options: FileOptions & { repeat?: boolean } = {}
-): Promise<FeedingDataset> {
+): Promise<FileStream> {
   const { repeat: repeats, ...rest } = object(options, 'file options', [...fileKeys, 'repeat'])
   const repeat = boolean(repeats ?? false, 'repeat')
   const { path: file, source, columns, encoder, settings } = await openEncoder(path, rest as FileOptions)
@@ -177,12 +183,21 @@ export async function streamFile(
   }
   const { columns: own = columns, context: given = [] } = settings.schema ?? {}
   const shape = given.length > 0 ? [tableWidth(own)] : (settings.shape ?? source.shape ?? [encoder.width])
-  return fromAsyncIterable(() => readingAhead(wanted), {
+  let dropped = 0
+  // What counts must not hold the data set, nor be held by it.
+  const opened = () => {
+    dropped = 0
+    return readingAhead(wanted, (rows) => {
+      dropped += rows
+    })
+  }
+  const stream = fromAsyncIterable(opened, {
     shape,
     columns: elementNames(own),
     ...(given.length > 0 && { context: elementNames(given) }),
     schema: settings.schema ?? tableOf(columns, source, settings)
   })
+  return Object.defineProperty(stream, 'dropped', { get: () => dropped, enumerable: true }) as FileStream
 }
 
 /** Columns that were found in a file, with what is to be known of it. */

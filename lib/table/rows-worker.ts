@@ -4,7 +4,9 @@ import { fileRows, type RowsWanted } from './file-rows'
 import { failureOf, type ThreadMessage } from './thread'
 
 /** What the thread sends. */
-export type RowsMessage = { rows: Float32Array<ArrayBuffer> | Float64Array<ArrayBuffer> } | { ended: true }
+export type RowsMessage =
+  | { rows: Float32Array<ArrayBuffer> | Float64Array<ArrayBuffer>; dropped: number }
+  | { ended: true }
 
 /** Numbers read ahead: training goes on with them while a row group of Parquet is decoded. */
 const MOST_AHEAD = 2 ** 23
@@ -21,9 +23,11 @@ async function send(): Promise<void> {
   const post = (message: ThreadMessage<RowsMessage>, ...transfer: ArrayBuffer[]) =>
     port.postMessage(message, transfer)
   try {
-    for await (const rows of fileRows(workerData as RowsWanted, () => post({ progress: true }))) {
+    for await (const { rows, dropped } of fileRows(workerData as RowsWanted, () =>
+      post({ progress: true })
+    )) {
       ahead += rows.length
-      post({ rows: rows as Float32Array<ArrayBuffer> }, rows.buffer as ArrayBuffer)
+      post({ rows: rows as Float32Array<ArrayBuffer>, dropped }, rows.buffer as ArrayBuffer)
       while (ahead >= MOST_AHEAD)
         await new Promise<void>((resolve) => {
           wake = resolve

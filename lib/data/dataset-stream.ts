@@ -11,13 +11,7 @@ import {
   show,
   texts
 } from '../native/check'
-import {
-  ArrayDataset,
-  type DatasetContext,
-  type FeedingDataset,
-  type RowBatch,
-  type RowFeed
-} from './dataset'
+import { ArrayDataset, type DatasetContext, type Feed, type FeedingDataset, type RowBatch } from './dataset'
 import { type BatchOptions, checkState, type DatasetState, normalizeBatchOptions } from './dataset-options'
 import { RowQueue } from './row-queue'
 import { checkSchema, type TableSchema } from './schema'
@@ -154,7 +148,7 @@ class StreamDataset implements FeedingDataset {
     this.#row = row
   }
 
-  async peek(batches: number, { size, drop }: Required<BatchOptions>): Promise<RowFeed> {
+  async peek(batches: number, { size, drop }: Required<BatchOptions>): Promise<Feed> {
     await this.#readAhead(batches * size)
     const available = this.#ahead.rows
     const sizes: number[] = []

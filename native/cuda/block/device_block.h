@@ -11,8 +11,7 @@ namespace ffjord::cuda {
 
 class DeviceBlock : public ContinuousBlock<float> {
  public:
-  /// Works in the flow's stream, which outlives it. Throws Error(Unsupported) for convolutional
-  /// nets.
+  /// Works in the flow's stream, which outlives it.
   DeviceBlock(const BlockPlace<float>& place, const FlowStream& stream);
 
   void parameters_changed() override;

@@ -112,7 +112,7 @@ std::unique_ptr<SolveTape> solve_flow(const BlockCall& call, Workspace& workspac
     fixed.terms =
         workspace.keep(Workspace::kTerms, call.terms, rows.count * call.net.context().terms());
     const bool keeps_steps =
-        checkpoints && stops.empty() && call.grouping.count() == 1 && !call.form().vjp;
+        checkpoints && stops.empty() && call.grouping.count() == 1 && call.form().keeps;
     JointSolve& solve = workspace.solve(
         {call.plan.solver, call.grouping, call.reverse, fixed.eps, fixed.terms, keeps_steps},
         shape);

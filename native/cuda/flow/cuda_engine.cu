@@ -12,6 +12,7 @@ std::vector<Engine> engines(const std::optional<CudaOptions>& options) {
     engine.name = device.name;
     engine.description = device.description;
     engine.unusable = device.unusable;
+    engine.supports_convolutions = true;
     engine.create = [index = device.index, options](const FlowDescription& description,
                                                     std::optional<std::uint64_t> seed,
                                                     const EngineOptions&) {

@@ -31,7 +31,8 @@ int tile_rows(const CudaOptions& options, int batch) {
 }
 
 bool holds(const DeviceNet& net, const EvaluationForm& form, const SolverOptions& solver) {
-  if (net.conditional() || form.encoder > 0 || net.layers().size() > FusedNet::kMostLayers)
+  if (net.convolutional() || net.conditional() || form.encoder > 0 ||
+      net.layers().size() > FusedNet::kMostLayers)
     return false;
   for (const Layer& layer : net.layers())
     if (layer.moves() || layer.activation == Activation::Swish ||

@@ -52,7 +52,7 @@ void add_sums(const BlockCall& call, const FusedPullbackArguments& s, int blocks
   u.layers = arrays.layers;
   u.end_layer = arrays.layer_count;
   u.units = u.end_unit = arrays.units;
-  u.sum_tiles = u.small_tiles = u.large_tiles = blocks;
+  u.sum_tiles = u.tiles = blocks;
   u.unit_sums = s.unit_sums;
   u.gradient = gradient;
   add_unit_sums(u, false, call.stream);

@@ -1,9 +1,9 @@
 #include <algorithm>
 
-#include "core/errors.h"
 #include "cuda/net/device_net.h"
 #include "cuda/net/divergence_closed.h"
 #include "cuda/net/hypernet.h"
+#include "cuda/net/images.h"
 #include "cuda/net/tile_rows.h"
 #include "cuda/net/weight_gradient.h"
 #include "cuda/net/weights.h"
@@ -13,9 +13,6 @@ namespace {
 
 // The net as a layout of this block alone places it, behind its end time.
 NetPlan place_alone(const NetPlan& net) {
-  if (net.convolutional())
-    throw Error(ErrorCode::Unsupported,
-                "the cuda engine has no convolutions yet; use device 'reference'");
   ParameterLayout block;
   block.add("sqrt_end_time", {1}, Role::EndTime);
   return block.add_net("net", net);
@@ -28,7 +25,7 @@ std::vector<std::size_t> sizes_of_tensors(const NetPlan& net) {
 }
 
 void take_tape(Arena& arena, const Layer& layer, std::size_t batch, int tangents, LayerTape& tape) {
-  const std::size_t size = batch * layer.out();
+  const std::size_t size = batch * layer.map.size_out();
   tape.value = arena.take(size);
   tape.tangent = arena.take(tangents * size);
   if (!layer.keeps_preactivations()) return;
@@ -49,16 +46,29 @@ DeviceNet::DeviceNet(const BlockContext<float>& context, const Stream& stream)
       plan_(place_alone(context.offsets.net)),
       dimension_(static_cast<int>(plan_.size_in())),
       residual_(plan_.residual),
+      convolutional_(plan_.convolutional()),
+      branches_(plan_.branches),
+      lattices_(probe_lattices(plan_)),
       layers_(make_layers(plan_)),
       tensor_sizes_(sizes_of_tensors(plan_)),
       parameters_(context.parameters.data() + context.offsets.sqrt_end_time),
       device_layers_(layers_.size(), stream),
       context_(layers_, plan_.context_size, stream) {
+  std::size_t planes = 0;
   for (const Layer& layer : layers_) {
     units_ += layer.out();
-    widest_ = std::max({widest_, layer.in(), layer.out()});
+    widest_ = std::max({widest_, layer.map.size_in(), layer.map.size_out()});
     packed_size_ += 2 * layer.weights();
+    if (layer.has_planes()) planes += 2 * layer.map.size_out();
   }
+  planes_ = DeviceArray<float>(planes, stream);
+  std::vector<int> places;
+  for (const auto& [first, end, squeezes] : branches_) {
+    const std::vector<int> more = image_places(layers_[first].map, squeezes);
+    places.insert(places.end(), more.begin(), more.end());
+  }
+  places_ = DeviceArray<int>(places.size(), stream);
+  places_.copy_in(places, stream);
   device_layers_.copy_in(layers_, stream);
   if (!hyper()) packed_ = DeviceArray<float>(packed_size_, stream);
   stream.synchronize();  // what was copied dies here
@@ -85,10 +95,27 @@ const float* DeviceNet::weights_of(const Evaluation& evaluation, const Layer& la
          (transposed ? layer.weights() : 0);
 }
 
+int DeviceNet::lattice_passes(std::size_t layer) const {
+  std::size_t branch = 0;
+  while (branches_[branch].end <= layer) ++branch;
+  return tiles_of(static_cast<int>(lattices_[branch].count()), kMostLatticeProbes);
+}
+
+Taps DeviceNet::taps_of(const Layer& layer) const {
+  return meets_itself(layer.map) ? Taps() : cuda::taps_of(layer.map);
+}
+
+Taps DeviceNet::taps_back(const Layer& layer) const {
+  return meets_itself(layer.map) ? Taps() : cuda::taps_back(layer.map);
+}
+
 void DeviceNet::parameters_changed() {
-  for (const Layer& layer : layers_) pack(layer, parameters_, packed_.data(), stream_);
+  for (const Layer& layer : layers_) {
+    pack(layer, parameters_, packed_.data(), stream_);
+    set_planes(layer, parameters_, planes_.data(), stream_);
+  }
   context_.set_parameters(parameters_, stream_);
-  const bool has_closed_form = layers_.size() == 2 || layers_.size() == 3;
+  const bool has_closed_form = !convolutional_ && (layers_.size() == 2 || layers_.size() == 3);
   if (!has_closed_form || gated_output() || layers_.back().moves()) return;
   const std::size_t width = layers_.front().out();
   if (!closed_.c && !closed_.m)
@@ -115,10 +142,20 @@ EvaluationForm DeviceNet::form_of(const TracePlan& trace, const Regularisers& re
     form.closed = true;
     return form;
   }
+  form.lattices = trace.divergence == Divergence::Lattices;
+  if (form.lattices) {
+    for (const ProbeLattice& lattice : lattices_) {
+      const int count = static_cast<int>(lattice.count());
+      form.tangents = std::max(form.tangents, std::min(count, kMostLatticeProbes));
+      form.keeps = form.keeps && count <= kMostLatticeProbes;
+    }
+    return form;
+  }
   form.unit = trace.exact();
   form.tangents = form.unit ? dimension_ : trace.probes;
   form.vjp = trace.divergence == Divergence::Vjp && !takes_tangents;
-  form.probes = trace.probes;
+  form.probes = form.vjp ? trace.probes : 0;
+  form.keeps = !form.vjp;
   if (trace.divergence == Divergence::Bottleneck) form.encoder = trace.encoder;
   return form;
 }
@@ -144,6 +181,12 @@ Evaluation DeviceNet::make_evaluation(const EvaluationSize& size) const {
         for (float** part : {&e.closed.r, &e.closed.m, &e.closed.m_transposed})
           *part = arena.take(groups * layers_[1].out() * width);
       }
+    }
+    if (!convolutional_) return;
+    e.images.resize(branches_.size());
+    for (BranchImages& images : e.images) {
+      images.value = arena.take(batch * dimension_);
+      images.tangents = arena.take(std::max(form.tangents, form.probes) * batch * dimension_);
     }
   });
   return e;
@@ -175,6 +218,9 @@ void DeviceNet::place_tape(const EvaluationSize& size, Arena& arena, Evaluation&
     if (l < encoder) take_tape(arena, layer, batch, form.tangents, e.repeated[l]);
     if (form.closed && l + 1 < layers_.size()) e.layers[l].closed = arena.take(batch * layer.out());
   }
+  if (!convolutional_) return;
+  e.joined.value = arena.take(batch * dimension_);
+  if (!form.lattices) e.joined.tangent = arena.take(form.tangents * batch * dimension_);
 }
 
 PullbackScratch DeviceNet::make_scratch(const EvaluationSize& size) const {
@@ -185,14 +231,18 @@ PullbackScratch DeviceNet::make_scratch(const EvaluationSize& size) const {
   const Layer &first = layers_.front(), &last = layers_.back();
   const int hyper_groups = hyper() ? size.groups : 1;
   const int closed_sets = form.closed && gated_output() ? size.groups : 1;
-  s.sum_tiles = tiles_of(size.batch, SmallTile::kRows);
   s.time_parts = form.closed ? 1 : 0;
-  std::size_t slices = 0, hyper_scratch = 0;
+  std::size_t slices = 0, hyper_scratch = 0, pixel_times = 0, plane_sums = 0;
   for (std::size_t l = 0; l < layers_.size(); ++l) {
     const Layer& layer = layers_[l];
-    const int passes = l < std::size_t(form.encoder) ? 2 : 1;
-    s.time_parts += passes * (tiles_of(layer.out(), SmallTile::kUnits) + layer.moves());
-    slices = std::max(slices, most_slice_floats(size.batch, layer.out(), layer.in(),
+    const int passes = form.lattices ? lattice_passes(l) : l < std::size_t(form.encoder) ? 2 : 1;
+    const int unit_tiles = tiles_of(layer.out(), SmallTile::kUnits);
+    s.time_parts += passes * ((convolutional_ ? 1 : unit_tiles) + layer.moves());
+    const int rows = size.batch * layer.pixels();
+    s.sum_tiles = std::max(s.sum_tiles, tiles_of(rows, SmallTile::kRows));
+    pixel_times = std::max(pixel_times, std::size_t(unit_tiles) * rows);
+    if (layer.has_planes()) plane_sums = std::max(plane_sums, 2 * layer.map.size_out());
+    slices = std::max(slices, most_slice_floats(rows, layer.out(), layer.taps() * layer.in(),
                                                 layer.expanded(), hyper_groups));
     if (layer.hyper())
       hyper_scratch = std::max(hyper_scratch, hypernet_scratch(layer, size.groups));
@@ -217,6 +267,12 @@ PullbackScratch DeviceNet::make_scratch(const EvaluationSize& size) const {
       s.closed_scratch = arena.take(closed_scratch(layers_, closed_sets));
     }
     if (last.expanded()) s.second = arena.take(channels * batch * widest_);
+    if (!convolutional_) return;
+    s.joined_bars[0] = arena.take(batch * dimension_);
+    if (!form.lattices) s.joined_bars[1] = arena.take(form.tangents * batch * dimension_);
+    s.pixel_times = arena.take(pixel_times);
+    s.plane_sums = arena.take(plane_sums);
+    if (conditional()) s.pixel_logits = arena.take(batch * widest_);
   });
   return s;
 }

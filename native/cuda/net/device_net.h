@@ -5,18 +5,20 @@
 #include <vector>
 
 #include "core/block_plan.h"
+#include "core/lattice_probes.h"
 #include "cuda/device/memory.h"
 #include "cuda/net/context_map.h"
 #include "cuda/net/evaluation.h"
 #include "cuda/net/field.h"
 #include "cuda/net/field_point.h"
 #include "cuda/net/net_time.h"
+#include "cuda/net/planes.h"
+#include "cuda/net/taps.h"
 
 namespace ffjord::cuda {
 
 class DeviceNet {
  public:
-  /// Throws Error(Unsupported) for convolutional nets.
   DeviceNet(const BlockContext<float>& context, const Stream& stream);
 
   int dimension() const { return dimension_; }
@@ -25,6 +27,19 @@ class DeviceNet {
   const std::vector<Layer>& layers() const { return layers_; }
   const ContextMap& context() const { return context_; }
   const Stream& stream() const { return stream_; }
+
+  /// Chains of layers whose outputs add up; of a dense net one.
+  const std::vector<Branch>& branches() const { return branches_; }
+  bool convolutional() const { return convolutional_; }
+  /// The probes of an exact divergence, branch by branch, of which so many are pushed at once.
+  const std::vector<ProbeLattice>& lattices() const { return lattices_; }
+  static constexpr int kMostLatticeProbes = 32;
+  /// Where the entries of a convolutional net's branch lie in a sample (images.h).
+  const int* places_of(std::size_t branch) const { return places_.data() + branch * dimension_; }
+  /// The walk of a layer's product and of its transpose; none where rows meet themselves.
+  Taps taps_of(const Layer& layer) const;
+  Taps taps_back(const Layer& layer) const;
+  Planes planes_of(const Layer& layer) const { return cuda::planes_of(layer, planes_.data()); }
 
   bool residual() const { return residual_; }
   bool conditional() const { return context_.terms() > 0; }
@@ -63,18 +78,25 @@ class DeviceNet {
 
  private:
   void place_tape(const EvaluationSize& size, Arena& arena, Evaluation& evaluation) const;
+  /// How often a pullback by lattices passes a layer.
+  int lattice_passes(std::size_t layer) const;
 
   const Stream& stream_;
   const NetPlan plan_;  // its offsets count from the block's first parameter
   const int dimension_;
-  const bool residual_;
+  const bool residual_, convolutional_;
+  const std::vector<Branch> branches_;
+  const std::vector<ProbeLattice> lattices_;
   const std::vector<Layer> layers_;
-  int units_ = 0, widest_ = 0;
+  int units_ = 0;
+  std::size_t widest_ = 0;
   const std::vector<std::size_t> tensor_sizes_;
   std::size_t packed_size_ = 0;
   const float* const parameters_;  // of the block
   DeviceArray<Layer> device_layers_;
   DeviceArray<float> packed_;
+  DeviceArray<float> planes_;
+  DeviceArray<int> places_;
   ContextMap context_;
   Arena closed_memory_;
   ClosedArrays closed_;

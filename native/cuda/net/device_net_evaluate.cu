@@ -1,6 +1,8 @@
 // Which passes an evaluation of a net is made of, and its pullback.
+#include "cuda/net/branches.h"
 #include "cuda/net/divergence_bottleneck.h"
 #include "cuda/net/divergence_closed.h"
+#include "cuda/net/divergence_lattices.h"
 #include "cuda/net/divergence_vjp.h"
 #include "cuda/net/layer_pass.h"
 #include "cuda/step/step_rows.h"
@@ -17,7 +19,8 @@ void DeviceNet::evaluate(Evaluation& e, PullbackScratch* scratch, const Evaluati
                          const FieldPoint& at, const FieldColumns<float>& rates,
                          TapeUse use) const {
   FieldPoint point = at;
-  if (!point.z.has_values() && (use == TapeUse::Read || dimension_ > kMostCombined))
+  const bool combines = use != TapeUse::Read && !convolutional_ && dimension_ <= kMostCombined;
+  if (!point.z.has_values() && !combines)
     combine_point(point.groups, point.batch, dimension_, point.z, stream_);
   e.form = wanted;
   const bool vjp = wanted.vjp && use == TapeUse::Pass;
@@ -26,11 +29,26 @@ void DeviceNet::evaluate(Evaluation& e, PullbackScratch* scratch, const Evaluati
   set_times(arrays(), layers_, {point.groups, point.c, point.batch, point.terms}, e.times, stream_);
   if (e.form.encoder > 0) return evaluate_bottleneck(*this, e, point, rates, use);
 
-  push(*this, e, whole_pass(*this, e, point), point, vjp ? TapeUse::Keep : use);
+  if (convolutional_) {
+    enter_branches(*this, e, point);
+    if (e.form.lattices)
+      evaluate_lattices(*this, e, point, rates, use);
+    else
+      push_branches(*this, e, point, vjp ? TapeUse::Keep : use);
+  } else {
+    push(*this, e, whole_pass(*this, e, point), point, vjp ? TapeUse::Keep : use);
+  }
   FieldArguments field = field_of(*this, e, point);
   if (e.form.closed) close_trace(*this, e, point, use, field);
-  write_rates(field, rates, stream_);
-  if (vjp) add_vjp(*this, e, *scratch, point, rates);
+  FieldColumns<float> columns = rates;
+  if (e.form.lattices) columns.divergence = nullptr;  // it is there
+  write_rates(field, columns, stream_);
+  if (!vjp) return;
+  if (!convolutional_)
+    return add_vjp(*this, e, *scratch, point, whole_pass(*this, e, point), point.eps, rates);
+  for (std::size_t branch = 0; branch < branches_.size(); ++branch)
+    add_vjp(*this, e, *scratch, point, branch_pass(*this, e, branch), e.images[branch].tangents,
+            rates);
 }
 
 void DeviceNet::pullback(const Evaluation& e, PullbackScratch& scratch, const FieldPoint& point,
@@ -39,11 +57,17 @@ void DeviceNet::pullback(const Evaluation& e, PullbackScratch& scratch, const Fi
   if (e.form.encoder > 0) {
     pull_bottleneck(reverse, bars);
   } else {
-    const LayerPass pass = whole_pass(*this, e, point);
     seed(reverse, bars, false);
-    if (e.form.closed) pull_closed_trace(reverse, bars);
-    pull_layers(reverse, pass);
-    pull_rows(reverse, pass, true);
+    if (e.form.lattices) {
+      pull_lattices(reverse, bars);
+    } else if (convolutional_) {
+      pull_branches(reverse);
+    } else {
+      const LayerPass pass = whole_pass(*this, e, point);
+      if (e.form.closed) pull_closed_trace(reverse, bars);
+      pull_layers(reverse, pass);
+      pull_rows(reverse, pass, true);
+    }
   }
   if (targets.times)
     scratch.used_time_parts =

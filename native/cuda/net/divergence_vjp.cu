@@ -21,8 +21,8 @@ struct SlopeArguments {
 
 __global__ void scale_cotangents(SlopeArguments s) {
   const std::size_t entry = flat_index();
-  const int row = static_cast<int>(entry / s.layer.out()),
-            j = static_cast<int>(entry % s.layer.out());
+  const int row = static_cast<int>(entry / s.layer.map.size_out()),  // of the batch
+      j = static_cast<int>(entry % s.layer.out());
   if (row >= s.batch || !s.groups.of_row(row).working) return;
   const Slopes slopes =
       slopes_of(s.layer.activation, s.value[entry], s.z ? s.z[entry] : 0.f, s.beta ? *s.beta : 1.f);
@@ -32,13 +32,14 @@ __global__ void scale_cotangents(SlopeArguments s) {
 }  // namespace
 
 void add_vjp(const DeviceNet& net, const Evaluation& e, PullbackScratch& scratch,
-             const FieldPoint& point, const FieldColumns<float>& rates) {
+             const FieldPoint& point, const LayerPass& pass, const float* probes_eps,
+             const FieldColumns<float>& rates) {
   const Stream& stream = net.stream();
   const int probes = e.form.probes;
   for (int k = 0; k < probes; ++k) {
-    const float* eps = point.eps + std::size_t(k) * point.batch * net.dimension();
+    const float* eps = probes_eps + std::size_t(k) * point.batch * net.dimension();
     const float* from = eps;
-    for (std::size_t l = net.layers().size(); l-- > 0;) {
+    for (std::size_t l = pass.end; l-- > pass.first;) {
       const Layer& layer = net.layers()[l];
       SlopeArguments s;
       s.layer = layer;
@@ -50,27 +51,19 @@ void add_vjp(const DeviceNet& net, const Evaluation& e, PullbackScratch& scratch
       s.z = e.layers[l].z;
       s.from = from;
       s.to = scratch.value_bars[0];
-      launch("scale_cotangents", scale_cotangents, flat_shape(std::size_t(s.batch) * layer.out()),
+      launch("scale_cotangents", scale_cotangents, flat_shape(s.batch * layer.map.size_out()),
              stream, s);
 
-      MultiplyArguments m;
-      m.groups = point.groups;
-      m.batch = point.batch;
-      m.depth = layer.out();
-      m.units = layer.in();
-      m.expanded = layer.expanded();
-      m.time = e.times.time;
+      MultiplyArguments m = back_product(net, e, layer, point);
       m.a = scratch.value_bars[0];
-      m.b = net.weights_of(e, layer, true);
-      m.b_stride = net.weight_stride();
       m.c = scratch.value_bars[1];
-      m.c_stride = layer.in();
       multiply(m, stream);
       from = scratch.value_bars[1];
     }
     add_products({point.groups,
                   point.batch,
                   net.dimension(),
+                  1,
                   1.f / probes,
                   {},
                   from,

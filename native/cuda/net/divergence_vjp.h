@@ -5,8 +5,9 @@
 
 namespace ffjord::cuda {
 
-/// Adds it to the rates of a pass that kept its tape.
+/// Adds that of a pass which kept its tape to the rates; `eps` (K, B, D) in the order of its input.
 void add_vjp(const DeviceNet& net, const Evaluation& evaluation, PullbackScratch& scratch,
-             const FieldPoint& point, const FieldColumns<float>& rates);
+             const FieldPoint& point, const LayerPass& pass, const float* eps,
+             const FieldColumns<float>& rates);
 
 }  // namespace ffjord::cuda

@@ -14,12 +14,14 @@ namespace ffjord::cuda {
 
 /// What an evaluation pushes through the net beside the value.
 struct EvaluationForm {
-  bool closed = false;  ///< diagonals of a closed trace
-  bool unit = false;    ///< tangents are unit vectors, not ε
-  bool vjp = false;     ///< ε is pulled back after the values; a kept pass has tangents instead
-  int tangents = 0;     ///< K
-  int probes = 0;       ///< K of a vjp
-  int encoder = 0;      ///< layers of h where ε has a bottleneck's width; 0: it has not
+  bool closed = false;    ///< diagonals of a closed trace
+  bool unit = false;      ///< tangents are unit vectors, not ε
+  bool vjp = false;       ///< ε is pulled back after the values; a kept pass has tangents instead
+  bool lattices = false;  ///< tangents are those of a branch's lattice, some at a time
+  bool keeps = true;      ///< a kept pass holds all that a pullback needs
+  int tangents = 0;       ///< K
+  int probes = 0;         ///< K of a vjp
+  int encoder = 0;        ///< layers of h where ε has a bottleneck's width; 0: it has not
   RegulariserList regularisers;
 };
 
@@ -68,16 +70,23 @@ struct LayerTape {
   float* closed = nullptr;
 };
 
+/// What a branch of a convolutional net takes, pixel by pixel (images.h).
+struct BranchImages {
+  float *value = nullptr, *tangents = nullptr;  ///< (B, D), (K, B, D)
+};
+
 struct Evaluation {
   EvaluationForm form;
   TimeArrays times;
   ClosedArrays closed;  ///< of a gated output, one set for each group
-  Arena memory;         ///< of what is above
+  std::vector<BranchImages> images;
+  Arena memory;  ///< of what is above
 
   const float* tape = nullptr;  ///< where what is below lies, in the memory of others
   std::vector<LayerTape> layers;
   std::vector<LayerTape> repeated;  ///< of a bottleneck: h once more, beside (∂h/∂z)v_k
   float* closed_product = nullptr;  ///< M d₁ (B, H₂)
+  LayerTape joined;                 ///< outputs of a convolutional net as samples: value, tangents
 };
 
 /// What an evaluation does with its tape. What needs no product is computed anew from one that is
@@ -102,6 +111,11 @@ struct PullbackScratch {
   float* closed_scratch = nullptr;
   float* hyper_scratch = nullptr;
   float* second = nullptr;  ///< blend: (W₁ − W₀)ᵀ of the cotangents (1 + K, B, widest)
+  // Of convolutional nets.
+  float* joined_bars[2] = {};     ///< cotangents of Evaluation::joined
+  float* pixel_times = nullptr;   ///< t̄ of a layer's pixels: [unit tiles][B · pixels]
+  float* pixel_logits = nullptr;  ///< q̄ of a layer's gates (B, pixels, out), under a context
+  float* plane_sums = nullptr;    ///< (2, pixels, out)
   Arena memory;
 };
 

@@ -8,7 +8,7 @@ namespace ffjord::cuda {
 std::vector<Layer> make_layers(const NetPlan& net) {
   std::vector<Layer> layers;
   int unit = 0, terms = 0;
-  std::size_t packed = 0;
+  std::size_t packed = 0, plane = 0;
   for (const LayerPlan& plan : net.layers) {
     Layer& layer = layers.emplace_back();
     static_cast<LayerPlan&>(layer) = plan;
@@ -22,6 +22,8 @@ std::vector<Layer> make_layers(const NetPlan& net) {
       }
     unit += layer.out();
     packed += 2 * layer.weights();
+    layer.plane = plane;
+    if (layer.has_planes()) plane += 2 * layer.map.size_out();
   }
   return layers;
 }

@@ -1,3 +1,5 @@
+#include <algorithm>
+
 #include "cuda/net/activations.h"
 #include "cuda/net/layer_backward.h"
 #include "cuda/net/operands.h"
@@ -9,12 +11,13 @@ namespace {
 // z̄ = σ' ā + Σ_k σ'' u_k ǡ_k, ū_k = σ' ǡ_k. With q the logit of the gate, q̄ = (1 − g) (z̄ (z − s) +
 // Σ ū u): no division by g, which may underflow. A closed trace is one more tangent, of u = g.
 // FLOPs: 2 B depth out (1 + K). Bytes: as layer_forward, and the tape once.
-template <class Tile>
+template <class Tile, Geometry geometry>
 class BackwardTile {
  public:
   using Entries = cuda::Entries<Tile>;
+  using Memory = TileMemory<Tile, 2, geometry>;
 
-  __device__ BackwardTile(const BackwardArguments& arguments, ProductMemory<Tile, 2>& memory)
+  __device__ BackwardTile(const BackwardArguments& arguments, Memory& memory)
       : s_(arguments),
         memory_(memory),
         first_place_(blockIdx.x * Tile::kRows),
@@ -24,6 +27,9 @@ class BackwardTile {
   __device__ bool works() const { return rows_.any(); }
 
   __device__ void run() {
+    if constexpr (geometry == Geometry::Pixels)
+      memory_.set_places(s_.above_taps, s_.groups, first_place_, s_.batch,
+                         s_.above_expanded ? s_.times.time : nullptr);
     const float beta = s_.beta ? *s_.beta : 1.f;
     Entries z_bar = {}, logit = {}, beta_bar = {};
 #pragma unroll 1
@@ -101,12 +107,20 @@ class BackwardTile {
     const float* w = s_.weight + (first_place_ / s_.groups.rows) * s_.weight_stride;
     const int out = s_.above_out;
     // Loaders are made of the kernel's arguments at each entry, so that these take no registers.
+    const int depth = geometry == Geometry::Pixels ? s_.above_taps.depth : out;
     multiply_tile<Tile, 2>(
-        memory_, s_.above_expanded ? 2 * out : out,
+        memory_.product, s_.above_expanded ? 2 * depth : depth,
         [&](int channel, int r, int k) {
-          const RowChannels rows{s_.above_value, out,           s_.above_tangent, s_.batch, out,
-                                 s_.times.time,  s_.groups.rows};
-          return TileOfRows{rows, s_.groups, first_place_, first, s_.tangents}(channel, r, k);
+          if constexpr (geometry == Geometry::Pixels) {
+            const Taps& taps = s_.above_taps;
+            const std::size_t size = std::size_t(taps.by_pixels(s_.batch)) * taps.pixels * out;
+            return TileOfPixels{memory_.places, taps,  s_.above_value, s_.above_tangent,
+                                size,           first, s_.tangents}(channel, r, k);
+          } else {
+            const RowChannels rows{s_.above_value, out,           s_.above_tangent, s_.batch, out,
+                                   s_.times.time,  s_.groups.rows};
+            return TileOfRows{rows, s_.groups, first_place_, first, s_.tangents}(channel, r, k);
+          }
         },
         [&](int k, int u) {
           return TileOfWeights{w, s_.layer.out(), first_unit_}(k, u);
@@ -164,6 +178,7 @@ class BackwardTile {
         }
         const float gated = gate * z_bar[i][j];
         s_.value_bar[entry(i, j)] = gated;
+        if (s_.logit_bar) s_.logit_bar[entry(i, j)] = logit_bar;
         add_term(s_.layer.bias_term, i, j, gated);
         add_term(s_.layer.gate_term, i, j, logit_bar);
         sums[kGatedValue][j] += gated;
@@ -172,8 +187,9 @@ class BackwardTile {
         sums[kTimedLogit][j] = fmaf(t, logit_bar, sums[kTimedLogit][j]);
         sums[kBeta][j] += beta_bar[i][j];
         if (!s_.time_bars) continue;
-        time_bar[i] =
-            fmaf(s_.layer.shift_weight(s_.parameters, unit_at(j)), z_bar[i][j], time_bar[i]);
+        const float shift = s_.planes.time ? s_.planes.time_weight(rows_.row[i], unit_at(j))
+                                           : s_.layer.shift_weight(s_.parameters, unit_at(j));
+        time_bar[i] = fmaf(shift, z_bar[i][j], time_bar[i]);
         if (s_.layer.gated())
           time_bar[i] = fmaf(s_.parameters[s_.layer.offsets.gate_weight + unit_at(j)], logit_bar,
                              time_bar[i]);
@@ -190,7 +206,7 @@ class BackwardTile {
 
   // Adds up over the tile's rows, in order.
   __device__ void store_unit_sums(int kind, const float (&sums)[Tile::kUnitsAThread]) {
-    float* parts = memory_.scratch();  // [threads down][units]
+    float* parts = memory_.product.scratch();  // [threads down][units]
     __syncthreads();
 #pragma unroll
     for (int j = 0; j < Tile::kUnitsAThread; ++j)
@@ -205,7 +221,7 @@ class BackwardTile {
 
   // Adds up over the tile's units, in order.
   __device__ void store_time_bars(const float (&bars)[Tile::kRowsAThread]) {
-    float* parts = memory_.scratch();  // [rows][threads across]
+    float* parts = memory_.product.scratch();  // [rows][threads across]
     __syncthreads();
 #pragma unroll
     for (int i = 0; i < Tile::kRowsAThread; ++i)
@@ -220,32 +236,38 @@ class BackwardTile {
   }
 
   const BackwardArguments& s_;
-  ProductMemory<Tile, 2>& memory_;
+  Memory& memory_;
   const int first_place_, first_unit_;
   const TileRows<Tile> rows_;
 };
 
 // hot: no spills
-template <class Tile>
+template <class Tile, Geometry geometry>
 __global__ void __launch_bounds__(Tile::kThreads)
     layer_backward(const __grid_constant__ BackwardArguments arguments) {
-  BackwardTile<Tile> tile(arguments, shared_memory<ProductMemory<Tile, 2>>());
+  using Pullback = BackwardTile<Tile, geometry>;
+  Pullback tile(arguments, shared_memory<typename Pullback::Memory>());
   tile.works() ? tile.run() : tile.clear_sums();
 }
 
-template <class Tile>
+template <class Tile, Geometry geometry>
 void start(const BackwardArguments& arguments, const Stream& stream) {
-  launch("layer_backward", layer_backward<Tile>,
-         tile_shape<Tile, ProductMemory<Tile, 2>>(arguments.batch, arguments.layer.out()), stream,
-         arguments);
+  launch("layer_backward", layer_backward<Tile, geometry>,
+         tile_shape<Tile, typename BackwardTile<Tile, geometry>::Memory>(arguments.batch,
+                                                                         arguments.layer.out()),
+         stream, arguments);
 }
 
 }  // namespace
 
 void pull_layer(const BackwardArguments& arguments, const Stream& stream) {
   with_tile(takes_large_tiles(arguments.groups, arguments.batch, arguments.layer.out()),
-            arguments.above_out, stream.options(),
-            [&](auto tile) { start<decltype(tile)>(arguments, stream); });
+            std::max(arguments.above_out, arguments.above_taps.depth), stream.options(),
+            [&](auto tile) {
+              using Tile = decltype(tile);
+              arguments.above_taps.depth > 0 ? start<Tile, Geometry::Pixels>(arguments, stream)
+                                             : start<Tile, Geometry::Rows>(arguments, stream);
+            });
 }
 
 int row_tiles(const Groups& groups, int batch, int units) {

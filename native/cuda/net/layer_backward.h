@@ -1,9 +1,12 @@
 // The reverse of layer_forward.h: cotangents of a layer's (a, ȧ) → those of its (z, u), times its
-// gates, and the sums over rows that the gradients of biases, gates and shifts need.
+// gates, and the sums over rows that the gradients of biases, gates and shifts need. A
+// convolution's rows are the pixels of its output, of all samples.
 #pragma once
 
 #include "cuda/net/context_map.h"
 #include "cuda/net/net_time.h"
+#include "cuda/net/planes.h"
+#include "cuda/net/taps.h"
 
 namespace ffjord::cuda {
 
@@ -20,6 +23,7 @@ struct BackwardArguments {
   const float* above_tangent = nullptr;  ///< (K, B, above_out)
   int above_out = 0;
   bool above_expanded = false;
+  Taps above_taps;                ///< of its transpose, where that is a convolution
   const float* weight = nullptr;  ///< Wᵀ of the layer above (above_out, out)
   std::size_t weight_stride = 0;  ///< between groups; 0: one for all
   // What the pass left.
@@ -30,6 +34,7 @@ struct BackwardArguments {
   const float* closed_bar = nullptr;  ///< its cotangent
 
   TimeArrays times;
+  Planes planes;                      ///< of a convolution
   const float* parameters = nullptr;  ///< of the block
   const float* beta = nullptr;        ///< of swish
   float* value_bar = nullptr;         ///< g ⊙ z̄ (B, out)
@@ -37,7 +42,8 @@ struct BackwardArguments {
   float* unit_sums = nullptr;         ///< [kUnitSums][sum_tiles][units]; null: not wanted
   int sum_tiles = 0;                  ///< at least row_tiles
   float* time_bars = nullptr;         ///< t̄: [unit tiles][B]; null: not wanted
-  TermsBar terms;                     ///< of a context
+  TermsBar terms;                     ///< of a context, a row's own
+  float* logit_bar = nullptr;         ///< q̄ (B, out); null: not wanted
 };
 
 void pull_layer(const BackwardArguments& arguments, const Stream& stream);

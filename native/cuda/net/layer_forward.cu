@@ -9,10 +9,12 @@ namespace {
 // A tile of rows and units, value first and then the tangents, two products at a time, so that a
 // thread holds σ'(z) of its entries while their tangents come.
 // FLOPs: 2 B depth out (1 + K). Bytes: A once an out / kUnits, W once a B / kRows.
-template <class Tile>
+template <class Tile, Geometry geometry>
 class ForwardTile {
  public:
-  __device__ ForwardTile(const ForwardArguments& arguments, ProductMemory<Tile, 2>& memory)
+  using Memory = TileMemory<Tile, 2, geometry>;
+
+  __device__ ForwardTile(const ForwardArguments& arguments, Memory& memory)
       : s_(arguments),
         memory_(memory),
         first_place_(blockIdx.x * Tile::kRows),
@@ -25,6 +27,9 @@ class ForwardTile {
   __device__ bool works() const { return rows_.any(); }
 
   __device__ void run() {
+    if constexpr (geometry == Geometry::Pixels)
+      memory_.set_places(s_.taps, s_.groups, first_place_, s_.batch,
+                         s_.layer.expanded() ? s_.times.time : nullptr);
     Sums<Tile, 2> sums;
     const bool unit_tangents = !s_.input.tangents && s_.tangents > 0;
     const int last = unit_tangents ? 0 : s_.tangents;  // channel that takes a product
@@ -59,6 +64,7 @@ class ForwardTile {
   __device__ std::size_t vector_entry(int i, int j) const {
     return s_.times.entry(rows_.row[i], s_.layer.unit + unit_at(j));
   }
+  __device__ float time_at(int i) const { return s_.times.time[rows_.row[i] / s_.groups.rows]; }
   __device__ const float* weight() const {
     return s_.weight + (first_place_ / s_.groups.rows) * s_.weight_stride;
   }
@@ -66,14 +72,21 @@ class ForwardTile {
   // The product of channels `first` and, `with_second`, the next.
   __device__ void multiply(int first, bool with_second, Sums<Tile, 2>& sums) {
     const float* w = weight();
+    const int last = with_second ? first + 1 : first;
     // Loaders are made of the kernel's arguments at each entry, so that these take no registers.
     multiply_tile<Tile, 2>(
-        memory_, s_.layer.depth(),
+        memory_.product, s_.layer.depth(),
         [&](int channel, int r, int k) {
-          const RowChannels rows{value_,        s_.input.value_stride, tangents_,     s_.batch,
-                                 s_.layer.in(), s_.times.time,         s_.groups.rows};
-          return TileOfRows{rows, s_.groups, first_place_, first, with_second ? first + 1 : first}(
-              channel, r, k);
+          if constexpr (geometry == Geometry::Pixels) {
+            const std::size_t size =
+                std::size_t(s_.taps.by_pixels(s_.batch)) * s_.taps.pixels * s_.taps.channels;
+            return TileOfPixels{memory_.places, s_.taps, value_, tangents_, size, first, last}(
+                channel, r, k);
+          } else {
+            const RowChannels rows{value_,        s_.input.value_stride, tangents_,     s_.batch,
+                                   s_.layer.in(), s_.times.time,         s_.groups.rows};
+            return TileOfRows{rows, s_.groups, first_place_, first, last}(channel, r, k);
+          }
         },
         [&](int k, int u) {
           return TileOfWeights{w, s_.layer.out(), first_unit_}(k, u);
@@ -92,8 +105,8 @@ class ForwardTile {
         sums[i][j] = w[std::size_t(k) * s_.layer.out() + unit_at(j)];
         if (s_.layer.expanded())
           sums[i][j] =
-              fmaf(s_.times.time[rows_.row[i] / s_.groups.rows],
-                   w[std::size_t(s_.layer.in() + k) * s_.layer.out() + unit_at(j)], sums[i][j]);
+              fmaf(time_at(i), w[std::size_t(s_.layer.in() + k) * s_.layer.out() + unit_at(j)],
+                   sums[i][j]);
       }
   }
 
@@ -106,7 +119,8 @@ class ForwardTile {
         if (!holds(i, j)) continue;
         const std::size_t vector = vector_entry(i, j), at = entry(i, j);
         const float gate = s_.layer.gated() ? s_.times.gate[vector] : 1.f;
-        const float z = fmaf(gate, sums[i][j], s_.times.offset[vector]);
+        float z = fmaf(gate, sums[i][j], s_.times.offset[vector]);
+        if (s_.planes.time) z += s_.planes.shift(rows_.row[i], unit_at(j), time_at(i));
         const Activated activated = activate(s_.layer.activation, z, beta);
         slopes_[i][j] = activated.slope;
         s_.value[at] = activated.a;
@@ -130,7 +144,7 @@ class ForwardTile {
   }
 
   const ForwardArguments& s_;
-  ProductMemory<Tile, 2>& memory_;
+  Memory& memory_;
   const int first_place_, first_unit_;
   const std::ptrdiff_t slot_;
   const float *const value_, *const tangents_;  // of the input
@@ -154,27 +168,32 @@ __device__ void combine_rows(const ForwardArguments& s) {
 }
 
 // hot: no spills
-template <class Tile>
+template <class Tile, Geometry geometry>
 __global__ void __launch_bounds__(Tile::kThreads)
     layer_forward(const __grid_constant__ ForwardArguments arguments) {
   if (!arguments.point.has_values()) combine_rows<Tile>(arguments);
-  ForwardTile<Tile> tile(arguments, shared_memory<ProductMemory<Tile, 2>>());
+  using Pass = ForwardTile<Tile, geometry>;
+  Pass tile(arguments, shared_memory<typename Pass::Memory>());
   if (tile.works()) tile.run();
 }
 
-template <class Tile>
+template <class Tile, Geometry geometry>
 void start(const ForwardArguments& arguments, const Stream& stream) {
-  launch("layer_forward", layer_forward<Tile>,
-         tile_shape<Tile, ProductMemory<Tile, 2>>(arguments.batch, arguments.layer.out()), stream,
-         arguments);
+  launch("layer_forward", layer_forward<Tile, geometry>,
+         tile_shape<Tile, typename ForwardTile<Tile, geometry>::Memory>(arguments.batch,
+                                                                        arguments.layer.out()),
+         stream, arguments);
 }
 
 }  // namespace
 
 void run_layer(const ForwardArguments& arguments, const Stream& stream) {
   with_tile(takes_large_tiles(arguments.groups, arguments.batch, arguments.layer.out()),
-            arguments.layer.depth(), stream.options(),
-            [&](auto tile) { start<decltype(tile)>(arguments, stream); });
+            arguments.layer.depth(), stream.options(), [&](auto tile) {
+              using Tile = decltype(tile);
+              arguments.taps.depth > 0 ? start<Tile, Geometry::Pixels>(arguments, stream)
+                                       : start<Tile, Geometry::Rows>(arguments, stream);
+            });
 }
 
 }  // namespace ffjord::cuda

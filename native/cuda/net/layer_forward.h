@@ -1,8 +1,10 @@
 // One layer of a pass: (a, ȧ_k) → (σ(z), σ'(z) ⊙ u_k) with z = g ⊙ (W a) + (g ⊙ b + s), u = g ⊙ (W
-// ȧ).
+// ȧ). A convolution's rows are the pixels of its output, of all samples, with channels as units.
 #pragma once
 
 #include "cuda/net/net_time.h"
+#include "cuda/net/planes.h"
+#include "cuda/net/taps.h"
 #include "cuda/step/stage_point.h"
 #include "cuda/step/tape_slot.h"
 
@@ -21,6 +23,8 @@ struct ForwardArguments {
   Groups groups;
   int batch = 0, tangents = 0;  ///< B, K
   LayerInput input;
+  Taps taps;                      ///< of a convolution, whose input is (K, B, pixels, in)
+  Planes planes;                  ///< of a convolution
   StagePoint point;               ///< of the values, where it is yet to be combined
   const float* weight = nullptr;  ///< (depth, out)
   std::size_t weight_stride = 0;  ///< between groups; 0: one for all

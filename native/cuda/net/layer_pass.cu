@@ -2,6 +2,8 @@
 #include "cuda/net/hypernet.h"
 #include "cuda/net/layer_backward.h"
 #include "cuda/net/layer_pass.h"
+#include "cuda/net/pixel_sums.h"
+#include "cuda/net/planes.h"
 #include "cuda/net/tile_rows.h"
 #include "cuda/net/weight_gradient.h"
 
@@ -14,6 +16,36 @@ LayerInput input_of(const DeviceNet& net, const LayerPass& pass, std::size_t l) 
   return {below.value, net.layers()[l].in(), below.tangent, true, true};
 }
 
+// What times are to the pixels of a layer's output.
+TimeArrays pixel_times(TimeArrays times, const Layer& layer) {
+  times.rows *= layer.pixels();
+  return times;
+}
+
+// Sums over pixels of what pull_layer left for each, of a convolution.
+void sum_pixels(Reverse& reverse, const Layer& layer, const BackwardArguments& pulled) {
+  const Stream& stream = reverse.net.stream();
+  const FieldPoint& point = reverse.point;
+  const FieldTargets& targets = reverse.targets;
+  if (reverse.time_bars)
+    sum_pixel_times(
+        {point.groups, point.batch, layer.pixels(),
+         unit_tiles(pulled.groups, pulled.batch, layer.out()), pulled.time_bars, reverse.time_bars},
+        stream);
+  if (targets.terms.data) {
+    PixelTerms s{point.groups,     point.batch,   layer.pixels(), layer.out(),
+                 pulled.value_bar, targets.terms, layer.bias_term};
+    if (layer.bias_term != kNoTerm) add_pixel_terms(s, stream);
+    s.bars = pulled.logit_bar;
+    s.first = layer.gate_term;
+    if (layer.gate_term != kNoTerm) add_pixel_terms(s, stream);
+  }
+  if (targets.gradient && layer.has_planes())
+    add_plane_gradients({layer, point.groups, point.batch, reverse.evaluation.times.time,
+                         pulled.value_bar, reverse.scratch.plane_sums, targets.gradient},
+                        stream);
+}
+
 void pull_weights(Reverse& reverse, const LayerPass& pass, std::size_t l) {
   const DeviceNet& net = reverse.net;
   const Stream& stream = net.stream();
@@ -23,11 +55,12 @@ void pull_weights(Reverse& reverse, const LayerPass& pass, std::size_t l) {
   const FieldTargets& targets = reverse.targets;
   const Layer& layer = net.layers()[l];
   OuterArguments outer;
-  outer.groups = point.groups;
-  outer.batch = point.batch;
+  outer.groups = point.groups.pixels_of(layer.pixels());
+  outer.batch = point.batch * layer.pixels();
   outer.tangents = pass.tangents;
   outer.out = layer.out();
-  outer.in = layer.in();
+  outer.in = layer.taps() * layer.in();
+  outer.taps = net.taps_of(layer);
   outer.expanded = layer.expanded();
   outer.value_bar = reverse.value_bar();
   outer.tangent_bar = reverse.tangent_bar();
@@ -57,31 +90,39 @@ void pull_weights(Reverse& reverse, const LayerPass& pass, std::size_t l) {
     add_weight_gradient(layer, outer, targets.gradient, stream);
   }
   if (reverse.time_bars && layer.expanded()) {
-    MultiplyArguments m;
-    m.groups = point.groups;
-    m.batch = point.batch;
-    m.channels = 1;
-    m.depth = layer.out();
-    m.units = layer.in();
+    const int size = static_cast<int>(layer.map.size_in());
+    MultiplyArguments m = back_product(net, e, layer, point);
+    m.expanded = false;
     m.a = reverse.value_bar();
-    m.b = net.weights_of(e, layer, true) + std::size_t(layer.out()) * layer.in();  // W₁ − W₀
+    m.b += layer.map.weight_count();  // W₁ − W₀
     m.c = scratch.second;
-    m.c_stride = layer.in();
     multiply(m, stream);
     if (pass.tangents > 0) {
       m.channels = pass.tangents;
       m.a = reverse.tangent_bar();
-      m.c = scratch.second + std::size_t(point.batch) * layer.in();
+      m.c = scratch.second + std::size_t(point.batch) * size;
       multiply(m, stream);
     }
-    write_blend_times({point.groups, point.batch, layer.in(), pass.tangents, scratch.second,
-                       input_of(net, pass, l), reverse.time_bars},
-                      stream);
+    LayerInput input = input_of(net, pass, l);
+    if (net.convolutional()) input.value_stride = size;  // all its pixels
+    write_blend_times(
+        {point.groups, point.batch, size, pass.tangents, scratch.second, input, reverse.time_bars},
+        stream);
   }
   if (layer.moves()) reverse.passed_times(1);
 }
 
 }  // namespace
+
+LayerPass branch_pass(const DeviceNet& net, const Evaluation& e, std::size_t branch) {
+  const auto [first, end, squeezes] = net.branches()[branch];
+  const BranchImages& images = e.images[branch];
+  return {first,
+          end,
+          e.form.tangents,
+          &e.layers,
+          {images.value, net.layers()[first].in(), images.tangents}};
+}
 
 LayerPass whole_pass(const DeviceNet& net, const Evaluation& e, const FieldPoint& point) {
   return {0,
@@ -99,14 +140,16 @@ void push(const DeviceNet& net, const Evaluation& e, const LayerPass& pass, cons
     const LayerTape& tape = (*pass.tapes)[l];
     ForwardArguments s;
     s.layer = layer;
-    s.groups = point.groups;
-    s.batch = point.batch;
+    s.groups = point.groups.pixels_of(layer.pixels());
+    s.batch = point.batch * layer.pixels();
     s.tangents = pass.tangents;
     s.input = input_of(net, pass, l);
-    if (l == 0) s.point = point.z;
+    s.taps = net.taps_of(layer);
+    s.planes = net.planes_of(layer);
+    if (l == 0 && !net.convolutional()) s.point = point.z;
     s.weight = net.weights_of(e, layer, false);
     s.weight_stride = net.weight_stride();
-    s.times = e.times;
+    s.times = pixel_times(e.times, layer);
     s.beta = net.beta_of(layer);
     s.slot = point.slot;
     s.value = tape.value;
@@ -127,12 +170,12 @@ int gate_stride(const Evaluation& evaluation, const FieldPoint& point) {
 FieldArguments field_of(const DeviceNet& net, const Evaluation& evaluation,
                         const FieldPoint& point) {
   const EvaluationForm& form = evaluation.form;
-  const LayerTape& output = evaluation.layers.back();
+  const LayerTape& output = net.convolutional() ? evaluation.joined : evaluation.layers.back();
   FieldArguments s;
   s.groups = point.groups;
   s.batch = point.batch;
   s.dimension = net.dimension();
-  s.tangents = form.encoder > 0 ? 0 : form.tangents;
+  s.tangents = form.encoder > 0 || form.lattices ? 0 : form.tangents;
   s.weight = form.unit || s.tangents == 0 ? 1.f : 1.f / s.tangents;
   s.residual = net.residual();
   s.regularisers = form.regularisers;
@@ -150,8 +193,9 @@ void seed(const Reverse& reverse, const FieldColumns<const float>& bars, bool ad
   SeedArguments s;
   s.field = field_of(reverse.net, reverse.evaluation, reverse.point);
   s.bars = bars;
-  s.value_bar = reverse.value_bar();
-  s.tangent_bar = reverse.tangent_bar();
+  const bool images = reverse.net.convolutional();
+  s.value_bar = images ? reverse.scratch.joined_bars[0] : reverse.value_bar();
+  s.tangent_bar = images ? reverse.scratch.joined_bars[1] : reverse.tangent_bar();
   s.z_bar = reverse.targets.z_bar;
   s.z_bar_stride = reverse.targets.z_bar_stride;
   s.sign = reverse.targets.sign;
@@ -172,8 +216,8 @@ void pull_layers(Reverse& reverse, const LayerPass& pass) {
     const LayerTape& tape = (*pass.tapes)[l];
     BackwardArguments s;
     s.layer = layer;
-    s.groups = point.groups;
-    s.batch = point.batch;
+    s.groups = point.groups.pixels_of(layer.pixels());
+    s.batch = point.batch * layer.pixels();
     s.tangents = pass.tangents;
     if (l + 1 < pass.end) {
       const Layer& above = layers[l + 1];
@@ -181,6 +225,7 @@ void pull_layers(Reverse& reverse, const LayerPass& pass) {
       s.above_tangent = reverse.tangent_bar();
       s.above_out = above.out();
       s.above_expanded = above.expanded();
+      s.above_taps = net.taps_back(above);
       s.weight = net.weights_of(e, above, true);
       s.weight_stride = net.weight_stride();
       reverse.turn();
@@ -193,17 +238,26 @@ void pull_layers(Reverse& reverse, const LayerPass& pass) {
     s.tangent = tape.tangent;
     s.z = tape.z;
     s.u = tape.u;
-    s.times = e.times;
+    s.times = pixel_times(e.times, layer);
+    s.planes = net.planes_of(layer);
     s.parameters = arrays.parameters;
     s.beta = net.beta_of(layer);
     s.value_bar = reverse.value_bar();
     s.tangent_bar = reverse.tangent_bar();
     if (targets.gradient || targets.times) s.unit_sums = scratch.unit_sums;
     s.sum_tiles = scratch.sum_tiles;
-    s.time_bars = reverse.time_bars;
-    s.terms = targets.terms;
-    pull_layer(s, net.stream());
-    reverse.passed_times(unit_tiles(point.groups, point.batch, layer.out()));
+    if (net.convolutional()) {
+      if (reverse.time_bars) s.time_bars = scratch.pixel_times;
+      if (targets.terms.data && layer.gate_term != kNoTerm) s.logit_bar = scratch.pixel_logits;
+      pull_layer(s, net.stream());
+      sum_pixels(reverse, layer, s);
+      reverse.passed_times(1);
+    } else {
+      s.time_bars = reverse.time_bars;
+      s.terms = targets.terms;
+      pull_layer(s, net.stream());
+      reverse.passed_times(unit_tiles(point.groups, point.batch, layer.out()));
+    }
     pull_weights(reverse, pass, l);
   }
   if (!targets.gradient) return;
@@ -214,29 +268,35 @@ void pull_layers(Reverse& reverse, const LayerPass& pass) {
   u.units = arrays.units;
   u.first_unit = layers[pass.first].unit;
   u.end_unit = layers[pass.end - 1].unit + layers[pass.end - 1].out();
+  u.groups = point.groups;
+  u.batch = point.batch;
   u.sum_tiles = scratch.sum_tiles;
-  u.small_tiles = tiles_of(point.batch, SmallTile::kRows);
-  u.large_tiles = row_tiles(point.groups, point.batch, SmallTile::kUnits + 1);
-  u.large_above = SmallTile::kUnits;
+  u.over_pixels = net.convolutional();
   u.unit_sums = scratch.unit_sums;
   u.gradient = targets.gradient;
   add_unit_sums(u, layers.front().offsets.beta != kAbsent, net.stream());
 }
 
-MultiplyArguments input_product(const Reverse& reverse, const LayerPass& pass) {
-  const DeviceNet& net = reverse.net;
-  const Layer& first = net.layers()[pass.first];
+MultiplyArguments back_product(const DeviceNet& net, const Evaluation& e, const Layer& layer,
+                               const FieldPoint& point) {
   MultiplyArguments m;
-  m.groups = reverse.point.groups;
-  m.batch = reverse.point.batch;
-  m.depth = first.out();
-  m.units = first.in();
-  m.expanded = first.expanded();
-  m.time = reverse.evaluation.times.time;
-  m.a = reverse.value_bar();
-  m.b = net.weights_of(reverse.evaluation, first, true);
+  m.groups = point.groups.pixels_of(layer.in_pixels());
+  m.batch = point.batch * layer.in_pixels();
+  m.depth = layer.taps() * layer.out();
+  m.units = layer.in();
+  m.expanded = layer.expanded();
+  m.taps = net.taps_back(layer);
+  m.time = e.times.time;
+  m.b = net.weights_of(e, layer, true);
   m.b_stride = net.weight_stride();
-  m.c_stride = first.in();
+  m.c_stride = layer.in();
+  return m;
+}
+
+MultiplyArguments input_product(const Reverse& reverse, const LayerPass& pass) {
+  const Layer& first = reverse.net.layers()[pass.first];
+  MultiplyArguments m = back_product(reverse.net, reverse.evaluation, first, reverse.point);
+  m.a = reverse.value_bar();
   return m;
 }
 

@@ -19,6 +19,8 @@ struct LayerPass {
 
 /// The pass of a point's values and tangents through all layers.
 LayerPass whole_pass(const DeviceNet& net, const Evaluation& evaluation, const FieldPoint& point);
+/// That of a convolutional net's branch, from images that `enter_branches` has set (branches.h).
+LayerPass branch_pass(const DeviceNet& net, const Evaluation& evaluation, std::size_t branch);
 
 void push(const DeviceNet& net, const Evaluation& evaluation, const LayerPass& pass,
           const FieldPoint& point, TapeUse use);
@@ -53,10 +55,14 @@ struct Reverse {
 void seed(const Reverse& reverse, const FieldColumns<const float>& bars, bool adds);
 /// Cotangents of what a pass left → those of what its first layer made, and gradients.
 void pull_layers(Reverse& reverse, const LayerPass& pass);
+/// The product by Wᵀ of a layer, from cotangents of its (z, u), which the caller names as where
+/// they go to.
+MultiplyArguments back_product(const DeviceNet& net, const Evaluation& evaluation,
+                               const Layer& layer, const FieldPoint& point);
 /// The product that goes on from there to the pass's input: that of the values, to a place which
 /// the caller names.
 MultiplyArguments input_product(const Reverse& reverse, const LayerPass& pass);
-/// Goes on from there to z̄.
+/// Goes on from there to z̄, of dense nets.
 void pull_rows(const Reverse& reverse, const LayerPass& pass, bool adds);
 
 }  // namespace ffjord::cuda

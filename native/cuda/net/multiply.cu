@@ -5,22 +5,33 @@
 namespace ffjord::cuda {
 namespace {
 
-template <class Tile>
+template <class Tile, Geometry geometry>
 __global__ void __launch_bounds__(Tile::kThreads)
     multiply_rows(const __grid_constant__ MultiplyArguments s) {
   const int first_place = blockIdx.x * Tile::kRows, first_unit = blockIdx.y * Tile::kUnits;
   const TileRows<Tile> rows(s.groups, first_place, s.batch);
   if (!rows.any()) return;
   const std::ptrdiff_t slot = s.slot.offset(s.groups);
-  const float* const a = s.a + slot + std::size_t(blockIdx.z) * s.batch * s.depth;
   float* const to = s.c + slot + std::size_t(blockIdx.z) * s.batch * s.c_stride;
   const float* const b = s.b + (first_place / s.groups.rows) * s.b_stride;
-  const RowChannels rows_of_a{a, s.depth, nullptr, s.batch, s.depth, s.time, s.groups.rows};
+  const int depth = s.expanded ? 2 * s.depth : s.depth;
+  const TileOfWeights weights{b, s.units, first_unit};
+  auto& memory = shared_memory<TileMemory<Tile, 1, geometry>>();
   Sums<Tile, 1> sums;
-  multiply_tile<Tile, 1>(shared_memory<ProductMemory<Tile, 1>>(),
-                         s.expanded ? 2 * s.depth : s.depth,
-                         TileOfRows{rows_of_a, s.groups, first_place, 0, 0},
-                         TileOfWeights{b, s.units, first_unit}, sums);
+  if constexpr (geometry == Geometry::Pixels) {
+    memory.set_places(s.taps, s.groups, first_place, s.batch, s.expanded ? s.time : nullptr);
+    const std::size_t size =
+        std::size_t(s.taps.by_pixels(s.batch)) * s.taps.pixels * s.taps.channels;
+    const float* const a = s.a + slot + blockIdx.z * size;
+    multiply_tile<Tile, 1>(memory.product, depth,
+                           TileOfPixels{memory.places, s.taps, a, nullptr, size, 0, 0}, weights,
+                           sums);
+  } else {
+    const float* const a = s.a + slot + std::size_t(blockIdx.z) * s.batch * s.depth;
+    const RowChannels rows_of_a{a, s.depth, nullptr, s.batch, s.depth, s.time, s.groups.rows};
+    multiply_tile<Tile, 1>(memory.product, depth,
+                           TileOfRows{rows_of_a, s.groups, first_place, 0, 0}, weights, sums);
+  }
 #pragma unroll
   for (int i = 0; i < Tile::kRowsAThread; ++i)
 #pragma unroll
@@ -32,11 +43,11 @@ __global__ void __launch_bounds__(Tile::kThreads)
     }
 }
 
-template <class Tile>
+template <class Tile, Geometry geometry>
 void start(const MultiplyArguments& arguments, const Stream& stream) {
-  launch("multiply_rows", multiply_rows<Tile>,
-         tile_shape<Tile, ProductMemory<Tile, 1>>(arguments.batch, arguments.units,
-                                                  arguments.channels),
+  launch("multiply_rows", multiply_rows<Tile, geometry>,
+         tile_shape<Tile, TileMemory<Tile, 1, geometry>>(arguments.batch, arguments.units,
+                                                         arguments.channels),
          stream, arguments);
 }
 
@@ -44,7 +55,11 @@ void start(const MultiplyArguments& arguments, const Stream& stream) {
 
 void multiply(const MultiplyArguments& arguments, const Stream& stream) {
   with_tile(takes_large_tiles(arguments.groups, arguments.batch, arguments.units), arguments.depth,
-            stream.options(), [&](auto tile) { start<decltype(tile)>(arguments, stream); });
+            stream.options(), [&](auto tile) {
+              using Tile = decltype(tile);
+              arguments.taps.depth > 0 ? start<Tile, Geometry::Pixels>(arguments, stream)
+                                       : start<Tile, Geometry::Rows>(arguments, stream);
+            });
 }
 
 }  // namespace ffjord::cuda

@@ -1,7 +1,8 @@
-// Products without an activation: C = α A B (+ C).
+// Products without an activation: C = α A B (+ C). The rows of a convolution's are pixels.
 #pragma once
 
 #include "cuda/device/stream.h"
+#include "cuda/net/taps.h"
 #include "cuda/step/tape_slot.h"
 
 namespace ffjord::cuda {
@@ -12,7 +13,8 @@ struct MultiplyArguments {
   int depth = 0, units = 0;
   TapeSlot slot;                ///< of A and C
   bool expanded = false;        ///< the depth is twice that of A, which is followed by t A
-  const float* a = nullptr;     ///< (channels, B, depth)
+  Taps taps;                    ///< of a convolution, of which `depth` is the taps'
+  const float* a = nullptr;     ///< (channels, B, depth), of a convolution (channels, B, pixels, C)
   const float* b = nullptr;     ///< (expanded depth, units)
   std::size_t b_stride = 0;     ///< between groups; 0: one for all
   const float* time = nullptr;  ///< [groups], where expanded

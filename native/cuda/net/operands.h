@@ -1,10 +1,11 @@
 // The operands of a net's products, as multiply_tile loads them: where a geometry lies in memory is
-// known here and nowhere else. A convolution's rows (places of an image, its taps along the depth)
-// would be one more loader.
+// known here and nowhere else.
 #pragma once
 
 #include <cstddef>
 
+#include "cuda/net/taps.h"
+#include "cuda/product/product.h"
 #include "cuda/step/group.h"
 
 namespace ffjord::cuda {
@@ -44,6 +45,56 @@ struct TileOfRows {
     const int place = first_place + r, c = first_channel + channel;
     if (place >= rows.batch || c > last_channel) return 0.f;
     return rows(c, groups.row_at(place), k);
+  }
+};
+
+/// What the rows of a product are: those of the batch, or the pixels of a convolution's output.
+enum class Geometry { Rows, Pixels };
+
+/// Shared memory of a tile.
+template <class Tile, int Channels, Geometry geometry>
+struct TileMemory {
+  ProductMemory<Tile, Channels> product;
+};
+template <class Tile, int Channels>
+struct TileMemory<Tile, Channels, Geometry::Pixels> {
+  ProductMemory<Tile, Channels> product;
+  PixelPlace places[Tile::kRows];
+
+  /// Sets the places of a tile's rows; all threads take part. `time` [groups] may be null.
+  __device__ void set_places(const Taps& taps, const Groups& groups, int first_place, int batch,
+                             const float* time) {
+    for (int r = threadIdx.x; r < Tile::kRows; r += Tile::kThreads) {
+      const int row = first_place + r < batch ? groups.row_at(first_place + r) : -1;
+      places[r] = {-1, 0, 0, 0.f};
+      if (row < 0 || !groups.of_row(row).working) continue;
+      places[r] = taps.place(row);
+      if (time) places[r].time = time[row / groups.rows];
+    }
+    __syncthreads();
+  }
+};
+
+/// A of a tile whose rows are pixels, of the channels from `first_channel` to `last_channel`; zero
+/// beyond both, in the border of an image, and where rows rest. A blend's depth is twice the taps'.
+struct TileOfPixels {
+  const PixelPlace* places;  ///< of the tile's rows
+  const Taps& taps;
+  const float* value;     ///< (B, pixels, C)
+  const float* tangents;  ///< (K, B, pixels, C)
+  std::size_t size;       ///< of one of them
+  int first_channel, last_channel;
+
+  __device__ float operator()(int channel, int r, int k) const {
+    const int c = first_channel + channel;
+    const bool second = k >= taps.depth;
+    const Tap tap = taps.tap(second ? k - taps.depth : k);
+    const PixelPlace place = places[r];
+    const int pixel = place.first < 0 || c > last_channel ? -1 : taps.pixel_at(place, tap);
+    if (pixel < 0) return 0.f;
+    const float* from = c == 0 ? value : tangents + std::size_t(c - 1) * size;
+    const float entry = from[std::size_t(pixel) * taps.channels + tap.channel];
+    return second ? place.time * entry : entry;
   }
 };
 

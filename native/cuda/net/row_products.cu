@@ -11,12 +11,15 @@ __global__ void __launch_bounds__(kRowThreads) add_row_products(RowProducts s) {
   const float* const v = s.v + s.slot.offset(s.groups);
   float sum = 0.f;
   if (works)
-    for (int i = at.lane; i < s.dimension; i += Lanes) {
-      const std::size_t entry = std::size_t(at.row) * s.dimension + i;
-      sum = fmaf(v[entry], s.eps[entry], sum);
-    }
+    for (int k = 0; k < s.probes; ++k)
+      for (int i = at.lane; i < s.dimension; i += Lanes) {
+        const std::size_t entry = (std::size_t(k) * s.batch + at.row) * s.dimension + i;
+        sum = fmaf(v[entry], s.eps[entry], sum);
+      }
   sum = at.sum(sum);
-  if (works && at.lane == 0) s.divergence[std::size_t(at.row) * s.stride] += s.weight * sum;
+  if (!works || at.lane > 0) return;
+  float& divergence = s.divergence[std::size_t(at.row) * s.stride];
+  divergence = (s.adds ? divergence : s.start) + s.weight * sum;
 }
 
 }  // namespace

@@ -10,7 +10,7 @@ namespace ffjord::cuda {
 static_assert(kGroupRows == SmallTile::kRows, "a tile meets one group alone");
 
 /// Large tiles where there is work for them, and where no tile meets two groups.
-inline bool takes_large_tiles(const Groups& groups, int batch, int units) {
+__host__ __device__ inline bool takes_large_tiles(const Groups& groups, int batch, int units) {
   return groups.count == 1 && batch > SmallTile::kRows && units > SmallTile::kUnits;
 }
 

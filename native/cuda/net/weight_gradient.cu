@@ -1,23 +1,43 @@
 #include <algorithm>
 
 #include "cuda/net/operands.h"
+#include "cuda/net/tile_rows.h"
 #include "cuda/net/weight_gradient.h"
-#include "cuda/product/tiling.h"
+#include "cuda/step/row_lanes.h"
 
 namespace ffjord::cuda {
 namespace {
 
+// What B of a tile of P is made of: entry k of a row's input, or of a pixel's at its taps.
+struct InputColumns {
+  const OuterArguments& s;
+
+  __device__ float at(int channel, int row, int k) const {
+    const RowChannels inputs{
+        s.input.value, s.input.value_stride, s.input.tangents, s.batch, s.in, nullptr, 1};
+    if (channel > 0 && !s.input.tangents) return k == channel - 1 ? 1.f : 0.f;
+    return inputs.plain(channel, row, k);
+  }
+  __device__ float at_tap(int channel, int row, int k) const {
+    const Taps& taps = s.taps;
+    const Tap tap = taps.tap(k);
+    const int pixel = taps.pixel_at(taps.place(row), tap);
+    const std::size_t size = std::size_t(taps.by_pixels(s.batch)) * taps.pixels * taps.channels;
+    const float* from = channel == 0 ? s.input.value : s.input.tangents + (channel - 1) * size;
+    return pixel < 0 ? 0.f : from[std::size_t(pixel) * taps.channels + tap.channel];
+  }
+};
+
 // Each block makes a tile of P over the rows and channels of one slice: bar aᵀ and, of a blend, t
 // bar aᵀ.
-template <class Tile, int Products>
+template <class Tile, int Products, Geometry geometry>
 __global__ void __launch_bounds__(Tile::kThreads)
     outer_products(const __grid_constant__ OuterArguments s) {
   const int first_j = blockIdx.x * Tile::kRows, first_k = blockIdx.y * Tile::kUnits;
   const int first_row = blockIdx.z * s.slice_rows;
   const int rows = min(s.slice_rows, s.batch - first_row);
   const RowChannels bars{s.value_bar, s.out, s.tangent_bar, s.batch, s.out, nullptr, 1};
-  const RowChannels inputs{
-      s.input.value, s.input.value_stride, s.input.tangents, s.batch, s.in, nullptr, 1};
+  const InputColumns inputs{s};
   Sums<Tile, Products> sums;
   multiply_tile<Tile, Products, Order::AlongRows>(
       shared_memory<ProductMemory<Tile, Products>>(), rows * (1 + s.tangents),
@@ -30,8 +50,8 @@ __global__ void __launch_bounds__(Tile::kThreads)
       [&](int index, int u) {
         const int row = first_row + index % rows, channel = index / rows, k = first_k + u;
         if (k >= s.in || !s.groups.of_row(row).working) return 0.f;
-        if (channel > 0 && !s.input.tangents) return k == channel - 1 ? 1.f : 0.f;
-        return inputs.plain(channel, row, k);
+        return geometry == Geometry::Pixels ? inputs.at_tap(channel, row, k)
+                                            : inputs.at(channel, row, k);
       },
       sums);
   const int depth = Products * s.in;
@@ -48,36 +68,42 @@ __global__ void __launch_bounds__(Tile::kThreads)
       }
 }
 
-template <class Tile, int Products>
+template <class Tile, int Products, Geometry geometry>
 void start(const OuterArguments& s, const Stream& stream) {
-  launch("outer_products", outer_products<Tile, Products>,
+  launch("outer_products", outer_products<Tile, Products, geometry>,
          tile_shape<Tile, ProductMemory<Tile, Products>>(s.out, s.in, s.slice_count), stream, s);
 }
 
-// One thread for each entry of (out, in).
+// One thread for each entry of (out, taps · in).
 __global__ void add_slices(Layer layer, const float* slices, int slice_count, float* gradient) {
-  const std::size_t entry = flat_index();
-  if (entry >= std::size_t(layer.out()) * layer.in()) return;
-  const std::size_t j = entry / layer.in(), k = entry % layer.in(), depth = layer.depth();
+  const std::size_t entry = flat_index(), in = std::size_t(layer.taps()) * layer.in();
+  if (entry >= layer.out() * in) return;
+  const std::size_t j = entry / in, k = entry % in, depth = layer.depth();
   float sum = 0.f, timed = 0.f;
   for (int slice = 0; slice < slice_count; ++slice) {
     const float* row = slices + (std::size_t(slice) * layer.out() + j) * depth;
     sum += row[k];
-    if (layer.expanded()) timed += row[layer.in() + k];
+    if (layer.expanded()) timed += row[in + k];
   }
-  const std::size_t at = j * layer.weight_stride() + k;
-  gradient[layer.weight_offset() + at] += sum - timed;
+  const int channel = layer.first_input() + static_cast<int>(k % layer.in());
+  const std::size_t at =
+      layer.weight_place(static_cast<int>(j), channel, static_cast<int>(k / layer.in()));
+  gradient[layer.offsets.weight + at] += sum - timed;
   if (layer.expanded()) gradient[layer.offsets.weight1 + at] += timed;
 }
 
 __device__ int tiles_in(const UnitSumArguments& s, const Layer& layer) {
-  return layer.out() > s.large_above ? s.large_tiles : s.small_tiles;
+  if (s.tiles > 0) return s.tiles;
+  const int rows = s.batch * layer.pixels();
+  return tiles_of(
+      rows, takes_large_tiles(s.groups, rows, layer.out()) ? LargeTile::kRows : SmallTile::kRows);
 }
 
-// One thread for each unit of the layers.
-__global__ void add_unit_gradients(UnitSumArguments s) {
-  const int unit = s.first_unit + static_cast<int>(flat_index());
-  if (unit >= s.end_unit) return;
+// Lanes for each unit of the layers: one, or as many as tiles of pixels are worth.
+template <int Lanes>
+__global__ void __launch_bounds__(kRowThreads) add_unit_gradients(UnitSumArguments s) {
+  const RowLane<Lanes> lane;
+  const int unit = min(s.first_unit + lane.row, s.end_unit - 1);
   int l = s.first_layer;
   while (l + 1 < s.end_layer && s.layers[l + 1].unit <= unit) ++l;
   const Layer& layer = s.layers[l];
@@ -85,9 +111,12 @@ __global__ void add_unit_gradients(UnitSumArguments s) {
   float totals[kBeta] = {};
   for (int kind = 0; kind < (layer.gated() ? kBeta : kLogit); ++kind) {
     const float* parts = s.unit_sums + std::size_t(kind) * s.sum_tiles * s.units + unit;
-    for (int tile = 0; tile < tiles_in(s, layer); ++tile)
+    const int tiles = tiles_in(s, layer);
+    for (int tile = lane.lane; tile < tiles; tile += Lanes)
       totals[kind] += parts[std::size_t(tile) * s.units];
   }
+  for (float& total : totals) total = lane.sum(total);
+  if (lane.lane > 0 || s.first_unit + lane.row >= s.end_unit) return;
   const LayerOffsets& at = layer.offsets;
   if (layer.expanded()) {
     s.gradient[at.bias + j] += totals[kGatedValue] - totals[kTimedValue];
@@ -96,7 +125,7 @@ __global__ void add_unit_gradients(UnitSumArguments s) {
     s.gradient[at.bias + j] += totals[kGatedValue];
   }
   if (layer.shifted()) s.gradient[at.shift + j] += totals[kTimedValue];
-  if (layer.takes_time())
+  if (layer.takes_time() && !layer.has_planes())
     s.gradient[at.weight + std::size_t(j) * layer.weight_stride()] += totals[kTimedValue];
   if (layer.gated()) {
     s.gradient[at.gate_bias + j] += totals[kLogit];
@@ -156,19 +185,28 @@ std::size_t most_slice_floats(int batch, int out, int in, bool expanded, int gro
 void sum_outer_products(const OuterArguments& s, const Stream& stream) {
   with_tile(takes_large(s), s.slice_rows * (1 + s.tangents), stream.options(), [&](auto tile) {
     using Tile = decltype(tile);
-    s.expanded ? start<Tile, 2>(s, stream) : start<Tile, 1>(s, stream);
+    const auto with_geometry = [&]<Geometry geometry>() {
+      s.expanded ? start<Tile, 2, geometry>(s, stream) : start<Tile, 1, geometry>(s, stream);
+    };
+    s.taps.depth > 0 ? with_geometry.template operator()<Geometry::Pixels>()
+                     : with_geometry.template operator()<Geometry::Rows>();
   });
 }
 
 void add_weight_gradient(const Layer& layer, const OuterArguments& sums, float* gradient,
                          const Stream& stream) {
-  launch("add_slices", add_slices, flat_shape(std::size_t(layer.out()) * layer.in()), stream, layer,
-         sums.slices, sums.slice_count, gradient);
+  launch("add_slices", add_slices, flat_shape(layer.map.weight_count()), stream, layer, sums.slices,
+         sums.slice_count, gradient);
 }
 
 void add_unit_sums(const UnitSumArguments& arguments, bool swish, const Stream& stream) {
-  launch("add_unit_gradients", add_unit_gradients,
-         flat_shape(arguments.end_unit - arguments.first_unit), stream, arguments);
+  const int units = arguments.end_unit - arguments.first_unit;
+  const auto start_lanes = [&]<int lanes>() {
+    launch("add_unit_gradients", add_unit_gradients<lanes>, row_shape(units, lanes), stream,
+           arguments);
+  };
+  arguments.over_pixels ? start_lanes.template operator()<32>()
+                        : start_lanes.template operator()<1>();
   if (swish)
     launch("add_betas", add_betas,
            LaunchShape{dim3(arguments.end_layer - arguments.first_layer), dim3(kFlatThreads),

@@ -4,6 +4,7 @@
 
 #include "cuda/net/layer_backward.h"
 #include "cuda/net/layer_forward.h"
+#include "cuda/net/taps.h"
 
 namespace ffjord::cuda {
 
@@ -11,8 +12,9 @@ namespace ffjord::cuda {
 /// needs its own P (hypernets, gated closed traces).
 struct OuterArguments {
   Groups groups;
-  int batch = 0, tangents = 0;
-  int out = 0, in = 0;
+  int batch = 0, tangents = 0;         ///< rows of a convolution are the pixels of its output
+  int out = 0, in = 0;                 ///< in: over all taps
+  Taps taps;                           ///< of a convolution, whose input is (K, B, pixels, C)
   bool expanded = false;               ///< P of a, then that of t a: depth = 2 in
   const float* value_bar = nullptr;    ///< (B, out)
   const float* tangent_bar = nullptr;  ///< (K, B, out)
@@ -40,8 +42,11 @@ struct UnitSumArguments {
   const Layer* layers = nullptr;       ///< on the device
   int first_layer = 0, end_layer = 0;  ///< whose sums are added
   int first_unit = 0, end_unit = 0;
-  int units = 0, sum_tiles = 0, small_tiles = 0, large_tiles = 0;
-  int large_above = 0;               ///< layers wider than this took large tiles
+  Groups groups;  ///< of the samples
+  int batch = 0;
+  int units = 0, sum_tiles = 0;
+  int tiles = 0;                     ///< of every layer; 0: those that pull_layer cuts it into
+  bool over_pixels = false;          ///< tiles are many
   const float* unit_sums = nullptr;  ///< [kUnitSums][sum_tiles][units]
   float* gradient = nullptr;
 };

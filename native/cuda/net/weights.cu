@@ -6,19 +6,22 @@ namespace {
 
 constexpr int kThreads = 256;
 
-// One thread for each entry (j, k) of W (out, depth).
+// One thread for each entry (j, k) of W (out, depth), where a depth of a convolution is (tap, in).
 __global__ void pack_weights(Layer layer, const float* parameters, float* packed) {
   const std::size_t entry = std::size_t(blockIdx.x) * kThreads + threadIdx.x;
   if (entry >= layer.weights()) return;
   const int j = static_cast<int>(entry / layer.depth()),
             k = static_cast<int>(entry % layer.depth());
-  const int column = k < layer.in() ? k : k - layer.in();
-  const std::size_t at = std::size_t(j) * layer.weight_stride() + column;
-  float value = parameters[layer.weight_offset() + at];
-  if (k >= layer.in()) value = parameters[layer.offsets.weight1 + at] - value;
+  const int first_depth = layer.taps() * layer.in();
+  const bool second = k >= first_depth;
+  const int column = second ? k - first_depth : k;
+  const int tap = column / layer.in(), channel = column % layer.in();
+  const std::size_t at = layer.weight_place(j, layer.first_input() + channel, tap);
+  float value = parameters[layer.offsets.weight + at];
+  if (second) value = parameters[layer.offsets.weight1 + at] - value;
   packed[std::size_t(k) * layer.out() + j] = value;
-  const std::size_t row = k < layer.in() ? j : layer.out() + j;
-  packed[layer.weights() + row * layer.in() + column] = value;
+  const std::size_t row = std::size_t(second * layer.taps() + tap) * layer.out() + j;
+  packed[layer.weights() + row * layer.in() + channel] = value;
 }
 
 }  // namespace

@@ -1,5 +1,6 @@
 // The weights of a layer in the two orders that products read: W (depth, out), as a pass reads it,
-// then Wᵀ (expanded out, in), as its pullback does. Both are read along their last axis.
+// then Wᵀ (expanded out, in), as its pullback does. Both are read along their last axis. The depth
+// of a convolution is (tap, in), that of its transpose (tap, out).
 #pragma once
 
 #include "cuda/device/stream.h"

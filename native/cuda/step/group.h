@@ -44,8 +44,16 @@ struct Groups {
   /// How single rows follow each other in the tiles of products, those at work before the others;
   /// null: as in the batch.
   const int* order = nullptr;
+  int pixels = 1;  ///< of a sample, where each of them is a row here
 
-  __device__ int row_at(int place) const { return order ? order[place] : place; }
+  /// The groups of the pixels of their rows.
+  Groups pixels_of(std::size_t count_of_row) const {
+    return {data, count, rows * static_cast<int>(count_of_row), order,
+            static_cast<int>(count_of_row)};
+  }
+  __device__ int row_at(int place) const {
+    return order ? order[place / pixels] * pixels + place % pixels : place;
+  }
   __device__ Group& of_row(int row) const { return data[row / rows]; }
   __device__ bool works(int row, int batch) const { return row < batch && of_row(row).working; }
   /// Stage time c of a group, in float as the nets take it.

@@ -1,0 +1,231 @@
+// Convolutional flows of the CUDA engine: values and every gradient against the reference engine,
+// for every kind of layer, geometry, trace, control and way of gradients.
+#include <functional>
+
+#include "test/cuda/against_reference.h"
+#include "test/cuda/engine.h"
+
+namespace {
+
+using namespace ffjord;
+using checks::Report;
+using checks::Vector;
+
+constexpr double kTolerance = 1e-5;
+
+const TraceOptions kExact{TraceMode::Exact};
+const TraceOptions kProbes{TraceMode::Hutchinson, NoiseLaw::Gaussian, 2, TraceForm::Tangent};
+const TraceOptions kVjp{TraceMode::Hutchinson, NoiseLaw::Rademacher, 2, TraceForm::Vjp};
+const GradientOptions kAdjoint{GradientMethod::Adjoint, AdjointNorm::Seminorm};
+const GradientOptions kFullAdjoint{GradientMethod::Adjoint, AdjointNorm::Full};
+
+// Convolutions by their kernel, stride and padding.
+constexpr Convolution kThree{{3, 3}, 1, 1}, kOne{{1, 1}}, kFive{{5, 5}, 1, 2};
+constexpr Convolution kHalf{{4, 4}, 2, 1}, kTwice{{4, 4}, 2, 1, 0, true};
+constexpr Convolution kFiveHalf{{5, 5}, 2, 2}, kFiveTwice{{5, 5}, 2, 2, 1, true};
+constexpr Convolution kValid{{3, 2}}, kFull{{3, 2}, 1, 0, 0, true};
+
+struct ImageCase {
+  std::string name;
+  LayerKind layer;
+  std::vector<int> shape = {2, 3, 5};
+  std::vector<int> hidden = {5};
+  std::vector<Convolution> convolutions = {kThree, kThree};
+  TraceOptions trace = kProbes;
+  Control control = Control::Batch;
+  GradientOptions gradient = {};
+  Activation activation = Activation::Tanh;
+  bool residual = false;
+  std::size_t batch = 3;
+  std::vector<std::string> regularisers = {"kinetic"};
+  int scales = 1;
+  Conditioning context = {};
+};
+
+std::vector<ImageCase> cases() {
+  std::vector<ImageCase> cases;
+  for (LayerKind kind :
+       {LayerKind::Ignore, LayerKind::Concat, LayerKind::ConcatV2, LayerKind::Squash,
+        LayerKind::ConcatSquash, LayerKind::Blend, LayerKind::ConcatCoord}) {
+    cases.push_back({std::string(name_of(kind)), kind});
+    cases.push_back({std::string(name_of(kind)) + ", strided",
+                     kind,
+                     {1, 4, 6},
+                     {4, 3, 2},
+                     {kThree, kHalf, kTwice, kThree}});
+  }
+  for (Activation activation : {Activation::Softplus, Activation::Elu, Activation::Swish,
+                                Activation::Square, Activation::Relu}) {
+    ImageCase one{std::string(name_of(activation)), LayerKind::ConcatSquash};
+    one.activation = activation;
+    cases.push_back(one);
+  }
+  const auto add = [&](const std::string& name, LayerKind kind,
+                       const std::function<void(ImageCase&)>& change) {
+    ImageCase one{name, kind};
+    change(one);
+    cases.push_back(one);
+  };
+  add("exact", LayerKind::Concat, [](auto& one) { one.trace = kExact; });
+  add("vjp", LayerKind::ConcatSquash, [](auto& one) { one.trace = kVjp; });
+  add("vjp, blend, strided", LayerKind::Blend, [](auto& one) {
+    one.trace = kVjp;
+    one.shape = {2, 2, 4};
+    one.hidden = {3};
+    one.convolutions = {kHalf, kTwice};
+  });
+  for (LayerKind kind : {LayerKind::ConcatCoord, LayerKind::Blend}) {
+    add("1×1 and 5×5", kind, [](auto& one) { one.convolutions = {kOne, kFive}; });
+    add("5×5 by two, and back", kind, [](auto& one) {
+      one.shape = {2, 4, 4};
+      one.convolutions = {kFiveHalf, kFiveTwice};
+    });
+    add("3×2 inside, and back", kind, [](auto& one) { one.convolutions = {kValid, kFull}; });
+  }
+  for (LayerKind kind : {LayerKind::ConcatCoord, LayerKind::ConcatSquash}) {
+    const auto scales = [](auto& one) {
+      one.shape = {1, 4, 4};
+      one.scales = 3;
+    };
+    add("scales", kind, scales);
+    add("scales, exact", kind, [&](auto& one) {
+      scales(one);
+      one.trace = kExact;
+      one.residual = true;
+    });
+    add("scales, exact, adjoint", kind, [&](auto& one) {
+      scales(one);
+      one.trace = kExact;
+      one.gradient = kAdjoint;
+    });
+    add("scales, vjp", kind, [&](auto& one) {
+      scales(one);
+      one.trace = kVjp;
+    });
+    add("scales, regularisers", kind, [&](auto& one) {
+      scales(one);
+      one.trace = kExact;
+      one.residual = true;
+      one.regularisers = {"JFrobint", "kinetic"};
+    });
+    add("exact, several passes", kind, [](auto& one) {
+      one.shape = {3, 4, 4};
+      one.hidden = {4, 4};
+      one.convolutions = {kThree, kThree, kThree};
+      one.trace = kExact;
+    });
+    add("exact, single rows", kind, [](auto& one) {
+      one.trace = kExact;
+      one.control = Control::Sample;
+    });
+    add("context", kind, [](auto& one) {
+      one.context = {3, one.layer == LayerKind::ConcatSquash};
+      one.shape = {1, 4, 4};
+      one.scales = 2;
+    });
+    add("context, single rows, adjoint", kind, [](auto& one) {
+      one.context = {3, one.layer == LayerKind::ConcatSquash};
+      one.control = Control::Sample;
+      one.gradient = kAdjoint;
+    });
+  }
+  for (LayerKind kind : {LayerKind::Concat, LayerKind::ConcatSquash}) {
+    add("tiles", kind, [](auto& one) {
+      one.control = Control::Tile;
+      one.batch = 34;
+      one.shape = {1, 2, 3};
+    });
+    add("single rows", kind, [](auto& one) {
+      one.control = Control::Sample;
+      one.batch = 7;
+    });
+    add("adjoint", kind, [](auto& one) { one.gradient = kAdjoint; });
+  }
+  add("adjoint, full norm", LayerKind::Blend, [](auto& one) { one.gradient = kFullAdjoint; });
+  add("residual", LayerKind::ConcatSquash, [](auto& one) { one.residual = true; });
+  add("regularisers", LayerKind::Concat, [](auto& one) {
+    one.residual = true;
+    one.regularisers = {"kinetic", "jacobian", "l1int", "l2int"};
+  });
+  // Wide enough for the tensor cores, of which no tile is full.
+  for (LayerKind kind : {LayerKind::Concat, LayerKind::Blend})
+    add("wide", kind, [](auto& one) {
+      one.hidden = {40, 36};
+      one.convolutions = {kThree, kThree, kThree};
+      one.batch = 5;
+    });
+  add("wide, strided", LayerKind::ConcatSquash, [](auto& one) {
+    one.shape = {1, 4, 4};
+    one.hidden = {36, 33, 40};
+    one.convolutions = {kThree, kHalf, kTwice, kThree};
+    one.batch = 5;
+  });
+  return cases;
+}
+
+FlowDescription description_of(const ImageCase& one) {
+  Cnf cnf;
+  cnf.time = 0.7;
+  cnf.train_time = true;
+  cnf.net.hidden = one.hidden;
+  cnf.net.layer = one.layer;
+  cnf.net.activation = one.activation;
+  cnf.net.residual = one.residual;
+  cnf.net.convolutions = one.convolutions;
+  cnf.net.scales = one.scales;
+  return {one.shape, {cnf}, one.context};
+}
+
+void check_case(const Engine& engine, const ImageCase& one, Report& report) {
+  std::mt19937_64 generator(1);
+  const Vector rows =
+      checks::floats(checks::normals(one.batch * element_count(one.shape), generator));
+  const Vector context = checks::floats(checks::normals(one.batch * one.context.size, generator));
+  const auto ours = checks::perturbed_flow(engine, description_of(one));
+  const auto exact = checks::perturbed_flow(reference::engine(), description_of(one));
+
+  SolveRequest request;
+  request.batch = one.batch;
+  request.rows = rows;
+  request.context = context;
+  request.keep_tape = true;
+  request.settings.trace = one.trace;
+  request.settings.gradient = one.gradient;
+  for (const std::string& name : one.regularisers) request.settings.regularisers.add(name);
+  request.settings.solver.tableau = &tableau("heun3");
+  request.settings.solver.steps = 2;
+  request.settings.solver.control = one.control;
+  for (Direction direction : {Direction::Forward, Direction::Reverse}) {
+    request.direction = direction;
+    checks::expect_equal(one.name, checks::solve_and_pull(*ours, request),
+                         checks::solve_and_pull(*exact, request), kTolerance, report);
+  }
+
+  VelocityRequest velocity;
+  velocity.batch = one.batch;
+  velocity.z = rows;
+  velocity.context = context;
+  velocity.trace = one.trace;
+  for (bool own_times : {false, true}) {
+    velocity.times.assign(own_times ? one.batch : 1, 0.25);
+    for (std::size_t row = 0; own_times && row < one.batch; ++row)
+      velocity.times[row] = static_cast<float>(0.01 * static_cast<double>(row));
+    checks::expect_equal(one.name + (own_times ? ", own times" : ", velocity"),
+                         checks::evaluate_and_pull(*ours, velocity),
+                         checks::evaluate_and_pull(*exact, velocity), kTolerance, report);
+  }
+}
+
+int check(const Engine& engine) {
+  Report report;
+  for (const ImageCase& one : cases()) {
+    check_case(engine, one, report);
+    report.finish(std::string(name_of(one.layer)) + " " + one.name);
+  }
+  std::printf("%d failures\n", report.failures());
+  return report.failures() > 0;
+}
+
+}  // namespace
+
+int main() { return checks::with_cuda_engine(check); }

@@ -4,8 +4,9 @@ import { parseArgs } from 'node:util'
 import { Flow, fromImage, type LawDataset, type ToyName, toy, toyNames } from 'ffjord'
 import { PNG } from 'pngjs'
 import { optionsOf, pictureRecipe, type Recipe, toyRecipe } from '../lib/cli/recipes'
+import { animate } from '../lib/report/animate'
 import { densityLevel, MAGMA } from '../lib/report/colormap'
-import { animate, FINE } from '../lib/report/plane'
+import { FINE } from '../lib/report/plane'
 import { type Extent, histogramDensity, pixelCentres, quantile } from '../lib/report/raster'
 import type { AblationContext } from './ablation/part'
 import { tolerance } from './ablation/tolerance'
@@ -56,7 +57,8 @@ async function film({ quick, note }: AblationContext, path: string): Promise<Buf
   const flow = await trained(await fromImage(path), pictureRecipe, quick)
   note('picture')
   const frames = 6
-  const { density } = await animate(flow, { ...FINE, frames, ...(quick && { mesh: 20, particles: 100 }) }, 1)
+  const detail = { ...FINE, frames, ...(quick && { mesh: 20, particles: 100 }) }
+  const { density } = await animate(flow, detail, 1, [{ name: 'x' }, { name: 'y' }])
   flow.dispose()
   const sheet = PNG.sync.read(Buffer.from(density.png.replace(/^.*base64,/, ''), 'base64'))
   const { size, columns } = density

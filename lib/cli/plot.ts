@@ -8,7 +8,7 @@ import { interruptible } from './interrupt'
 import { MODEL, modelFile, openModel } from './model'
 import { addDevice, type DeviceChoice, positiveInteger } from './options'
 import { note } from './progress'
-import { writeReport } from './report'
+import { commandLine, writeReport } from './report'
 import { makeFolder, RunDirectory } from './run-directory'
 import { addReading, type TableChoice, trainedTable } from './table-options'
 
@@ -45,6 +45,13 @@ async function plot(
   const evaluation = await assess(flow, data, { signal, ...(rows !== undefined && { rows }) })
   const run = new RunDirectory(dirname(model))
   const history = existsSync(join(run.path, 'metrics.jsonl')) ? { history: run.history() } : {}
-  const files = await writeReport(folder, { title: `FFJORD on ${name}`, flow, data, evaluation, ...history })
+  const files = await writeReport(folder, {
+    title: `FFJORD on ${name}`,
+    flow,
+    data,
+    evaluation,
+    ...history,
+    command: commandLine()
+  })
   for (const file of files) note(join(folder, file))
 }

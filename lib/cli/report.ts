@@ -6,11 +6,20 @@ import { reportPage } from '../report/page'
 import { FIGURE_STYLE } from '../report/style'
 import { figure } from '../report/svg'
 
+/** What was asked of this program, as a shell takes it. */
+export function commandLine(): string {
+  const words = process.argv
+    .slice(2)
+    .map((word) => (/^[\w@%+=:,./~-]+$/.test(word) ? word : `'${word.replaceAll("'", `'\\''`)}'`))
+  return ['ffjord', ...words].join(' ')
+}
+
 /** Writes report.html and its still figures as SVG files; resolves to the names written. */
 export async function writeReport(directory: string, input: ReportInput): Promise<string[]> {
   const report = await collectReport(input)
   const files: [string, string][] = [['report.html', reportPage(report)]]
   for (const { title, panels } of report.sections) {
+    if (panels.length === 0) continue
     files.push([`${title.toLowerCase().replaceAll(' ', '-')}.svg`, figure(panels, FIGURE_STYLE)])
   }
   if (report.history) files.push(['training.svg', figure(historyPanels(report.history), FIGURE_STYLE)])

@@ -18,7 +18,7 @@ import type { Source } from './data'
 import { Interrupted } from './exit'
 import { type DrawsChoice, drawsOption } from './options'
 import { duration, note, progressLine } from './progress'
-import { writeReport } from './report'
+import { commandLine, writeReport } from './report'
 import type { RunDirectory } from './run-directory'
 
 /** The time between two checkpoints, in ms. */
@@ -59,6 +59,7 @@ export async function trainAndReport(job: {
   }
   const lines = [`Trained  ${result.iterations} iterations in ${duration(result.seconds)}`]
   const kept = options.keepBest ? bestOf(directory.history()) : undefined
+  let ending: string | undefined
   if (kept) {
     Object.assign(summary, { kept })
     lines.push(
@@ -66,12 +67,14 @@ export async function trainAndReport(job: {
     )
     const early =
       result.stopped === 'patience' ? `, so that training ended after ${result.iterations} iterations` : ''
-    if (kept.last - kept.validation > TURNED)
-      note(
-        `Warning: validation turned at iteration ${kept.iteration} and rose by ${(kept.last - kept.validation).toFixed(3)}${early}: from there on the flow ` +
-          'learnt its training rows by heart; more rows help, or fewer weights (--hidden 32,32), or --weight-decay 1e-4'
-      )
-    else if (early) note(`Validation no longer got better after iteration ${kept.iteration}${early}`)
+    ending = `The weights of iteration ${kept.iteration} were kept, whose validation was the best.`
+    if (kept.last - kept.validation > TURNED) {
+      const turn =
+        `validation turned at iteration ${kept.iteration} and rose by ${(kept.last - kept.validation).toFixed(3)}${early}: from there on the flow ` +
+        'learnt its training rows by heart; more rows help, or fewer weights (--hidden 32,32), or --weight-decay 1e-4'
+      note(`Warning: ${turn}`)
+      ending = `The weights of iteration ${kept.iteration} were kept: ${turn}.`
+    } else if (early) note(`Validation no longer got better after iteration ${kept.iteration}${early}`)
   }
   const say = choice.quiet ? () => undefined : note
   if (flow.table) say('Scoring training rows, which ranks of new rows refer to …')
@@ -124,9 +127,12 @@ export async function trainAndReport(job: {
       evaluation,
       baselines: compared,
       ...(finite && { parts: { validation: source.validation, test: source.test } }),
-      history: directory.history(),
-      training: [...trainingRows(flow, options, result), ...rowsLeftOut(source)],
-      seconds: result.seconds
+      history: { ...directory.history(), ...(kept && { kept: kept.iteration }) },
+      rows: rowCounts(source, evaluation.rows),
+      training: trainingRows(flow, options, result),
+      ...(ending && { ending }),
+      seconds: result.seconds,
+      command: commandLine()
     })
     summary.files = ['model.safetensors', 'metrics.jsonl', ...files]
     lines.push(`Report   ${directory.report}`)
@@ -191,10 +197,20 @@ function someRows(data: Dataset, count: number): Dataset {
   return share < 1 ? data.split([share, 1 - share], { seed: 0 })[0]! : data.split([1], { seed: 0 })[0]!
 }
 
-function rowsLeftOut({ dropped, inspection }: Source): [string, string][] {
-  return dropped && inspection
-    ? [['Rows left out', `${dropped} of ${inspection.rows}, which lack cells`]]
-    : []
+/** How many rows each part has; laws give fresh ones without end. */
+function rowCounts(
+  { train, validation, test, dropped = 0, table }: Source,
+  tested: number
+): [string, string][] {
+  const count = ({ rows }: Dataset) => (Number.isFinite(rows) ? rows.toLocaleString('en-US') : 'fresh ones')
+  return [
+    ['Training', count(train)],
+    ['Validation', count(validation)],
+    ['Test', Number.isFinite(test.rows) ? count(test) : `${tested.toLocaleString('en-US')} fresh ones`],
+    ...(table
+      ? [['Left out: cells missing, or of no use', dropped.toLocaleString('en-US')] as [string, string]]
+      : [])
+  ]
 }
 
 function objectiveName(objective: NonNullable<FitOptions['objective']>): string {

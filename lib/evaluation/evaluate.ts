@@ -46,8 +46,8 @@ export interface Evaluation extends RowScores {
   nfe: number
   /** What the engine used for the divergence of each CNF block. */
   traces: string[]
-  /** (nll / D + ln 256) / ln 2: what it means for data in [0, 1) that stood for 256 levels. */
-  bitsPerDim: number
+  /** Of images, samples of three dimensions: (nll / D + ln 256) / ln 2, for values in [0, 1) that stood for 256 levels. */
+  bitsPerDim?: number
   /** How far a row's log p may be off, where `certify` asked for it. */
   errors?: EvaluationErrors
 }
@@ -122,7 +122,9 @@ export async function evaluate(
     traces,
     ...scores,
     ...(errors && { errors }),
-    bitsPerDim: (nll / sizeOf(core.description.shape) + Math.log(256)) / Math.LN2
+    ...(core.description.shape.length === 3 && {
+      bitsPerDim: (nll / sizeOf(core.description.shape) + Math.log(256)) / Math.LN2
+    })
   }
 }
 

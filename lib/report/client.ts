@@ -212,6 +212,27 @@ declare const uPlot: typeof uPlotType
     const exponents = (_: uPlotType, powers: number[]) =>
       powers.map((power) => `1e${Math.round(Math.log10(power))}`)
 
+    /** A line at the iteration whose weights were kept. */
+    function markKept(chart: uPlotType): void {
+      if (history.kept === undefined) return
+      const { ctx: view, bbox } = chart
+      const x = chart.valToPos(history.kept, 'x', true)
+      if (x < bbox.left || x > bbox.left + bbox.width) return
+      view.save()
+      view.strokeStyle = view.fillStyle = tone('quiet')
+      view.lineWidth = devicePixelRatio
+      view.setLineDash([4 * devicePixelRatio, 4 * devicePixelRatio])
+      view.beginPath()
+      view.moveTo(x, bbox.top)
+      view.lineTo(x, bbox.top + bbox.height)
+      view.stroke()
+      const right = x < bbox.left + 0.8 * bbox.width
+      view.font = `${11 * devicePixelRatio}px system-ui, sans-serif`
+      view.textAlign = right ? 'left' : 'right'
+      view.fillText('kept', x + (right ? 5 : -5) * devicePixelRatio, bbox.top + 12 * devicePixelRatio)
+      view.restore()
+    }
+
     // Boxes come before charts, whose widths depend on how many boxes share a row.
     function draw(): void {
       for (const chart of drawn.splice(0)) chart.destroy()
@@ -244,6 +265,7 @@ declare const uPlot: typeof uPlotType
                 }
               ],
               cursor: { sync: { key: 'iteration' } },
+              hooks: { draw: index === 0 ? [markKept] : [] },
               series: [
                 { label: 'iteration' },
                 ...series.map((one) => ({

@@ -1,15 +1,21 @@
 import type { Dataset } from '../data/dataset'
+import { orderedContext } from '../data/schema'
 import type { Baseline } from '../density/compare'
 import type { Flow } from '../flow'
-import type { CnfBlock } from '../flow/options'
-import type { SolverStatistics } from '../flow/statistics'
+import { LawDataset } from '../index'
 import { type RealArray, sizeOf } from '../native/batch'
 import { VERSION } from '../native/version'
+import { animate } from './animate'
 import type { Assessment } from './assess'
-import { imagePanels, linePanels, marginalPanels, pairPanels } from './columns'
-import { animate, COARSE, FINE, pictureTolerance, planePanels } from './plane'
-import type { Highlight, History, Report } from './report'
-import { contextOption, extremes, firstRows, score, scorePanel } from './scores'
+import { marginalSection, matchSection, pairSection, pairsOf } from './comparison'
+import { contactSheet } from './contact-sheet'
+import { baselineRows, describe, evaluationRows, type Facts, flowRows, number, solverRows } from './facts'
+import { highlightsOf } from './highlights'
+import { linePanels } from './marginals'
+import { COARSE, FINE, pictureTolerance, planePanels } from './plane'
+import { firstColumns, plainColumns, type Quantity, quantitiesOf } from './quantity'
+import type { History, Report, Section } from './report'
+import { contextOption, extremes, firstRows, type RowContext, score, scorePanel } from './scores'
 
 export interface ReportInput {
   title: string
@@ -23,266 +29,184 @@ export interface ReportInput {
   parts?: { validation: Dataset; test: Dataset }
   /** Plain densities on the same test rows. */
   baselines?: Baseline[]
-  /** What the table of details says of the training run. */
-  training?: [name: string, value: string][]
+  /** What the table of details says of the rows, and of the training run. */
+  rows?: Facts
+  training?: Facts
+  /** A sentence on how training ended, where its end says something of the flow. */
+  ending?: string
   /** How long training took. */
   seconds?: number
   /** The samples shown are drawn from it. */
   seed?: number
+  /** The command that made it. */
+  command?: string
 }
 
 /** Rows of the solves whose statistics a report lists, at the flow's own tolerances. */
 const MEASURED_ROWS = 1000
+/** Elements of a table that are looked at. */
+const MOST_ELEMENTS = 512
 
 /** Runs the flow for everything a report shows. */
 export async function collectReport(input: ReportInput): Promise<Report> {
-  const { title, flow, data, evaluation, history, parts, baselines = [], training = [], seed = 1 } = input
+  const { title, flow, data, evaluation, history, baselines = [], seed = 1, ending, command } = input
   const detail = flow.device === 'reference' ? COARSE : FINE
   const wanted = Math.min(detail.samples, Math.ceil(6e6 / sizeOf(flow.shape)))
   const { rows, context } = await firstRows(data, wanted)
-  // Samples of a conditional density are drawn at the contexts of the data, one a row.
-  const count = context ? rows.length / sizeOf(flow.shape) : wanted
+  // Samples of a conditional density are drawn at the contexts of the data, one a row; those of a table beside as many rows.
+  const table = !(data instanceof LawDataset) && flow.shape.length === 1
+  const count = context || table ? rows.length / sizeOf(flow.shape) : wanted
   const drawn = await flow.sample(count, {
     seed,
     precision: 'float64',
     ...pictureTolerance(flow),
     ...contextOption(context, count)
   })
-  const measured = context ? Math.min(MEASURED_ROWS, count) : MEASURED_ROWS
-  await flow.sample(measured, { seed, ...contextOption(context, measured) })
-  const sampling = flow.statistics
-  const head = rows.subarray(0, MEASURED_ROWS * sizeOf(flow.shape))
-  await flow.logProb(head, contextOption(context, head.length / sizeOf(flow.shape)))
-  const density = flow.statistics
-
-  const names = columnNames(flow, data)
-  const scores =
-    parts && flow.shape.length === 1
-      ? [
-          await score(flow, 'train', data),
-          await score(flow, 'validation', parts.validation),
-          await score(flow, 'test', parts.test, evaluation?.logProb)
-        ]
-      : []
-  // A density of its own for every context has no one picture; that within an interval, or beside an atom, is not of the whole plane.
-  const apart =
-    flow.description.blocks.some(({ type }) => type === 'support') ||
-    flow.table?.columns.some(({ atom }) => atom)
-  const plane = flow.shape.length === 1 && flow.shape[0] === 2 && !context && !apart
+  const solves = await solverFacts(flow, rows, context, seed)
+  const { sections, plane } = await sectionsOf(input, { rows, context, samples: drawn.data, detail, table })
+  const known = {
+    ...(evaluation?.entropy !== undefined && { entropy: evaluation.entropy }),
+    ...(ending && { ending })
+  }
   return {
     title,
     subtitle: describe(flow),
-    highlights: highlights(input),
-    sections: await sections(flow, rows, drawn.data, names),
-    listings: scores.length > 0 ? extremes(flow, scores[2]!, names) : [],
-    ...(plane && { animation: await animate(flow, detail, seed) }),
-    ...(history && history.iteration.length > 0 && { history: { ...history, entropy: evaluation?.entropy } }),
+    highlights: highlightsOf(input),
+    sections,
+    ...(plane && { animation: await animate(flow, detail, seed, plane) }),
+    ...(history && history.iteration.length > 0 && { history: { ...history, ...known } }),
     tables: [
+      ...(input.rows ? [{ title: 'Rows', rows: input.rows }] : []),
       { title: 'Flow', rows: flowRows(flow) },
-      ...(training.length > 0 ? [{ title: 'Training', rows: training }] : []),
+      ...(input.training ? [{ title: 'Training', rows: input.training }] : []),
       ...(evaluation ? [{ title: 'Evaluation', rows: evaluationRows(evaluation) }] : []),
       ...(baselines.length > 0
-        ? [{ title: 'Other densities, NLL on the test rows', rows: baselineRows(input) }]
+        ? [{ title: 'Other densities, NLL on the test rows', rows: baselineRows(evaluation, baselines) }]
         : []),
-      ...(density
-        ? [{ title: `Solver: log-density of ${number(measured)} rows`, rows: solverRows(density) }]
-        : []),
-      ...(sampling ? [{ title: `Solver: ${number(measured)} samples`, rows: solverRows(sampling) }] : [])
+      ...solves
     ],
-    footer: `Made by ffjord ${VERSION} on device ${flow.device}. Densities in nats per sample.`
-  }
-
-  async function sections(flow: Flow, rows: RealArray, samples: RealArray, names: string[]) {
-    const drawn = await figures(flow, rows, samples, names)
-    if (scores.length === 0) return drawn
-    const note =
-      'How the flow scores rows it was trained on, rows that chose when to stop, and rows it never saw. Where the last ' +
-      'lie lower, it has learnt the training rows by heart.'
-    return [...drawn, { title: 'Log-densities', note, panels: [scorePanel(scores)] }]
-  }
-
-  async function figures(flow: Flow, rows: RealArray, samples: RealArray, names: string[]) {
-    if (flow.shape.length === 3) {
-      return [
-        {
-          title: 'Images',
-          note: 'Data and samples of the flow.',
-          panels: imagePanels(rows, samples, flow.shape)
-        }
-      ]
-    }
-    if (names.length === 1 && !context) {
-      const note = 'Density of the flow beside the histogram of the data.'
-      return [{ title: 'Density', note, panels: await linePanels(flow, rows) }]
-    }
-    if (plane) {
-      const note =
-        `Histograms of ${number(rows.length / 2)} rows of data and as many samples beside the densities. ` +
-        'Colour follows the square root of the density, on one scale.'
-      return [{ title: 'Density', note, panels: await planePanels(flow, data, rows, samples, detail) }]
-    }
-    const drawn = context ? ', one sample at the context of each row' : ''
-    const some = names.length > 12 ? ': the first 12' : ''
-    const marginals = {
-      title: 'Marginals',
-      note: `Columns of the data (grey) and of samples of the flow (blue)${drawn}${some}.`,
-      panels: marginalPanels(rows, samples, names)
-    }
-    if (names.length === 1) return [marginals]
-    const note = `Data (grey) and samples (blue)${drawn}.`
-    return [marginals, { title: 'Pairs of columns', note, panels: pairPanels(rows, samples, names) }]
+    footer: `Made by ffjord ${VERSION} on device ${flow.device}. Densities in nats per sample.`,
+    ...(command && { command })
   }
 }
 
-function columnNames(flow: Flow, data: Dataset): string[] {
-  return [...(data.columns ?? Array.from({ length: sizeOf(flow.shape) }, (_, i) => `x${i + 1}`))]
+/** What solves at the flow's own tolerances take. */
+async function solverFacts(flow: Flow, rows: RealArray, context: RowContext | undefined, seed: number) {
+  const size = sizeOf(flow.shape)
+  const measured = Math.min(MEASURED_ROWS, rows.length / size)
+  await flow.sample(measured, { seed, ...contextOption(context, measured) })
+  const sampling = flow.statistics
+  await flow.logProb(rows.subarray(0, measured * size), contextOption(context, measured))
+  const density = flow.statistics
+  const facts = (title: string, statistics: typeof density) =>
+    statistics ? [{ title, rows: solverRows(statistics) }] : []
+  return [
+    ...facts(`Solver: log-density of ${number(measured)} rows`, density),
+    ...facts(`Solver: ${number(measured)} samples`, sampling)
+  ]
 }
 
-function highlights({ flow, evaluation, history, seconds, baselines }: ReportInput): Highlight[] {
-  const list: Highlight[] = []
-  if (evaluation) {
-    const { nll, standardError, rows, nfe, entropy, klGap } = evaluation
-    list.push({
-      name: 'Test NLL',
-      value: nll.toFixed(3),
-      note: `± ${standardError.toFixed(3)} nats, ${number(rows)} rows`
+/** What is shown: rows of the data, samples beside them, and how. */
+interface Shown {
+  rows: RealArray
+  context: RowContext | undefined
+  samples: RealArray
+  detail: typeof FINE
+  /** Whether the rows are those of a table, whose columns are looked at one by one. */
+  table: boolean
+}
+
+/** The still figures; and of a density on the plane what its two axes are. */
+async function sectionsOf(
+  input: ReportInput,
+  shown: Shown
+): Promise<{ sections: Section[]; plane?: [Quantity, Quantity] }> {
+  const { flow, data, parts, evaluation } = input
+  const { rows, context, samples, detail, table } = shown
+  if (flow.shape.length === 3) return { sections: [images(rows, samples, flow.shape)] }
+  const quantities = tableQuantities(flow, data, rows, samples, context)
+  // A density of its own for every context has no one picture; that within an interval, or beside an atom, is not of the whole plane.
+  const apart =
+    context !== undefined ||
+    flow.description.blocks.some(({ type }) => type === 'support' || type === 'logit') ||
+    flow.table?.columns.some(({ atom }) => atom)
+  const [x, y] = quantities
+  const plane: [Quantity, Quantity] | undefined =
+    flow.shape[0] === 2 && !apart && x && y && !x.levels && !y.levels ? [x, y] : undefined
+  const sections: Section[] = []
+  if (plane)
+    sections.push({
+      title: 'Density',
+      note:
+        `Histograms of ${number(rows.length / 2)} rows of data and ${number(samples.length / 2)} samples beside the densities. ` +
+        'Colour follows the square root of the density, on one scale.',
+      panels: await planePanels(flow, data, rows, samples, detail, plane)
     })
-    const gaussian = baselines?.[0]
-    if (gaussian) {
-      const gain = gaussian.nll - nll
-      list.push({ name: 'Better than a Gaussian', value: gain.toFixed(3), note: 'nats per row' })
-    }
-    if (entropy !== undefined) {
-      list.push({ name: 'Entropy of the data', value: entropy.toFixed(3), note: 'nats: the lowest mean NLL' })
-    }
-    if (klGap) {
-      list.push({
-        name: 'KL gap',
-        value: klGap.value.toFixed(3),
-        note: `± ${klGap.standardError.toFixed(3)} nats`
-      })
-    }
-    list.push({ name: 'Evaluations', value: nfe.toFixed(1), note: 'of the dynamics per log-density' })
-  }
-  const times = flow.endTimes
-  list.push({
-    name: 'End time T',
-    value:
-      times
-        .map((time) => time.toFixed(3))
-        .slice(0, 3)
-        .join(', ') + (times.length > 3 ? ' …' : '')
-  })
-  if (seconds !== undefined) {
-    const iterations = history?.iteration.at(-1)
-    list.push({
-      name: 'Training time',
-      value: seconds < 100 ? `${seconds.toFixed(1)} s` : `${(seconds / 60).toFixed(1)} min`,
-      ...(iterations !== undefined && { note: `${number(iterations)} iterations` })
+  else if (flow.shape[0] === 1 && !context)
+    sections.push({
+      title: 'Density',
+      note: 'Density of the flow beside the histogram of the data.',
+      panels: await linePanels(flow, x!, rows)
     })
+  if (!table) return { sections, ...(plane && { plane }) }
+
+  const drawn = context ? ', one sample at the context of each row' : ''
+  sections.push(marginalSection(quantities, drawn))
+  const pairs = pairsOf(quantities)
+  if (pairs.pairs.length > 0) sections.push(pairSection(pairs.pairs, drawn))
+  const test = parts && (await firstRows(parts.test, 2000))
+  const heldOut = test && tableQuantities(flow, data, rows, test.rows, undefined)
+  sections.push(matchSection(quantities, pairs, heldOut))
+  if (parts) {
+    const scores = [
+      await score(flow, 'train', data),
+      await score(flow, 'validation', parts.validation),
+      await score(flow, 'test', parts.test, evaluation?.logProb)
+    ]
+    sections.push(
+      {
+        title: 'Log-densities',
+        note:
+          'How the flow scores rows it was trained on, rows that chose when to stop, and rows it never saw. Where the last ' +
+          'lie lower, it has learnt the training rows by heart.',
+        panels: [scorePanel(scores)]
+      },
+      {
+        title: 'Rows at the ends',
+        note: 'What the flow finds most ordinary, and what it finds strange: outliers, errors of entry, or regions with too few rows.',
+        panels: [],
+        listings: extremes(flow, scores[2]!, data.columns ?? elementNames(flow))
+      }
+    )
   }
-  return list
+  return { sections, ...(plane && { plane }) }
 }
 
-/** '2 → 64 → 64 → 2, concatsquash, tanh; 1 block; exact trace' */
-function describe(flow: Flow): string {
-  const blocks = flow.description.blocks.filter((block): block is CnfBlock => block.type === 'cnf')
-  const net = blocks[0]?.net
-  const widths = net ? [flow.shape[0], ...net.hidden, flow.shape[0]].join(' → ') : `[${flow.shape}]`
-  const parts = [
-    net ? `${widths}, ${net.layer}, ${net.activation}` : widths,
-    `${blocks.length} CNF block${blocks.length === 1 ? '' : 's'}`,
-    `trained with ${[...new Set(flow.traces)].join(' and ')} trace`
-  ]
-  return parts.join(' · ')
+/** The columns of rows and samples, those of the context behind them. */
+function tableQuantities(
+  flow: Flow,
+  data: Dataset,
+  rows: RealArray,
+  samples: RealArray,
+  context: RowContext | undefined
+): Quantity[] {
+  const columns = flow.table?.columns ?? plainColumns(data.columns ?? elementNames(flow))
+  const own = quantitiesOf(columns, rows, samples)
+  const kept = new Set(firstColumns(columns, MOST_ELEMENTS).map(({ name }) => name))
+  const shown = own.filter(({ name }) => kept.has(name))
+  if (!context) return shown
+  const given = orderedContext(flow.table, context.columns) ?? plainColumns(context.columns)
+  return [...shown, ...quantitiesOf(given, context.data, context.data, true)]
 }
 
-function flowRows(flow: Flow): [string, string][] {
-  const weights = Object.values(flow.parameters()).reduce((sum, { data }) => sum + data.length, 0)
-  const { solver, gradient, regularize } = flow.options
-  const tolerance =
-    'steps' in (solver ?? {}) ? undefined : (solver as { rtol?: number; atol?: number } | undefined)
-  return [
-    ['Shape of a sample', `[${flow.shape.join(', ')}]`],
-    ...contextRow(flow),
-    ['Blocks', flow.description.blocks.map((block) => block.type).join(', ')],
-    ['Parameters', number(weights)],
-    ['Trace', [...new Set(flow.traces)].join(', ')],
-    ['Solver', solver?.method ?? 'dopri5'],
-    ...(tolerance || !solver
-      ? ([
-          [
-            'Tolerances (rtol, atol)',
-            [tolerance?.rtol, tolerance?.atol].map((one = 1e-5) => one.toExponential()).join(', ')
-          ]
-        ] as [string, string][])
-      : []),
-    ['Gradient', typeof gradient === 'string' ? gradient : (gradient?.method ?? 'checkpoint')],
-    ...Object.entries(regularize ?? {}).map(([name, weight]): [string, string] => [
-      `Regulariser ${name}`,
-      String(weight)
-    ]),
-    ['Device', flow.device]
-  ]
+function elementNames(flow: Flow): string[] {
+  return Array.from({ length: sizeOf(flow.shape) }, (_, i) => `x${i + 1}`)
 }
 
-function contextRow({ description: { context } }: Flow): [string, string][] {
-  if (context === undefined) return []
-  const { size, columns = undefined } = typeof context === 'number' ? { size: context } : context
-  return [['Conditioned on', columns?.join(', ') ?? `${size} numbers`]]
-}
-
-function evaluationRows({
-  nll,
-  standardError,
-  rows,
-  nfe,
-  traces,
-  bound,
-  entropy,
-  klGap
-}: Assessment): [string, string][] {
-  const list: [string, string][] = [
-    ['NLL, nats per sample', `${nll.toFixed(4)} ± ${standardError.toFixed(4)}`]
-  ]
-  if (entropy !== undefined) list.push(['Entropy of the data', entropy.toFixed(4)])
-  if (klGap) list.push(['KL gap', `${klGap.value.toFixed(4)} ± ${klGap.standardError.toFixed(4)}`])
-  list.push(
-    ['Rows', number(rows)],
-    ['Bound', bound],
-    ['Trace', [...new Set(traces)].join(', ')],
-    ['Evaluations a row', nfe.toFixed(1)]
-  )
-  return list
-}
-
-function baselineRows({ evaluation, baselines = [] }: ReportInput): [string, string][] {
-  const flow: [string, string][] = evaluation
-    ? [['This flow', `${evaluation.nll.toFixed(3)} ± ${evaluation.standardError.toFixed(3)}`]]
-    : []
-  return [
-    ...flow,
-    ...baselines.map(({ name, nll, standardError }): [string, string] => [
-      name,
-      `${nll.toFixed(3)} ± ${standardError.toFixed(3)}`
-    ])
-  ]
-}
-
-function solverRows({
-  nfe,
-  accepted,
-  rejected,
-  smallestStep,
-  largestStep
-}: SolverStatistics): [string, string][] {
-  return [
-    ['Evaluations', nfe.toFixed(1)],
-    ['Steps accepted, rejected', `${+accepted.toFixed(1)}, ${+rejected.toFixed(1)}`],
-    ['Smallest, largest step', `${smallestStep.toPrecision(3)}, ${largestStep.toPrecision(3)}`]
-  ]
-}
-
-function number(value: number): string {
-  return value.toLocaleString('en-US')
+function images(rows: RealArray, samples: RealArray, shape: readonly number[]): Section {
+  return {
+    title: 'Images',
+    note: 'Data and samples of the flow.',
+    panels: [contactSheet('Data', rows, shape), contactSheet('Samples', samples, shape)]
+  }
 }

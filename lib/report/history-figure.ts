@@ -4,8 +4,8 @@ import { linePanel, type Series } from './svg'
 
 /** Loss and evaluations per iteration as still figures. */
 export function historyPanels(history: History): string[] {
-  const { iteration, charts } = curves(history)
-  return charts.slice(0, 2).map(({ title, series }) =>
+  const { iteration, kept, charts } = curves(history)
+  return charts.slice(0, 2).map(({ title, series }, chart) =>
     linePanel(
       title,
       series
@@ -15,7 +15,11 @@ export function historyPanels(history: History): string[] {
           class: tone as Series['class'],
           ...present(iteration, values)
         })),
-      { width: 460, height: 280 }
+      {
+        width: 460,
+        height: 280,
+        marks: kept !== undefined && chart === 0 ? [{ x: kept, name: 'kept' }] : []
+      }
     )
   )
 }

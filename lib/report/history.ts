@@ -3,6 +3,8 @@ import type { History } from './report'
 /** Curves of a training run as the page draws them, at most some thousand points each. */
 export interface Curves {
   iteration: number[]
+  /** The iteration whose weights were kept. */
+  kept?: number
   charts: {
     title: string
     logarithmic?: boolean
@@ -78,7 +80,11 @@ export function curves(history: History): Curves {
   for (const chart of charts) {
     chart.series = chart.series.filter((one) => one.values.some((value) => value !== null))
   }
-  return { iteration, charts: charts.filter((chart) => chart.series.length > 0) }
+  return {
+    iteration,
+    ...(history.kept !== undefined && { kept: history.kept }),
+    charts: charts.filter((chart) => chart.series.length > 0)
+  }
 }
 
 /** Means over runs of `stride`; null where a run has no value. */

@@ -2,7 +2,7 @@ import { readFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { MAGMA } from './colormap'
 import { type Curves, curves } from './history'
-import type { Animation, Report } from './report'
+import type { Animation, History, Listing, Report, Section } from './report'
 import { FIGURE_STYLE, PAGE_STYLE } from './style'
 import { escapeText } from './svg'
 
@@ -41,14 +41,13 @@ export function reportPage(report: Report): string {
 <p class="quiet">${escapeText(report.subtitle)}</p>
 <div class="highlights">${report.highlights.map(highlight).join('')}</div>
 ${report.sections.map(section).join('\n')}
-${report.listings.length > 0 ? listings(report.listings) : ''}
-${report.animation ? STAGE : ''}
-${report.history ? TRAINING : ''}
+${report.animation ? stage(report.animation) : ''}
+${report.history ? training(report.history) : ''}
 <section>
 <h2>Details</h2>
 <div class="tables">${report.tables.map(table).join('')}</div>
 </section>
-<footer>${escapeText(report.footer)}</footer>
+<footer>${escapeText(report.footer)}${report.command ? `<br><code>${escapeText(report.command)}</code>` : ''}</footer>
 </main>
 <script type="application/json" id="report-data">${JSON.stringify(data).replace(/</g, '\\u003c')}</script>
 ${report.history ? `<script>${asset('uPlot.iife.min.js')}</script>` : ''}
@@ -58,10 +57,11 @@ ${report.history ? `<script>${asset('uPlot.iife.min.js')}</script>` : ''}
 `
 }
 
-const STAGE = `<section>
+function stage({ names: [across, up] }: Animation): string {
+  return `<section>
 <h2>From base to data</h2>
 <p class="quiet">The flow run from the Gaussian base at t = T to the data at t = 0: the density on the way, samples coloured by their
-density, and the velocity field (arrows towards the data) with the paths of a few samples.</p>
+density, and the velocity field (arrows towards the data) with the paths of a few samples. Across: ${escapeText(across)}; up: ${escapeText(up)}.</p>
 <div class="panels stage">
 <figure><figcaption>Density</figcaption><canvas id="density"></canvas></figure>
 <figure><figcaption>Samples</figcaption><canvas id="particles"></canvas></figure>
@@ -71,37 +71,47 @@ density, and the velocity field (arrows towards the data) with the paths of a fe
 <input id="time" type="range" min="0" max="1000" step="1" value="1000" aria-label="Flow time">
 <output id="clock"></output></div>
 </section>`
+}
 
-const TRAINING = `<section>
+function training({ ending = '' }: History): string {
+  return `<section>
 <h2>Training</h2>
-<p class="quiet">Drag across a curve to zoom in, double-click to zoom out.</p>
+<p class="quiet">${escapeText(ending ? `${ending} ` : '')}Drag across a curve to zoom in, double-click to zoom out.</p>
 <div class="charts" id="charts"></div>
 </section>`
+}
 
 function highlight({ name, value, note }: Report['highlights'][number]): string {
   return `<div><small>${escapeText(name)}</small><b>${escapeText(value)}</b>${note ? `<small>${escapeText(note)}</small>` : ''}</div>`
 }
 
-function section({ title, note, panels }: Report['sections'][number]): string {
-  const many = panels.length > 3
+function section({ title, note, panels, key, listings = [] }: Section): string {
   return `<section>
 <h2>${escapeText(title)}</h2>
-<p class="quiet">${escapeText(note)}</p>
-<div class="panels${many ? ' many' : ''}"${many ? ' style="--least: 240px"' : ''}>${panels.join('')}</div>
+<p class="quiet">${escapeText(note)}${key ? ' <span class="key"><i class="data"></i>data <i class="model"></i>samples</span>' : ''}</p>
+${panels.length > 0 ? grid(panels) : ''}
+${listings.map(listing).join('')}
 </section>`
 }
 
-function listings(list: Report['listings']): string {
-  const parts = list.map(({ title, header, rows }) => {
-    const head = header.map((name) => `<th>${escapeText(name)}</th>`).join('')
-    const body = rows.map((row) => `<tr>${row.map((cell) => `<td>${escapeText(cell)}</td>`).join('')}</tr>`)
-    return `<h3>${escapeText(title)}</h3><div class="wide"><table class="rows"><tr>${head}</tr>${body.join('')}</table></div>`
-  })
-  return `<section>
-<h2>Rows at the ends</h2>
-<p class="quiet">What the flow finds most ordinary, and what it finds strange: outliers, errors of entry, or regions with too few rows.</p>
-${parts.join('')}
-</section>`
+/** Panels beside each other as wide as the widest: they grow little, so that letters keep their size. */
+function grid(panels: readonly string[]): string {
+  const widths = panels.map((panel) => Number(/width="([\d.]+)"/.exec(panel)![1]))
+  return `<div class="panels" style="--width: ${Math.max(...widths)}px">${panels.join('')}</div>`
+}
+
+function listing({ title, header, rows }: Listing): string {
+  const head = header.map((name) => `<th>${escapeText(name)}</th>`).join('')
+  const body = rows.map((row) => `<tr>${row.map((cell) => `<td>${whole(cell)}</td>`).join('')}</tr>`)
+  return `<h3>${escapeText(title)}</h3><div class="wide"><table class="rows"><tr>${head}</tr>${body.join('')}</table></div>`
+}
+
+const MOST_LETTERS = 40
+
+/** A cell; the whole of a long one shows where the pointer rests. */
+function whole(cell: string): string {
+  if (cell.length <= MOST_LETTERS) return escapeText(cell)
+  return `<span title="${escapeText(cell)}">${escapeText(cell.slice(0, MOST_LETTERS - 1))}…</span>`
 }
 
 function table({ title, rows }: Report['tables'][number]): string {
@@ -121,12 +131,17 @@ function pack({ times, extent, density, particles, field }: Animation): NonNulla
     const [lo, hi] = spans[i % 2]!
     return Math.round(Math.min(1, Math.max(-1, (2 * (value - lo)) / (hi - lo) - 1)) * 32767)
   })
-  const speeds = Float64Array.from({ length: field.velocities.length / 2 }, (_, i) =>
-    Math.hypot(field.velocities[2 * i]!, field.velocities[2 * i + 1]!)
+  // As shares of the picture, whose axes may have units of their own.
+  const shares = Float64Array.from(
+    field.velocities,
+    (value, i) => value / (extentSpan(extent, i % 2 ? 'y' : 'x') || 1)
+  )
+  const speeds = Float64Array.from({ length: shares.length / 2 }, (_, i) =>
+    Math.hypot(shares[2 * i]!, shares[2 * i + 1]!)
   ).sort()
   const reach = speeds[speeds.length - 1] || 1
   const typical = speeds[Math.floor(speeds.length / 2)] || reach
-  const velocities = Int16Array.from(field.velocities, (value) => Math.round((value / reach) * 32767))
+  const velocities = Int16Array.from(shares, (value) => Math.round((value / reach) * 32767))
   return {
     times,
     colours: base64(MAGMA),
@@ -134,6 +149,10 @@ function pack({ times, extent, density, particles, field }: Animation): NonNulla
     particles: { count: particles.count, positions: base64(positions), levels: base64(particles.levels) },
     field: { size: field.size, velocities: base64(velocities), reach, typical }
   }
+}
+
+function extentSpan(extent: Animation['extent'], axis: 'x' | 'y'): number {
+  return extent[axis][1] - extent[axis][0]
 }
 
 function base64(array: Uint8Array | Int16Array): string {

@@ -39,7 +39,10 @@ export function quantile(values: ArrayLike<number>, share: number): number {
   return sorted[Math.min(sorted.length - 1, Math.max(0, Math.round(share * (sorted.length - 1))))] ?? 0
 }
 
-/** A square around all but the outermost points (n, 2) of every list, with a margin. */
+/** How many times as long one axis may be as the other before each has a scale of its own. */
+const UNLIKE = 4
+
+/** All but the outermost points (n, 2) of every list, with a margin: a square, unless one axis is much longer than the other. */
 export function extentOf(lists: ArrayLike<number>[]): Extent {
   const bounds = [0, 1].map((axis) => {
     const quantiles = lists.map((points) => {
@@ -48,8 +51,13 @@ export function extentOf(lists: ArrayLike<number>[]): Extent {
     })
     return [Math.min(...quantiles.map((q) => q[0])), Math.max(...quantiles.map((q) => q[1]))] as const
   })
-  const half = 0.56 * Math.max(...bounds.map(([lo, hi]) => hi - lo), 1e-6)
-  const [x, y] = bounds.map(([lo, hi]): [number, number] => [(lo + hi) / 2 - half, (lo + hi) / 2 + half])
+  const halves = bounds.map(([lo, hi]) => 0.56 * Math.max(hi - lo, 1e-6))
+  const longest = Math.max(...halves)
+  const unlike = longest > UNLIKE * Math.min(...halves)
+  const [x, y] = bounds.map(([lo, hi], axis): [number, number] => {
+    const half = unlike ? halves[axis]! : longest
+    return [(lo + hi) / 2 - half, (lo + hi) / 2 + half]
+  })
   return { x: x!, y: y! }
 }
 

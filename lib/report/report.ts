@@ -6,16 +6,26 @@ export interface Report {
   /** One sentence on the flow. */
   subtitle: string
   highlights: Highlight[]
-  /** Sections of still figures, each an SVG text. */
-  sections: { title: string; note: string; panels: string[] }[]
+  sections: Section[]
   animation?: Animation
   history?: History
-  /** Rows of a table, with a line of names each. */
-  listings: Listing[]
   tables: { title: string; rows: [name: string, value: string][] }[]
   footer: string
+  /** The command that made it, as a shell takes it. */
+  command?: string
 }
 
+/** Still figures, each an SVG text, and tables. */
+export interface Section {
+  title: string
+  note: string
+  panels: string[]
+  /** Whether colours stand for data and samples in all panels. */
+  key?: boolean
+  listings?: Listing[]
+}
+
+/** Rows of a table, below a line of names. */
 export interface Listing {
   title: string
   header: string[]
@@ -32,7 +42,10 @@ export interface Highlight {
 export interface Animation {
   /** Flow time of each frame: T at the base first, 0 at the data last. */
   times: number[]
+  /** In the units of the data, which the base is shown in too. */
   extent: Extent
+  /** What the axes are. */
+  names: [string, string]
   /** log p_t on a size × size grid: one PNG of all frames as colour levels, `columns` a row. */
   density: { png: string; size: number; columns: number }
   /** (frames, count, 2), and the colour level of each particle's density (frames, count). */
@@ -56,4 +69,8 @@ export interface History {
   regularisers?: { name: string; values: (number | null)[] }[]
   /** Entropy of the data where it is known: the lowest loss in the long run. */
   entropy?: number
+  /** The iteration whose weights were kept. */
+  kept?: number
+  /** A sentence on how training ended, where that says something of the flow. */
+  ending?: string
 }

@@ -19,12 +19,20 @@ export function ticks(lo: number, hi: number, count: number): number[] {
   return values
 }
 
-/** A number as a label: no trailing zeros, a true minus sign. */
+/** A number as a label: six digits or more, no trailing zeros, a true minus sign; a power of ten where it is huge or tiny. */
 export function label(value: number): string {
+  const size = Math.abs(value)
+  if (size >= 1e7 || (size > 0 && size < 1e-3)) {
+    const [digits, exponent] = value.toExponential(3).split('e') as [string, string]
+    const lead = Number(digits)
+    const power = `10${superscript(Number(exponent))}`
+    const text = Math.abs(lead) === 1 ? `${lead < 0 ? '-' : ''}${power}` : `${lead}·${power}`
+    return text.replace(/^-/, '−')
+  }
   const text =
-    Math.abs(value) >= 1e5 || (value !== 0 && Math.abs(value) < 1e-3)
-      ? value.toExponential(0)
-      : String(+value.toFixed(3))
+    size >= 1e4
+      ? value.toLocaleString('en-US', { maximumFractionDigits: 2 })
+      : String(+value.toPrecision(6) || 0)
   return text.replace('-', '−')
 }
 
@@ -36,7 +44,7 @@ export function linear(lo: number, hi: number): Scale {
   }
 }
 
-/** Ticks at whole powers of ten, or at 1, 2 and 5 times them where there are few. */
+/** Ticks at whole powers of ten, or at 1, 2 and 5 or 1 and 3 times them where there are few. */
 export function logarithmic(lo: number, hi: number): Scale {
   const [first, last] = [Math.log10(lo), Math.log10(hi)]
   return {
@@ -49,9 +57,11 @@ export function logarithmic(lo: number, hi: number): Scale {
           .filter((power) => power % step === 0)
           .map((power) => 10 ** power)
       }
-      return whole(least - 1, most)
-        .flatMap((power) => [1, 2, 5].map((digit) => digit * 10 ** power))
-        .filter((value) => value >= lo * (1 - 1e-9) && value <= hi * (1 + 1e-9))
+      const within = (digits: number[]) =>
+        whole(least - 1, most)
+          .flatMap((power) => digits.map((digit) => digit * 10 ** power))
+          .filter((value) => value >= lo * (1 - 1e-9) && value <= hi * (1 + 1e-9))
+      return [[1, 2, 5], [1, 3], [1]].map(within).find(({ length }) => length <= count) ?? within([1])
     },
     label: (value) => {
       const exponent = Math.log10(value)

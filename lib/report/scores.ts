@@ -1,12 +1,13 @@
 import { ArrayDataset, type Dataset } from '../data/dataset'
-import { decodeColumns } from '../data/decode'
 import { type Column, orderedContext, tableWidth } from '../data/schema'
 import type { Flow } from '../flow'
 import { type RealArray, sizeOf } from '../native/batch'
 import { pictureTolerance } from './plane'
+import { plainColumns, quantitiesOf } from './quantity'
 import type { Listing } from './report'
 import { label } from './scale'
 import { linePanel, type Series } from './svg'
+import { valueText } from './view'
 
 /** Log-densities of the parts of a data set, and the rows at their ends. */
 
@@ -93,7 +94,7 @@ export function extremes(
   { name, rows, context, logProb }: Scores,
   names: readonly string[]
 ): Listing[] {
-  const columns = (flow.table?.columns ?? plain(names)).slice(0, MOST_COLUMNS)
+  const columns = (flow.table?.columns ?? plainColumns(names)).slice(0, MOST_COLUMNS)
   const given = context ? contextColumns(flow, context).slice(0, MOST_COLUMNS) : []
   const width = sizeOf(flow.shape)
   const size = context?.columns.length ?? 0
@@ -117,18 +118,16 @@ export function extremes(
   ]
 }
 
-function plain(names: readonly string[]): Column[] {
-  return names.map((name) => ({ name, type: 'real' }))
-}
-
 /** The columns of a context in the order of its elements. */
 function contextColumns(flow: Flow, { columns: elements }: RowContext): Column[] {
-  return orderedContext(flow.table, elements) ?? plain(elements)
+  return orderedContext(flow.table, elements) ?? plainColumns(elements)
 }
 
 /** One row's elements as the cells of its columns; elements of columns left out follow the others. */
 function cells(columns: readonly Column[], row: RealArray): string[] {
-  return decodeColumns(columns, row.subarray(0, tableWidth(columns))).map(({ values }) =>
-    typeof values[0] === 'number' ? label(+values[0].toPrecision(4)) : String(values[0])
-  )
+  const own = row.subarray(0, tableWidth(columns))
+  return quantitiesOf(columns, own, own).map(({ data, ...quantity }) => {
+    const exact = quantity.levels || quantity.clock || quantity.step !== undefined
+    return valueText(quantity, exact ? data[0]! : +data[0]!.toPrecision(5))
+  })
 }

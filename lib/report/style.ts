@@ -10,7 +10,13 @@ svg .line.data { stroke: #8a919e; } svg .area.data { fill: #8a919e; opacity: .28
 svg .line.model { stroke: #0b84c6; } svg .area.model { fill: #0b84c6; opacity: .16; }
 svg .line.validation { stroke: #d9730d; }
 svg .line.reference { stroke: #1a9e77; stroke-dasharray: 5 4; }
+svg .line.mark { stroke: currentColor; opacity: .5; stroke-width: 1.2; stroke-dasharray: 3 3; }
+svg .bar { fill: none; stroke-width: 6; } svg .box { fill: none; stroke-width: 6; opacity: .75; }
+svg .bar.data, svg .box.data { stroke: #8a919e; } svg .bar.model, svg .box.model { stroke: #0b84c6; }
+svg .square.data { fill: #8a919e; fill-opacity: .45; } svg .square.model { fill: none; stroke: #0b84c6; stroke-width: 1.6; }
+svg .positive { fill: #0b84c6; } svg .negative { fill: #d9730d; }
 svg .dots { fill: none; stroke-linecap: round; stroke-width: 5.5; }
+svg .dots.data, svg .dots.model { stroke: currentColor; stroke-width: 4; }
 svg .hue0 { stroke: #0072b2; } svg .hue1 { stroke: #d9730d; } svg .hue2 { stroke: #1a9e77; } svg .hue3 { stroke: #b8408f; }
 svg .hue4 { stroke: #56a9d9; } svg .hue5 { stroke: #c9a100; } svg .hue6 { stroke: #6b7280; }
 svg .points { fill: none; stroke-linecap: round; }
@@ -24,6 +30,7 @@ export const PAGE_STYLE = `
   :root { --ground: #14161a; --card: #1c1f25; --ink: #e7e9ee; --quiet: #9aa2b1; --rule: #2d323b;
     --model: #4fb3ec; --validation: #f0994a; --reference: #4cc9a0; --data: #8a919e; }
   svg .line.model { stroke: #4fb3ec; } svg .points.model { stroke: #4fb3ec; } svg .area.model { fill: #4fb3ec; }
+  svg .bar.model, svg .box.model, svg .square.model { stroke: #4fb3ec; } svg .positive { fill: #4fb3ec; } svg .negative { fill: #f0994a; }
 }
 * { box-sizing: border-box; }
 body { margin: 0; background: var(--ground); color: var(--ink);
@@ -40,9 +47,12 @@ p { margin: 0; }
 .highlights small { display: block; color: var(--quiet); line-height: 1.35; }
 section { padding: 18px 20px 20px; margin: 0 0 20px; }
 section > p { max-width: 78ch; margin-bottom: 14px; }
-.panels { display: grid; gap: 8px 14px; grid-template-columns: repeat(auto-fit, minmax(min(100%, var(--least, 300px)), 1fr)); }
-.panels > svg { width: 100%; height: auto; max-width: 520px; }
-.panels.many > svg { max-width: 300px; }
+.panels { display: grid; gap: 12px 14px; align-items: start; grid-template-columns: repeat(auto-fill, minmax(min(100%, var(--width, 300px)), 1fr)); }
+.panels > svg { width: 100%; max-width: calc(1.25 * var(--width)); height: auto; }
+.stage { display: grid; grid-template-columns: repeat(auto-fit, minmax(min(100%, 300px), 1fr)); }
+.key { white-space: nowrap; margin-left: 6px; }
+.key i { display: inline-block; width: 11px; height: 11px; border-radius: 2px; margin: 0 5px 0 8px; }
+.key .data { background: var(--data); } .key .model { background: var(--model); }
 svg image { image-rendering: auto; }
 .stage figure { margin: 0; }
 .stage figcaption { font-size: 13px; font-weight: 600; margin-bottom: 5px; }
@@ -69,6 +79,7 @@ h3 { font-size: 14px; margin: 12px 0 4px; }
 .wide { overflow-x: auto; }
 table.rows { border-collapse: collapse; font-size: 13px; white-space: nowrap; }
 table.rows th { text-align: right; font-weight: 500; color: var(--quiet); padding: 3px 14px 3px 0; }
+table.rows tr > :first-child { text-align: left; }
 table.rows td { text-align: right; padding: 3px 14px 3px 0; border-top: 1px solid var(--rule); }
 footer { color: var(--quiet); font-size: 13px; }
 footer code { overflow-wrap: anywhere; }

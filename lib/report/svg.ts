@@ -19,32 +19,111 @@ export interface Margin {
 
 const MARGIN: Margin = { left: 44, right: 12, top: 26, bottom: 30 }
 
+/** Widths of a letter, in px: the fonts of readers differ, and these hold the usual ones. */
+const LETTER = { title: 8.4, label: 6.5 }
+/** Height of a line below the title. */
+const LINE = 15
+
+/** Room around a picture with so many lines below its title, names of axes, and labels of y. */
+export function marginFor(
+  { notes = [], xName, yName, height }: Pick<Frame, 'notes' | 'xName' | 'yName'> & { height: number },
+  y: Scale
+): Margin {
+  const labels = y.ticks(Math.max(3, (height - 60) / 60)).map((value) => y.label(value).length)
+  return {
+    ...MARGIN,
+    left: Math.max(yName ? 32 : MARGIN.left, 13 + LETTER.label * Math.max(0, ...labels)) + (yName ? 16 : 0),
+    top: MARGIN.top + LINE * notes.length,
+    bottom: MARGIN.bottom + (xName ? LINE : 0)
+  }
+}
+
+/** A text element of at most `room` px; of one that is cut short the whole shows where the pointer rests. */
+export function textWithin(
+  text: string,
+  kind: 'title' | 'label',
+  { x, y, room, anchor, turn }: { x: number; y: number; room: number; anchor?: string; turn?: boolean }
+): string {
+  const letters = Math.max(1, Math.floor(room / LETTER[kind]))
+  const cut = [...text].length > letters
+  const shown = cut ? `${[...text].slice(0, Math.max(1, letters - 1)).join('')}…` : text
+  const place = `x="${+x.toFixed(1)}" y="${+y.toFixed(1)}"${anchor ? ` text-anchor="${anchor}"` : ''}`
+  const turned = turn ? ` transform="rotate(-90 ${+x.toFixed(1)} ${+y.toFixed(1)})"` : ''
+  const whole = cut ? `<title>${escapeText(text)}</title>` : ''
+  return `<text class="${kind}" ${place}${turned}>${whole}${escapeText(shown)}</text>`
+}
+
 interface Frame {
   width: number
   height: number
   x: Scale
   y: Scale
   title: string
+  /** Lines below the title. */
+  notes?: readonly string[]
+  xName?: string
+  yName?: string
+  /** Width that the title leaves free at its right. */
+  taken?: number
   margin?: Margin
   /** Draw horizontal grid lines. */
   grid?: boolean
 }
 
+/** As many ticks as have room for their labels beside each other. */
+function ticksAcross(scale: Scale, width: number): number[] {
+  const most = Math.max(2, Math.floor(width / 36))
+  for (let count = most; count > 1; count--) {
+    const found = scale.ticks(count)
+    const longest = Math.max(0, ...found.map((value) => scale.label(value).length))
+    const gaps = found.slice(1).map((value, i) => (scale.place(value) - scale.place(found[i]!)) * width)
+    if (Math.min(width, ...gaps.map(Math.abs)) >= LETTER.label * longest + 10) return found
+  }
+  return scale.ticks(1)
+}
+
 /** Axes around marks; `marks` receives the maps from data to picture coordinates. */
 export function axes(
-  { width, height, x, y, title, grid, margin = MARGIN }: Frame,
+  { width, height, x, y, title, notes = [], xName, yName, taken = 0, grid, margin = MARGIN }: Frame,
   marks: (toX: (value: number) => number, toY: (value: number) => number) => string
 ): string {
   const inner = { width: width - margin.left - margin.right, height: height - margin.top - margin.bottom }
   const toX = (value: number) => margin.left + x.place(value) * inner.width
   const toY = (value: number) => margin.top + (1 - y.place(value)) * inner.height
   const bottom = margin.top + inner.height
-  const parts = [`<text class="title" x="${margin.left}" y="16">${escapeText(title)}</text>`, marks(toX, toY)]
-  for (const value of x.ticks(Math.max(3, inner.width / 60))) {
-    const at = toX(value).toFixed(1)
-    parts.push(`<path class="tick" d="M${at} ${bottom}v4"/>`)
+  const room = width - 10
+  const parts = [textWithin(title, 'title', { x: 10, y: 16, room: room - taken }), marks(toX, toY)]
+  notes.forEach((note, i) => {
+    parts.push(textWithin(note, 'label', { x: 10, y: 16 + LINE * (i + 1), room }))
+  })
+  if (xName)
     parts.push(
-      `<text class="label" x="${at}" y="${bottom + 17}" text-anchor="middle">${escapeText(x.label(value))}</text>`
+      textWithin(xName, 'label', {
+        x: margin.left + inner.width / 2,
+        y: height - 5,
+        room: inner.width,
+        anchor: 'middle'
+      })
+    )
+  if (yName)
+    parts.push(
+      textWithin(yName, 'label', {
+        x: 13,
+        y: margin.top + inner.height / 2,
+        room: inner.height,
+        anchor: 'middle',
+        turn: true
+      })
+    )
+  for (const value of ticksAcross(x, inner.width)) {
+    const at = toX(value)
+    const label = x.label(value)
+    // A label at the end of an axis does not leave the picture.
+    const beyond = at + (LETTER.label * label.length) / 2 > width
+    const [place, anchor] = beyond ? [width - 1, 'end'] : [at, 'middle']
+    parts.push(`<path class="tick" d="M${at.toFixed(1)} ${bottom}v4"/>`)
+    parts.push(
+      `<text class="label" x="${place.toFixed(1)}" y="${bottom + 17}" text-anchor="${anchor}">${escapeText(label)}</text>`
     )
   }
   for (const value of y.ticks(Math.max(3, inner.height / 60))) {
@@ -65,24 +144,37 @@ export function picture(width: number, height: number, title: string, content: s
   )
 }
 
+/** The axes of a panel, and their names. */
+export interface Axes {
+  x: Scale
+  y: Scale
+  xName: string
+  yName: string
+}
+
 /** An image on axes. */
-export function imagePanel(title: string, uri: string, extent: Extent, width = 380): string {
-  const height = width - MARGIN.left - MARGIN.right + MARGIN.top + MARGIN.bottom
-  const content = axes(
-    { width, height, x: linear(...extent.x), y: linear(...extent.y), title },
-    (toX, toY) => {
-      const [left, right, top, bottom] = [
-        toX(extent.x[0]),
-        toX(extent.x[1]),
-        toY(extent.y[1]),
-        toY(extent.y[0])
-      ]
-      return (
-        `<image href="${uri}" x="${left}" y="${top}" width="${right - left}" height="${bottom - top}" ` +
-        `preserveAspectRatio="none"/>`
-      )
-    }
-  )
+export function imagePanel(
+  title: string,
+  uri: string,
+  extent: Extent,
+  width = 380,
+  { x = linear(...extent.x), y = linear(...extent.y), xName, yName }: Partial<Axes> = {}
+): string {
+  const names = { ...(xName && { xName }), ...(yName && { yName }) }
+  const margin = marginFor({ ...names, height: width }, y)
+  const height = width - margin.left - margin.right + margin.top + margin.bottom
+  const content = axes({ width, height, x, y, title, ...names, margin }, (toX, toY) => {
+    const [left, right, top, bottom] = [
+      toX(extent.x[0]),
+      toX(extent.x[1]),
+      toY(extent.y[1]),
+      toY(extent.y[0])
+    ]
+    return (
+      `<image href="${uri}" x="${left}" y="${top}" width="${right - left}" height="${bottom - top}" ` +
+      `preserveAspectRatio="none"/>`
+    )
+  })
   return picture(width, height, title, content)
 }
 
@@ -97,16 +189,27 @@ export interface Series {
   steps?: boolean
 }
 
+/** How a panel of curves looks. */
+export interface LineOptions {
+  width?: number
+  height?: number
+  /** An axis, or its ends. Default: the ends of the values. */
+  x?: Scale | [number, number]
+  y?: [number, number]
+  /** Lines below the title. */
+  notes?: readonly string[]
+  xName?: string
+  /** Values of x at which a line is drawn, with a name each. */
+  marks?: { x: number; name: string }[]
+  /** Names of the series at the top. Default: true. */
+  legend?: boolean
+}
+
 /** Curves over common axes, with a legend. Points that are not finite interrupt a curve. */
 export function linePanel(
   title: string,
   series: Series[],
-  {
-    width = 380,
-    height = 240,
-    x,
-    y
-  }: { width?: number; height?: number; x?: [number, number]; y?: [number, number] } = {}
+  { width = 380, height = 240, x, y, notes = [], xName, marks = [], legend = true }: LineOptions = {}
 ): string {
   const range = (pick: (one: Series) => ArrayLike<number>): [number, number] => {
     let [lo, hi] = [Infinity, -Infinity]
@@ -119,18 +222,39 @@ export function linePanel(
     if (!(lo <= hi)) return [0, 1]
     return hi > lo ? [lo, hi] : [lo - 0.5, hi + 0.5]
   }
-  const xRange = x ?? range((one) => one.x)
+  const xScale = x && 'place' in x ? x : linear(...(x ?? range((one) => one.x)))
   const yRange = y ?? pad(range((one) => one.y))
+  const yScale = linear(...yRange)
+  const names = legend ? legendOf(series, width) : { width: 0, marks: '' }
+  // A title that the legend leaves no room for has the legend below it.
+  const below = names.width + LETTER.title * title.length + 20 > width
+  const margin = marginFor({ notes, ...(xName && { xName }), height }, yScale)
+  if (below && legend) margin.top += LINE
+  const frame = { width, height, x: xScale, y: yScale, title, grid: true, margin }
   const content = axes(
-    { width, height, x: linear(...xRange), y: linear(...yRange), title, grid: true },
+    { ...frame, notes, ...(xName && { xName }), taken: below ? 0 : names.width },
     (toX, toY) =>
       series
         .map((one) =>
           curve(one, toX, (value) => toY(Math.min(yRange[1], Math.max(yRange[0], value))), toY(yRange[0]))
         )
+        .concat(marks.map((mark) => markLine(mark, toX(mark.x), margin.top, height - margin.bottom, width)))
         .join('')
   )
-  return picture(width, height, title, content + legend(series, width))
+  const moved = below
+    ? `<g transform="translate(0 ${LINE * (notes.length + 1)})">${names.marks}</g>`
+    : names.marks
+  return picture(width, height, title, content + moved)
+}
+
+/** A line across the height, its name beside it on the side that has room. */
+function markLine({ name }: { name: string }, x: number, top: number, bottom: number, width: number): string {
+  const right = x + 6 + LETTER.label * name.length < width
+  const at = right ? x + 5 : x - 5
+  return (
+    `<path class="line mark" d="M${x.toFixed(1)} ${top}V${bottom}"/>` +
+    `<text class="label" x="${at.toFixed(1)}" y="${top + 11}"${right ? '' : ' text-anchor="end"'}>${escapeText(name)}</text>`
+  )
 }
 
 function pad([lo, hi]: [number, number]): [number, number] {
@@ -164,19 +288,18 @@ function curve(series: Series, toX: (v: number) => number, toY: (v: number) => n
   return `${area}<path class="line ${series.class}" d="${path}"/>`
 }
 
-function legend(series: Series[], width: number): string {
+/** Names of the series with a stroke each, to the right of the title, and their width. */
+function legendOf(series: Series[], width: number): { width: number; marks: string } {
   let right = width - MARGIN.right
-  return [...series]
-    .reverse()
-    .map((one) => {
-      const left = right - 6.2 * one.name.length
-      const entry =
-        `<path class="line ${one.class}" d="M${left - 19} 12h14"/>` +
-        `<text class="label" x="${left}" y="16">${escapeText(one.name)}</text>`
-      right = left - 30
-      return entry
-    })
-    .join('')
+  const entries = [...series].reverse().map((one) => {
+    const left = right - 6.2 * one.name.length
+    const entry =
+      `<path class="line ${one.class}" d="M${left - 19} 12h14"/>` +
+      `<text class="label" x="${left}" y="16">${escapeText(one.name)}</text>`
+    right = left - 30
+    return entry
+  })
+  return { width: width - right - 10, marks: entries.join('') }
 }
 
 /** Points (n, 2) on axes. */
@@ -184,16 +307,28 @@ export function scatterPanel(
   title: string,
   groups: { class: Series['class']; points: ArrayLike<number> }[],
   extent: Extent,
-  width = 220
+  {
+    width = 270,
+    notes = [],
+    x = linear(...extent.x),
+    y = linear(...extent.y),
+    xName,
+    yName
+  }: Partial<Axes> & {
+    width?: number
+    notes?: readonly string[]
+  } = {}
 ): string {
-  const height = width - MARGIN.left - MARGIN.right + MARGIN.top + MARGIN.bottom
-  const content = axes({ width, height, x: linear(...extent.x), y: linear(...extent.y), title }, (toX, toY) =>
+  const names = { notes, ...(xName && { xName }), ...(yName && { yName }) }
+  const margin = marginFor({ ...names, height: width }, y)
+  const height = width - margin.left - margin.right + margin.top + margin.bottom
+  const content = axes({ width, height, x, y, title, ...names, margin }, (toX, toY) =>
     groups
       .map(({ class: name, points }) => {
         let path = ''
         for (let i = 0; i < points.length / 2; i++) {
           const [x, y] = [points[2 * i]!, points[2 * i + 1]!]
-          if (x < extent.x[0] || x > extent.x[1] || y < extent.y[0] || y > extent.y[1]) continue
+          if (!(x >= extent.x[0] && x <= extent.x[1] && y >= extent.y[0] && y <= extent.y[1])) continue
           path += `M${toX(x).toFixed(1)} ${toY(y).toFixed(1)}h0`
         }
         return `<path class="points ${name}" d="${path}"/>`

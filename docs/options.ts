@@ -24,6 +24,7 @@ import type {
   fromAsyncIterable,
   Gradient,
   HutchinsonTrace,
+  ImageArrayOptions,
   ImageOptions,
   LoadOptions,
   LogitBlock,
@@ -55,6 +56,7 @@ import type {
   ValidationOptions,
   VelocityOptions,
   VelocityPullbackOptions,
+  VisitOptions,
   WhitenBlock,
   ZeroMeanBlock
 } from 'ffjord'
@@ -296,6 +298,16 @@ export const stream: Parameters<typeof fromAsyncIterable>[1] = {
 }
 export const batches: BatchOptions = { size: 256, shuffle: true, seed: 1, drop: true }
 export const toys: ToyOptions = { seed: 1, reference: true, noise: 0.05 }
+export const images: ImageArrayOptions = {
+  shape: [3, 32, 32],
+  labels: Uint8Array.of(1, 0),
+  labelNames: ['cat', 'dog'],
+  dequantize: 'uniform'
+}
+export const visits: VisitOptions[] = [
+  { dequantize: 'centre', flip: true, seed: 1 },
+  { binarize: true, seed: 1 }
+]
 export const image: ImageOptions = { seed: 1, pixels: 512 }
 export const files: FileOptions[] = [
   {

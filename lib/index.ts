@@ -1,6 +1,13 @@
 /** FFJORD continuous normalizing flows: train, evaluate and sample, on a native core. */
 
 export { type Benchmark, benchmark } from './benchmark/benchmark'
+export {
+  type ImageParts,
+  type ImageSet,
+  type ImageSetName,
+  imageSet,
+  imageSetNames
+} from './benchmark/image-sets'
 export { type BenchmarkName, benchmarkNames } from './benchmark/sets'
 export type { Atom } from './data/atom'
 export type { CellType } from './data/cell-type'
@@ -10,10 +17,14 @@ export type { BatchOptions, DatasetState } from './data/dataset-options'
 export { fromAsyncIterable } from './data/dataset-stream'
 export { decodeColumns, type NamedColumn } from './data/decode'
 export { fromArray, fromRows } from './data/from-array'
+export { fromImages, type ImageArrayOptions, type ImageTensor, type VisitOptions } from './data/from-images'
+export type { ImageDataset } from './data/image-dataset'
+export type { Labels } from './data/labels'
 export { LawDataset } from './data/law-dataset'
 export { fromImage, type ImageOptions } from './data/picture'
 export { type Column, elementNames, type FileColumns, type TableSchema } from './data/schema'
 export { type ToyName, type ToyOptions, toy, toyNames } from './data/toy'
+export type { Dequantization, VisitSeed } from './data/visit'
 export { type Baseline, baselines } from './density/compare'
 export { fitGaussian, Gaussian } from './density/gaussian'
 export { fitMixture, GaussianMixture, type MixtureOptions } from './density/mixture'

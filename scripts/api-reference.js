@@ -24,7 +24,7 @@ const chapters = {
   ],
   'What a flow is, and how it is computed': ['flow/options', 'native/methods'],
   Training: ['training/', 'flow/training-state', 'native/regularisers', 'flow/optimizer'],
-  Data: ['data/', 'table/', 'native/batch'],
+  Data: ['data/', 'table/', 'image/', 'native/batch'],
   'Below the surface': [
     'flow/solution',
     'flow/velocity',

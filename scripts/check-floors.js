@@ -41,9 +41,9 @@ const floors = {
     ['data'],
     // One flow: its description, its calls, its model file, and the state of training that the file keeps.
     ['flow'],
-    // Tables propose blocks of a flow; scores of rows ask a flow.
-    ['table', 'evaluation'],
-    // Training validates by an evaluation, baselines are evaluated as flows are, benchmark sets are read as tables.
+    // Tables propose blocks of a flow; scores of rows ask a flow; files of images become data sets of bytes.
+    ['table', 'evaluation', 'image'],
+    // Training validates by an evaluation, baselines are evaluated as flows are, benchmark sets are read as tables and images.
     ['training', 'density', 'benchmark'],
     // The class, whose methods are the calls of the rooms below.
     ['flow.ts'],

@@ -1,5 +1,6 @@
 import { existsSync } from 'node:fs'
 import { written } from '../data/cell-type'
+import { ImageDataset } from '../data/image-dataset'
 import { orderedContext } from '../data/schema'
 import { ArrayDataset, type Column, type Conditioning, type Dataset, type Flow, fromFile } from '../index'
 import type { TensorLike } from '../native/batch'
@@ -15,7 +16,7 @@ export function contextNames(text: string): string[] {
 /** `data` with columns of it as the context of the others. */
 export function conditioned(data: Dataset, names: readonly string[] | undefined): Dataset {
   if (!names) return data
-  if (!(data instanceof ArrayDataset))
+  if (!(data instanceof ArrayDataset || data instanceof ImageDataset))
     throw new WrongCall(`the context (${names.join(', ')}) lies in columns of a table, and --data is none`)
   return data.condition(names)
 }
@@ -28,7 +29,7 @@ export function contextColumns(flow: Flow): readonly string[] | undefined {
 
 /** The context of the rows to train on, brought to mean 0 and deviation 1. */
 export function describeContext(data: Dataset, gates: boolean | undefined): Conditioning | undefined {
-  if (!(data instanceof ArrayDataset) || !data.context) return undefined
+  if (!(data instanceof ArrayDataset || data instanceof ImageDataset) || !data.context) return undefined
   const { size, columns } = data.context
   const values = data.contextData!
   const rows = values.length / size

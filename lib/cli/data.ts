@@ -10,6 +10,10 @@ import {
   type FileOptions,
   fromFile,
   fromImage,
+  type ImageSet,
+  type ImageSetName,
+  imageSet,
+  imageSetNames,
   LawDataset,
   TableDataset,
   type TableInspection,
@@ -62,9 +66,25 @@ export function isToy(name: string): name is ToyName {
 
 /** What `--data` takes, for the help. */
 export const DATA =
-  'a toy density, a .png picture, a table (.csv, .tsv, .parquet, .npy, .npz, .h5, .arrow; - for CSV on stdin), or power:FOLDER and so on'
+  'a toy density, a .png picture, a table (.csv, .tsv, .parquet, .npy, .npz, .h5, .arrow; - for CSV on stdin), images as mnist:FOLDER, or power:FOLDER and so on'
 
 const pictures = ['.png', '.jpg', '.jpeg', '.gif', '.webp']
+
+/** 'mnist:FOLDER' names a set of images by the folder with its published files. */
+export function imageSetIn(name: string): { name: ImageSetName; folder: string } | undefined {
+  const [, set, folder] = /^([a-z0-9-]+):(.+)$/.exec(name) ?? []
+  if (!(imageSetNames as readonly string[]).includes(set ?? '')) return undefined
+  return { name: set as ImageSetName, folder: folder! }
+}
+
+async function openImageSet(
+  { name, folder }: { name: ImageSetName; folder: string },
+  seed: number
+): Promise<ImageSet> {
+  const set = await imageSet(name, folder, { seed })
+  if (set.remark) note(set.remark)
+  return set
+}
 
 /** 'power:FOLDER' names a benchmark set by the folder that holds its published file. */
 export function benchmarkIn(name: string): { name: BenchmarkName; folder: string } | undefined {
@@ -93,6 +113,8 @@ async function openRows(name: string, seed: number, table: FileOptions): Promise
   if (isToy(name)) return toy(name, { seed })
   const set = benchmarkIn(name)
   if (set) return (await openBenchmark(set)).test
+  const images = imageSetIn(name)
+  if (images) return (await openImageSet(images, seed)).test
   if (name !== '-' && !existsSync(name)) {
     throw new WrongCall(
       `--data ${name} is neither a file nor a toy density (${toyNames.join(', ')})${suggestion(name)}`
@@ -109,7 +131,8 @@ function isPicture(name: string): boolean {
 }
 
 export function isTable(name: string): boolean {
-  return !isToy(name) && !benchmarkIn(name) && !isPicture(name) && (name === '-' || existsSync(name))
+  const isNamed = isToy(name) || benchmarkIn(name) || imageSetIn(name)
+  return !isNamed && !isPicture(name) && (name === '-' || existsSync(name))
 }
 
 /** No row goes without a word. */
@@ -143,6 +166,8 @@ export async function openSource(name: string, choice: SourceChoice): Promise<So
     const { train, validation, test } = await openBenchmark(set)
     return { name: set.name, train, seen: train, validation, test }
   }
+  const images = imageSetIn(name)
+  if (images) return openImages(images, choice)
   const rows = looked
     ? await readTable(
         looked.path,
@@ -182,6 +207,27 @@ export async function openSource(name: string, choice: SourceChoice): Promise<So
   }
 }
 
+/**
+ * The parts of a set of images. Where it defines none to validate on, a share of those to train on is cut off, in an order that
+ * the seed decides.
+ */
+async function openImages(
+  named: { name: ImageSetName; folder: string },
+  { seed, validation, context }: SourceChoice
+): Promise<Source> {
+  const { name, train: all, validation: defined, test } = await openImageSet(named, seed)
+  const cut = share(validation)
+  if (cut === undefined) throw new WrongCall('--validation takes a share of the images to train on, as 0.1')
+  const [train, held] = defined ? [all, defined] : all.split([1 - cut, cut], { seed })
+  return {
+    name,
+    train: conditioned(train, context),
+    seen: conditioned(train, context),
+    validation: conditioned(held.draw(0), context),
+    test: conditioned(test, context)
+  }
+}
+
 /** Does the same for a table that is larger than memory: a pass over it finds types and samples, and training streams it. */
 async function openStream(
   name: string,
@@ -189,7 +235,7 @@ async function openStream(
   looked: Awaited<ReturnType<typeof inspectTable>> | undefined
 ): Promise<Source> {
   const { seed, context } = choice
-  if (isToy(name) || benchmarkIn(name) || isPicture(name))
+  if (isToy(name) || benchmarkIn(name) || imageSetIn(name) || isPicture(name))
     throw new WrongCall(`--stream reads a table from a file, and ${name} is none; leave it out`)
   const shares = { validation: share(choice.validation), test: share(choice.test) }
   const options = trainingTable(choice, seed, context)

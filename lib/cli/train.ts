@@ -17,7 +17,7 @@ import { sizeOf } from '../native/batch'
 import { tableBlocks } from '../table/blocks'
 import { addArchitecture, describeComputation, describeFlow } from './architecture'
 import { describeContext } from './context'
-import { benchmarkIn, DATA, isToy, openSource, type Source } from './data'
+import { benchmarkIn, DATA, imageSetIn, isToy, openSource, type Source } from './data'
 import { WrongCall } from './exit'
 import { inspectionLines } from './inspection'
 import { interruptible } from './interrupt'
@@ -206,7 +206,7 @@ export async function runTraining(given: GivenChoice, signal: AbortSignal, recip
 /** A run may be resumed from another working directory. */
 function withAbsolutePaths(choice: TrainChoice): TrainChoice {
   const absolute = (name: string) => {
-    const set = benchmarkIn(name)
+    const set = benchmarkIn(name) ?? imageSetIn(name)
     if (set) return `${set.name}:${resolve(set.folder)}`
     return existsSync(name) && !isToy(name) ? resolve(name) : name
   }

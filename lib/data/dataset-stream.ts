@@ -11,7 +11,13 @@ import {
   show,
   texts
 } from '../native/check'
-import { ArrayDataset, type DatasetContext, type Feed, type FeedingDataset, type RowBatch } from './dataset'
+import {
+  ArrayDataset,
+  type DatasetContext,
+  type FeedingDataset,
+  type RowBatch,
+  type RowFeed
+} from './dataset'
 import { type BatchOptions, checkState, type DatasetState, normalizeBatchOptions } from './dataset-options'
 import { RowQueue } from './row-queue'
 import { checkSchema, type TableSchema } from './schema'
@@ -148,7 +154,7 @@ class StreamDataset implements FeedingDataset {
     this.#row = row
   }
 
-  async peek(batches: number, { size, drop }: Required<BatchOptions>): Promise<Feed> {
+  async peek(batches: number, { size, drop }: Required<BatchOptions>): Promise<RowFeed> {
     await this.#readAhead(batches * size)
     const available = this.#ahead.rows
     const sizes: number[] = []

@@ -3,17 +3,11 @@ import { type Batch, checkShape, isReal, type RealArray, sizeOf, type Tensor, to
 import { fail, integer, isObject, nearest, object, texts } from '../native/check'
 import type { NativeArray } from '../native/interface'
 import { type Cells, cellsOfElements, firstCells, gatherCells } from './cells'
-import {
-  type BatchOptions,
-  checkShares,
-  checkSplit,
-  type DatasetState,
-  normalizeBatchOptions
-} from './dataset-options'
+import { type BatchOptions, checkSplit, type DatasetState, normalizeBatchOptions } from './dataset-options'
 import { gatherRows } from './gather'
-import { permutation, streams } from './random'
-import { RowOrder } from './row-order'
+import { RowOrder, shareRows } from './row-order'
 import { sameNames, type TableSchema } from './schema'
+import type { VisitedImages } from './visit'
 
 /** Numbers of context a row, and their names. */
 export interface DatasetContext {
@@ -56,12 +50,20 @@ export type Parts<S extends readonly number[], D> = { -readonly [share in keyof 
 
 /** Batches for a training run: rows, and for each batch the indices of its rows, one after the other. */
 export interface Feed {
-  data: NativeArray
+  /** Numbers, or images, which become numbers anew in every epoch. */
+  data: NativeArray | VisitedImages
   /** The context of the same rows. */
   context?: NativeArray
   count: number
   indices: Uint32Array
   sizes: Uint32Array
+  /** The epoch of each batch, where there are any. */
+  epochs?: Uint32Array
+}
+
+/** Batches of numbers. */
+export interface RowFeed extends Feed {
+  data: NativeArray
 }
 
 /** What `fit` needs of a data set besides: to look ahead, and to move on by what was used. */
@@ -145,16 +147,8 @@ export class ArrayDataset implements FeedingDataset {
   }
 
   async *batches(options?: BatchOptions): AsyncGenerator<RowBatch<NativeArray>> {
-    const normalized = normalizeBatchOptions(options)
-    const { epoch } = this.state()
-    while (this.state().epoch === epoch) {
-      const { indices } = await this.peek(1, normalized)
-      const skipsToNextEpoch = this.#order.epochAhead(normalized) !== epoch
-      if (indices.length === 0 || skipsToNextEpoch) {
-        this.restore({ epoch: epoch + 1, row: 0 })
-        return
-      }
-      this.advance(1, normalized)
+    for (const { indices } of this.#order.walk(normalizeBatchOptions(options))) {
+      this.#checkKept()
       const batch: RowBatch<NativeArray> = this.#gather(indices)
       const context = this.#gatherContext(indices)
       if (context) batch.context = { data: context.data, shape: [indices.length, context.size] }
@@ -166,17 +160,7 @@ export class ArrayDataset implements FeedingDataset {
   split<const S extends readonly number[]>(shares: S, options?: { seed?: number }): Parts<S, ArrayDataset> {
     this.#checkKept()
     const { seed } = checkSplit(options)
-    const order = seed === undefined ? undefined : permutation(this.rows, seed, 0, streams.split)
-    let sum = 0
-    let first = 0
-    const checked = checkShares(shares)
-    const parts = checked.map((share, part) => {
-      sum += share
-      const last = part === checked.length - 1 ? this.rows : Math.round(sum * this.rows)
-      if (last === first)
-        fail('EMPTY_BATCH', `share ${part} (${share}) of ${this.rows} rows is empty; give a larger share`)
-      const indices = Uint32Array.from({ length: last - first }, (_, i) => order?.[first + i] ?? first + i)
-      first = last
+    const parts = shareRows(this.rows, shares, seed).map((indices) => {
       const cells = this.cells && gatherCells(this.cells, indices)
       return this.like(this.#gather(indices), this.#gatherContext(indices), cells)
     })
@@ -202,7 +186,7 @@ export class ArrayDataset implements FeedingDataset {
     this.#order.restore(state)
   }
 
-  async peek(batches: number, options: Required<BatchOptions>): Promise<Feed> {
+  async peek(batches: number, options: Required<BatchOptions>): Promise<RowFeed> {
     this.#checkKept()
     return {
       data: this.data,

@@ -1,10 +1,9 @@
-import { types } from 'node:util'
 import type { NativeArray } from '../native/interface'
 
 /** Parts of flat arrays of rows, as arrays of the same kind. */
 
 /** Rows (n, width) by their indices. */
-export function gatherRows<A extends NativeArray | Uint32Array>(
+export function gatherRows<A extends NativeArray | Uint32Array | Uint16Array | Uint8Array>(
   values: A,
   width: number,
   indices: Uint32Array
@@ -27,11 +26,11 @@ export function pickColumns<A extends NativeArray>(values: A, width: number, col
 }
 
 /** The kind decides and not the class, as arrays of other realms have classes of their own. */
-function zerosLike<A extends NativeArray | Uint32Array>(values: A, length: number): A {
-  const kind = types.isUint32Array(values)
-    ? Uint32Array
-    : types.isFloat64Array(values)
-      ? Float64Array
-      : Float32Array
+function zerosLike<A extends NativeArray | Uint32Array | Uint16Array | Uint8Array>(
+  values: A,
+  length: number
+): A {
+  const kinds = [Uint8Array, Uint16Array, Uint32Array, Float64Array]
+  const kind = kinds.find(({ name }) => name === values[Symbol.toStringTag]) ?? Float32Array
   return new kind(length) as A
 }

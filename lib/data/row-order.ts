@@ -1,6 +1,6 @@
 import { fail } from '../native/check'
-import { type BatchOptions, checkState, type DatasetState } from './dataset-options'
-import { permutation } from './random'
+import { type BatchOptions, checkShares, checkState, type DatasetState } from './dataset-options'
+import { permutation, streams } from './random'
 
 /** Rows [first, last) of an epoch's order. */
 interface Slice {
@@ -36,10 +36,14 @@ export class RowOrder {
     this.#row = row
   }
 
-  /** The indices of the next batches' rows, one after the other, and how many each batch has. */
-  peek(batches: number, options: Required<BatchOptions>): { indices: Uint32Array; sizes: Uint32Array } {
+  /** The indices of the next batches' rows, one after the other, how many each batch has, and its epoch. */
+  peek(
+    batches: number,
+    options: Required<BatchOptions>
+  ): { indices: Uint32Array; sizes: Uint32Array; epochs: Uint32Array } {
     const indices: number[] = []
     const sizes: number[] = []
+    const epochs: number[] = []
     let { epoch, row } = this.state()
     for (let b = 0; b < batches; b++) {
       const next = this.#batchAt(epoch, row, options)
@@ -47,9 +51,29 @@ export class RowOrder {
       const order = options.shuffle ? this.#orderOf(options.seed, epoch) : undefined
       for (let i = next.first; i < next.last; i++) indices.push(order?.[i] ?? i)
       sizes.push(next.last - next.first)
+      epochs.push(epoch)
       row = next.last
     }
-    return { indices: Uint32Array.from(indices), sizes: Uint32Array.from(sizes) }
+    return {
+      indices: Uint32Array.from(indices),
+      sizes: Uint32Array.from(sizes),
+      epochs: Uint32Array.from(epochs)
+    }
+  }
+
+  /** Batches of indices from the present place to the end of the epoch, moving on. */
+  *walk(options: Required<BatchOptions>): Generator<{ indices: Uint32Array; epoch: number }> {
+    const { epoch } = this.state()
+    while (this.#epoch === epoch) {
+      const { indices } = this.peek(1, options)
+      const skipsToNextEpoch = this.#epochAhead(options) !== epoch
+      if (indices.length === 0 || skipsToNextEpoch) {
+        this.restore({ epoch: epoch + 1, row: 0 })
+        return
+      }
+      this.advance(1, options)
+      yield { indices, epoch }
+    }
   }
 
   advance(batches: number, options: Required<BatchOptions>): void {
@@ -61,7 +85,7 @@ export class RowOrder {
   }
 
   /** The epoch that the next batch belongs to. */
-  epochAhead(options: Required<BatchOptions>): number {
+  #epochAhead(options: Required<BatchOptions>): number {
     return this.#batchAt(this.#epoch, this.#row, options).epoch
   }
 
@@ -79,4 +103,21 @@ export class RowOrder {
       this.#order = { seed, epoch, indices: permutation(this.#rows, seed, epoch) }
     return this.#order.indices
   }
+}
+
+/** The rows of each share: contiguous, or in an order that `seed` decides. */
+export function shareRows(rows: number, shares: readonly number[], seed: number | undefined): Uint32Array[] {
+  const order = seed === undefined ? undefined : permutation(rows, seed, 0, streams.split)
+  let sum = 0
+  let first = 0
+  const checked = checkShares(shares)
+  return checked.map((share, part) => {
+    sum += share
+    const last = part === checked.length - 1 ? rows : Math.round(sum * rows)
+    if (last === first)
+      fail('EMPTY_BATCH', `share ${part} (${share}) of ${rows} rows is empty; give a larger share`)
+    const indices = Uint32Array.from({ length: last - first }, (_, i) => order?.[first + i] ?? first + i)
+    first = last
+    return indices
+  })
 }

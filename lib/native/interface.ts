@@ -210,6 +210,8 @@ export interface NativeBurst {
   contexts?: NativeRows
   indices: Uint32Array
   batchSizes: Uint32Array
+  /** Of images, one a batch: its epoch, which decides what is drawn. */
+  visits?: Uint32Array
   learningRates: Float64Array
   settings: NativeSettings
   optimizer: NativeOptimizer
@@ -218,6 +220,19 @@ export interface NativeBurst {
   seconds: number
   skipFailures: boolean
   stop?: NativeStop
+}
+
+/** What a visit makes of a level b of 0 … 255, and of an image. */
+export interface NativeVisitRule {
+  /** b / 255, (b + ½) / 256, (b + u) / 256 with u of U(0, 1), or 1 with probability b / 255. */
+  law: 'none' | 'centre' | 'uniform' | 'bernoulli'
+  /** Left and right change places in half of the visits. */
+  flip: boolean
+  seed: number
+  /** Every visit is this draw of evaluation, and flips nothing. */
+  draw?: number
+  /** Of an image, in pixels. */
+  width: number
 }
 
 export interface NativeIteration {
@@ -301,6 +316,8 @@ export interface NativeFlow {
   /** The first burst that reads the rows finds those outside of the support. */
   upload(count: number, rows: NativeArray): NativeRows
   uploadContexts(count: number, contexts: NativeArray): NativeRows
+  /** `levels` (count, D) of images, which every batch reads by the rule. */
+  uploadImages(count: number, levels: Uint8Array, rule: NativeVisitRule): NativeRows
   /** Does at least one iteration; ends early when its seconds are up or `stop` is requested. */
   train(burst: NativeBurst): Promise<NativeIteration[]>
 
@@ -558,6 +575,14 @@ export interface Binding {
   ): Float32Array
   /** Two words a row of `values`, a hash of its numbers as float64 holds them: (rows, 2). */
   rowKeys(values: NativeArray, rows: number): Uint32Array
+  /** Rows (indices, size) of images, as visit number `visit` reads them. */
+  visit(
+    levels: Uint8Array,
+    size: number,
+    indices: Uint32Array,
+    visit: number,
+    rule: NativeVisitRule
+  ): Float64Array
   /** Instruction set and threads of the CPU engine. */
   cpu(): { instructionSet: string; instructionSets: string[]; threads: number }
   /** Peak single-precision FMA rate of one core, GFLOP/s, measured for `seconds`; for the benchmark. */

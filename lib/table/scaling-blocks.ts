@@ -1,9 +1,10 @@
-import { type Dataset, inMemory, isDataset } from '../data/dataset'
+import { type Dataset, type FeedingDataset, inMemory, isDataset } from '../data/dataset'
 import { type Column, tableWidth } from '../data/schema'
 import type { Block } from '../flow/options'
 import type { Batch } from '../native/batch'
 import { rowsOf } from '../native/batch'
 import { choice } from '../native/check'
+import type { NativeArray } from '../native/interface'
 import { tableBlocks } from './blocks'
 
 /** Rows that statistics are taken of where they do not end. */
@@ -25,9 +26,7 @@ export async function scalingBlocks(
     const { data: rows, dimension } = rowsOf(data as Batch)
     return tableBlocks(unnamedColumns(dimension), rows, scaling)
   }
-  const rows = inMemory(data)
-    ? data.data
-    : (await data.peek(1, { size: rowsOfStreams, shuffle: false, seed: 0, drop: false })).data
+  const rows = inMemory(data) ? data.data : await firstRows(data)
   const width = data.shape.reduce((product, size) => product * size, 1)
   const known = data.schema?.columns
   const columns =
@@ -35,6 +34,12 @@ export async function scalingBlocks(
       ? known
       : (data.columns?.map((name): Column => ({ name, type: 'real' })) ?? unnamedColumns(width))
   return tableBlocks(columns, rows, data.shape.length > 1 ? 'standardize' : scaling)
+}
+
+/** Rows of which none are used up. */
+async function firstRows(data: FeedingDataset): Promise<NativeArray> {
+  const fed = await data.peek(1, { size: rowsOfStreams, shuffle: false, seed: 0, drop: false })
+  return 'levels' in fed.data ? (await data.take(rowsOfStreams)).data : fed.data
 }
 
 function unnamedColumns(width: number): Column[] {

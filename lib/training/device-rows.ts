@@ -22,7 +22,11 @@ export class DeviceRows {
     if (this.#kept?.data === data) return this.#kept.uploaded
     this.release()
     const { native, description } = this.#core
-    const uploaded: Uploaded = { rows: translatedSync(() => native.upload(count, data)) }
+    const uploaded: Uploaded = {
+      rows: translatedSync(() =>
+        'levels' in data ? native.uploadImages(count, data.levels, data.rule) : native.upload(count, data)
+      )
+    }
     this.#kept = { data, uploaded }
     const conditioning = description.context
     if (conditioning && context) {

@@ -1,6 +1,7 @@
 import { columnMoments } from '../data/cholesky'
 import type { Dataset, Feed } from '../data/dataset'
 import { onLine } from '../data/support'
+import { visitedRows } from '../data/visit'
 import { standardized } from '../flow/context'
 import type { NativeArray, NativeBlock, NativeDescription } from '../native/interface'
 import type { UnscaledData } from './fit-warning'
@@ -22,8 +23,8 @@ export function checkScale(
   data: Dataset
 ): UnscaledData | undefined {
   const indices = feed.indices.subarray(0, mostRows)
-  const seen = beforeFirstSolve(picked(feed.data, indices, feed.data.length / feed.count), blocks)
   const width = shape.reduce((product, size) => product * size, 1)
+  const seen = beforeFirstSolve(firstRows(feed, indices, width), blocks)
   const own = seen && furthest(seen, width, small)
   if (own) {
     const column = data.columns?.[own.place] ?? `x${own.place + 1}`
@@ -66,6 +67,10 @@ function furthest(rows: ArrayLike<number>, width: number, least: number): Moment
     Math.max(Math.abs(mean) / large, deviation / large, deviation > 0 ? least / deviation : 0)
   const worst = columns.reduce((most, one) => (excess(one) > excess(most) ? one : most))
   return excess(worst) > 1 ? worst : undefined
+}
+
+function firstRows({ data, epochs }: Feed, indices: Uint32Array, width: number): Float64Array {
+  return 'levels' in data ? visitedRows(data, width, indices, epochs![0]!) : picked(data, indices, width)
 }
 
 function picked(values: NativeArray, indices: Uint32Array, width: number): Float64Array {

@@ -212,6 +212,7 @@ export class Training<M> implements TrainingRun {
           ...this.#rows.of(feed),
           indices: feed.indices,
           batchSizes: feed.sizes,
+          ...(feed.epochs && { visits: feed.epochs }),
           learningRates,
           objective: this.#phase,
           coupling: this.#state.objective.coupling,

@@ -11,6 +11,7 @@
 #include "binding/requests.h"
 #include "binding/results.h"
 #include "binding/vae_object.h"
+#include "core/image_visit.h"
 #include "core/memory.h"
 #include "core/philox.h"
 #include "core/tableau.h"
@@ -86,6 +87,26 @@ Napi::Value row_keys(const Napi::CallbackInfo& info) {
   return words;
 }
 
+// (levels, size, indices, visit, rule) → Float64Array (indices, size)
+Napi::Value visit(const Napi::CallbackInfo& info) {
+  const std::size_t size = whole_number(info[1], "size", 1, 0x7FFFFFFF);
+  const auto number = static_cast<std::uint32_t>(whole_number(info[3], "visit", 0, 0xFFFFFFFF));
+  const VisitRule rule = visit_rule(Fields(info[4], "rule"));
+  const auto indices = borrowed_words(info[2], "indices");
+  const std::size_t rows = indices.size();
+  const auto& environment = *static_cast<Environment*>(info.Data());
+  const NewArray array = new_array(info.Env(), environment, product_of_sizes({rows, size}), true);
+  const auto levels = borrowed_bytes(info[0], "levels");
+  if (size % rule.width != 0) refuse("a row of pixels must divide an image");
+  const std::size_t count = levels.size() / size;
+  for (std::uint32_t index : indices)
+    if (index >= count) refuse("indices names a row beyond the last");
+  auto values = array.value.As<Napi::Float64Array>();
+  visit_rows<double>({levels, size, rule}, indices, number,
+                     {values.Data(), values.ElementLength()});
+  return array.value;
+}
+
 // (bytes): throws OUT_OF_MEMORY where they do not exist
 Napi::Value require_memory_of(const Napi::CallbackInfo& info) {
   const double bytes = std::max(0.0, finite_number(info[0], "bytes"));
@@ -128,6 +149,7 @@ class Addon : public Napi::Addon<Addon> {
     add.operator()<require_memory_of>("requireMemory");
     add.operator()<noise>("noise");
     add.operator()<row_keys>("rowKeys");
+    add.operator()<visit>("visit");
     add.operator()<fma_peak_rate>("fmaPeak");
     add.operator()<odeint>("odeint");
     define(exports, "Flow", FlowObject::define(env, *environment_));

@@ -66,6 +66,16 @@ HostArray::HostArray(const Napi::Value& value, const std::string& name, ArrayUse
     refuse(name + " must be a Float32Array or a Float64Array");
 }
 
+std::span<const std::uint8_t> borrowed_bytes(const Napi::Value& value, const std::string& name) {
+  if (!is_typed(value, napi_uint8_array)) refuse(name + " must be a Uint8Array");
+  return elements<std::uint8_t>(value);
+}
+
+std::span<const std::uint32_t> borrowed_words(const Napi::Value& value, const std::string& name) {
+  if (!is_typed(value, napi_uint32_array)) refuse(name + " must be a Uint32Array");
+  return elements<std::uint32_t>(value);
+}
+
 double finite_number(const Napi::Value& value, const std::string& name) {
   return checked_number(value, [&] { return name; });
 }

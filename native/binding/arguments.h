@@ -4,6 +4,7 @@
 
 #include <array>
 #include <cstdint>
+#include <span>
 #include <string>
 #include <string_view>
 #include <utility>
@@ -85,6 +86,10 @@ class Fields {
   std::string_view name_;
   const Fields* parent_;
 };
+
+/// The elements of a Uint8Array or a Uint32Array, valid until JavaScript runs again.
+std::span<const std::uint8_t> borrowed_bytes(const Napi::Value& value, const std::string& name);
+std::span<const std::uint32_t> borrowed_words(const Napi::Value& value, const std::string& name);
 
 double finite_number(const Napi::Value& value, const std::string& name);
 std::uint64_t whole_number(const Napi::Value& value, const std::string& name, std::uint64_t least,

@@ -40,6 +40,7 @@ Napi::Function FlowObject::define(Napi::Env env, Environment& environment) {
           InstanceMethod<&Object::method<&Object::zero_gradients>>("zeroGradients"),
           InstanceMethod<&Object::method<&Object::upload>>("upload"),
           InstanceMethod<&Object::method<&Object::upload_contexts>>("uploadContexts"),
+          InstanceMethod<&Object::method<&Object::upload_images>>("uploadImages"),
           InstanceMethod<&Object::method<&Object::dispose>>("dispose"),
       },
       &environment);
@@ -71,6 +72,16 @@ Napi::Value FlowObject::upload_contexts(const Napi::CallbackInfo& info) {
                    [](Flow& flow, std::size_t count, const Input& contexts) {
                      return flow.upload_contexts(count, contexts);
                    });
+}
+
+// (count, levels, rule)
+Napi::Value FlowObject::upload_images(const Napi::CallbackInfo& info) {
+  const std::size_t count = whole_number(info[0], "count", 1, 0xFFFFFFFF);
+  const VisitRule rule = visit_rule(Fields(info[2], "rule"));
+  Flow& flow = idle_model();
+  const std::span<const std::uint8_t> levels = borrowed_bytes(info[1], "levels");
+  return handle_of(info.Env(), environment().rows_class(), flow.upload_images(count, levels, rule),
+                   count, levels.size());
 }
 
 }  // namespace ffjord::binding

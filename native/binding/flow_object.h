@@ -30,6 +30,7 @@ class FlowObject : public ModelObject<FlowObject, Flow, FlowDescription> {
   Napi::Value traces(const Napi::CallbackInfo& info);
   Napi::Value upload(const Napi::CallbackInfo& info);
   Napi::Value upload_contexts(const Napi::CallbackInfo& info);
+  Napi::Value upload_images(const Napi::CallbackInfo& info);
 };
 
 }  // namespace ffjord::binding

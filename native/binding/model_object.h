@@ -53,6 +53,9 @@ class ModelObject : public Napi::ObjectWrap<Object> {
   /// (count, rows) → a handle of what `upload(model, count, rows)` keeps.
   template <class Upload>
   Value keep_rows(const Info& info, const Napi::FunctionReference& handles, const Upload& upload);
+  /// A handle of `count` rows, which take `bytes`.
+  Value handle_of(Napi::Env env, const Napi::FunctionReference& handles, std::unique_ptr<Rows> rows,
+                  std::size_t count, std::size_t bytes);
 
   /// The model, for a call that is about to be made. Throws Error(Disposed).
   const std::shared_ptr<Model>& model() const;
@@ -228,13 +231,17 @@ Napi::Value ModelObject<Object, Model, Description>::keep_rows(
   const std::size_t count = whole_number(info[0], "count", 1, 0xFFFFFFFF);
   Model& model = idle_model();
   const HostArray rows(info[1], "rows", ArrayUse::Borrow);
-  const std::size_t size = rows.size();
-  auto kept = std::make_shared<const KeptRows<Model>>(
-      KeptRows<Model>{model_, upload(model, count, rows.view())});
-  Napi::Object handle =
-      Handle<KeptRows<Model>>::create(handles, std::move(kept), size * real_size());
-  handle.DefineProperty(
-      constant("count", Napi::Number::New(info.Env(), static_cast<double>(count))));
+  const std::size_t bytes = rows.size() * real_size();
+  return handle_of(info.Env(), handles, upload(model, count, rows.view()), count, bytes);
+}
+
+template <class Object, class Model, class Description>
+Napi::Value ModelObject<Object, Model, Description>::handle_of(
+    Napi::Env env, const Napi::FunctionReference& handles, std::unique_ptr<Rows> rows,
+    std::size_t count, std::size_t bytes) {
+  auto kept = std::make_shared<const KeptRows<Model>>(KeptRows<Model>{model_, std::move(rows)});
+  Napi::Object handle = Handle<KeptRows<Model>>::create(handles, std::move(kept), bytes);
+  handle.DefineProperty(constant("count", Napi::Number::New(env, static_cast<double>(count))));
   return handle;
 }
 

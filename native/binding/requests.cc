@@ -43,6 +43,12 @@ constexpr Choices<NoiseLaw, 3> kNoiseLaws{{
     {"rademacher", NoiseLaw::Rademacher},
     {"uniform", NoiseLaw::Uniform},
 }};
+constexpr Choices<LevelLaw, 4> kLevelLaws{{
+    {"none", LevelLaw::Share},
+    {"centre", LevelLaw::Centre},
+    {"uniform", LevelLaw::Uniform},
+    {"bernoulli", LevelLaw::Bernoulli},
+}};
 constexpr Choices<Buffer, 6> kBuffers{{
     {"parameters", Buffer::Parameters},
     {"gradients", Buffer::Gradients},
@@ -279,6 +285,17 @@ NoiseKey noise_key(const Fields& key) {
           static_cast<std::uint32_t>(key.integer("call", 0, kLargestWord)),
           static_cast<std::uint32_t>(key.integer("block", 0, 0xFFFF)),
           static_cast<std::uint32_t>(key.integer("probe", 0, 0xFFFF))};
+}
+
+VisitRule visit_rule(const Fields& fields) {
+  VisitRule rule;
+  rule.law = fields.choice("law", kLevelLaws);
+  rule.flip = fields.flag("flip");
+  rule.seed = fields.integer("seed", 0, kLargestInteger);
+  rule.is_draw = fields.has("draw");
+  if (rule.is_draw) rule.draw = static_cast<std::uint32_t>(fields.integer("draw", 0, kLargestWord));
+  rule.width = static_cast<std::uint32_t>(fields.integer("width", 1, kLargestWord));
+  return rule;
 }
 
 NoiseLaw noise_law(const Napi::Value& value) { return choose(value, "noise law", kNoiseLaws); }

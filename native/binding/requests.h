@@ -24,6 +24,7 @@ SolverOptions solver_options(const Fields& solver);
 
 OptimizerOptions optimizer_options(const Fields& optimizer);
 NoiseKey noise_key(const Fields& key);
+VisitRule visit_rule(const Fields& rule);
 NoiseLaw noise_law(const Napi::Value& value);
 Buffer buffer(const Napi::Value& value);
 

@@ -33,7 +33,7 @@ struct Burst {
   Coupling coupling{};
   int parts = 1;
   std::shared_ptr<const KeptRows<Flow>> rows, contexts;
-  std::vector<std::uint32_t> indices, batch_sizes;
+  std::vector<std::uint32_t> indices, batch_sizes, visits;
   std::vector<double> learning_rates;
   SettingsRequest settings;
   OptimizerOptions optimizer;
@@ -57,6 +57,7 @@ Burst burst(const Fields& fields, const Flow* flow) {
   if (fields.has("contexts")) burst.contexts = RowsHandle::of(fields["contexts"], flow);
   burst.indices = fields.indices("indices");
   burst.batch_sizes = fields.indices("batchSizes");
+  if (fields.has("visits")) burst.visits = fields.indices("visits");
   burst.learning_rates = fields.doubles("learningRates");
   burst.settings = settings_request(fields.object("settings"));
   burst.optimizer = optimizer_options(fields.object("optimizer"));
@@ -68,6 +69,8 @@ Burst burst(const Fields& fields, const Flow* flow) {
   if (burst.batch_sizes.empty()) refuse(fields.path("batchSizes") + " must not be empty");
   if (burst.learning_rates.size() != burst.batch_sizes.size())
     refuse(fields.path("learningRates") + " needs one entry a batch");
+  if (!burst.visits.empty() && burst.visits.size() != burst.batch_sizes.size())
+    refuse(fields.path("visits") + " needs one entry a batch");
   for (std::uint32_t size : burst.batch_sizes)
     if (size == 0) refuse(fields.path("batchSizes") + " holds an empty batch");
   const std::size_t count =
@@ -98,6 +101,7 @@ class TrainJob : public FlowJob {
                          .contexts = burst_.contexts ? burst_.contexts->rows.get() : nullptr,
                          .indices = burst_.indices,
                          .batch_sizes = burst_.batch_sizes,
+                         .visits = burst_.visits,
                          .learning_rates = burst_.learning_rates,
                          .settings = burst_.settings.settings,
                          .weights = burst_.settings.weights,

@@ -4,6 +4,7 @@
 
 #include <limits>
 #include <string>
+#include <utility>
 #include <vector>
 
 #include "core/chain_tape.h"
@@ -11,6 +12,7 @@
 #include "core/end_cotangents.h"
 #include "core/fixed_run.h"
 #include "core/given_contexts.h"
+#include "core/image_rows.h"
 
 namespace ffjord {
 
@@ -114,10 +116,14 @@ class ChainBorder {
   ExactRows put_rows_of_set(const SolveRequest& request, ChainState<Real>& state,
                             BatchGather<Real>& gather) const {
     const std::span<const std::uint32_t> indices = request.rows.indices;
-    const auto& rows = DatasetRows<Real>::of(*request.rows.set, indices);
-    require(request.direction == Direction::Forward && !rows.is_context() &&
-                indices.size() == request.batch,
+    require(request.direction == Direction::Forward && indices.size() == request.batch,
             "a batch of a data set needs an index a row, and goes from data to base");
+    if (const auto* images = dynamic_cast<const ImageRows*>(request.rows.set)) {
+      VisitedRows visited = images->at(request.rows);
+      return put_mapped_rows(visited.z, std::move(visited.delta_logp), state);
+    }
+    const auto& rows = DatasetRows<Real>::of(*request.rows.set, indices);
+    require(!rows.is_context(), "contexts are no samples");
     const bool on_device = rows.stays() && has_blocks_;
     gather.add(rows.values(), indices, on_device, state.z);
     ExactRows exact;
@@ -139,12 +145,22 @@ class ChainBorder {
       return exact;
     }
     std::vector<double> rows = given.template as<double>();
-    exact.rest.resize(request.batch);
-    exact.outside = run_.map({request.batch, size_, rows, exact.rest}, request.outside,
-                             request.keep_tape ? &tape.fixed : nullptr);
+    std::vector<double> of_run(request.batch);
+    std::vector<std::size_t> outside =
+        run_.map({request.batch, size_, rows, of_run}, request.outside,
+                 request.keep_tape ? &tape.fixed : nullptr);
+    exact = put_mapped_rows(rows, std::move(of_run), state);
+    exact.outside = std::move(outside);
+    return exact;
+  }
+
+  // Rows behind the run, and their Δlogp there.
+  ExactRows put_mapped_rows(const std::vector<double>& rows, std::vector<double> of_run,
+                            ChainState<Real>& state) const {
     state.z = {memory_, rounded_to<Real>(rows, size_)};
+    ExactRows exact{std::move(of_run), {}};
     const std::span<Real> delta_logp = state.delta_logp.on_host();
-    for (std::size_t b = 0; b < request.batch; ++b) {
+    for (std::size_t b = 0; b < exact.rest.size(); ++b) {
       delta_logp[b] = static_cast<Real>(exact.rest[b]);
       exact.rest[b] -= double(delta_logp[b]);
     }

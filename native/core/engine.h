@@ -15,6 +15,7 @@
 #include "core/arrays.h"
 #include "core/errors.h"
 #include "core/flow_layout.h"
+#include "core/image_visit.h"
 #include "core/likelihood.h"
 #include "core/optimizer_options.h"
 #include "core/options.h"
@@ -188,10 +189,13 @@ class Flow {
   virtual std::unique_ptr<Rows> upload(std::size_t count, const Input& rows) = 0;
   /// `contexts` (count, C)
   virtual std::unique_ptr<Rows> upload_contexts(std::size_t count, const Input& contexts) = 0;
-  /// Copies rows by index into `target` (indices, D or C): samples behind the flow's first run of
-  /// fixed transforms.
-  virtual void gather(const Rows& rows, std::span<const std::uint32_t> indices,
-                      const Output& target) const = 0;
+  /// `levels` (count, D) of images, which every visit reads by `rule`.
+  virtual std::unique_ptr<Rows> upload_images(std::size_t count,
+                                              std::span<const std::uint8_t> levels,
+                                              const VisitRule& rule) = 0;
+  /// Copies rows of a data set into `target` (indices, D or C): samples behind the flow's first run
+  /// of fixed transforms.
+  virtual void gather(const RowSource& rows, const Output& target) const = 0;
 };
 
 struct EngineOptions {

@@ -12,6 +12,7 @@
 #include "core/dataset_rows.h"
 #include "core/end_cotangents.h"
 #include "core/fixed_run.h"
+#include "core/image_rows.h"
 #include "core/initial_values.h"
 #include "core/parameter_buffers.h"
 #include "core/trajectory.h"
@@ -188,9 +189,23 @@ class HostFlow : public Flow {
                                                device_->has_room(contexts.size()));
   }
 
-  void gather(const Rows& any_rows, std::span<const std::uint32_t> indices,
-              const Output& target) const override {
-    const auto& rows = DatasetRows<Real>::of(any_rows, indices);
+  std::unique_ptr<Rows> upload_images(std::size_t count, std::span<const std::uint8_t> levels,
+                                      const VisitRule& rule) override {
+    require(count > 0 && levels.size() == count * size_,
+            "images must hold " + std::to_string(size_) + " levels each");
+    require(rule.width > 0 && size_ % rule.width == 0, "a row of pixels must divide an image");
+    return std::make_unique<ImageRows>(
+        count, std::vector<std::uint8_t>(levels.begin(), levels.end()), rule, run_);
+  }
+
+  void gather(const RowSource& source, const Output& target) const override {
+    const std::span<const std::uint32_t> indices = source.indices;
+    if (const auto* images = dynamic_cast<const ImageRows*>(source.set)) {
+      const VisitedRows visited = images->at(source);
+      require(target.size() == visited.z.size(), "the target must hold the gathered rows");
+      return target.assign(std::span<const Real>(rounded_to<Real>(visited.z, size_)));
+    }
+    const auto& rows = DatasetRows<Real>::of(*source.set, indices);
     require(target.size() == indices.size() * rows.width(),
             "the target must hold the gathered rows");
     std::vector<Real> batch(target.size());

@@ -24,6 +24,7 @@ bool is_by_weights(const Error& error) {
 struct Batch {
   std::size_t count = 0;
   std::span<const std::uint32_t> indices;
+  std::uint32_t visit = 0;
   Noise noise;
 };
 
@@ -64,10 +65,10 @@ class Objectives {
       if (matching_) {
         if (part == 0) flow_.zero_gradients();
         std::vector<double> rows(count * element_count(flow_.description().shape));
-        flow_.gather(request_.rows, indices, rows);
+        flow_.gather({request_.rows, indices, batch.visit}, rows);
         std::vector<double> context(
             request_.contexts ? count * std::size_t(flow_.description().context.size) : 0);
-        if (request_.contexts) flow_.gather(*request_.contexts, indices, context);
+        if (request_.contexts) flow_.gather({*request_.contexts, indices}, context);
         record.loss += weight * matching_->loss(flow_, {count, rows, context, noise}, weight);
         record.evaluations = record.backward_evaluations = 1;
         record.negative_log_prob = std::numeric_limits<double>::quiet_NaN();
@@ -75,7 +76,7 @@ class Objectives {
       }
       SolveRequest solve;
       solve.batch = count;
-      solve.rows = {request_.rows, indices};
+      solve.rows = {request_.rows, indices, batch.visit};
       if (request_.contexts) solve.context = {*request_.contexts, indices};
       solve.noise = noise;
       solve.settings = request_.settings;
@@ -113,6 +114,7 @@ std::vector<IterationRecord> train(Flow& flow, const BurstRequest& request) {
     batch.noise.call = request.first_call + static_cast<std::uint32_t>(iteration);
     batch.indices = request.indices.subspan(first, batch.count);
     first += batch.count;
+    if (!request.visits.empty()) batch.visit = request.visits[iteration];
 
     IterationRecord record;
     try {

@@ -23,6 +23,7 @@ struct BurstRequest {
   const Rows* contexts = nullptr;              ///< of the rows, of a conditional flow
   std::span<const std::uint32_t> indices;      ///< of all batches, one after the other
   std::span<const std::uint32_t> batch_sizes;  ///< one an iteration
+  std::span<const std::uint32_t> visits;       ///< of images, one an iteration: epochs
   std::span<const double> learning_rates;      ///< one an iteration
   Settings settings;
   RegulariserWeights weights;

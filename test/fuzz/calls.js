@@ -245,6 +245,43 @@ module.exports = async function calls(ffjord, folder) {
         set.condition(names)
       }
     ],
+    fromImages: [
+      () => [
+        { data: Uint8Array.from({ length: 12 }, (_, i) => 20 * i), shape: [2, 1, 2, 3] },
+        { labels: [0, 1], labelNames: ['a', 'b'], dequantize: 'uniform', flip: true, seed: 1 }
+      ],
+      (images, o) => used(ffjord.fromImages(images, o))
+    ],
+    'set of images': [
+      () => [
+        { size: 2, shuffle: true, seed: 1, drop: true },
+        [0.5, 0.5],
+        { seed: 1 },
+        2,
+        { epoch: 0, row: 1 },
+        ['label'],
+        'centre',
+        Uint32Array.of(1, 0)
+      ],
+      async (batches, shares, options, count, state, names, law, places) => {
+        const set = ffjord.fromImages(new Uint8Array(12), { shape: [1, 2, 3], labels: [0, 1] })
+        for await (const _ of set.batches(batches)) break
+        set.split(shares, options)
+        set.first(count)
+        set.draw(count)
+        await set.take(count)
+        set.restore(state)
+        set.condition(names)
+        set.dequantize(law, options)
+        set.binarize(options)
+        set.pick(places)
+      }
+    ],
+    imageSet: [
+      () => ['mnist', folder, { flip: true, seed: 1 }],
+      (name, place, o) => ffjord.imageSet(name, place, o),
+      'refused'
+    ],
     LawDataset: [() => ['name', 1], (name, law) => new ffjord.LawDataset(name, law, 0), 'refused'],
     fromAsyncIterable: [
       () => [[x(), x(2)], { shape: [2], columns: ['a', 'b'] }],
@@ -346,7 +383,7 @@ module.exports = async function calls(ffjord, folder) {
   }
 
   const names = Object.keys(all)
-  const methods = ['Flow', 'toyNames', 'benchmarkNames']
+  const methods = ['Flow', 'toyNames', 'benchmarkNames', 'imageSetNames']
   const untried = Object.keys(ffjord).filter((name) => !names.includes(name) && !methods.includes(name))
   if (untried.length > 0) throw new Error(`no case calls ${untried.join(', ')}`)
   for (const [name, [make, call, end]] of Object.entries(all)) {

@@ -1,0 +1,46 @@
+import { fail, integer, isArray, list, texts } from '../native/check'
+
+/** What images are of: a class each. */
+export interface Labels {
+  /** (rows), places in `names`. */
+  values: Uint16Array
+  names: readonly string[]
+}
+
+/** The most classes: one number a class is a context. */
+const MOST_CLASSES = 4096
+
+export function checkLabels(values: unknown, names: unknown, rows: number): Labels {
+  const given =
+    ArrayBuffer.isView(values) && !(values instanceof DataView) ? Array.from(values as never) : values
+  if (!isArray(given)) fail('INVALID_INPUT', 'labels is no list of classes; give one whole number an image')
+  if (given.length !== rows)
+    fail(
+      'INVALID_SHAPE',
+      `labels has ${given.length} entries, and there are ${rows} images; give one an image`
+    )
+  const numbers = list(given, 'labels', 'one class an image')
+  const classes = names === undefined ? undefined : texts(names, 'labelNames', 'the names of the classes')
+  const most = (classes?.length ?? MOST_CLASSES) - 1
+  const found = Uint16Array.from(numbers, (value, row) => integer(value, `labels[${row}]`, 0, most))
+  let largest = 0
+  for (const value of found) largest = Math.max(largest, value)
+  return { values: found, names: classes ?? Array.from({ length: largest + 1 }, (_, i) => String(i)) }
+}
+
+/** One number a class: 1 for the class of the image, else 0; (rows, classes). */
+export function oneHot({ values, names }: Labels): Float32Array {
+  const numbers = new Float32Array(values.length * names.length)
+  values.forEach((value, row) => {
+    numbers[row * names.length + value] = 1
+  })
+  return numbers
+}
+
+/** Names of these numbers, as of a category's in a table. */
+export function labelColumns({ names }: Labels): string[] {
+  return names.map((name) => `${LABEL}=${name}`)
+}
+
+/** What the context is called that `condition` and `--context` take. */
+export const LABEL = 'label'

@@ -62,4 +62,6 @@ test('how many digits the numbers of a column have after the point', () => {
   const { digits } = parseNumbers(Buffer.from('1.50,2\n-0.25,3.125\n7.00,1e2\n'), ',', 2)!
   expect([...digits.fewest]).toEqual([2, 0])
   expect([...digits.most]).toEqual([2, POWER])
+  const codes = parseNumbers(Buffer.from('007,10\n-123,0.5\n'), ',', 2)!.digits
+  expect([...codes.shortest, ...codes.longest, ...codes.padded]).toEqual([3, 1, 3, 2, 1, 0])
 })

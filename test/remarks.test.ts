@@ -1,7 +1,17 @@
 import { mkdtempSync, rmSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
-import { type FileOptions, fromArray, fromFile, fromRows, remarksOn, splitFile, toy, toyNames } from 'ffjord'
+import {
+  type FileOptions,
+  fromArray,
+  fromFile,
+  fromRows,
+  inspectFile,
+  remarksOn,
+  splitFile,
+  toy,
+  toyNames
+} from 'ffjord'
 import { RowRandom } from '../lib/data/random'
 import { ffjord } from './command-line'
 import { failure } from './failure'
@@ -415,4 +425,22 @@ test('text that is an id or a date says so', async () => {
     normal()
   ])
   expect((await failure(() => fromFile(mixed), 'INVALID_FILE')).message).toMatch(/is a date/)
+})
+
+test('a total of amounts in cents follows from them, and what is near it does not', async () => {
+  const random = new RowRandom(5)
+  const lines = Array.from({ length: 400 }, (_, row) => {
+    random.seek(row)
+    const [a, b, c] = [random.normal(), 3 * random.normal(), random.normal()]
+    return [a, b, a + b, a + b + 0.05 * c].map((value) => value.toFixed(2)).join(',')
+  })
+  const path = join(folder, 'cents.csv')
+  writeFileSync(path, `a,b,total,near\n${lines.join('\n')}\n`)
+  const { columns } = await inspectFile(path)
+  expect(columns.map(({ suspicions }) => suspicions.map(({ kind }) => kind))).toEqual([
+    [],
+    [],
+    ['function'],
+    []
+  ])
 })

@@ -338,9 +338,10 @@ test('drawn decimals have the digits of the column, zeros at the end as well', a
   const lines = Array.from({ length: ROWS }, () => [
     random.normal().toFixed(2),
     `${below(9)}.00`,
-    random.normal().toFixed(3).replace(/0+$/, '')
+    random.normal().toFixed(3).replace(/0+$/, ''),
+    String(below(40)).padStart(4, '0')
   ])
-  writeFileSync(path, `a,b,c\n${lines.map((line) => line.join(',')).join('\n')}\n`)
+  writeFileSync(path, `a,b,c,d\n${lines.map((line) => line.join(',')).join('\n')}\n`)
   const model = await train(path, join(folder, 'digits-run'))
   const drawn = join(folder, 'digits-drawn.csv')
   await ffjord('sample', '--model', model, '-n', '200', '--out', drawn)
@@ -348,6 +349,7 @@ test('drawn decimals have the digits of the column, zeros at the end as well', a
   for (const cell of columns[0]!) expect(cell).toMatch(/^-?\d+[.]\d{2}$/)
   for (const cell of columns[1]!) expect(cell).toMatch(/^-?\d+[.]00$/)
   for (const cell of columns[2]!) expect(cell).toMatch(/^-?\d+([.]\d{0,2}[1-9])?$/)
+  for (const cell of columns[3]!) expect(cell).toMatch(/^-?\d{4}$/)
 })
 
 test('a name that cannot be written is refused before work starts', () => {

@@ -110,7 +110,11 @@ test('a column of numbers that are all written with as many digits says so', asy
   expect((await cells(table.replaceAll('\n', ',x\n'))).slice(0, 4)).toEqual(expected)
   // A piece of numbers alone is read another way.
   expect((await cells(`${table},,,\n`)).slice(0, 4)).toEqual(expected)
-  expect((await inspectFile(file(table))).columns).toHaveLength(4)
+  const codes = `${Array.from({ length: 30 }, (_, i) => `0${100 + ((i * i) % 37)},${i * i}`).join('\n')}\n`
+  expect(await cells(`zip,n\n${codes},\n`)).toEqual([{ kind: 'written', width: 4 }, undefined])
+  const { columns } = await inspectFile(file(`zip,n\n${codes}`))
+  expect(columns[0]!.suspicions[0]!.message).toContain("column 'zip' has whole numbers with zeros in front")
+  expect(columns[1]!.suspicions.map(({ message }) => message).join()).not.toContain('zeros in front')
 })
 
 describe('names of columns', () => {

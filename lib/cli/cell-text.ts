@@ -15,6 +15,13 @@ export function cellText(type: CellType | undefined): (cell: unknown) => string 
     const { digits } = type
     return (cell) => (isCount(cell) ? Number(cell).toFixed(digits) : plainText(cell))
   }
+  if (type?.kind === 'written' && type.width !== undefined) {
+    const { width } = type
+    return (cell) =>
+      isCount(cell)
+        ? `${Number(cell) < 0 ? '-' : ''}${String(Math.abs(Number(cell))).padStart(width, '0')}`
+        : plainText(cell)
+  }
   return plainText
 }
 

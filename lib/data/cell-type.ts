@@ -25,9 +25,9 @@ export type CellType =
   /**
    * The file does not say: text as it stands there, or numbers, and what they mean follows from all of them: dates and
    * times, where a pattern says how they are written, or numbers of at most `digits` digits after the point, each of as many
-   * where the number is `fixed`: 21.50.
+   * where the number is `fixed`: 21.50; or whole numbers of `width` digits, zeros in front counted: 007.
    */
-  | { kind: 'written'; pattern?: string; digits?: number; fixed?: boolean }
+  | { kind: 'written'; pattern?: string; digits?: number; fixed?: boolean; width?: number }
   /**
    * Bytes, lists, structures: never a number of a sample. `name` is for messages ('a list', 'bytes'); `parquet` are the
    * elements of a Parquet file's schema, the column's own and all below it, as which its cells can be written again.
@@ -81,7 +81,7 @@ const units: readonly unknown[] = ['second', 'millisecond', 'microsecond', 'nano
 
 /** Whether `value`, which a model file may hold, is a type of cells. */
 export function isCellType(value: Readonly<Record<string, unknown>>): boolean {
-  const { kind, storage, unit, zone, precision, scale, pattern, name, digits, fixed, form } = value
+  const { kind, storage, unit, zone, precision, scale, pattern, name, digits, fixed, width, form } = value
   const textOrNone = (one: unknown) => one === undefined || typeof one === 'string'
   switch (kind) {
     case 'number':
@@ -97,7 +97,8 @@ export function isCellType(value: Readonly<Record<string, unknown>>): boolean {
       return (
         textOrNone(pattern) &&
         (digits === undefined || (isCount(digits) && digits <= 100)) &&
-        (fixed === undefined || typeof fixed === 'boolean')
+        (fixed === undefined || typeof fixed === 'boolean') &&
+        (width === undefined || (isCount(width) && width <= 100))
       )
     case 'other':
       return typeof name === 'string'

@@ -141,8 +141,9 @@ function refuseOther({ path }: TableSource, name: string, what: string): never {
 /** What the model notes of the type; of text files, how they write dates and numbers. */
 function cellsOf(type: CellType, profile: ColumnProfile | undefined): CellType | undefined {
   if (type.kind !== 'written') return type
-  const { pattern, holds, digits, fixed } = profile ?? {}
+  const { pattern, holds, digits, fixed, width } = profile ?? {}
   if (pattern !== undefined) return { kind: 'written', pattern }
+  if (holds === 'numbers' && width !== undefined) return { kind: 'written', width }
   if (holds === 'numbers' && fixed !== undefined) return { kind: 'written', digits: fixed, fixed: true }
   return holds === 'numbers' && digits !== undefined && digits > 0 ? { kind: 'written', digits } : undefined
 }

@@ -5,6 +5,12 @@ import { covariance } from '../data/cholesky'
 /** Share of a column's variance that the others leave open, below which it follows from them. */
 const LEFT_OPEN = 1e-6
 
+/**
+ * The same where all of it may be rounding: a total of amounts in cents follows from them up to as much as rounding leaves,
+ * (1 + Σ cᵢ²) step² / 12, with some room for chance.
+ */
+const [LEFT_OPEN_ROUNDED, ROOM] = [1e-3, 1.5]
+
 /** Coefficients of standardised columns below it are rounding. */
 const SMALL = 1e-2
 
@@ -20,12 +26,17 @@ export interface Dependence {
 /**
  * Columns that are linear combinations of those before them.
  * @param columns (rows) numbers each
+ * @param steps what the numbers of each are multiples of, 0 where nobody knows
  */
-export function linearDependences(columns: readonly Float64Array[]): Dependence[] {
+export function linearDependences(
+  columns: readonly Float64Array[],
+  steps: readonly number[] = []
+): Dependence[] {
   const width = columns.length
   const rows = columns[0]?.length ?? 0
   if (width < 2 || width > MOST_COLUMNS || rows < 5 * width) return []
-  const correlation = correlations(columns)
+  const { correlation, scales } = correlations(columns)
+  const rounding = columns.map((_, c) => ((steps[c] ?? 0) / scales[c]!) ** 2 / 12)
   // A Cholesky factor, row by row, of the columns that depend on none before them.
   const free: number[] = []
   const factor: Float64Array[] = []
@@ -39,17 +50,21 @@ export function linearDependences(columns: readonly Float64Array[]): Dependence[
       row[i] = rest / factor[i]![i]!
       open -= row[i]! ** 2
     })
-    if (open > LEFT_OPEN) {
-      row[free.length] = Math.sqrt(open)
-      free.push(column)
-      factor.push(row)
-      continue
-    }
     const coefficients = new Float64Array(free.length)
     for (let i = free.length - 1; i >= 0; i--) {
       let rest = row[i]!
       for (let k = i + 1; k < free.length; k++) rest -= factor[k]![i]! * coefficients[k]!
       coefficients[i] = rest / factor[i]![i]!
+    }
+    const rounded = free.reduce(
+      (sum, other, i) => sum + coefficients[i]! ** 2 * rounding[other]!,
+      rounding[column]!
+    )
+    if (open > Math.max(LEFT_OPEN, Math.min(ROOM * rounded, LEFT_OPEN_ROUNDED))) {
+      row[free.length] = Math.sqrt(open)
+      free.push(column)
+      factor.push(row)
+      continue
     }
     found.push({ column, on: free.filter((_, i) => Math.abs(coefficients[i]!) > SMALL) })
   }
@@ -103,16 +118,17 @@ function ranksOf(values: Float64Array): Ranks {
   return { order, rank }
 }
 
-function correlations(columns: readonly Float64Array[]): Float64Array {
+function correlations(columns: readonly Float64Array[]): { correlation: Float64Array; scales: number[] } {
   const width = columns.length
   const rows = columns[0]!.length
   const standard = new Float64Array(rows * width)
-  columns.forEach((values, c) => {
+  const scales = columns.map((values, c) => {
     const mean = values.reduce((sum, value) => sum + value, 0) / rows
     const scale = Math.sqrt(values.reduce((sum, value) => sum + (value - mean) ** 2, 0) / rows) || 1
     values.forEach((value, row) => {
       standard[row * width + c] = (value - mean) / scale
     })
+    return scale
   })
-  return covariance(standard, width).covariance
+  return { correlation: covariance(standard, width).covariance, scales }
 }

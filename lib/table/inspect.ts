@@ -16,7 +16,7 @@ import {
   profileTable,
   type TableProfile
 } from './profile'
-import { type Remark, remarksOnRows } from './remarks'
+import { type Remark, remark, remarksOnRows } from './remarks'
 import type { TableSource } from './source'
 import { hasNotation } from './text-dialect'
 
@@ -108,7 +108,7 @@ export async function inspectTable(
       range: rangeOf(column),
       use,
       plan: leave ?? (problem ? 'refused' : planOf(one, column, settings)),
-      suspicions: leave === undefined ? remarks : [],
+      suspicions: leave === undefined ? [...codes(column), ...remarks] : [],
       ...(problem && leave === undefined && { problem })
     }
   })
@@ -132,6 +132,15 @@ export async function inspectTable(
     }
   }
   return { inspection, profile, path }
+}
+
+/** Whole numbers with zeros in front look like codes, of which sums and distances say nothing. */
+function codes({ name, holds, whole, padded }: ColumnProfile): Remark[] {
+  if (!padded || !whole || holds !== 'numbers') return []
+  const finding = 'has whole numbers with zeros in front, as codes have, and is learnt as numbers'
+  return [
+    remark({ column: { name } }, 'id', finding, 'where they are codes, leave it out', { exclude: [name] })
+  ]
 }
 
 /** Columns that the options name, which are taken whatever they hold. */

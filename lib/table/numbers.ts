@@ -13,22 +13,44 @@ export interface NumberLines {
   digits: WrittenDigits
 }
 
-/** How many digits the numbers of each column have after the point, as they are written; `POWER` of those with an exponent. */
+/** How the numbers of each column are written. */
 export interface WrittenDigits {
+  /** Digits after the point; `POWER` of numbers with an exponent. */
   fewest: Uint8Array
   most: Uint8Array
+  /** Digits before the point. */
+  shortest: Uint8Array
+  longest: Uint8Array
+  /** 1 where some have zeros in front, as codes have: 007. */
+  padded: Uint8Array
 }
 
 export const POWER = 255
 
-/** The digits of one more number of column `c`. */
-export function countDigits({ fewest, most }: WrittenDigits, c: number, count: number): void {
-  if (count < fewest[c]!) fewest[c] = count
-  if (count > most[c]!) most[c] = count
+/** One more number of column `c`: its digits after the point and before it, and whether zeros stand in front. */
+export function countDigits(
+  { fewest, most, shortest, longest, padded }: WrittenDigits,
+  c: number,
+  after: number,
+  before: number,
+  hasZeros: boolean
+): void {
+  if (after < fewest[c]!) fewest[c] = after
+  if (after > most[c]!) most[c] = after
+  if (before < shortest[c]!) shortest[c] = before
+  if (before > longest[c]!) longest[c] = before
+  if (hasZeros) padded[c] = 1
 }
 
 export function noDigits(width: number): WrittenDigits {
-  return { fewest: new Uint8Array(width).fill(POWER), most: new Uint8Array(width) }
+  const numbers = (value = 0) => new Uint8Array(width).fill(value)
+  return {
+    fewest: numbers(POWER),
+    most: numbers(),
+    shortest: numbers(POWER),
+    longest: numbers(),
+    padded: numbers()
+  }
 }
 
 /**
@@ -57,11 +79,13 @@ export function parseNumbers(bytes: Buffer, delimiter: string, width: number): N
     let mantissa = 0
     let digits = 0
     let exponent = 0
+    const isZero = letter === ZERO
     while (letter >= ZERO && letter <= NINE) {
       mantissa = mantissa * 10 + (letter - ZERO)
       digits++
       letter = bytes[++at]!
     }
+    const whole = digits
     if (letter === DOT) {
       letter = bytes[++at]!
       while (letter >= ZERO && letter <= NINE) {
@@ -72,7 +96,8 @@ export function parseNumbers(bytes: Buffer, delimiter: string, width: number): N
       }
     }
     if (digits === 0) return undefined
-    countDigits(written, c, letter === LARGE_E || letter === SMALL_E ? POWER : Math.min(-exponent, POWER - 1))
+    const after = letter === LARGE_E || letter === SMALL_E ? POWER : Math.min(-exponent, POWER - 1)
+    countDigits(written, c, after, Math.min(whole, POWER), isZero && whole > 1)
     if (letter === LARGE_E || letter === SMALL_E) {
       letter = bytes[++at]!
       const falls = letter === MINUS

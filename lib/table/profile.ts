@@ -11,7 +11,7 @@ import {
 } from '../data/clock'
 import { DatePatterns } from '../data/date-text'
 import { isDateText, isInexact, isMissing, levelOf, toNumber } from './encode'
-import { countDigits, noDigits, POWER } from './numbers'
+import { countDigits, noDigits, POWER, type WrittenDigits } from './numbers'
 import type { CellBatch, TableSource } from './source'
 
 /** Most levels of a category: each takes an element of a sample. */
@@ -44,6 +44,9 @@ export interface ColumnProfile {
   digits?: number
   /** Digits after the point that every number of a text table is written with, zeros at the end counted. */
   fixed?: number
+  /** Whether numbers have zeros in front, as codes have, and how many digits all of these whole numbers have then. */
+  padded: boolean
+  width?: number
   /** Whole numbers that float64 does not hold, such as ids of 19 digits. */
   inexact: boolean
   /** Whether there were numbers of a text table of which the pass did not see the text. */
@@ -84,7 +87,7 @@ async function passOver(source: TableSource, dayFirst: boolean | undefined, asTe
     columns.forEach((column, c) => {
       if ('columns' in batch) column.add(batch.columns[c]!, 0, 1, batch.count)
       else column.add(batch.matrix, c, columns.length, batch.count)
-      if ('matrix' in batch && batch.digits) column.addDigits(batch.digits.fewest[c]!, batch.digits.most[c]!)
+      if ('matrix' in batch && batch.digits) column.addDigits(batch.digits, c)
     })
     sample.add(batch, rows)
     rows += batch.count
@@ -150,7 +153,7 @@ class CellStatistics {
           // Among text, a number is a level as it is written.
           if (typeof cell === 'string') {
             this.#addLevel(cell.trim())
-            countDigits(this.#written, 0, digitsOf(cell))
+            this.#addWritten(cell.trim())
           }
         }
       }
@@ -160,9 +163,15 @@ class CellStatistics {
     this.#rows += count
   }
 
-  addDigits(fewest: number, most: number): void {
-    countDigits(this.#written, 0, fewest)
-    countDigits(this.#written, 0, most)
+  addDigits({ fewest, most, shortest, longest, padded }: WrittenDigits, c: number): void {
+    countDigits(this.#written, 0, fewest[c]!, shortest[c]!, padded[c] === 1)
+    countDigits(this.#written, 0, most[c]!, longest[c]!, padded[c] === 1)
+  }
+
+  #addWritten(text: string): void {
+    const [, whole = '', , fraction = '', power] = /^[+-]?(\d*)(\.(\d*))?([a-z].*)?$/i.exec(text) ?? []
+    const after = power === undefined ? Math.min(fraction.length, POWER - 1) : POWER
+    countDigits(this.#written, 0, after, Math.min(whole.length, POWER), /^0\d/.test(whole))
   }
 
   #addNumber(value: number, cell: unknown = value): void {
@@ -204,9 +213,17 @@ class CellStatistics {
     }
   }
 
-  #fixed(): { fixed?: number } {
-    const [fewest, most] = [this.#written.fewest[0]!, this.#written.most[0]!]
-    return fewest === most && most > 0 && most <= MOST_FIXED ? { fixed: most } : {}
+  #fixed(): Pick<ColumnProfile, 'fixed' | 'width' | 'padded'> {
+    const { fewest, most, shortest, longest } = this.#written
+    const padded = this.#written.padded[0] === 1
+    const [after, width] = [most[0]!, longest[0]!]
+    const isFixed = fewest[0] === after && after <= MOST_FIXED
+    const isWide = shortest[0] === width && width <= MOST_FIXED
+    return {
+      padded,
+      ...(isFixed && after > 0 && { fixed: after }),
+      ...(padded && isFixed && isWide && after === 0 && { width })
+    }
   }
 
   found(dayFirst: boolean | undefined): ColumnProfile {
@@ -260,14 +277,6 @@ class CellStatistics {
 const MOST_DIGITS = 6
 /** Where all numbers have as many, up to what float64 holds. */
 const MOST_FIXED = 15
-
-/** Digits after the point of a number's text; `POWER` where it has an exponent. */
-function digitsOf(text: string): number {
-  const number = text.trim()
-  if (/[a-z]/i.test(number)) return POWER
-  const point = number.indexOf('.')
-  return point < 0 ? 0 : Math.min(number.length - point - 1, POWER - 1)
-}
 
 function hasDigits(value: number, digits: number): boolean {
   const scaled = value * 10 ** digits

@@ -166,8 +166,8 @@ export function remarksOnRows(parts: readonly Part[], rows: number, numbers?: Ar
 
 const excluding: ReadonlySet<RemarkKind> = new Set(['constant', 'row-number', 'id', 'long-number', 'date'])
 
-function remark(
-  { column: { name } }: Pick<Numbers, 'column'>,
+export function remark(
+  { column: { name } }: { column: Pick<Column, 'name'> },
   kind: RemarkKind,
   finding: string,
   remedy: string,
@@ -319,7 +319,11 @@ function shapeRemark(numbers: Numbers): Remark | undefined {
 function dependences(quantities: readonly Numbers[]): Map<Numbers, Remark> {
   const order = [...quantities].sort((a, b) => Number(b.given) - Number(a.given))
   const found = new Map<Numbers, Remark>()
-  for (const { column, on } of linearDependences(order.map(({ values }) => values))) {
+  const steps = order.map(({ column }) => digitStep(column))
+  for (const { column, on } of linearDependences(
+    order.map(({ values }) => values),
+    steps
+  )) {
     const numbers = order[column]!
     const [first, ...others] = on.map((one) => `'${order[one]!.column.name}'`)
     if (first === undefined) continue
@@ -342,6 +346,12 @@ function dependences(quantities: readonly Numbers[]): Map<Numbers, Remark> {
     found.set(numbers, leaveOut(numbers, 'function', finding))
   }
   return found
+}
+
+/** What all numbers of a column are multiples of, as its digits tell; 0 where they do not. */
+function digitStep({ cells }: Column): number {
+  if (cells?.kind === 'decimal') return 10 ** -cells.scale
+  return cells?.kind === 'written' && cells.digits !== undefined ? 10 ** -cells.digits : 0
 }
 
 function short(value: number): string {

@@ -8,6 +8,7 @@ import { ablation } from './ablation'
 import { certify } from './certify'
 import type { Context } from './context'
 import { control } from './control'
+import { convolutions } from './convolutions'
 import { crossings } from './crossings'
 import { evaluationControl } from './evaluation-control'
 import { engineTimes, evaluations } from './evaluations'
@@ -22,8 +23,8 @@ const USAGE = `npm run bench -- [options]
 npm run bench -- ablation [options]   # experiments with the method; ablation --help lists them
 
   --python PATH   a Python with the peers: torch, torchdiffeq, jax, diffrax (those that it has are run)
-  --only NAME     one section: evaluations, solves, control, evaluation-control, crossings, memory, loading, certify or toys; may be
-                  repeated. Without it, all of them but toys, which trains for an hour.
+  --only NAME     one section: evaluations, convolutions, solves, control, evaluation-control, crossings, memory, loading, certify
+                  or toys; may be repeated. Without it, all of them but toys, which trains for an hour.
   --density NAME  toys: only this density; may be repeated
   --seed N        toys: only this seed of 0, 1, 2, or another; may be repeated
   --trace NAME    toys: trained with this trace: exact (the default), gaussian or rademacher; may be repeated
@@ -34,6 +35,7 @@ npm run bench -- ablation [options]   # experiments with the method; ablation --
 
 const SECTIONS = [
   'evaluations',
+  'convolutions',
   'solves',
   'control',
   'evaluation-control',
@@ -95,6 +97,7 @@ async function main(): Promise<void> {
     : []
   const sections: Record<string, () => Promise<Section[]>> = {
     evaluations: async () => [await evaluations(context, engine)],
+    convolutions: async () => [await convolutions(context)],
     solves: () => solves(context),
     control: async () => [await control(context)],
     'evaluation-control': async () => [await evaluationControl(context)],

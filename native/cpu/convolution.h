@@ -1,5 +1,5 @@
 // out = W in for images, W any LinearMap or the transpose of one: direct convolutions by the
-// micro-kernel of product.h.
+// micro-kernel of product.h, or Winograd's (winograd.h).
 //
 // A filter that passes over its input (narrow from wide) reads, for each output pixel, as many runs
 // as it has rows, each of width · channels features. One that spreads its input (wide from narrow)
@@ -13,6 +13,8 @@
 
 #include "cpu/images.h"
 #include "cpu/product.h"
+#include "cpu/tile_net.h"
+#include "cpu/winograd.h"
 
 namespace ffjord::cpu::FFJORD_INSTRUCTION_SET {
 
@@ -37,7 +39,8 @@ class PackedConvolution {
   enum class Direction { Forward, Backward };
 
   PackedConvolution() = default;
-  PackedConvolution(const LinearMap& map, Direction direction)
+  PackedConvolution(const LinearMap& map, Direction direction,
+                    ConvolutionMethod method = ConvolutionMethod::Direct)
       : convolution_(map.convolution),
         spreads_(map.transposed() == (direction == Direction::Forward)),
         in_(direction == Direction::Forward ? map.plane_in : map.plane_out),
@@ -45,6 +48,15 @@ class PackedConvolution {
         channels_in_(direction == Direction::Forward ? map.channels_in : map.channels_out),
         channels_out_(direction == Direction::Forward ? map.channels_out : map.channels_in) {
     spreads_ ? plan_spread() : plan_gather();
+    transforms_ = method == ConvolutionMethod::Fastest && transforming_pays();
+  }
+
+  /// Whether Winograd's transforms take the place of the direct products.
+  bool transforms() const { return transforms_; }
+  const WinogradConvolution& transformed() const { return winograd_; }
+  /// Floats that convolve() needs beside.
+  std::size_t scratch(int in_stored, int out_stored) const {
+    return transforms_ ? winograd_.scratch(in_stored, out_stored) : 0;
   }
 
   int channels_out() const { return channels_out_; }
@@ -55,8 +67,11 @@ class PackedConvolution {
     Margins margins;
     for (const ConvolutionPhase& phase : phases_) {
       if (!phase.has_taps()) continue;
-      const int end_y = phase.from_y + (phase.rows - 1) * phase.stride + phase.taps_y;
-      const int end_x = phase.from_x + (phase.columns - 1) * phase.stride + phase.taps_x;
+      // Tiles of two by two pixels may end a row and a column beyond.
+      const int rows = transforms_ ? round_up(phase.rows, 2) : phase.rows;
+      const int columns = transforms_ ? round_up(phase.columns, 2) : phase.columns;
+      const int end_y = phase.from_y + (rows - 1) * phase.stride + phase.taps_y;
+      const int end_x = phase.from_x + (columns - 1) * phase.stride + phase.taps_x;
       margins.widen({-phase.from_y, -phase.from_x, end_y - in_.height, end_x - in_.width});
     }
     return margins;
@@ -65,20 +80,45 @@ class PackedConvolution {
   /// `stored` channels of the input lie from pixel to pixel; `element(n, c, i, j)` gives W.
   template <class Element>
   void pack(int stored, Element element) {
-    const int s = convolution_.stride;
+    if (transforms_) {
+      const ConvolutionPhase& phase = phases_.front();
+      winograd_.pack({out_, phase.from_y, phase.from_x}, channels_out_, stored,
+                     [&](int out, int in, int ty, int tx) {
+                       return in < channels_in_ ? at(phase, out, in, ty, tx, element) : 0.f;
+                     });
+      return;
+    }
     for (ConvolutionPhase& phase : phases_)
       phase.weights.pack(channels_out_, phase.taps_y * phase.taps_x * stored, [&](int out, int k) {
         const int in = k % stored, tap = k / stored;
         if (in >= channels_in_) return 0.f;
-        const int ty = tap / phase.taps_x, tx = tap % phase.taps_x;
-        if (!spreads_) return element(out, in, ty, tx);
-        // A pixel further on in the input is one that the tap `stride` before reaches.
-        return element(in, out, phase.kernel_y + s * (phase.taps_y - 1 - ty),
-                       phase.kernel_x + s * (phase.taps_x - 1 - tx));
+        return at(phase, out, in, tap / phase.taps_x, tap % phase.taps_x, element);
       });
   }
 
+  /// element(n, c, i, j) of what tap (ty, tx) of a phase takes from channel `in` to `out`.
+  template <class Element>
+  auto at(const ConvolutionPhase& phase, int out, int in, int ty, int tx, Element element) const {
+    if (!spreads_) return element(out, in, ty, tx);
+    // A pixel further on in the input is one that the tap `stride` before reaches.
+    const int s = convolution_.stride;
+    return element(in, out, phase.kernel_y + s * (phase.taps_y - 1 - ty),
+                   phase.kernel_x + s * (phase.taps_x - 1 - tx));
+  }
+
  private:
+  // Products of 16 places where 36 are direct, less what planes of odd sides waste, against sums of
+  // vectors in the transforms: measured, these win from 16 channels on, and on 7 × 7 still.
+  bool transforming_pays() const {
+    constexpr int kLeastChannels = 16;
+    if (phases_.size() != 1 || phases_.front().taps_y != 3 || phases_.front().taps_x != 3 ||
+        phases_.front().stride != 1 || phases_.front().step != 1)
+      return false;
+    const double products = 4.0 * round_up(out_.height, 2) * round_up(out_.width, 2);
+    return std::min(channels_in_, channels_out_) >= kLeastChannels &&
+           products < 0.6 * 9 * double(out_.size());
+  }
+
   void plan_gather() {
     ConvolutionPhase phase;
     phase.rows = out_.height;
@@ -129,6 +169,8 @@ class PackedConvolution {
   Plane in_, out_;
   int channels_in_ = 0, channels_out_ = 0;
   std::vector<ConvolutionPhase> phases_;
+  bool transforms_ = false;
+  WinogradConvolution winograd_;
 };
 
 /// Rows [kBlockRows · block, …) of W, for `count` pixels from number `first` of a phase's row.
@@ -152,10 +194,12 @@ class PackedConvolution {
 }
 
 /// out = W in. `behind(y, x, first, last)` is called for rows [first, last) of each output pixel
-/// once its sums are there and still in the first cache.
+/// once its sums are there and still in the first caches. `scratch` may be null where none is asked
+/// for.
 template <class Behind>
 void convolve(const PackedConvolution& map, const Images& in, const Images& out, int panels,
-              Behind behind) {
+              float* scratch, Behind behind) {
+  if (map.transforms()) return map.transformed().run(in, out, panels, scratch, behind);
   constexpr int kPixels = 8;  // of one block of rows at a time
   for (const ConvolutionPhase& phase : map.phases())
     for (int row = 0; row < phase.rows; ++row)
@@ -170,11 +214,6 @@ void convolve(const PackedConvolution& map, const Images& in, const Images& out,
             behind(phase.y(row), phase.x(column), first, last);
         }
       }
-}
-
-inline void convolve(const PackedConvolution& map, const Images& in, const Images& out,
-                     int panels) {
-  convolve(map, in, out, panels, [](int, int, int, int) {});
 }
 
 }  // namespace ffjord::cpu::FFJORD_INSTRUCTION_SET

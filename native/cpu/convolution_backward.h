@@ -24,29 +24,33 @@ inline PullKernel pull_kernel(Activation activation, int tangents, bool gated) {
 
 inline void ConvolutionChain::pull(const FieldPass& pass, const NetTime& time,
                                    const Panels& output_bar, const Panels& input_bar, bool adds,
-                                   ChainMemory& memory, ChainReverse* reverse) const {
+                                   ChainMemory& memory, ChainScratch& scratch,
+                                   ChainReverse* reverse) const {
   const int panels = pass.columns.panels();
-  const auto cotangents = [&](int l) { return images(memory.cotangents[l], l, panels); };
+  scratch.cotangents.resize(layers_.size() + 1);
+  const auto cotangents = [&](int l) { return images(scratch.cotangents[l], l, panels); };
   load_images(output_bar, cotangents(count()), output_at_, panels);
-  pull_activations(pass, time, count() - 1, memory, reverse, [&](auto pull_pixel) {
+  pull_activations(pass, time, count() - 1, memory, scratch, reverse, [&](auto pull_pixel) {
     const int channels = layers_.back().out();
     for_each_pixel(layouts_.back().plane, [&](int y, int x) { pull_pixel(y, x, 0, channels); });
   });
   for (int l = count() - 1; l >= 0; --l) {
     const ConvolutionLayer& layer = layers_[l];
-    if (reverse) finish_layer(pass, time, l, memory, *reverse);
+    if (reverse) finish_layer(pass, time, l, memory, scratch, *reverse);
     const Images above = cotangents(l + 1), below = cotangents(l);
+    reserve(scratch.products, layer.backward.scratch(layer.out_stored, layer.in_stored));
+    float* const products = scratch.products.data();
     if (l == 0 || layer.expanded()) {
-      convolve(layer.backward, above, below, panels);
-      if (layer.expanded()) contract_input(pass, time, l, memory, reverse);
+      convolve(layer.backward, above, below, panels, products, [](int, int, int, int) {});
+      if (layer.expanded()) contract_input(pass, time, l, memory, scratch, reverse);
       if (l == 0) continue;
-      pull_activations(pass, time, l - 1, memory, reverse, [&](auto pull_pixel) {
+      pull_activations(pass, time, l - 1, memory, scratch, reverse, [&](auto pull_pixel) {
         const int channels = layers_[l - 1].out();
         for_each_pixel(below.layout.plane, [&](int y, int x) { pull_pixel(y, x, 0, channels); });
       });
     } else {
-      pull_activations(pass, time, l - 1, memory, reverse, [&](auto pull_pixel) {
-        convolve(layer.backward, above, below, panels, pull_pixel);
+      pull_activations(pass, time, l - 1, memory, scratch, reverse, [&](auto pull_pixel) {
+        convolve(layer.backward, above, below, panels, products, pull_pixel);
       });
     }
   }
@@ -57,13 +61,13 @@ inline void ConvolutionChain::pull(const FieldPass& pass, const NetTime& time,
 /// which `behind` calls what it is given.
 template <class Behind>
 void ConvolutionChain::pull_activations(const FieldPass& pass, const NetTime& time, int l,
-                                        ChainMemory& memory, ChainReverse* reverse,
-                                        Behind behind) const {
+                                        ChainMemory& memory, ChainScratch& scratch,
+                                        ChainReverse* reverse, Behind behind) const {
   const ConvolutionLayer& layer = layers_[l];
   const int panels = pass.columns.panels(), channels = layer.out();
   const int stride = pass.columns.strips * kLanes;
-  memory.row_sums.assign(std::size_t(layer.units()) * stride, 0.f);
-  memory.gate_sums.assign(std::size_t(channels) * stride, 0.f);
+  scratch.row_sums.assign(std::size_t(layer.units()) * stride, 0.f);
+  scratch.gate_sums.assign(std::size_t(channels) * stride, 0.f);
   const ImageLayout& layout = layouts_[l + 1];
   const float* activations = images(memory.outputs[l + 1], l + 1, panels).data;
   const float* preactivations = layer.keeps_preactivations()
@@ -71,7 +75,7 @@ void ConvolutionChain::pull_activations(const FieldPass& pass, const NetTime& ti
                                     : nullptr;
   const float* slopes =
       layer.activation == Activation::Softplus ? memory.slopes[l + 1].data() : nullptr;
-  float* const cotangents = images(memory.cotangents[l + 1], l + 1, panels).data;
+  float* const cotangents = images(scratch.cotangents[l + 1], l + 1, panels).data;
   const RowVectors shifts = of_pass(pass, time, time.layers[first_ + l].shift);
   BackwardArguments arguments{.above = {},
                               .rows = channels,
@@ -80,11 +84,11 @@ void ConvolutionChain::pull_activations(const FieldPass& pass, const NetTime& ti
                               .gate = gates_of(pass, time, memory, l),
                               .shift = {},
                               .beta = layer.beta,
-                              .gate_sums = memory.gate_sums.data()};
+                              .gate_sums = scratch.gate_sums.data()};
   const bool coordinates = layer.form.coordinates && reverse && reverse->gradient;
   if (coordinates) {
-    memory.pixel_sums.resize(layout.plane.size() * round_up(channels, kLanes) * kLanes);
-    reserve(memory.pixel_terms, std::size_t(channels) * stride);
+    scratch.pixel_sums.resize(layout.plane.size() * round_up(channels, kLanes) * kLanes);
+    reserve(scratch.pixel_terms, std::size_t(channels) * stride);
   }
   const PullKernel pull = pull_kernel(layer.activation, pass.columns.channels - 1, layer.gated());
   Vec beta_bar = {};
@@ -97,16 +101,16 @@ void ConvolutionChain::pull_activations(const FieldPass& pass, const NetTime& ti
     if (slopes)
       arguments.slopes = slopes + (std::size_t(y) * layout.plane.width + x) * channels * stride;
     arguments.shift = of_class(shifts, index, channels);
-    arguments.sums = memory.row_sums.data() + std::size_t(index) * channels * stride;
+    arguments.sums = scratch.row_sums.data() + std::size_t(index) * channels * stride;
     if (!coordinates) {
       beta_bar = beta_bar + pull(arguments, first, last);
       return;
     }
-    float* const class_sums = std::exchange(arguments.sums, memory.pixel_terms.data());
+    float* const class_sums = std::exchange(arguments.sums, scratch.pixel_terms.data());
     std::fill(arguments.sums + first * stride, arguments.sums + last * stride, 0.f);
     beta_bar = beta_bar + pull(arguments, first, last);
-    float* const pixel = memory.pixel_sums.data() + (std::size_t(y) * layout.plane.width + x) *
-                                                        round_up(channels, kLanes) * kLanes;
+    float* const pixel = scratch.pixel_sums.data() + (std::size_t(y) * layout.plane.width + x) *
+                                                         round_up(channels, kLanes) * kLanes;
     for (int j = first; j < last; ++j) {
       Vec sum = {};
       for (int lane = 0; lane < stride; lane += kLanes) {
@@ -130,7 +134,8 @@ inline void ConvolutionChain::add_to_times(const FieldPass& pass, const NetTime&
 
 /// Gradients of layer l once its cotangents and sums are complete, and t̄.
 inline void ConvolutionChain::finish_layer(const FieldPass& pass, const NetTime& time, int l,
-                                           ChainMemory& memory, ChainReverse& reverse) const {
+                                           ChainMemory& memory, ChainScratch& scratch,
+                                           ChainReverse& reverse) const {
   const ConvolutionLayer& layer = layers_[l];
   const int stride = pass.columns.strips * kLanes;
   const bool shifts = layer.shifted() || layer.planes() > 0 || layer.expanded();
@@ -149,7 +154,7 @@ inline void ConvolutionChain::finish_layer(const FieldPass& pass, const NetTime&
       Vec sum = {};
       for (int index = 0; index < layer.classes.count(); ++index) {
         const std::size_t unit = std::size_t(index) * layer.out() + j;
-        const Vec of_class = load(memory.row_sums.data() + unit * stride + g * kLanes);
+        const Vec of_class = load(scratch.row_sums.data() + unit * stride + g * kLanes);
         sum = sum + of_class;
         if (!shifts) continue;
         t_bar = fma(splat(layer.shift[unit]), of_class, t_bar);
@@ -162,7 +167,7 @@ inline void ConvolutionChain::finish_layer(const FieldPass& pass, const NetTime&
       }
       if (!layer.gated()) continue;
       const Vec logit_bar = (splat(1.f) - gate) *
-                            load(memory.gate_sums.data() + std::size_t(j) * stride + g * kLanes);
+                            load(scratch.gate_sums.data() + std::size_t(j) * stride + g * kLanes);
       t_bar = fma(splat(layer.gate_weight[j]), logit_bar, t_bar);
       if (gradient) {
         gradient->gate_weight[j] += sum_of_lanes(t * logit_bar);
@@ -176,20 +181,27 @@ inline void ConvolutionChain::finish_layer(const FieldPass& pass, const NetTime&
     add_to_times(pass, time, g, t_bar, reverse);
   }
   if (!gradient) return;
-  if (layer.form.coordinates) pull_coordinates(l, memory, *gradient);
+  if (layer.form.coordinates) pull_coordinates(l, scratch, *gradient);
 
   const int panels = pass.columns.panels();
   const Images input = images(memory.outputs[l], l, panels);
-  const Images output_bar = images(memory.cotangents[l + 1], l + 1, panels);
-  reserve(memory.transposed, layer.gradient.scratch());
+  const Images output_bar = images(scratch.cotangents[l + 1], l + 1, panels);
+  if (layer.transforms()) {
+    reserve(scratch.products,
+            WinogradConvolution::gradient_scratch(layer.in_stored, layer.out_stored));
+    layer.forward.transformed().accumulate(input, output_bar, panels, gradient->transformed.data(),
+                                           scratch.products.data());
+    return;
+  }
+  reserve(scratch.products, layer.gradient.scratch());
   const bool transposed = layer.map.transposed();
   layer.gradient.accumulate(transposed ? input : output_bar, transposed ? output_bar : input,
-                            panels, gradient->weight.data(), memory.transposed.data());
+                            panels, gradient->weight.data(), scratch.products.data());
 }
 
 /// concatcoord: W̄ of the planes of rows and columns, Σ z̄ y and Σ z̄ x over the pixels (y, x) that a
 /// tap finds.
-inline void ConvolutionChain::pull_coordinates(int l, ChainMemory& memory,
+inline void ConvolutionChain::pull_coordinates(int l, const ChainScratch& scratch,
                                                LayerGradient& gradient) const {
   const ConvolutionLayer& layer = layers_[l];
   const int channels = layer.out(), padded = round_up(channels, kLanes);
@@ -197,7 +209,7 @@ inline void ConvolutionChain::pull_coordinates(int l, ChainMemory& memory,
   std::vector<float> sums(padded);
   for_each_pixel(plane, [&](int y, int x) {
     const std::size_t pixel = std::size_t(y) * plane.width + x;
-    sums_of_lanes(memory.pixel_sums.data() + pixel * padded * kLanes, channels, sums.data());
+    sums_of_lanes(scratch.pixel_sums.data() + pixel * padded * kLanes, channels, sums.data());
     layer.classes.for_each_tap_of(y, x, [&](int i, int j, int from_y, int from_x) {
       float* const rows =
           gradient.coordinates.data() + (std::size_t(i) * kernel.width + j) * channels;
@@ -212,10 +224,11 @@ inline void ConvolutionChain::pull_coordinates(int l, ChainMemory& memory,
 
 /// blend: the cotangents of (a, t a) become ā = first + t second; t̄ += a · second.
 inline void ConvolutionChain::contract_input(const FieldPass& pass, const NetTime& time, int l,
-                                             ChainMemory& memory, ChainReverse* reverse) const {
+                                             ChainMemory& memory, ChainScratch& scratch,
+                                             ChainReverse* reverse) const {
   const int channels = layers_[l].in(), panels = pass.columns.panels();
   const Images input = images(memory.outputs[l], l, panels);
-  const Images input_bar = images(memory.cotangents[l], l, panels);
+  const Images input_bar = images(scratch.cotangents[l], l, panels);
   const RowVectors times = times_of(pass, time);
   for (int n = 0; n < pass.columns.count(); ++n) {
     const int strip = n / pass.columns.channels;

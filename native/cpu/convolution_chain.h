@@ -17,22 +17,25 @@
 
 namespace ffjord::cpu::FFJORD_INSTRUCTION_SET {
 
-/// What a pass leaves in a chain. Entry l is behind l layers, entry 0 is the input.
+/// What a pass leaves in a chain for its pullback. Entry l is behind l layers, entry 0 the input.
 struct ChainMemory {
   std::vector<AlignedFloats> outputs;         ///< (a, ȧ), images
   std::vector<AlignedFloats> preactivations;  ///< (z, u), images, where a pullback needs them
   std::vector<AlignedFloats> slopes;          ///< σ'(z), [pixel][channel][rows of the pass]
-  std::vector<AlignedFloats> cotangents;      ///< images
   /// Of a layer that a context moves: g [channel][rows of the pass], and g ⊙ (b + V c) + s
   /// [unit][rows of the pass].
   std::vector<AlignedFloats> row_gates, row_offsets;
+};
+
+/// What a pass needs beside.
+struct ChainScratch {
+  std::vector<AlignedFloats> cotangents;  ///< images, behind l layers
   AlignedFloats row_sums;   ///< Σ z̄ over the pixels of a class, [unit][rows of the pass]
   AlignedFloats gate_sums;  ///< Σ z̄ (z − s) + ū u over pixels, [channel][rows of the pass]
   AlignedFloats
       pixel_sums;  ///< Σ z̄ of the pass's strips, [pixel][channel][kLanes], for coordinates
-  AlignedFloats
-      pixel_terms;  ///< of one pixel: g ⊙ b + s + r, or its Σ z̄, [channel][rows of the pass]
-  AlignedFloats transposed;
+  AlignedFloats pixel_terms;  ///< of one pixel: g ⊙ b + s + r, or Σ z̄, [channel][rows of the pass]
+  AlignedFloats products;  ///< of the kernels
 };
 
 /// What a pullback adds to. Null where it is not wanted.
@@ -55,12 +58,14 @@ class ConvolutionChain {
   /// Runs a pass from `input` to `output`, panels of the D features of a row, and stores there or
   /// adds. `terms`: of the context, [P][rows of the tile], or null.
   void run(const FieldPass& pass, const NetTime& time, const float* terms, const Panels& input,
-           const Panels& output, bool adds, ChainMemory& memory, bool keep) const;
+           const Panels& output, bool adds, ChainMemory& memory, ChainScratch& scratch,
+           bool keep) const;
   /// Cotangents of what `run` left with `keep` → those of its input, stored or added. Without
   /// `reverse` nothing else is computed: the values' cotangents alone are pulled back, of a pass
   /// without tangents.
   void pull(const FieldPass& pass, const NetTime& time, const Panels& output_bar,
-            const Panels& input_bar, bool adds, ChainMemory& memory, ChainReverse* reverse) const;
+            const Panels& input_bar, bool adds, ChainMemory& memory, ChainScratch& scratch,
+            ChainReverse* reverse) const;
 
   /// Floats that a kept pass takes for each of its panels, and the largest image of them.
   std::size_t floats_per_panel() const;
@@ -96,18 +101,18 @@ class ConvolutionChain {
   void set_row_terms(const FieldPass& pass, const NetTime& time, int l, const float* terms,
                      ChainMemory& memory) const;
   void run_layer(const FieldPass& pass, const NetTime& time, int l, ChainMemory& memory,
-                 bool keep) const;
+                 ChainScratch& scratch, bool keep) const;
   template <class Behind>
   void pull_activations(const FieldPass& pass, const NetTime& time, int l, ChainMemory& memory,
-                        ChainReverse* reverse, Behind behind) const;
+                        ChainScratch& scratch, ChainReverse* reverse, Behind behind) const;
   void finish_layer(const FieldPass& pass, const NetTime& time, int l, ChainMemory& memory,
-                    ChainReverse& reverse) const;
-  void pull_coordinates(int l, ChainMemory& memory, LayerGradient& gradient) const;
+                    ChainScratch& scratch, ChainReverse& reverse) const;
+  void pull_coordinates(int l, const ChainScratch& scratch, LayerGradient& gradient) const;
   void add_to_times(const FieldPass& pass, const NetTime& time, int strip, Vec t_bar,
                     ChainReverse& reverse) const;
   void expand_input(const FieldPass& pass, const NetTime& time, int l, const Images& input) const;
   void contract_input(const FieldPass& pass, const NetTime& time, int l, ChainMemory& memory,
-                      ChainReverse* reverse) const;
+                      ChainScratch& scratch, ChainReverse* reverse) const;
 
   std::span<ConvolutionLayer> layers_;
   const int first_;  // number of the first layer in its net
@@ -140,14 +145,17 @@ inline ConvolutionChain::ConvolutionChain(std::vector<ConvolutionLayer>& layers,
   input_at_ = feature_places(layouts_.front(), squeezed);
   output_at_ = feature_places(layouts_.back(), squeezed);
   for (int l = 0; l < count(); ++l) {
-    const int below = layouts_[l].channels, above = layouts_[l + 1].channels;
-    const LinearMap& map = layers_[l].map;
-    layers_[l].gradient = {map, map.transposed() ? below : above, map.transposed() ? above : below};
+    ConvolutionLayer& layer = layers_[l];
+    layer.in_stored = layouts_[l].channels;
+    layer.out_stored = layouts_[l + 1].channels;
+    const bool transposed = layer.map.transposed();
+    layer.gradient = {layer.map, transposed ? layer.in_stored : layer.out_stored,
+                      transposed ? layer.out_stored : layer.in_stored};
   }
 }
 
 inline void ConvolutionChain::pack() {
-  for (int l = 0; l < count(); ++l) layers_[l].pack(layouts_[l].channels, layouts_[l + 1].channels);
+  for (ConvolutionLayer& layer : layers_) layer.pack();
 }
 
 inline std::size_t ConvolutionChain::floats_per_panel() const {

@@ -25,22 +25,23 @@ inline ActivateKernel activate_kernel(Activation activation, int tangents, bool 
 
 inline void ConvolutionChain::run(const FieldPass& pass, const NetTime& time, const float* terms,
                                   const Panels& input, const Panels& output, bool adds,
-                                  ChainMemory& memory, bool keep) const {
+                                  ChainMemory& memory, ChainScratch& scratch, bool keep) const {
   const std::size_t entries = layers_.size() + 1;
-  for (auto* arrays : {&memory.outputs, &memory.preactivations, &memory.slopes, &memory.cotangents,
-                       &memory.row_gates, &memory.row_offsets})
+  for (auto* arrays : {&memory.outputs, &memory.preactivations, &memory.slopes, &memory.row_gates,
+                       &memory.row_offsets})
     arrays->resize(entries);
   const int panels = pass.columns.panels();
   load_images(input, images(memory.outputs[0], 0, panels), input_at_, panels);
   for (int l = 0; l < count(); ++l) {
     if (moves(l)) set_row_terms(pass, time, l, terms, memory);
-    run_layer(pass, time, l, memory, keep);
+    run_layer(pass, time, l, memory, scratch, keep);
   }
   store_images(images(memory.outputs[count()], count(), panels), output, adds, output_at_, panels);
 }
 
 inline void ConvolutionChain::run_layer(const FieldPass& pass, const NetTime& time, int l,
-                                        ChainMemory& memory, bool keep) const {
+                                        ChainMemory& memory, ChainScratch& scratch,
+                                        bool keep) const {
   const ConvolutionLayer& layer = layers_[l];
   const int panels = pass.columns.panels(), channels = layer.out();
   const Images in = images(memory.outputs[l], l, panels);
@@ -68,25 +69,28 @@ inline void ConvolutionChain::run_layer(const FieldPass& pass, const NetTime& ti
   const RowVectors offsets = offsets_of(pass, time, memory, l);
   const float* const coordinates = layer.form.coordinates ? layer.coordinates.data() : nullptr;
   const int stride = pass.columns.strips * kLanes;
-  reserve(memory.pixel_terms, std::size_t(channels) * stride);
-  convolve(layer.forward, in, out, panels, [&](int y, int x, int first, int last) {
-    const std::size_t at = out.layout.offset(y, x);
-    arguments.out = {out.data + at, out.layout.panel_stride()};
-    arguments.offset = of_class(offsets, layer.classes.of(y, x), channels);
-    if (coordinates) {
-      const float* const terms =
-          coordinates + (std::size_t(y) * layer.map.plane_out.width + x) * channels;
-      for (int j = first; j < last; ++j)
-        for (int g = 0; g < pass.columns.strips; ++g)
-          store(memory.pixel_terms.data() + std::size_t(j) * stride + g * kLanes,
-                arguments.offset.at(j, g) + splat(terms[j]));
-      arguments.offset = {memory.pixel_terms.data(), stride, kLanes};
-    }
-    if (preactivations) arguments.preactivations = preactivations + at;
-    if (slopes)
-      arguments.slopes = slopes + (std::size_t(y) * layer.map.plane_out.width + x) * pixel_slopes;
-    activate(arguments, first, last);
-  });
+  reserve(scratch.pixel_terms, std::size_t(channels) * stride);
+  reserve(scratch.products, layer.forward.scratch(layer.in_stored, layer.out_stored));
+  convolve(layer.forward, in, out, panels, scratch.products.data(),
+           [&](int y, int x, int first, int last) {
+             const std::size_t at = out.layout.offset(y, x);
+             arguments.out = {out.data + at, out.layout.panel_stride()};
+             arguments.offset = of_class(offsets, layer.classes.of(y, x), channels);
+             if (coordinates) {
+               const float* const terms =
+                   coordinates + (std::size_t(y) * layer.map.plane_out.width + x) * channels;
+               for (int j = first; j < last; ++j)
+                 for (int g = 0; g < pass.columns.strips; ++g)
+                   store(scratch.pixel_terms.data() + std::size_t(j) * stride + g * kLanes,
+                         arguments.offset.at(j, g) + splat(terms[j]));
+               arguments.offset = {scratch.pixel_terms.data(), stride, kLanes};
+             }
+             if (preactivations) arguments.preactivations = preactivations + at;
+             if (slopes)
+               arguments.slopes =
+                   slopes + (std::size_t(y) * layer.map.plane_out.width + x) * pixel_slopes;
+             activate(arguments, first, last);
+           });
 }
 
 /// (a) → (a, t a), for blend.

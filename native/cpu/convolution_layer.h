@@ -9,6 +9,7 @@
 #include "cpu/border_classes.h"
 #include "cpu/convolution.h"
 #include "cpu/convolution_gradient.h"
+#include "cpu/net_gradient.h"
 
 namespace ffjord::cpu::FFJORD_INSTRUCTION_SET {
 
@@ -26,17 +27,24 @@ struct ConvolutionLayer : LayerPlan {
   /// vectors.
   std::vector<float> bias, shift, gate_weight, gate_bias;
   float beta = 1;
+  int in_stored = 0, out_stored = 0;  ///< channels from pixel to pixel of the images on both sides
 
-  ConvolutionLayer(const LayerPlan& plan, const float* all_parameters)
+  ConvolutionLayer(const LayerPlan& plan, const float* all_parameters, ConvolutionMethod method)
       : LayerPlan(plan), parameters(all_parameters) {
     if (planes() > 0) classes = BorderClasses(map);
     const LinearMap expanded = map.with_channels_in(depth());
-    forward = {expanded, PackedConvolution::Direction::Forward};
-    backward = {expanded, PackedConvolution::Direction::Backward};
+    forward = {expanded, PackedConvolution::Direction::Forward, method};
+    backward = {expanded, PackedConvolution::Direction::Backward, method};
   }
 
   int units() const { return classes.count() * out(); }
   std::size_t sums_size() const { return gradient.size(); }
+  /// Whether W̄ is summed before its transform (winograd.h), in `in_stored` and `out_stored`
+  /// channels.
+  bool transforms() const { return forward.transforms(); }
+  std::size_t transformed_size() const {
+    return transforms() ? WinogradConvolution::sums_size(in_stored, out_stored) : 0;
+  }
 
   /// Where W[n, c, i, j] of the map without its planes stands from the beginning of its tensor; n
   /// counts channels of the narrow side, c of the wide.
@@ -50,8 +58,7 @@ struct ConvolutionLayer : LayerPlan {
                             : stored_place(channel, input, i, j);
   }
 
-  /// `in_stored` and `out_stored`: channels from pixel to pixel of the images on both sides.
-  void pack(int in_stored, int out_stored) {
+  void pack() {
     const float* w = parameters + offsets.weight;
     const float* w1 = expanded() ? parameters + offsets.weight1 : nullptr;
     const auto element = [&](int n, int c, int i, int j) {
@@ -84,6 +91,20 @@ struct ConvolutionLayer : LayerPlan {
               index, [&](int i, int j) { shift[unit] += w[plane_place(0, channel, i, j)]; });
       }
     if (form.coordinates) set_coordinates(w);
+  }
+
+  /// Adds the sums before the transform to those of the taps.
+  void gather_taps(LayerGradient& sums) const {
+    const ConvolutionPhase& phase = forward.phases().front();
+    for (int channel = 0; channel < out(); ++channel)
+      for (int input = 0; input < depth(); ++input) {
+        const auto taps = WinogradConvolution::taps(sums.transformed.data(), in_stored, out_stored,
+                                                    channel, input);
+        for (int tap = 0; tap < 9; ++tap)
+          forward.at(phase, channel, input, tap / 3, tap % 3, [&](int n, int c, int i, int j) {
+            sums.weight[gradient.place(n, c, i, j)] += static_cast<float>(taps[tap]);
+          });
+      }
   }
 
  private:
@@ -122,6 +143,8 @@ inline std::vector<ImageLayout> image_layouts(std::span<const ConvolutionLayer> 
       layout.channels = stored_channels(layers[l - 1].out());
     }
     if (l > 0) layout.margins.widen(layers[l - 1].backward.margins());
+    if (l > 0 && layers[l - 1].transforms())  // which takes two by two pixels
+      layout.margins.widen({0, 0, layout.plane.height % 2, layout.plane.width % 2});
     layouts.push_back(layout);
   }
   return layouts;

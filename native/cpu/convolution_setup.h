@@ -10,7 +10,8 @@
 
 namespace ffjord::cpu::FFJORD_INSTRUCTION_SET {
 
-inline std::vector<ConvolutionLayer> make_convolution_layers(const BlockContext<float>& context) {
+inline std::vector<ConvolutionLayer> make_convolution_layers(const BlockContext<float>& context,
+                                                             ConvolutionMethod method) {
   std::vector<ConvolutionLayer> layers;
   for (const LayerPlan& plan : context.offsets.net.layers) {
     if (plan.hyper())
@@ -18,15 +19,16 @@ inline std::vector<ConvolutionLayer> make_convolution_layers(const BlockContext<
     if (plan.map.is_dense)
       throw Error(ErrorCode::Unsupported,
                   "a net of convolutions has no dense layers on the cpu engine");
-    layers.emplace_back(plan, context.parameters.data());
+    layers.emplace_back(plan, context.parameters.data(), method);
   }
   return layers;
 }
 
-inline ConvolutionTileNet::ConvolutionTileNet(const BlockContext<float>& context)
+inline ConvolutionTileNet::ConvolutionTileNet(const BlockContext<float>& context,
+                                              ConvolutionMethod method)
     : dimension_(static_cast<int>(context.offsets.net.size_in())),
       residual_(context.offsets.net.residual),
-      layers_(make_convolution_layers(context)),
+      layers_(make_convolution_layers(context, method)),
       context_(layers_, context.offsets.net.context_size) {
   const NetPlan& net = context.offsets.net;
   const LinearMap& first = net.layers.front().map;
@@ -84,6 +86,7 @@ inline void ConvolutionTileNet::finish(GradientSlot& slot) const {
   auto& sums = static_cast<NetGradient&>(slot);
   if (std::exchange(sums.finished, true)) return;
   for (std::size_t l = 0; l < layers_.size(); ++l) {
+    if (layers_[l].transforms()) layers_[l].gather_taps(sums.layers[l]);
     if (!layers_[l].expanded()) continue;
     // The sums are those of b + t (b₁ − b), as b and b₁ − b.
     LayerGradient& gradient = sums.layers[l];

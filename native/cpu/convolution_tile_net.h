@@ -2,25 +2,70 @@
 //
 // An image of hidden channels takes megabytes a panel, so a tile goes through the net in passes:
 // strip by strip, and of many tangents some at a time, each pass with the values beside them. The
-// memory of an evaluation does not grow with their number then. Where all passes together are
-// small, they stay for the pullback; else the pullback runs them again, one by one.
+// memory of an evaluation does not grow with their number then. What all passes of an evaluation
+// leave stays for the pullback where there is plenty of memory; else the pullback runs them again,
+// one by one, which takes a third longer and gives the same bits.
 #pragma once
 
 #include <memory>
+#include <mutex>
 #include <span>
+#include <utility>
 #include <vector>
 
 #include "core/errors.h"
 #include "core/lattice_probes.h"
+#include "core/memory.h"
 #include "cpu/convolution_backward.h"
 #include "cpu/convolution_forward.h"
 
 namespace ffjord::cpu::FFJORD_INSTRUCTION_SET {
 
-/// Memory of one pass.
+/// What a pass leaves.
 struct PassMemory {
-  AlignedFloats input, output, input_bar, output_bar;  ///< panels of D features
-  std::vector<ChainMemory> chains;                     ///< one a branch
+  AlignedFloats input, output;      ///< panels of D features
+  std::vector<ChainMemory> chains;  ///< one a branch
+};
+
+/// What a pass needs while it runs or is pulled back.
+struct PassScratch {
+  PassMemory pass;  ///< of one that is not kept
+  AlignedFloats input_bar, output_bar;
+  std::vector<ChainScratch> chains;
+};
+
+/// Scratch that nobody uses, of which calls of several threads take one each.
+class ScratchPool {
+ public:
+  /// Takes one, and gives it back at the end.
+  class Lease {
+   public:
+    explicit Lease(ScratchPool& pool) : pool_(pool), scratch_(pool.take()) {}
+    ~Lease() { pool_.give_back(std::move(scratch_)); }
+    Lease(const Lease&) = delete;
+    Lease& operator=(const Lease&) = delete;
+    PassScratch& operator*() const { return *scratch_; }
+
+   private:
+    ScratchPool& pool_;
+    std::unique_ptr<PassScratch> scratch_;
+  };
+
+ private:
+  std::unique_ptr<PassScratch> take() {
+    const std::lock_guard lock(mutex_);
+    if (idle_.empty()) return std::make_unique<PassScratch>();
+    auto scratch = std::move(idle_.back());
+    idle_.pop_back();
+    return scratch;
+  }
+  void give_back(std::unique_ptr<PassScratch> scratch) {
+    const std::lock_guard lock(mutex_);
+    idle_.push_back(std::move(scratch));
+  }
+
+  std::mutex mutex_;
+  std::vector<std::unique_ptr<PassScratch>> idle_;
 };
 
 /// Where the probes of a branch are 1, whose divergence they add up to.
@@ -46,20 +91,20 @@ struct ConvolutionActivations final : Activations {
   Evaluation evaluation;  ///< of the last `evaluate`, as its pullback differentiates it
   bool kept = false;      ///< every pass has its own memory, as it left it
   std::vector<BranchPass> passes;
-  std::vector<PassMemory> memory;
+  std::vector<PassMemory> memory;  ///< one a pass that is kept
   AlignedFloats z, terms;          ///< copies for passes that are run again
   AlignedFloats regulariser_sums;  ///< [R][rows]
 
-  PassMemory& of_pass(std::size_t pass) {
-    const std::size_t index = kept ? pass : 0;
-    if (memory.size() <= index) memory.resize(passes.size());
-    return memory[index];
+  PassMemory& of_pass(std::size_t pass, PassScratch& scratch) {
+    if (!kept) return scratch.pass;
+    if (memory.size() < passes.size()) memory.resize(passes.size());
+    return memory[pass];
   }
 };
 
 class ConvolutionTileNet final : public TileNet {
  public:
-  explicit ConvolutionTileNet(const BlockContext<float>& context);
+  ConvolutionTileNet(const BlockContext<float>& context, ConvolutionMethod method);
 
   std::size_t rows() const override { return std::size_t(kStrips) * kLanes; }
   void parameters_changed() override;
@@ -105,13 +150,14 @@ class ConvolutionTileNet final : public TileNet {
   std::size_t floats_of(const std::vector<BranchPass>& passes) const;
   void add_passes(const BranchPass& like, int tangents, std::vector<BranchPass>& passes) const;
   std::vector<BranchPass> plan_passes(const Evaluation& evaluation, bool lattices) const;
+  bool keeps(const ConvolutionActivations& memory) const;
   void run_pass(const BranchPass& pass, const NetTime& time, const float* z, const float* eps,
-                const float* terms, PassMemory& memory, bool keep) const;
-  /// From the seeds in `memory.output_bar` to `memory.input_bar`.
+                const float* terms, PassMemory& memory, PassScratch& scratch, bool keep) const;
+  /// From the seeds in `scratch.output_bar` to `scratch.input_bar`.
   void pull_pass(const BranchPass& pass, const NetTime& time, PassMemory& memory,
-                 ChainReverse* reverse) const;
+                 PassScratch& scratch, ChainReverse* reverse) const;
   void evaluate_vjp(const BranchPass& pass, const NetTime& time, const TileArrays& arrays,
-                    int probes, PassMemory& memory) const;
+                    int probes, PassMemory& memory, PassScratch& scratch) const;
   void reduce_layer(const ConvolutionLayer& layer, const LayerGradient& sums, float scale,
                     std::span<float> gradients) const;
 
@@ -121,12 +167,22 @@ class ConvolutionTileNet final : public TileNet {
   ContextMap context_;
   std::vector<ConvolutionChain> chains_;  // one a branch
   std::vector<BranchLattice> lattices_;
+  mutable ScratchPool pool_;
 };
 
-/// What a pass and all of an evaluation may take, in floats: 16 and 32 MiB, and every stage of a
-/// step that is pulled back keeps an evaluation.
+/// What a pass of several tangents may take an image, in floats: 16 MiB.
 inline constexpr std::size_t kFloatsOfPass = std::size_t{1} << 22;
+/// What an evaluation may keep without asking: 32 MiB. Every stage of a step that is pulled back
+/// keeps one, and every thread has a step.
 inline constexpr std::size_t kFloatsKept = std::size_t{1} << 23;
+/// More is kept where it is a small part of what memory is left.
+inline constexpr std::uint64_t kPartOfMemory = 64;
+
+inline bool ConvolutionTileNet::keeps(const ConvolutionActivations& memory) const {
+  const std::size_t floats = floats_of(memory.passes);
+  return floats <= kFloatsKept || memory.memory.size() >= memory.passes.size() ||
+         floats * sizeof(float) <= available_memory() / kPartOfMemory;
+}
 
 inline std::size_t ConvolutionTileNet::floats_of(const std::vector<BranchPass>& passes) const {
   std::size_t floats = 0;
@@ -183,21 +239,26 @@ inline std::vector<BranchPass> ConvolutionTileNet::plan_passes(const Evaluation&
 
 inline void ConvolutionTileNet::run_pass(const BranchPass& pass, const NetTime& time,
                                          const float* z, const float* eps, const float* terms,
-                                         PassMemory& memory, bool keep) const {
+                                         PassMemory& memory, PassScratch& scratch,
+                                         bool keep) const {
   const Panels input = panels(memory.input, pass.columns);
   const Panels output = panels(memory.output, pass.columns);
   load_columns(pass, z, eps, input);
   memory.chains.resize(chains_.size());
+  scratch.chains.resize(chains_.size());
   for (std::size_t b = pass.first_branch; b < pass.end_branch; ++b)
-    chains_[b].run(pass, time, terms, input, output, b > pass.first_branch, memory.chains[b], keep);
+    chains_[b].run(pass, time, terms, input, output, b > pass.first_branch, memory.chains[b],
+                   scratch.chains[b], keep);
 }
 
 inline void ConvolutionTileNet::pull_pass(const BranchPass& pass, const NetTime& time,
-                                          PassMemory& memory, ChainReverse* reverse) const {
-  const Panels seeds = panels(memory.output_bar, pass.columns);
-  const Panels input_bar = panels(memory.input_bar, pass.columns);
+                                          PassMemory& memory, PassScratch& scratch,
+                                          ChainReverse* reverse) const {
+  const Panels seeds = panels(scratch.output_bar, pass.columns);
+  const Panels input_bar = panels(scratch.input_bar, pass.columns);
   for (std::size_t b = pass.first_branch; b < pass.end_branch; ++b)
-    chains_[b].pull(pass, time, seeds, input_bar, b > pass.first_branch, memory.chains[b], reverse);
+    chains_[b].pull(pass, time, seeds, input_bar, b > pass.first_branch, memory.chains[b],
+                    scratch.chains[b], reverse);
 }
 
 inline void ConvolutionTileNet::evaluate(const TimeSlot& slot, const TileArrays& arrays,
@@ -217,7 +278,7 @@ inline void ConvolutionTileNet::evaluate(const TimeSlot& slot, const TileArrays&
   const bool vjp = memory.trace.divergence == Divergence::Vjp && tangents;
   // The pullback of the VJP form differentiates the equal tangent form.
   memory.passes = plan_passes(wanted, lattices);
-  memory.kept = keep && !vjp && floats_of(memory.passes) <= kFloatsKept;
+  memory.kept = keep && !vjp && keeps(memory);
   if (keep && !memory.kept) {
     memory.z.assign(arrays.z, arrays.z + dimension_ * rows());
     if (arrays.terms) memory.terms.assign(arrays.terms, arrays.terms + context_.terms * rows());
@@ -228,13 +289,14 @@ inline void ConvolutionTileNet::evaluate(const TimeSlot& slot, const TileArrays&
     values.tangents = 0;
     memory.passes = plan_passes(values, false);
   }
+  const ScratchPool::Lease scratch(pool_);
   for (std::size_t i = 0; i < memory.passes.size(); ++i) {
     const BranchPass& pass = memory.passes[i];
-    PassMemory& of_pass = memory.of_pass(i);
-    run_pass(pass, time, arrays.z, arrays.eps, arrays.terms, of_pass, memory.kept || vjp);
+    PassMemory& of_pass = memory.of_pass(i, *scratch);
+    run_pass(pass, time, arrays.z, arrays.eps, arrays.terms, of_pass, *scratch, memory.kept || vjp);
     write_field(pass, arrays, memory.regularisers, memory.regulariser_sums.data(),
                 panels(of_pass.input, pass.columns), panels(of_pass.output, pass.columns));
-    if (vjp) evaluate_vjp(pass, time, arrays, memory.trace.probes, of_pass);
+    if (vjp) evaluate_vjp(pass, time, arrays, memory.trace.probes, of_pass, *scratch);
   }
   if (vjp) memory.passes = plan_passes(wanted, false);
 }
@@ -242,13 +304,13 @@ inline void ConvolutionTileNet::evaluate(const TimeSlot& slot, const TileArrays&
 /// (εᵀJ) ε over the values that a pass kept.
 inline void ConvolutionTileNet::evaluate_vjp(const BranchPass& pass, const NetTime& time,
                                              const TileArrays& arrays, int probes,
-                                             PassMemory& memory) const {
-  const Panels seeds = panels(memory.output_bar, pass.columns);
-  const Panels input_bar = panels(memory.input_bar, pass.columns);
+                                             PassMemory& memory, PassScratch& scratch) const {
+  const Panels seeds = panels(scratch.output_bar, pass.columns);
+  const Panels input_bar = panels(scratch.input_bar, pass.columns);
   for (int k = 0; k < probes; ++k) {
     const float* eps = arrays.eps + std::size_t(k) * dimension_ * rows();
     load_columns(pass, eps, nullptr, seeds);
-    pull_pass(pass, time, memory, nullptr);
+    pull_pass(pass, time, memory, scratch, nullptr);
     for (int g = 0; g < pass.columns.strips; ++g) {
       Vec sum = {};
       for (int i = 0; i < dimension_; ++i)
@@ -273,16 +335,18 @@ inline double ConvolutionTileNet::pullback(const TimeSlot& slot, const TileCotan
   ChainReverse reverse{.gradient = static_cast<NetGradient*>(gradients),
                        .terms_bar = arrays.terms,
                        .times_bar = time.own ? times_bar : nullptr};
+  const ScratchPool::Lease scratch(pool_);
   for (std::size_t i = 0; i < memory.passes.size(); ++i) {
     const BranchPass& pass = memory.passes[i];
-    PassMemory& of_pass = memory.of_pass(i);
+    PassMemory& of_pass = memory.of_pass(i, *scratch);
     if (!memory.kept)
-      run_pass(pass, time, memory.z.data(), arrays.eps, memory.terms.data(), of_pass, true);
+      run_pass(pass, time, memory.z.data(), arrays.eps, memory.terms.data(), of_pass, *scratch,
+               true);
     load_seeds(pass, arrays, memory.regularisers, memory.regulariser_sums.data(),
                panels(of_pass.input, pass.columns), panels(of_pass.output, pass.columns),
-               panels(of_pass.output_bar, pass.columns));
-    pull_pass(pass, time, of_pass, &reverse);
-    add_to_rows(pass, panels(of_pass.input_bar, pass.columns), arrays.z);
+               panels((*scratch).output_bar, pass.columns));
+    pull_pass(pass, time, of_pass, *scratch, &reverse);
+    add_to_rows(pass, panels((*scratch).input_bar, pass.columns), arrays.z);
   }
   return reverse.t_bar;
 }

@@ -27,7 +27,7 @@ struct Margins {
 
 struct ImageLayout {
   Plane plane;
-  int channels = 0;  ///< even, as a product writes its rows in pairs
+  int channels = 0;  ///< stored_channels() of those that there are
   Margins margins;
 
   std::size_t pixel_stride() const { return std::size_t(channels) * kFeatureStride; }
@@ -56,6 +56,9 @@ struct Images {
   Panels pixel(int y, int x) const { return {data + layout.offset(y, x), layout.panel_stride()}; }
 };
 
-inline constexpr int stored_channels(int channels) { return round_up(channels, 2); }
+/// As many as a product writes.
+inline constexpr int stored_channels(int channels) {
+  return channels == 1 ? 1 : round_up(channels, 2);
+}
 
 }  // namespace ffjord::cpu::FFJORD_INSTRUCTION_SET

@@ -65,14 +65,15 @@ std::span<const std::string_view> instruction_sets() {
 }
 
 std::unique_ptr<TileNet> make_tile_net(std::string_view instruction_set,
-                                       const BlockContext<float>& context) {
+                                       const BlockContext<float>& context,
+                                       ConvolutionMethod method) {
   for (std::string_view name : instruction_sets()) {
     if (name != instruction_set) continue;
 #if defined(__x86_64__)
-    if (name == "avx512"sv) return avx512::make_net(context);
-    if (name == "avx2"sv) return avx2::make_net(context);
+    if (name == "avx512"sv) return avx512::make_net(context, method);
+    if (name == "avx2"sv) return avx2::make_net(context, method);
 #endif
-    return baseline::make_net(context);
+    return baseline::make_net(context, method);
   }
   throw Error(ErrorCode::Unsupported,
               "no instruction set named " + std::string(instruction_set) + " here");

@@ -4,10 +4,12 @@
 #pragma once
 
 #include <algorithm>
+#include <array>
 #include <cmath>
 #include <cstddef>
 #include <cstdint>
 #include <memory>
+#include <mutex>
 #include <span>
 #include <type_traits>
 #include <utility>
@@ -18,6 +20,7 @@
 #include "core/flow_description.h"
 #include "core/lattice_probes.h"
 #include "core/linear_map.h"
+#include "core/memory.h"
 #include "core/net_plan.h"
 #include "core/parameters.h"
 #include "core/regularisers.h"
@@ -31,13 +34,13 @@
 namespace ffjord::cpu {
 
 namespace baseline {
-std::unique_ptr<TileNet> make_net(const BlockContext<float>& context);
+std::unique_ptr<TileNet> make_net(const BlockContext<float>& context, ConvolutionMethod method);
 }
 namespace avx2 {
-std::unique_ptr<TileNet> make_net(const BlockContext<float>& context);
+std::unique_ptr<TileNet> make_net(const BlockContext<float>& context, ConvolutionMethod method);
 }
 namespace avx512 {
-std::unique_ptr<TileNet> make_net(const BlockContext<float>& context);
+std::unique_ptr<TileNet> make_net(const BlockContext<float>& context, ConvolutionMethod method);
 }
 
 }  // namespace ffjord::cpu

@@ -18,8 +18,9 @@
 
 namespace ffjord::cpu::avx2 {
 
-std::unique_ptr<TileNet> make_net(const BlockContext<float>& context) {
-  if (context.offsets.net.convolutional()) return std::make_unique<ConvolutionTileNet>(context);
+std::unique_ptr<TileNet> make_net(const BlockContext<float>& context, ConvolutionMethod method) {
+  if (context.offsets.net.convolutional())
+    return std::make_unique<ConvolutionTileNet>(context, method);
   return std::make_unique<DenseTileNet>(context);
 }
 

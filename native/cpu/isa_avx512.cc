@@ -19,8 +19,9 @@
 
 namespace ffjord::cpu::avx512 {
 
-std::unique_ptr<TileNet> make_net(const BlockContext<float>& context) {
-  if (context.offsets.net.convolutional()) return std::make_unique<ConvolutionTileNet>(context);
+std::unique_ptr<TileNet> make_net(const BlockContext<float>& context, ConvolutionMethod method) {
+  if (context.offsets.net.convolutional())
+    return std::make_unique<ConvolutionTileNet>(context, method);
   return std::make_unique<DenseTileNet>(context);
 }
 

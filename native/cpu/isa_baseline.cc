@@ -7,8 +7,9 @@
 
 namespace ffjord::cpu::baseline {
 
-std::unique_ptr<TileNet> make_net(const BlockContext<float>& context) {
-  if (context.offsets.net.convolutional()) return std::make_unique<ConvolutionTileNet>(context);
+std::unique_ptr<TileNet> make_net(const BlockContext<float>& context, ConvolutionMethod method) {
+  if (context.offsets.net.convolutional())
+    return std::make_unique<ConvolutionTileNet>(context, method);
   return std::make_unique<DenseTileNet>(context);
 }
 

@@ -6,8 +6,6 @@
 // underflow.
 #pragma once
 
-#include <utility>
-
 #include "cpu/layer_forward.h"
 
 namespace ffjord::cpu::FFJORD_INSTRUCTION_SET {
@@ -119,8 +117,9 @@ Vec pull_back_rows(const BackwardArguments& arguments, int first, int last) {
       unit.finish(at);
       if constexpr (ByStrip) {
         const std::size_t strip = (std::size_t(j) * s.columns.strips + g) * kLanes;
-        add_to(s.sums + strip, std::exchange(unit.sum, Vec{}));
-        if constexpr (Gated) add_to(s.gate_sums + strip, std::exchange(unit.gate_sum, Vec{}));
+        add_to(s.sums + strip, unit.sum);
+        if constexpr (Gated) add_to(s.gate_sums + strip, unit.gate_sum);
+        unit.sum = unit.gate_sum = Vec{};
       }
     }
     if constexpr (ByStrip) continue;

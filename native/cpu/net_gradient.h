@@ -12,7 +12,8 @@
 namespace ffjord::cpu::FFJORD_INSTRUCTION_SET {
 
 struct LayerGradient {
-  AlignedFloats weight;  ///< in the order of the kernel that adds to it; of hyper unused
+  AlignedFloats weight;       ///< in the order of the kernel that adds to it; of hyper unused
+  AlignedFloats transformed;  ///< what `finish` adds to `weight`, of Winograd's convolutions
   std::vector<float> bias, shift, gate_weight, gate_bias;  ///< (out); of shift (units)
   std::vector<float> coordinates;                          ///< of their planes, [2][taps][out]
   float beta = 0;
@@ -23,7 +24,7 @@ struct NetGradient final : GradientSlot {
   std::vector<LayerGradient> layers;
   AlignedFloats m_bar;  ///< closed-form trace, two hidden layers, ungated: M̄ (H₂, padded H₁)
   AlignedFloats context;  ///< (P, padded C)
-  bool finished = false;  ///< M̄ is in the sums of the weights
+  bool finished = false;  ///< M̄ and `transformed` are in the sums of the weights
 
   template <class AnyLayer>
   NetGradient(const std::vector<AnyLayer>& net, const ContextMap& map)
@@ -35,6 +36,7 @@ struct NetGradient final : GradientSlot {
         vector->resize(layer.out());
       gradient.shift.resize(layer.units());
       gradient.weight.resize(layer.sums_size());
+      gradient.transformed.resize(layer.transformed_size());
       if (layer.form.coordinates) gradient.coordinates.resize(2 * layer.map.taps() * layer.out());
       if (layer.hyper()) {
         const std::size_t outputs = layer.hypernet_outputs();
@@ -52,6 +54,7 @@ struct NetGradient final : GradientSlot {
     std::vector<std::span<float>> all{m_bar, context};
     for (LayerGradient& layer : layers) {
       all.push_back(layer.weight);
+      if (!finished) all.push_back(layer.transformed);
       all.emplace_back(&layer.beta, 1);
       for (auto* vector :
            {&layer.bias, &layer.shift, &layer.coordinates, &layer.gate_weight, &layer.gate_bias,

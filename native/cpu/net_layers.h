@@ -23,6 +23,7 @@ struct Layer : LayerPlan {
   /// Sums of W̄ are kept as (depth, out) where that leaves less padding.
   bool sums_transposed() const { return depth() < out(); }
   int sums_stride() const { return padded_features(sums_transposed() ? out() : depth()); }
+  std::size_t transformed_size() const { return 0; }
   std::size_t sums_size() const {
     return hyper() ? 0 : std::size_t(sums_transposed() ? depth() : out()) * sums_stride();
   }

@@ -15,14 +15,17 @@ namespace ffjord::cpu::FFJORD_INSTRUCTION_SET {
 inline constexpr int kBlockRows = kRegisters >= 32 ? 12 : 6;
 
 /// W (rows, depth) as the micro-kernel reads it: blocks of kBlockRows rows,
-/// [block][depth][kBlockRows], and a last one of as many rows as are left, an even number, the odd
-/// one being zero.
+/// [block][depth][kBlockRows], and a last one of as many rows as are left: one, or an even number,
+/// the odd one being zero.
 struct PackedMatrix {
   int rows = 0, depth = 0;
   AlignedFloats values;
 
   int full_blocks() const { return rows / kBlockRows; }
-  int tail_rows() const { return round_up(rows % kBlockRows, 2); }
+  int tail_rows() const {
+    const int left = rows % kBlockRows;
+    return left == 1 ? 1 : round_up(left, 2);
+  }
   const float* block(int index) const {
     return values.data() + std::size_t(index) * depth * kBlockRows;
   }
@@ -80,16 +83,16 @@ template <int Rows, int Count, class AnyRuns>
                                                   Vec (&sums)[Rows][Count]) {
 #pragma GCC unroll 12
   for (int r = 0; r < Rows; ++r)
-#pragma GCC unroll 4
+#pragma GCC unroll 8
     for (int c = 0; c < Count; ++c) sums[r][c] = Vec{};
   for (int run = 0; run < runs.count; ++run) {
     const float* in[Count];
-#pragma GCC unroll 4
+#pragma GCC unroll 8
     for (int c = 0; c < Count; ++c) in[c] = columns[c] + run * runs.stride;
 #pragma GCC unroll 2
     for (int k = 0; k < length; ++k) {
       Vec column[Count];
-#pragma GCC unroll 4
+#pragma GCC unroll 8
       for (int c = 0; c < Count; ++c) {
         column[c] = load(in[c]);
         in[c] += kFeatureStride;
@@ -97,7 +100,7 @@ template <int Rows, int Count, class AnyRuns>
 #pragma GCC unroll 12
       for (int r = 0; r < Rows; ++r) {
         const Vec weight = splat(weights[r]);
-#pragma GCC unroll 4
+#pragma GCC unroll 8
         for (int c = 0; c < Count; ++c) sums[r][c] = fma(weight, column[c], sums[r][c]);
       }
       weights += Rows;
@@ -118,7 +121,8 @@ struct ColumnPairs {
 template <int Rows, class AnyRuns = OneRun>
 [[gnu::always_inline]] inline void multiply_pairs(const float* weights, int length, ColumnPairs s,
                                                   const AnyRuns& runs = {}) {
-  constexpr int together = Rows == 2 ? 2 : 1;  // pairs: two rows make only four sums of one
+  // Pairs: few rows make too few sums of one to keep the units busy.
+  constexpr int together = Rows == 1 ? 4 : Rows == 2 || Rows * 4 + 5 <= kRegisters ? 2 : 1;
   int pair = 0;
   const auto multiply = [&]<int Pairs>(std::integral_constant<int, Pairs>) {
     const float* columns[2 * Pairs];
@@ -128,7 +132,7 @@ template <int Rows, class AnyRuns = OneRun>
     }
     Vec sums[Rows][2 * Pairs];
     multiply_block<Rows, 2 * Pairs>(weights, length, runs, columns, sums);
-#pragma GCC unroll 2
+#pragma GCC unroll 4
     for (int p = 0; p < Pairs; ++p) {
       float* const first = s.first_out + (pair + p) * s.out_stride;
       float* const second = s.second_out + (pair + p) * s.out_stride;
@@ -141,6 +145,8 @@ template <int Rows, class AnyRuns = OneRun>
     pair += Pairs;
   };
   while (pair + together <= s.pairs) multiply(std::integral_constant<int, together>());
+  if constexpr (together > 2)
+    while (pair + 2 <= s.pairs) multiply(std::integral_constant<int, 2>());
   while (pair < s.pairs) multiply(std::integral_constant<int, 1>());
 }
 
@@ -148,6 +154,8 @@ template <class AnyRuns>
 [[gnu::noinline]] inline void multiply_tail(int rows, const float* weights, int length,
                                             const ColumnPairs& pairs, const AnyRuns& runs) {
   switch (rows) {
+    case 1:
+      return multiply_pairs<1>(weights, length, pairs, runs);
     case 2:
       return multiply_pairs<2>(weights, length, pairs, runs);
     case 4:

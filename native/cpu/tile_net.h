@@ -107,8 +107,13 @@ class TileNet {
 /// "avx512", "avx2", "baseline". FFJORD_CPU in the environment names one to use.
 std::span<const std::string_view> instruction_sets();
 
+/// How convolutions are computed: as it takes the least time, or directly, which the other ways are
+/// checked and measured against.
+enum class ConvolutionMethod { Fastest, Direct };
+
 /// Throws Error(Unsupported) for a name that instruction_sets() does not list.
 std::unique_ptr<TileNet> make_tile_net(std::string_view instruction_set,
-                                       const BlockContext<float>& context);
+                                       const BlockContext<float>& context,
+                                       ConvolutionMethod method = ConvolutionMethod::Fastest);
 
 }  // namespace ffjord::cpu

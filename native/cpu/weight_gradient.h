@@ -10,7 +10,7 @@
 
 namespace ffjord::cpu::FFJORD_INSTRUCTION_SET {
 
-inline constexpr int kOuterRows = 6;
+inline constexpr int kOuterRows = kRegisters >= 32 ? 8 : 6;
 
 /// C (Rows, Vectors kLanes) += P (Rows, samples) A (samples, Vectors kLanes), the samples in `runs`
 /// runs of `length`.
@@ -28,7 +28,7 @@ struct OuterArguments {
 template <int Rows, int Vectors>
 void accumulate_outer(OuterArguments s) {
   Vec sums[Rows][Vectors];
-#pragma GCC unroll 6
+#pragma GCC unroll 8
   for (int r = 0; r < Rows; ++r)
 #pragma GCC unroll 4
     for (int v = 0; v < Vectors; ++v)
@@ -42,7 +42,7 @@ void accumulate_outer(OuterArguments s) {
 #pragma GCC unroll 4
       for (int v = 0; v < Vectors; ++v) a[v] = load(at + v * kLanes);
       at += s.a_stride;
-#pragma GCC unroll 6
+#pragma GCC unroll 8
       for (int r = 0; r < Rows; ++r) {
         const Vec entry = splat(p[r * s.p_row_stride + i]);
 #pragma GCC unroll 4
@@ -50,7 +50,7 @@ void accumulate_outer(OuterArguments s) {
       }
     }
   }
-#pragma GCC unroll 6
+#pragma GCC unroll 8
   for (int r = 0; r < Rows; ++r)
 #pragma GCC unroll 4
     for (int v = 0; v < Vectors; ++v)
@@ -75,6 +75,10 @@ inline void accumulate_outer_rows(OuterArguments s, int rows) {
       return accumulate_outer<4, 2>(s);
     case 5:
       return accumulate_outer<5, 2>(s);
+    case 6:
+      return accumulate_outer<6, 2>(s);
+    case 7:
+      return accumulate_outer<7, 2>(s);
     default:
       return;
   }

@@ -28,6 +28,7 @@ struct ConvolutionCase {
   TracePlan trace = check::trace(Divergence::Tangent, 1);
   Regularisers regularisers = {};
   bool own_times = false;
+  cpu::ConvolutionMethod method = cpu::ConvolutionMethod::Fastest;
 };
 
 // What an evaluation and its pullback give, as rows.
@@ -107,7 +108,7 @@ Results<float> kernel_results(const ConvolutionCase& c, const BlockOffsets& bloc
   const std::size_t dimension = net.size_in(), context_size = net.context_size;
   const std::size_t integrands = c.regularisers.count();
   const Floats parameters(in.parameters.begin(), in.parameters.end());
-  const auto kernels = cpu::make_tile_net(set, {block, parameters});
+  const auto kernels = cpu::make_tile_net(set, {block, parameters}, c.method);
   const std::size_t rows = kernels->rows();
   const auto time = kernels->make_time_slot(c.trace);
   const auto memory = kernels->make_activations(c.trace, c.regularisers);
@@ -251,6 +252,9 @@ std::vector<Geometry> geometries() {
   const Convolution same = square(3, 1, 1);
   return {
       {"3x3 on 5x7", maps_of(2, {5, 7}, {{same, 13}, {same, 7}, {same, 2}})},
+      {"17 channels on 8x7", maps_of(2, {8, 7}, {{same, 17}, {same, 18}, {same, 16}, {same, 2}})},
+      {"16 channels, transposed, on 8x6",
+       maps_of(1, {8, 6}, {{same, 16}, {up(3, 1, 1), 19}, {up(3, 1, 1), 1}})},
       {"3x3 on one row", maps_of(1, {1, 4}, {{same, 5}, {same, 1}})},
       {"4x4 down and up on 6x4",
        maps_of(3, {6, 4}, {{square(4, 2, 1), 5}, {same, 14}, {up(4, 2, 1), 3}})},
@@ -294,13 +298,15 @@ void check_geometries(Report& report) {
         c.own_times = own;
         if (own) c.name += ", own times";
         check_case(c, report);
+        c.method = cpu::ConvolutionMethod::Direct;
+        if (geometry.name.starts_with("1")) check_case(c, report);
       }
     report.finish(geometry.name);
   }
 }
 
 void check_activations(Report& report) {
-  const std::vector<LinearMap> maps = geometries()[2].maps;
+  const std::vector<LinearMap> maps = geometries()[4].maps;
   for (Activation activation :
        {Activation::Tanh, Activation::Softplus, Activation::Elu, Activation::Relu,
         Activation::Swish, Activation::Square, Activation::Identity})
@@ -368,7 +374,7 @@ void check_branches(Report& report) {
 }
 
 void check_contexts(Report& report) {
-  for (std::size_t geometry : {0, 2})
+  for (std::size_t geometry : {0, 1, 4})
     for (LayerKind kind : kKinds)
       for (bool own : {false, true}) {
         ConvolutionCase c{"context" + spelled(kind, Activation::Swish),

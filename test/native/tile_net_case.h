@@ -30,7 +30,7 @@ inline std::string name(const Case& c) {
   std::string text;
   for (int width : c.widths) text += std::to_string(width) + "-";
   text += std::string(name_of(c.layer)) + " " + std::string(name_of(c.activation));
-  static const char* const forms[] = {"closed1", "closed2", "unit", "tangent", "vjp"};
+  static const char* const forms[] = {"closed1", "closed2", "unit", "lattices", "tangent", "vjp"};
   text += " ";
   text += forms[int(c.trace.divergence)];
   if (c.trace.probes > 1) text.append("x").append(std::to_string(c.trace.probes));

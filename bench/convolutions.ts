@@ -1,0 +1,120 @@
+import { execFileSync } from 'node:child_process'
+import { join } from 'node:path'
+
+import type { Context } from './context'
+import { onOneCore } from './machine'
+import { against, percent, type Section, time, times } from './table'
+
+/** A line that native/convolution_times.cc prints. */
+interface ConvolutionTime {
+  channels: number
+  side: number
+  depth: number
+  method: 'fastest' | 'direct'
+  task: 'evaluate' | 'gradient'
+  rows: number
+  flops: number
+  best: number
+  median: number
+}
+
+/** Shares of one core's FMA peak asked of 64 channels at 28 × 28, direct convolutions' FLOPs counted. */
+const SHARES: Record<
+  string,
+  Partial<Record<`${ConvolutionTime['task']} ${ConvolutionTime['method']}`, number>>
+> = {
+  avx512: { 'evaluate direct': 0.65, 'evaluate fastest': 1.15, 'gradient fastest': 0.95 },
+  avx2: { 'evaluate direct': 0.85, 'evaluate fastest': 1.5, 'gradient fastest': 1.2 }
+}
+
+const HIDDEN = 64
+
+/** What two more hidden layers take: the difference of a net of five and one of three. */
+function between(deep: ConvolutionTime, all: ConvolutionTime[]): ConvolutionTime[] {
+  const { side, method, task } = deep
+  const shallow = all.find(
+    (one) => one.side === side && one.method === method && one.task === task && one.depth < deep.depth
+  )
+  if (!shallow) return []
+  const less = (key: 'flops' | 'best' | 'median') => deep[key] - shallow[key]
+  return [
+    { ...deep, channels: HIDDEN, depth: 2, flops: less('flops'), best: less('best'), median: less('median') }
+  ]
+}
+
+/** Evaluations of convolutional nets on one core, with and without gradients, as a share of what the core could do. */
+export async function convolutions({ root, binding, quick, machine }: Context): Promise<Section> {
+  const build = join(root, 'build-cmake/bench')
+  const silent = { stdio: ['ignore', 'ignore', 'inherit'] as ('ignore' | 'inherit')[] }
+  execFileSync(
+    'cmake',
+    ['-S', join(root, 'bench/native'), '-B', build, '-DCMAKE_BUILD_TYPE=Release', '-DFFJORD_CUDA=OFF'],
+    silent
+  )
+  execFileSync('cmake', ['--build', build, '--target', 'convolution_times', '-j2'], silent)
+  const program = join(build, 'convolution_times')
+  const printed = onOneCore(() => execFileSync(program, [quick ? '0.3' : '3'], { encoding: 'utf8' }))
+  const peakAfter = onOneCore(() => binding.fmaPeak(quick ? 0.3 : 2))
+  const peak = Math.max(machine.fmaPeak, peakAfter)
+  const measured = printed
+    .split('\n')
+    .filter(Boolean)
+    .map((line) => JSON.parse(line) as ConvolutionTime)
+
+  const counted = [...measured.flatMap((one) => between(one, measured)), ...measured]
+  const rows = counted.map((one) => {
+    const share = one.flops / one.best / 1e9 / peak
+    const target =
+      one.channels === HIDDEN ? SHARES[machine.instructionSet]?.[`${one.task} ${one.method}`] : undefined
+    const direct = counted.find(
+      (other) =>
+        other.method === 'direct' &&
+        other.task === one.task &&
+        other.side === one.side &&
+        other.channels === one.channels &&
+        other.depth === one.depth
+    )!
+    const hidden = Array.from({ length: one.depth }, () => HIDDEN)
+    return [
+      one.channels === HIDDEN
+        ? `${HIDDEN} → ${HIDDEN}, two layers`
+        : [one.channels, ...hidden, one.channels].join('-'),
+      `${one.side} × ${one.side}`,
+      one.task === 'evaluate' ? '(f, div)' : '(f, div, gradients)',
+      one.method === 'direct' ? 'direct' : 'as chosen',
+      time(one.best / one.rows),
+      time(one.median / one.rows),
+      (one.flops / one.best / 1e9).toFixed(1),
+      percent(share),
+      target ? `≥ ${percent(target)}: ${against(share, target, 'at least')}` : '',
+      one.method === 'direct' ? '' : times(direct.best / one.best)
+    ]
+  })
+  return {
+    name: 'convolutions',
+    title: 'Convolutional nets',
+    columns: [
+      'net',
+      'image',
+      'what',
+      'convolutions',
+      'a row, best',
+      'median',
+      'GFLOP/s',
+      'of peak',
+      'target',
+      'against direct'
+    ],
+    rows,
+    notes: [
+      `Peak: ${peak.toFixed(1)} GFLOP/s of fused multiply-adds on one core, the larger of one before and one after.`,
+      'FLOPs counted are those of direct convolutions: 4Σ a row for (f, divergence) and 12Σ with gradients, Σ the ' +
+        'multiply-adds of a row, whatever an engine saves. 3 × 3 layers, softplus, t as a channel, one probe; CPU time ' +
+        'of one thread, activations, noise and sums of the divergence included.',
+      'Two layers 64 → 64, with their activations: the difference of a net of five hidden layers and one of three.',
+      'As chosen: Winograd’s F(2 × 2, 3 × 3) between layers of 64 channels, direct where a side has few.',
+      'Measured at the engine interface by bench/native/convolution_times.cc.'
+    ],
+    data: measured
+  }
+}

@@ -1,6 +1,6 @@
 import { mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
-import { join } from 'node:path'
+import { basename, join } from 'node:path'
 import { type FileOptions, Flow, fromFile, fromRows, streamFile } from 'ffjord'
 import { openTable } from '../lib/table/open'
 import { ffjord } from './command-line'
@@ -118,4 +118,22 @@ test('a table with commas is scored, drawn and scored again without a further wo
     await ffjord('eval', '--model', 'run', '--data', path, '--json', '--certify', '0')
   )
   expect(evaluated.n).toBe(80)
+})
+
+test('a model knows the name of the file that it was trained on', async () => {
+  const path = file('a,b,c\n1.5,2,1\n0.5,7,2\n3,1.5,4\n2,2.5,3\n')
+  const data = await fromFile(path, { context: ['c'] })
+  const options = { shape: [2], context: 1, blocks: [{ type: 'cnf', net: { hidden: [2] } }] } as const
+  const named = async (rows: Parameters<Flow['fit']>[0]) => {
+    using flow = await Flow.create(options)
+    await flow.fit(rows, { iterations: 1, batch: 2 })
+    return flow.provenance!.data
+  }
+  const [train] = data.condition(['c']).split([0.5, 0.5])
+  expect(await named(train!)).toBe(basename(path))
+  const rows = [
+    [1, 2],
+    [3, 4]
+  ]
+  expect(await named(fromRows(rows, { context: [[1], [2]] }))).toBeUndefined()
 })

@@ -25,6 +25,8 @@ export interface RowBatch<A extends RealArray = RealArray> extends Tensor<A> {
 
 /** Rows to learn from. Batches move its place (`state`) on; passes over it are epochs. */
 export interface Dataset {
+  /** Of the law or the file that the rows are of, where there is one; a model keeps it. */
+  readonly name?: string
   /** How many; Infinity where rows never end. */
   readonly rows: number
   /** The shape of one sample. */

@@ -1,3 +1,4 @@
+import { basename } from 'node:path'
 import { types } from 'node:util'
 import { type Cells, cellsOf, stepsOf } from '../data/cells'
 import { ArrayDataset, conditioned, type DatasetContext, type FeedingDataset } from '../data/dataset'
@@ -27,6 +28,9 @@ import { firstRepeated, type TableSource } from './source'
 
 /** Rows of a file in memory, and what their columns hold. */
 export class TableDataset extends ArrayDataset {
+  /** Of the file, without its folder. */
+  name?: string
+
   constructor(
     data: Batch,
     shape: readonly number[],
@@ -60,7 +64,7 @@ export class TableDataset extends ArrayDataset {
     const context = columnsOf(schema.columns, elements)?.map(({ name }) => name)
     // Single levels of a category as the context leave columns that no schema describes.
     if (rows === this || !context) return rows
-    return sameRows(rows, withContext(schema, context), this.dropped, true)
+    return called(sameRows(rows, withContext(schema, context), this.dropped, true), this.name)
   }
 
   protected override like(
@@ -69,8 +73,14 @@ export class TableDataset extends ArrayDataset {
     cells?: Cells
   ): TableDataset {
     const { shape, schema, dropped, columns } = this
-    return new TableDataset(data, shape, schema, dropped, columns !== undefined, context, cells)
+    const rows = new TableDataset(data, shape, schema, dropped, columns !== undefined, context, cells)
+    return called(rows, this.name)
   }
+}
+
+function called(rows: TableDataset, name: string | undefined): TableDataset {
+  if (name !== undefined) rows.name = name
+  return rows
 }
 
 function sameRows(
@@ -85,7 +95,7 @@ function sameRows(
 
 /** Reads a table: .csv, .tsv, .npy, .npz, .parquet, .h5, .arrow. @throws FfjordError with file, row and column */
 export async function fromFile(path: string, options: FileOptions = {}): Promise<TableDataset> {
-  return readTable(path, options)
+  return called(await readTable(path, options), basename(path))
 }
 
 /** The same where a pass over the file has found what its columns hold. */
@@ -197,7 +207,10 @@ export async function streamFile(
     ...(given.length > 0 && { context: elementNames(given) }),
     schema: settings.schema ?? tableOf(columns, source, settings)
   })
-  return Object.defineProperty(stream, 'dropped', { get: () => dropped, enumerable: true }) as FileStream
+  return Object.defineProperties(stream, {
+    name: { value: basename(path), enumerable: true },
+    dropped: { get: () => dropped, enumerable: true }
+  }) as FileStream
 }
 
 /** Columns that were found in a file, with what is to be known of it. */

@@ -1,7 +1,6 @@
 import { performance } from 'node:perf_hooks'
 import type { Dataset, FeedingDataset } from '../data/dataset'
 import { tableOf, toDataset } from '../data/flow-data'
-import { LawDataset } from '../data/law-dataset'
 import { stoppable } from '../flow/compute'
 import { assertUsable, type FlowCore } from '../flow/core'
 import { writeModel } from '../flow/model-file'
@@ -103,7 +102,7 @@ export class Training<M> implements TrainingRun {
         "regularize acts in maximum likelihood alone; use objective 'fm+ml', or drop regularize"
       )
     if (table) core.table = table
-    this.#name = dataset instanceof LawDataset ? dataset.name : undefined
+    this.#name = typeof dataset.name === 'string' && dataset.name !== '' ? dataset.name : undefined
     if (!options.resume) delete core.provenance
     this.#startIteration = this.#state.iteration
     this.#startSeconds = this.#state.seconds

@@ -23,9 +23,12 @@ import type {
   fromArray,
   fromAsyncIterable,
   Gradient,
+  GridOptions,
   HutchinsonTrace,
   ImageArrayOptions,
+  ImageFolderOptions,
   ImageOptions,
+  ImageSetOptions,
   LoadOptions,
   LogitBlock,
   LossOptions,
@@ -308,6 +311,9 @@ export const visits: VisitOptions[] = [
   { dequantize: 'centre', flip: true, seed: 1 },
   { binarize: true, seed: 1 }
 ]
+export const folder: ImageFolderOptions = { resize: [32, 32], channels: 3, alpha: 'white', flip: true }
+export const set: ImageSetOptions = { split: 321 }
+export const grid: GridOptions = { columns: 10, gap: 1 }
 export const image: ImageOptions = { seed: 1, pixels: 512 }
 export const files: FileOptions[] = [
   {

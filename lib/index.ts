@@ -5,6 +5,7 @@ export {
   type ImageParts,
   type ImageSet,
   type ImageSetName,
+  type ImageSetOptions,
   imageSet,
   imageSetNames
 } from './benchmark/image-sets'
@@ -86,6 +87,9 @@ export type { Coupling } from './flow/training-state'
 export type { Trajectory, TrajectoryOptions } from './flow/trajectory'
 export type { Velocity, VelocityOptions, VelocityPullback, VelocityPullbackOptions } from './flow/velocity'
 export type { Weights } from './flow/weights'
+export { type ImageFolderOptions, imageFolder } from './image/image-folder'
+export type { Alpha } from './image/picture-file'
+export { type GridOptions, type ImageGrid, writePng } from './image/write-png'
 export type { ArrayOf, Batch, ConditionedTensor, RealArray, Tensor, TensorLike } from './native/batch'
 export { type ErrorCode, FfjordError, type SolveFailure } from './native/errors'
 export type { AdaptiveMethod, FixedStepMethod, Method } from './native/methods'

@@ -11,6 +11,7 @@ import { tmpdir } from 'node:os'
 import { dirname, join } from 'node:path'
 import { gunzipSync } from 'node:zlib'
 import { type ImageDataset, type ImageSetName, imageSet } from 'ffjord'
+import { RandomState } from '../lib/benchmark/mt19937'
 import { failure } from './failure'
 
 /** Fixtures, by images/make.py. */
@@ -81,11 +82,107 @@ test('CIFAR-10 from its binary batches', async () => {
   expect(train.labels!.names).toContain('frog')
 })
 
+/** As make.py draws them: 0 and 1. */
+function drawn(count: number, step: number): number[] {
+  return Array.from({ length: count }, (_, i) => ((step * i + Math.floor(i / 11)) % 3 === 0 ? 1 : 0))
+}
+
+const vae = join(fixtures, 'vae')
+
+test('static binarised MNIST from lines of zeros and ones', async () => {
+  const { train, validation, test } = await imageSet('binarized-mnist', vae)
+  expect([train.rows, validation!.rows, test.rows]).toEqual([5, 2, 3])
+  expect(train.shape).toEqual([1, 28, 28])
+  expect([...train.levels]).toEqual(drawn(5 * 784, 2).map((one) => 255 * one))
+  expect([...(await validation!.take(2)).data]).toEqual(drawn(2 * 784, 5))
+})
+
+test('Caltech silhouettes from a MAT-file, packed: turned over and transposed', async () => {
+  const { train, validation, test } = await imageSet('caltech', vae)
+  expect([train.rows, validation!.rows, test.rows]).toEqual([4, 2, 3])
+  const rows = drawn(4 * 784, 2)
+  const expected = rows.map((_, at) => {
+    const [image, row, column] = [Math.floor(at / 784), Math.floor(at / 28) % 28, at % 28]
+    return 255 * (1 - rows[image * 784 + column * 28 + row]!)
+  })
+  expect([...train.levels]).toEqual(expected)
+  expect(train.labels).toEqual({ values: Uint16Array.of(0, 1, 0, 1), names: ['ant', 'bird'] })
+  expect(train.law).toBe('none')
+})
+
+test('Omniglot as the published programs shuffle, split and binarise it, number for number', async () => {
+  const expected = gunzipSync(readFileSync(join(vae, 'omniglot.levels.gz')))
+  const { train, validation, test, remark } = await imageSet('omniglot', vae)
+  expect([train.rows, validation!.rows, test.rows]).toEqual([5, 1345, 7])
+  expect(train.law).toBe('bernoulli')
+  expect(Buffer.concat([train.levels, validation!.levels, test.levels]).equals(expected)).toBe(true)
+  expect(new Set((await test.take(7)).data)).toEqual(new Set([0, 1]))
+  expect(remark).not.toMatch(/grey values/)
+  const grey = await imageSet('omniglot', vae, { dequantize: 'none' })
+  expect(grey.validation!.levels.some((level) => level > 0 && level < 255)).toBe(true)
+  expect(grey.train.levels).toEqual(train.levels)
+})
+
+test('Frey faces from a pickle of Python 2, shuffled by the seed of the split', async () => {
+  const { train, validation, test } = await imageSet('freyfaces', vae)
+  expect([train.rows, validation!.rows, test.rows]).toEqual([10, 200, 200])
+  expect(train.shape).toEqual([1, 28, 20])
+  const order = new RandomState(123).shuffled(410)
+  const rowOf = (data: ImageDataset, row: number) => [...data.pick(Uint32Array.of(row)).levels]
+  const face = (number: number) =>
+    Array.from({ length: 560 }, (_, i) => (number + Math.floor(i / 140) * 50) % 256)
+  expect(rowOf(train, 9)).toEqual(face(order[9]!))
+  expect(rowOf(validation!, 0)).toEqual(face(order[10]!))
+  expect(rowOf(test, 199)).toEqual(face(order[409]!))
+  const other = await imageSet('freyfaces', vae, { split: 321 })
+  expect(rowOf(other.train, 0)).toEqual(face(new RandomState(321).shuffled(410)[0]!))
+})
+
+test('damaged files of these sets are refused by what is wrong in them', async () => {
+  const message = async (name: ImageSetName, file: string, content: Uint8Array | string) => {
+    writeFileSync(join(folder, file), content)
+    return (await failure(() => imageSet(name, folder), 'INVALID_FILE')).message
+  }
+  const lines = 'binarized_mnist_train.amat'
+  expect(await message('binarized-mnist', lines, '0 1 1\n')).toMatch(
+    /3 numbers in line 1 of numbers, and an image has 784/
+  )
+  expect(await message('binarized-mnist', lines, '0 2')).toMatch(/holds '2' in line 1/)
+  expect(await message('binarized-mnist', lines, '01 ')).toMatch(/where zeros and ones stand alone/)
+  expect(await message('binarized-mnist', lines, '\n')).toMatch(/holds no numbers/)
+
+  const mat = readFileSync(join(vae, 'caltech101_silhouettes_28_split1.mat'))
+  const name = 'caltech101_silhouettes_28_split1.mat'
+  for (let cut = 0; cut < mat.length; cut += 59)
+    expect(await message('caltech', name, mat.subarray(0, cut))).toMatch(
+      /level 5|ends within|unpacked|no variable/
+    )
+  const wrong = Buffer.from(mat)
+  wrong[mat.length - 20]! ^= 0xff
+  expect(await message('caltech', name, wrong)).toMatch(/cannot be unpacked/)
+  expect(await message('caltech', name, readFileSync(join(vae, 'chardata.mat')))).toMatch(
+    /no variable train_data; it has data, testdata/
+  )
+
+  const pickle = gunzipSync(readFileSync(join(vae, 'freyfaces.pkl.gz'))).toString('latin1')
+  const spoilt = (from: string | RegExp, to: string) =>
+    message('freyfaces', 'freyfaces.pkl', Buffer.from(pickle.replace(from, to), 'latin1'))
+  expect(await spoilt('cnumpy\nndarray', 'cos\nsystem')).toMatch(
+    /names os system, and arrays of NumPy alone are read/
+  )
+  expect(await spoilt('(I410', '(I411')).toMatch(/bytes in an array of 411 × 560/)
+  expect(await spoilt(/a\.$/, '')).toMatch(/ends early/)
+  expect(await spoilt("S'u1'", "S'f8'")).toMatch(/not of bytes/)
+  expect(await message('freyfaces', 'freyfaces.pkl', Uint8Array.of(0x80, 2))).toMatch(/goes on with/)
+})
+
 test('files that are missing, cut short or something else are refused by name, with the image and a remedy', async () => {
   const read = (name: ImageSetName = 'mnist') => imageSet(name, join(folder, name))
   const message = async (name?: ImageSetName) => (await failure(() => read(name), 'INVALID_FILE')).message
   const missing = await failure(() => read(), 'FILE_NOT_FOUND')
-  expect(missing.message).toMatch(/train-images-idx3-ubyte is not there, as it is or as \.gz; it is MNIST/)
+  expect(missing.message).toMatch(
+    /train-images-idx3-ubyte is not there, as it is or as \.gz; it is one of the four files of MNIST/
+  )
 
   const images = join(folder, mnistFiles[2]!)
   const labels = join(folder, mnistFiles[3]!)
@@ -109,7 +206,7 @@ test('files that are missing, cut short or something else are refused by name, w
   expect(await spoil(images, () => readFileSync(labels))).toMatch(
     /1 dimensions in place of 3; give the file of images/
   )
-  expect(await spoil(labels, set(9, 12))).toMatch(/says class 12 of image 1, and classes go to 9/)
+  expect(await spoil(labels, set(9, 12))).toMatch(/says class 12 of image 1, and classes go from 0 to 9/)
   expect(await spoil(labels, (bytes) => Buffer.concat([bytes.subarray(0, 7), Buffer.from([1, 3])]))).toMatch(
     /has 1 labels, and there are 2 images/
   )
@@ -155,3 +252,36 @@ testReal('CIFAR-10 as published', 'cifar10/cifar-10-batches-bin/data_batch_1.bin
   expect(remark).toBeUndefined()
   expect(train.rows).toBe(50_000)
 })
+
+testReal('Frey faces as published, from both of their files', 'freyfaces/freyfaces.pkl', async (path) => {
+  const { train, validation, test, remark } = await imageSet('freyfaces', path)
+  expect(remark).toBeUndefined()
+  expect([train.rows, validation!.rows, test.rows]).toEqual([1565, 200, 200])
+  copyFileSync(join(path, 'frey_rawface.mat'), join(folder, 'frey_rawface.mat'))
+  const other = await imageSet('freyfaces', folder)
+  expect(Buffer.compare(other.train.levels, train.levels)).toBe(0)
+  const all = [train, validation!, test].flatMap(({ levels }) => [...levels])
+  expect([all.reduce((a, b) => Math.min(a, b)), all.reduce((a, b) => Math.max(a, b))]).toEqual([8, 238])
+})
+
+testReal(
+  'Caltech silhouettes as published',
+  'caltech101_silhouettes/caltech101_silhouettes_28_split1.mat',
+  async (path) => {
+    const { train, validation, test, remark } = await imageSet('caltech', path)
+    expect(remark).toBeUndefined()
+    expect([train.rows, validation!.rows, test.rows]).toEqual([4100, 2264, 2307])
+    expect(train.labels!.names).toHaveLength(101)
+    expect(train.labels!.names[0]).toBe('Airplanes Side 2')
+  }
+)
+
+testReal(
+  'static binarised MNIST as published',
+  'binarized_mnist/binarized_mnist_train.amat.gz',
+  async (path) => {
+    const { train, validation, test, remark } = await imageSet('binarized-mnist', path)
+    expect(remark).toBeUndefined()
+    expect([train.rows, validation!.rows, test.rows]).toEqual([50_000, 10_000, 10_000])
+  }
+)

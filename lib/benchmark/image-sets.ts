@@ -1,15 +1,17 @@
 import { imagesOf, type VisitOptions, visitKeys } from '../data/from-images'
 import type { ImageDataset } from '../data/image-dataset'
-import { checkLabels, type Labels } from '../data/labels'
+import { checkLabels } from '../data/labels'
 import { CIFAR_SHAPE, readCifar } from '../image/cifar'
-import { damaged, neededFile } from '../image/file-bytes'
+import { neededFile } from '../image/file-bytes'
 import { readIdx } from '../image/idx'
-import { choice, fail, object, text } from '../native/check'
+import { choice, fail, integer, object, text } from '../native/check'
+import { labelled, type Pictures, type SetOfPictures, type SetReader } from './pictures'
+import { caltech, freyFaces, omniglot, staticMnist } from './vae-sets'
 
 /** The sets of images that papers report on, read from a folder with the published files and split as they are. */
 
 export interface ImageParts {
-  /** Read anew at every visit, in an order that `seed` of the options decides where the set does not. */
+  /** Read anew at every visit. */
   train: ImageDataset
   /** Where the set defines one. Draw 0 of every image, as of `test`. */
   validation?: ImageDataset
@@ -22,28 +24,20 @@ export interface ImageSet extends ImageParts {
   remark?: string
 }
 
-/** Images and their classes, before it is said how they are read. */
-export interface Pictures {
-  /** (rows, shape) */
-  levels: Uint8Array
-  shape: readonly [number, number, number]
-  labels?: Labels
+export interface ImageSetOptions extends VisitOptions {
+  /** Seed of the shuffle that splits Frey faces (papers: 123, 321 and 231) and Omniglot. Default: 123. */
+  split?: number
 }
 
-interface SetOfPictures {
-  train: Pictures
-  validation?: Pictures
-  test: Pictures
-}
-
-interface SetReader {
-  /** Images of the published parts. */
-  rows: { train: number; validation?: number; test: number }
-  shape: readonly [number, number, number]
-  read(folder: string): Promise<SetOfPictures>
-}
-
-export const imageSetNames = ['mnist', 'fashion-mnist', 'cifar10'] as const
+export const imageSetNames = [
+  'mnist',
+  'fashion-mnist',
+  'cifar10',
+  'binarized-mnist',
+  'caltech',
+  'omniglot',
+  'freyfaces'
+] as const
 export type ImageSetName = (typeof imageSetNames)[number]
 
 const digits = Array.from({ length: 10 }, (_, digit) => String(digit))
@@ -65,34 +59,57 @@ const readers: Record<ImageSetName, SetReader> = {
   mnist: {
     rows: { train: 60_000, test: 10_000 },
     shape: [1, 28, 28],
-    read: (folder) => idxSet(folder, digits, 'MNIST, in the four files of its authors')
+    law: 'uniform',
+    read: (folder) => idxSet(folder, digits, 'one of the four files of MNIST')
   },
   'fashion-mnist': {
     rows: { train: 60_000, test: 10_000 },
     shape: [1, 28, 28],
+    law: 'uniform',
     read: (folder) =>
-      idxSet(folder, clothes, 'Fashion-MNIST, published as github.com/zalandoresearch/fashion-mnist')
+      idxSet(folder, clothes, 'of Fashion-MNIST, published as github.com/zalandoresearch/fashion-mnist')
   },
-  cifar10: { rows: { train: 50_000, test: 10_000 }, shape: CIFAR_SHAPE, read: cifar10 }
+  cifar10: { rows: { train: 50_000, test: 10_000 }, shape: CIFAR_SHAPE, law: 'uniform', read: cifar10 },
+  'binarized-mnist': staticMnist,
+  caltech,
+  omniglot,
+  freyfaces: freyFaces
 }
 
 /**
- * A published set of images from a folder with its files.
+ * A published set of images from a folder with its files. Those in zeros and ones (`binarized-mnist`, `caltech`) are read as they
+ * stand; `omniglot` is binarised anew at every visit of its part to train on, and once for the others; all else is dequantised.
  * @throws FfjordError FILE_NOT_FOUND, with the file that is missing and where it is published; INVALID_FILE, with what is wrong
  */
 export async function imageSet(
   name: ImageSetName,
   folder: string,
-  options: VisitOptions = {}
+  options: ImageSetOptions = {}
 ): Promise<ImageSet> {
   const reader = readers[choice(name, 'name', imageSetNames)]
-  const given = object(options, 'imageSet options', visitKeys) as VisitOptions
-  const set = await reader.read(text(folder, 'folder', 'the folder that the published files lie in'))
-  const train = imagesOf(set.train.levels, set.train.shape, set.train.labels, given)
-  const drawn = ({ levels, shape, labels }: Pictures) => imagesOf(levels, shape, labels, given).draw(0)
-  const parts = { train, ...(set.validation && { validation: drawn(set.validation) }), test: drawn(set.test) }
-  const remark = remarkOn(name, reader, parts)
-  return { name, ...parts, ...(remark !== undefined && { remark }) }
+  const { split, ...given } = object(options, 'imageSet options', ['split', ...visitKeys])
+  const visits = given as VisitOptions
+  const isUsual = visits.binarize === undefined && visits.dequantize === undefined
+  const usual = reader.law === 'bernoulli' ? { binarize: true } : { dequantize: reader.law }
+  const rule: VisitOptions = isUsual ? { ...visits, ...usual } : visits
+  const set = await reader.read(text(folder, 'folder', 'the folder that the published files lie in'), {
+    isBinarized: rule.binarize === true,
+    split: integer(split ?? 123, 'split', 0, 2 ** 32 - 1)
+  })
+  const images = ({ levels, shape, labels, isDrawn }: Pictures) =>
+    imagesOf(
+      levels,
+      shape,
+      labels,
+      isDrawn && rule.binarize ? { ...visits, binarize: false, dequantize: 'none' } : rule
+    )
+  const parts = {
+    train: images(set.train),
+    ...(set.validation && { validation: images(set.validation).draw(0) }),
+    test: images(set.test).draw(0)
+  }
+  const remarks = [remarkOn(name, reader, parts), set.remark].filter((remark) => remark !== undefined)
+  return { name, ...parts, ...(remarks.length > 0 && { remark: remarks.join('; ') }) }
 }
 
 function remarkOn(name: string, { rows, shape }: SetReader, parts: ImageParts): string | undefined {
@@ -124,22 +141,13 @@ async function idxSet(folder: string, names: readonly string[], published: strin
       labels: labelled(paths.labels, labels.data, names, shape[0]!)
     }
   }
-  const [train, test] = [await part('train'), await part('t10k')]
-  return alike(folder, { train, test })
-}
-
-/** Classes of `rows` images, by the file that they come from. */
-function labelled(path: string, values: Uint8Array, names: readonly string[], rows: number): Labels {
-  if (values.length !== rows)
-    damaged(
-      path,
-      `has ${values.length} labels, and there are ${rows} images`,
-      'give the labels of these images'
-    )
-  const outside = values.findIndex((value) => value >= names.length)
-  if (outside >= 0)
-    damaged(path, `says class ${values[outside]} of image ${outside}, and classes go to ${names.length - 1}`)
-  return checkLabels(values, names, rows)
+  const train = await part('train')
+  const test = await part('t10k')
+  if (String(train.shape) === String(test.shape)) return { train, test }
+  return fail(
+    'INVALID_FILE',
+    `${folder} holds images of shape [${train.shape}] to train on and of [${test.shape}] to test on; give files of one set`
+  )
 }
 
 /** data_batch_1.bin … data_batch_5.bin and test_batch.bin. */
@@ -165,12 +173,4 @@ function joined(parts: readonly Uint8Array[]): Uint8Array {
     at += part.length
   }
   return whole
-}
-
-function alike(folder: string, set: SetOfPictures): SetOfPictures {
-  if (String(set.train.shape) === String(set.test.shape)) return set
-  return fail(
-    'INVALID_FILE',
-    `${folder} holds images of shape [${set.train.shape}] to train on and of [${set.test.shape}] to test on; give files of one set`
-  )
 }

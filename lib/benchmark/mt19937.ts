@@ -1,6 +1,6 @@
 /**
- * NumPy's RandomState: the Mersenne Twister MT19937 (Matsumoto and Nishimura 1998), and what its `shuffle` and `rand`
- * draw from it, number for number.
+ * NumPy's RandomState: the Mersenne Twister MT19937 (Matsumoto and Nishimura 1998), and what its `shuffle`, `rand`
+ * and `binomial(1, p)` draw from it, number for number.
  */
 export class RandomState {
   readonly #state = new Uint32Array(624)
@@ -59,5 +59,12 @@ export class RandomState {
       order[j] = held
     }
     return order
+  }
+  /** What `binomial(1, p)` draws: 1 with probability p, else 0. */
+  bernoulli(p: number): 0 | 1 {
+    // By inversion of the smaller of the two probabilities.
+    const rarely = p <= 0.5 ? p : 1 - p
+    const isRare = this.rand() > 1 - rarely
+    return isRare === p <= 0.5 ? 1 : 0
   }
 }

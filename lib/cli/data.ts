@@ -10,8 +10,9 @@ import {
   type FileOptions,
   fromFile,
   fromImage,
-  type ImageSet,
+  type ImageDataset,
   type ImageSetName,
+  imageFolder,
   imageSet,
   imageSetNames,
   LawDataset,
@@ -66,24 +67,49 @@ export function isToy(name: string): name is ToyName {
 
 /** What `--data` takes, for the help. */
 export const DATA =
-  'a toy density, a .png picture, a table (.csv, .tsv, .parquet, .npy, .npz, .h5, .arrow; - for CSV on stdin), images as mnist:FOLDER, or power:FOLDER and so on'
+  'a toy density, a .png picture, a table (.csv, .tsv, .parquet, .npy, .npz, .h5, .arrow; - for CSV on stdin), images as mnist:FOLDER or images:FOLDER, or power:FOLDER and so on'
 
 const pictures = ['.png', '.jpg', '.jpeg', '.gif', '.webp']
 
-/** 'mnist:FOLDER' names a set of images by the folder with its published files. */
-export function imageSetIn(name: string): { name: ImageSetName; folder: string } | undefined {
-  const [, set, folder] = /^([a-z0-9-]+):(.+)$/.exec(name) ?? []
-  if (!(imageSetNames as readonly string[]).includes(set ?? '')) return undefined
-  return { name: set as ImageSetName, folder: folder! }
+/** What --data says of images; 'images' are any PNG and JPEG files. */
+interface NamedImages {
+  name: ImageSetName | 'images'
+  folder: string
 }
 
-async function openImageSet(
-  { name, folder }: { name: ImageSetName; folder: string },
-  seed: number
-): Promise<ImageSet> {
+/** Parts of images, of which some may have to be cut off the others. */
+interface ImageParts {
+  train: ImageDataset
+  validation?: ImageDataset
+  test?: ImageDataset
+}
+
+/** 'mnist:FOLDER' names a set of images by the folder with its published files. */
+export function imageSetIn(name: string): NamedImages | undefined {
+  const [, set, folder] = /^([a-z0-9-]+):(.+)$/.exec(name) ?? []
+  if (set !== 'images' && !(imageSetNames as readonly string[]).includes(set ?? '')) return undefined
+  return { name: set as NamedImages['name'], folder: folder! }
+}
+
+async function openImageSet({ name, folder }: NamedImages, seed: number): Promise<ImageParts> {
+  if (name === 'images') return openImageFolder(folder, seed)
   const set = await imageSet(name, folder, { seed })
   if (set.remark) note(set.remark)
   return set
+}
+
+/** Folders train, validation (or valid, val) and test in the folder are the parts; all of it is one where they are not there. */
+async function openImageFolder(folder: string, seed: number): Promise<ImageParts> {
+  const part = (...names: string[]) =>
+    names.map((name) => join(folder, name)).find((path) => existsSync(path))
+  const paths = { train: part('train'), validation: part('validation', 'valid', 'val'), test: part('test') }
+  if (!paths.train || !paths.test) return { train: await imageFolder(folder, { seed }) }
+  const drawn = async (path: string) => (await imageFolder(path, { seed })).draw(0)
+  return {
+    train: await imageFolder(paths.train, { seed }),
+    ...(paths.validation && { validation: await drawn(paths.validation) }),
+    test: await drawn(paths.test)
+  }
 }
 
 /** 'power:FOLDER' names a benchmark set by the folder that holds its published file. */
@@ -114,7 +140,10 @@ async function openRows(name: string, seed: number, table: FileOptions): Promise
   const set = benchmarkIn(name)
   if (set) return (await openBenchmark(set)).test
   const images = imageSetIn(name)
-  if (images) return (await openImageSet(images, seed)).test
+  if (images) {
+    const { train, test } = await openImageSet(images, seed)
+    return test ?? train.draw(0)
+  }
   if (name !== '-' && !existsSync(name)) {
     throw new WrongCall(
       `--data ${name} is neither a file nor a toy density (${toyNames.join(', ')})${suggestion(name)}`
@@ -208,24 +237,35 @@ export async function openSource(name: string, choice: SourceChoice): Promise<So
 }
 
 /**
- * The parts of a set of images. Where it defines none to validate on, a share of those to train on is cut off, in an order that
- * the seed decides.
+ * The parts of a set of images. Where it defines none to validate on, or to test on, shares of those to train on are cut off, in an
+ * order that the seed decides.
  */
 async function openImages(
-  named: { name: ImageSetName; folder: string },
-  { seed, validation, context }: SourceChoice
+  named: NamedImages,
+  { seed, validation, test, context }: SourceChoice
 ): Promise<Source> {
-  const { name, train: all, validation: defined, test } = await openImageSet(named, seed)
-  const cut = share(validation)
-  if (cut === undefined) throw new WrongCall('--validation takes a share of the images to train on, as 0.1')
-  const [train, held] = defined ? [all, defined] : all.split([1 - cut, cut], { seed })
-  return {
-    name,
-    train: conditioned(train, context),
-    seen: conditioned(train, context),
-    validation: conditioned(held.draw(0), context),
-    test: conditioned(test, context)
+  const parts = await openImageSet(named, seed)
+  const cut = {
+    ...(!parts.validation && { validation: imageShare('--validation', validation) }),
+    ...(!parts.test && { test: imageShare('--test', test) })
   }
+  const left = 1 - Object.values(cut).reduce((sum, one) => sum + one, 0)
+  if (left <= 0) throw new WrongCall('--validation and --test together take all images; give smaller shares')
+  const [train, ...held] = parts.train.split([left, ...Object.values(cut)], { seed })
+  const given = (data: ImageDataset) => conditioned(data, context)
+  return {
+    name: named.name === 'images' ? basename(named.folder) : named.name,
+    train: given(train!),
+    seen: given(train!),
+    validation: given(parts.validation ?? held.shift()!.draw(0)),
+    test: given(parts.test ?? held.shift()!.draw(0))
+  }
+}
+
+function imageShare(option: string, text: string): number {
+  const found = share(text)
+  if (found === undefined) throw new WrongCall(`${option} takes a share of the images to train on, as 0.1`)
+  return found
 }
 
 /** Does the same for a table that is larger than memory: a pass over it finds types and samples, and training streams it. */

@@ -42,7 +42,7 @@ export function sizeOf(shape: readonly number[]): number {
 }
 
 /** Zeros of a length that the caller decides. */
-export function newArray<A extends RealArray | Uint32Array>(
+export function newArray<A extends RealArray | Uint32Array | Uint8Array>(
   kind: { new (length: number): A; readonly BYTES_PER_ELEMENT: number },
   length: number
 ): A {

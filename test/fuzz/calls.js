@@ -277,8 +277,21 @@ module.exports = async function calls(ffjord, folder) {
         set.pick(places)
       }
     ],
+    imageFolder: [
+      () => [folder, { resize: [2, 2], channels: 1, alpha: 'white', flip: true, seed: 1 }],
+      (place, o) => ffjord.imageFolder(place, o),
+      'refused'
+    ],
+    writePng: [
+      () => [
+        join(folder, 'grid.png'),
+        { data: Uint8Array.of(1, 2, 3, 4), shape: [2, 1, 1, 2] },
+        { columns: 2, gap: 1 }
+      ],
+      (path, images, o) => ffjord.writePng(own(path), images, o)
+    ],
     imageSet: [
-      () => ['mnist', folder, { flip: true, seed: 1 }],
+      () => ['mnist', folder, { flip: true, seed: 1, split: 2 }],
       (name, place, o) => ffjord.imageSet(name, place, o),
       'refused'
     ],

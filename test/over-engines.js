@@ -14,5 +14,6 @@ module.exports = [
   'regularisers',
   'reverse-kl',
   'small-net',
-  'spectral-norm'
+  'spectral-norm',
+  'vae-model'
 ]

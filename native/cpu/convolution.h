@@ -134,6 +134,7 @@ class PackedConvolution {
   // the i that leave the remainder of Y + padding.
   void plan_spread() {
     const int s = convolution_.stride, padding = convolution_.padding;
+    if (in_.size() == 1) return plan_spread_of_a_pixel();
     struct Axis {
       int first, count, from, taps;
     };
@@ -160,6 +161,26 @@ class PackedConvolution {
         phase.taps_x = y.taps == 0 ? 0 : x.taps;
         phase.kernel_y = ry;
         phase.kernel_x = rx;
+        phases_.push_back(phase);
+      }
+  }
+
+  // Each output pixel is reached through one tap: by phases of several, of 7 by 7, all but one of
+  // 49 would read zeros.
+  void plan_spread_of_a_pixel() {
+    const auto tap = [&](int at, int kernel) {
+      const int place = at + convolution_.padding;
+      return place < kernel ? place : -1;
+    };
+    for (int y = 0; y < out_.height; ++y)
+      for (int x = 0; x < out_.width; ++x) {
+        ConvolutionPhase phase;
+        phase.first_y = y;
+        phase.first_x = x;
+        phase.rows = phase.columns = 1;
+        phase.kernel_y = tap(y, convolution_.kernel.height);
+        phase.kernel_x = tap(x, convolution_.kernel.width);
+        phase.taps_y = phase.taps_x = phase.kernel_y < 0 || phase.kernel_x < 0 ? 0 : 1;
         phases_.push_back(phase);
       }
   }

@@ -3,7 +3,9 @@
 #include <string>
 
 #include "core/host_flow.h"
+#include "core/make_vae.h"
 #include "cpu/cpu_block.h"
+#include "cpu/feed_forward.h"
 #include "cpu/processors.h"
 #include "cpu/tile_net.h"
 
@@ -21,7 +23,9 @@ HostMakers<float> makers(const EngineOptions& options) {
   return {[=](const BlockPlace<float>& place) {
             return std::make_unique<CpuBlock>(place, instruction_sets().front(), threads);
           },
-          {}};
+          [=](const FeedForwardPlace<float>& place) {
+            return make_feed_forward(place, instruction_sets().front(), threads);
+          }};
 }
 
 }  // namespace
@@ -41,6 +45,10 @@ Engine engine() {
   engine.create = [](const FlowDescription& description, std::optional<std::uint64_t> seed,
                      const EngineOptions& options) {
     return make_host_flow<float>(description, seed, makers(options));
+  };
+  engine.create_vae = [](const VaeDescription& description, std::optional<std::uint64_t> seed,
+                         const EngineOptions& options) {
+    return make_vae<float>(description, seed, std::make_unique<HostDevice<float>>(makers(options)));
   };
   return engine;
 }

@@ -64,19 +64,36 @@ std::span<const std::string_view> instruction_sets() {
   return sets.names();
 }
 
+namespace {
+
+void require_usable(std::string_view instruction_set) {
+  for (std::string_view name : instruction_sets())
+    if (name == instruction_set) return;
+  throw Error(ErrorCode::Unsupported,
+              "no instruction set named " + std::string(instruction_set) + " here");
+}
+
+}  // namespace
+
 std::unique_ptr<TileNet> make_tile_net(std::string_view instruction_set,
                                        const BlockContext<float>& context,
                                        ConvolutionMethod method) {
-  for (std::string_view name : instruction_sets()) {
-    if (name != instruction_set) continue;
+  require_usable(instruction_set);
 #if defined(__x86_64__)
-    if (name == "avx512"sv) return avx512::make_net(context, method);
-    if (name == "avx2"sv) return avx2::make_net(context, method);
+  if (instruction_set == "avx512"sv) return avx512::make_net(context, method);
+  if (instruction_set == "avx2"sv) return avx2::make_net(context, method);
 #endif
-    return baseline::make_net(context, method);
-  }
-  throw Error(ErrorCode::Unsupported,
-              "no instruction set named " + std::string(instruction_set) + " here");
+  return baseline::make_net(context, method);
+}
+
+std::unique_ptr<FeedForwardTile> make_feed_forward_tile(std::string_view instruction_set,
+                                                        const FeedForwardPlace<float>& place) {
+  require_usable(instruction_set);
+#if defined(__x86_64__)
+  if (instruction_set == "avx512"sv) return avx512::make_feed_forward(place);
+  if (instruction_set == "avx2"sv) return avx2::make_feed_forward(place);
+#endif
+  return baseline::make_feed_forward(place);
 }
 
 }  // namespace ffjord::cpu

@@ -16,6 +16,7 @@
 #include <vector>
 
 #include "core/errors.h"
+#include "core/feed_forward_plan.h"
 #include "core/flow_block.h"
 #include "core/flow_description.h"
 #include "core/lattice_probes.h"
@@ -28,6 +29,7 @@
 #include "core/squeezed_view.h"
 #include "core/trace_plan.h"
 #include "cpu/aligned.h"
+#include "cpu/feed_forward_tile.h"
 #include "cpu/instruction_set.h"
 #include "cpu/tile_net.h"
 
@@ -35,12 +37,15 @@ namespace ffjord::cpu {
 
 namespace baseline {
 std::unique_ptr<TileNet> make_net(const BlockContext<float>& context, ConvolutionMethod method);
-}
+std::unique_ptr<FeedForwardTile> make_feed_forward(const FeedForwardPlace<float>& place);
+}  // namespace baseline
 namespace avx2 {
 std::unique_ptr<TileNet> make_net(const BlockContext<float>& context, ConvolutionMethod method);
-}
+std::unique_ptr<FeedForwardTile> make_feed_forward(const FeedForwardPlace<float>& place);
+}  // namespace avx2
 namespace avx512 {
 std::unique_ptr<TileNet> make_net(const BlockContext<float>& context, ConvolutionMethod method);
-}
+std::unique_ptr<FeedForwardTile> make_feed_forward(const FeedForwardPlace<float>& place);
+}  // namespace avx512
 
 }  // namespace ffjord::cpu

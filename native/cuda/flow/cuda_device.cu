@@ -5,9 +5,11 @@
 #include "cuda/flow/cuda_device.h"
 #include "cuda/flow/device_buffer.h"
 #include "cuda/flow/element_block.h"
+#include "cuda/flow/feed_forward.h"
 #include "cuda/flow/gather.h"
 #include "cuda/flow/optimizer.h"
 #include "cuda/flow/squeeze_block.h"
+#include "cuda/flow/vae_terms.h"
 #include "cuda/flow/whiten_block.h"
 
 namespace ffjord::cuda {
@@ -45,6 +47,15 @@ std::unique_ptr<FlowBlock<float>> CudaDevice::make_block(const BlockPlace<float>
   if (std::holds_alternative<Squeeze>(block)) return make_squeeze_block(place, stream_);
   if (std::holds_alternative<Whiten>(block)) return make_whiten_block(place, stream_);
   return make_element_block(place, stream_);
+}
+
+std::unique_ptr<FeedForward<float>> CudaDevice::make_feed_forward(
+    const FeedForwardPlace<float>& place) {
+  return cuda::make_feed_forward(place, stream_);
+}
+
+std::unique_ptr<VaeTerms<float>> CudaDevice::make_vae_terms() {
+  return cuda::make_vae_terms(stream_);
 }
 
 std::unique_ptr<Optimizer<float>> CudaDevice::make_optimizer(const ParameterLayout& layout) {

@@ -24,6 +24,9 @@ class CudaDevice : public FlowDevice<float> {
                     const Columns<float>& target) override;
 
   std::unique_ptr<FlowBlock<float>> make_block(const BlockPlace<float>& place) override;
+  std::unique_ptr<FeedForward<float>> make_feed_forward(
+      const FeedForwardPlace<float>& place) override;
+  std::unique_ptr<VaeTerms<float>> make_vae_terms() override;
   std::unique_ptr<Optimizer<float>> make_optimizer(const ParameterLayout& layout) override;
   PendingMeans likelihood(const BaseRows<const float>& rows) override;
   void seed_likelihood(const LikelihoodBar& bar, std::span<const float> z,

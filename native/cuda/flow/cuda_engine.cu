@@ -1,4 +1,5 @@
 #include "core/host_flow.h"
+#include "core/make_vae.h"
 #include "cuda/device/device.h"
 #include "cuda/flow/cuda_device.h"
 #include "cuda/flow/cuda_engine.h"
@@ -17,6 +18,13 @@ std::vector<Engine> engines(const std::optional<CudaOptions>& options) {
                                                     std::optional<std::uint64_t> seed,
                                                     const EngineOptions&) {
       return make_flow<float>(
+          description, seed,
+          std::make_unique<CudaDevice>(index, options ? *options : process_cuda_options()));
+    };
+    engine.create_vae = [index = device.index, options](const VaeDescription& description,
+                                                        std::optional<std::uint64_t> seed,
+                                                        const EngineOptions&) {
+      return make_vae<float>(
           description, seed,
           std::make_unique<CudaDevice>(index, options ? *options : process_cuda_options()));
     };

@@ -1,0 +1,152 @@
+#include "cpu/feed_forward.h"
+
+#include <algorithm>
+#include <mutex>
+#include <utility>
+#include <vector>
+
+#include "core/slots.h"
+#include "cpu/feed_forward_tile.h"
+#include "cpu/thread_pool.h"
+#include "cpu/tile_slots.h"
+
+namespace ffjord::cpu {
+namespace {
+
+/// Memory that is used again, as fresh pages of what a batch keeps cost as much as some layers.
+template <class Memory>
+class Spare {
+ public:
+  template <class Make>
+  std::unique_ptr<Memory> take(const Make& make) {
+    {
+      const std::lock_guard lock(mutex_);
+      if (!memory_.empty()) {
+        std::unique_ptr<Memory> taken = std::move(memory_.back());
+        memory_.pop_back();
+        return taken;
+      }
+    }
+    return make();
+  }
+  void give_back(std::unique_ptr<Memory> memory) {
+    const std::lock_guard lock(mutex_);
+    memory_.push_back(std::move(memory));
+  }
+
+ private:
+  std::mutex mutex_;
+  std::vector<std::unique_ptr<Memory>> memory_;
+};
+
+using SpareActivations = Spare<FeedForwardActivations>;
+
+struct Tape : FeedForwardTape {
+  explicit Tape(std::shared_ptr<SpareActivations> spare) : spare(std::move(spare)) {}
+  ~Tape() override {
+    for (auto& one : tiles)
+      if (one) spare->give_back(std::move(one));
+  }
+
+  const std::shared_ptr<SpareActivations> spare;
+  std::vector<std::unique_ptr<FeedForwardActivations>> tiles;
+};
+
+class CpuFeedForward : public FeedForward<float> {
+ public:
+  CpuFeedForward(const FeedForwardPlace<float>& place, std::string_view instruction_set,
+                 int threads)
+      : plan_(place.plan),
+        tile_(make_feed_forward_tile(instruction_set, place)),
+        threads_(threads),
+        spare_(std::make_shared<SpareActivations>()) {}
+
+  void parameters_changed() override {
+    Team team(threads_);
+    team.run(plan_.layers.size(), [&](int, std::size_t layer) { tile_->pack(layer); });
+  }
+
+  std::unique_ptr<FeedForwardTape> apply(std::size_t batch, std::span<const float> x,
+                                         std::span<float> y, bool keep_tape) override {
+    const Tiles tiles{batch, tile_->rows()};
+    auto tape = std::make_unique<Tape>(spare_);
+    tape->tiles.resize(tiles.count());
+    Team team(threads_);
+    team.run(tiles.count(), [&](int, std::size_t tile) {
+      auto memory = spare_->take([&] { return tile_->make_activations(); });
+      tile_->apply(rows(tiles, tile, x, y), *memory, keep_tape);
+      if (keep_tape)
+        tape->tiles[tile] = std::move(memory);
+      else
+        spare_->give_back(std::move(memory));
+    });
+    if (!keep_tape) return nullptr;
+    return tape;
+  }
+
+  void pullback(const FeedForwardTape& any_tape, const FeedForwardBars<float>& bars) override {
+    const auto& tape = dynamic_cast<const Tape&>(any_tape);
+    const Tiles tiles{bars.batch, tile_->rows()};
+    const TileSlots slots(tiles, {}, most_slots(weight_count(), 1));
+    std::vector<std::unique_ptr<FeedForwardSums>> sums;
+    for (std::size_t slot = 0; slot < slots.count(); ++slot) {
+      sums.push_back(spare_sums_.take([&] { return tile_->make_sums(); }));
+    }
+    Team team(threads_);
+    team.run(sums.size(), [&](int, std::size_t slot) { sums[slot]->clear(); });
+    slots.for_each_tile(team, [&](int, std::size_t tile) {
+      tile_->pull_back(rows(tiles, tile, bars.y_bar, bars.x_bar), *tape.tiles[tile],
+                       *sums[slots.of(tile)]);
+    });
+    if (!bars.gradients.empty()) add_gradients(team, sums, bars.gradients);
+    for (auto& one : sums) spare_sums_.give_back(std::move(one));
+  }
+
+ private:
+  std::size_t weight_count() const {
+    std::size_t count = 0;
+    for (const FeedForwardLayer& layer : plan_.layers)
+      count += layer.maps() * layer.map.weight_count();
+    return count;
+  }
+
+  FeedForwardRows rows(const Tiles& tiles, std::size_t tile, std::span<const float> from,
+                       std::span<float> to) const {
+    const std::size_t count = tiles.rows_in(tile), first = tiles.first_row(tile);
+    return {count, from.data() + first * (from.size() / tiles.batch),
+            to.empty() ? nullptr : to.data() + first * (to.size() / tiles.batch)};
+  }
+
+  void add_gradients(Team& team, std::vector<std::unique_ptr<FeedForwardSums>>& sums,
+                     std::span<float> gradients) const {
+    constexpr std::size_t kPart = 1 << 14;
+    const std::size_t size = sums.front()->values().size();
+    team.run((size + kPart - 1) / kPart, [&](int, std::size_t part) {
+      const std::size_t first = part * kPart, end = std::min(size, first + kPart);
+      add_as_tree(sums.size(), [&](std::size_t to, std::size_t from) {
+        float* const sum = sums[to]->values().data();
+        const float* const added = sums[from]->values().data();
+        for (std::size_t i = first; i < end; ++i) sum[i] += added[i];
+      });
+    });
+    team.run(plan_.layers.size(), [&](int, std::size_t layer) {
+      tile_->add_gradients(layer, *sums.front(), gradients);
+    });
+  }
+
+  const FeedForwardPlan& plan_;
+  const std::unique_ptr<FeedForwardTile> tile_;
+  const int threads_;
+  const std::shared_ptr<SpareActivations> spare_;
+  Spare<FeedForwardSums> spare_sums_;
+};
+
+}  // namespace
+
+std::unique_ptr<FeedForward<float>> make_feed_forward(const FeedForwardPlace<float>& place,
+                                                      std::string_view instruction_set,
+                                                      int threads) {
+  return std::make_unique<CpuFeedForward>(place, instruction_set, threads);
+}
+
+}  // namespace ffjord::cpu

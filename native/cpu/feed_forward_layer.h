@@ -1,0 +1,106 @@
+// A layer of a feed-forward net as the kernels read it: one convolution, whatever the layer is,
+// that of a gated pair with twice the outputs.
+#pragma once
+
+#include <algorithm>
+#include <cstddef>
+#include <span>
+#include <vector>
+
+#include "core/feed_forward_plan.h"
+#include "cpu/convolution.h"
+#include "cpu/convolution_gradient.h"
+
+namespace ffjord::cpu::FFJORD_INSTRUCTION_SET {
+
+/// An image's size.
+struct ImageShape {
+  int channels = 1;
+  Plane plane;
+  bool operator==(const ImageShape&) const = default;
+  std::size_t size() const { return std::size_t(channels) * plane.size(); }
+};
+
+/// Units are the outputs of the products: channels, or of a gated pair z and g of a channel side by
+/// side, so that a block of a product's rows holds both.
+class ImageLayer {
+ public:
+  /// `before` is the shape of what the layer in front wrote.
+  ImageLayer(const FeedForwardLayer& plan, const ImageShape& before)
+      : plan_(plan), map_(as_convolution(plan.map, before)) {
+    LinearMap units = map_;
+    units.channels_out *= plan.maps();
+    forward_ = {units, PackedConvolution::Direction::Forward};
+    backward_ = {units, PackedConvolution::Direction::Backward};
+    const int in = stored_channels(map_.channels_in), out = stored_channels(units.channels_out);
+    gradient_ = {units, map_.transposed() ? in : out, map_.transposed() ? out : in};
+  }
+
+  const FeedForwardLayer& plan() const { return plan_; }
+  const PackedConvolution& forward() const { return forward_; }
+  const PackedConvolution& backward() const { return backward_; }
+  const ConvolutionGradient& gradient() const { return gradient_; }
+  const std::vector<float>& bias() const { return bias_; }  ///< of units
+
+  bool gated() const { return plan_.gated; }
+  bool transposed() const { return map_.transposed(); }
+  int channels() const { return map_.channels_out; }
+  int units() const { return map_.channels_out * plan_.maps(); }
+  ImageShape in() const { return {map_.channels_in, map_.plane_in}; }
+  ImageShape out() const { return {map_.channels_out, map_.plane_out}; }
+
+  void pack(std::span<const float> parameters) {
+    const auto element = [&](int n, int c, int i, int j) {
+      return parameters[offset_of(n, c, i, j)];
+    };
+    forward_.pack(stored_channels(map_.channels_in), element);
+    backward_.pack(stored_channels(units()), element);
+    bias_.resize(units());
+    for (int unit = 0; unit < units(); ++unit)
+      bias_[unit] = parameters[(is_gate(unit) ? plan_.gate_bias : plan_.bias) + channel(unit)];
+  }
+
+  /// Adds W̄ and b̄, as sums of units.
+  void add_gradients(const float* weights, const float* biases, std::span<float> gradients) const {
+    const int narrow = transposed() ? map_.channels_in : units();
+    const int wide = transposed() ? units() : map_.channels_in;
+    const Plane& kernel = map_.convolution.kernel;
+    for (int n = 0; n < narrow; ++n)
+      for (int c = 0; c < wide; ++c)
+        for (int i = 0; i < kernel.height; ++i)
+          for (int j = 0; j < kernel.width; ++j)
+            gradients[offset_of(n, c, i, j)] += weights[gradient_.place(n, c, i, j)];
+    for (int unit = 0; unit < units(); ++unit)
+      gradients[(is_gate(unit) ? plan_.gate_bias : plan_.bias) + channel(unit)] += biases[unit];
+  }
+
+ private:
+  /// A dense layer reads an image as a filter of its size: W (out, in) is (out, c, h, w) in memory.
+  static LinearMap as_convolution(const LinearMap& map, const ImageShape& before) {
+    if (!map.is_dense) return map;
+    return LinearMap::convolve({.kernel = before.plane}, before.channels, map.channels_out,
+                               before.plane);
+  }
+
+  bool is_gate(int unit) const { return gated() && unit % 2 == 1; }
+  int channel(int unit) const { return gated() ? unit / 2 : unit; }
+
+  /// Where W[n, c, i, j] stands among the parameters; n counts channels of the narrow side and c of
+  /// the wide, those of the outputs as units.
+  std::size_t offset_of(int n, int c, int i, int j) const {
+    int& unit = transposed() ? c : n;
+    const std::size_t weight = is_gate(unit) ? plan_.gate_weight : plan_.weight;
+    unit = channel(unit);
+    const std::size_t wide = transposed() ? map_.channels_out : map_.channels_in;
+    const Plane& kernel = map_.convolution.kernel;
+    return weight + ((n * wide + c) * kernel.height + i) * kernel.width + j;
+  }
+
+  FeedForwardLayer plan_;
+  LinearMap map_;
+  PackedConvolution forward_, backward_;
+  ConvolutionGradient gradient_;
+  std::vector<float> bias_;
+};
+
+}  // namespace ffjord::cpu::FFJORD_INSTRUCTION_SET

@@ -1,0 +1,53 @@
+// Feed-forward nets of the cpu engine, by every instruction set of this processor: against
+// PyTorch's gated convolutions and the float64 engine, bitwise the same for any number of threads.
+// Takes the folder of the golden vectors, by default test/golden.
+#include <exception>
+
+#include "cpu/feed_forward.h"
+#include "cpu/tile_net.h"
+#include "feed_forward_case.h"
+
+namespace {
+
+using namespace checks;
+
+RunNet run_by(std::string_view instruction_set, int threads) {
+  return run_on_host<float>([=](const FeedForwardPlace<float>& place) {
+    return cpu::make_feed_forward(place, instruction_set, threads);
+  });
+}
+
+void check_threads(std::string_view instruction_set, Report& report) {
+  ParameterLayout layout;
+  const FeedForwardPlan plan = odd_net(layout);
+  InitialParameters first(layout, 5);
+  draw_first_weights(first, plan);
+  const std::size_t batch = 150;
+  const std::vector<double> x = draws(batch * plan.size_in(), 0),
+                            y_bar = draws(batch * plan.size_out(), 1);
+  const NetValues one = run_by(instruction_set, 1)(plan, first.values(), batch, x, y_bar);
+  const NetValues three = run_by(instruction_set, 3)(plan, first.values(), batch, x, y_bar);
+  report.expect("y", one.y == three.y);
+  report.expect("x_bar", one.x_bar == three.x_bar);
+  report.expect("gradients", one.gradients == three.gradients);
+  report.finish("one thread and three");
+}
+
+}  // namespace
+
+int main(int argc, char** argv) {
+  Report report;
+  const std::string folder = std::string(argc > 1 ? argv[1] : "test/golden") + "/convolutions";
+  try {
+    for (std::string_view set : cpu::instruction_sets()) {
+      std::printf("%.*s\n", int(set.size()), set.data());
+      check_golden_pairs(folder, run_by(set, 2), 1e-6, report);
+      check_against_reference(run_by(set, 2), 5e-6, report);
+      check_threads(set, report);
+    }
+  } catch (const std::exception& error) {
+    std::printf("FAILED: %s\n", error.what());
+    return 1;
+  }
+  return report.failures() > 0;
+}

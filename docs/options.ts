@@ -2,6 +2,7 @@
 import type {
   AdamOptions,
   AdaptiveSolver,
+  AutoregressivePosterior,
   BatchNormBlock,
   BatchOptions,
   CallOptions,
@@ -9,7 +10,11 @@ import type {
   ComputeOptions,
   Conditioning,
   ContextOptions,
+  ConvolutionLayer,
   ConvolutionOptions,
+  DecodeOptions,
+  DenseLayer,
+  ElboOptions,
   EvaluateOptions,
   EvaluationAccuracy,
   EvaluationOptions,
@@ -22,6 +27,7 @@ import type {
   ForwardSolution,
   fromArray,
   fromAsyncIterable,
+  GaussianPosterior,
   Gradient,
   GridOptions,
   HutchinsonTrace,
@@ -29,6 +35,7 @@ import type {
   ImageFolderOptions,
   ImageOptions,
   ImageSetOptions,
+  LikelihoodOptions,
   LoadOptions,
   LogitBlock,
   LossOptions,
@@ -40,7 +47,10 @@ import type {
   Observation,
   OdeSolver,
   OptimizerOptions,
+  PlanarPosterior,
+  Posterior,
   Regularize,
+  ReshapeLayer,
   SampleOptions,
   Schedule,
   SgdOptions,
@@ -51,11 +61,19 @@ import type {
   SqueezeBlock,
   StandardizeBlock,
   SupportBlock,
+  SylvesterPosterior,
   Tolerances,
   TorchdiffeqSolver,
   ToyOptions,
   Trace,
   TrajectoryOptions,
+  VaeCallOptions,
+  VaeDescription,
+  VaeEvaluateOptions,
+  VaeFitOptions,
+  VaeLoadOptions,
+  VaeOptions,
+  VaeValidationOptions,
   ValidationOptions,
   VelocityOptions,
   VelocityPullbackOptions,
@@ -354,4 +372,88 @@ export const mixture: MixtureOptions = {
   tolerance: 1e-4,
   shrinkage: 1e-3,
   seed: 1
+}
+
+// Autoencoders
+
+export const denseLayer: DenseLayer = { type: 'dense', units: 256, gated: true, activation: 'elu' }
+export const convolutionLayer: ConvolutionLayer = {
+  type: 'convolution',
+  channels: 32,
+  kernel: 5,
+  stride: 2,
+  padding: 2,
+  outputPadding: 1,
+  transposed: true,
+  gated: true,
+  activation: 'identity'
+}
+export const reshapeLayer: ReshapeLayer = { type: 'reshape', shape: [64, 7, 7] }
+export const gaussianPosterior: GaussianPosterior = { type: 'none' }
+export const planarPosterior: PlanarPosterior = { type: 'planar', flows: 16 }
+export const autoregressivePosterior: AutoregressivePosterior = { type: 'iaf', flows: 4, width: 320 }
+export const sylvesterPosterior: SylvesterPosterior = {
+  type: 'sylvester',
+  basis: 'orthogonal',
+  flows: 16,
+  vectors: 32
+}
+export const posteriors: Posterior[] = [gaussianPosterior, planarPosterior]
+export const vaeDescription: VaeDescription = {
+  shape: [1, 28, 28],
+  likelihood: 'bernoulli',
+  latent: 64,
+  encoder: [{ type: 'dense', units: 256 }],
+  decoder: [denseLayer],
+  head: [{ type: 'dense', units: 784 }],
+  posterior: planarPosterior,
+  variance: { least: 0.01, most: 7 }
+}
+export const vae: VaeOptions = {
+  shape: [1, 28, 28],
+  likelihood: 'bernoulli',
+  trace: { noise: 'gaussian' },
+  solver: { rtol: 1e-5, atol: 1e-5 },
+  gradient: 'checkpoint',
+  device: 'cpu',
+  seed: 1,
+  threads: 2,
+  memory: 2 ** 32
+}
+export const vaeLoad: VaeLoadOptions = { device: 'reference', posterior: { type: 'planar' } }
+export const vaeValidation: VaeValidationOptions = { data: [[0, 1]], every: 1, patience: 35 }
+export const vaeFit: VaeFitOptions = {
+  epochs: 2000,
+  warmup: 100,
+  optimizer: { type: 'adamax', lr: 5e-4, epsilon: 1e-7 },
+  schedule: { type: 'constant' },
+  batch: 100,
+  shuffle: true,
+  seed: 1,
+  validation: vaeValidation,
+  keepBest: true,
+  skipFailures: false,
+  checkpoint: { every: 10, save: 'vae.safetensors' },
+  signal: AbortSignal.timeout(60_000),
+  resume: false
+}
+export const vaeCall: VaeCallOptions = {
+  seed: 1,
+  rowOffset: 100,
+  binarize: true,
+  trace: 'exact',
+  rtol: 1e-6,
+  atol: 1e-6,
+  signal: AbortSignal.timeout(60_000)
+}
+export const elboCall: ElboOptions = { latent: true }
+export const likelihoodCall: LikelihoodOptions = { samples: 5000, clamp: 1e-5 }
+export const decodeCall: DecodeOptions = { draw: true, seed: 1, signal: AbortSignal.timeout(60_000) }
+export const vaeEvaluation: VaeEvaluateOptions = {
+  images: 500,
+  samples: 2000,
+  batch: 100,
+  seed: 1,
+  trace: 'auto',
+  signal: AbortSignal.timeout(60_000)
 }

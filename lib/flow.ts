@@ -374,7 +374,10 @@ export class Flow {
    * goes on while the caller waits for either, so between two rounds of a loop the flow is at rest.
    */
   fit(data: Dataset | Batch, options: FitOptions = {}): Fit {
-    return new Fit(this.#core, () => new Training(this, this.#core, data, options))
+    return new Fit(
+      () => assertUsable(this.#core),
+      () => new Training(this, this.#core, data, options)
+    )
   }
 
   /** Mean −log p over a data set with its standard error. */

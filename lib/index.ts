@@ -107,3 +107,29 @@ export type { EvaluationsGrew, FitWarning, UnscaledData } from './training/fit-w
 export type { Objective, Phase } from './training/objective'
 export type { FitResult, IterationRecord, Progress, StopReason } from './training/progress'
 export type { Schedule } from './training/schedule'
+export type {
+  DecodeOptions,
+  Elbo,
+  ElboOptions,
+  Likelihood,
+  LikelihoodOptions,
+  VaeCallOptions
+} from './vae/calls'
+export type { VaeEvaluateOptions, VaeEvaluation } from './vae/evaluate'
+export type { VaeValidationOptions } from './vae/fit-options'
+export type { VaeLoadOptions } from './vae/model-file'
+export type {
+  AutoregressivePosterior,
+  ConvolutionLayer,
+  DenseLayer,
+  GaussianPosterior,
+  NetLayer,
+  PlanarPosterior,
+  Posterior,
+  ReshapeLayer,
+  SylvesterPosterior,
+  VaeDescription,
+  VaeOptions
+} from './vae/options'
+export type { VaeFitResult, VaeIteration, VaeProgress } from './vae/progress'
+export { Vae, type VaeFitOptions } from './vae/vae'

@@ -45,8 +45,8 @@ const floors = {
     ['table', 'evaluation', 'image'],
     // Training validates by an evaluation, baselines are evaluated as flows are, benchmark sets are read as tables and images.
     ['training', 'density', 'benchmark'],
-    // The class, whose methods are the calls of the rooms below.
-    ['flow.ts'],
+    // The class, whose methods are the calls of the rooms below; and autoencoders, whose posterior is a flow of the core.
+    ['flow.ts', 'vae'],
     ['index.ts'],
     // Users of the package, as any other program.
     ['report'],

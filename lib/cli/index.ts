@@ -13,6 +13,7 @@ import { addLogprob } from './logprob'
 import { addPlot } from './plot'
 import { addSample } from './sample'
 import { addTrain } from './train'
+import { addVae } from './vae'
 
 /** The command `ffjord`. Results go to stdout, progress and errors to stderr. */
 async function main(): Promise<void> {
@@ -34,7 +35,8 @@ async function main(): Promise<void> {
     addLogprob,
     addPlot,
     addInfo,
-    addBench
+    addBench,
+    addVae
   ])
     add(program)
   try {

@@ -2,6 +2,7 @@ import { appendFileSync, existsSync, mkdirSync, readFileSync, rmSync } from 'nod
 import { dirname, join } from 'node:path'
 import { reading, writing } from '../file/file-errors'
 import { replaceFile } from '../file/whole-file'
+import type { VaeIteration } from '../index'
 import { isObject } from '../native/check'
 import type { Regulariser } from '../native/regularisers'
 import type { History } from '../report/report'
@@ -62,9 +63,9 @@ export class RunDirectory {
   }
 
   /** Appends; what an earlier run wrote from the first of these iterations on gives way. */
-  writeMetrics(records: readonly IterationRecord[], validation: number | undefined): void {
+  writeMetrics(records: readonly (IterationRecord | VaeIteration)[], validation: number | undefined): void {
     if (records.length === 0) return
-    const lines: Metrics[] = records.map((record) => ({ ...record }))
+    const lines: Pick<Metrics, 'iteration' | 'validation'>[] = records.map((record) => ({ ...record }))
     if (validation !== undefined) lines[lines.length - 1]!.validation = validation
     if (!this.#written) {
       const kept = this.#readMetrics().filter((line) => line.iteration < lines[0]!.iteration)

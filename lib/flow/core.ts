@@ -30,6 +30,6 @@ export interface FlowCore {
   disposed: boolean
 }
 
-export function assertUsable(core: FlowCore): void {
+export function assertUsable(core: { readonly disposed: boolean }): void {
   if (core.disposed) throw new FfjordError('DISPOSED', 'this flow was disposed; create or load another one')
 }

@@ -74,7 +74,10 @@ function impossibleBatchNorm(
  * Why spectral normalisation cannot divide by the σ of these weights; asked after they were written, as the statistics
  * hold W/σ then.
  */
-export function impossibleNorm({ buffers }: NativeFlow, statistics: NativeArray): string | undefined {
+export function impossibleNorm(
+  { buffers }: Pick<NativeFlow, 'buffers'>,
+  statistics: NativeArray
+): string | undefined {
   const bad = notFinite(buffers, statistics)
   return bad && `σ of a spectral norm is 0 or beyond this precision, so that ${bad}`
 }

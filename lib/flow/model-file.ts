@@ -1,14 +1,13 @@
 import { tableWidth } from '../data/schema'
-import { parseJson } from '../file/json'
-import { type OpenSafetensors, openSafetensors } from '../file/read-safetensors'
+import { openSafetensors } from '../file/read-safetensors'
 import { type StoredTensor, writeSafetensors } from '../file/safetensors'
 import { sizeOf } from '../native/batch'
-import { show } from '../native/check'
-import { type ErrorCode, FfjordError, isFfjordError, translatedSync } from '../native/errors'
-import type { NativeArray, NativeBlock, NativeBuffer, NativeFlow, NativeTensor } from '../native/interface'
+import { type ErrorCode, translatedSync } from '../native/errors'
+import type { NativeArray, NativeBlock, NativeBuffer, NativeFlow } from '../native/interface'
 import type { FlowCore } from './core'
 import { impossible, impossibleNorm, notFinite } from './impossible'
 import { checkMetadata, type ModelMetadata } from './model-metadata'
+import { type Kept, keptState, ModelFile, stateBuffers } from './model-tensors'
 import { normalizeDescription } from './normalize'
 import { Optimizer } from './optimizer'
 import type { Block, ComputeOptions, Conditioning, FlowDescription, FlowOptions } from './options'
@@ -24,14 +23,6 @@ import { cut, layoutOf } from './weights'
 export type LoadOptions = Partial<FlowDescription> &
   ComputeOptions &
   Pick<FlowOptions, 'device' | 'threads' | 'seed' | 'memory'>
-
-/** Buffers of the flow that a file keeps beside the weights, and the prefix of their names. */
-const stateBuffers: readonly [NativeBuffer, string][] = [
-  ['firstMoment', 'optimizer.exp_avg.'],
-  ['secondMoment', 'optimizer.exp_avg_sq.'],
-  ['average', 'ema.']
-]
-const statePrefixes = ['optimizer.', 'ema.', 'random.', 'best.']
 
 export async function writeModel(path: string, core: FlowCore, weightsOnly: boolean): Promise<void> {
   const { native, description, options, traces, seed, calls, draws, optimizer, training, table, provenance } =
@@ -166,7 +157,7 @@ async function describe(file: ModelFile, given: LoadOptions): Promise<StoredMode
   return {
     options,
     described: (make) => file.blame(blamed, make),
-    check: (native) => file.check(native, extra),
+    check: (native) => file.check(native, kept(extra)),
     restore: (core) => restore(file, extra, core),
     close: () => file.close()
   }
@@ -177,150 +168,13 @@ function storedTrace(law: string | undefined): ComputeOptions {
   return law === 'gaussian' || law === 'rademacher' ? { trace: { noise: law } } : {}
 }
 
-/** A tensor of a flow, and its name in the file. */
-interface Place {
-  tensor: NativeTensor
-  name: string
-}
-
-class ModelFile {
-  readonly metadata: Record<string, string>
-  /** PyTorch stores a β that layers share once. */
-  readonly #sharedBeta: string | undefined
-  readonly #file: OpenSafetensors
-
-  constructor(
-    readonly path: string,
-    file: OpenSafetensors
-  ) {
-    this.#file = file
-    this.metadata = file.metadata
-    this.#sharedBeta = [...file.entries.keys()].find((name) => name.endsWith('.beta'))
-  }
-
-  close(): Promise<void> {
-    return this.#file.close()
-  }
-
-  error(code: ErrorCode, reason: string, remedy: string): FfjordError {
-    return new FfjordError(code, `${this.path}: ${reason}; ${remedy}`)
-  }
-
-  /** Runs `call`; its errors of these codes become the file's. */
-  blame<T>(codes: readonly ErrorCode[], call: () => T): T {
-    try {
-      return call()
-    } catch (cause) {
-      if (!isFfjordError(cause) || !codes.includes(cause.code)) throw cause
-      throw new FfjordError('INVALID_FILE', `${this.path}: ${cause.message}`, { cause })
-    }
-  }
-
-  parse(key: string): unknown {
-    const text = Object.hasOwn(this.metadata, key) ? this.metadata[key] : undefined
-    if (text === undefined) return undefined
-    try {
-      return parseJson(text)
-    } catch (cause) {
-      const reason = `its metadata '${key}' is not JSON (${(cause as Error).message})`
-      throw new FfjordError('INVALID_FILE', `${this.path}: ${reason}; write it again`, { cause })
-    }
-  }
-
-  /** A tensor that holds one integer of at most `most`; 0 where there is none. */
-  async integer(name: string, most: number): Promise<number> {
-    const entry = this.#file.entries.get(name)
-    if (!entry) return 0
-    const { data } = sizeOf(entry.shape) === 1 ? await this.#file.read(name) : { data: [] }
-    const value = Number(data[0])
-    if (Number.isSafeInteger(value) && value >= 0 && value <= most) return value
-    throw this.error('INVALID_FILE', `'${name}' is no integer from 0 to ${most}`, 'use an earlier checkpoint')
-  }
-
-  /** Refuses a file whose tensors are not those of the flow, by name and shape. */
-  check(native: NativeFlow, extra: ModelMetadata | undefined): void {
-    const used = new Set<string>()
-    for (const { buffer, prefix } of kept(extra))
-      for (const { name } of this.places(native, buffer, prefix)) used.add(name)
-    for (const name of this.#file.entries.keys()) {
-      const ours = statePrefixes.some((prefix) => name.startsWith(prefix))
-      if (!used.has(name) && !ours && !name.endsWith('._num_evals') && !name.endsWith('.beta'))
-        throw this.wrong(`its tensor ${show(name)} has no place in this flow`)
-    }
-  }
-
-  places(native: NativeFlow, buffer: NativeBuffer, prefix: string): Place[] {
-    const places: Place[] = []
-    for (const tensor of layoutOf(native, buffer)) {
-      const name = this.#find(prefix, tensor)
-      if (name !== undefined) places.push({ tensor, name })
-      // PyTorch's batch norms of before it counted
-      else if (!tensor.name.endsWith('.step')) throw this.wrong(`it has no tensor '${prefix}${tensor.name}'`)
-    }
-    return places
-  }
-
-  #find(prefix: string, tensor: NativeTensor): string | undefined {
-    const own = prefix + tensor.name
-    const name = this.#file.entries.has(own)
-      ? own
-      : tensor.role === 'beta' && prefix === ''
-        ? this.#sharedBeta
-        : undefined
-    if (name === undefined) return undefined
-    const { shape, dtype } = this.#file.entries.get(name)!
-    const scalar = sizeOf(shape) === 1 && tensor.size === 1
-    const same =
-      shape.length === tensor.shape.length && shape.every((length, i) => length === tensor.shape[i])
-    if (!same && !scalar)
-      throw this.wrong(`its tensor '${name}' has shape ${show(shape)}, and this flow ${show(tensor.shape)}`)
-    if (dtype === 'I64')
-      throw this.error('INVALID_FILE', `'${name}' holds integers`, 'store weights as F32 or F64')
-    return name
-  }
-
-  wrong(reason: string): FfjordError {
-    return new FfjordError(
-      'WRONG_MODEL',
-      `${this.path} is of another model: ${reason}; give the description it was made with`
-    )
-  }
-
-  /** A buffer of the flow with the file's tensors in it. */
-  async fill(native: NativeFlow, { buffer, prefix }: Kept): Promise<NativeArray> {
-    const values = native.read(buffer)
-    for (const { tensor, name } of this.places(native, buffer, prefix))
-      values.set((await this.#file.read(name)).data as NativeArray, tensor.offset)
-    return values
-  }
-
-  /** Refuses weights that a flow cannot have, under the names of the file. */
-  refuse(reason: string | undefined): void {
-    if (reason !== undefined) throw this.error('INVALID_FILE', reason, 'use an earlier checkpoint')
-  }
-}
-
-/** A buffer that a file keeps, and the prefix of its tensors' names. */
-interface Kept {
-  buffer: NativeBuffer
-  prefix: string
-}
-
 function kept(extra: ModelMetadata | undefined): Kept[] {
   return [
     { buffer: 'parameters', prefix: '' },
     { buffer: 'statistics', prefix: '' },
-    ...keptState(extra),
+    ...keptState(extra?.optimizer),
     ...(extra?.training?.best ? keptBest : [])
   ]
-}
-
-function keptState(extra: ModelMetadata | undefined): Kept[] {
-  if (!extra?.optimizer) return []
-  const { averageDecay } = extra.optimizer.options
-  return stateBuffers
-    .filter(([buffer]) => buffer !== 'average' || averageDecay > 0)
-    .map(([buffer, prefix]) => ({ buffer, prefix }))
 }
 
 const keptBest: Kept[] = [
@@ -334,7 +188,7 @@ async function restore(file: ModelFile, extra: ModelMetadata | undefined, core: 
   const statistics = await file.fill(native, { buffer: 'statistics', prefix: '' })
   file.refuse(impossible(native, { parameters, statistics }))
   const state: { buffer: NativeBuffer; values: NativeArray }[] = []
-  for (const one of keptState(extra)) {
+  for (const one of keptState(extra?.optimizer)) {
     const values = await file.fill(native, one)
     const layout = layoutOf(native, one.buffer).map((tensor) => ({
       ...tensor,

@@ -6,7 +6,7 @@ import { normalizeSettings } from './normalize'
 import type { OptimizerState } from './optimizer'
 import type { ComputeOptions } from './options'
 import { checkProvenance, type Provenance } from './provenance'
-import type { ObjectiveState, TrainingState } from './training-state'
+import type { ObjectiveState, ScheduleState, TrainingState } from './training-state'
 import { type BudgetState, initialBudgetState } from './training-state'
 
 /** What a model file's metadata holds under `ffjord`; tensors stand beside it. */
@@ -34,7 +34,7 @@ export function checkMetadata(path: string, value: unknown): ModelMetadata | und
     const metadata: ModelMetadata = { version: 1, options, traces }
     if (value.table !== undefined) metadata.table = checkSchema(value.table)
     if (value.provenance !== undefined) metadata.provenance = provenance(value.provenance)
-    if (value.optimizer !== undefined) metadata.optimizer = optimizerState(value.optimizer)
+    if (value.optimizer !== undefined) metadata.optimizer = checkOptimizerState(value.optimizer)
     if (value.training !== undefined) metadata.training = trainingState(value.training)
     return metadata
   } catch (cause) {
@@ -47,7 +47,7 @@ export function checkMetadata(path: string, value: unknown): ModelMetadata | und
   }
 }
 
-function optimizerState(value: unknown): OptimizerState {
+export function checkOptimizerState(value: unknown): OptimizerState {
   if (!isObject(value) || !isObject(value.options)) throw new Error('no optimizer options')
   const { options } = value
   const positive = (key: string) => number(options[key], key, { least: 0 })
@@ -98,8 +98,18 @@ function budgetState(value: unknown): BudgetState {
   }
 }
 
+export function checkScheduleState(value: unknown): ScheduleState {
+  if (!isObject(value)) throw new Error('no schedule')
+  return {
+    factor: number(value.factor, 'factor', { least: 0 }),
+    // JSON has no infinity: nothing was validated yet
+    best: value.best === null ? Infinity : number(value.best, 'best'),
+    since: integer(value.since, 'since')
+  }
+}
+
 function trainingState(value: unknown): ModelMetadata['training'] {
-  if (!isObject(value) || !isObject(value.schedule)) throw new Error('no training state')
+  if (!isObject(value)) throw new Error('no training state')
   const { schedule, best } = value
   const state: ModelMetadata['training'] = {
     iteration: integer(value.iteration, 'iteration'),
@@ -107,12 +117,7 @@ function trainingState(value: unknown): ModelMetadata['training'] {
     seconds: number(value.seconds, 'seconds', { least: 0 }),
     data: checkState(value.data),
     objective: objectiveState(value.objective),
-    schedule: {
-      factor: number(schedule.factor, 'factor', { least: 0 }),
-      // JSON has no infinity: nothing was validated yet
-      best: schedule.best === null ? Infinity : number(schedule.best, 'best'),
-      since: integer(schedule.since, 'since')
-    },
+    schedule: checkScheduleState(schedule),
     evaluations: value.evaluations === undefined ? initialBudgetState() : budgetState(value.evaluations)
   }
   if (value.heldOut !== undefined) state.heldOut = checkState(value.heldOut)

@@ -1,6 +1,6 @@
 import { number } from '../native/check'
 import { translated } from '../native/errors'
-import type { NativeFlow, NativeOptimizer } from '../native/interface'
+import type { NativeFlow, NativeOptimizer, NativeTensors } from '../native/interface'
 import { normalizeOptimizer } from './normalize'
 import type { OptimizerOptions } from './options'
 
@@ -18,11 +18,11 @@ export interface StepResult {
 
 /** Moves the weights along the flow's gradients. A flow has one at a time: its moments live beside the weights. */
 export class Optimizer {
-  readonly #native: NativeFlow
+  readonly #native: Pick<NativeFlow, 'step'>
   readonly state: OptimizerState
 
   /** Use flow.optimizer(). */
-  constructor(native: NativeFlow, state: OptimizerState) {
+  constructor(native: Pick<NativeFlow, 'step'>, state: OptimizerState) {
     this.#native = native
     this.state = state
   }
@@ -50,7 +50,7 @@ export function optimizerState(options: OptimizerOptions): OptimizerState {
 }
 
 /** What a new optimizer starts with. */
-export function resetMoments(native: NativeFlow, { averageDecay }: OptimizerState['options']): void {
+export function resetMoments(native: NativeTensors, { averageDecay }: OptimizerState['options']): void {
   const parameters = native.read('parameters')
   if (averageDecay > 0) native.write('average', parameters)
   parameters.fill(0)

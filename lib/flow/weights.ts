@@ -1,19 +1,28 @@
 import { firstNotFinite, isReal, type RealArray, sizeOf, type Tensor } from '../native/batch'
 import { fail, integer, isObject, list, nearest, show } from '../native/check'
 import { translatedSync } from '../native/errors'
-import type { NativeArray, NativeBuffer, NativeFlow, NativeTensor } from '../native/interface'
-import { assertUsable, type FlowCore } from './core'
+import type { NativeArray, NativeBuffer, NativeTensor, NativeTensors } from '../native/interface'
+import { assertUsable } from './core'
 import { impossible, impossibleNorm } from './impossible'
 
 /** Tensors by the reference implementation's state-dict names. */
 export type Weights = Record<string, Tensor<RealArray>>
 
-export function layoutOf(native: NativeFlow, buffer: NativeBuffer): NativeTensor[] {
+/** What has tensors: a flow's core, or an autoencoder's. */
+interface Owner {
+  readonly native: NativeTensors
+  readonly disposed: boolean
+}
+
+export function layoutOf(
+  native: Pick<NativeTensors, 'parameters' | 'buffers'>,
+  buffer: NativeBuffer
+): NativeTensor[] {
   return buffer === 'statistics' ? native.buffers : native.parameters
 }
 
 /** One flat buffer of the flow cut into its tensors. */
-export function readTensors(core: FlowCore, buffer: NativeBuffer): Weights {
+export function readTensors(core: Owner, buffer: NativeBuffer): Weights {
   assertUsable(core)
   const { native } = core
   return translatedSync(() => cut(native.read(buffer), layoutOf(native, buffer)))
@@ -29,7 +38,7 @@ export function cut(values: NativeArray, layout: readonly NativeTensor[]): Weigh
 
 /** Checks every tensor, then writes all of them. */
 export function writeTensors(
-  core: FlowCore,
+  core: Owner,
   weights: Record<string, RealArray | { data: RealArray; shape?: readonly number[] }>
 ): void {
   assertUsable(core)
@@ -50,7 +59,7 @@ export function writeTensors(
       const near = nearest(name, known)
       fail(
         'INVALID_OPTION',
-        `this flow has no tensor '${name}'; ${near ? `did you mean '${near}'?` : 'see parameters()'}`
+        `this model has no tensor '${name}'; ${near ? `did you mean '${near}'?` : 'see parameters()'}`
       )
     }
     found.target.values.set(tensorData(name, value, found.tensor), found.tensor.offset)

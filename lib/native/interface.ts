@@ -391,6 +391,9 @@ export type NativePosterior =
       vectors: number
     }
 
+/** The tensors of a model in its flat buffers. */
+export type NativeTensors = Pick<NativeFlow, 'parameters' | 'buffers' | 'read' | 'write'>
+
 export interface NativeVaeDescription {
   /** Of an image: [channels, height, width], or [D]. */
   shape: number[]

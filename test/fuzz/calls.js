@@ -45,6 +45,32 @@ module.exports = async function calls(ffjord, folder) {
   await flow.save(model)
   const own = (path) => (typeof path === 'string' ? join(folder, 'written') : path)
 
+  const layers = (units) => [{ type: 'dense', units, activation: 'tanh' }]
+  const autoencoder = () => ({
+    shape: [4],
+    likelihood: 'bernoulli',
+    latent: 2,
+    encoder: layers(3),
+    decoder: layers(3),
+    head: layers(4),
+    posterior: { type: 'planar', flows: 1 },
+    device: 'reference',
+    seed: 1,
+    threads: 1
+  })
+  const pixels = () => Float32Array.of(0, 1, 1, 0, 1, 1, 0, 0)
+  const vae = await ffjord.Vae.create(autoencoder())
+  const autoencoderFile = join(folder, 'vae.safetensors')
+  await vae.save(autoencoderFile)
+  /** Options with numbers under `key` that end. */
+  const bounded = (options, key, most) => {
+    const isPlain = typeof options === 'object' && options !== null && !types.isProxy(options)
+    return isPlain && typeof options[key] === 'number' && options[key] > most
+      ? { ...options, [key]: most }
+      : options
+  }
+  const few = (count) => (typeof count === 'number' && count > 100 ? 100 : count)
+
   const finite = (values) => {
     for (const value of values) if (Number.isNaN(value)) throw new Error('NaN was accepted')
   }
@@ -373,6 +399,36 @@ module.exports = async function calls(ffjord, folder) {
       () => [data(), data(), { seed: 1, support: { lower: [null, -5], upper: [null, 5] } }],
       (train, test, o) => ffjord.baselines(train, test, o)
     ],
+    'Vae.create': [() => [autoencoder()], async (o) => (await ffjord.Vae.create(o)).dispose()],
+    'Vae.load': [
+      () => [autoencoderFile, { device: 'reference', threads: 1 }],
+      async (p, o) => (await ffjord.Vae.load(p, o)).dispose()
+    ],
+    'Vae.save': [() => ['file', { weightsOnly: true }], (p, o) => vae.save(own(p), o)],
+    'Vae.elbo': [
+      () => [pixels(), { seed: 1, latent: true }],
+      async (b, o) => finite((await vae.elbo(b, o)).elbo)
+    ],
+    'Vae.logLikelihood': [
+      () => [pixels(), { seed: 1, samples: 2, clamp: 1e-3 }],
+      async (b, o) => finite((await vae.logLikelihood(b, bounded(o, 'samples', 100))).logLikelihood)
+    ],
+    'Vae.encode': [() => [pixels(), { seed: 1 }], async (b, o) => finite((await vae.encode(b, o)).mean.data)],
+    'Vae.decode': [() => [x(2), { draw: true, seed: 1 }], (z, o) => vae.decode(z, o)],
+    'Vae.sample': [() => [2, { seed: 1 }], (count, o) => vae.sample(few(count), o)],
+    'Vae.reconstruct': [() => [pixels(), { seed: 1 }], (b, o) => vae.reconstruct(b, o)],
+    'Vae.evaluate': [
+      () => [pixels(), { images: 2, batch: 2, seed: 1 }],
+      async (b, o) => finite([(await vae.evaluate(b, o)).negativeElbo])
+    ],
+    'Vae.fit': [
+      () => [
+        pixels(),
+        { epochs: 1, warmup: 1, batch: 2, optimizer: { type: 'sgd', lr: 1e-3 }, signal: soon() }
+      ],
+      (b, o) => vae.fit(b, bounded(o, 'epochs', 2))
+    ],
+    'Vae.setParameters': [() => [{ 'q_z_mean.bias': x(2) }], (weights) => vae.setParameters(weights)],
     decodeColumns: [() => [columns(), x()], (given, samples) => ffjord.decodeColumns(given, samples)],
     elementNames: [() => [columns()], (given) => ffjord.elementNames(given)],
     tableBlocks: [() => [columns(), x(32), 'standardize'], (...given) => ffjord.tableBlocks(...given)],
@@ -396,7 +452,7 @@ module.exports = async function calls(ffjord, folder) {
   }
 
   const names = Object.keys(all)
-  const methods = ['Flow', 'toyNames', 'benchmarkNames', 'imageSetNames']
+  const methods = ['Flow', 'Vae', 'toyNames', 'benchmarkNames', 'imageSetNames']
   const untried = Object.keys(ffjord).filter((name) => !names.includes(name) && !methods.includes(name))
   if (untried.length > 0) throw new Error(`no case calls ${untried.join(', ')}`)
   for (const [name, [make, call, end]] of Object.entries(all)) {

@@ -1,0 +1,200 @@
+import { basename } from 'node:path'
+import type { Command } from 'commander'
+import { type Device, Vae, type VaeFitOptions, type VaeProgress } from '../index'
+import { sizeOf } from '../native/batch'
+import { Interrupted, WrongCall } from './exit'
+import { interruptible } from './interrupt'
+import {
+  addDevice,
+  type DeviceChoice,
+  nonNegative,
+  oneOf,
+  positive,
+  positiveInteger,
+  wholeNumber
+} from './options'
+import { duration, note, progressLine } from './progress'
+import { RunDirectory } from './run-directory'
+import { IMAGES, openImages } from './vae-data'
+import { describePosterior, type PosteriorChoice, posteriorNames } from './vae-presets'
+
+interface Choice extends DeviceChoice, PosteriorChoice {
+  data: string
+  out: string
+  likelihood: 'bernoulli' | 'categorical'
+  latent: number
+  epochs: number
+  warmup: number
+  batch: number
+  lr: number
+  optimizer: 'adam' | 'adamax'
+  stopAfter?: number
+  seed: number
+  binarize?: boolean
+  keepBest: boolean
+  resume?: boolean
+  overwrite?: boolean
+  quiet?: boolean
+  json?: boolean
+}
+
+/** What a resumed run takes from its command line; everything else is as the run was started. */
+const changeable = new Set(['out', 'resume', 'epochs', 'device', 'threads', 'stopAfter', 'quiet', 'json'])
+
+export function addVaeTrain(group: Command): void {
+  const command = group
+    .command('train')
+    .description('train an autoencoder; leaves model.safetensors and metrics.jsonl in a folder')
+    .option('--data <set:folder|file>', IMAGES)
+    .requiredOption('--out <folder>', 'for the results')
+    .addOption(oneOf('--posterior <name>', 'the flow behind the Gaussian', posteriorNames).default('none'))
+    .option('--flows <n>', 'of planar, iaf and sylvester (default: 4)', positiveInteger)
+    .option('--vectors <n>', 'columns, or reflections, of sylvester (default: 8)', positiveInteger)
+    .option('--width <n>', 'units of iaf (default: 5 times the latent size)', positiveInteger)
+    .addOption(oneOf('--likelihood <law>', 'of pixels', ['bernoulli', 'categorical']).default('bernoulli'))
+    .option('--latent <n>', 'dimension of z', positiveInteger, 64)
+    .option('--epochs <n>', 'passes over the images', positiveInteger, 2000)
+    .option('--warmup <n>', 'epochs in which the weight of KL rises to 1', nonNegative, 100)
+    .option('--batch <n>', 'images a batch', positiveInteger, 100)
+    .addOption(oneOf('--optimizer <name>', 'of the weights', ['adamax', 'adam']).default('adamax'))
+    .option('--lr <x>', 'learning rate', positive, 5e-4)
+    .option(
+      '--stop-after <n>',
+      'end after so many validations without a new best, counted after the warm-up',
+      positiveInteger
+    )
+    .option('--binarize', 'images are levels, whose pixels are drawn anew at every visit')
+    .option('--no-keep-best', 'end with the last weights, not those of the best validation')
+    .option('--seed <n>', 'of weights, noise and order', wholeNumber, 0)
+    .option('--resume', 'go on with the run in --out, as it was started')
+    .option('--overwrite', 'start anew in a folder that holds a run')
+    .option('--quiet', 'no progress')
+    .option('--json', 'print the result as one JSON object')
+  addDevice(command).action((choice: Choice, self: Command) =>
+    interruptible((signal) => train(choice, self, signal))
+  )
+}
+
+async function train(given: Choice, command: Command, signal: AbortSignal): Promise<void> {
+  const directory = new RunDirectory(given.out)
+  const choice = given.resume ? resumed(given, command, directory) : given
+  if (!choice.data) throw new WrongCall(`--data is missing; give ${IMAGES}`)
+  if (!choice.resume && directory.holdsRun && !choice.overwrite)
+    throw new WrongCall(
+      `${given.out} holds a run; go on with --resume, or start anew with --overwrite, or in another folder`
+    )
+  const images = await openImages(choice.data, { binarize: choice.binarize ?? false, seed: choice.seed })
+  const { resume, seed, latent, likelihood } = choice
+  const computing = {
+    device: choice.device as Device,
+    ...(choice.threads !== undefined && { threads: choice.threads })
+  }
+  using vae = resume
+    ? await Vae.load(directory.model, computing)
+    : await Vae.create({
+        shape: images.shape,
+        likelihood,
+        latent,
+        posterior: describePosterior(choice),
+        seed,
+        ...computing
+      })
+  if (!resume) directory.start(choice)
+  if (!choice.quiet)
+    note(`Training on ${images.name} (${images.train.rows} images); ${vae}; results in ${directory.path}`)
+  const { epochs, warmup, batch, optimizer, lr, keepBest, stopAfter: patience } = choice
+  const options: VaeFitOptions = {
+    epochs,
+    warmup,
+    batch,
+    seed,
+    ...(!resume && { optimizer: { type: optimizer, lr, epsilon: 1e-7 } }),
+    ...(images.validation && {
+      validation: { data: images.validation, ...(patience !== undefined && { patience }) },
+      keepBest
+    }),
+    resume: resume ?? false,
+    signal
+  }
+  const result = await fitWithProgress(vae, images.train, directory, options, choice)
+  if (result.stopped === 'signal')
+    throw new Interrupted(
+      `Interrupted at iteration ${result.iterations}. Go on with: ffjord vae train --resume --out ${directory.path}`
+    )
+  const { iterations, seconds, negativeElbo, validation, best, stopped } = result
+  const summary = {
+    out: directory.path,
+    model: directory.model,
+    iterations,
+    stopped,
+    seconds,
+    negativeElbo,
+    ...(validation !== undefined && { validation }),
+    ...(best && { best })
+  }
+  const lines = [
+    `Trained  ${iterations} iterations in ${duration(seconds)}`,
+    `−ELBO    ${negativeElbo.toFixed(2)} nats on the last training images`,
+    ...(best
+      ? [`Best     validation ${best.validation.toFixed(2)} nats, after iteration ${best.iteration}`]
+      : []),
+    `Model    ${directory.model}`
+  ]
+  console.log(choice.json ? JSON.stringify(summary) : lines.join('\n'))
+}
+
+/** The options of the run in the folder, but for those that may change. */
+function resumed(given: Choice, command: Command, directory: RunDirectory): Choice {
+  const started = directory.readOptions() as unknown as Choice
+  const said = Object.entries(given).filter(
+    ([key]) => changeable.has(key) && command.getOptionValueSource(key) === 'cli'
+  )
+  return { ...started, ...Object.fromEntries(said), resume: true }
+}
+
+/** The time between two checkpoints, in ms. */
+const CHECKPOINT_INTERVAL = 30_000
+
+async function fitWithProgress(
+  vae: Vae,
+  data: Parameters<Vae['fit']>[0],
+  directory: RunDirectory,
+  options: VaeFitOptions,
+  { quiet, data: name }: Choice
+) {
+  const line = progressLine(quiet ?? false)
+  const fit = vae.fit(data, options)
+  const save = () => {
+    vae.provenance = { ...vae.provenance, data: basename(name) }
+    return vae.save(directory.model)
+  }
+  let saved = performance.now()
+  let validation: number | undefined
+  try {
+    for await (const progress of fit) {
+      directory.writeMetrics(progress.records, progress.validation)
+      validation = progress.validation ?? validation
+      line.update(progress.iteration / progress.iterations, text(progress, validation, sizeOf(vae.shape)))
+      if (performance.now() - saved <= CHECKPOINT_INTERVAL) continue
+      await save()
+      saved = performance.now()
+    }
+  } finally {
+    line.done()
+    await save()
+  }
+  return fit
+}
+
+function text(progress: VaeProgress, validation: number | undefined, dimensions: number): string {
+  const { epoch, epochs, negativeElbo, reconstruction, kl, beta, nfe, etaSeconds } = progress
+  const bits = (negativeElbo / dimensions / Math.LN2).toFixed(3)
+  return [
+    `epoch ${epoch}/${epochs}`,
+    `−ELBO ${negativeElbo.toFixed(2)} = ${reconstruction.toFixed(2)} + ${kl.toFixed(2)} (${bits} bits/dim)`,
+    ...(beta < 1 ? [`β ${beta.toFixed(2)}`] : []),
+    ...(validation === undefined ? [] : [`validation ${validation.toFixed(2)}`]),
+    ...(nfe > 0 ? [`nfe ${nfe.toFixed(0)}`] : []),
+    `eta ${duration(etaSeconds)}`
+  ].join('  ')
+}

@@ -1,0 +1,145 @@
+import { activations } from '../flow/normalize'
+import { checkShape } from '../native/batch'
+import {
+  boolean,
+  choice,
+  fail,
+  integer,
+  isArray,
+  isObject,
+  list,
+  number,
+  object,
+  show
+} from '../native/check'
+import type { NativeLayer, NativePosterior, NativeVaeDescription } from '../native/interface'
+import type { VaeDescription } from './options'
+import { publishedNets } from './published'
+
+/** Options of an autoencoder, checked, with defaults filled in. */
+
+const largest = 2 ** 31 - 1
+
+export function normalizeVae(options: VaeDescription): NativeVaeDescription {
+  const shape = checkShape(options.shape)
+  const likelihood = choice(options.likelihood, 'likelihood', ['bernoulli', 'categorical'])
+  const latent = integer(options.latent ?? 64, 'latent', 1, 2 ** 16)
+  const parts = ['encoder', 'decoder', 'head'] as const
+  const missing = parts.filter((part) => options[part] === undefined)
+  if (missing.length > 0 && missing.length < parts.length)
+    fail(
+      'CONTRADICTORY_OPTIONS',
+      `${missing.join(' and ')} are left out, and the other nets are given; give all three, or none for those of the paper`
+    )
+  const nets = missing.length > 0 ? publishedNets(shape, likelihood) : options
+  const variance = options.variance ?? (likelihood === 'categorical' ? { least: 0.01, most: 7 } : undefined)
+  return {
+    shape,
+    likelihood,
+    latent,
+    encoder: normalizeLayers(nets.encoder, 'encoder'),
+    decoder: normalizeLayers(nets.decoder, 'decoder'),
+    head: normalizeLayers(nets.head, 'head'),
+    posterior: normalizePosterior(options.posterior ?? { type: 'none' }, latent),
+    ...(variance && { variance: normalizeVariance(variance) })
+  }
+}
+
+function normalizeVariance(value: unknown): { least: number; most: number } {
+  const given = object(value, 'variance', ['least', 'most'])
+  const least = number(given.least, 'variance.least', { least: 0 })
+  return { least, most: number(given.most, 'variance.most', { least, open: true }) }
+}
+
+function normalizeLayers(value: unknown, name: string): NativeLayer[] {
+  const given = list(value, name, "a list of layers like { type: 'dense', units: 256 }")
+  if (given.length === 0) fail('INVALID_OPTION', `${name} is empty; give at least one layer`)
+  return given.map((layer, i) => normalizeLayer(layer, `${name}[${i}]`))
+}
+
+function normalizeLayer(value: unknown, name: string): NativeLayer {
+  if (!isObject(value)) fail('INVALID_OPTION', `${name} is ${show(value)}; give an object with a type`)
+  const type = choice(value.type, `${name}.type`, ['dense', 'convolution', 'reshape'])
+  const trained = (given: Record<string, unknown>) => ({
+    gated: boolean(given.gated ?? false, `${name}.gated`),
+    activation: choice(given.activation ?? 'identity', `${name}.activation`, activations)
+  })
+  if (type === 'reshape') {
+    const { shape } = object(value, name, ['type', 'shape'])
+    return { type, shape: sizes(shape, `${name}.shape`) }
+  }
+  if (type === 'dense') {
+    const given = object(value, name, ['type', 'units', 'gated', 'activation'])
+    return { type, units: integer(given.units, `${name}.units`, 1, 2 ** 28), ...trained(given) }
+  }
+  const given = object(value, name, [
+    'type',
+    'channels',
+    'kernel',
+    'stride',
+    'padding',
+    'outputPadding',
+    'transposed',
+    'gated',
+    'activation'
+  ])
+  const { kernel } = given
+  const count = (key: string, standard: number | undefined, least: number) =>
+    integer(given[key] ?? standard, `${name}.${key}`, least, 2 ** 16)
+  return {
+    type,
+    channels: count('channels', undefined, 1),
+    kernel: isArray(kernel)
+      ? sizes(kernel, `${name}.kernel`)
+      : [count('kernel', undefined, 1), count('kernel', undefined, 1)],
+    stride: count('stride', 1, 1),
+    padding: count('padding', 0, 0),
+    outputPadding: count('outputPadding', 0, 0),
+    transposed: boolean(given.transposed ?? false, `${name}.transposed`),
+    ...trained(given)
+  }
+}
+
+function sizes(value: unknown, name: string): number[] {
+  return list(value, name, 'a list of sizes').map((size, i) => integer(size, `${name}[${i}]`, 1, largest))
+}
+
+const posteriorTypes = ['none', 'planar', 'iaf', 'sylvester'] as const
+
+export function normalizePosterior(value: unknown, latent: number): NativePosterior {
+  if (!isObject(value))
+    fail('INVALID_OPTION', `posterior is ${show(value)}; give an object like { type: 'planar' }`)
+  if (value.type === 'cnf_hyper' || value.type === 'cnf_lyper')
+    fail(
+      'UNSUPPORTED',
+      `posterior '${value.type}', whose weights are all the encoder's numbers, is not in this package; use 'sylvester'`
+    )
+  const type = choice(value.type, 'posterior.type', posteriorTypes)
+  const given = (...keys: string[]) => object(value, 'posterior', ['type', ...keys])
+  const flows = (options: Record<string, unknown>) => integer(options.flows ?? 4, 'posterior.flows', 1, 1024)
+  switch (type) {
+    case 'none':
+      given()
+      return { type }
+    case 'planar':
+      return { type, flows: flows(given('flows')) }
+    case 'iaf': {
+      const options = given('flows', 'width')
+      const width = integer(options.width ?? 5 * latent, 'posterior.width', 1, 2 ** 20)
+      if (width % latent !== 0)
+        fail(
+          'INVALID_OPTION',
+          `posterior.width is ${width}, and z has ${latent} elements, which have as many units each; give a multiple`
+        )
+      return { type, flows: flows(options), width }
+    }
+    case 'sylvester': {
+      const basis = choice(value.basis, 'posterior.basis', ['orthogonal', 'householder', 'triangular'])
+      const options = given('basis', 'flows', ...(basis === 'triangular' ? [] : ['vectors']))
+      const most = basis === 'orthogonal' ? latent : 1024
+      const standard = Math.min(8, most)
+      const vectors = integer(options.vectors ?? standard, 'posterior.vectors', 1, most)
+      return { type, basis, flows: flows(options), vectors }
+    }
+  }
+}

@@ -1,0 +1,72 @@
+// The commands and the program of docs/vae.md on a small file of images.
+import { execFile } from 'node:child_process'
+import { mkdtempSync, readFileSync, rmSync } from 'node:fs'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+import { RowRandom } from '../lib/data/random'
+import { writeNpy } from './npy'
+
+const command = join(__dirname, '..', 'dist', 'cli', 'index.js')
+const text = readFileSync(join(__dirname, '..', 'docs', 'vae.md'), 'utf8')
+const images = 60
+
+/** Bars across 8 by 8 pixels, at random places. */
+function bars(): Float64Array {
+  const random = new RowRandom(0)
+  const data = new Float64Array(64 * images)
+  for (let i = 0; i < images; i++) {
+    random.seek(i)
+    const place = Math.floor(8 * random.uniform())
+    const down = random.uniform() < 0.5
+    for (let at = 0; at < 8; at++) data[64 * i + (down ? 8 * at + place : 8 * place + at)] = 1
+  }
+  return data
+}
+
+let folder: string
+beforeAll(() => {
+  folder = mkdtempSync(join(tmpdir(), 'ffjord-vae-tutorial-'))
+  writeNpy(join(folder, 'images.npy'), bars(), [images, 64])
+})
+afterAll(() => rmSync(folder, { recursive: true }))
+
+function run(line: string): Promise<string> {
+  const words = line
+    .replace('--epochs 200', '--epochs 1')
+    .replace('--samples 500', '--samples 5')
+    .split(' ')
+    .slice(2)
+  return new Promise((resolve, reject) => {
+    execFile(process.execPath, [command, ...words], { cwd: folder }, (error, stdout, stderr) => {
+      if (error) reject(new Error(`${line}: ${stderr}`))
+      else resolve(stdout)
+    })
+  })
+}
+
+test('the commands run', async () => {
+  const block = /```sh\n([\s\S]*?)```/.exec(text)![1]!
+  const [train, evaluate, sample, reconstruct] = block.trim().split('\n') as [string, string, string, string]
+  expect(await run(train)).toContain('−ELBO')
+  const found = JSON.parse(await run(evaluate)) as Record<string, number>
+  expect(found.n).toBe(images / 10)
+  expect(found.negativeElbo).toBeCloseTo(found.reconstruction! + found.kl!, 3)
+  expect(found.nll).toBeLessThanOrEqual(found.nllBound!)
+  await run(sample)
+  await run(reconstruct)
+}, 120_000)
+
+test('the program runs', async () => {
+  const block = /```ts\n([\s\S]*?)```/.exec(text)![1]!
+  const program = block.replace(/^import .*$/m, '').replace('epochs: 20', 'epochs: 2')
+  const { Vae } = await import('ffjord')
+  const run = new Function(
+    'Vae',
+    'images',
+    'console',
+    `return (async () => { ${program.replace("'vae.safetensors'", JSON.stringify(join(folder, 'vae.safetensors')))}; vae.dispose(); return { negativeElbo, nll } })()`
+  )
+  const found = await run(Vae, bars(), { log: () => undefined })
+  expect(found.nll).toBeGreaterThan(0)
+  expect(found.negativeElbo).toBeGreaterThan(0)
+})

@@ -1,0 +1,205 @@
+/** Autoencoders on every engine that has them: bounds against closed forms and quadrature, training, model files, refusals. */
+import { mkdtempSync, rmSync } from 'node:fs'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+import { type Device, type NetLayer, type Posterior, Vae, type VaeOptions } from 'ffjord'
+import { binding } from '../lib/native/binding'
+import { engineNames } from './engines'
+
+/** On cards the posterior is the Gaussian so far; test/vae-model.test.ts has those. */
+const devices = engineNames.filter(
+  (name) =>
+    !name.startsWith('cuda') &&
+    binding()
+      .engines()
+      .some((one) => one.name === name && one.autoencoders)
+)
+
+const dense = (units: number, activation: 'identity' | 'tanh' = 'identity'): NetLayer => ({
+  type: 'dense',
+  units,
+  activation
+})
+
+function options(device: Device, posterior: Posterior, latent = 2): VaeOptions {
+  return {
+    shape: [1, 3, 4],
+    likelihood: 'bernoulli',
+    latent,
+    encoder: [dense(10, 'tanh')],
+    decoder: [dense(10, 'tanh')],
+    head: [dense(12)],
+    posterior,
+    device,
+    seed: 1,
+    threads: 1
+  }
+}
+
+const posteriors: Posterior[] = [
+  { type: 'none' },
+  { type: 'planar', flows: 2 },
+  { type: 'iaf', flows: 2, width: 4 },
+  { type: 'sylvester', basis: 'orthogonal', flows: 2, vectors: 2 },
+  { type: 'sylvester', basis: 'householder', flows: 2, vectors: 2 },
+  { type: 'sylvester', basis: 'triangular', flows: 2 }
+]
+
+/** Bars of two rows or two columns: four kinds of images. */
+function bars(count: number): Float32Array {
+  const data = new Float32Array(12 * count)
+  for (let i = 0; i < count; i++)
+    for (let y = 0; y < 3; y++)
+      for (let x = 0; x < 4; x++) {
+        const kind = i % 4
+        const on = kind < 2 ? (y + kind) % 2 === 0 : (x + kind) % 2 === 0
+        data[12 * i + 4 * y + x] = on ? 1 : 0
+      }
+  return data
+}
+
+const folder = mkdtempSync(join(tmpdir(), 'ffjord-vae-'))
+afterAll(() => rmSync(folder, { recursive: true }))
+
+const mean = (values: ArrayLike<number>) => Array.from(values).reduce((a, b) => a + b, 0) / values.length
+
+describe.each(devices)('%s', (device) => {
+  test.each(posteriors)(
+    'a posterior $type $basis: estimates of log p are above those of ELBO',
+    async (one) => {
+      using vae = await Vae.create(options(device, one))
+      const images = bars(4)
+      const { elbo, reconstruction, kl } = await vae.elbo(images, { seed: 2 })
+      elbo.forEach((nats, i) => {
+        expect(nats).toBeCloseTo(-reconstruction[i]! - kl[i]!, 4)
+      })
+      const likely = await vae.logLikelihood(images, { seed: 2, samples: 64 })
+      likely.logLikelihood.forEach((nats, i) => {
+        expect(nats).toBeGreaterThanOrEqual(likely.elbo[i]!)
+      })
+      // The same draws are the same numbers.
+      expect((await vae.logLikelihood(images, { seed: 2, samples: 64 })).logLikelihood).toEqual(
+        likely.logLikelihood
+      )
+    }
+  )
+
+  test.each(['none', 'sylvester'] as const)(
+    'importance sampling agrees with quadrature: %s',
+    async (type) => {
+      const posterior: Posterior = type === 'none' ? { type } : { type, basis: 'triangular', flows: 2 }
+      using vae = await Vae.create(options(device, posterior, 1))
+      const images = bars(2)
+      const { logLikelihood } = await vae.logLikelihood(images, { samples: 4000, clamp: 0, seed: 3 })
+      const points = 801
+      const z = Float32Array.from({ length: points }, (_, i) => -8 + (16 * i) / (points - 1))
+      const { data: pixels } = await vae.decode(z)
+      for (let image = 0; image < 2; image++) {
+        let sum = 0
+        for (let i = 0; i < points; i++) {
+          let log = -0.5 * z[i]! ** 2 - 0.5 * Math.log(2 * Math.PI)
+          for (let d = 0; d < 12; d++) {
+            const p = pixels[12 * i + d]!
+            log += Math.log(images[12 * image + d] === 1 ? p : 1 - p)
+          }
+          sum += Math.exp(log) * (16 / (points - 1))
+        }
+        expect(Math.abs(logLikelihood[image]! - Math.log(sum))).toBeLessThan(0.02)
+      }
+    }
+  )
+
+  test('a fit lowers −ELBO, resumes where it stood, and its file holds all of it', async () => {
+    const images = bars(40)
+    const epochs = 30
+    const fitting = { warmup: 5, batch: 16, optimizer: { type: 'adam', lr: 0.02 } as const }
+    const one = options(device, { type: 'planar', flows: 2 })
+    using vae = await Vae.create(one)
+    const before = await vae.evaluate(images)
+    const validation = { data: bars(8) }
+    const result = await vae.fit(images, { ...fitting, epochs, validation, keepBest: true })
+    expect(result.iterations).toBe(3 * epochs)
+    const after = await vae.evaluate(images)
+    expect(after.negativeElbo).toBeLessThan(before.negativeElbo - 1)
+    expect(after.n).toBe(40)
+    expect(after.activeUnits).toBeGreaterThan(0)
+    expect(after.negativeElbo).toBeCloseTo(mean(after.negativeElbos), 4)
+
+    // Halves of a fit, with a file between them, are the whole.
+    const path = join(folder, `${device.replace(':', '-')}.safetensors`)
+    using first = await Vae.create(one)
+    await first.fit(images, { ...fitting, epochs: 10 })
+    await first.save(path)
+    using second = await Vae.load(path, { device, threads: 1 })
+    expect(second.description).toEqual(first.description)
+    await second.fit(images, { ...fitting, epochs: 20, resume: true })
+    using whole = await Vae.create(one)
+    await whole.fit(images, { ...fitting, epochs: 20 })
+    expect(second.parameters()).toEqual(whole.parameters())
+  })
+
+  test('progress tells β, the parts of −ELBO, and every iteration once', async () => {
+    using vae = await Vae.create(options(device, { type: 'none' }))
+    const seen: number[] = []
+    let last = 0
+    for await (const progress of vae.fit(bars(20), { epochs: 4, warmup: 4, batch: 10 })) {
+      for (const record of progress.records) {
+        seen.push(record.iteration)
+        expect(record.beta).toBeCloseTo(Math.ceil(record.iteration / 2) / 4, 6)
+        expect(record.loss).toBeCloseTo(record.reconstruction + record.beta * record.kl, 3)
+      }
+      last = progress.epoch
+    }
+    expect(seen).toEqual([1, 2, 3, 4, 5, 6, 7, 8])
+    expect(last).toBe(4)
+  })
+
+  test('images come in and out', async () => {
+    using vae = await Vae.create(options(device, { type: 'planar' }))
+    const samples = await vae.sample(3, { seed: 5 })
+    expect(samples.shape).toEqual([3, 1, 3, 4])
+    expect(samples).toEqual(await vae.sample(3, { seed: 5 }))
+    const drawn = await vae.sample(3, { seed: 5, draw: true })
+    expect(drawn.data.every((pixel) => pixel === 0 || pixel === 1)).toBe(true)
+    const again = await vae.reconstruct(bars(2))
+    expect(again.shape).toEqual([2, 1, 3, 4])
+    expect(again.data.every((pixel) => pixel > 0 && pixel < 1)).toBe(true)
+    const { mean, variance, h } = await vae.encode(bars(2))
+    expect([mean.shape, variance.shape, h.shape]).toEqual([
+      [2, 2],
+      [2, 2],
+      [2, 10]
+    ])
+  })
+})
+
+describe('refusals', () => {
+  const create = (changes: object) => Vae.create({ ...options('reference', { type: 'none' }), ...changes })
+
+  test.each([
+    ['an unknown posterior', { posterior: { type: 'plannar' } }, 'INVALID_OPTION', /did you mean 'planar'/],
+    ['cnf_hyper', { posterior: { type: 'cnf_hyper', hidden: [4] } }, 'UNSUPPORTED', /use 'sylvester'/],
+    ['cnf_lyper', { posterior: { type: 'cnf_lyper', hidden: [4] } }, 'UNSUPPORTED', /use 'sylvester'/],
+    ['a width', { posterior: { type: 'iaf', width: 5 } }, 'INVALID_OPTION', /multiple/],
+    ['a net alone', { head: undefined }, 'CONTRADICTORY_OPTIONS', /all three/],
+    ['an unknown option', { laten: 3 }, 'UNKNOWN_OPTION', /did you mean 'latent'/]
+  ])('%s', async (_, changes, code, message) => {
+    await expect(create(changes)).rejects.toMatchObject({ code, message: expect.stringMatching(message) })
+  })
+
+  test('images of another size, beyond [0, 1], and files of another posterior', async () => {
+    using vae = await create({})
+    await expect(vae.elbo(new Float32Array(10))).rejects.toMatchObject({ code: 'INVALID_SHAPE' })
+    await expect(vae.elbo(new Float32Array(12).fill(1.5))).rejects.toMatchObject({ code: 'INVALID_INPUT' })
+    const path = join(folder, 'other.safetensors')
+    await vae.save(path)
+    await expect(Vae.load(path, { posterior: { type: 'planar' } })).rejects.toMatchObject({
+      code: 'WRONG_MODEL'
+    })
+    const before = vae.parameters()
+    await expect(vae.fit(new Float32Array(12).fill(2), { epochs: 1 })).rejects.toMatchObject({
+      code: 'INVALID_INPUT'
+    })
+    expect(vae.parameters()).toEqual(before)
+  })
+})

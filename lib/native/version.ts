@@ -1,2 +1,2 @@
 /** The version of this package. */
-export const VERSION = (require('../../package.json') as { version: string }).version
+export const VERSION = (require('ffjord/package.json') as { version: string }).version

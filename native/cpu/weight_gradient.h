@@ -10,7 +10,9 @@
 
 namespace ffjord::cpu::FFJORD_INSTRUCTION_SET {
 
-inline constexpr int kOuterRows = kRegisters >= 32 ? 8 : 6;
+inline constexpr int kOuterRows = 6;
+/// Long runs, as of pixels, take more rows where the registers hold their sums: 8 × 2 + 2 + 1.
+inline constexpr int kLongOuterRows = kRegisters >= 32 ? 8 : kOuterRows;
 
 /// C (Rows, Vectors kLanes) += P (Rows, samples) A (samples, Vectors kLanes), the samples in `runs`
 /// runs of `length`.
@@ -58,11 +60,12 @@ void accumulate_outer(OuterArguments s) {
 }
 
 /// All `rows` rows of C for one block of 2 kLanes columns.
-inline void accumulate_outer_rows(OuterArguments s, int rows) {
-  for (; rows >= kOuterRows; rows -= kOuterRows) {
-    accumulate_outer<kOuterRows, 2>(s);
-    s.c += std::size_t(kOuterRows) * s.c_stride;
-    s.p += kOuterRows * s.p_row_stride;
+template <int Together = kOuterRows>
+void accumulate_outer_rows(OuterArguments s, int rows) {
+  for (; rows >= Together; rows -= Together) {
+    accumulate_outer<Together, 2>(s);
+    s.c += std::size_t(Together) * s.c_stride;
+    s.p += Together * s.p_row_stride;
   }
   switch (rows) {
     case 1:

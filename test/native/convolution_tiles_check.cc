@@ -373,6 +373,105 @@ void check_branches(Report& report) {
   report.finish("branches");
 }
 
+/// One 3 × 3 layer of stride 1 on a batch, in plain float32 loops that add one product after the
+/// other.
+class PlainLayer {
+ public:
+  PlainLayer(const LinearMap& map, const BlockOffsets& block, const Inputs& in, std::size_t batch)
+      : map_(map), at_(block.net.layers.front().offsets), in_(in), batch_(batch) {}
+
+  Results<float> run() const {
+    const std::size_t size = map_.size_in();
+    Results<float> out{Floats(batch_ * size),
+                       Floats(batch_),
+                       {},
+                       Floats(batch_ * size),
+                       {},
+                       Floats(in_.parameters.size()),
+                       {}};
+    for (std::size_t row = 0; row < batch_; ++row) {
+      const double* const eps = &in_.eps[row * size];
+      const float divergence_bar = float(in_.divergence_bar[row]);
+      for_each_tap([&](std::size_t weight, std::size_t o, std::size_t i) {
+        const float w = float(in_.parameters[at_.weight + weight]);
+        const float z = float(in_.z[row * size + i]), f_bar = float(in_.f_bar[row * size + o]);
+        out.f[row * size + o] += w * z;
+        out.divergence[row] += float(eps[o]) * (w * float(eps[i]));
+        out.z_bar[row * size + i] += w * f_bar;
+        out.gradients[at_.weight + weight] += f_bar * z;
+        out.gradients[at_.weight + weight] += divergence_bar * float(eps[o]) * float(eps[i]);
+      });
+      for (std::size_t o = 0; o < size; ++o) {
+        const std::size_t bias = at_.bias + o / map_.plane_out.size();
+        out.f[row * size + o] += float(in_.parameters[bias]);
+        out.gradients[bias] += float(in_.f_bar[row * size + o]);
+      }
+    }
+    return out;
+  }
+
+ private:
+  template <class Visit>
+  void for_each_tap(Visit visit) const {
+    const int channels = map_.channels_in, height = map_.plane_in.height,
+              width = map_.plane_in.width;
+    for (int n = 0; n < channels; ++n)
+      for (int y = 0; y < height; ++y)
+        for (int x = 0; x < width; ++x)
+          for (int c = 0; c < channels; ++c)
+            for (int i = 0; i < 3; ++i)
+              for (int j = 0; j < 3; ++j) {
+                const int from_y = y + i - 1, from_x = x + j - 1;
+                if (from_y < 0 || from_y >= height || from_x < 0 || from_x >= width) continue;
+                visit(((n * channels + c) * 3 + i) * 3 + j, (n * height + y) * width + x,
+                      (c * height + from_y) * width + from_x);
+              }
+  }
+
+  const LinearMap map_;
+  const LayerOffsets at_;
+  const Inputs& in_;
+  const std::size_t batch_;
+};
+
+/// Errors of both ways to convolve are within twice those of plain float32.
+void check_precision(Report& report) {
+  constexpr std::size_t kBatch = 16;
+  const std::vector<LinearMap> maps = maps_of(48, {8, 8}, {{square(3, 1, 1), 48}});
+  for (const auto method : {cpu::ConvolutionMethod::Fastest, cpu::ConvolutionMethod::Direct}) {
+    ConvolutionCase c{method == cpu::ConvolutionMethod::Direct ? "direct" : "transformed",
+                      plan_net(LayerKind::Ignore, Activation::Identity, maps)};
+    c.method = method;
+    ParameterLayout layout;
+    BlockOffsets block;
+    block.net = layout.add_net("net", c.plan);
+    const Inputs inputs(c, block.net, layout, kBatch);
+    const Results<double> truth = reference_results(c, block, inputs, kBatch);
+    const Results<float> plain = PlainLayer(maps[0], block, inputs, kBatch).run();
+    const auto error = [](const Floats& values, const Vector& expected) {
+      double difference = 0, size = 0;
+      for (std::size_t i = 0; i < expected.size(); ++i) {
+        difference += (values[i] - expected[i]) * (values[i] - expected[i]);
+        size += expected[i] * expected[i];
+      }
+      return std::sqrt(difference / size);
+    };
+    for (std::string_view set : cpu::instruction_sets()) {
+      const Results<float> found = kernel_results(c, block, inputs, kBatch, set, report);
+      const auto compare = [&](const std::string& what, const Floats& values, const Floats& measure,
+                               const Vector& expected) {
+        report.expect(c.name + ", " + std::string(set) + " " + what, error(values, expected),
+                      2 * error(measure, expected));
+      };
+      compare("f", found.f, plain.f, truth.f);
+      compare("divergence", found.divergence, plain.divergence, truth.divergence);
+      compare("z_bar", found.z_bar, plain.z_bar, truth.z_bar);
+      compare("gradients", found.gradients, plain.gradients, truth.gradients);
+    }
+  }
+  report.finish("errors against plain float32");
+}
+
 void check_contexts(Report& report) {
   for (std::size_t geometry : {0, 1, 4})
     for (LayerKind kind : kKinds)
@@ -399,6 +498,7 @@ int main() {
     check_traces(report);
     check_branches(report);
     check_contexts(report);
+    check_precision(report);
   } catch (const std::exception& error) {
     std::printf("FAILED: %s\n", error.what());
     return 1;

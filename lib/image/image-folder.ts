@@ -7,7 +7,8 @@ import { unreadable } from '../file/file-errors'
 import { newArray } from '../native/batch'
 import { choice, fail, integer, isArray, object, text } from '../native/check'
 import { FfjordError, isFfjordError } from '../native/errors'
-import { type Alpha, type Picture, readPicture } from './picture-file'
+import type { Alpha, Picture } from './picture'
+import { readPicture } from './picture-file'
 import { resized } from './resize'
 
 export interface ImageFolderOptions extends VisitOptions {

@@ -1,7 +1,7 @@
 import { decode } from 'jpeg-js'
 import { FfjordError } from '../native/errors'
 import { damaged } from './file-bytes'
-import type { PictureHeader } from './picture-file'
+import type { PictureHeader } from './picture'
 
 /** JPEG files, decoded by jpeg-js, whose levels are within a few of those of other decoders: the standard leaves them open. */
 

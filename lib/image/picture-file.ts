@@ -1,23 +1,9 @@
 import { damaged } from './file-bytes'
 import { jpegHeader, jpegLevels } from './jpeg'
+import type { Alpha, Picture, PictureHeader } from './picture'
 import { pngHeader, pngLevels } from './png'
 
 /** A PNG or JPEG file, whatever it is called, as levels. */
-
-/** What a file says of its picture before it is decoded. */
-export interface PictureHeader {
-  width: number
-  height: number
-  isGrey: boolean
-}
-
-/** A picture that is not known to be grey has three channels; (height, width, channels) levels of 0 … 255. */
-export interface Picture extends PictureHeader {
-  levels: Uint8Array
-}
-
-/** What transparent pixels become. */
-export type Alpha = 'refuse' | 'white' | 'black'
 
 /** The most pixels of a picture: a file of a few bytes can claim any number. */
 const MOST_PIXELS = 2 ** 28

@@ -1,7 +1,7 @@
 import { PNG } from 'pngjs'
 import { FfjordError } from '../native/errors'
 import { damaged } from './file-bytes'
-import type { Alpha, PictureHeader } from './picture-file'
+import type { Alpha, PictureHeader } from './picture'
 
 /** PNG files, decoded by pngjs. */
 

@@ -1,4 +1,4 @@
-import type { Picture } from './picture-file'
+import type { Picture } from './picture'
 
 /**
  * A picture cut around its middle to the proportions of the new one, and then averaged by a triangle that is twice as wide as a

@@ -216,12 +216,67 @@ void check_case(const Engine& engine, const ImageCase& one, Report& report) {
   }
 }
 
+FlowDescription multiscale() {
+  const auto cnf = [](LayerKind layer, int hidden) {
+    Cnf cnf;
+    cnf.time = 0.5;
+    cnf.net.layer = layer;
+    cnf.net.activation = Activation::Softplus;
+    cnf.net.hidden = {hidden};
+    cnf.net.convolutions = {kThree, kThree};
+    return cnf;
+  };
+  return {{1, 8, 8},
+          {Logit{0.05}, cnf(LayerKind::Concat, 6), Squeeze{}, cnf(LayerKind::ConcatSquash, 5),
+           Split{}, cnf(LayerKind::ConcatCoord, 4)}};
+}
+
+/// The losses of some iterations of training.
+Vector learn(const Engine& engine, const FlowDescription& description) {
+  constexpr std::size_t batch = 5, iterations = 6;
+  const auto flow = checks::perturbed_flow(engine, description);
+  Vector rows(batch * element_count(description.shape));
+  for (std::size_t i = 0; i < rows.size(); ++i) rows[i] = 0.5 + 0.4 * std::sin(double(i * i));
+  SolveRequest request;
+  request.batch = batch;
+  request.rows = rows;
+  request.keep_tape = true;
+  request.settings.trace = kProbes;
+  request.settings.solver.tableau = &tableau("rk4");
+  request.settings.solver.steps = 2;
+  OptimizerOptions rule;
+  rule.learning_rate = 0.02;
+  Vector losses;
+  for (std::size_t i = 0; i < iterations; ++i) {
+    const checks::Solution solution = checks::solve(*flow, request);
+    double loss = 0;
+    for (double z : solution.z) loss += 0.5 * z * z / batch;
+    for (double delta_logp : solution.delta_logp) loss += delta_logp / batch;
+    losses.push_back(loss);
+    Vector z_bar = solution.z;
+    for (double& z : z_bar) z /= batch;
+    checks::pull_back(*flow, solution, z_bar, Vector(batch, 1.0 / batch), {});
+    rule.step = static_cast<long>(i) + 1;
+    flow->step(rule);
+  }
+  return losses;
+}
+
+void check_learning(const Engine& engine, Report& report) {
+  const Vector ours = learn(engine, multiscale());
+  const Vector exact = learn(reference::engine(), multiscale());
+  report.expect("losses", checks::relative_error(ours, exact, 1), 1e-5);
+  report.expect("a flow learns", ours.back() < ours.front() - 1);
+}
+
 int check(const Engine& engine) {
   Report report;
   for (const ImageCase& one : cases()) {
     check_case(engine, one, report);
     report.finish(std::string(name_of(one.layer)) + " " + one.name);
   }
+  check_learning(engine, report);
+  report.finish("a multiscale flow learns");
   std::printf("%d failures\n", report.failures());
   return report.failures() > 0;
 }

@@ -1,5 +1,7 @@
 #include <algorithm>
+#include <utility>
 
+#include "core/errors.h"
 #include "cuda/net/device_net.h"
 #include "cuda/net/divergence_closed.h"
 #include "cuda/net/hypernet.h"
@@ -13,6 +15,13 @@ namespace {
 
 // The net as a layout of this block alone places it, behind its end time.
 NetPlan place_alone(const NetPlan& net) {
+  for (const LayerPlan& layer : net.layers)
+    if (const Plane& kernel = layer.map.convolution.kernel;
+        std::max(kernel.height, kernel.width) > kMostTaps)
+      throw Error(
+          ErrorCode::Unsupported,
+          "the cuda engine takes filters of up to 32 rows and columns; use smaller kernels, or "
+          "device 'reference'");
   ParameterLayout block;
   block.add("sqrt_end_time", {1}, Role::EndTime);
   return block.add_net("net", net);
@@ -69,6 +78,15 @@ DeviceNet::DeviceNet(const BlockContext<float>& context, const Stream& stream)
   }
   places_ = DeviceArray<int>(places.size(), stream);
   places_.copy_in(places, stream);
+  const std::vector<PixelPlace> pixel_places = make_walks();
+  pixel_places_ = DeviceArray<PixelPlace>(pixel_places.size(), stream);
+  pixel_places_.copy_in(pixel_places, stream);
+  const PixelPlace* first = pixel_places_.data();
+  for (std::size_t l = 0; l < layers_.size(); ++l)
+    for (Taps* taps : {&walks_[l], &back_walks_[l]}) {
+      taps->places = first;
+      first += taps->by_pixels.divisor();
+    }
   device_layers_.copy_in(layers_, stream);
   if (!hyper()) packed_ = DeviceArray<float>(packed_size_, stream);
   stream.synchronize();  // what was copied dies here
@@ -95,24 +113,27 @@ const float* DeviceNet::weights_of(const Evaluation& evaluation, const Layer& la
          (transposed ? layer.weights() : 0);
 }
 
+std::vector<PixelPlace> DeviceNet::make_walks() {
+  std::vector<PixelPlace> places;
+  for (const Layer& layer : layers_)
+    for (auto [walk, list] : {std::pair(cuda::walk_of(layer.map), &walks_),
+                              std::pair(cuda::walk_back(layer.map), &back_walks_)}) {
+      list->push_back(walk.taps);
+      places.insert(places.end(), walk.places.begin(), walk.places.end());
+    }
+  return places;
+}
+
 int DeviceNet::lattice_passes(std::size_t layer) const {
   std::size_t branch = 0;
   while (branches_[branch].end <= layer) ++branch;
   return tiles_of(static_cast<int>(lattices_[branch].count()), kMostLatticeProbes);
 }
 
-Taps DeviceNet::taps_of(const Layer& layer) const {
-  return meets_itself(layer.map) ? Taps() : cuda::taps_of(layer.map);
-}
-
-Taps DeviceNet::taps_back(const Layer& layer) const {
-  return meets_itself(layer.map) ? Taps() : cuda::taps_back(layer.map);
-}
-
 void DeviceNet::parameters_changed() {
   for (const Layer& layer : layers_) {
     pack(layer, parameters_, packed_.data(), stream_);
-    set_planes(layer, parameters_, planes_.data(), stream_);
+    set_planes(layer, walk_of(layer), parameters_, planes_.data(), stream_);
   }
   context_.set_parameters(parameters_, stream_);
   const bool has_closed_form = !convolutional_ && (layers_.size() == 2 || layers_.size() == 3);

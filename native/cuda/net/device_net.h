@@ -37,8 +37,13 @@ class DeviceNet {
   /// Where the entries of a convolutional net's branch lie in a sample (images.h).
   const int* places_of(std::size_t branch) const { return places_.data() + branch * dimension_; }
   /// The walk of a layer's product and of its transpose; none where rows meet themselves.
-  Taps taps_of(const Layer& layer) const;
-  Taps taps_back(const Layer& layer) const;
+  Taps taps_of(const Layer& layer) const {
+    return meets_itself(layer.map) ? Taps() : walk_of(layer);
+  }
+  Taps taps_back(const Layer& layer) const {
+    return meets_itself(layer.map) ? Taps() : back_walks_[layer.number];
+  }
+  Taps walk_of(const Layer& layer) const { return walks_[layer.number]; }
   Planes planes_of(const Layer& layer) const { return cuda::planes_of(layer, planes_.data()); }
 
   bool residual() const { return residual_; }
@@ -78,6 +83,8 @@ class DeviceNet {
 
  private:
   void place_tape(const EvaluationSize& size, Arena& arena, Evaluation& evaluation) const;
+  /// Fills the walks, and returns the places that they are yet to be given.
+  std::vector<PixelPlace> make_walks();
   /// How often a pullback by lattices passes a layer.
   int lattice_passes(std::size_t layer) const;
 
@@ -97,6 +104,8 @@ class DeviceNet {
   DeviceArray<float> packed_;
   DeviceArray<float> planes_;
   DeviceArray<int> places_;
+  DeviceArray<PixelPlace> pixel_places_;  ///< of the walks
+  std::vector<Taps> walks_, back_walks_;  ///< of convolutions, by the number of the layer
   ContextMap context_;
   Arena closed_memory_;
   ClosedArrays closed_;

@@ -12,6 +12,7 @@ std::vector<Layer> make_layers(const NetPlan& net) {
   for (const LayerPlan& plan : net.layers) {
     Layer& layer = layers.emplace_back();
     static_cast<LayerPlan&>(layer) = plan;
+    layer.number = static_cast<int>(layers.size()) - 1;
     layer.unit = unit;
     layer.packed = packed;
     for (auto [offset, term] : {std::pair(layer.offsets.context, &layer.bias_term),

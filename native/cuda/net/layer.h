@@ -14,6 +14,7 @@ inline constexpr int kNoTerm = -1;
 /// A layer of the plan, with offsets within the block's own parameters, and where its numbers stand
 /// among those of all layers.
 struct Layer : LayerPlan {
+  int number = 0;
   int unit = 0;  ///< first of its units
   /// First of the terms that a context adds to b, and to the logit of g (context_map.h).
   int bias_term = kNoTerm, gate_term = kNoTerm;

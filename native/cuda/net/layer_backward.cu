@@ -113,7 +113,7 @@ class BackwardTile {
         [&](int channel, int r, int k) {
           if constexpr (geometry == Geometry::Pixels) {
             const Taps& taps = s_.above_taps;
-            const std::size_t size = std::size_t(taps.by_pixels(s_.batch)) * taps.pixels * out;
+            const std::size_t size = std::size_t(taps.by_pixels(s_.batch)) * taps.size;
             return TileOfPixels{memory_.places, taps,  s_.above_value, s_.above_tangent,
                                 size,           first, s_.tangents}(channel, r, k);
           } else {

@@ -78,8 +78,7 @@ class ForwardTile {
         memory_.product, s_.layer.depth(),
         [&](int channel, int r, int k) {
           if constexpr (geometry == Geometry::Pixels) {
-            const std::size_t size =
-                std::size_t(s_.taps.by_pixels(s_.batch)) * s_.taps.pixels * s_.taps.channels;
+            const std::size_t size = std::size_t(s_.taps.by_pixels(s_.batch)) * s_.taps.size;
             return TileOfPixels{memory_.places, s_.taps, value_, tangents_, size, first, last}(
                 channel, r, k);
           } else {

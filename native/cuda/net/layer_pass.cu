@@ -41,8 +41,9 @@ void sum_pixels(Reverse& reverse, const Layer& layer, const BackwardArguments& p
     if (layer.gate_term != kNoTerm) add_pixel_terms(s, stream);
   }
   if (targets.gradient && layer.has_planes())
-    add_plane_gradients({layer, point.groups, point.batch, reverse.evaluation.times.time,
-                         pulled.value_bar, reverse.scratch.plane_sums, targets.gradient},
+    add_plane_gradients({layer, reverse.net.walk_of(layer), point.groups, point.batch,
+                         reverse.evaluation.times.time, pulled.value_bar,
+                         reverse.scratch.plane_sums, targets.gradient},
                         stream);
 }
 

@@ -20,8 +20,7 @@ __global__ void __launch_bounds__(Tile::kThreads)
   Sums<Tile, 1> sums;
   if constexpr (geometry == Geometry::Pixels) {
     memory.set_places(s.taps, s.groups, first_place, s.batch, s.expanded ? s.time : nullptr);
-    const std::size_t size =
-        std::size_t(s.taps.by_pixels(s.batch)) * s.taps.pixels * s.taps.channels;
+    const std::size_t size = std::size_t(s.taps.by_pixels(s.batch)) * s.taps.size;
     const float* const a = s.a + slot + blockIdx.z * size;
     multiply_tile<Tile, 1>(memory.product, depth,
                            TileOfPixels{memory.places, s.taps, a, nullptr, size, 0, 0}, weights,

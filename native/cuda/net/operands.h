@@ -66,7 +66,7 @@ struct TileMemory<Tile, Channels, Geometry::Pixels> {
                              const float* time) {
     for (int r = threadIdx.x; r < Tile::kRows; r += Tile::kThreads) {
       const int row = first_place + r < batch ? groups.row_at(first_place + r) : -1;
-      places[r] = {-1, 0, 0, 0.f};
+      places[r] = {};
       if (row < 0 || !groups.of_row(row).working) continue;
       places[r] = taps.place(row);
       if (time) places[r].time = time[row / groups.rows];
@@ -90,10 +90,9 @@ struct TileOfPixels {
     const bool second = k >= taps.depth;
     const Tap tap = taps.tap(second ? k - taps.depth : k);
     const PixelPlace place = places[r];
-    const int pixel = place.first < 0 || c > last_channel ? -1 : taps.pixel_at(place, tap);
-    if (pixel < 0) return 0.f;
+    if (c > last_channel || !tap.meets(place)) return 0.f;
     const float* from = c == 0 ? value : tangents + std::size_t(c - 1) * size;
-    const float entry = from[std::size_t(pixel) * taps.channels + tap.channel];
+    const float entry = from[place.first + tap.entry];
     return second ? place.time * entry : entry;
   }
 };

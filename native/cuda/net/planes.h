@@ -5,6 +5,7 @@
 
 #include "cuda/device/stream.h"
 #include "cuda/net/layer.h"
+#include "cuda/net/taps.h"
 #include "cuda/step/group.h"
 
 namespace ffjord::cuda {
@@ -27,11 +28,13 @@ struct Planes {
 
 /// Those of a layer that has them, in memory which `set_planes` fills: time, then coordinates.
 Planes planes_of(const Layer& layer, const float* memory);
-void set_planes(const Layer& layer, const float* parameters, float* memory, const Stream& stream);
+void set_planes(const Layer& layer, const Taps& taps, const float* parameters, float* memory,
+                const Stream& stream);
 
 /// gradient += what reaches W of the planes.
 struct PlaneGradients {
   Layer layer;
+  Taps taps;      ///< of the layer
   Groups groups;  ///< of the samples
   int batch = 0;
   const float* time = nullptr;       ///< [groups]

@@ -21,10 +21,11 @@ struct InputColumns {
   __device__ float at_tap(int channel, int row, int k) const {
     const Taps& taps = s.taps;
     const Tap tap = taps.tap(k);
-    const int pixel = taps.pixel_at(taps.place(row), tap);
-    const std::size_t size = std::size_t(taps.by_pixels(s.batch)) * taps.pixels * taps.channels;
+    const PixelPlace place = taps.place(row);
+    if (!tap.meets(place)) return 0.f;
+    const std::size_t size = std::size_t(taps.by_pixels(s.batch)) * taps.size;
     const float* from = channel == 0 ? s.input.value : s.input.tangents + (channel - 1) * size;
-    return pixel < 0 ? 0.f : from[std::size_t(pixel) * taps.channels + tap.channel];
+    return from[place.first + tap.entry];
   }
 };
 

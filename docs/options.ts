@@ -10,6 +10,7 @@ import type {
   ComputeOptions,
   Conditioning,
   ContextOptions,
+  ContinuousPosterior,
   ConvolutionLayer,
   ConvolutionOptions,
   DecodeOptions,
@@ -398,7 +399,16 @@ export const sylvesterPosterior: SylvesterPosterior = {
   flows: 16,
   vectors: 32
 }
-export const posteriors: Posterior[] = [gaussianPosterior, planarPosterior]
+export const continuousPosterior: ContinuousPosterior = {
+  type: 'cnf_rank',
+  hidden: [2048],
+  layer: 'concat',
+  activation: 'tanh',
+  blocks: 1,
+  time: 0.5,
+  rank: 20
+}
+export const posteriors: Posterior[] = [gaussianPosterior, planarPosterior, continuousPosterior]
 export const vaeDescription: VaeDescription = {
   shape: [1, 28, 28],
   likelihood: 'bernoulli',

@@ -120,6 +120,7 @@ export type { VaeValidationOptions } from './vae/fit-options'
 export type { VaeLoadOptions } from './vae/model-file'
 export type {
   AutoregressivePosterior,
+  ContinuousPosterior,
   ConvolutionLayer,
   DenseLayer,
   GaussianPosterior,

@@ -1,6 +1,9 @@
 import type { Posterior } from '../index'
 
-/** Posteriors by name. */
+/** Posteriors by name, and what the paper trained them with on each set (Grathwohl et al. 2019, table 2 and appendix B.2). */
+
+export const vaePresetNames = ['mnist', 'omniglot', 'frey', 'caltech'] as const
+export type VaePresetName = (typeof vaePresetNames)[number]
 
 export const posteriorNames = [
   'none',
@@ -8,19 +11,37 @@ export const posteriorNames = [
   'iaf',
   'sylvester-orthogonal',
   'sylvester-householder',
-  'sylvester-triangular'
+  'sylvester-triangular',
+  'cnf',
+  'cnf_bias',
+  'cnf_rank'
 ] as const
 export type PosteriorName = (typeof posteriorNames)[number]
 
+/** Fields of the continuous posteriors, by set. */
+const fields = {
+  mnist: { hidden: [1024, 1024], activation: 'softplus', blocks: 2, rank: 64 },
+  omniglot: { hidden: [512, 512], activation: 'softplus', blocks: 5, rank: 20 },
+  frey: { hidden: [512, 512], activation: 'softplus', blocks: 2, rank: 20 },
+  caltech: { hidden: [2048], activation: 'tanh', blocks: 1, rank: 20 }
+} as const
+
 export interface PosteriorChoice {
   posterior: PosteriorName
+  preset?: VaePresetName
   flows?: number
   vectors?: number
   width?: number
+  hidden?: number[]
+  blocks?: number
+  rank?: number
 }
 
+/** The sizes of a field that no preset names: an hour's training on a processor. */
+const smallField = { hidden: [128, 128], activation: 'softplus', blocks: 1, rank: 20 } as const
+
 export function describePosterior(choice: PosteriorChoice): Posterior {
-  const { posterior, flows, vectors, width } = choice
+  const { posterior, preset, flows, vectors, width, hidden, blocks, rank } = choice
   const count = flows === undefined ? {} : { flows }
   switch (posterior) {
     case 'none':
@@ -29,9 +50,26 @@ export function describePosterior(choice: PosteriorChoice): Posterior {
       return { type: 'planar', ...count }
     case 'iaf':
       return { type: 'iaf', ...count, ...(width !== undefined && { width }) }
-    default: {
+    case 'sylvester-orthogonal':
+    case 'sylvester-householder':
+    case 'sylvester-triangular': {
       const basis = posterior.slice('sylvester-'.length) as 'orthogonal' | 'householder' | 'triangular'
       return { type: 'sylvester', basis, ...count, ...(vectors !== undefined && { vectors }) }
     }
+    default: {
+      const { rank: standard, ...field } = preset ? fields[preset] : smallField
+      return {
+        type: posterior,
+        ...field,
+        ...(hidden !== undefined && { hidden }),
+        ...(blocks !== undefined && { blocks }),
+        ...(posterior === 'cnf_rank' && { rank: rank ?? standard })
+      }
+    }
   }
+}
+
+/** The likelihood of the sets: Frey faces have 256 levels, the others are black and white. */
+export function likelihoodOf(preset: VaePresetName | undefined): 'bernoulli' | 'categorical' {
+  return preset === 'frey' ? 'categorical' : 'bernoulli'
 }

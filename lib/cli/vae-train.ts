@@ -11,17 +11,26 @@ import {
   oneOf,
   positive,
   positiveInteger,
-  wholeNumber
+  wholeNumber,
+  widths
 } from './options'
 import { duration, note, progressLine } from './progress'
 import { RunDirectory } from './run-directory'
 import { IMAGES, openImages } from './vae-data'
-import { describePosterior, type PosteriorChoice, posteriorNames } from './vae-presets'
+import {
+  describePosterior,
+  likelihoodOf,
+  type PosteriorChoice,
+  posteriorNames,
+  type VaePresetName,
+  vaePresetNames
+} from './vae-presets'
 
 interface Choice extends DeviceChoice, PosteriorChoice {
   data: string
   out: string
-  likelihood: 'bernoulli' | 'categorical'
+  preset?: VaePresetName
+  likelihood?: 'bernoulli' | 'categorical'
   latent: number
   epochs: number
   warmup: number
@@ -47,11 +56,20 @@ export function addVaeTrain(group: Command): void {
     .description('train an autoencoder; leaves model.safetensors and metrics.jsonl in a folder')
     .option('--data <set:folder|file>', IMAGES)
     .requiredOption('--out <folder>', 'for the results')
+    .addOption(oneOf('--preset <name>', 'sizes of the posterior as in the FFJORD paper', vaePresetNames))
     .addOption(oneOf('--posterior <name>', 'the flow behind the Gaussian', posteriorNames).default('none'))
     .option('--flows <n>', 'of planar, iaf and sylvester (default: 4)', positiveInteger)
     .option('--vectors <n>', 'columns, or reflections, of sylvester (default: 8)', positiveInteger)
     .option('--width <n>', 'units of iaf (default: 5 times the latent size)', positiveInteger)
-    .addOption(oneOf('--likelihood <law>', 'of pixels', ['bernoulli', 'categorical']).default('bernoulli'))
+    .option('--hidden <widths>', 'of the field of a cnf (default: 128,128, or the preset)', widths)
+    .option('--blocks <n>', 'of a cnf (default: 1, or the preset)', positiveInteger)
+    .option('--rank <n>', 'of cnf_rank (default: 20, or the preset)', positiveInteger)
+    .addOption(
+      oneOf('--likelihood <law>', 'of pixels (default: bernoulli, of frey categorical)', [
+        'bernoulli',
+        'categorical'
+      ])
+    )
     .option('--latent <n>', 'dimension of z', positiveInteger, 64)
     .option('--epochs <n>', 'passes over the images', positiveInteger, 2000)
     .option('--warmup <n>', 'epochs in which the weight of KL rises to 1', nonNegative, 100)
@@ -83,8 +101,9 @@ async function train(given: Choice, command: Command, signal: AbortSignal): Prom
     throw new WrongCall(
       `${given.out} holds a run; go on with --resume, or start anew with --overwrite, or in another folder`
     )
+  const likelihood = choice.likelihood ?? likelihoodOf(choice.preset)
   const images = await openImages(choice.data, { binarize: choice.binarize ?? false, seed: choice.seed })
-  const { resume, seed, latent, likelihood } = choice
+  const { resume, seed, latent } = choice
   const computing = {
     device: choice.device as Device,
     ...(choice.threads !== undefined && { threads: choice.threads })

@@ -390,6 +390,14 @@ export type NativePosterior =
       flows: number
       vectors: number
     }
+  | {
+      type: 'cnf' | 'cnf_bias' | 'cnf_rank'
+      blocks: number
+      time: number
+      /** 0 but for 'cnf_rank'. */
+      rank: number
+      net: Extract<NativeBlock, { type: 'cnf' }>['net']
+    }
 
 /** The tensors of a model in its flat buffers. */
 export type NativeTensors = Pick<NativeFlow, 'parameters' | 'buffers' | 'read' | 'write'>

@@ -12,7 +12,7 @@ import { integer, isObject, number, object } from '../native/check'
 import { FfjordError, translatedSync } from '../native/errors'
 import type { NativeArray, NativeBuffer } from '../native/interface'
 import type { VaeCore } from './core'
-import { normalizeVae } from './normalize'
+import { normalizeVae, spellVae } from './normalize'
 import type { VaeDescription, VaeOptions } from './options'
 import type { VaeTrainingState } from './training-state'
 
@@ -69,7 +69,7 @@ export async function writeVae(path: string, core: VaeCore, weightsOnly: boolean
   }
   const metadata = {
     format: 'pt',
-    vae: JSON.stringify(description),
+    vae: JSON.stringify(spellVae(description)),
     ffjord: JSON.stringify(extra)
   }
   await writeSafetensors(path, { metadata, tensors })

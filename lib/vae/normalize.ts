@@ -1,4 +1,5 @@
-import { activations } from '../flow/normalize'
+import { activations, layers } from '../flow/normalize'
+import type { Activation, Layer } from '../flow/options'
 import { checkShape } from '../native/batch'
 import {
   boolean,
@@ -13,7 +14,7 @@ import {
   show
 } from '../native/check'
 import type { NativeLayer, NativePosterior, NativeVaeDescription } from '../native/interface'
-import type { VaeDescription } from './options'
+import type { Posterior, VaeDescription } from './options'
 import { publishedNets } from './published'
 
 /** Options of an autoencoder, checked, with defaults filled in. */
@@ -104,7 +105,7 @@ function sizes(value: unknown, name: string): number[] {
   return list(value, name, 'a list of sizes').map((size, i) => integer(size, `${name}[${i}]`, 1, largest))
 }
 
-const posteriorTypes = ['none', 'planar', 'iaf', 'sylvester'] as const
+const posteriorTypes = ['none', 'planar', 'iaf', 'sylvester', 'cnf', 'cnf_bias', 'cnf_rank'] as const
 
 export function normalizePosterior(value: unknown, latent: number): NativePosterior {
   if (!isObject(value))
@@ -112,7 +113,7 @@ export function normalizePosterior(value: unknown, latent: number): NativePoster
   if (value.type === 'cnf_hyper' || value.type === 'cnf_lyper')
     fail(
       'UNSUPPORTED',
-      `posterior '${value.type}', whose weights are all the encoder's numbers, is not in this package; use 'sylvester'`
+      `posterior '${value.type}', whose weights are all the encoder's numbers, is not in this package; use 'cnf_rank'`
     )
   const type = choice(value.type, 'posterior.type', posteriorTypes)
   const given = (...keys: string[]) => object(value, 'posterior', ['type', ...keys])
@@ -140,6 +141,70 @@ export function normalizePosterior(value: unknown, latent: number): NativePoster
       const standard = Math.min(8, most)
       const vectors = integer(options.vectors ?? standard, 'posterior.vectors', 1, most)
       return { type, basis, flows: flows(options), vectors }
+    }
+    default: {
+      const options = given(
+        'hidden',
+        'layer',
+        'activation',
+        'blocks',
+        'time',
+        ...(type === 'cnf_rank' ? ['rank'] : [])
+      )
+      const layer = choice(options.layer ?? 'concat', 'posterior.layer', layers)
+      if (type !== 'cnf' && !['concat', 'concat_v2', 'ignore'].includes(layer))
+        fail(
+          'CONTRADICTORY_OPTIONS',
+          `posterior.layer is '${layer}', whose weights move with t; '${type}' takes concat, concat_v2 or ignore`
+        )
+      return {
+        type,
+        blocks: integer(options.blocks ?? 1, 'posterior.blocks', 1, 1024),
+        time: number(options.time ?? 0.5, 'posterior.time', { least: 0, most: 1e6, open: true }),
+        rank: type === 'cnf_rank' ? integer(options.rank ?? 20, 'posterior.rank', 1, 2 ** 12) : 0,
+        net: {
+          hidden: sizes(options.hidden, 'posterior.hidden'),
+          layer,
+          activation: choice(options.activation ?? 'softplus', 'posterior.activation', activations),
+          residual: false,
+          strides: [],
+          parallel: 1,
+          zeroLast: false,
+          spectralNorm: 0
+        }
+      }
+    }
+  }
+}
+
+/** A description as callers write it, which a file keeps. */
+export function spellVae(description: NativeVaeDescription): VaeDescription {
+  const { posterior, ...rest } = structuredClone(description)
+  return { ...(rest as VaeDescription), posterior: spellPosterior(posterior) }
+}
+
+function spellPosterior(posterior: NativePosterior): Posterior {
+  switch (posterior.type) {
+    case 'none':
+    case 'planar':
+    case 'iaf':
+      return posterior
+    case 'sylvester': {
+      const { vectors, ...rest } = posterior
+      return posterior.basis === 'triangular' ? rest : { ...rest, vectors }
+    }
+    default: {
+      const { type, blocks, time, rank, net } = posterior
+      const { hidden, layer, activation } = net
+      return {
+        type,
+        hidden,
+        layer: layer as Layer,
+        activation: activation as Activation,
+        blocks,
+        time,
+        ...(type === 'cnf_rank' && { rank })
+      }
     }
   }
 }

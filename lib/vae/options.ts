@@ -1,4 +1,4 @@
-import type { Activation, ComputeOptions, ConvolutionOptions, Device } from '../flow/options'
+import type { Activation, ComputeOptions, ConvolutionOptions, Device, Layer } from '../flow/options'
 
 /** What users of an autoencoder pass. Plain types; normalize.ts checks them and fills in defaults. */
 
@@ -62,7 +62,32 @@ export interface SylvesterPosterior {
   vectors?: number
 }
 
-export type Posterior = GaussianPosterior | PlanarPosterior | AutoregressivePosterior | SylvesterPosterior
+/**
+ * A continuous flow over [0, T] (Grathwohl et al. 2019): 'cnf' has one field for all images; in 'cnf_bias' the encoder's numbers of an image
+ * are added to the biases of all layers; in 'cnf_rank' also terms of a low rank to their weights.
+ */
+export interface ContinuousPosterior {
+  type: 'cnf' | 'cnf_bias' | 'cnf_rank'
+  /** Widths of the hidden layers. */
+  hidden: readonly number[]
+  /** Default: 'concat'. */
+  layer?: Layer
+  /** Default: 'softplus'. */
+  activation?: Activation
+  /** Blocks of weights of their own, one after the other. Default: 1. */
+  blocks?: number
+  /** T. Default: 0.5. */
+  time?: number
+  /** Of 'cnf_rank'. Default: 20. */
+  rank?: number
+}
+
+export type Posterior =
+  | GaussianPosterior
+  | PlanarPosterior
+  | AutoregressivePosterior
+  | SylvesterPosterior
+  | ContinuousPosterior
 
 /** What an autoencoder is: its weights have these shapes. */
 export interface VaeDescription {

@@ -29,7 +29,7 @@ import { assertUsable, type VaeCore } from './core'
 import { evaluateVae, type VaeEvaluateOptions, type VaeEvaluation } from './evaluate'
 import type { VaeTrainingOptions } from './fit-options'
 import { openVae, type VaeLoadOptions, writeVae } from './model-file'
-import { normalizeVae } from './normalize'
+import { normalizeVae, spellVae } from './normalize'
 import type { VaeDescription, VaeOptions } from './options'
 import type { VaeFitResult, VaeProgress } from './progress'
 import { VaeTraining } from './training'
@@ -143,7 +143,7 @@ export class Vae {
 
   /** What the model is, defaults filled in. */
   get description(): VaeDescription {
-    return structuredClone(this.#core.description) as VaeDescription
+    return spellVae(this.#core.description)
   }
 
   /** The shape of an image. */

@@ -97,23 +97,11 @@ std::vector<Convolution> convolutions(const Fields& fields) {
   return convolutions;
 }
 
-Net net(const Fields& fields) {
-  Net net;
-  net.hidden = fields.integers("hidden", 1, kLargestInt);
-  net.layer = parse_layer(fields.text("layer"));
-  net.activation = parse_activation(fields.text("activation"));
-  net.residual = fields.flag("residual");
-  net.convolutions = convolutions(fields);
-  net.scales = static_cast<int>(fields.integer("parallel", 1, 30));
-  net.zero_last = fields.flag("zeroLast");
-  net.spectral_norm = static_cast<int>(fields.integer("spectralNorm", 0, 1000));
-  return net;
-}
-
 Block block(const Fields& fields) {
   const std::string type = fields.text("type");
   if (type == "cnf")
-    return Cnf{fields.number("time"), fields.flag("trainTime"), net(fields.object("net"))};
+    return Cnf{fields.number("time"), fields.flag("trainTime"),
+               net_description(fields.object("net"))};
   if (type == "batch_norm") return BatchNorm{fields.number("lag")};
   if (type == "logit") return Logit{fields.number("alpha")};
   if (type == "zero_mean") return ZeroMean{};
@@ -200,6 +188,19 @@ HostArray context(const Fields& fields, const FlowDescription& flow, std::size_t
 }
 
 }  // namespace
+
+Net net_description(const Fields& fields) {
+  Net net;
+  net.hidden = fields.integers("hidden", 1, kLargestInt);
+  net.layer = parse_layer(fields.text("layer"));
+  net.activation = parse_activation(fields.text("activation"));
+  net.residual = fields.flag("residual");
+  net.convolutions = convolutions(fields);
+  net.scales = static_cast<int>(fields.integer("parallel", 1, 30));
+  net.zero_last = fields.flag("zeroLast");
+  net.spectral_norm = static_cast<int>(fields.integer("spectralNorm", 0, 1000));
+  return net;
+}
 
 FlowDescription flow_description(const Napi::Value& value) {
   const Fields fields(value, "description");

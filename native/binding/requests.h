@@ -13,6 +13,9 @@ namespace ffjord::binding {
 /// Sizes that no machine holds are refused here, before anything multiplies them.
 FlowDescription flow_description(const Napi::Value& value);
 
+/// The net of a CNF block.
+Net net_description(const Fields& net);
+
 /// The one place where settings are read. `weights` are the regularisers' in the loss.
 struct SettingsRequest {
   Settings settings;

@@ -70,7 +70,17 @@ PosteriorKind posterior(const Fields& fields) {
   if (type == "sylvester")
     return Sylvester{fields.choice("basis", kBases), small(fields, "flows", 1),
                      small(fields, "vectors", 1)};
-  refuse("unknown " + fields.path("type") + " '" + type + "'; known: none, planar, iaf, sylvester");
+  if (type.starts_with("cnf")) {
+    Continuous kind;
+    kind.block = {fields.number("time"), false, net_description(fields.object("net"))};
+    kind.blocks = small(fields, "blocks", 1);
+    kind.rank = small(fields, "rank", 0);
+    if (type == "cnf") return kind;
+    kind.amortisation = kind.rank > 0 ? Amortisation::LowRank : Amortisation::Biases;
+    if (type == (kind.rank > 0 ? "cnf_rank" : "cnf_bias")) return kind;
+  }
+  refuse("unknown " + fields.path("type") + " '" + type +
+         "'; known: none, planar, iaf, sylvester, cnf, cnf_bias, cnf_rank of a rank");
 }
 
 }  // namespace

@@ -1,74 +1,75 @@
-// The numbers that a posterior has of each image: linear maps of the encoder's output, side by
-// side.
+// The numbers that a posterior has of each image: dense layers of the encoder's output, whose
+// outputs stand side by side. On the host, by the nets of its engine.
 #pragma once
 
+#include <algorithm>
 #include <cstddef>
+#include <memory>
 #include <span>
+#include <utility>
 #include <vector>
 
-#include "core/posterior_plan.h"
-#include "core/small_vectors.h"
+#include "core/flow_device.h"
 
 namespace ffjord {
 
 template <class Real>
 class AmortisedNumbers {
  public:
-  /// `maps` and `parameters` outlive it.
-  AmortisedNumbers(std::span<const FeedForwardPlan> maps, std::size_t condition,
-                   std::span<const Real> parameters)
-      : maps_(maps), condition_(condition), parameters_(parameters) {
-    for (const FeedForwardPlan& map : maps) size_ += map.size_out();
+  /// What an application leaves for its pullback, one a layer.
+  using Tape = std::vector<std::unique_ptr<FeedForwardTape>>;
+
+  /// All outlive it.
+  AmortisedNumbers(std::span<const FeedForwardPlan> maps, std::span<const Real> parameters,
+                   FlowDevice<Real>& device) {
+    for (const FeedForwardPlan& map : maps) {
+      layers_.push_back({device.make_feed_forward({map, parameters}), map.size_out(), size_});
+      size_ += map.size_out();
+    }
   }
 
   /// A
   std::size_t size() const { return size_; }
 
+  void parameters_changed() {
+    for (const Layer& layer : layers_) layer.net->parameters_changed();
+  }
+
   /// h (B, H) → (B, A)
-  std::vector<Real> of(std::size_t batch, std::span<const Real> h) const {
+  std::vector<Real> apply(std::size_t batch, std::span<const Real> h, bool keep_tape,
+                          Tape& tape) const {
     std::vector<Real> numbers(batch * size_);
-    for_each_output([&](const FeedForwardLayer& map, std::size_t output, std::size_t place) {
-      const std::span<const Real> weights = row(map, output);
+    for (const Layer& layer : layers_) {
+      std::vector<Real> own(batch * layer.size);
+      tape.push_back(layer.net->apply(batch, h, own, keep_tape));
       for (std::size_t b = 0; b < batch; ++b)
-        numbers[b * size_ + place] = parameters_[map.bias + output] + dot<Real>(weights, row(h, b));
-    });
+        std::copy_n(own.begin() + b * layer.size, layer.size,
+                    numbers.begin() + b * size_ + layer.first);
+    }
     return numbers;
   }
 
-  /// Adds to h̄ and, unless they are empty, to the gradients.
-  void pullback(std::size_t batch, std::span<const Real> h, std::span<const Real> numbers_bar,
-                std::span<Real> h_bar, std::span<Real> gradients) const {
-    for_each_output([&](const FeedForwardLayer& map, std::size_t output, std::size_t place) {
-      const std::span<const Real> weights = row(map, output);
-      for (std::size_t b = 0; b < batch; ++b) {
-        const Real bar = numbers_bar[b * size_ + place];
-        add_scaled<Real>(bar, weights, h_bar.subspan(b * condition_, condition_));
-        if (gradients.empty()) continue;
-        gradients[map.bias + output] += bar;
-        add_scaled<Real>(bar, row(h, b),
-                         gradients.subspan(map.weight + output * condition_, condition_));
-      }
-    });
+  /// Adds to h̄ and, unless they are empty, to the gradients. `h` as applied to.
+  void pullback(const Tape& tape, std::size_t batch, std::span<const Real> h,
+                std::span<const Real> numbers_bar, std::span<Real> h_bar,
+                std::span<Real> gradients) const {
+    for (std::size_t l = 0; l < layers_.size(); ++l) {
+      const Layer& layer = layers_[l];
+      std::vector<Real> own_bar(batch * layer.size);
+      for (std::size_t b = 0; b < batch; ++b)
+        std::copy_n(numbers_bar.begin() + b * size_ + layer.first, layer.size,
+                    own_bar.begin() + b * layer.size);
+      layer.net->pullback(*tape[l], {batch, h, own_bar, h_bar, gradients});
+    }
   }
 
  private:
-  template <class Visit>
-  void for_each_output(const Visit& visit) const {
-    std::size_t place = 0;
-    for (const FeedForwardPlan& map : maps_)
-      for (std::size_t output = 0; output < map.size_out(); ++output)
-        visit(map.layers.front(), output, place++);
-  }
-  std::span<const Real> row(const FeedForwardLayer& map, std::size_t output) const {
-    return parameters_.subspan(map.weight + output * condition_, condition_);
-  }
-  std::span<const Real> row(std::span<const Real> h, std::size_t b) const {
-    return h.subspan(b * condition_, condition_);
-  }
+  struct Layer {
+    std::unique_ptr<FeedForward<Real>> net;
+    std::size_t size = 0, first = 0;  // its numbers, and the place of the first
+  };
 
-  const std::span<const FeedForwardPlan> maps_;
-  const std::size_t condition_;
-  const std::span<const Real> parameters_;
+  std::vector<Layer> layers_;
   std::size_t size_ = 0;
 };
 

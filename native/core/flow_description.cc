@@ -44,6 +44,13 @@ std::string text_of(const std::vector<int>& shape) {
 void check_context(std::size_t block, const Net& net, const Conditioning& context) {
   if (context.gates && !row_of(net.layer).form.gate)
     refuse(block, "context.gates needs layers with gates; use layer 'concatsquash' or 'squash'");
+  if (context.amortised && net.convolutional())
+    refuse(block, "amortised numbers are for dense nets; leave net.strides out");
+  const LayerForm& form = row_of(net.layer).form;
+  if (context.amortised && (form.gate || form.second_map || form.hypernet))
+    refuse(block, "amortised numbers are added to the same W and b at all t, which " +
+                      std::string(name_of(net.layer)) +
+                      " layers do not have; use layer 'concat', 'concat_v2' or 'ignore'");
 }
 
 // A convolution has taps, moves on, and does not reach beyond its padding by more than itself:
@@ -180,7 +187,27 @@ std::vector<int> shape_after(std::size_t index, const Block& block, const Condit
   return shape;
 }
 
+/// Returns how many numbers there are.
+std::size_t place_amortised_terms(NetPlan& plan, int rank) {
+  std::size_t count = 0;
+  const auto place = [&](std::size_t size) { return std::exchange(count, count + size); };
+  for (LayerPlan& layer : plan.layers) {
+    layer.amortised.rank = rank;
+    if (rank > 0) {
+      layer.amortised.left = place(std::size_t(rank) * layer.in());
+      layer.amortised.right = place(std::size_t(rank) * layer.out());
+    }
+    layer.amortised.bias = place(layer.out());
+  }
+  return count;
+}
+
 }  // namespace
+
+int amortised_size(const Net& net, int dimension, int rank) {
+  NetPlan plan = plan_net(net, {dimension}, {});
+  return static_cast<int>(place_amortised_terms(plan, rank));
+}
 
 std::vector<std::vector<int>> validate(const FlowDescription& flow) {
   if (flow.shape.empty())
@@ -237,6 +264,10 @@ NetPlan plan_net(const Net& net, const std::vector<int>& shape, const Conditioni
   plan.spectral_norm = net.spectral_norm;
   plan.context_size = context.size;
   plan.zero_last = net.zero_last;
+  if (context.amortised) {
+    place_amortised_terms(plan, context.rank);
+    return plan;
+  }
   for (const Branch& branch : plan.branches) {
     plan.layers[branch.first].context_moves_bias = context.size > 0;
     for (std::size_t l = branch.first; l + 1 < branch.end; ++l)

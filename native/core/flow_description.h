@@ -73,7 +73,15 @@ using Block =
 struct Conditioning {
   int size = 0;  ///< C; 0: the density is unconditional
   bool gates = false;
+  /// c is itself what is added, to every layer: the numbers that an encoder makes of an image. They
+  /// are β (out) of each layer, or with a rank U (in, k), V (k, out) and β of each layer,
+  /// row-major: y = W x + b + (x U) V + β.
+  bool amortised = false;
+  int rank = 0;  ///< k
 };
+
+/// C of an amortised context of a dense net on samples of this size.
+int amortised_size(const Net& net, int dimension, int rank);
 
 /// Whether a block maps whole rows, each by itself, by the numbers of its description alone: no
 /// weights, no statistics, no parts set aside.

@@ -11,7 +11,7 @@ namespace ffjord {
 
 /// Places of one block's tensors.
 struct BlockOffsets {
-  std::size_t sqrt_end_time = kAbsent;              // cnf: T is its square
+  std::size_t sqrt_end_time = kAbsent;              // cnf: T is its square; absent where T is fixed
   NetPlan net;                                      // cnf; of other blocks it has no layers
   std::size_t log_scale = kAbsent, bias = kAbsent;  // batch norm: w, b (parameters)
   std::size_t running_mean = kAbsent, running_var = kAbsent,

@@ -99,7 +99,7 @@ class HostDevice : public FlowDevice<Real> {
     return std::make_unique<FixedBlock<Real>>(place);
   }
   std::unique_ptr<Posterior<Real>> make_posterior(const PosteriorPlace<Real>& place) override {
-    return make_host_posterior(place);
+    return make_host_posterior(place, *this);
   }
   std::unique_ptr<FeedForward<Real>> make_feed_forward(
       const FeedForwardPlace<Real>& place) override {

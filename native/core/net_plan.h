@@ -60,6 +60,13 @@ struct LayerOffsets {
   std::size_t beta = kAbsent;                                  // β of the swish behind the layer
 };
 
+/// Where a row's context has what it adds to a layer by itself, y += (x U) V + β.
+struct AmortisedTerms {
+  std::size_t left = kAbsent, right = kAbsent;  ///< U (in, k), V (k, out); absent where k = 0
+  std::size_t bias = kAbsent;                   ///< β (out)
+  int rank = 0;                                 ///< k
+};
+
 /// A row of a net's plan. It is plain numbers, so that a kernel can take it by value.
 struct LayerPlan {
   LayerKind kind = LayerKind::Ignore;
@@ -68,6 +75,7 @@ struct LayerPlan {
   LinearMap map = {};                            ///< takes the input without t
   bool context_moves_bias = false;               ///< b + V c
   bool context_moves_gate = false;               ///< σ(a t + q + U c)
+  AmortisedTerms amortised = {};                 ///< of a context that is added as it is
   LayerOffsets offsets = {};                     ///< once a layout has placed the net
 
   constexpr bool gated() const { return form.gate; }
@@ -142,6 +150,8 @@ struct NetPlan {
     return false;
   }
   bool has_branches() const { return branches.size() > 1; }
+  /// Whether W itself differs from row to row.
+  bool has_row_weights() const { return layers.front().amortised.rank > 0; }
   const LayerPlan& last() const { return layers.back(); }
   std::size_t hidden_count() const { return layers.size() - 1; }
   std::size_t size_in() const { return layers.front().map.size_in(); }

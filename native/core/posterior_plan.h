@@ -46,8 +46,22 @@ struct Sylvester {
   }
 };
 
+/// What an encoder's numbers of an image add to the layers of a field: nothing, β to their biases,
+/// or low-rank terms (x U) V + β.
+enum class Amortisation { None, Biases, LowRank };
+
+/// core/continuous_posterior.h
+struct Continuous {
+  Cnf block = {};  ///< T is fixed
+  int blocks = 1;  ///< of weights, and of numbers, of their own
+  Amortisation amortisation = Amortisation::None;
+  int rank = 0;  ///< of low-rank terms
+
+  Conditioning conditioning(std::size_t latent) const;
+};
+
 /// A kind says how many flows follow each other and what each is made of.
-using PosteriorKind = std::variant<NoFlow, Planar, InverseAutoregressive, Sylvester>;
+using PosteriorKind = std::variant<NoFlow, Planar, InverseAutoregressive, Sylvester, Continuous>;
 
 struct PosteriorPlan {
   PosteriorKind kind = NoFlow();
@@ -57,6 +71,7 @@ struct PosteriorPlan {
   /// Dense layers that make numbers of an image out of h; these stand in a row in this order.
   std::vector<FeedForwardPlan> maps;
   std::vector<std::size_t> tensors;  ///< offsets of weights that all images share
+  std::vector<BlockOffsets> blocks;  ///< of the nets of CNF blocks
 };
 
 /// The spelling of a kind in files and in JavaScript.

@@ -17,15 +17,19 @@ namespace ffjord {
 template <class Real, template <class> class Flow>
 class RowPosterior : public Posterior<Real> {
  public:
-  RowPosterior(const PosteriorPlace<Real>& place, Flow<Real> flow)
+  /// `device` outlives it.
+  RowPosterior(const PosteriorPlace<Real>& place, FlowDevice<Real>& device, Flow<Real> flow)
       : latent_(place.plan.latent),
         flow_(std::move(flow)),
-        amortised_(place.plan.maps, place.plan.condition, place.parameters) {}
+        amortised_(place.plan.maps, place.parameters, device) {}
+
+  void parameters_changed() override { amortised_.parameters_changed(); }
 
   std::unique_ptr<PosteriorTape> solve(const PosteriorRows<Real>& rows, const PosteriorCall& call,
                                        SolveStatistics&) override {
     auto tape = std::make_unique<Tape>();
-    tape->numbers = amortised_.of(rows.batch / rows.copies, rows.h);
+    tape->numbers =
+        amortised_.apply(rows.batch / rows.copies, rows.h, call.keep_tape, tape->amortised);
     if (call.keep_tape) tape->rows.resize(rows.batch * flow_.tape_size());
     std::copy(rows.z0.begin(), rows.z0.end(), rows.zk.begin());
     for (std::size_t b = 0; b < rows.batch; ++b)
@@ -44,11 +48,13 @@ class RowPosterior : public Posterior<Real> {
                      bars.z0_bar.subspan(b * latent_, latent_),
                      std::span(numbers_bar).subspan(b * amortised_.size(), amortised_.size()),
                      bars.gradients);
-    amortised_.pullback(rows.batch, rows.h, numbers_bar, bars.h_bar, bars.gradients);
+    amortised_.pullback(tape.amortised, rows.batch, rows.h, numbers_bar, bars.h_bar,
+                        bars.gradients);
   }
 
  private:
   struct Tape : PosteriorTape {
+    typename AmortisedNumbers<Real>::Tape amortised;
     std::vector<Real> numbers;  // (images, A)
     std::vector<Real> rows;     // what the flow keeps of each row; empty: nothing
   };
@@ -64,7 +70,7 @@ class RowPosterior : public Posterior<Real> {
 
   const std::size_t latent_;
   const Flow<Real> flow_;
-  const AmortisedNumbers<Real> amortised_;
+  AmortisedNumbers<Real> amortised_;
 };
 
 }  // namespace ffjord

@@ -42,8 +42,8 @@ TracePlan exact_plan(const NetPlan& net, const Regularisers& regularisers) {
                            static_cast<int>(net.size_in())};
   if (net.convolutional() && !regularisers.needing(Derivatives::Tangents)) return lattice_plan(net);
   const std::size_t hidden = net.hidden_count();
-  const bool closed = !net.convolutional() && !regularisers.needing(Derivatives::Tangents) &&
-                      (hidden == 1 || hidden == 2);
+  const bool closed = !net.convolutional() && !net.has_row_weights() &&
+                      !regularisers.needing(Derivatives::Tangents) && (hidden == 1 || hidden == 2);
   if (!closed) return tangents;
   const TracePlan form{hidden == 1 ? Divergence::ClosedOneHidden : Divergence::ClosedTwoHidden};
   return cost(net, form) <= cost(net, tangents) ? form : tangents;
@@ -84,6 +84,9 @@ TracePlan bottleneck_plan(const NetPlan& net, const TraceOptions& options,
   const auto narrowest =
       std::min_element(net.layers.begin(), net.layers.end() - 1,
                        [](const LayerPlan& a, const LayerPlan& b) { return a.out() < b.out(); });
+  if (net.has_row_weights())
+    throw Error(ErrorCode::Unsupported,
+                "bottleneck noise is for weights that all rows share; leave bottleneck out");
   if (net.convolutional())
     throw Error(ErrorCode::Unsupported,
                 "bottleneck noise is for dense nets; leave bottleneck out with convolutions");
@@ -154,6 +157,9 @@ TracePlan plan_trace(const NetPlan& net, const TraceOptions& options,
   if (options.form == TraceForm::Vjp && regularisers.needing(Derivatives::Tangents))
     throw Error(ErrorCode::Unsupported,
                 "the jacobian regulariser needs tangents; use trace.form 'tangent'");
+  if (options.form == TraceForm::Vjp && net.has_row_weights())
+    throw Error(ErrorCode::Unsupported,
+                "weights that differ from row to row need tangents; use trace.form 'tangent'");
   if (options.bottleneck) return bottleneck_plan(net, options, regularisers);
   return estimate_plan(net, options);
 }

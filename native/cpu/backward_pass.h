@@ -52,7 +52,12 @@ inline void DenseTileNet::pull_back_activation(Reverse& reverse, int l, const Pa
                               .beta = layer.beta,
                               .sums = memory.sums.data(),
                               .gate_sums = memory.gate_sums.data()};
-  if (above.data) arguments.matrix = &backward_matrix(time, l + 1);
+  if (above.data) {
+    arguments.matrix = &backward_matrix(time, l + 1);
+    if (const int rank = layers_[l + 1].amortised.rank)
+      arguments.low_rank = {panels(memory.low_rank_bar, columns, rank),
+                            left_terms(memory.terms, l + 1)};
+  }
   if (layer.keeps_preactivations())
     arguments.preactivations = panels(memory.preactivations[l + 1], columns, features).data;
   if (layer.activation == Activation::Softplus) arguments.slopes = memory.slopes[l + 1].data();
@@ -99,6 +104,9 @@ inline Panels DenseTileNet::pull_layers(Reverse& reverse, int first, int end, co
   } else {
     multiply_values(matrix, bar, input_bar, columns);
   }
+  if (const int rank = layers_[first].amortised.rank)
+    spread_terms({panels(memory.low_rank_bar, columns, rank), left_terms(memory.terms, first)},
+                 columns, input_bar, 0, layers_[first].in());
   return input_bar;
 }
 

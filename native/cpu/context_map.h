@@ -1,6 +1,6 @@
 // What a context adds to the rows of a tile: r = M c, with the rows of M in order V of the layers
-// that a branch begins with, and U of the gates of each hidden layer. A row's r is constant along
-// its trajectory.
+// that a branch begins with, and U of the gates of each hidden layer; an amortised context is r
+// itself. A row's r is constant along its trajectory.
 #pragma once
 
 #include <algorithm>
@@ -16,29 +16,38 @@ struct ContextMap {
   static constexpr int kNone = -1;
   int size = 0;                           ///< C
   int terms = 0;                          ///< P
+  bool amortised = false;                 ///< r = c; there is no M
   std::vector<int> biases, gates;         ///< first term of a layer's bias and gates, or kNone
   std::vector<float> matrix, transposed;  ///< M (P, C), Mᵀ (C, P)
 
   template <class AnyLayer>
-  ContextMap(const std::vector<AnyLayer>& layers, int context_size) : size(context_size) {
+  ContextMap(const std::vector<AnyLayer>& layers, int context_size)
+      : size(context_size), amortised(layers.front().amortised.bias != kAbsent) {
     const auto place = [&](std::size_t offset, int out) {
       if (offset == kAbsent) return kNone;
       terms += out;
       return terms - out;
     };
     for (const AnyLayer& layer : layers)
-      biases.push_back(place(layer.offsets.context, layer.out()));
+      biases.push_back(amortised ? static_cast<int>(layer.amortised.bias)
+                                 : place(layer.offsets.context, layer.out()));
     for (const AnyLayer& layer : layers)
       gates.push_back(place(layer.offsets.context_gate, layer.out()));
+    if (amortised) terms = size;
   }
 
   bool moves_gates(int l) const { return gates[l] != kNone; }
   bool moves_bias(int l) const { return biases[l] != kNone; }
   bool moves(int l) const { return moves_gates(l) || moves_bias(l); }
+  /// Floats of the sums of M̄.
+  std::size_t gradient_floats() const {
+    return amortised ? 0 : std::size_t(terms) * padded_features(size);
+  }
 
   /// Calls visit(offset in the flat buffer, first row of M, rows) for each of the layers' matrices.
   template <class AnyLayer, class Visit>
   void for_each_part(const std::vector<AnyLayer>& layers, Visit visit) const {
+    if (amortised) return;
     for (std::size_t l = 0; l < layers.size(); ++l)
       if (biases[l] != kNone) visit(layers[l].offsets.context, biases[l], layers[l].out());
     for (std::size_t l = 0; l < layers.size(); ++l)
@@ -47,6 +56,7 @@ struct ContextMap {
 
   template <class AnyLayer>
   void pack(const std::vector<AnyLayer>& layers) {
+    if (amortised) return;
     matrix.resize(std::size_t(terms) * size);
     transposed.resize(matrix.size());
     for_each_part(layers, [&](std::size_t offset, int first, int rows) {
@@ -60,12 +70,21 @@ struct ContextMap {
 
   /// c ([C][rows]) → r ([P][rows]).
   void enter(const float* context, int rows, float* to) const {
+    if (amortised) {
+      std::copy_n(context, std::size_t(terms) * rows, to);
+      return;
+    }
     std::fill_n(to, std::size_t(terms) * rows, 0.f);
     accumulate_product(to, rows, matrix.data(), size, context, rows, terms, size, rows);
   }
   /// M̄ += r̄ cᵀ ((P, padded C)), c̄ += Mᵀ r̄; both may be null.
   void pull_back(const float* context, int rows, const float* terms_bar, float* matrix_bar,
                  float* context_bar) const {
+    if (amortised) {
+      const std::size_t count = std::size_t(terms) * rows;
+      for (std::size_t i = 0; context_bar && i < count; ++i) context_bar[i] += terms_bar[i];
+      return;
+    }
     if (matrix_bar) {
       const int stride = padded_features(size);
       AlignedFloats by_row(std::size_t(rows) * stride, 0.f);  // cᵀ

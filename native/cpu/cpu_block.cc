@@ -92,7 +92,7 @@ void CpuBlock::pull_rows(const BlockTape& any_tape, const BlockRows<float>& rows
   } else {
     end_time_bars = pull_adjoint(call, tape, plan_.tensors, rows, gradients, statistics);
   }
-  if (gradients.empty()) return;
+  if (gradients.empty() || sqrt_end_time_offset_ == kAbsent) return;
   std::vector<float> bars;
   for (double bar : end_time_bars) bars.push_back(static_cast<float>(plan.sqrt_end_time_bar(bar)));
   gradients[sqrt_end_time_offset_] += tree_sum(bars);

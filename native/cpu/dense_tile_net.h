@@ -75,7 +75,14 @@ class DenseTileNet final : public TileNet {
   RowVectors gate_vectors(const NetTime& time, const TileActivations& memory, int l) const;
   RowVectors offset_vectors(const NetTime& time, const TileActivations& memory, int l) const;
   void set_row_terms(const NetTime& time, int l, const float* terms, TileActivations& memory) const;
-  void pull_back_bias_terms(Reverse& reverse, const Panels& cotangents) const;
+  void pull_back_bias_terms(Reverse& reverse, int l, const Panels& cotangents) const;
+
+  // low_rank.h
+  LowRankTerms left_terms(const float* terms, int l) const;
+  LowRankTerms right_terms(const float* terms, int l) const;
+  void contract_low_rank(int l, const float* terms, const Panels& in,
+                         TileActivations& memory) const;
+  void pull_back_low_rank(Reverse& reverse, int l, const Panels& cotangents) const;
 
   // forward_pass.h
   void load_input(const TileArrays& arrays, TileActivations& memory) const;

@@ -5,6 +5,7 @@
 #include <algorithm>
 
 #include "cpu/dense_tile_net.h"
+#include "cpu/low_rank.h"
 #include "cpu/row_terms.h"
 
 namespace ffjord::cpu::FFJORD_INSTRUCTION_SET {
@@ -58,6 +59,7 @@ inline void DenseTileNet::run_layers(const NetTime& time, const float* terms,
                                      TileActivations& memory, bool keep, int first, int end) const {
   const Columns& columns = memory.columns;
   const bool closed = memory.evaluation.form == Form::Closed;
+  memory.terms = terms;
   for (int l = first; l < end; ++l) {
     const Layer& layer = layers_[l];
     const LayerTime& at = time.layers[l];
@@ -67,6 +69,7 @@ inline void DenseTileNet::run_layers(const NetTime& time, const float* terms,
     const Panels out = panels(memory.output(l + 1, keep), columns, out_features);
     if (layer.expanded()) expand_input(time, in, layer.in(), columns);
     if (context_.moves(l)) set_row_terms(time, l, terms, memory);
+    if (layer.amortised.rank > 0) contract_low_rank(l, terms, in, memory);
 
     const PackedMatrix& matrix = layer.hyper() ? at.forward : layer.forward;
     ForwardArguments arguments{.matrix = &matrix,
@@ -77,6 +80,9 @@ inline void DenseTileNet::run_layers(const NetTime& time, const float* terms,
                                .gate = gate_vectors(time, memory, l),
                                .offset = offset_vectors(time, memory, l),
                                .beta = layer.beta};
+    if (layer.amortised.rank > 0)
+      arguments.low_rank = {panels(memory.low_rank[l], columns, layer.amortised.rank),
+                            right_terms(terms, l)};
     if (keep && layer.keeps_preactivations())
       arguments.preactivations = panels(memory.preactivations[l + 1], columns, out_features).data;
     if (keep && layer.activation == Activation::Softplus) {

@@ -28,6 +28,7 @@ struct BackwardArguments {
   /// Closed-form traces: the tangents σ' g and, in place, their cotangents (ū out); else null.
   const float* closed_tangents = nullptr;
   float* closed_cotangents = nullptr;
+  LowRankSum low_rank = {};  ///< of the layer above, is added to (ā, ǡ)
 };
 
 /// One unit: its running sums over strips, and what belongs to it, which advances with the strips.
@@ -137,9 +138,9 @@ Vec backward_layer(const BackwardArguments& s) {
   Vec beta_bar = {};
   for (int block = 0; block <= s.matrix->full_blocks(); ++block) {
     multiply_panels(*s.matrix, block, s.above, s.cotangents, s.columns.panels());
-    const int first = block * kBlockRows;
-    beta_bar = beta_bar + pull_back_rows<Activation, Tangents, Gated>(
-                              s, first, std::min(first + kBlockRows, s.rows));
+    const int first = block * kBlockRows, last = std::min(first + kBlockRows, s.rows);
+    if (s.low_rank.factor.data) spread_terms(s.low_rank, s.columns, s.cotangents, first, last);
+    beta_bar = beta_bar + pull_back_rows<Activation, Tangents, Gated>(s, first, last);
   }
   return beta_bar;
 }

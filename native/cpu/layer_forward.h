@@ -2,6 +2,7 @@
 #pragma once
 
 #include "cpu/activations.h"
+#include "cpu/low_rank_terms.h"
 #include "cpu/product.h"
 
 namespace ffjord::cpu::FFJORD_INSTRUCTION_SET {
@@ -31,6 +32,7 @@ struct ForwardArguments {
   float* slopes = nullptr;          ///< σ'(z), [feature][rows of the tile]; null: not kept
   /// Closed-form traces: σ'(z) ⊙ g, laid out as `out`, stands for the tangent of u = g; else null.
   float* closed_tangents = nullptr;
+  LowRankSum low_rank = {};  ///< is added to W a and W ȧ
 };
 
 /// Pointers to one unit's columns of one strip and what belongs to it, all of which advance
@@ -104,9 +106,9 @@ template <class Activation, int Tangents, bool Gated, bool Keeps>
 void forward_layer(const ForwardArguments& s) {
   for (int block = 0; block <= s.matrix->full_blocks(); ++block) {
     multiply_panels(*s.matrix, block, s.in, s.out, s.columns.panels());
-    const int first = block * kBlockRows;
-    activate_rows<Activation, Tangents, Gated, Keeps>(s, first,
-                                                      std::min(first + kBlockRows, s.rows));
+    const int first = block * kBlockRows, last = std::min(first + kBlockRows, s.rows);
+    if (s.low_rank.factor.data) spread_terms(s.low_rank, s.columns, s.out, first, last);
+    activate_rows<Activation, Tangents, Gated, Keeps>(s, first, last);
   }
 }
 

@@ -28,7 +28,7 @@ struct NetGradient final : GradientSlot {
 
   template <class AnyLayer>
   NetGradient(const std::vector<AnyLayer>& net, const ContextMap& map)
-      : layers(net.size()), context(std::size_t(map.terms) * padded_features(map.size)) {
+      : layers(net.size()), context(map.gradient_floats()) {
     for (std::size_t l = 0; l < net.size(); ++l) {
       const AnyLayer& layer = net[l];
       LayerGradient& gradient = layers[l];

@@ -78,6 +78,7 @@ inline std::unique_ptr<TileActivations> DenseTileNet::make_tile_activations(
   memory->slopes.resize(layers_.size() + 1);
   memory->row_gates.resize(layers_.size());
   memory->row_offsets.resize(layers_.size());
+  memory->low_rank.resize(layers_.size());
   memory->closed_tangents.resize(layers_.size() - 1);
   memory->closed_cotangents.resize(layers_.size() - 1);
   int widest = 0;

@@ -5,6 +5,7 @@
 #include <algorithm>
 
 #include "cpu/dense_tile_net.h"
+#include "cpu/low_rank.h"
 #include "cpu/row_terms.h"
 
 namespace ffjord::cpu::FFJORD_INSTRUCTION_SET {
@@ -172,7 +173,8 @@ inline void DenseTileNet::finish_layer(Reverse& reverse, int l, const Panels& co
     pull_back_own_gates(reverse, l, cotangents);
   else
     pull_back_gates(reverse, l);
-  if (l == 0 && reverse.arrays.terms) pull_back_bias_terms(reverse, cotangents);
+  if (context_.moves_bias(l) && reverse.arrays.terms) pull_back_bias_terms(reverse, l, cotangents);
+  if (layer.amortised.rank > 0) pull_back_low_rank(reverse, l, cotangents);
   if (layer.hyper()) {
     pull_back_hypernet(reverse, l, cotangents);
   } else if (reverse.gradient) {

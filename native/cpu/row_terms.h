@@ -50,13 +50,14 @@ inline void DenseTileNet::set_row_terms(const NetTime& time, int l, const float*
     }
 }
 
-/// For the first layer, once its cotangents g ⊙ z̄ are complete.
-inline void DenseTileNet::pull_back_bias_terms(Reverse& reverse, const Panels& cotangents) const {
+/// Once the cotangents g ⊙ z̄ of layer l are complete.
+inline void DenseTileNet::pull_back_bias_terms(Reverse& reverse, int l,
+                                               const Panels& cotangents) const {
   const std::size_t rows = this->rows();
-  float* biases = reverse.arrays.terms + std::size_t(context_.biases[0]) * rows;
+  float* biases = reverse.arrays.terms + std::size_t(context_.biases[l]) * rows;
   for (int g = 0; g < strips_; ++g) {
     const float* from = cotangents.column(g * reverse.memory.columns.channels);
-    for (int j = 0; j < layers_.front().out(); ++j) {
+    for (int j = 0; j < layers_[l].out(); ++j) {
       float* to = biases + std::size_t(j) * rows + std::size_t(g) * kLanes;
       store(to, load(to) + load(from + std::size_t(j) * kFeatureStride));
     }

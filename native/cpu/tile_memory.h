@@ -28,6 +28,10 @@ struct TileActivations final : Activations {
   AlignedFloats closed_product;                                   ///< M d₁
   /// Where a context moves a layer: g, and g ⊙ (b + V c) + s, [feature][rows of the tile].
   std::vector<AlignedFloats> row_gates, row_offsets;
+  /// Low-rank terms of an amortised context: x U of each layer, and the cotangent of one.
+  std::vector<AlignedFloats> low_rank;
+  AlignedFloats low_rank_bar;
+  const float* terms = nullptr;  ///< of the context, which the evaluation was made with
   AlignedFloats cotangents[2];
   AlignedFloats sums, gate_sums;  ///< [feature][kLanes]
   AlignedFloats summed;           ///< both, over lanes

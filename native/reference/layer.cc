@@ -107,6 +107,33 @@ void Layer::pull_context(std::size_t offset, std::size_t channel, double bar, Vi
   add_scaled(bar, context_row(offset, channel), context_bar);
 }
 
+// b + β and W + (U V)ᵀ, W (out, in).
+void Layer::add_amortised(View context, LayerAt& layer) const {
+  const AmortisedTerms& terms = plan_.amortised;
+  const std::size_t in = plan_.in(), out = channels(), rank = terms.rank;
+  if (terms.bias == kAbsent) return;
+  add_scaled(1, context.subspan(terms.bias, out), layer.bias);
+  for (std::size_t o = 0; o < out; ++o)
+    for (std::size_t i = 0; i < in; ++i)
+      for (std::size_t k = 0; k < rank; ++k)
+        layer.weight[o * in + i] +=
+            context[terms.left + i * rank + k] * context[terms.right + k * out + o];
+}
+
+void Layer::pull_amortised(View context, const LayerAt& bar, Target context_bar) const {
+  const AmortisedTerms& terms = plan_.amortised;
+  const std::size_t in = plan_.in(), out = channels(), rank = terms.rank;
+  if (terms.bias == kAbsent) return;
+  add_scaled(1, bar.bias, context_bar.subspan(terms.bias, out));
+  for (std::size_t o = 0; o < out; ++o)
+    for (std::size_t i = 0; i < in; ++i)
+      for (std::size_t k = 0; k < rank; ++k) {
+        const std::size_t left = terms.left + i * rank + k, right = terms.right + k * out + o;
+        context_bar[left] += bar.weight[o * in + i] * context[right];
+        context_bar[right] += bar.weight[o * in + i] * context[left];
+      }
+}
+
 LayerAt Layer::at(double t, View context) const {
   const std::size_t out = channels(), plane = map().plane_out.size(), count = map().weight_count();
   LayerAt layer;
@@ -139,6 +166,7 @@ LayerAt Layer::at(double t, View context) const {
   if (offsets().context != kAbsent)
     for (std::size_t i = 0; i < out; ++i)
       layer.bias[i] += dot(context_row(offsets().context, i), context);
+  add_amortised(context, layer);
   if (plan_.gated())
     for (std::size_t i = 0; i < out; ++i) layer.gate[i] = sigmoid(gate_logit(t, context, i));
   if (plan_.shifted())
@@ -194,6 +222,7 @@ double Layer::pullback(double t, View context, const LayerAt& bar, Target gradie
   if (offsets().context != kAbsent)
     for (std::size_t i = 0; i < out; ++i)
       pull_context(offsets().context, i, bar.bias[i], context, gradients, context_bar);
+  pull_amortised(context, bar, context_bar);
   if (plan_.gated())
     for (std::size_t i = 0; i < out; ++i) {
       const double a = values_[offsets().gate_weight + i];

@@ -62,6 +62,10 @@ class Layer {
     return range(offset + channel * context_size_, context_size_);
   }
 
+  /// What an amortised context adds by itself, and its pullback.
+  void add_amortised(View context, LayerAt& layer) const;
+  void pull_amortised(View context, const LayerAt& bar, Target context_bar) const;
+
   View range(std::size_t offset, std::size_t size) const { return values_.subspan(offset, size); }
   const LayerOffsets& offsets() const { return plan_.offsets; }
   std::size_t channels() const { return plan_.map.channels_out; }

@@ -80,7 +80,8 @@ class SlotSums {
   double& end_time(const Group& group) { return end_times_[slots_.of(group.first)]; }
 
   void add_to(Target gradients, std::size_t end_time_offset) {
-    for (std::size_t slot = 0; slot < slots_.count() && !gradients.empty(); ++slot)
+    const bool has_end_time = end_time_offset != kAbsent && !gradients.empty();
+    for (std::size_t slot = 0; slot < slots_.count() && has_end_time; ++slot)
       gradients_[slot][end_time_offset] += end_times_[slot];
     add_as_tree(slots_.count(), [&](std::size_t to, std::size_t from) {
       add_scaled(1, gradients_[from], gradients_[to]);

@@ -33,6 +33,8 @@ import type {
   GridOptions,
   HutchinsonTrace,
   ImageArrayOptions,
+  ImageBaselineOptions,
+  ImageEvaluationOptions,
   ImageFolderOptions,
   ImageOptions,
   ImageSetOptions,
@@ -274,6 +276,8 @@ export const observe: Observation = { mask: [true, false], values: [0.25, 0], st
 export const filled: SampleOptions = { observe }
 export const loss: LossOptions = { inputGradient: true, contextGradient: true }
 export const evaluate: EvaluateOptions = { rows: 10_000, batch: 1024, certify: 100, draws: 256 }
+export const bits: ImageEvaluationOptions = { rows: 1000, batch: 200, draws: 8, certify: 100, centre: true }
+export const plain: ImageBaselineOptions = { alpha: 1e-6, ridge: 1e-3, rows: 20_000 }
 export const solve: SolveOptions = { training: false, differentiable: true }
 export const bar: Parameters<ForwardSolution['pullback']>[0] = {
   z: [[1, 0]],

@@ -1,7 +1,9 @@
 import { inspect } from 'node:util'
 import type { Dataset } from './data/dataset'
+import type { ImageDataset } from './data/image-dataset'
 import { checkSchema, type TableSchema, tableWidth } from './data/schema'
 import { type EvaluateOptions, type Evaluation, evaluate } from './evaluation/evaluate'
+import { evaluateImages, type ImageEvaluation, type ImageEvaluationOptions } from './evaluation/image-bits'
 import type { EvaluationOptions } from './flow/call-options'
 import { assertUsable, type FlowCore } from './flow/core'
 import { chooseEngine, threadCount } from './flow/device'
@@ -383,6 +385,14 @@ export class Flow {
   /** Mean −log p over a data set with its standard error. */
   evaluate(data: Dataset | Batch, options?: EvaluateOptions): Promise<Evaluation> {
     return evaluate(this.#core, data, options)
+  }
+
+  /**
+   * Bits per dimension of images under uniform dequantisation, whatever the images are read by, with what they depend on: the images, the
+   * draws of noise, probes and solver.
+   */
+  bitsPerDim(images: ImageDataset, options?: ImageEvaluationOptions): Promise<ImageEvaluation> {
+    return evaluateImages(this.#core, images, options)
   }
 
   /** A solve that can be differentiated: what losses are made of. */

@@ -3,13 +3,13 @@ import { mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { Flow } from 'ffjord'
+import type { Recipe } from '../lib/cli/recipe'
 import {
   arrayRecipe,
   demoRecipe,
   followed,
   optionsOf,
   pictureRecipe,
-  type Recipe,
   tableRecipe,
   toyRecipe
 } from '../lib/cli/recipes'

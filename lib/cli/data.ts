@@ -91,6 +91,16 @@ export function imageSetIn(name: string): NamedImages | undefined {
   return { name: set as NamedImages['name'], folder: folder! }
 }
 
+/** The parts of the set of images that `name` names by its folder. */
+export async function openImageParts(name: string): Promise<ImageParts> {
+  const named = imageSetIn(name)
+  if (!named)
+    throw new WrongCall(
+      `${name} names no set of images; give ${imageSetNames.join(', ')} with a folder, as mnist:FOLDER`
+    )
+  return openImageSet(named, 0)
+}
+
 async function openImageSet({ name, folder }: NamedImages, seed: number): Promise<ImageParts> {
   if (name === 'images') return openImageFolder(folder, seed)
   const set = await imageSet(name, folder, { seed })

@@ -1,10 +1,12 @@
 import type { Command } from 'commander'
+import { ImageDataset } from '../data/image-dataset'
 import { supportOf } from '../data/schema'
 import { spreadOf, spreadText } from '../evaluation/row-scores'
 import { ArrayDataset, type Baseline, baselines, type Dataset, type FileOptions, type Flow } from '../index'
 import { assess } from '../report/assess'
 import { contextColumns } from './context'
 import { DATA, openData, openTestData } from './data'
+import { evaluateImages } from './eval-images'
 import { WrongCall } from './exit'
 import { interruptible } from './interrupt'
 import { evaluationOptions, MODEL, openModel } from './model'
@@ -26,9 +28,10 @@ interface Choice extends TableChoice, DeviceChoice, EvaluationChoice, DrawsChoic
   data: string
   rows?: number
   batch?: number
-  certify: number
+  certify?: number
   average?: boolean
   against?: string
+  centre?: boolean
   json?: boolean
 }
 
@@ -41,9 +44,17 @@ export function addEval(program: Command): void {
     .requiredOption('--data <name|file>', DATA)
     .option('--rows <n>', 'rows to use (default: all of a table, 10000 of others)', positiveInteger)
     .option('--batch <n>', 'rows a call (default: 4096)', positiveInteger)
-    .option('--certify <n>', 'rows to estimate the errors of log p on', wholeNumber, 1000)
+    .option(
+      '--certify <n>',
+      'rows to estimate the errors of log p on (default: 1000; 100 images)',
+      wholeNumber
+    )
     .option('--average', 'use the moving average of the weights')
-    .option('--against <file>', 'training rows: what a Gaussian and a mixture fitted to them reach on --data')
+    .option(
+      '--against <file>',
+      'training rows: what plain densities fitted to them reach on --data; of images: mnist:FOLDER and so on'
+    )
+    .option('--centre', 'of images: also at the centres of their levels, as RNODE evaluates')
     .option('--json', 'print one JSON object')
   addDevice(addDraws(addEvaluation(addReading(command)))).action((choice: Choice) =>
     interruptible((signal) => evaluate(choice, signal))
@@ -55,12 +66,14 @@ async function evaluate(choice: Choice, signal: AbortSignal): Promise<void> {
   using flow = await openModel(choice.model, choice)
   const table: FileOptions = { ...trainedTable(choice, flow.table, 0), outside: 'keep' }
   const data = await openTestData(choice.data, table, contextColumns(flow))
+  if (data instanceof ImageDataset) return await evaluateImages(flow, data, choice, signal)
+  if (choice.centre) throw new WrongCall('--centre goes with images')
   const found = await assess(flow, data, {
     ...evaluationOptions(choice),
     ...drawsOption(choice),
     ...(rows !== undefined && { rows }),
     ...(batch !== undefined && { batch }),
-    certify,
+    certify: certify ?? 1000,
     signal
   })
   const { nll, standardError, nfe, entropy, klGap, errors, bound } = found

@@ -1,5 +1,6 @@
 import type { BenchmarkName } from '../index'
-import type { Recipe } from './recipes'
+import { imagePreset, imagePresetNames, isImagePreset } from './image-presets'
+import type { Recipe } from './recipe'
 
 /** What differs between the tabular benchmarks: Grathwohl et al. 2019, table 4 and appendix. */
 interface Published {
@@ -20,14 +21,19 @@ const published: Record<BenchmarkName, Published> = {
   bsds300: { width: 63, activation: 'softplus', hiddenLayers: 3, multiple: 20, blocks: 2, batch: 10_000 }
 }
 
-export const presetNames = Object.keys(published)
+export const presetNames = [...Object.keys(published), ...imagePresetNames]
+
+/** The recipe of a preset. */
+export function preset(name: string): Recipe {
+  return isImagePreset(name) ? imagePreset(name) : tablePreset(name as BenchmarkName)
+}
 
 /**
  * The recipe of the paper: t concatenated at every layer, T = 1 (the published program never moved it),
  * tolerances 1e-6 and 1e-8, Adam at 1e-3, a tenth of that after every ten validations without improvement, and an end
  * after thirty. The trace is exact where that is cheap; the paper estimates it in training.
  */
-export function preset(name: BenchmarkName): Recipe {
+function tablePreset(name: BenchmarkName): Recipe {
   const { width, activation, hiddenLayers, multiple, blocks, batch } = published[name]
   return {
     hidden: Array<number>(hiddenLayers).fill(multiple * width),

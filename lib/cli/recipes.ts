@@ -1,25 +1,12 @@
+import { ImageDataset } from '../data/image-dataset'
 import { ArrayDataset, type Dataset, type FitOptions, type FlowOptions, LawDataset } from '../index'
 import { sizeOf } from '../native/batch'
 import { isFixedStep } from '../native/methods'
-import { type ArchitectureChoice, describeComputation, describeFlow } from './architecture'
+import { describeComputation, describeFlow } from './architecture'
 import { isToy } from './data'
-import {
-  describeObjective,
-  describeOptimizer,
-  describeSchedule,
-  type TrainingChoice
-} from './training-options'
-
-/** The options of `train` that say when it validates, and what it does then. */
-export interface ValidationChoice {
-  validateEvery: number
-  validationRows?: number
-  stopAfter?: number
-  keepBest?: boolean
-}
-
-/** The options of `train` whose defaults depend on the data. */
-export type Recipe = ArchitectureChoice & Omit<TrainingChoice, 'seed'> & ValidationChoice
+import { imageRecipe } from './image-presets'
+import type { Recipe } from './recipe'
+import { describeObjective, describeOptimizer, describeSchedule } from './training-options'
 
 const common = {
   layer: 'concat',
@@ -110,6 +97,7 @@ export const arrayRecipe: Recipe = {
 /** The recipe of the rows that a run trains on. */
 export function recipeFor(name: string, seen: Dataset): Recipe {
   if (seen instanceof LawDataset) return isToy(name) ? toyRecipe : pictureRecipe
+  if (seen instanceof ImageDataset) return imageRecipe(seen.shape)
   if (seen instanceof ArrayDataset && seen.shape.length === 1)
     return tableRecipe(sizeOf(seen.shape), seen.rows)
   return arrayRecipe
@@ -171,7 +159,8 @@ export function recipesInWords(): string {
     described('a picture', pictureRecipe),
     described('a table, here of 10 columns and 10,000 rows', tableRecipe(10, 10_000)),
     '    wider (--hidden) from 9 and from 25 columns on, one block up to 2 columns, smaller batches below 4,096 rows',
-    described('samples that are no rows of numbers', arrayRecipe),
+    described('images, here of 28 × 28', imageRecipe([1, 28, 28])),
+    described('other samples that are no rows of numbers', arrayRecipe),
     '  --preset NAME: as in the paper.'
   ].join('\n')
 }

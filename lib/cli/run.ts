@@ -9,8 +9,10 @@ import {
   type EvaluateOptions,
   type FitOptions,
   type FitResult,
-  type Flow
+  type Flow,
+  type Progress
 } from '../index'
+import { sizeOf } from '../native/batch'
 import { assess } from '../report/assess'
 import type { History } from '../report/report'
 import { quantilesOf } from '../table/quantiles'
@@ -86,7 +88,8 @@ export async function trainAndReport(job: {
     const evaluation = await assess(flow, source.test, {
       signal,
       ...drawsOption(choice),
-      ...(!finite && { rows: choice.testRows })
+      ...(!finite && { rows: choice.testRows }),
+      ...(bitsOf(flow) && { rows: Math.min(source.test.rows, choice.testRows, TESTED_IMAGES) })
     })
     const { nll, standardError, rows, nfe, entropy, klGap, traces, bound } = evaluation
     const spread = evaluation.spread && spreadOf([evaluation.spread])
@@ -102,6 +105,13 @@ export async function trainAndReport(job: {
     if (!choice.average && Number.isFinite(nll)) {
       flow.provenance = { ...flow.provenance, test: { nll, standardError, rows } }
       await whole(directory, () => flow.save(directory.model))
+    }
+    const { bitsPerDim } = evaluation
+    if (bitsPerDim !== undefined) {
+      Object.assign(summary, { bitsPerDim })
+      lines.push(
+        `Test     ${bitsPerDim.toFixed(4)} bits/dim (the first ${rows} images, one draw; \`ffjord eval\` tests on all)`
+      )
     }
     lines.push(`Test NLL ${nll.toFixed(4)} ± ${standardError.toFixed(4)} nats (${rows} rows)`)
     lines.push(`Bound    ${bound}${spread ? `; ${spreadText(spread)}` : ''}`)
@@ -197,6 +207,14 @@ function someRows(data: Dataset, count: number): Dataset {
   return share < 1 ? data.split([share, 1 - share], { seed: 0 })[0]! : data.split([1], { seed: 0 })[0]!
 }
 
+/** Test images that a training ends with: an evaluation of all may take as long as the training. */
+const TESTED_IMAGES = 1000
+
+/** Nats of an image as bits per dimension; undefined where samples are no images. */
+function bitsOf({ shape }: Flow): ((nats: number) => number) | undefined {
+  return shape.length === 3 ? (nats) => (nats / sizeOf(shape) + Math.log(256)) / Math.LN2 : undefined
+}
+
 /** How many rows each part has; laws give fresh ones without end. */
 function rowCounts(
   { train, validation, test, dropped = 0, table }: Source,
@@ -253,6 +271,10 @@ async function train(
     return flow.save(directory.model)
   }
   let validation: number | undefined
+  const bits = bitsOf(flow)
+  const inUnits = (nats: number) => (bits ? `${bits(nats).toFixed(3)} bits/dim` : nats.toFixed(3))
+  const imagesASecond = ({ records }: Progress) =>
+    ((options.batch ?? 0) * records.length) / records.reduce((sum, { seconds }) => sum + seconds, 0)
   try {
     for await (const progress of fit) {
       directory.writeMetrics(progress.records, progress.validation)
@@ -265,8 +287,9 @@ async function train(
       const byBlock = blockNfe.length > 1 ? ` (${blockNfe.map((one) => one.toFixed(0)).join(' ')})` : ''
       const parts = [
         `${String(iteration).padStart(String(iterations).length)}/${iterations}`,
-        phase === 'fm' ? `matching ${loss.toFixed(3)}` : `loss ${loss.toFixed(3)}`,
-        ...(validation === undefined ? [] : [`validation ${validation.toFixed(3)}`]),
+        phase === 'fm' ? `matching ${loss.toFixed(3)}` : `loss ${inUnits(loss)}`,
+        ...(validation === undefined ? [] : [`validation ${inUnits(validation)}`]),
+        ...(bits ? [`${imagesASecond(progress).toFixed(0)} images/s`] : []),
         `nfe ${nfe.toFixed(0)}${byBlock}+${backwardNfe.toFixed(0)}`,
         ...(progress.skipped ? [`skipped ${progress.skipped}`] : []),
         `eta ${duration(etaSeconds)}`

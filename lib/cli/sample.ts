@@ -1,8 +1,10 @@
+import { extname } from 'node:path'
 import type { Command } from 'commander'
 import { orderedContext } from '../data/schema'
-import { decodeColumns, type FileColumns, type Flow, type NamedColumn } from '../index'
+import { decodeColumns, type FileColumns, type Flow, type NamedColumn, writePng } from '../index'
 import { sizeOf, type TensorLike } from '../native/batch'
 import { contextColumns, samplingContext } from './context'
+import { WrongCall } from './exit'
 import { interruptible } from './interrupt'
 import { evaluationOptions, MODEL, openModel } from './model'
 import {
@@ -39,7 +41,10 @@ export function addSample(program: Command): void {
     .description('draw samples from a model')
     .requiredOption(...MODEL)
     .requiredOption('-n, --number <n>', 'how many', positiveInteger)
-    .requiredOption('--out <file>', 'a .csv, .tsv, .parquet or .npy file, or - for CSV on stdout')
+    .requiredOption(
+      '--out <file>',
+      'a .csv, .tsv, .parquet or .npy file, or - for CSV on stdout; of images also a .png picture of all'
+    )
     .option('--seed <n>', 'the same seed gives the same samples', wholeNumber, 0)
     .option('--temperature <x>', 'scale of the base samples', nonNegative)
     .option(
@@ -53,6 +58,7 @@ export function addSample(program: Command): void {
 }
 
 async function sample(choice: Choice, signal: AbortSignal): Promise<void> {
+  if (extname(choice.out).toLowerCase() === '.png') return samplePicture(choice, signal)
   openWriter(choice.out)
   const { number: count, seed, temperature } = choice
   using flow = await openModel(choice.model, choice)
@@ -82,6 +88,26 @@ async function sample(choice: Choice, signal: AbortSignal): Promise<void> {
   }
   await writing(choice.out, work, flow.table?.reading?.decimal)
   if (choice.out !== '-') note(`${count} samples in ${choice.out}`)
+}
+
+/** Samples of images side by side, as one picture. */
+async function samplePicture(choice: Choice, signal: AbortSignal): Promise<void> {
+  const { number: count, seed, temperature, out } = choice
+  using flow = await openModel(choice.model, choice)
+  if (flow.shape.length !== 3 || ![1, 3].includes(flow.shape[0]!))
+    throw new WrongCall(
+      `${out} would show images, and samples of this model have the shape [${flow.shape}]; name a .csv, .parquet or .npy file`
+    )
+  const context = await samplingContext(flow, choice.context)
+  const { data, shape } = await flow.sample(count, {
+    ...evaluationOptions(choice),
+    seed,
+    ...(temperature !== undefined && { temperature }),
+    ...(context && { context: rowsOf(context, 0, count) }),
+    signal
+  })
+  await writePng(out, { data, shape })
+  note(`${count} samples in ${out}`)
 }
 
 /** The columns that the samples are conditioned on, as they stand in a file; none of contexts without names. */

@@ -2,17 +2,10 @@ import { existsSync } from 'node:fs'
 import { resolve } from 'node:path'
 import type { Command } from 'commander'
 import { type Clock, countedIn, sameClock } from '../data/clock'
+import { ImageDataset } from '../data/image-dataset'
 import { modelColumns } from '../data/matching'
 import type { Block } from '../flow/options'
-import {
-  type BenchmarkName,
-  type Device,
-  elementNames,
-  FfjordError,
-  type FitOptions,
-  Flow,
-  type TableSchema
-} from '../index'
+import { type Device, elementNames, FfjordError, type FitOptions, Flow, type TableSchema } from '../index'
 import { sizeOf } from '../native/batch'
 import { tableBlocks } from '../table/blocks'
 import { addArchitecture, describeComputation, describeFlow } from './architecture'
@@ -32,7 +25,8 @@ import {
 } from './options'
 import { preset, presetNames } from './presets'
 import { note } from './progress'
-import { followed, type Recipe, recipeFor, recipesInWords } from './recipes'
+import type { Recipe } from './recipe'
+import { followed, recipeFor, recipesInWords } from './recipes'
 import { trainAndReport } from './run'
 import { RunDirectory } from './run-directory'
 import { addTable, type TableChoice } from './table-options'
@@ -48,7 +42,7 @@ import {
 export interface TrainChoice extends DeviceChoice, TableChoice, DrawsChoice, Recipe {
   data: string
   seed: number
-  preset?: BenchmarkName
+  preset?: string
   out: string
   resume?: boolean
   overwrite?: boolean
@@ -89,7 +83,7 @@ export function addTrain(program: Command, defaults?: string): void {
     .addOption(
       oneOf(
         '--preset <name>',
-        'architecture, tolerances, batch and end of training as in the FFJORD paper',
+        'architecture, tolerances, batch and end of training as in the FFJORD paper, or of images as published (docs/images.md)',
         presetNames
       )
     )
@@ -251,14 +245,33 @@ async function openFlow(choice: TrainChoice, source: Source, resume: boolean): P
 
 /** The maps before the dynamics, as the rows to train on ask for. */
 async function fixedBlocks(
-  { scale, standardize }: TrainChoice,
+  { scale, standardize, logit }: TrainChoice,
   { seen, table }: Source
 ): Promise<readonly Block[]> {
   const scaling = scale ?? (standardize ? 'standardize' : 'none')
   if (!table && scaling === 'none') return []
+  if (seen instanceof ImageDataset) return [await pixelStandardisation(seen, logit)]
   const size = sizeOf(seen.shape)
   const columns =
     table?.columns ?? Array.from({ length: size }, (_, i) => ({ name: `x${i + 1}`, type: 'real' as const }))
   const rows = Number.isFinite(seen.rows) ? seen.rows : 100_000
   return tableBlocks(columns, (await seen.take(rows)).data, scaling)
+}
+
+/** Images whose pixels give one mean and one deviation. */
+const MEASURED_IMAGES = 1000
+
+/** Brings all pixels alike to mean 0 and deviation 1, behind the logit where there is one: a mean a pixel would have deviations near 0. */
+async function pixelStandardisation(images: ImageDataset, alpha: number | undefined): Promise<Block> {
+  const { data } = await images.take(MEASURED_IMAGES)
+  const values = Float64Array.from(data, (x) => {
+    if (alpha === undefined) return x
+    const s = alpha + (1 - 2 * alpha) * x
+    return Math.log(s) - Math.log1p(-s)
+  })
+  const mean = values.reduce((sum, value) => sum + value, 0) / values.length
+  const variance = values.reduce((sum, value) => sum + (value - mean) ** 2, 0) / values.length
+  const size = sizeOf(images.shape)
+  const all = (value: number) => Array<number>(size).fill(value)
+  return { type: 'standardize', mean: all(mean), scale: all(Math.sqrt(variance) || 1) }
 }

@@ -123,7 +123,11 @@ async function sectionsOf(
 ): Promise<{ sections: Section[]; plane?: [Quantity, Quantity] }> {
   const { flow, data, parts, evaluation } = input
   const { rows, context, samples, detail, table } = shown
-  if (flow.shape.length === 3) return { sections: [images(rows, samples, flow.shape)] }
+  if (flow.shape.length === 3) {
+    const tested = parts && evaluation && (await firstRows(parts.test, evaluation.rows)).rows
+    const ends = tested ? [imagesAtTheEnds(tested, evaluation.logProb, flow.shape)] : []
+    return { sections: [images(rows, samples, flow.shape), ...ends] }
+  }
   const quantities = tableQuantities(flow, data, rows, samples, context)
   // A density of its own for every context has no one picture; that within an interval, or beside an atom, is not of the whole plane.
   const apart =
@@ -201,6 +205,28 @@ function tableQuantities(
 
 function elementNames(flow: Flow): string[] {
   return Array.from({ length: sizeOf(flow.shape) }, (_, i) => `x${i + 1}`)
+}
+
+/** Test images that the flow finds most and least likely. */
+function imagesAtTheEnds(rows: RealArray, logProb: Float64Array, shape: readonly number[]): Section {
+  const size = sizeOf(shape)
+  const order = Array.from(logProb.keys()).sort((a, b) => logProb[b]! - logProb[a]!)
+  const chosen = (some: number[]) => {
+    const picked = new Float64Array(some.length * size)
+    some.forEach((row, i) => {
+      picked.set(rows.subarray(row * size, (row + 1) * size), i * size)
+    })
+    return picked
+  }
+  const shown = Math.min(36, order.length)
+  return {
+    title: 'Images at the ends',
+    note: 'Test images that the flow finds most and least likely. Images with little in them have the largest densities, whatever they show.',
+    panels: [
+      contactSheet('Most likely', chosen(order.slice(0, shown)), shape),
+      contactSheet('Least likely', chosen(order.slice(-shown).reverse()), shape)
+    ]
+  }
 }
 
 function images(rows: RealArray, samples: RealArray, shape: readonly number[]): Section {

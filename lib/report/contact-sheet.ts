@@ -1,22 +1,22 @@
+import { gridPng } from '../image/write-png'
 import type { RealArray } from '../native/batch'
-import { photographPng } from './image'
+import { sizeOf } from '../native/batch'
 import { imagePanel } from './svg'
 
-/** The first images of rows (n, channels, height, width) as one picture. */
-export function contactSheet(
-  title: string,
-  rows: RealArray,
-  [channels = 1, height = 1, width = 1]: readonly number[]
-): string {
-  const side = Math.min(8, Math.floor(Math.sqrt(rows.length / (channels * height * width))))
-  const [tall, wide] = [side * height, side * width]
-  const sheet = new Float32Array(channels * tall * wide)
-  for (let image = 0; image < side * side; image++) {
-    for (let i = 0; i < channels * height * width; i++) {
-      const [channel, y, x] = [Math.floor(i / (height * width)), Math.floor(i / width) % height, i % width]
-      const [top, left] = [Math.floor(image / side) * height, (image % side) * width]
-      sheet[(channel * tall + top + y) * wide + left + x] = rows[image * channels * height * width + i]!
-    }
-  }
-  return imagePanel(title, photographPng(sheet, channels, wide, tall), { x: [0, wide], y: [0, tall] })
+const MOST_A_SIDE = 10
+
+/** The first images of rows (n, channels, height, width) as a panel. */
+export function contactSheet(title: string, rows: RealArray, shape: readonly number[]): string {
+  const size = sizeOf(shape)
+  const side = Math.min(MOST_A_SIDE, Math.max(1, Math.floor(Math.sqrt(rows.length / size))))
+  const count = Math.min(side * side, rows.length / size)
+  const [channels = 1, height = 1, width = 1] = shape
+  // Of channels that are no colours the first is shown.
+  const shown = channels === 3 ? 3 : 1
+  const data = new Float64Array(count * shown * height * width)
+  for (let image = 0, each = shown * height * width; image < count; image++)
+    data.set(rows.subarray(image * size, image * size + each), image * each)
+  const png = gridPng({ data, shape: [count, shown, height, width] }, { columns: side, gap: 1 })
+  const uri = `data:image/png;base64,${png.toString('base64')}`
+  return imagePanel(title, uri, { x: [0, side * width], y: [0, side * height] })
 }

@@ -24,23 +24,6 @@ export function greyPng({ width, height, levels }: Levels): string {
   return encode(width, height, Buffer.from(levels.buffer, levels.byteOffset, levels.length), 0)
 }
 
-/** An image in red, green and blue with values in [0, 1], (channels, height, width). */
-export function photographPng(
-  values: ArrayLike<number>,
-  channels: number,
-  width: number,
-  height: number
-): string {
-  const data = Buffer.alloc(3 * width * height)
-  for (let pixel = 0; pixel < width * height; pixel++) {
-    for (let channel = 0; channel < 3; channel++) {
-      const value = values[(channels === 3 ? channel : 0) * width * height + pixel]!
-      data[3 * pixel + channel] = Math.round(255 * Math.min(1, Math.max(0, value)))
-    }
-  }
-  return encode(width, height, data, 2)
-}
-
 function encode(width: number, height: number, data: Buffer, colorType: 0 | 2): string {
   const png = new PNG({ width, height })
   png.data = data

@@ -174,6 +174,20 @@ module.exports = async function calls(ffjord, folder) {
       () => [x(8), { rows: 3, batch: 2, seed: 1, signal: soon() }],
       (rows, o) => flow.evaluate(rows, o)
     ],
+    bitsPerDim: [
+      () => [
+        ffjord.fromImages(new Uint8Array(4), { shape: [1, 1, 2] }),
+        { rows: 2, batch: 1, draws: 2, certify: 1, centre: true, seed: 1, signal: soon() }
+      ],
+      async (images, o) => {
+        const seen = await Flow.create({ shape: [1, 1, 2], blocks: [{ type: 'zero_mean' }], threads: 1 })
+        try {
+          await seen.bitsPerDim(images, o)
+        } finally {
+          seen.dispose()
+        }
+      }
+    ],
     solve: [
       () => [x(), { training: true, seed: 1 }, { z: x(), deltaLogp: x(2), parameters: true }],
       async (rows, o, bar) => {
@@ -315,6 +329,14 @@ module.exports = async function calls(ffjord, folder) {
         { columns: 2, gap: 1 }
       ],
       (path, images, o) => ffjord.writePng(own(path), images, o)
+    ],
+    imageBaselines: [
+      () => [
+        ffjord.fromImages(new Uint8Array(12), { shape: [1, 2, 3] }),
+        ffjord.fromImages(new Uint8Array(6), { shape: [1, 2, 3] }),
+        { alpha: 0.01, ridge: 0.1, rows: 2 }
+      ],
+      (train, test, o) => ffjord.imageBaselines(train, test, o)
     ],
     imageSet: [
       () => ['mnist', folder, { flip: true, seed: 1, split: 2 }],

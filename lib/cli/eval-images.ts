@@ -1,0 +1,70 @@
+import type { ImageDataset } from '../data/image-dataset'
+import { type Bits, type Flow, imageBaselines } from '../index'
+import { openImageParts } from './data'
+import { evaluationOptions } from './model'
+import type { DrawsChoice, EvaluationChoice } from './options'
+
+interface Choice extends EvaluationChoice, DrawsChoice {
+  rows?: number
+  batch?: number
+  certify?: number
+  centre?: boolean
+  against?: string
+  json?: boolean
+}
+
+/** Images whose errors of probes and solver are estimated, unless a call says otherwise. */
+const CERTIFIED = 100
+/** Training images that plain densities are fitted to. */
+const FITTED = 20_000
+
+/** `ffjord eval` of images: bits per dimension, and what they depend on. */
+export async function evaluateImages(
+  flow: Flow,
+  images: ImageDataset,
+  choice: Choice,
+  signal: AbortSignal
+): Promise<void> {
+  const { rows, batch, draws, centre = false, certify = CERTIFIED } = choice
+  const found = await flow.bitsPerDim(images, {
+    ...evaluationOptions(choice),
+    ...(rows !== undefined && { rows }),
+    ...(batch !== undefined && { batch }),
+    ...(draws !== undefined && { draws }),
+    centre,
+    certify,
+    signal
+  })
+  const tested = rows === undefined ? images : images.first(rows)
+  const others = choice.against
+    ? await imageBaselines((await openImageParts(choice.against)).train, tested, { rows: FITTED })
+    : undefined
+  const { logProb: _, rows: n, traces, standardError: stderr, ...bits } = found
+  const trace = [...new Set(traces)].join(', ')
+  if (choice.json) {
+    console.log(
+      JSON.stringify({ n, stderr, ...bits, trace, device: flow.device, ...(others && { baselines: others }) })
+    )
+    return
+  }
+  const text = ({ bitsPerDim, standardError }: Bits) =>
+    `${bitsPerDim.toFixed(4)} ± ${standardError.toFixed(4)}`
+  const { bound, errors } = found
+  console.log(
+    `Bits/dim ${text(found)} (${n} images, uniform noise${found.draws > 1 ? `, mean of ${found.draws} draws` : ''})`
+  )
+  if (bound) console.log(`Bound    ${text(bound)} (mean density of ${found.draws} draws: tighter)`)
+  if (found.centre)
+    console.log(
+      `Centre   ${text(found.centre)} (without noise, as RNODE evaluates: no bound, and not comparable with the above)`
+    )
+  for (const other of others ?? []) console.log(`${other.name}: ${text(other)}`)
+  console.log(`NFE      ${found.nfe.toFixed(1)}`)
+  console.log(`Trace    ${trace}`)
+  const names = { draws: 'draws', probes: 'probes', solver: 'solver' } as const
+  const parts = Object.entries(names).flatMap(([key, name]) => {
+    const value = errors[key as keyof typeof errors]
+    return value === undefined ? [] : [`${name} ${value === 0 ? '0' : value.toExponential(1)}`]
+  })
+  if (parts.length > 0) console.log(`Errors   of an image's bits: ${parts.join(', ')} (root mean squares)`)
+}

@@ -131,6 +131,7 @@
       "native/cuda/flow/element_block.cu",
       "native/cuda/flow/feed_forward.cu",
       "native/cuda/flow/gather.cu",
+      "native/cuda/flow/image_rows.cu",
       "native/cuda/flow/likelihood.cu",
       "native/cuda/flow/optimizer.cu",
       "native/cuda/flow/squeeze_block.cu",

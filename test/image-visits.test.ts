@@ -9,7 +9,7 @@ import {
   type RowBatch
 } from 'ffjord'
 import { philox } from '../lib/data/random'
-import { engineNames } from './engines'
+import { engineNames, largestDifference } from './engines'
 import { failure } from './failure'
 
 /** 6 images of 2 × 3 × 5 levels, among them 0 and 255. */
@@ -139,7 +139,7 @@ async function trained(
   objective: 'ml' | 'fm' = 'ml'
 ) {
   using flow = await Flow.create(options(device, data.context?.size))
-  await flow.fit(data, { epochs, batch: 3, objective, seed: 2 })
+  await flow.fit(data, { epochs, batch: 3, objective, optimizer: { type: 'sgd', lr: 0.01 }, seed: 2 })
   return flow.parameters()
 }
 
@@ -150,7 +150,13 @@ test.each(engineNames)(
     for (const objective of ['ml', 'fm'] as const) {
       const { data: first, contextData } = await data.take(rows)
       const fixed = fromArray(first, { shape, context: contextData! })
-      expect(await trained(device, data, 1, objective)).toEqual(await trained(device, fixed, 1, objective))
+      const own = await trained(device, data, 1, objective)
+      const others = await trained(device, fixed, 1, objective)
+      // A card may round a logarithm otherwise than the host, which maps rows that are given.
+      if (device.startsWith('cuda:'))
+        for (const [name, { data }] of Object.entries(own))
+          expect(largestDifference(data, others[name]!.data)).toBeLessThan(1e-5)
+      else expect(own).toEqual(others)
       data.restore({ epoch: 0, row: 0 })
       fixed.restore({ epoch: 0, row: 0 })
       // The next epoch sees other numbers.
@@ -172,7 +178,9 @@ test.each(engineNames)('%s goes on with the same draws where a training was inte
 })
 
 test('bits per dimension of validation do not move with the epoch, and evaluate reads draw 0 where asked', async () => {
-  using flow = await Flow.create(options('reference'))
+  const { blocks, ...rest } = options('reference')
+  const cnf = { type: 'cnf', net: { hidden: [4], strides: [1, 1] } } satisfies Block
+  using flow = await Flow.create({ ...rest, shape: [...shape], blocks: [...blocks.slice(0, 2), cnf] })
   const held = images().draw(0)
   const found = await flow.evaluate(held)
   held.restore({ epoch: 2, row: 0 })

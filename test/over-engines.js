@@ -8,6 +8,7 @@ module.exports = [
   'flow',
   'flow-matching',
   'golden',
+  'image-visits',
   'model-file',
   'one-score',
   'optimizer',

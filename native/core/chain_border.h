@@ -118,7 +118,8 @@ class ChainBorder {
     const std::span<const std::uint32_t> indices = request.rows.indices;
     require(request.direction == Direction::Forward && indices.size() == request.batch,
             "a batch of a data set needs an index a row, and goes from data to base");
-    if (const auto* images = dynamic_cast<const ImageRows*>(request.rows.set)) {
+    if (const auto* images = dynamic_cast<const ImageRows<Real>*>(request.rows.set)) {
+      if (has_blocks_ && images->put_on_device(request.rows, state.z, state.delta_logp)) return {};
       VisitedRows visited = images->at(request.rows);
       return put_mapped_rows(visited.z, std::move(visited.delta_logp), state);
     }

@@ -9,6 +9,9 @@
 #include <span>
 #include <vector>
 
+#include "core/flow_description.h"
+#include "core/image_visit.h"
+
 namespace ffjord {
 
 /// A flat array. What the host asks for or hands over crosses to the device and back, where that
@@ -56,6 +59,17 @@ struct Columns {
   std::size_t width = 0, first = 0;
 };
 
+/// Images whose levels lie in a device's memory, which draws and maps what a visit reads.
+template <class Real>
+class DeviceImages {
+ public:
+  virtual ~DeviceImages() = default;
+  /// z (indices, D) and Δlogp (indices) of the rows behind the run of fixed transforms, both in the
+  /// device's memory.
+  virtual void visit(std::span<const std::uint32_t> indices, std::uint32_t visit, std::span<Real> z,
+                     std::span<Real> delta_logp) = 0;
+};
+
 template <class Real>
 class DeviceMemory {
  public:
@@ -69,6 +83,12 @@ class DeviceMemory {
   virtual std::unique_ptr<FlatBuffer<Real>> make_buffer(std::size_t count) = 0;
   virtual void gather(std::span<const std::uint32_t> indices,
                       std::span<const RowGather<Real>> gathers) = 0;
+  /// Images that stay there; none in the host's memory, which reads them where they lie. `run` is
+  /// of maps of single elements, which are defined for all that visits read.
+  virtual std::unique_ptr<DeviceImages<Real>> keep_images(const ImageBytes&,
+                                                          std::span<const Block> /* run */) {
+    return nullptr;
+  }
   /// `count` columns of every row.
   virtual void copy_columns(std::size_t batch, std::size_t count, const Columns<const Real>& source,
                             const Columns<Real>& target) = 0;

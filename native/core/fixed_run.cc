@@ -1,7 +1,9 @@
 #include "core/fixed_run.h"
 
 #include <algorithm>
+#include <array>
 #include <cmath>
+#include <limits>
 
 namespace ffjord {
 
@@ -40,6 +42,25 @@ std::vector<std::size_t> FixedRun::map(const TransformRows<double>& rows, Outsid
   std::sort(rows_outside.begin(), rows_outside.end());
   rows_outside.erase(std::unique(rows_outside.begin(), rows_outside.end()), rows_outside.end());
   return rows_outside;
+}
+
+bool FixedRun::maps_elements(double lowest, double highest, std::size_t size) const {
+  const auto blocks = this->blocks();
+  if (!std::all_of(blocks.begin(), blocks.end(), is_element_map)) return false;
+  for (std::size_t i = 0; i < size; ++i) {
+    // The maps are monotone, so that the ends say it of all between them.
+    std::array<double, 2> ends{lowest, highest};
+    for (const Block& block : blocks)
+      with_element_map(block, [&](const auto& transform) {
+        for (double& end : ends)
+          end = is_inside(element_of(transform, i), end)
+                    ? map_element(element_of(transform, i), end).y
+                    : std::numeric_limits<double>::infinity();
+      });
+    for (double end : ends)
+      if (!std::isfinite(static_cast<float>(end))) return false;
+  }
+  return true;
 }
 
 void FixedRun::invert(const TransformRows<double>& rows, FixedTape* tape) const {

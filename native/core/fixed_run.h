@@ -44,6 +44,10 @@ class FixedRun {
   /// Blocks in the run.
   std::size_t size() const { return size_; }
   bool empty() const { return size_ == 0; }
+  std::span<const Block> blocks() const { return {flow_.blocks.data(), size_}; }
+  /// Whether it maps elements alone, rows of `size`, and every number of [lowest, highest] to one
+  /// that a float holds.
+  bool maps_elements(double lowest, double highest, std::size_t size) const;
 
   /// Data → base in place; subtracts from Δlogp. Returns the rows outside, which `outside` allows.
   std::vector<std::size_t> map(const TransformRows<double>& rows, Outside outside,

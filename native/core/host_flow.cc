@@ -194,13 +194,13 @@ class HostFlow : public Flow {
     require(count > 0 && levels.size() == count * size_,
             "images must hold " + std::to_string(size_) + " levels each");
     require(rule.width > 0 && size_ % rule.width == 0, "a row of pixels must divide an image");
-    return std::make_unique<ImageRows>(
-        count, std::vector<std::uint8_t>(levels.begin(), levels.end()), rule, run_);
+    return std::make_unique<ImageRows<Real>>(
+        *device_, count, std::vector<std::uint8_t>(levels.begin(), levels.end()), rule, run_);
   }
 
   void gather(const RowSource& source, const Output& target) const override {
     const std::span<const std::uint32_t> indices = source.indices;
-    if (const auto* images = dynamic_cast<const ImageRows*>(source.set)) {
+    if (const auto* images = dynamic_cast<const ImageRows<Real>*>(source.set)) {
       const VisitedRows visited = images->at(source);
       require(target.size() == visited.z.size(), "the target must hold the gathered rows");
       return target.assign(std::span<const Real>(rounded_to<Real>(visited.z, size_)));

@@ -7,6 +7,7 @@
 #include "cuda/flow/element_block.h"
 #include "cuda/flow/feed_forward.h"
 #include "cuda/flow/gather.h"
+#include "cuda/flow/image_rows.h"
 #include "cuda/flow/optimizer.h"
 #include "cuda/flow/squeeze_block.h"
 #include "cuda/flow/vae_terms.h"
@@ -30,6 +31,12 @@ void CudaDevice::gather(std::span<const std::uint32_t> indices,
   places.copy_in(indices, stream_);
   for (const auto& [rows, columns, target] : gathers)
     gather_rows(rows.data(), places.data(), indices.size(), columns, target.data(), stream_);
+}
+
+std::unique_ptr<DeviceImages<float>> CudaDevice::keep_images(const ImageBytes& images,
+                                                             std::span<const Block> run) {
+  stream_.enter();
+  return cuda::keep_images(images, run, stream_);
 }
 
 void CudaDevice::copy_columns(std::size_t batch, std::size_t count,

@@ -20,6 +20,8 @@ class CudaDevice : public FlowDevice<float> {
   std::unique_ptr<FlatBuffer<float>> make_buffer(std::size_t count) override;
   void gather(std::span<const std::uint32_t> indices,
               std::span<const RowGather<float>> gathers) override;
+  std::unique_ptr<DeviceImages<float>> keep_images(const ImageBytes& images,
+                                                   std::span<const Block> run) override;
   void copy_columns(std::size_t batch, std::size_t count, const Columns<const float>& source,
                     const Columns<float>& target) override;
 

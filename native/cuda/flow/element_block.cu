@@ -4,36 +4,10 @@
 #include "cuda/device/grid.h"
 #include "cuda/device/memory.h"
 #include "cuda/flow/element_block.h"
-#include "cuda/step/row_lanes.h"
+#include "cuda/flow/element_rows.h"
 
 namespace ffjord::cuda {
 namespace {
-
-// Rows (B, D) with their Δlogp (B), or the cotangents of both, and the map of each of D elements.
-// In all kernels here the lanes of a row take its elements in turns, so that neighbours in memory
-// go to neighbouring lanes; they add up in float64 by a tree that D alone decides. A thread
-// has 8 to 30 registers, and 52 where an interval is inverted in float64.
-template <class Element>
-struct ElementRows {
-  int batch = 0, dimension = 0;
-  const Element* elements = nullptr;
-  float *values = nullptr, *delta_logp = nullptr;
-};
-
-// Δlogp −= Σ log φ'. About 30 FLOPs and 8 bytes an element, and 8 bytes a row.
-template <class Element, int Lanes>
-__global__ void map_elements(ElementRows<Element> s) {
-  const RowLane<Lanes> at;
-  double log_slope = 0;
-  for (int i = at.lane; at.row < s.batch && i < s.dimension; i += Lanes) {
-    float& value = s.values[std::size_t(at.row) * s.dimension + i];
-    const ElementMap<float> mapped = map_element(s.elements[i], value);
-    value = mapped.y;
-    log_slope += mapped.log_slope;
-  }
-  log_slope = at.sum(log_slope);
-  if (at.row < s.batch && at.lane == 0) s.delta_logp[at.row] -= static_cast<float>(log_slope);
-}
 
 // Δlogp += Σ log φ'. As map_elements.
 template <class Element, int Lanes>
@@ -119,15 +93,16 @@ class ElementBlock : public FlowBlock<float> {
     const auto keep = [&] {
       if (call.request.keep_tape) tape->x = DeviceArray<float>::copy_of(rows.values, stream_);
     };
-    if (!tape->reverse) keep();
+    if (!tape->reverse) {
+      keep();
+      map_element_rows(s, stream_);
+      return tape;
+    }
     with_lanes(s.dimension, [&](auto lanes) {
-      const LaunchShape shape = row_shape(s.batch, lanes());
-      if (tape->reverse)
-        launch("invert_elements", invert_elements<Element, lanes()>, shape, stream_, s);
-      else
-        launch("map_elements", map_elements<Element, lanes()>, shape, stream_, s);
+      launch("invert_elements", invert_elements<Element, lanes()>, row_shape(s.batch, lanes()),
+             stream_, s);
     });
-    if (tape->reverse) keep();
+    keep();
     return tape;
   }
 

@@ -1,4 +1,5 @@
-import { sizeOf, type Tensor, type TensorLike } from '../native/batch'
+import { types } from 'node:util'
+import { isReal, sizeOf, type Tensor, type TensorLike } from '../native/batch'
 import { binding } from '../native/binding'
 import { fail, integer, isArray, isObject, object, show } from '../native/check'
 import { translated, translatedSync } from '../native/errors'
@@ -157,12 +158,15 @@ function checkObservation(given: unknown, shape: readonly number[], count: numbe
 
 /** Numbers or booleans of whole samples. */
 function numbers(given: unknown, name: string, shape: readonly number[]): Float64Array {
-  const data = isObject(given) && 'data' in given ? given.data : given
-  if (!isArray(data) && !ArrayBuffer.isView(data))
-    fail('INVALID_INPUT', `${name} is ${show(given)}; give a flat array, or { data, shape }`)
-  const values = Float64Array.from(data as ArrayLike<number>, Number)
+  const data = isObject(given) ? given.data : given
+  if (!isArray(data) && !isReal(data) && !types.isUint8Array(data))
+    return fail('INVALID_INPUT', `${name} is ${show(given)}; give a flat array, or { data, shape }`)
   const size = sizeOf(shape)
-  if (values.length === 0 || values.length % size !== 0)
-    fail('INVALID_SHAPE', `${name} holds ${values.length} numbers; a sample [${shape}] has ${size}`)
-  return values
+  // A detached array has no elements, and throws where one goes through them.
+  if (data.length === 0 || data.length % size !== 0)
+    fail('INVALID_SHAPE', `${name} holds ${data.length} numbers; a sample [${shape}] has ${size}`)
+  return Float64Array.from(data as ArrayLike<unknown>, (value, i) => {
+    if (typeof value === 'number' || typeof value === 'boolean') return Number(value)
+    return fail('INVALID_INPUT', `${name}[${i}] is ${show(value)}; give a number`)
+  })
 }

@@ -1,6 +1,6 @@
 import { sizeOf, type Tensor } from '../native/batch'
 import { binding } from '../native/binding'
-import { choice, fail, integer, number } from '../native/check'
+import { choice, fail, integer, isObject, number } from '../native/check'
 import { translatedSync } from '../native/errors'
 import type { NativeNoise, WantsFloat64 } from '../native/interface'
 import { callKeys, checkOptions, type EvaluationOptions, evaluationKeys } from './call-options'
@@ -33,7 +33,8 @@ export async function sample<P extends Precision>(
   options: SampleOptions<P> | undefined,
   wantsLogProb: boolean
 ): Promise<{ x: Tensor<Precise<P>>; logProb?: Precise<P> }> {
-  if (options?.observe !== undefined) return { x: await observed(core, count, options, wantsLogProb) }
+  if (isObject(options) && options.observe !== undefined)
+    return { x: await observed(core, count, options, wantsLogProb) }
   const { call, result } = await compute(core, {
     name: 'sample',
     known: [...evaluationKeys, 'temperature', 'precision'],

@@ -131,7 +131,7 @@ test.each(laws)(
     const inFile = readFileSync(path, 'utf8')
       .split('\n')
       .filter((line) => Number(line.split(',')[0]) === value)
-    expect(Math.abs(share - inFile.length / 1500)).toBeLessThan(0.1)
+    expect(Math.abs(share - inFile.length / 1500)).toBeLessThan(0.15)
   }
 )
 

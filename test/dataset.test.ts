@@ -1,6 +1,5 @@
-import { setTimeout as wait } from 'node:timers/promises'
-import { setFlagsFromString } from 'node:v8'
-import { runInNewContext } from 'node:vm'
+import { execFileSync } from 'node:child_process'
+import { join } from 'node:path'
 import { type Dataset, type DatasetState, fromArray, fromAsyncIterable, fromRows } from 'ffjord'
 import { failure } from './failure'
 
@@ -146,29 +145,31 @@ describe('streams', () => {
   })
 })
 
-test('a stream that nobody holds any more is closed', async () => {
-  setFlagsFromString('--expose-gc')
-  const collect = runInNewContext('gc') as () => void
+/** Run by itself: in a process where a realm went with registries of its own to tidy, V8 tidies none again. */
+const abandons = `
+  const { fromAsyncIterable } = require(${JSON.stringify(join(__dirname, '..', 'dist', 'index.js'))})
   let closed = 0
-  const open = async function* () {
+  async function* open() {
     try {
       for (;;) yield [1, 2]
     } finally {
       closed++
     }
   }
-  const own = open()
-  const taken = async (source: typeof open | typeof own) =>
-    (await fromAsyncIterable(source, { shape: [2] }).take(3)).rows
-  // The collector may hold one stream for its own reasons (a register, a stack's word), never all of many.
-  const streams = Array.from({ length: 8 }, () => open)
-  expect(await Promise.all([...streams, own].map(taken))).toEqual(Array(9).fill(3))
-  for (let attempt = 0; attempt < 500 && closed === 0; attempt++) {
-    collect()
-    await wait(10)
+  const taken = async (source) => (await fromAsyncIterable(source, { shape: [2] }).take(3)).rows
+  async function run() {
+    const own = open()
+    const rows = await Promise.all([open, own].map(taken))
+    for (let attempt = 0; attempt < 500 && closed === 0; attempt++) {
+      gc()
+      await new Promise((resolve) => setTimeout(resolve, 10))
+    }
+    console.log(JSON.stringify({ rows, closed, done: (await own.next()).done }))
   }
-  expect(closed).toBeGreaterThan(0)
-  await wait(50)
-  expect(closed).toBeLessThanOrEqual(8)
-  expect((await own.next()).done).toBe(false)
+  run()
+`
+
+test("a stream that nobody holds any more is closed, but not the caller's own", () => {
+  const said = execFileSync(process.execPath, ['--expose-gc', '-e', abandons], { encoding: 'utf8' })
+  expect(JSON.parse(said)).toEqual({ rows: [3, 3], closed: 1, done: false })
 })

@@ -59,7 +59,7 @@ beforeAll(() => {
 afterAll(() => rmSync(folder, { recursive: true, force: true }))
 
 test('the documentation has these programs', () => {
-  expect([...programs.keys()].sort()).toEqual(['README-1', 'pytorch-1', 'pytorch-2', 'tables-1'])
+  expect([...programs.keys()].sort()).toEqual(['README-1', 'pytorch-1', 'pytorch-2', 'tables-1', 'vae-1'])
 })
 
 test('they, the examples and all options compile under the strictest options', () => {

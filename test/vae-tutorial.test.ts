@@ -59,14 +59,15 @@ test('the commands run', async () => {
 test('the program runs', async () => {
   const block = /```ts\n([\s\S]*?)```/.exec(text)![1]!
   const program = block.replace(/^import .*$/m, '').replace('epochs: 20', 'epochs: 2')
-  const { Vae } = await import('ffjord')
+  const paths = program.replaceAll(/'(\w+\.\w+)'/g, (_, name: string) => JSON.stringify(join(folder, name)))
+  const { fromFile, Vae } = await import('ffjord')
   const run = new Function(
+    'fromFile',
     'Vae',
-    'images',
     'console',
-    `return (async () => { ${program.replace("'vae.safetensors'", JSON.stringify(join(folder, 'vae.safetensors')))}; vae.dispose(); return { negativeElbo, nll } })()`
+    `return (async () => { ${paths}; vae.dispose(); return { negativeElbo, nll } })()`
   )
-  const found = await run(Vae, bars(), { log: () => undefined })
+  const found = await run(fromFile, Vae, { log: () => undefined })
   expect(found.nll).toBeGreaterThan(0)
   expect(found.negativeElbo).toBeGreaterThan(0)
 })

@@ -3,6 +3,7 @@ import type {
   AdamOptions,
   AdaptiveSolver,
   AutoregressivePosterior,
+  BaselineOptions,
   BatchNormBlock,
   BatchOptions,
   CallOptions,
@@ -42,6 +43,7 @@ import type {
   LoadOptions,
   LogitBlock,
   LossOptions,
+  MixtureCallOptions,
   MixtureOptions,
   MultiscaleOptions,
   Net,
@@ -377,6 +379,17 @@ export const mixture: MixtureOptions = {
   tolerance: 1e-4,
   shrinkage: 1e-3,
   seed: 1
+}
+export const stoppableMixture: MixtureCallOptions = {
+  components: 5,
+  signal: AbortSignal.timeout(60_000),
+  onProgress: ({ round, rounds, logProb }) => console.error(`${round} of ${rounds}: ${logProb}`)
+}
+export const comparison: BaselineOptions = {
+  support: { lower: [0, null], upper: [null, 1] },
+  seed: 1,
+  signal: AbortSignal.timeout(60_000),
+  onProgress: ({ round, rounds }) => console.error(`${round} of ${rounds}`)
 }
 
 // Autoencoders

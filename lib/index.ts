@@ -26,10 +26,17 @@ export { fromImage, type ImageOptions } from './data/picture'
 export { type Column, elementNames, type FileColumns, type TableSchema } from './data/schema'
 export { type ToyName, type ToyOptions, toy, toyNames } from './data/toy'
 export type { Dequantization, VisitSeed } from './data/visit'
-export { type Baseline, baselines } from './density/compare'
+export { type Baseline, type BaselineOptions, baselines } from './density/compare'
 export { fitGaussian, Gaussian } from './density/gaussian'
 export { type ImageBaseline, type ImageBaselineOptions, imageBaselines } from './density/image-baselines'
-export { fitMixture, GaussianMixture, type MixtureOptions } from './density/mixture'
+export {
+  fitMixture,
+  fitMixtureAsync,
+  GaussianMixture,
+  type MixtureCallOptions,
+  type MixtureOptions,
+  type MixtureProgress
+} from './density/mixture'
 export type { EvaluateOptions, Evaluation, EvaluationErrors } from './evaluation/evaluate'
 export type { Bits, ImageEvaluation, ImageEvaluationOptions } from './evaluation/image-bits'
 export { readSafetensors } from './file/read-safetensors'

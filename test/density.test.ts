@@ -1,4 +1,4 @@
-import { baselines, fitGaussian, fitMixture, fromArray } from 'ffjord'
+import { baselines, fitGaussian, fitMixture, fitMixtureAsync, fromArray } from 'ffjord'
 import { RowRandom } from '../lib/data/random'
 import { failure } from './failure'
 
@@ -75,6 +75,78 @@ test('one component is the Gaussian, and more never fit worse', () => {
   expect(fitMixture(rows, { components: 3, seed: 4 }).weights).toEqual(
     fitMixture(rows, { components: 3, seed: 4 }).weights
   )
+})
+
+describe('a mixture fitted piece by piece', () => {
+  const data = normal(15_000, [0, 0], 5)
+  const rows = { data, shape: [5000, 6] }
+  const options = { components: 4, rounds: 6, tolerance: 0, seed: 3 }
+
+  test('is that of one piece, and tells of every round', async () => {
+    const rounds: number[] = []
+    const logProb: number[] = []
+    const found = await fitMixtureAsync(rows, {
+      ...options,
+      onProgress: (progress) => {
+        rounds.push(progress.round)
+        logProb.push(progress.logProb)
+        expect(progress.rounds).toBe(6)
+      }
+    })
+    const expected = fitMixture(rows, options)
+    expect(found.weights).toEqual(expected.weights)
+    expect(found.logProb(rows)).toEqual(expected.logProb(rows))
+    expect(rounds).toEqual([1, 2, 3, 4, 5, 6])
+    // Expectation maximisation never loses likelihood but for the shrinkage.
+    expect(logProb[5]!).toBeGreaterThan(logProb[0]!)
+    const mean = expected.logProb(rows).reduce((sum, value) => sum + value, 0) / 5000
+    expect(mean).toBeGreaterThan(logProb[5]! - 1e-3)
+  })
+
+  test('leaves time to others', async () => {
+    let ticks = 0
+    let over = false
+    const timer = setInterval(() => {
+      ticks++
+    }, 1)
+    const work = fitMixtureAsync(rows, { ...options, rounds: 40 }).then(() => {
+      over = true
+    })
+    await new Promise((resolve) => setTimeout(resolve, 20))
+    expect(over).toBe(false)
+    await work
+    clearInterval(timer)
+    expect(ticks).toBeGreaterThan(3)
+  })
+
+  test.each([
+    ['alone', (signal: AbortSignal) => fitMixtureAsync(rows, { ...options, rounds: 10_000, signal })],
+    [
+      'among the baselines',
+      (signal: AbortSignal) => {
+        const part = () => fromArray(data, { shape: [6] })
+        return baselines(part(), part(), { signal })
+      }
+    ]
+  ])('ends with its signal, %s', async (_, start) => {
+    const aborted = new AbortController()
+    aborted.abort()
+    await failure(() => start(aborted.signal), 'CANCELLED')
+    const controller = new AbortController()
+    setTimeout(() => controller.abort(), 20)
+    await failure(() => start(controller.signal), 'CANCELLED')
+  })
+
+  test('ends where nobody can be told', async () => {
+    await failure(() => fitMixtureAsync(rows, { onProgress: 3 as never }), 'INVALID_OPTION')
+    await expect(
+      fitMixtureAsync(rows, {
+        onProgress: () => {
+          throw new Error('from the caller')
+        }
+      })
+    ).rejects.toThrow('from the caller')
+  })
 })
 
 test('columns that depend on each other have no density', async () => {

@@ -155,7 +155,7 @@ describe('how samples match', () => {
     expect(association(of([5, 5, 5]), of([1, 2, 3]))).toBe(0)
   })
 
-  test('copies of training rows are found', () => {
+  test('copies of training rows are found', async () => {
     const train = [normals(500, 13), normals(500, 17)]
     const levels = ['a', 'b']
     const places = (seed: number) => normals(500, seed).map((value) => (value > 0 ? 1 : 0))
@@ -166,7 +166,7 @@ describe('how samples match', () => {
       quantity(train[1]!, of[1]!),
       quantity(kinds, of[2]!, { levels })
     ]
-    const { samples, heldOut } = nearestRows(columns([...train, kinds]), columns(test))
+    const { samples, heldOut } = await nearestRows(columns([...train, kinds]), columns(test))
     expect(Math.max(...samples)).toBe(0)
     expect(Math.min(...heldOut)).toBeGreaterThan(0)
     // Gower's distance of one row by hand.

@@ -2,8 +2,9 @@ import type { Command } from 'commander'
 import { ImageDataset } from '../data/image-dataset'
 import { supportOf } from '../data/schema'
 import { spreadOf, spreadText } from '../evaluation/row-scores'
-import { ArrayDataset, type Baseline, baselines, type Dataset, type FileOptions, type Flow } from '../index'
+import { ArrayDataset, type Baseline, type Dataset, type FileOptions, type Flow } from '../index'
 import { assess } from '../report/assess'
+import { compare } from './compare'
 import { contextColumns } from './context'
 import { DATA, openData, openTestData } from './data'
 import { evaluateImages } from './eval-images'
@@ -79,7 +80,7 @@ async function evaluate(choice: Choice, signal: AbortSignal): Promise<void> {
   const { nll, standardError, nfe, entropy, klGap, errors, bound } = found
   const spread = found.spread && spreadOf([found.spread])
   const trace = [...new Set(found.traces)].join(', ')
-  const others = choice.against ? await compare(choice, choice.against, flow, data) : undefined
+  const others = choice.against ? await compareAgainst(choice, choice.against, flow, data, signal) : undefined
   if (json) {
     const gap = klGap && { entropy, klGap: klGap.value, klGapStderr: klGap.standardError }
     console.log(
@@ -121,10 +122,16 @@ async function evaluate(choice: Choice, signal: AbortSignal): Promise<void> {
   )
 }
 
-async function compare(choice: Choice, file: string, flow: Flow, data: Dataset): Promise<Baseline[]> {
+async function compareAgainst(
+  choice: Choice,
+  file: string,
+  flow: Flow,
+  data: Dataset,
+  signal: AbortSignal
+): Promise<Baseline[]> {
   const train = await openData(file, 0, trainedTable(choice, flow.table, 0), contextColumns(flow))
   if (!(train instanceof ArrayDataset) || !(data instanceof ArrayDataset))
     throw new WrongCall('--against goes with tables: name the training rows, and rows to test on')
   const support = supportOf(flow.table?.columns ?? [])
-  return baselines(train, data, support && { support })
+  return compare(train, data, { ...(support && { support }), signal, quiet: false })
 }

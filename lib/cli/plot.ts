@@ -51,7 +51,8 @@ async function plot(
     data,
     evaluation,
     ...history,
-    command: commandLine()
+    command: commandLine(),
+    signal
   })
   for (const file of files) note(join(folder, file))
 }

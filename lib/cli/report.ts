@@ -5,6 +5,7 @@ import { historyPanels } from '../report/history-figure'
 import { reportPage } from '../report/page'
 import { FIGURE_STYLE } from '../report/style'
 import { figure } from '../report/svg'
+import { progressLine } from './progress'
 
 /** What was asked of this program, as a shell takes it. */
 export function commandLine(): string {
@@ -14,9 +15,20 @@ export function commandLine(): string {
   return ['ffjord', ...words].join(' ')
 }
 
-/** Writes report.html and its still figures as SVG files; resolves to the names written. */
-export async function writeReport(directory: string, input: ReportInput): Promise<string[]> {
-  const report = await collectReport(input)
+/**
+ * Writes report.html and its still figures as SVG files, with a line of progress on stderr unless `quiet`; resolves to the names
+ * written.
+ */
+export async function writeReport(
+  directory: string,
+  input: Omit<ReportInput, 'tell'>,
+  quiet = false
+): Promise<string[]> {
+  const line = progressLine(quiet)
+  const report = await collectReport({
+    ...input,
+    tell: (share, next) => line.update(share, `Writing the report: ${next}`)
+  }).finally(() => line.done())
   const files: [string, string][] = [['report.html', reportPage(report)]]
   for (const { title, panels } of report.sections) {
     if (panels.length === 0) continue

@@ -4,7 +4,6 @@ import { spreadOf, spreadText } from '../evaluation/row-scores'
 import {
   ArrayDataset,
   type Baseline,
-  baselines,
   type Dataset,
   type EvaluateOptions,
   type FitOptions,
@@ -14,8 +13,10 @@ import {
 } from '../index'
 import { sizeOf } from '../native/batch'
 import { assess } from '../report/assess'
+import type { ReportInput } from '../report/collect'
 import type { History } from '../report/report'
 import { quantilesOf } from '../table/quantiles'
+import { compare } from './compare'
 import type { Source } from './data'
 import { Interrupted } from './exit'
 import { type DrawsChoice, drawsOption } from './options'
@@ -123,14 +124,16 @@ export async function trainAndReport(job: {
     const { seen, test, table } = source
     let compared: Baseline[] = []
     if (seen.shape.length === 1 && seen instanceof ArrayDataset && test instanceof ArrayDataset) {
-      say('Fitting a Gaussian and a mixture to compare with …')
-      compared = await baselines(seen, test, { support: supportOf(table?.columns ?? []) })
+      compared = await compare(seen, test, {
+        support: supportOf(table?.columns ?? []),
+        signal,
+        quiet: choice.quiet ?? false
+      })
     }
     if (compared.length > 0) summary.baselines = compared
     for (const { name, nll, standardError } of compared)
       lines.push(`${name}: ${nll.toFixed(4)} ± ${standardError.toFixed(4)} nats`)
-    say('Writing the report …')
-    const files = await writeReport(directory.path, {
+    const shown: ReportInput = {
       title: `FFJORD on ${source.name}`,
       flow,
       data: finite ? source.seen : source.test,
@@ -142,8 +145,10 @@ export async function trainAndReport(job: {
       training: trainingRows(flow, options, result),
       ...(ending && { ending }),
       seconds: result.seconds,
-      command: commandLine()
-    })
+      command: commandLine(),
+      signal
+    }
+    const files = await writeReport(directory.path, shown, choice.quiet)
     summary.files = ['model.safetensors', 'metrics.jsonl', ...files]
     lines.push(`Report   ${directory.report}`)
   }

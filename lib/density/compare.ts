@@ -6,10 +6,12 @@ import { gatherRows } from '../data/gather'
 import { type Intervals, onLine } from '../data/support'
 import { cellLogProb } from '../evaluation/cell-density'
 import { meanSurprise } from '../evaluation/evaluate'
+import { checkOptions } from '../flow/call-options'
 import { sizeOf } from '../native/batch'
 import { fail, integer, list, number, object, show } from '../native/check'
+import { pause } from '../native/pieces'
 import { fitGaussian, type Gaussian } from './gaussian'
-import { fitMixture, type GaussianMixture } from './mixture'
+import { fitMixtureAsync, type GaussianMixture, type MixtureProgress } from './mixture'
 
 /** A density that was fitted to the training rows, on the test rows. */
 export interface Baseline {
@@ -19,23 +21,37 @@ export interface Baseline {
   standardError: number
 }
 
+export interface BaselineOptions {
+  /** Intervals of columns, which are brought onto the line before, as for the flow. Default: none. */
+  support?: Intervals
+  /** The first centres of the mixture and the places within cells are drawn from it. Default: 0. */
+  seed?: number
+  /** Ends the fit of the mixture, which is what takes long; the call rejects with code CANCELLED. Default: none. */
+  signal?: AbortSignal
+  /** Called behind every round of the mixture. Default: nobody is told. */
+  onProgress?: (progress: MixtureProgress) => void
+}
+
 /** Rows and multiply-adds that a comparison takes at most, so that it stays short beside the training. */
 const MOST_ROWS = 20_000
 const MOST_WORK = 4e7
 /** Most draws of a dequantised row: plain densities are smooth. */
 const CELL_DRAWS = 128
+/** Rows between whose scores and the next ones others have their turn. */
+const SCORED_TOGETHER = 1000
 
 /**
- * What plain densities reach: a Gaussian of full covariance, and a mixture of ten of them. Columns with an interval are
- * brought onto the line before, as for the flow. Rows with a context c get log p(x | c) = log p(c, x) − log p(c) from a
+ * What plain densities reach: a Gaussian of full covariance, and a mixture of ten of them, found piece by piece, so that
+ * timers and signals are served meanwhile. Rows with a context c get log p(x | c) = log p(c, x) − log p(c) from a
  * density that is fitted to both.
  */
 export async function baselines(
   train: ArrayDataset,
   test: ArrayDataset,
-  options: { support?: Intervals; seed?: number } = {}
+  options?: BaselineOptions
 ): Promise<Baseline[]> {
-  const given = object(options, 'baselines options', ['support', 'seed'])
+  const given = checkOptions(options, 'baselines', ['support', 'seed', 'signal', 'onProgress'])
+  const { signal, onProgress } = given
   const seed = integer(given.seed ?? 0, 'seed')
   for (const [name, rows] of Object.entries({ train, test }))
     if (!inMemory(rows))
@@ -57,7 +73,13 @@ export async function baselines(
     { name: 'Gaussian, full covariance', density: fitGaussian(joint, names) },
     {
       name: `Mixture of ${components} Gaussians`,
-      density: fitMixture(joint, { components, rounds: 50, seed })
+      density: await fitMixtureAsync(joint, {
+        components,
+        rounds: 50,
+        seed,
+        ...(signal && { signal }),
+        ...(onProgress && { onProgress })
+      })
     }
   ]
   return Promise.all(
@@ -94,15 +116,27 @@ export async function baselines(
         .logProb(joint)
         .map((value, row) => value - (ofContext?.[row] ?? 0) + (logDeterminant?.[row] ?? 0))
     }
-    const { data, cells, context } = fresh
-    if (!cells) return at(data, context)
+    const { data, rows: count, cells, context } = fresh
+    if (!cells) {
+      const all = new Float64Array(count)
+      const [width, size] = [data.length / count, givens.length]
+      for (let first = 0; first < count; first += SCORED_TOGETHER) {
+        await pause(signal)
+        const last = Math.min(count, first + SCORED_TOGETHER)
+        const given = { data: context.data.subarray(first * size, last * size), shape: [last - first, size] }
+        all.set(at(data.subarray(first * width, last * width), given), first)
+      }
+      return all
+    }
     const { logProb } = await cellLogProb(
       { values: asInFile(data, cells), steps: cells.steps, context: context.data },
-      async (points, rows) =>
-        at(points, {
+      async (points, rows) => {
+        await pause(signal)
+        return at(points, {
           data: gatherRows(context.data, givens.length, rows),
           shape: [rows.length, givens.length]
-        }),
+        })
+      },
       { seed, draws: CELL_DRAWS }
     )
     return logProb

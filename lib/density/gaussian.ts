@@ -1,6 +1,7 @@
-import { cholesky, covariance, invertLower } from '../data/cholesky'
+import { cholesky, covarianceInPieces, invertLower } from '../data/cholesky'
 import { type Batch, isReal, rowsOf, toRows } from '../native/batch'
 import { fail, texts } from '../native/check'
+import { atOnce } from '../native/pieces'
 
 /** N(mean, L Lᵀ): what a flow has to beat. */
 export class Gaussian {
@@ -8,7 +9,9 @@ export class Gaussian {
   /** L⁻¹ (D, D), lower triangular. */
   readonly whitening: Float64Array
   readonly #logNormaliser: number
-  /** x − mean of four rows, (D, 4). */
+  /** L⁻¹, two rows beside each other: of rows i and i + 1, i even, the columns 0 … i + 1, and 0 where there is none. */
+  readonly #pairs: Float64Array
+  /** x − mean of four rows, (D, 4), and a row of zeros where D is odd. */
   readonly #centred: Float64Array
 
   constructor(
@@ -23,7 +26,8 @@ export class Gaussian {
       )
     this.dimension = mean.length
     this.whitening = invertLower(factor, this.dimension)
-    this.#centred = new Float64Array(4 * this.dimension)
+    this.#pairs = pairsOfRows(this.whitening, this.dimension)
+    this.#centred = new Float64Array(4 * (this.dimension + (this.dimension % 2)))
     let logDeterminant = 0
     for (let i = 0; i < this.dimension; i++) logDeterminant += Math.log(factor[i * this.dimension + i]!)
     this.#logNormaliser = -0.5 * this.dimension * Math.log(2 * Math.PI) - logDeterminant
@@ -52,31 +56,41 @@ export class Gaussian {
   }
 
   /**
-   * log p of the rows `first` … `first + 3` of (n, D) into `four`; behind the last row it is repeated. Four sums at a time, as one
-   * alone waits for each of its additions.
+   * log p of the rows `first` … `first + 3` of (n, D) into `four`; behind the last row it is repeated. Eight sums at a time, as one alone
+   * waits for each of its additions, and as every number that is loaded then serves two or four of them.
    * @internal
    */
   logProbOfFour(rows: ArrayLike<number>, first: number, four: Float64Array): void {
-    const { dimension: n, mean, whitening } = this
-    const centred = this.#centred
+    const { dimension: n, mean } = this
+    const [centred, pairs] = [this.#centred, this.#pairs]
     for (let r = 0; r < 4; r++) {
       const start = Math.min((first + r) * n, rows.length - n)
       for (let j = 0; j < n; j++) centred[4 * j + r] = rows[start + j]! - mean[j]!
     }
     let [a, b, c, d] = [0, 0, 0, 0]
-    for (let i = 0; i < n; i++) {
+    for (let i = 0, at = 0; i < n; i += 2) {
       let [p, q, r, s] = [0, 0, 0, 0]
-      for (let j = 0; j <= i; j++) {
-        const weight = whitening[i * n + j]!
-        p += weight * centred[4 * j]!
-        q += weight * centred[4 * j + 1]!
-        r += weight * centred[4 * j + 2]!
-        s += weight * centred[4 * j + 3]!
+      let [t, u, v, w] = [0, 0, 0, 0]
+      for (let j = 0; j < i + 2; j++, at += 2) {
+        const one = pairs[at]!
+        const other = pairs[at + 1]!
+        const x = centred[4 * j]!
+        const y = centred[4 * j + 1]!
+        const z = centred[4 * j + 2]!
+        const o = centred[4 * j + 3]!
+        p += one * x
+        t += other * x
+        q += one * y
+        u += other * y
+        r += one * z
+        v += other * z
+        s += one * o
+        w += other * o
       }
-      a += p * p
-      b += q * q
-      c += r * r
-      d += s * s
+      a = a + p * p + t * t
+      b = b + q * q + u * u
+      c = c + r * r + v * v
+      d = d + s * s + w * w
     }
     four[0] = this.#logNormaliser - 0.5 * a
     four[1] = this.#logNormaliser - 0.5 * b
@@ -85,12 +99,29 @@ export class Gaussian {
   }
 }
 
+function pairsOfRows(lower: Float64Array, n: number): Float64Array {
+  const pairs: number[] = []
+  for (let i = 0; i < n; i += 2)
+    for (let j = 0; j < i + 2; j++)
+      pairs.push(j <= i ? lower[i * n + j]! : 0, i + 1 < n && j < n ? lower[(i + 1) * n + j]! : 0)
+  return Float64Array.from(pairs)
+}
+
 /** The Gaussian of largest likelihood: mean and full covariance of the rows. @throws FfjordError where it has none */
 export function fitGaussian(x: Batch, names?: readonly string[]): Gaussian {
   if (names !== undefined) texts(names, 'names', 'the names of the columns')
   const { data, dimension } = rowsOf(x)
-  const { mean, covariance: matrix } = covariance(data, dimension)
-  const result = cholesky(matrix, dimension)
+  return atOnce(fitGaussianInPieces(data, dimension, names))
+}
+
+/** The same of rows (n, D), with a pause between some rows and the next. */
+export function* fitGaussianInPieces(
+  data: ArrayLike<number>,
+  dimension: number,
+  names?: readonly string[]
+): Generator<undefined, Gaussian> {
+  const { mean, covariance } = yield* covarianceInPieces(data, dimension)
+  const result = cholesky(covariance, dimension)
   if ('failed' in result) {
     const name = names?.[result.failed] ?? `number ${result.failed + 1}`
     return fail(

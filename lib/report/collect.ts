@@ -4,6 +4,7 @@ import type { Baseline } from '../density/compare'
 import type { Flow } from '../flow'
 import { LawDataset } from '../index'
 import { type RealArray, sizeOf } from '../native/batch'
+import { pause } from '../native/pieces'
 import { VERSION } from '../native/version'
 import { animate } from './animate'
 import type { Assessment } from './assess'
@@ -40,6 +41,10 @@ export interface ReportInput {
   seed?: number
   /** The command that made it. */
   command?: string
+  /** Told what comes next, and the share of the report that is done, in [0, 1]. */
+  tell?: (share: number, next: string) => void
+  /** Ends the report: it rejects with code CANCELLED. */
+  signal?: AbortSignal
 }
 
 /** Rows of the solves whose statistics a report lists, at the flow's own tolerances. */
@@ -49,25 +54,30 @@ const MOST_ELEMENTS = 512
 
 /** Runs the flow for everything a report shows. */
 export async function collectReport(input: ReportInput): Promise<Report> {
-  const { title, flow, data, evaluation, history, baselines = [], seed = 1, ending, command } = input
+  const { title, flow, data, evaluation, history, baselines = [], seed = 1, ending, command, signal } = input
   const detail = flow.device === 'reference' ? COARSE : FINE
   const wanted = Math.min(detail.samples, Math.ceil(6e6 / sizeOf(flow.shape)))
   const { rows, context } = await firstRows(data, wanted)
   // Samples of a conditional density are drawn at the contexts of the data, one a row; those of a table beside as many rows.
   const table = !(data instanceof LawDataset) && flow.shape.length === 1
   const count = context || table ? rows.length / sizeOf(flow.shape) : wanted
+  const next = stepsOf(input)
+  await next(0, 'samples')
   const drawn = await flow.sample(count, {
     seed,
+    ...(signal && { signal }),
     precision: 'float64',
     ...pictureTolerance(flow),
     ...contextOption(context, count)
   })
+  await next(0.15, 'what solves take')
   const solves = await solverFacts(flow, rows, context, seed)
   const { sections, plane } = await sectionsOf(input, { rows, context, samples: drawn.data, detail, table })
   const known = {
     ...(evaluation?.entropy !== undefined && { entropy: evaluation.entropy }),
     ...(ending && { ending })
   }
+  await next(0.85, 'the page')
   return {
     title,
     subtitle: describe(flow),
@@ -87,6 +97,14 @@ export async function collectReport(input: ReportInput): Promise<Report> {
     ],
     footer: `Made by ffjord ${VERSION} on device ${flow.device}. Densities in nats per sample.`,
     ...(command && { command })
+  }
+}
+
+/** Tells what comes next, and lets others have their turn before it. */
+function stepsOf({ tell, signal }: ReportInput): (share: number, next: string) => Promise<void> {
+  return (share, next) => {
+    tell?.(share, next)
+    return pause(signal)
   }
 }
 
@@ -121,8 +139,9 @@ async function sectionsOf(
   input: ReportInput,
   shown: Shown
 ): Promise<{ sections: Section[]; plane?: [Quantity, Quantity] }> {
-  const { flow, data, parts, evaluation } = input
+  const { flow, data, parts, evaluation, tell, signal } = input
   const { rows, context, samples, detail, table } = shown
+  const next = stepsOf(input)
   if (flow.shape.length === 3) {
     const tested = parts && evaluation && (await firstRows(parts.test, evaluation.rows)).rows
     const ends = tested ? [imagesAtTheEnds(tested, evaluation.logProb, flow.shape)] : []
@@ -155,18 +174,25 @@ async function sectionsOf(
   if (!table) return { sections, ...(plane && { plane }) }
 
   const drawn = context ? ', one sample at the context of each row' : ''
+  await next(0.2, 'columns')
   sections.push(marginalSection(quantities, drawn))
-  const pairs = pairsOf(quantities)
+  const pairs = await pairsOf(quantities, {
+    tell: (share) => tell?.(0.25 + 0.1 * share, 'pairs of columns'),
+    signal
+  })
   if (pairs.pairs.length > 0) sections.push(pairSection(pairs.pairs, drawn))
   const test = parts && (await firstRows(parts.test, 2000))
   const heldOut = test && tableQuantities(flow, data, rows, test.rows, undefined)
-  sections.push(matchSection(quantities, pairs, heldOut))
+  await next(0.35, 'distances to training rows')
+  sections.push(await matchSection(quantities, pairs, heldOut, signal))
   if (parts) {
-    const scores = [
-      await score(flow, 'train', data),
-      await score(flow, 'validation', parts.validation),
-      await score(flow, 'test', parts.test, evaluation?.logProb)
-    ]
+    const scores = []
+    await next(0.45, 'log-densities of training rows')
+    scores.push(await score(flow, 'train', data, { signal }))
+    await next(0.65, 'log-densities of validation rows')
+    scores.push(await score(flow, 'validation', parts.validation, { signal }))
+    await next(0.8, 'log-densities of test rows')
+    scores.push(await score(flow, 'test', parts.test, { signal, known: evaluation?.logProb }))
     sections.push(
       {
         title: 'Log-densities',

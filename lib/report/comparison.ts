@@ -1,3 +1,4 @@
+import { pause } from '../native/pieces'
 import { association, ranked } from './association'
 import { heatPanel } from './heat'
 import { marginalPanel } from './marginals'
@@ -48,25 +49,39 @@ function worst(quantities: readonly Quantity[]): Quantity[] {
 }
 
 /** Every pair of columns that says something: not of two that the samples share with the data. */
-export function pairsOf(quantities: readonly Quantity[]): { pairs: Pair[]; columns: Quantity[] } {
+export async function pairsOf(
+  quantities: readonly Quantity[],
+  { tell, signal }: Ongoing = {}
+): Promise<{ pairs: Pair[]; columns: Quantity[] }> {
   const columns = quantities.slice(0, MOST_COLUMNS)
   const of = (values: Float64Array, levels?: readonly string[]) =>
     ranked(values.subarray(0, MOST_ROWS), levels?.length)
-  const data = columns.map((one) => of(one.data, one.levels))
-  const samples = columns.map((one) => of(one.samples, one.levels))
-  const cuts = columns.map(cutOf)
-  const pairs = columns.flatMap((a, i) =>
-    columns.slice(i + 1).flatMap((b, offset): Pair[] => {
-      const j = i + 1 + offset
-      if (a.given && b.given) return []
+  const looked = []
+  for (const one of columns) {
+    const [data, samples] = [of(one.data, one.levels), of(one.samples, one.levels)]
+    looked.push({ one, data, samples, cut: cutOf(one) })
+    await pause(signal)
+  }
+  const pairs: Pair[] = []
+  for (const [i, a] of looked.entries()) {
+    tell?.(i / looked.length)
+    for (const b of looked.slice(i + 1)) {
+      if (a.one.given && b.one.given) continue
       const dependence = {
-        data: association(data[i]!, data[j]!),
-        samples: association(samples[i]!, samples[j]!)
+        data: association(a.data, b.data),
+        samples: association(a.samples, b.samples)
       }
-      return [{ a, b, dependence, match: pairMatch(cuts[i]!, cuts[j]!) }]
-    })
-  )
+      pairs.push({ a: a.one, b: b.one, dependence, match: pairMatch(a.cut, b.cut) })
+    }
+    await pause(signal)
+  }
   return { pairs, columns }
+}
+
+/** Whom long work tells the share of it that is done, and what ends it. */
+export interface Ongoing {
+  tell?: (share: number) => void
+  signal?: AbortSignal | undefined
 }
 
 /** The pairs that depend most on each other, and those that samples match least. */
@@ -96,13 +111,14 @@ function byMisfit(pairs: readonly Pair[]): Pair[] {
 }
 
 /** Dependences as two pictures, the columns and pairs that match least, and whether samples are copies. */
-export function matchSection(
+export async function matchSection(
   quantities: readonly Quantity[],
   { pairs, columns }: { pairs: readonly Pair[]; columns: readonly Quantity[] },
-  heldOut: readonly Quantity[] | undefined
-): Section {
+  heldOut: readonly Quantity[] | undefined,
+  signal?: AbortSignal
+): Promise<Section> {
   const own = quantities.filter(({ given }) => !given)
-  const nearest = heldOut && nearestPanel(own, heldOut)
+  const nearest = heldOut && (await nearestPanel(own, heldOut, signal))
   const listings: Listing[] = [
     {
       title: own.length > LISTED ? 'Columns that samples match least' : 'Columns',
@@ -166,11 +182,12 @@ function heatPanels(columns: readonly Quantity[], pairs: readonly Pair[]): strin
 }
 
 /** Distances of samples and of held-out rows to the closest training row. */
-function nearestPanel(
+async function nearestPanel(
   train: readonly Quantity[],
-  heldOut: readonly Quantity[]
-): { panel: string; note: string } {
-  const { samples, heldOut: fresh, rows } = nearestRows(train, heldOut)
+  heldOut: readonly Quantity[],
+  signal: AbortSignal | undefined
+): Promise<{ panel: string; note: string }> {
+  const { samples, heldOut: fresh, rows } = await nearestRows(train, heldOut, signal)
   const close = quantile(fresh, 0.05)
   const share = (values: Float64Array, test: (value: number) => boolean) =>
     values.filter(test).length / values.length

@@ -14,24 +14,49 @@ export interface Match {
 /** Cells a column has in the distance of a pair, at most. */
 const CELLS = 8
 
+/** Matches of columns: several sections of a report ask for them, and each takes four sorts. */
+const found = new WeakMap<Quantity, Match>()
+
 /**
  * Columns of numbers have the distance of Kolmogorov and Smirnov, the largest between the shares below a value; categories the total
  * variation, half the sum of the distances of their shares.
  */
-export function matchOf({ data, samples, levels }: Quantity): Match {
+export function matchOf(quantity: Quantity): Match {
+  const known = found.get(quantity)
+  if (known) return known
+  const { data, samples, levels } = quantity
+  const half = (values: Float64Array, which: number) => {
+    const rows = new Float64Array(Math.floor((values.length + 1 - which) / 2))
+    for (let i = 0; i < rows.length; i++) rows[i] = values[2 * i + which]!
+    return levels ? rows : rows.sort()
+  }
+  const [a, b, c, d] = [half(data, 0), half(data, 1), half(samples, 0), half(samples, 1)]
   const distance = levels
-    ? (a: Float64Array, b: Float64Array) => totalVariation(a, b, levels.length)
-    : (a: Float64Array, b: Float64Array) => kolmogorovSmirnov(a.sort(), b.sort())
-  return crossed(data, samples, distance)
+    ? (one: Float64Array, other: Float64Array) => totalVariation(one, other, levels.length)
+    : kolmogorovSmirnov
+  const match = { distance: (distance(a, d) + distance(b, c)) / 2, halves: distance(a, b) }
+  found.set(quantity, match)
+  return match
 }
 
 /** Total variation between the shares of cells, which eight quantiles of either column's data, or its levels, cut. */
 export function pairMatch(a: Cut, b: Cut): Match {
-  const cells = (one: Uint8Array, other: Uint8Array) =>
-    Float64Array.from(one, (cell, row) => cell * CELLS + other[row]!)
-  return crossed(cells(a.data, b.data), cells(a.samples, b.samples), (x, y) =>
-    totalVariation(x, y, CELLS * CELLS)
-  )
+  const data = sharesOfHalves(a.data, b.data)
+  const samples = sharesOfHalves(a.samples, b.samples)
+  const cross = distanceOfShares(data[0], samples[1]) + distanceOfShares(data[1], samples[0])
+  return { distance: cross / 2, halves: distanceOfShares(data[0], data[1]) }
+}
+
+/** The share of each cell of a pair among the even rows, and among the odd ones. */
+function sharesOfHalves(one: Uint8Array, other: Uint8Array): [Float64Array, Float64Array] {
+  const counts = [new Float64Array(CELLS * CELLS), new Float64Array(CELLS * CELLS)] as const
+  for (let row = 0; row < one.length; row++) counts[row & 1]![one[row]! * CELLS + other[row]!]!++
+  const rows = [Math.ceil(one.length / 2), Math.floor(one.length / 2)] as const
+  return [counts[0].map((count) => count / rows[0]), counts[1].map((count) => count / rows[1])]
+}
+
+function distanceOfShares(a: Float64Array, b: Float64Array): number {
+  return a.reduce((sum, share, cell) => sum + Math.abs(share - b[cell]!), 0) / 2
 }
 
 /** The cell of every value of a column. */
@@ -68,16 +93,6 @@ export function cutOf({ data, samples, levels }: Quantity): Cut {
   return { data: cut(data), samples: cut(samples) }
 }
 
-function crossed(
-  data: Float64Array,
-  samples: Float64Array,
-  distance: (a: Float64Array, b: Float64Array) => number
-): Match {
-  const half = (values: Float64Array, which: number) => values.filter((_, row) => row % 2 === which)
-  const cross = distance(half(data, 0), half(samples, 1)) + distance(half(data, 1), half(samples, 0))
-  return { distance: cross / 2, halves: distance(half(data, 0), half(data, 1)) }
-}
-
 /** Of two sorted lists. */
 export function kolmogorovSmirnov(a: ArrayLike<number>, b: ArrayLike<number>): number {
   let [i, j, most] = [0, 0, 0]
@@ -92,8 +107,10 @@ export function kolmogorovSmirnov(a: ArrayLike<number>, b: ArrayLike<number>): n
 
 /** Of two lists of places below `size`. */
 export function totalVariation(a: ArrayLike<number>, b: ArrayLike<number>, size: number): number {
-  const difference = new Float64Array(size)
-  for (let i = 0; i < a.length; i++) difference[a[i]!]! += 1 / a.length
-  for (let i = 0; i < b.length; i++) difference[b[i]!]! -= 1 / b.length
-  return difference.reduce((sum, one) => sum + Math.abs(one), 0) / 2
+  const shares = (places: ArrayLike<number>) => {
+    const counts = new Float64Array(size)
+    for (let i = 0; i < places.length; i++) counts[places[i]!]!++
+    return counts.map((count) => count / places.length)
+  }
+  return distanceOfShares(shares(a), shares(b))
 }

@@ -1,3 +1,4 @@
+import { inTurns, pause } from '../native/pieces'
 import type { Quantity } from './quantity'
 
 /**
@@ -17,38 +18,68 @@ const MOST_TRAINING_ROWS = 20_000
 const MOST_ROWS = 1000
 
 /** `train` has training rows as its data and samples as its samples, `test` held-out rows as its samples. */
-export function nearestRows(train: readonly Quantity[], test: readonly Quantity[]): Nearest {
+export async function nearestRows(
+  train: readonly Quantity[],
+  test: readonly Quantity[],
+  signal?: AbortSignal
+): Promise<Nearest> {
   const rows = Math.min(train[0]!.data.length, MOST_TRAINING_ROWS)
   const most = Math.max(50, Math.min(MOST_ROWS, Math.floor(MOST_WORK / (2 * rows * train.length))))
-  const known = train.map((one) => placed(one, one.data.subarray(0, rows)))
-  const distances = (columns: readonly Quantity[]) => {
-    const placedColumns = columns.map((one, i) =>
-      placed(train[i]!, one.samples.subarray(0, Math.min(most, one.samples.length)))
-    )
-    const sums = new Float32Array(rows)
-    return Float64Array.from(placedColumns[0]!, (_, row) => {
-      sums.fill(0)
-      placedColumns.forEach((column, i) => {
-        const [value, others] = [column[row]!, known[i]!]
-        if (train[i]!.levels) for (let j = 0; j < rows; j++) sums[j]! += others[j] === value ? 0 : 1
-        else for (let j = 0; j < rows; j++) sums[j]! += Math.abs(others[j]! - value)
-      })
-      let least = Infinity
-      for (let j = 0; j < rows; j++) if (sums[j]! < least) least = sums[j]!
-      return least / train.length
-    })
+  const known: Float32Array[] = []
+  const samples: Float32Array[] = []
+  const heldOut: Float32Array[] = []
+  for (const [i, { data, levels, samples: drawn }] of train.entries()) {
+    const place = levels ? (values: Float64Array) => Float32Array.from(values) : placing(data.slice().sort())
+    known.push(place(data.subarray(0, rows)))
+    samples.push(place(drawn.subarray(0, most)))
+    heldOut.push(place(test[i]!.samples.subarray(0, most)))
+    await pause(signal)
   }
-  return { samples: distances(train), heldOut: distances(test), rows }
+  const numbers = train.map(({ levels }) => levels === undefined)
+  return {
+    samples: await inTurns(leastDistances(samples, known, numbers), signal),
+    heldOut: await inTurns(leastDistances(heldOut, known, numbers), signal),
+    rows
+  }
 }
 
-/** Levels as they are, numbers by the share of the training rows below them, equal ones by half. */
-function placed({ data, levels }: Quantity, values: Float64Array): Float32Array {
-  if (levels) return Float32Array.from(values)
-  const sorted = data.slice().sort()
-  return Float32Array.from(
-    values,
-    (value) => (below(sorted, value) + below(sorted, value, true)) / (2 * sorted.length)
-  )
+/** Of every row the distance to the closest of those that are known. */
+function* leastDistances(
+  columns: readonly Float32Array[],
+  known: readonly Float32Array[],
+  numbers: readonly boolean[]
+): Generator<undefined, Float64Array> {
+  const least = new Float64Array(columns[0]!.length)
+  const sums = new Float32Array(known[0]!.length)
+  for (let row = 0; row < least.length; row++) {
+    sums.fill(0)
+    columns.forEach((column, i) => {
+      addDistances(sums, known[i]!, column[row]!, numbers[i]!)
+    })
+    least[row] = leastOf(sums) / columns.length
+    yield
+  }
+  return least
+}
+
+function addDistances(sums: Float32Array, others: Float32Array, value: number, numbers: boolean): void {
+  if (numbers) for (let j = 0; j < sums.length; j++) sums[j]! += Math.abs(others[j]! - value)
+  else for (let j = 0; j < sums.length; j++) sums[j]! += others[j] === value ? 0 : 1
+}
+
+function leastOf(values: Float32Array): number {
+  let least = Infinity
+  for (let j = 0; j < values.length; j++) if (values[j]! < least) least = values[j]!
+  return least
+}
+
+/** Numbers become the share of the training rows below them, equal ones by half. */
+function placing(sorted: Float64Array): (values: Float64Array) => Float32Array {
+  return (values) =>
+    Float32Array.from(
+      values,
+      (value) => (below(sorted, value) + below(sorted, value, true)) / (2 * sorted.length)
+    )
 }
 
 /** How many entries lie below `value`, or at it. */

@@ -57,12 +57,12 @@ export async function score(
   flow: Flow,
   name: Scores['name'],
   data: Dataset,
-  known?: Float64Array
+  { known, signal }: { known?: Float64Array | undefined; signal?: AbortSignal | undefined } = {}
 ): Promise<Scores> {
   const cells = data instanceof ArrayDataset && data.cells !== undefined
   const count = known ? Math.min(known.length, MOST_ROWS) : cells ? MOST_CELL_ROWS : MOST_ROWS
   const { rows, context } = await firstRows(data, count)
-  const call = { draws: HISTOGRAM_DRAWS, ...pictureTolerance(flow) }
+  const call = { draws: HISTOGRAM_DRAWS, ...pictureTolerance(flow), ...(signal && { signal }) }
   const logProb =
     known?.subarray(0, count) ??
     (await flow.evaluate(data, { ...call, rows: Math.min(count, data.rows) })).logProb

@@ -413,6 +413,18 @@ module.exports = async function calls(ffjord, folder) {
       ],
       (rows, o) => ffjord.fitMixture(rows, o)
     ],
+    fitMixtureAsync: [
+      () => [
+        [
+          [1, 2],
+          [2, 1],
+          [0, 5],
+          [1, 1]
+        ],
+        { components: 2, rounds: 5, seed: 1, onProgress: () => undefined }
+      ],
+      (rows, o) => ffjord.fitMixtureAsync(rows, o)
+    ],
     GaussianMixture: [
       () => [Float64Array.of(1), [ffjord.fitGaussian([[1], [2]])]],
       (weights, parts) => new ffjord.GaussianMixture(weights, parts)

@@ -32,6 +32,7 @@ test('sides that cannot be halved are refused', async () => {
   expect(message).toContain('9 × 9')
   await failure(() => multiscale({ shape: [1, 3, 3], hidden: [4] }), 'INVALID_OPTION')
   await failure(() => multiscale({ shape: [4], hidden: [4] }), 'INVALID_OPTION')
+  await failure(() => multiscale({ shape: [1, 8, 8], hidden: [4], blocks: 1e9 }), 'INVALID_OPTION')
 })
 
 const image = [1, 4, 4]

@@ -88,3 +88,18 @@ test('observations that cannot be are refused', async () => {
   })
   await failure(() => whitened.sample(2, { observe }), 'UNSUPPORTED')
 })
+
+test('a field that no number of steps follows is told, not drawn', async () => {
+  using wild = await Flow.create({
+    shape: [2],
+    blocks: [{ type: 'cnf', net: { hidden: [2], activation: 'square' } }]
+  })
+  const weights = Object.entries(wild.parameters()).map(([name, { data, shape }]) => [
+    name,
+    { data: data.map(() => 1e3), shape }
+  ])
+  wild.setParameters(Object.fromEntries(weights.filter(([name]) => !String(name).endsWith('sqrt_end_time'))))
+  const observe = { mask: [1, 0], values: [0.5, 0], steps: 5 }
+  const { message } = await failure(() => wild.sample(2, { observe }), 'NOT_FINITE')
+  expect(message).toMatch(/^sample 0 with observe came to .* in 5 steps; take more steps/)
+})

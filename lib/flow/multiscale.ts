@@ -55,7 +55,7 @@ export function multiscale(options: MultiscaleOptions): Block[] {
   let [height, width] = sides as [number, number]
   const widths = list(rest.hidden, 'hidden', 'channels of the hidden layers')
   const net: Net = { ...rest, strides: strides ?? [...widths.map(() => 1 as const), 1] }
-  const count = integer(blocks ?? 2, 'blocks', 1)
+  const count = integer(blocks ?? 2, 'blocks', 1, 1024)
   const dynamics = (): Block[] =>
     Array.from({ length: count }, () => ({
       type: 'cnf',

@@ -1,5 +1,5 @@
 import { types } from 'node:util'
-import { isReal, sizeOf, type Tensor, type TensorLike } from '../native/batch'
+import { firstNotFinite, isReal, sizeOf, type Tensor, type TensorLike } from '../native/batch'
 import { binding } from '../native/binding'
 import { fail, integer, isArray, isObject, object, show } from '../native/check'
 import { translated, translatedSync } from '../native/errors'
@@ -60,6 +60,7 @@ export async function sampleObserved(
     const at = { ...(context && { context }), seed: 0, block, t: Math.min(time, (s * blocks - block) * time) }
     const speed = blocks * time // n T: s advances by 1 / n while t does by T
     const { f } = await velocity(core, x, at)
+    assertFollowed(f.data, size, steps)
     const miss = f.data.map((value, i) => (mask[i] ? y[i]! - (x[i]! - s * speed * value) : 0))
     const { z } = await velocityPullback(core, x, { ...at, f: miss, parameters: false })
     // Near the base the factor has no bound, where a whole step towards the observation is the most that means anything.
@@ -68,8 +69,19 @@ export async function sampleObserved(
       x[i] = x[i]! - (speed * f.data[i]!) / steps + weight * (miss[i]! - s * speed * z.data[i]!)
   }
   const rows = await border.before(x)
+  assertFollowed(rows, size, steps)
   for (let i = 0; i < rows.length; i++) if (mask[i]) rows[i] = values[i]!
   return rows
+}
+
+/** Equal steps that are too long for a field take samples out of all bounds. */
+function assertFollowed(values: NativeArray, size: number, steps: number): void {
+  const bad = firstNotFinite(values)
+  if (bad >= 0)
+    fail(
+      'NOT_FINITE',
+      `sample ${Math.floor(bad / size)} with observe came to ${values[bad]} in ${steps} steps; take more steps, or train the flow longer`
+    )
 }
 
 /** The transforms before the first CNF block, and the end times of those that follow. */

@@ -5,7 +5,7 @@ import type { ImageDataset } from '../data/image-dataset'
 import { checkLabels, type Labels } from '../data/labels'
 import { unreadable } from '../file/file-errors'
 import { newArray } from '../native/batch'
-import { choice, fail, integer, isArray, object, text } from '../native/check'
+import { choice, fail, integer, isArray, object, show, text } from '../native/check'
 import { FfjordError, isFfjordError } from '../native/errors'
 import type { Alpha, Picture } from './picture'
 import { readPicture } from './picture-file'
@@ -43,7 +43,7 @@ export async function imageFolder(folder: string, options: ImageFolderOptions = 
   if (given.channels !== undefined && given.channels !== 1 && given.channels !== 3)
     fail(
       'INVALID_OPTION',
-      `channels is ${String(given.channels)}; give 1 for grey, or 3 for red, green and blue`
+      `channels is ${show(given.channels)}; give 1 for grey, or 3 for red, green and blue`
     )
   const files = await filesIn(text(folder, 'folder', 'a folder with PNG and JPEG files'))
   const first = await pictureOf(folder, files[0]!, alpha, size)

@@ -378,3 +378,14 @@ test('one word among numbers may stand for missing cells', async () => {
   expect((await fromFile(file(content), { missingCells: ['', '-'], missing: 'drop' })).rows).toBe(44)
   expect((await fromFile(file(content.replaceAll('-', '\\N')), { missing: 'drop' })).rows).toBe(44)
 })
+
+test('quotes of other dialects that cut a row are refused with what helps', async () => {
+  const said = async (content: string) => (await failure(() => read(content), 'INVALID_FILE')).message
+  const spaced = await said('a,b,c\n1, "x, y",2\n3, "x, y",4\n')
+  expect(spaced).toContain('line 2: 4 columns in place of 3; take away the spaces before quotes')
+  const escaped = await said('a,b,c\n1,"x",2\n3,"the \\"x\\", y",4\n')
+  expect(escaped).toContain(
+    'line 3: 4 columns in place of 3; write quotes within a cell twice ("") in place of \\"'
+  )
+  expect(await said('a,b\n1,2\n3,4,5\n')).not.toContain('quote')
+})

@@ -163,7 +163,7 @@ class DelimitedTable implements TableSource {
         }
         fail(
           'INVALID_FILE',
-          `${path}, line ${at}: ${cells.length} columns in place of ${width}; ${commentRemedy(cells[0]!)}repair the line, or leave such ` +
+          `${path}, line ${at}: ${cells.length} columns in place of ${width}; ${commentRemedy(cells[0]!)}${quoteRemedy(cells)}repair the line, or leave such ` +
             "rows out with invalid: 'drop'"
         )
       }
@@ -215,6 +215,15 @@ function commentRemedy(first: string): string {
   return mark === undefined
     ? ''
     : `say that lines which begin so are comments, comment: '${mark}' (--comment '${mark}'), `
+}
+
+/** What to do where quotes of another dialect open no cell, or close none, so that separators within them cut it. */
+function quoteRemedy(cells: readonly string[]): string {
+  if (cells.some((cell) => /^\s+"/.test(cell)))
+    return 'take away the spaces before quotes, which open a cell only where it begins; else '
+  if (cells.some((cell) => /\\("|$)/.test(cell)))
+    return 'write quotes within a cell twice ("") in place of \\"; else '
+  return ''
 }
 
 /** The records of a text but for lines of comment, and the lines that they start on, counted from 0. */

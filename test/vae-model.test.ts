@@ -198,12 +198,19 @@ test.each(cases)(
       ...common,
       batch: 1,
       images: x.slice(size),
-      noise: { ...noise, call: 1 },
+      noise: { ...noise, rowOffset: 1 },
       samples,
       clamp: 0,
       float64: true
     })
     expect(again.logLikelihood[0]).toBeCloseTo(found.logLikelihood[1]!, 9) // an image has its own draws
+    // The last number of all, which evaluation takes, does not wrap around to the draws of training.
+    const one = { ...common, batch: 1, images: x.slice(size), float64: true }
+    const last = { ...noise, call: 2 ** 32 - 1, rowOffset: 1 }
+    const sampled = await vae.logLikelihood({ ...one, noise: last, samples: 1, clamp: 0 })
+    const trained = await vae.elbo({ ...one, noise: { ...noise, call: 0, rowOffset: 0 }, latent: false })
+    const elbo = -trained.reconstructions[0]! - trained.kls[0]!
+    expect(Math.abs(sampled.logLikelihood[0]! - elbo)).toBeGreaterThan(1e-4)
     vae.dispose()
   }
 )

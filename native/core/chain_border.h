@@ -22,12 +22,6 @@ struct ExactRows {
   std::vector<std::size_t> outside;  ///< rows of the batch with a density of 0
 };
 
-/// Leaves the values where they are if nobody wants them.
-template <class Real>
-void hand_over(const RowValues<Real>& values, const Output& output) {
-  if (!output.empty()) output.assign(std::span<const Real>(values.read()));
-}
-
 template <class Real>
 class ChainBorder {
  public:

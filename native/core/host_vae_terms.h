@@ -28,10 +28,11 @@ Real variance_slope(const VarianceBounds& bounds, Real raw) {
   return logistic(raw);
 }
 
-/// The class of a number of an image, k/255.
+/// The class of a number of an image, k/255; of a NaN 0.
 template <class Real>
 std::size_t class_of(Real x) {
-  return static_cast<std::size_t>(std::clamp(x, Real(0), Real(1)) * (kClasses - 1) + Real(0.5));
+  const Real inside = x > 0 ? std::min(x, Real(1)) : Real(0);
+  return static_cast<std::size_t>(inside * (kClasses - 1) + Real(0.5));
 }
 
 /// A row of logits (256, D): log Σ_k exp of every column, less its largest.

@@ -53,6 +53,13 @@ constexpr double uniform(std::uint32_t word) {
   return static_cast<double>(word >> 8) * 0x1p-24 + 0x1p-25;  // in (0, 1)
 }
 
+/// The same in float32, and below 1 too: the nearest number to the last of them is 1, which is not
+/// less than a probability of 1.
+constexpr float uniform_float32(std::uint32_t word) {
+  const float rounded = static_cast<float>(uniform(word));
+  return rounded < 1.0f ? rounded : 1.0f - 0x1p-24f;
+}
+
 /// Four neighbouring elements of a row; normals by Box-Muller in float64, rounded to float32.
 template <class Double = double>
 constexpr std::array<float, 4> draw4(NoiseLaw law, const NoiseKey& key, std::uint32_t row,
@@ -64,7 +71,7 @@ constexpr std::array<float, 4> draw4(NoiseLaw law, const NoiseKey& key, std::uin
       for (int i = 0; i < 4; ++i) values[i] = words[i] >> 31 ? -1.0f : 1.0f;
       break;
     case NoiseLaw::Uniform:
-      for (int i = 0; i < 4; ++i) values[i] = static_cast<float>(uniform(words[i]));
+      for (int i = 0; i < 4; ++i) values[i] = uniform_float32(words[i]);
       break;
     case NoiseLaw::Gaussian:
       for (int i = 0; i < 4; i += 2) {

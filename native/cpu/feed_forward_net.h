@@ -70,7 +70,7 @@ class ImageNet : public FeedForwardTile {
     for (const ImageLayer& layer : layers_) {
       LayerSums at;
       at.weights = size;
-      size += round_up(int(layer.gradient().size()), kLanes);
+      size += (layer.gradient().size() + kLanes - 1) / kLanes * kLanes;
       at.biases = size;
       size += std::size_t(layer.units()) * kLanes;
       scratch = std::max(scratch, layer.gradient().scratch());

@@ -37,6 +37,9 @@ void check_philox() {
   check(philox({0x243f6a88, 0x85a308d3, 0x13198a2e, 0x03707344}, 0x299f31d0a4093822ull) ==
             PhiloxBlock{0xd16cfe09, 0x94fdcceb, 0x5001e420, 0x24126ea1},
         "philox: digits of pi");
+  // The word at this place is one of the last 256, whose nearest float32 is 1.
+  check(draw4(NoiseLaw::Uniform, {}, 2330056, 0)[2] == 1 - 0x1p-24f && uniform_float32(0) > 0,
+        "uniform noise: inside of (0, 1)");
 
   const std::size_t rows = 50000, columns = 5;
   std::vector<float> noise(rows * columns), half(rows / 2 * columns);

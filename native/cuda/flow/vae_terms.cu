@@ -110,6 +110,10 @@ struct Pixels {
         logits(rows.logits.data()) {}
 
   __device__ float pixel(std::size_t row, int d) const { return x[row / copies * size + d]; }
+  /// A NaN passes.
+  __device__ float clamped(float logit) const {
+    return logit < -most ? -most : logit > most ? most : logit;
+  }
   /// Of element d; those of its classes are `size` apart.
   __device__ const float* logit(std::size_t row, int d) const {
     return logits + row * size * (classes ? kClasses : 1) + d;
@@ -142,7 +146,7 @@ __global__ void sum_reconstruction(Pixels s, float* reconstruction) {
       const ClassSum all(logits, s.size);
       sum += log(double(all.sum)) + all.most - logits[std::size_t(class_of_pixel(x)) * s.size];
     } else {
-      const double l = fminf(fmaxf(*logits, -s.most), s.most);
+      const double l = s.clamped(*logits);
       sum += fmax(l, 0.0) - l * x + log1p(exp(-fabs(l)));
     }
   }

@@ -8,6 +8,7 @@ import {
   type ImageDataset,
   type RowBatch
 } from 'ffjord'
+import { samplingContext } from '../lib/cli/context'
 import { philox } from '../lib/data/random'
 import { engineNames, largestDifference } from './engines'
 import { failure } from './failure'
@@ -207,10 +208,28 @@ test('images that are none are refused, with what to give', async () => {
   await failure(() => images({ binarize: true, dequantize: 'uniform' }), 'CONTRADICTORY_OPTIONS')
   await failure(() => images({ dequantize: 'uniformly' }), 'INVALID_OPTION')
   await failure(() => images().draw(-1), 'INVALID_OPTION')
+  // A flow of other classes, in another order, finds its own.
+  const others = images({ labels: [0, 1, 0, 1, 0, 1], labelNames: ['b', 'a'] })
+  const asTrained = others.condition(['label=a', 'label=c', 'label=b'])
+  expect(Array.from(asTrained.contextData!.subarray(0, 6))).toEqual([0, 0, 1, 1, 0, 0])
+  const { message } = await failure(() => others.condition(['label=a', 'label=c']), 'INVALID_INPUT')
+  expect(message).toMatch(/^image 0 is of class 'b', which the flow does not know; it knows a, c/)
   await failure(() => images().condition(['label']), 'INVALID_INPUT')
   await failure(() => images({ labels: [0, 0, 0, 0, 0, 0] }).condition(['x']), 'INVALID_OPTION')
   await failure(() => images().pick(Uint32Array.of(6)), 'INVALID_OPTION')
   const moved = fromImages(levels.slice(), { shape })
   structuredClone(moved.levels, { transfer: [moved.levels.buffer] })
   await failure(() => moved.take(1), 'INVALID_INPUT')
+})
+
+test('samples of a class are asked for by its name', async () => {
+  using flow = await Flow.create({
+    shape: [1, 2, 2],
+    context: { size: 2, columns: ['label=cat', 'label=dog'] },
+    blocks: [{ type: 'cnf', net: { hidden: [2], strides: [1, 1] } }]
+  })
+  for (const text of ['dog', 'label=dog'])
+    expect((await samplingContext(flow, text))?.data).toEqual(Float64Array.of(0, 1))
+  await expect(samplingContext(flow, 'cow')).rejects.toThrow(/'cow' is no level of 'label' \(cat, dog\)/)
+  await expect(samplingContext(flow, undefined)).rejects.toThrow(/label as values \(label: cat, dog\)/)
 })

@@ -1,8 +1,10 @@
 /** Autoencoders on every engine that has them: bounds against closed forms and quadrature, training, model files, refusals. */
-import { mkdtempSync, rmSync } from 'node:fs'
+import { mkdtempSync, rmSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
-import { type Device, type NetLayer, type Posterior, Vae, type VaeOptions } from 'ffjord'
+import { type Device, fromArray, type NetLayer, type Posterior, Vae, type VaeOptions } from 'ffjord'
+import { openImages } from '../lib/cli/vae-data'
+import { describePosterior } from '../lib/cli/vae-presets'
 import { binding } from '../lib/native/binding'
 import { engineNames } from './engines'
 
@@ -207,6 +209,9 @@ describe('refusals', () => {
   test('images of another size, beyond [0, 1], and files of another posterior', async () => {
     using vae = await create({})
     await expect(vae.elbo(new Float32Array(10))).rejects.toMatchObject({ code: 'INVALID_SHAPE' })
+    const [channels, height, width] = vae.shape
+    const turned = fromArray(new Float32Array(12), { shape: [channels!, width!, height!] })
+    await expect(vae.evaluate(turned)).rejects.toMatchObject({ code: 'INVALID_SHAPE' })
     await expect(vae.elbo(new Float32Array(12).fill(1.5))).rejects.toMatchObject({ code: 'INVALID_INPUT' })
     const path = join(folder, 'other.safetensors')
     await vae.save(path)
@@ -218,5 +223,28 @@ describe('refusals', () => {
       code: 'INVALID_INPUT'
     })
     expect(vae.parameters()).toEqual(before)
+  })
+})
+
+describe('the command line', () => {
+  test('refuses options that say nothing of the posterior', () => {
+    expect(() => describePosterior({ posterior: 'none', flows: 3 })).toThrow(
+      /--flows says nothing of --posterior none; it goes with planar, iaf/
+    )
+    expect(() => describePosterior({ posterior: 'sylvester-triangular', vectors: 3 })).toThrow(/--vectors/)
+    expect(() => describePosterior({ posterior: 'cnf', rank: 3 })).toThrow(/--rank.*cnf_rank/)
+    expect(describePosterior({ posterior: 'iaf', flows: 2, width: 8 })).toEqual({
+      type: 'iaf',
+      flows: 2,
+      width: 8
+    })
+  })
+
+  test('does not cut rows of a file into images of another size', async () => {
+    const path = join(folder, 'rows.csv')
+    writeFileSync(path, `a,b,c,d\n${'0,1,0.5,1\n1,0.25,0,1\n0.5,0.5,1,0\n'.repeat(10)}`)
+    const given = { binarize: false, seed: 0 }
+    await expect(openImages(`${path}:4x2`, given)).rejects.toThrow(/has 4 numbers a row, which are no 4 × 2/)
+    expect((await openImages(`${path}:1x4`, given)).shape).toEqual([1, 1, 4])
   })
 })

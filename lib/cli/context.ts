@@ -1,6 +1,7 @@
 import { existsSync } from 'node:fs'
 import { written } from '../data/cell-type'
 import { ImageDataset } from '../data/image-dataset'
+import { classNames, LABEL } from '../data/labels'
 import { orderedContext } from '../data/schema'
 import { ArrayDataset, type Column, type Conditioning, type Dataset, type Flow, fromFile } from '../index'
 import type { TensorLike } from '../native/batch'
@@ -49,7 +50,7 @@ export function describeContext(data: Dataset, gates: boolean | undefined): Cond
 export async function samplingContext(flow: Flow, text: string | undefined): Promise<TensorLike | undefined> {
   const size = flow.description.context === undefined ? 0 : (flow.description.context as Conditioning).size
   const elements = contextColumns(flow)
-  const columns = elements && orderedContext(flow.table, elements)
+  const columns = elements && (orderedContext(flow.table, elements) ?? classColumn(elements))
   if (text === undefined) {
     if (size > 0)
       throw new WrongCall(
@@ -66,6 +67,12 @@ export async function samplingContext(flow: Flow, text: string | undefined): Pro
   const only = elements && table.columns && elements.length === table.columns.length
   if (columns || !elements || !table.columns || only) return { data, shape: [rows, data.length / rows] }
   return { data: table.condition(elements).contextData!, shape: [rows, elements.length] }
+}
+
+/** The classes that a flow of images was trained on. */
+function classColumn(elements: readonly string[]): Column[] | undefined {
+  const levels = classNames(elements)
+  return levels && [{ name: LABEL, type: 'category', levels }]
 }
 
 function oneForAll(text: string, columns: readonly Column[] | undefined): TensorLike {

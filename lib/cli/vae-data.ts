@@ -54,6 +54,10 @@ async function openFile(data: string, binarize: boolean, seed: number): Promise<
   const side = Math.sqrt(width)
   if (!Number.isInteger(side) && !sized)
     throw new WrongCall(`${path} has ${width} numbers a row, which is no square; say ${path}:HEIGHTxWIDTH`)
+  if (sized && Number(sized[2]) * Number(sized[3]) !== width)
+    throw new WrongCall(
+      `${path} has ${width} numbers a row, which are no ${sized[2]} × ${sized[3]}; name its sides`
+    )
   const shape = [1, ...(sized ? [Number(sized[2]), Number(sized[3])] : [side, side])]
   const images = new ArrayDataset(Float32Array.from(table.data), shape)
   const [train, validation, test] = images.split(shares, { seed })

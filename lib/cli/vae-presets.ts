@@ -1,4 +1,5 @@
 import type { Posterior } from '../index'
+import { WrongCall } from './exit'
 
 /** Posteriors by name, and what the paper trained them with on each set (Grathwohl et al. 2019, table 2 and appendix B.2). */
 
@@ -40,7 +41,26 @@ export interface PosteriorChoice {
 /** The sizes of a field that no preset names: an hour's training on a processor. */
 const smallField = { hidden: [128, 128], activation: 'softplus', blocks: 1, rank: 20 } as const
 
+/** The posteriors that an option says something of. */
+const uses: Record<'flows' | 'vectors' | 'width' | 'hidden' | 'blocks' | 'rank', readonly PosteriorName[]> = {
+  flows: ['planar', 'iaf', 'sylvester-orthogonal', 'sylvester-householder', 'sylvester-triangular'],
+  vectors: ['sylvester-orthogonal', 'sylvester-householder'],
+  width: ['iaf'],
+  hidden: ['cnf', 'cnf_bias', 'cnf_rank'],
+  blocks: ['cnf', 'cnf_bias', 'cnf_rank'],
+  rank: ['cnf_rank']
+}
+
+function refuseUseless(choice: PosteriorChoice): void {
+  for (const [option, names] of Object.entries(uses))
+    if (choice[option as keyof typeof uses] !== undefined && !names.includes(choice.posterior))
+      throw new WrongCall(
+        `--${option} says nothing of --posterior ${choice.posterior}; it goes with ${names.join(', ')}`
+      )
+}
+
 export function describePosterior(choice: PosteriorChoice): Posterior {
+  refuseUseless(choice)
   const { posterior, preset, flows, vectors, width, hidden, blocks, rank } = choice
   const count = flows === undefined ? {} : { flows }
   switch (posterior) {

@@ -12,7 +12,7 @@ import {
 } from './dataset'
 import { type BatchOptions, checkSplit, type DatasetState, normalizeBatchOptions } from './dataset-options'
 import { gatherRows } from './gather'
-import { LABEL, type Labels, labelColumns, oneHot } from './labels'
+import { type Labels, labelColumns, labelsBy, oneHot } from './labels'
 import { RowOrder, shareRows } from './row-order'
 import {
   checkDequantization,
@@ -89,17 +89,10 @@ export class ImageDataset implements FeedingDataset {
     return this.#ruled({ ...this.#images.rule, draw: checkDraw(draw) })
   }
 
-  /** The same images with their class as the context: `names` is ['label']. */
+  /** The same images with their class as the context: `names` is ['label'], or what a flow's description has for its classes. */
   condition(names: readonly string[]): ImageDataset {
-    const [name, ...others] = texts(names, 'the context', "['label']")
-    if (name !== LABEL || others.length > 0)
-      fail(
-        'INVALID_OPTION',
-        `images have no column '${[name, ...others].join(', ')}' for a context; give '${LABEL}'`
-      )
-    if (!this.labels)
-      fail('INVALID_INPUT', 'these images have no labels to be conditioned on; give them labels')
-    return new ImageDataset(this.levels, this.shape, this.#images.rule, this.labels, true)
+    const labels = labelsBy(texts(names, 'the context', "['label']"), this.labels)
+    return new ImageDataset(this.levels, this.shape, this.#images.rule, labels, true)
   }
 
   async *batches(options?: BatchOptions): AsyncGenerator<RowBatch<Float64Array>> {

@@ -1,4 +1,4 @@
-import { fail, integer, isArray, list, texts } from '../native/check'
+import { fail, integer, isArray, list, show, texts } from '../native/check'
 
 /** What images are of: a class each. */
 export interface Labels {
@@ -44,3 +44,32 @@ export function labelColumns({ names }: Labels): string[] {
 
 /** What the context is called that `condition` and `--context` take. */
 export const LABEL = 'label'
+
+/** Names of classes, of the names of their numbers; undefined where these are something else. */
+export function classNames(columns: readonly string[]): string[] | undefined {
+  const start = `${LABEL}=`
+  return columns.length > 0 && columns.every((name) => name.startsWith(start))
+    ? columns.map((name) => name.slice(start.length))
+    : undefined
+}
+
+/** The labels as a context of `names`: of the classes in the order that a flow was trained on them. */
+export function labelsBy(names: readonly string[], labels: Labels | undefined): Labels {
+  const classes = classNames(names)
+  if (!classes && !(names.length === 1 && names[0] === LABEL))
+    fail('INVALID_OPTION', `images have no column '${names.join(', ')}' for a context; give '${LABEL}'`)
+  if (!labels)
+    return fail('INVALID_INPUT', 'these images have no labels to be conditioned on; give them labels')
+  if (!classes) return labels
+  const places = labels.names.map((name) => classes.indexOf(name))
+  const values = labels.values.map((label, row) => {
+    const place = places[label]!
+    if (place < 0)
+      fail(
+        'INVALID_INPUT',
+        `image ${row} is of class ${show(labels.names[label])}, which the flow does not know; it knows ${classes.join(', ')}`
+      )
+    return place
+  })
+  return { values, names: classes }
+}

@@ -25,7 +25,9 @@ interface LevelDataset extends FeedingDataset {
 export function toImages(data: Dataset | Batch, shape: readonly number[], name: string): Images {
   const size = sizeOf(shape)
   const feeding = isDataset(data) ? data : new ArrayDataset(data as Batch, shape)
-  if (sizeOf(feeding.shape) !== size)
+  // Rows of a file have no sides of their own; others of the same size would be read askew.
+  const isFlat = feeding.shape.length === 1
+  if (sizeOf(feeding.shape) !== size || (!isFlat && !sameShape(feeding.shape, shape)))
     fail(
       'INVALID_SHAPE',
       `${name} has images of shape [${feeding.shape}], and the encoder takes [${shape}]; make them agree`
@@ -53,6 +55,10 @@ export function toImageRows(batch: Batch, shape: readonly number[], name: string
   const rows = toRows(batch, shape, name)
   checkRange(rows.data, sizeOf(shape), name)
   return rows
+}
+
+function sameShape(some: readonly number[], others: readonly number[]): boolean {
+  return some.length === others.length && some.every((size, i) => size === others[i])
 }
 
 function hasLevels(data: FeedingDataset): data is LevelDataset {

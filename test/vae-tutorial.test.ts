@@ -48,6 +48,9 @@ test('the commands run', async () => {
   const block = /```sh\n([\s\S]*?)```/.exec(text)![1]!
   const [train, evaluate, sample, reconstruct] = block.trim().split('\n') as [string, string, string, string]
   expect(await run(train)).toContain('−ELBO')
+  expect(readFileSync(join(folder, 'runs', 'vae', 'report.html'), 'utf8')).toContain(
+    'The weights of epoch 1 '
+  )
   const found = JSON.parse(await run(evaluate)) as Record<string, number>
   expect(found.n).toBe(images / 10)
   expect(found.negativeElbo).toBeCloseTo(found.reconstruction! + found.kl!, 3)

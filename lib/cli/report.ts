@@ -1,8 +1,10 @@
 import { join } from 'node:path'
 import { replaceFile } from '../file/whole-file'
 import { collectReport, type ReportInput } from '../report/collect'
+import { collectVaeReport, type VaeReportInput } from '../report/collect-vae'
 import { historyPanels } from '../report/history-figure'
 import { reportPage } from '../report/page'
+import type { Report } from '../report/report'
 import { FIGURE_STYLE } from '../report/style'
 import { figure } from '../report/svg'
 import { progressLine } from './progress'
@@ -29,6 +31,15 @@ export async function writeReport(
     ...input,
     tell: (share, next) => line.update(share, `Writing the report: ${next}`)
   }).finally(() => line.done())
+  return writePage(directory, report)
+}
+
+/** The same of an autoencoder, without a line of progress. */
+export async function writeVaeReport(directory: string, input: VaeReportInput): Promise<string[]> {
+  return writePage(directory, await collectVaeReport(input))
+}
+
+function writePage(directory: string, report: Report): string[] {
   const files: [string, string][] = [['report.html', reportPage(report)]]
   for (const { title, panels } of report.sections) {
     if (panels.length === 0) continue

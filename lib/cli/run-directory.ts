@@ -91,8 +91,7 @@ export class RunDirectory {
 
   history(): History {
     const lines = this.#readMetrics()
-    const column = (key: keyof Metrics) =>
-      lines.map((line) => (line.skipped || typeof line[key] !== 'number' ? null : (line[key] as number)))
+    const column = (key: keyof Metrics) => columnOf(lines, key)
     const tracked = new Set(lines.flatMap((line) => Object.keys(line.regularisers ?? {}) as Regulariser[]))
     return {
       iteration: lines.map((line) => line.iteration),
@@ -110,6 +109,40 @@ export class RunDirectory {
       }))
     }
   }
+
+  /** Of an autoencoder: −ELBO with its parts, as if β were 1 throughout. */
+  vaeHistory(): History {
+    const lines = this.#readMetrics() as unknown as (VaeIteration & { validation?: number })[]
+    const column = (key: keyof (typeof lines)[number]) => columnOf(lines, key)
+    const [reconstruction, kl] = [column('reconstruction'), column('kl')]
+    // Posteriors without dynamics are solved by no evaluations, and none counts steps.
+    const counted = (values: (number | null)[]) => values.map((value) => value || null)
+    const unknown = lines.map(() => null)
+    return {
+      iteration: lines.map((line) => line.iteration),
+      lossTitle: '−ELBO, nats per image',
+      loss: reconstruction.map((value, i) => (value === null || kl[i] === null ? null : value + kl[i]!)),
+      parts: [
+        { name: 'reconstruction', values: reconstruction },
+        { name: 'KL', values: kl }
+      ],
+      validation: column('validation'),
+      evaluations: counted(column('nfe')),
+      backwardEvaluations: counted(column('backwardNfe')),
+      accepted: unknown,
+      rejected: unknown,
+      gradientNorm: column('gradientNorm'),
+      learningRate: column('learningRate')
+    }
+  }
+}
+
+/** A number of every line; null where its iteration was skipped, or lacks it. */
+function columnOf<L extends { skipped: boolean }>(lines: readonly L[], key: keyof L): (number | null)[] {
+  return lines.map((line) => {
+    const value = line[key]
+    return line.skipped || typeof value !== 'number' ? null : value
+  })
 }
 
 /** Makes a folder for results, with those above it. @throws FfjordError FILE_NOT_WRITABLE */

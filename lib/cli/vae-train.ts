@@ -1,7 +1,8 @@
 import { basename } from 'node:path'
 import type { Command } from 'commander'
-import { type Device, Vae, type VaeFitOptions, type VaeProgress } from '../index'
+import { type Device, Vae, type VaeFitOptions, type VaeFitResult, type VaeProgress } from '../index'
 import { sizeOf } from '../native/batch'
+import { number } from '../report/facts'
 import { Interrupted, WrongCall } from './exit'
 import { interruptible } from './interrupt'
 import {
@@ -15,8 +16,9 @@ import {
   widths
 } from './options'
 import { duration, note, progressLine } from './progress'
+import { commandLine, writeVaeReport } from './report'
 import { RunDirectory } from './run-directory'
-import { IMAGES, openImages } from './vae-data'
+import { IMAGES, type ImageSource, openImages } from './vae-data'
 import {
   describePosterior,
   likelihoodOf,
@@ -41,6 +43,7 @@ interface Choice extends DeviceChoice, PosteriorChoice {
   seed: number
   binarize?: boolean
   keepBest: boolean
+  report: boolean
   resume?: boolean
   overwrite?: boolean
   quiet?: boolean
@@ -48,12 +51,24 @@ interface Choice extends DeviceChoice, PosteriorChoice {
 }
 
 /** What a resumed run takes from its command line; everything else is as the run was started. */
-const changeable = new Set(['out', 'resume', 'epochs', 'device', 'threads', 'stopAfter', 'quiet', 'json'])
+const changeable = new Set([
+  'out',
+  'resume',
+  'epochs',
+  'device',
+  'threads',
+  'stopAfter',
+  'report',
+  'quiet',
+  'json'
+])
 
 export function addVaeTrain(group: Command): void {
   const command = group
     .command('train')
-    .description('train an autoencoder; leaves model.safetensors and metrics.jsonl in a folder')
+    .description(
+      'train an autoencoder; leaves model.safetensors, metrics.jsonl, report.html and figures in a folder'
+    )
     .option('--data <set:folder|file>', IMAGES)
     .requiredOption('--out <folder>', 'for the results')
     .addOption(oneOf('--preset <name>', 'sizes of the posterior as in the FFJORD paper', vaePresetNames))
@@ -83,6 +98,7 @@ export function addVaeTrain(group: Command): void {
     )
     .option('--binarize', 'images are levels, whose pixels are drawn anew at every visit')
     .option('--no-keep-best', 'end with the last weights, not those of the best validation')
+    .option('--no-report', 'no test, no report.html and no figures')
     .option('--seed <n>', 'of weights, noise and order', wholeNumber, 0)
     .option('--resume', 'go on with the run in --out, as it was started')
     .option('--overwrite', 'start anew in a folder that holds a run')
@@ -140,6 +156,7 @@ async function train(given: Choice, command: Command, signal: AbortSignal): Prom
     throw new Interrupted(
       `Interrupted at iteration ${result.iterations}. Go on with: ffjord vae train --resume --out ${directory.path}`
     )
+  const reported = choice.report ? await report(vae, images, directory, choice, result, signal) : undefined
   const { iterations, seconds, negativeElbo, validation, best, stopped } = result
   const summary = {
     out: directory.path,
@@ -149,7 +166,8 @@ async function train(given: Choice, command: Command, signal: AbortSignal): Prom
     seconds,
     negativeElbo,
     ...(validation !== undefined && { validation }),
-    ...(best && { best })
+    ...(best && { best }),
+    ...reported?.summary
   }
   const lines = [
     `Trained  ${iterations} iterations in ${duration(seconds)}`,
@@ -157,9 +175,63 @@ async function train(given: Choice, command: Command, signal: AbortSignal): Prom
     ...(best
       ? [`Best     validation ${best.validation.toFixed(2)} nats, after iteration ${best.iteration}`]
       : []),
+    ...(reported?.lines ?? []),
     `Model    ${directory.model}`
   ]
   console.log(choice.json ? JSON.stringify(summary) : lines.join('\n'))
+}
+
+/** Tests the model and writes what it shows; gives what is said of both. */
+async function report(
+  vae: Vae,
+  { name, train, validation, test }: ImageSource,
+  directory: RunDirectory,
+  { quiet, keepBest, batch, optimizer, lr, warmup, seed }: Choice,
+  { iterations, seconds, best, skipped }: VaeFitResult,
+  signal: AbortSignal
+): Promise<{ summary: object; lines: string[] }> {
+  if (!quiet) note('Testing, and writing the report …')
+  const evaluation = await vae.evaluate(test, { batch, seed, signal })
+  const kept = keepBest ? best : undefined
+  const epochOf = (iteration: number) => Math.ceil(iteration / Math.ceil(train.rows / batch))
+  const files = await writeVaeReport(directory.path, {
+    title: `An autoencoder of ${name}`,
+    vae,
+    test,
+    evaluation,
+    history: { ...directory.vaeHistory(), ...(kept && { kept: kept.iteration }) },
+    rows: [
+      ['Training', number(train.rows)],
+      ...(validation ? [['Validation', number(validation.rows)] as [string, string]] : []),
+      ['Test', number(test.rows)]
+    ],
+    training: [
+      ['Epochs', number(epochOf(iterations))],
+      ['Iterations', number(iterations)],
+      ['Images an iteration', String(batch)],
+      ['Optimizer', `${optimizer}, learning rate ${lr}`],
+      ['Warm-up of KL', `${warmup} epochs`],
+      ['Seed', String(vae.seed)],
+      ...(skipped ? [['Batches skipped', String(skipped)] as [string, string]] : [])
+    ],
+    ...(kept && {
+      ending: `The weights of epoch ${epochOf(kept.iteration)} (iteration ${kept.iteration}) were kept, whose validation was the best, ${kept.validation.toFixed(2)} nats.`
+    }),
+    seconds,
+    seed,
+    command: commandLine()
+  })
+  const { negativeElbo, standardError, reconstruction, kl, n, activeUnits } = evaluation
+  return {
+    summary: {
+      test: { negativeElbo, standardError, reconstruction, kl, n, activeUnits },
+      files: ['model.safetensors', 'metrics.jsonl', ...files]
+    },
+    lines: [
+      `Test     ${negativeElbo.toFixed(2)} ± ${standardError.toFixed(2)} nats = ${reconstruction.toFixed(2)} + ${kl.toFixed(2)} (${n} images)`,
+      `Report   ${directory.report}`
+    ]
+  }
 }
 
 /** The options of the run in the folder, but for those that may change. */

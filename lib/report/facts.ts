@@ -100,6 +100,6 @@ export function number(value: number): string {
   return value.toLocaleString('en-US')
 }
 
-function plusMinus(value: number, error: number, digits: number): string {
+export function plusMinus(value: number, error: number, digits: number): string {
   return `${value.toFixed(digits)} ± ${error.toFixed(digits)}`
 }

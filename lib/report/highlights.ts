@@ -61,7 +61,7 @@ function scores(evaluation: Assessment, baselines: readonly Baseline[]): Highlig
   return list
 }
 
-function duration(seconds: number, iterations: number | undefined): Highlight {
+export function duration(seconds: number, iterations: number | undefined): Highlight {
   return {
     name: 'Training time',
     value: seconds < 100 ? `${seconds.toFixed(1)} s` : `${(seconds / 60).toFixed(1)} min`,

@@ -34,7 +34,7 @@ export function curves(history: History): Curves {
   const entropy = history.entropy
   const charts: Curves['charts'] = [
     {
-      title: 'Loss, nats per sample',
+      title: history.lossTitle ?? 'Loss, nats per sample',
       series: [
         { name: 'batch', tone: 'model', faint: true, values: loss },
         { name: 'smoothed', tone: 'model', values: smooth(loss) },
@@ -43,6 +43,14 @@ export function curves(history: History): Curves {
           ? []
           : [{ name: 'entropy', tone: 'reference', dashed: true, values: iteration.map(() => entropy) }])
       ]
+    },
+    {
+      title: 'Its parts, smoothed',
+      series: (history.parts ?? []).map(({ name, values }, i) => ({
+        name,
+        tone: TONES[i % TONES.length]!,
+        values: smooth(thin(values))
+      }))
     },
     {
       title: 'Evaluations per iteration',

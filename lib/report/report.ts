@@ -58,6 +58,10 @@ export interface Animation {
 export interface History {
   iteration: number[]
   loss: (number | null)[]
+  /** What is drawn as the loss, where that is no negative log-density. */
+  lossTitle?: string
+  /** What the loss is the sum of. */
+  parts?: { name: string; values: (number | null)[] }[]
   validation: (number | null)[]
   evaluations: (number | null)[]
   backwardEvaluations: (number | null)[]

@@ -39,6 +39,7 @@ import type {
   ImageFolderOptions,
   ImageOptions,
   ImageSetOptions,
+  LabelOptions,
   LikelihoodOptions,
   LoadOptions,
   LogitBlock,
@@ -279,6 +280,7 @@ export const filled: SampleOptions = { observe }
 export const loss: LossOptions = { inputGradient: true, contextGradient: true }
 export const evaluate: EvaluateOptions = { rows: 10_000, batch: 1024, certify: 100, draws: 256 }
 export const bits: ImageEvaluationOptions = { rows: 1000, batch: 200, draws: 8, certify: 100, centre: true }
+export const classes: LabelOptions = { prior: [0.3, 0.7], rows: 1000, batch: 200, draws: 8 }
 export const plain: ImageBaselineOptions = { alpha: 1e-6, ridge: 1e-3, rows: 20_000 }
 export const solve: SolveOptions = { training: false, differentiable: true }
 export const bar: Parameters<ForwardSolution['pullback']>[0] = {

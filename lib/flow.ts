@@ -4,6 +4,11 @@ import type { ImageDataset } from './data/image-dataset'
 import { checkSchema, type TableSchema, tableWidth } from './data/schema'
 import { type EvaluateOptions, type Evaluation, evaluate } from './evaluation/evaluate'
 import { evaluateImages, type ImageEvaluation, type ImageEvaluationOptions } from './evaluation/image-bits'
+import {
+  type LabelOptions,
+  type LabelProbabilities,
+  labelProbabilities
+} from './evaluation/label-probabilities'
 import type { EvaluationOptions } from './flow/call-options'
 import { assertUsable, type FlowCore } from './flow/core'
 import { chooseEngine, threadCount } from './flow/device'
@@ -212,6 +217,11 @@ export class Flow {
     return this.#core.seed
   }
 
+  /** Bytes that the flow takes where it is trained; batches and what is kept of their solves come on top. */
+  get memory(): number {
+    return this.#core.native.memory
+  }
+
   /** Counts of the last call that solved. */
   get statistics(): Statistics | undefined {
     return this.#core.statistics
@@ -393,6 +403,14 @@ export class Flow {
    */
   bitsPerDim(images: ImageDataset, options?: ImageEvaluationOptions): Promise<ImageEvaluation> {
     return evaluateImages(this.#core, images, options)
+  }
+
+  /**
+   * p(class | image) of a flow that is conditioned on the classes of images, from its densities p(image | class) and the shares of the classes.
+   * @throws FfjordError UNSUPPORTED of a flow with another context, or none
+   */
+  labelProbabilities(images: ImageDataset, options?: LabelOptions): Promise<LabelProbabilities> {
+    return labelProbabilities(this.#core, images, options)
   }
 
   /** A solve that can be differentiated: what losses are made of. */

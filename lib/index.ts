@@ -39,6 +39,7 @@ export {
 } from './density/mixture'
 export type { EvaluateOptions, Evaluation, EvaluationErrors } from './evaluation/evaluate'
 export type { Bits, ImageEvaluation, ImageEvaluationOptions } from './evaluation/image-bits'
+export type { LabelOptions, LabelProbabilities } from './evaluation/label-probabilities'
 export { readSafetensors } from './file/read-safetensors'
 export { type SafetensorsFile, type StoredTensor, writeSafetensors } from './file/safetensors'
 export type { FitOptions } from './flow'

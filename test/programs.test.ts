@@ -13,7 +13,8 @@ import {
 import { tmpdir } from 'node:os'
 import { basename, join } from 'node:path'
 import { transformSync } from '@swc/core'
-import { readSafetensors, writeSafetensors } from '../lib'
+import { PNG } from 'pngjs'
+import { Flow, imageFolder, readSafetensors, writePng, writeSafetensors } from '../lib'
 
 const root = join(__dirname, '..')
 /** Options that TypeScript has beyond `strict`. */
@@ -59,7 +60,15 @@ beforeAll(() => {
 afterAll(() => rmSync(folder, { recursive: true, force: true }))
 
 test('the documentation has these programs', () => {
-  expect([...programs.keys()].sort()).toEqual(['README-1', 'pytorch-1', 'pytorch-2', 'tables-1', 'vae-1'])
+  expect([...programs.keys()].sort()).toEqual([
+    'README-1',
+    'images-1',
+    'images-2',
+    'pytorch-1',
+    'pytorch-2',
+    'tables-1',
+    'vae-1'
+  ])
 })
 
 test('they, the examples and all options compile under the strictest options', () => {
@@ -104,6 +113,46 @@ test('the program on a table runs', async () => {
   const header = 'gap,grp,voltage,intensity,sm1,sm2,sm3,minute'
   writeFileSync(join(folder, 'power.csv'), `${header}\n${lines.join('\n')}\n`)
   expect(await run('tables-1')).toContain('Mixture of')
+}, 60_000)
+
+test('the programs on images fill in what a mask leaves out, and tell classes', async () => {
+  const side = 8
+  for (const [label, name] of ['cat', 'dog'].entries()) {
+    mkdirSync(join(folder, 'photos', name), { recursive: true })
+    for (let i = 0; i < 3; i++) {
+      const data = Uint8Array.from(
+        { length: side * side },
+        (_, at) => 60 + 90 * label + 50 * Math.sin(at * (i + 1))
+      )
+      await writePng(join(folder, 'photos', name, `${i}.png`), { data, shape: [1, 1, side, side] })
+    }
+  }
+  for (const [name, conditional] of [
+    ['photos', {}],
+    ['classes', { context: { size: 2, columns: ['label=cat', 'label=dog'] } }]
+  ] as const) {
+    mkdirSync(join(folder, 'runs', name), { recursive: true })
+    const net = { hidden: [2], strides: [1, 1], activation: 'softplus' } as const
+    using flow = await Flow.create({
+      shape: [1, side, side],
+      blocks: [
+        { type: 'logit', alpha: 0.05 },
+        { type: 'cnf', net }
+      ],
+      ...conditional
+    })
+    await flow.save(join(folder, 'runs', name, 'model.safetensors'))
+  }
+  await run('images-1')
+  const { width, data } = PNG.sync.read(readFileSync(join(folder, 'filled.png')))
+  const { levels } = await imageFolder(join(folder, 'photos'))
+  for (const [y, x] of [
+    [0, 0],
+    [3, 2],
+    [7, 3]
+  ] as const)
+    expect(data[4 * (y * width + x)]).toBe(levels[y * side + x])
+  expect(await run('images-2')).toMatch(/cat.*dog[\s\S]*right (0|1|0\.\d+)/)
 }, 60_000)
 
 test('a model goes to PyTorch and comes back', async () => {

@@ -1,5 +1,8 @@
 import type { ImageDataset } from '../data/image-dataset'
+import { classNames } from '../data/labels'
 import { type Bits, type Flow, imageBaselines } from '../index'
+import { classification, classLines } from './classes'
+import { contextColumns } from './context'
 import { openImageParts } from './data'
 import { evaluationOptions } from './model'
 import type { DrawsChoice, EvaluationChoice } from './options'
@@ -15,6 +18,8 @@ interface Choice extends EvaluationChoice, DrawsChoice {
 
 /** Images whose errors of probes and solver are estimated, unless a call says otherwise. */
 const CERTIFIED = 100
+/** Images whose classes are asked for, which takes a density a class. */
+const LABELLED = 1000
 /** Training images that plain densities are fitted to. */
 const FITTED = 20_000
 
@@ -39,11 +44,28 @@ export async function evaluateImages(
   const others = choice.against
     ? await imageBaselines((await openImageParts(choice.against)).train, tested, { rows: FITTED })
     : undefined
+  const labels = classNames(contextColumns(flow))
+    ? await flow.labelProbabilities(tested, {
+        ...evaluationOptions(choice),
+        rows: Math.min(tested.rows, LABELLED),
+        ...(batch !== undefined && { batch }),
+        ...(draws !== undefined && { draws }),
+        signal
+      })
+    : undefined
   const { logProb: _, rows: n, traces, standardError: stderr, ...bits } = found
   const trace = [...new Set(traces)].join(', ')
   if (choice.json) {
     console.log(
-      JSON.stringify({ n, stderr, ...bits, trace, device: flow.device, ...(others && { baselines: others }) })
+      JSON.stringify({
+        n,
+        stderr,
+        ...bits,
+        trace,
+        device: flow.device,
+        ...(others && { baselines: others }),
+        ...(labels && { labels: classification(labels) })
+      })
     )
     return
   }
@@ -59,6 +81,7 @@ export async function evaluateImages(
       `Centre   ${text(found.centre)} (without noise, as RNODE evaluates: no bound, and not comparable with the above)`
     )
   for (const other of others ?? []) console.log(`${other.name}: ${text(other)}`)
+  if (labels) for (const line of classLines(labels)) console.log(line)
   console.log(`NFE      ${found.nfe.toFixed(1)}`)
   console.log(`Trace    ${trace}`)
   const names = { draws: 'draws', probes: 'probes', solver: 'solver' } as const

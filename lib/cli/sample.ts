@@ -1,5 +1,6 @@
 import { extname } from 'node:path'
 import type { Command } from 'commander'
+import { classNames, eachClass } from '../data/labels'
 import { orderedContext } from '../data/schema'
 import { decodeColumns, type FileColumns, type Flow, type NamedColumn, writePng } from '../index'
 import { sizeOf, type TensorLike } from '../native/batch'
@@ -49,7 +50,7 @@ export function addSample(program: Command): void {
     .option('--temperature <x>', 'scale of the base samples', nonNegative)
     .option(
       '--context <values|file>',
-      'of a conditional model: values, name=value or JSON for all samples, or a table of one row each'
+      'of a conditional model: values, name=value or JSON for all samples, or a table of one row each; left out, a .png of images has a line a class'
     )
     .option('--average', 'use the moving average of the weights')
   addDevice(addEvaluation(command)).action((choice: Choice) =>
@@ -98,6 +99,8 @@ async function samplePicture(choice: Choice, signal: AbortSignal): Promise<void>
     throw new WrongCall(
       `${out} would show images, and samples of this model have the shape [${flow.shape}]; name a .csv, .parquet or .npy file`
     )
+  const classes = choice.context === undefined ? classNames(contextColumns(flow))?.length : undefined
+  if (classes) return sampleClasses(choice, flow, classes, signal)
   const context = await samplingContext(flow, choice.context)
   const { data, shape } = await flow.sample(count, {
     ...evaluationOptions(choice),
@@ -108,6 +111,27 @@ async function samplePicture(choice: Choice, signal: AbortSignal): Promise<void>
   })
   await writePng(out, { data, shape })
   note(`${count} samples in ${out}`)
+}
+
+/** A line of samples of each class. */
+async function sampleClasses(
+  choice: Choice,
+  flow: Flow,
+  classes: number,
+  signal: AbortSignal
+): Promise<void> {
+  const { seed, temperature, out } = choice
+  const each = Math.ceil(choice.number / classes)
+  const { data, shape } = await flow.sample(each * classes, {
+    ...evaluationOptions(choice),
+    seed,
+    ...(temperature !== undefined && { temperature }),
+    context: eachClass(classes, each),
+    signal
+  })
+  await writePng(out, { data, shape }, { columns: each })
+  const names = classNames(contextColumns(flow))!
+  note(`${each} samples of each class in ${out}, a line a class: ${names.join(', ')}`)
 }
 
 /** The columns that the samples are conditioned on, as they stand in a file; none of contexts without names. */

@@ -11,6 +11,7 @@ import { tableBlocks } from '../table/blocks'
 import { addArchitecture, describeComputation, describeFlow } from './architecture'
 import { describeContext } from './context'
 import { benchmarkIn, DATA, imageSetIn, isToy, openSource, type Source } from './data'
+import { estimate } from './estimate'
 import { WrongCall } from './exit'
 import { inspectionLines } from './inspection'
 import { interruptible } from './interrupt'
@@ -193,6 +194,10 @@ export async function runTraining(given: GivenChoice, signal: AbortSignal, recip
   const flow = await openFlow(choice, source, resume)
   if (resume) checkSameTable(given.data, flow.table, source.table)
   if (!given.resume) directory.start(withAbsolutePaths(choice))
+  if (given.preset && !resume && !choice.quiet && source.seen instanceof ImageDataset) {
+    const { threads } = choice
+    note(await estimate(flow, source.seen, options, { signal, ...(threads !== undefined && { threads }) }))
+  }
   await trainAndReport({ flow, source, directory, options, signal, choice })
   flow.dispose()
 }

@@ -37,6 +37,13 @@ export function oneHot({ values, names }: Labels): Float32Array {
   return numbers
 }
 
+/** The context of `each` rows of every class, one class after the other, (classes · each, classes). */
+export function eachClass(classes: number, each: number): { data: Float32Array; shape: number[] } {
+  const values = Uint16Array.from({ length: classes * each }, (_, row) => Math.floor(row / each))
+  const names = Array.from({ length: classes }, (_, label) => String(label))
+  return { data: oneHot({ values, names }), shape: [classes * each, classes] }
+}
+
 /** Names of these numbers, as of a category's in a table. */
 export function labelColumns({ names }: Labels): string[] {
   return names.map((name) => `${LABEL}=${name}`)
@@ -46,7 +53,7 @@ export function labelColumns({ names }: Labels): string[] {
 export const LABEL = 'label'
 
 /** Names of classes, of the names of their numbers; undefined where these are something else. */
-export function classNames(columns: readonly string[]): string[] | undefined {
+export function classNames(columns: readonly string[] = []): string[] | undefined {
   const start = `${LABEL}=`
   return columns.length > 0 && columns.every((name) => name.startsWith(start))
     ? columns.map((name) => name.slice(start.length))

@@ -21,6 +21,17 @@ export interface Observation {
 
 export type RealMask = TensorLike | Uint8Array | Float32Array | Float64Array | readonly (number | boolean)[]
 
+/** The transforms of single elements that CNF blocks alone follow: the flows that `observe` works with; undefined of others. */
+export function frontOf(blocks: readonly Block[]): Block[] | undefined {
+  const first = blocks.findIndex(({ type }) => type === 'cnf')
+  const fixed = blocks.slice(0, Math.max(0, first))
+  const fits =
+    first >= 0 &&
+    fixed.every(({ type }) => elementwise.includes(type)) &&
+    blocks.slice(first).every(({ type }) => type === 'cnf')
+  return fits ? fixed : undefined
+}
+
 interface Observed {
   /** (B, D) each. */
   mask: Uint8Array

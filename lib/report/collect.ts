@@ -9,9 +9,9 @@ import { VERSION } from '../native/version'
 import { animate } from './animate'
 import type { Assessment } from './assess'
 import { marginalSection, matchSection, pairSection, pairsOf } from './comparison'
-import { contactSheet } from './contact-sheet'
 import { baselineRows, describe, evaluationRows, type Facts, flowRows, number, solverRows } from './facts'
 import { highlightsOf } from './highlights'
+import { imageSections } from './image-sections'
 import { linePanels } from './marginals'
 import { COARSE, FINE, pictureTolerance, planePanels } from './plane'
 import { firstColumns, plainColumns, type Quantity, quantitiesOf } from './quantity'
@@ -49,6 +49,7 @@ export interface ReportInput {
 
 /** Rows of the solves whose statistics a report lists, at the flow's own tolerances. */
 const MEASURED_ROWS = 1000
+const SHOWN_IMAGES = 100
 /** Elements of a table that are looked at. */
 const MOST_ELEMENTS = 512
 
@@ -56,7 +57,9 @@ const MOST_ELEMENTS = 512
 export async function collectReport(input: ReportInput): Promise<Report> {
   const { title, flow, data, evaluation, history, baselines = [], seed = 1, ending, command, signal } = input
   const detail = flow.device === 'reference' ? COARSE : FINE
-  const wanted = Math.min(detail.samples, Math.ceil(6e6 / sizeOf(flow.shape)))
+  // Of images no more are drawn than are shown.
+  const most = flow.shape.length === 3 ? SHOWN_IMAGES : detail.samples
+  const wanted = Math.min(most, Math.ceil(6e6 / sizeOf(flow.shape)))
   const { rows, context } = await firstRows(data, wanted)
   // Samples of a conditional density are drawn at the contexts of the data, one a row; those of a table beside as many rows.
   const table = !(data instanceof LawDataset) && flow.shape.length === 1
@@ -75,7 +78,8 @@ export async function collectReport(input: ReportInput): Promise<Report> {
   const { sections, plane } = await sectionsOf(input, { rows, context, samples: drawn.data, detail, table })
   const known = {
     ...(evaluation?.entropy !== undefined && { entropy: evaluation.entropy }),
-    ...(ending && { ending })
+    ...(ending && { ending }),
+    ...(flow.shape.length === 3 && { dimensions: sizeOf(flow.shape) })
   }
   await next(0.85, 'the page')
   return {
@@ -139,13 +143,14 @@ async function sectionsOf(
   input: ReportInput,
   shown: Shown
 ): Promise<{ sections: Section[]; plane?: [Quantity, Quantity] }> {
-  const { flow, data, parts, evaluation, tell, signal } = input
+  const { flow, data, parts, evaluation, tell, signal, seed = 1 } = input
   const { rows, context, samples, detail, table } = shown
   const next = stepsOf(input)
   if (flow.shape.length === 3) {
-    const tested = parts && evaluation && (await firstRows(parts.test, evaluation.rows)).rows
-    const ends = tested ? [imagesAtTheEnds(tested, evaluation.logProb, flow.shape)] : []
-    return { sections: [images(rows, samples, flow.shape), ...ends] }
+    const test = parts?.test ?? data
+    return {
+      sections: await imageSections(flow, { rows, samples, test, seed, logProb: evaluation?.logProb })
+    }
   }
   const quantities = tableQuantities(flow, data, rows, samples, context)
   // A density of its own for every context has no one picture; that within an interval, or beside an atom, is not of the whole plane.
@@ -231,34 +236,4 @@ function tableQuantities(
 
 function elementNames(flow: Flow): string[] {
   return Array.from({ length: sizeOf(flow.shape) }, (_, i) => `x${i + 1}`)
-}
-
-/** Test images that the flow finds most and least likely. */
-function imagesAtTheEnds(rows: RealArray, logProb: Float64Array, shape: readonly number[]): Section {
-  const size = sizeOf(shape)
-  const order = Array.from(logProb.keys()).sort((a, b) => logProb[b]! - logProb[a]!)
-  const chosen = (some: number[]) => {
-    const picked = new Float64Array(some.length * size)
-    some.forEach((row, i) => {
-      picked.set(rows.subarray(row * size, (row + 1) * size), i * size)
-    })
-    return picked
-  }
-  const shown = Math.min(36, order.length)
-  return {
-    title: 'Images at the ends',
-    note: 'Test images that the flow finds most and least likely. Images with little in them have the largest densities, whatever they show.',
-    panels: [
-      contactSheet('Most likely', chosen(order.slice(0, shown)), shape),
-      contactSheet('Least likely', chosen(order.slice(-shown).reverse()), shape)
-    ]
-  }
-}
-
-function images(rows: RealArray, samples: RealArray, shape: readonly number[]): Section {
-  return {
-    title: 'Images',
-    note: 'Data and samples of the flow.',
-    panels: [contactSheet('Data', rows, shape), contactSheet('Samples', samples, shape)]
-  }
 }

@@ -30,15 +30,16 @@ export function curves(history: History): Curves {
   const iteration = history.iteration.filter(
     (_, i) => i % stride === stride - 1 || i === history.iteration.length - 1
   )
-  const loss = thin(history.loss)
+  const inUnits = (values: (number | null)[]) => thin(values.map((value) => units(value, history.dimensions)))
+  const loss = inUnits(history.loss)
   const entropy = history.entropy
   const charts: Curves['charts'] = [
     {
-      title: history.lossTitle ?? 'Loss, nats per sample',
+      title: history.lossTitle ?? (history.dimensions ? 'Loss, bits per dimension' : 'Loss, nats per sample'),
       series: [
         { name: 'batch', tone: 'model', faint: true, values: loss },
         { name: 'smoothed', tone: 'model', values: smooth(loss) },
-        { name: 'validation', tone: 'validation', dots: true, values: thin(history.validation) },
+        { name: 'validation', tone: 'validation', dots: true, values: inUnits(history.validation) },
         ...(entropy === undefined
           ? []
           : [{ name: 'entropy', tone: 'reference', dashed: true, values: iteration.map(() => entropy) }])
@@ -93,6 +94,11 @@ export function curves(history: History): Curves {
     ...(history.kept !== undefined && { kept: history.kept }),
     charts: charts.filter((chart) => chart.series.length > 0)
   }
+}
+
+/** Nats of an image of 256 levels as bits per dimension. */
+function units(nats: number | null, dimensions: number | undefined): number | null {
+  return nats === null || !dimensions ? nats : (nats / dimensions + Math.log(256)) / Math.LN2
 }
 
 /** Means over runs of `stride`; null where a run has no value. */

@@ -71,6 +71,8 @@ export interface History {
   learningRate: (number | null)[]
   /** Means over the batch of those that were tracked, without their weights. */
   regularisers?: { name: string; values: (number | null)[] }[]
+  /** Elements of an image, where losses are shown in bits of each. */
+  dimensions?: number
   /** Entropy of the data where it is known: the lowest loss in the long run. */
   entropy?: number
   /** The iteration whose weights were kept. */

@@ -188,6 +188,22 @@ module.exports = async function calls(ffjord, folder) {
         }
       }
     ],
+    labelProbabilities: [
+      () => [
+        ffjord.fromImages(new Uint8Array(4), { shape: [1, 1, 2], labels: [0, 1] }),
+        { prior: [0.3, 0.7], rows: 2, batch: 1, draws: 2, seed: 1, signal: soon() }
+      ],
+      async (images, o) => {
+        const context = { size: 2, columns: ['label=0', 'label=1'] }
+        const blocks = [{ type: 'cnf', net: { hidden: [2], strides: [1, 1] } }]
+        const seen = await Flow.create({ shape: [1, 1, 2], blocks, context, threads: 1 })
+        try {
+          await seen.labelProbabilities(images, o)
+        } finally {
+          seen.dispose()
+        }
+      }
+    ],
     solve: [
       () => [x(), { training: true, seed: 1 }, { z: x(), deltaLogp: x(2), parameters: true }],
       async (rows, o, bar) => {

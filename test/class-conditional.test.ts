@@ -2,7 +2,7 @@ import { execFile } from 'node:child_process'
 import { mkdirSync, mkdtempSync, readFileSync, rmSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
-import { Flow, fromImages, writePng } from 'ffjord'
+import { Flow, fromImages, imageFolder, writePng } from 'ffjord'
 import { PNG } from 'pngjs'
 import { curves } from '../lib/report/history'
 import { imageSections } from '../lib/report/image-sections'
@@ -207,4 +207,13 @@ test('a multiscale flow has lines between images, and says what is left out', as
   expect(sections.map(({ title }) => title)).toEqual(['Images', 'Paths of images'])
   expect(sections[1]!.note).toContain('left out')
   expect(sections[1]!.panels).toHaveLength(1)
+})
+
+test('folders of classes with more than a few images are read to their ends', async () => {
+  for (const name of ['one', 'two']) {
+    mkdirSync(join(folder, 'many', name), { recursive: true })
+    for (let i = 0; i < 40; i++)
+      await writePng(join(folder, 'many', name, `${i}.png`), { data: new Uint8Array(4), shape: [1, 1, 2, 2] })
+  }
+  expect((await imageFolder(join(folder, 'many'))).rows).toBe(80)
 })

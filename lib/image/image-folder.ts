@@ -1,4 +1,4 @@
-import { opendir, readFile } from 'node:fs/promises'
+import { readdir, readFile } from 'node:fs/promises'
 import { extname, join, sep } from 'node:path'
 import { imagesOf, type VisitOptions, visitKeys } from '../data/from-images'
 import type { ImageDataset } from '../data/image-dataset'
@@ -84,7 +84,8 @@ const sizeText = ({ width, height }: Picture) => `${width} × ${height}`
 async function filesIn(folder: string): Promise<string[]> {
   const files: string[] = []
   try {
-    for await (const entry of await opendir(folder, { recursive: true })) {
+    // opendir of Node 20 loses what a folder in the folder holds beyond its first 32 entries.
+    for (const entry of await readdir(folder, { recursive: true, withFileTypes: true })) {
       const path = join(entry.parentPath ?? entry.path, entry.name).slice(join(folder, sep).length)
       if (entry.isDirectory() || entry.name.startsWith('.')) continue
       const kind = extname(entry.name).toLowerCase()

@@ -1,18 +1,20 @@
 // out = W in for images, W any LinearMap or the transpose of one: direct convolutions by the
-// micro-kernel of product.h, or Winograd's (winograd.h).
+// micro-kernel of tap_runs.h, or Winograd's (winograd.h).
 //
 // A filter that passes over its input (narrow from wide) reads, for each output pixel, as many runs
 // as it has rows, each of width · channels features. One that spreads its input (wide from narrow)
 // falls into stride² phases: output pixels of equal remainder are reached through the same taps,
 // and each phase is a small filter of stride 1. FLOPs: 2 · taps · in · out a column and pixel of
-// the small plane; of 64 → 64 channels a block of twelve rows of W takes 27.6 kB of the first
-// cache, and a pixel's three runs 128 bytes from the second for 24 multiply-adds.
+// the small plane, less those of taps in the border. Of 3 by 3 taps of 64 channels a block of
+// twelve rows of W takes 27.6 kB and a pixel's runs 74 kB, so both are taken in parts that the
+// first cache holds while eight pixels pass.
 #pragma once
 
 #include <vector>
 
 #include "cpu/images.h"
 #include "cpu/product.h"
+#include "cpu/tap_runs.h"
 #include "cpu/tile_net.h"
 #include "cpu/winograd.h"
 
@@ -88,12 +90,18 @@ class PackedConvolution {
                      });
       return;
     }
-    for (ConvolutionPhase& phase : phases_)
-      phase.weights.pack(channels_out_, phase.taps_y * phase.taps_x * stored, [&](int out, int k) {
-        const int in = k % stored, tap = k / stored;
-        if (in >= channels_in_) return 0.f;
-        return at(phase, out, in, tap / phase.taps_x, tap % phase.taps_x, element);
-      });
+    for (ConvolutionPhase& phase : phases_) {
+      const int depth = phase.taps_y * phase.taps_x * stored;
+      if (phase.weights.rows != channels_out_ || phase.weights.depth != depth)
+        phase.weights.resize(channels_out_, depth);
+    }
+    // Blocks of W whose taps, as they are read and as they are written, fit in the first cache.
+    constexpr int kChannels = 8;
+    for (int out = 0; out < channels_out_; out += kBlockRows)
+      for (int in = 0; in < channels_in_; in += kChannels)
+        for (ConvolutionPhase& phase : phases_)
+          pack_block(phase, stored, {out, std::min(out + kBlockRows, channels_out_)},
+                     {in, std::min(in + kChannels, channels_in_)}, element);
   }
 
   /// element(n, c, i, j) of what tap (ty, tx) of a phase takes from channel `in` to `out`.
@@ -107,6 +115,23 @@ class PackedConvolution {
   }
 
  private:
+  struct Channels {
+    int first, end;
+  };
+  template <class Element>
+  void pack_block(ConvolutionPhase& phase, int stored, Channels outs, Channels ins,
+                  Element element) const {
+    int step;
+    float* const block = phase.weights.row_start(outs.first, step);
+    for (int ty = 0; ty < phase.taps_y; ++ty)
+      for (int tx = 0; tx < phase.taps_x; ++tx)
+        for (int in = ins.first; in < ins.end; ++in) {
+          float* const to = block + (std::size_t(ty * phase.taps_x + tx) * stored + in) * step;
+          for (int out = outs.first; out < outs.end; ++out)
+            to[out - outs.first] = at(phase, out, in, ty, tx, element);
+        }
+  }
+
   // Products of 16 places where 36 are direct, less what planes of odd sides waste, against sums of
   // vectors in the transforms: measured, these win from 16 channels on, and on 7 × 7 still.
   bool transforming_pays() const {
@@ -194,24 +219,67 @@ class PackedConvolution {
   WinogradConvolution winograd_;
 };
 
-/// Rows [kBlockRows · block, …) of W, for `count` pixels from number `first` of a phase's row.
-[[gnu::always_inline]] inline void convolve_pixels(const ConvolutionPhase& phase, int block,
-                                                   int row, int first, int count, const Images& in,
-                                                   const Images& out, int panels) {
-  const bool taps = phase.has_taps();
-  const Panels from =
-      taps ? in.pixel(phase.from_y + row * phase.stride, phase.from_x + first * phase.stride)
-           : Panels{in.data, 0};
+inline constexpr int kPixelsTogether = 8;  ///< of one block of rows at a time
+
+/// Rows [kBlockRows · block, …) of W, for `count` pixels from number `first` of a phase's row. A
+/// part of a filter passes over all of them, so that its weights and most of what is under it stay
+/// in the first cache: of 5 by 5 taps and 32 channels 102 kB would come from the second for each
+/// pixel anew, a third of the time. Taps in the border are left out.
+inline void convolve_pixels(const ConvolutionPhase& phase, int block, int row, int first, int count,
+                            const Images& in, const Images& out, int panel) {
+  constexpr int kWindow = (20 << 10) / int(kFeatureStride * sizeof(float));  // features
+  const ImageLayout& layout = in.layout;
+  const int stored = layout.channels, run = phase.taps_x * stored;
+  const int rows = block < phase.weights.full_blocks() ? kBlockRows : phase.weights.tail_rows();
+  const AddRuns add = runs_of_rows(rows);
+  const int y = phase.from_y + row * phase.stride, x = phase.from_x + first * phase.stride;
   const Panels to = out.pixel(phase.y(row), phase.x(first));
-  const Runs runs{taps ? phase.taps_y : 1, in.layout.row_stride()};
-  for (int panel = 0; panel < panels; ++panel) {
-    const float* const source = from.data + panel * from.stride;
-    float* const target = to.data + panel * to.stride;
-    multiply_rows(phase.weights, block,
-                  {source, source + kLanes, phase.stride * in.layout.pixel_stride(), target,
-                   target + kLanes, phase.step * out.layout.pixel_stride(), count},
-                  runs);
-  }
+  float* const target =
+      to.data + panel * to.stride + std::size_t(block) * kBlockRows * kFeatureStride;
+  const std::size_t source_stride = phase.stride * layout.pixel_stride();
+  const std::size_t target_stride = phase.step * out.layout.pixel_stride();
+
+  struct Features {
+    int first, end;  // of a run
+    bool operator==(const Features& other) const {
+      return first == other.first && end == other.end;
+    }
+  };
+  const auto inside = [&](const Features& part, int pixel) {
+    const int left = x + pixel * phase.stride;
+    return Features{std::max(part.first, -left * stored),
+                    std::min(part.end, (layout.plane.width - left) * stored)};
+  };
+  bool written[kPixelsTogether] = {};
+  const auto add_part = [&](int tap, int taps, const Features& part) {
+    for (int pixel = 0, end; pixel < count; pixel = end) {
+      const Features here = inside(part, pixel);
+      for (end = pixel + 1; end < count && inside(part, end) == here; ++end)
+        if (written[end] != written[pixel]) break;
+      if (here.first >= here.end) continue;
+      const Panels from = in.pixel(y + tap, x + pixel * phase.stride);
+      const float* const source =
+          from.data + panel * from.stride + std::size_t(here.first) * kFeatureStride;
+      float* const sums = target + pixel * target_stride;
+      const int length = here.end - here.first;
+      add(phase.weights.block(block) + std::size_t(tap * run + here.first) * rows, run - length,
+          length, {taps, layout.row_stride()},
+          {source, source + kLanes, source_stride, sums, sums + kLanes, target_stride, end - pixel},
+          written[pixel]);
+      std::fill(written + pixel, written + end, true);
+    }
+  };
+
+  const int end_tap = std::min(phase.taps_y, layout.plane.height - y);
+  const int together = std::max(1, kWindow / std::max(1, run));
+  const int parts = (run + kWindow - 1) / kWindow,
+            length = parts > 0 ? (run + parts - 1) / parts : 1;
+  for (int tap = std::max(0, -y); tap < end_tap; tap += together)
+    for (int begin = 0; begin < run; begin += length)
+      add_part(tap, std::min(together, end_tap - tap), {begin, std::min(run, begin + length)});
+  for (int pixel = 0; pixel < count; ++pixel)  // that no tap reaches
+    if (!written[pixel])
+      std::fill_n(target + pixel * target_stride, std::size_t(rows) * kFeatureStride, 0.f);
 }
 
 /// out = W in. `behind(y, x, first, last)` is called for rows [first, last) of each output pixel
@@ -221,16 +289,16 @@ template <class Behind>
 void convolve(const PackedConvolution& map, const Images& in, const Images& out, int panels,
               float* scratch, Behind behind) {
   if (map.transforms()) return map.transformed().run(in, out, panels, scratch, behind);
-  constexpr int kPixels = 8;  // of one block of rows at a time
   for (const ConvolutionPhase& phase : map.phases())
     for (int row = 0; row < phase.rows; ++row)
-      for (int begin = 0; begin < phase.columns; begin += kPixels) {
-        const int count = std::min(kPixels, phase.columns - begin);
+      for (int begin = 0; begin < phase.columns; begin += kPixelsTogether) {
+        const int count = std::min(kPixelsTogether, phase.columns - begin);
         for (int block = 0; block <= phase.weights.full_blocks(); ++block) {
           const int first = block * kBlockRows;
           const int last = std::min(first + kBlockRows, map.channels_out());
           if (first >= last) break;
-          convolve_pixels(phase, block, row, begin, count, in, out, panels);
+          for (int panel = 0; panel < panels; ++panel)
+            convolve_pixels(phase, block, row, begin, count, in, out, panel);
           for (int column = begin; column < begin + count; ++column)
             behind(phase.y(row), phase.x(column), first, last);
         }

@@ -75,16 +75,13 @@ struct Runs {
   std::size_t stride;  ///< floats from one run to the next
 };
 
-/// sums = `Rows` rows of W times some columns; `length` features a run.
+/// sums += `Rows` rows of W times some columns; `length` features a run, and `weight_gap` columns
+/// of W between the last of a run and the first of the next.
 template <int Rows, int Count, class AnyRuns>
-[[gnu::always_inline]] inline void multiply_block(const float* weights, int length,
-                                                  const AnyRuns& runs,
-                                                  const float* const (&columns)[Count],
-                                                  Vec (&sums)[Rows][Count]) {
-#pragma GCC unroll 12
-  for (int r = 0; r < Rows; ++r)
-#pragma GCC unroll 8
-    for (int c = 0; c < Count; ++c) sums[r][c] = Vec{};
+[[gnu::always_inline]] inline void add_to_block(const float* weights, int weight_gap, int length,
+                                                const AnyRuns& runs,
+                                                const float* const (&columns)[Count],
+                                                Vec (&sums)[Rows][Count]) {
   for (int run = 0; run < runs.count; ++run) {
     const float* in[Count];
 #pragma GCC unroll 8
@@ -105,7 +102,21 @@ template <int Rows, int Count, class AnyRuns>
       }
       weights += Rows;
     }
+    weights += weight_gap * Rows;
   }
+}
+
+/// sums = `Rows` rows of W times some columns; `length` features a run.
+template <int Rows, int Count, class AnyRuns>
+[[gnu::always_inline]] inline void multiply_block(const float* weights, int length,
+                                                  const AnyRuns& runs,
+                                                  const float* const (&columns)[Count],
+                                                  Vec (&sums)[Rows][Count]) {
+#pragma GCC unroll 12
+  for (int r = 0; r < Rows; ++r)
+#pragma GCC unroll 8
+    for (int c = 0; c < Count; ++c) sums[r][c] = Vec{};
+  add_to_block<Rows, Count>(weights, 0, length, runs, columns, sums);
 }
 
 /// Rows of W times pairs of columns, stored: `pairs` of them, whose pointers advance by the

@@ -134,11 +134,11 @@ inline std::vector<double> draws(std::size_t count, std::uint32_t number) {
   return centred;
 }
 
-/// The odd net of an engine on batches that fill lanes and tiles or do not, against the float64
-/// engine.
-inline void check_against_reference(const RunNet& run, double tolerance, Report& report) {
+/// A net of an engine on batches that fill lanes and tiles or do not, against the float64 engine.
+inline void check_against_reference(const RunNet& run, double tolerance, Report& report,
+                                    FeedForwardPlan (&make_net)(ParameterLayout&) = odd_net) {
   ParameterLayout layout;
-  const FeedForwardPlan plan = odd_net(layout);
+  const FeedForwardPlan plan = make_net(layout);
   InitialParameters first(layout, 5);
   draw_first_weights(first, plan);
   const RunNet exact = run_on_host<double>(reference::make_feed_forward);

@@ -22,7 +22,8 @@ struct BlockNoise {
   std::uint32_t row_offset = 0;  ///< number of the first row
   std::vector<RowKey> keys;      ///< of the rows (B), in place of their numbers and the call
   std::vector<Real> given;       ///< (K, B, columns) in place of a draw, or empty
-  ProbeLattice lattice = {.channels = 0};  ///< that a draw is cut to (TracePlan)
+  ProbeLattice lattice = {
+      .channels = 0, .plane = {}, .spacing = {}};  ///< that a draw is cut to (TracePlan)
 
   std::size_t size() const { return probes * batch * columns; }
 

@@ -118,7 +118,7 @@ class Repeated {
                                    noise.row_offset,
                                    keys_of(noise, request_.rows.given, request_.batch),
                                    {},
-                                   {.channels = 0}};
+                                   {.channels = 0, .plane = {}, .spacing = {}}};
       noise_.push_back(eps.values());
     }
   }

@@ -35,7 +35,7 @@ struct TracePlan {
   int width = 0;    ///< Bottleneck: of that layer
   /// Of an estimate whose ε are cut to lattices, probe k to that of k mod count, and scaled by
   /// √count, so that E[εεᵀ] is 1 in the mean over a set. Else its channels are 0.
-  ProbeLattice lattice = {.channels = 0};
+  ProbeLattice lattice = {.channels = 0, .plane = {}, .spacing = {}};
 
   bool on_lattices() const { return lattice.channels > 0; }
 

@@ -115,11 +115,11 @@ class Case {
     const Network network(net_, parameters_);
     const auto at = network.at(kTime, {});
     RowTape tape;
-    network.push(at, {value_, tangent_}, tape, network.all());
+    network.push(at, {value_, tangent_}, tape, LayerRange{0, network.depth()});
     std::vector<LayerAt> at_bars;
     for (const LayerAt& layer : at) at_bars.push_back(layer.zeros());
-    const Columns input_bars =
-        network.pull(at, tape, {value_bar_, tangent_bar_}, {}, at_bars, network.all());
+    const Columns input_bars = network.pull(at, tape, {value_bar_, tangent_bar_}, {}, at_bars,
+                                            LayerRange{0, network.depth()});
     Vector gradients(parameters_.size());
     const double t_bar = network.pullback(kTime, {}, at_bars, gradients, {});
 
@@ -147,7 +147,7 @@ class Case {
   Columns output() const {
     const Network network(net_, parameters_);
     RowTape tape;
-    network.push(network.at(time_, {}), {value_, tangent_}, tape, network.all());
+    network.push(network.at(time_, {}), {value_, tangent_}, tape, LayerRange{0, network.depth()});
     return tape.output;
   }
   double objective() const {

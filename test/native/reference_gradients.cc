@@ -218,7 +218,7 @@ void check_integrands(Report& report) {
       constexpr std::size_t kSize = 4;
       Cnf cnf;
       cnf.time = 0.7;
-      cnf.net = {{6, 5}, LayerKind::ConcatSquash, Activation::Tanh, residual};
+      cnf.net = {{6, 5}, LayerKind::ConcatSquash, Activation::Tanh, residual, {}};
       Settings settings;
       settings.solver.tableau = &tableau("euler");
       settings.solver.steps = 1;
@@ -308,7 +308,7 @@ void check_dense(LayerKind layer, Report& report) {
       Cnf cnf;
       cnf.time = activation == Activation::Square ? 0.1 : 0.7;  // three squares blow up soon
       cnf.train_time = true;
-      cnf.net = {divergence.hidden, layer, activation, residual};
+      cnf.net = {divergence.hidden, layer, activation, residual, {}};
       residual = !residual;
       check_case({{3}, {cnf}}, divergence, generator, report);
     }

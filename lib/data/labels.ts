@@ -11,8 +11,11 @@ export interface Labels {
 const MOST_CLASSES = 4096
 
 export function checkLabels(values: unknown, names: unknown, rows: number): Labels {
+  // By length and number: a detached array has none, and throws where one goes through it.
   const given =
-    ArrayBuffer.isView(values) && !(values instanceof DataView) ? Array.from(values as never) : values
+    ArrayBuffer.isView(values) && !(values instanceof DataView)
+      ? Array.from({ length: (values as Uint8Array).length }, (_, row) => (values as Uint8Array)[row])
+      : values
   if (!isArray(given)) fail('INVALID_INPUT', 'labels is no list of classes; give one whole number an image')
   if (given.length !== rows)
     fail(

@@ -2,7 +2,7 @@ import { cholesky } from '../data/cholesky'
 import { ImageDataset } from '../data/image-dataset'
 import { meanSurprise } from '../evaluation/evaluate'
 import { sizeOf } from '../native/batch'
-import { fail, integer, number, object, show } from '../native/check'
+import { fail, integer, isObject, number, object, show } from '../native/check'
 import { Gaussian } from './gaussian'
 
 /** A plain density of images, fitted to the training images, on the test images. */
@@ -38,7 +38,7 @@ export async function imageBaselines(
 ): Promise<ImageBaseline[]> {
   const given = object(options, 'imageBaselines options', ['alpha', 'ridge', 'rows'])
   for (const [name, images] of Object.entries({ train, test }))
-    if (!(images instanceof ImageDataset))
+    if (!isObject(images) || !(images instanceof ImageDataset))
       fail('INVALID_INPUT', `${name} is ${show(images)}; give images, as fromImages or imageSet make them`)
   const alpha = number(given.alpha ?? 1e-6, 'alpha', { least: 0, open: true })
   const ridge = number(given.ridge ?? 1e-3, 'ridge', { least: 0 })

@@ -2,7 +2,7 @@ import { ImageDataset } from '../data/image-dataset'
 import { checkOptions, type EvaluationOptions, evaluationKeys } from '../flow/call-options'
 import type { FlowCore } from '../flow/core'
 import { sizeOf } from '../native/batch'
-import { boolean, fail, integer } from '../native/check'
+import { boolean, fail, integer, isObject } from '../native/check'
 import { type Evaluation, evaluate, meanSurprise } from './evaluate'
 
 export interface ImageEvaluationOptions extends Omit<EvaluationOptions, 'noise' | 'rowOffset' | 'context'> {
@@ -61,7 +61,7 @@ export async function evaluateImages(
     'certify',
     'centre'
   ])
-  if (!(images instanceof ImageDataset))
+  if (!isObject(images) || !(images instanceof ImageDataset))
     fail(
       'INVALID_INPUT',
       'bits per dimension are of levels; give images, as fromImages or imageSet make them'

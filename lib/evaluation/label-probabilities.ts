@@ -3,7 +3,7 @@ import { classNames } from '../data/labels'
 import { checkOptions, type EvaluationOptions, evaluationKeys } from '../flow/call-options'
 import type { FlowCore } from '../flow/core'
 import { logProb } from '../flow/log-prob'
-import { fail, integer, isArray, number, show } from '../native/check'
+import { fail, integer, isArray, isObject, number, show } from '../native/check'
 import { meanSurprise } from './evaluate'
 
 export interface LabelOptions extends Omit<EvaluationOptions, 'noise' | 'rowOffset' | 'context'> {
@@ -56,7 +56,7 @@ export async function labelProbabilities(
       'UNSUPPORTED',
       'this flow is not conditioned on the classes of images; train one with { context: label }'
     )
-  if (!(images instanceof ImageDataset))
+  if (!isObject(images) || !(images instanceof ImageDataset))
     fail('INVALID_INPUT', 'classes are those of images; give images, as fromImages or imageSet make them')
   const classes = names.length
   const prior = priorOf(given, context.mean, classes)

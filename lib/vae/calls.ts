@@ -4,7 +4,7 @@ import { stoppable } from '../flow/compute'
 import { overrideSettings } from '../flow/prepare'
 import { solverStatistics } from '../flow/statistics'
 import { type ArrayOf, type Batch, type RealArray, type Tensor, toRows, wantsFloat64 } from '../native/batch'
-import { boolean, integer, number } from '../native/check'
+import { boolean, fail, integer, number } from '../native/check'
 import type { NativeNoise, NativeStop, NativeVaeCall } from '../native/interface'
 import { assertUsable, type VaeCore } from './core'
 import { toImageRows } from './images'
@@ -78,10 +78,21 @@ export async function elbo<B extends Batch>(
   core.statistics = solverStatistics(result.forward)
   const { reconstructions: reconstruction, kls: kl, logDet } = result
   const sum = reconstruction.map((nats, i) => -nats - kl[i]!) as ArrayOf<B>
+  checkNumbers(sum, 'ELBO')
   const shape = [call.batch, core.description.latent]
   const parts = { mean: result.mean, variance: result.variance, z0: result.z0, zk: result.zk }
   const tensors = Object.entries(parts).flatMap(([name, data]) => (data ? [[name, { data, shape }]] : []))
   return { elbo: sum, reconstruction, kl, logDet, ...Object.fromEntries(tensors) }
+}
+
+/** Weights that grew beyond all bounds make no numbers, which nothing may be made of. */
+function checkNumbers(values: ArrayOf<Batch>, name: string): void {
+  const image = values.findIndex((value) => Number.isNaN(value))
+  if (image >= 0)
+    fail(
+      'SOLVE_FAILED',
+      `image ${image} has no ${name}: the model's numbers are too large; load weights of an earlier step, or train with a smaller lr`
+    )
 }
 
 export async function logLikelihood<B extends Batch>(
@@ -98,6 +109,7 @@ export async function logLikelihood<B extends Batch>(
     core.native.logLikelihood({ ...call, samples, clamp, ...stop })
   )
   core.statistics = solverStatistics(result.statistics)
+  checkNumbers(result.logLikelihood, 'likelihood')
   return { logLikelihood: result.logLikelihood, elbo: result.meanLogWeight }
 }
 

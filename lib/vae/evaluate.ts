@@ -129,8 +129,12 @@ class Moments {
   }
 }
 
-function meanOf(values: Iterable<number>): Moments {
+/** Of an image that the model gives no probability at all, infinite. */
+function meanOf(values: Iterable<number>): { mean: number; standardError: number } {
   const moments = new Moments()
-  for (const value of values) moments.add(value)
+  for (const value of values) {
+    if (!Number.isFinite(value)) return { mean: value, standardError: Infinity }
+    moments.add(value)
+  }
   return moments
 }

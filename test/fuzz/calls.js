@@ -96,7 +96,10 @@ module.exports = async function calls(ffjord, folder) {
           layer: 'concat'
         }
       ],
-      async (o) => (await Flow.create({ shape: o.shape, blocks: ffjord.multiscale(o), threads: 1 })).dispose()
+      async (o) => {
+        const blocks = ffjord.multiscale(o)
+        ;(await Flow.create({ shape: o.shape, blocks, threads: 1 })).dispose()
+      }
     ],
     'Flow.load': [
       () => [model, { threads: 1, trace: 'exact', seed: 2 }],

@@ -18,8 +18,11 @@ export interface SafetensorsFile {
 }
 
 function metadataOf(entry: unknown): Record<string, string> | undefined {
-  if (!isObject(entry) || Object.values(entry).some((value) => typeof value !== 'string')) return undefined
-  return entry as Record<string, string>
+  if (!isObject(entry)) return undefined
+  // A copy, which holds what was checked and is written as it stands, whatever the object does when it is asked again.
+  const entries = Object.entries(entry)
+  if (entries.some(([, value]) => typeof value !== 'string')) return undefined
+  return Object.fromEntries(entries) as Record<string, string>
 }
 
 function checkTensor(name: string, value: unknown): StoredTensor {

@@ -71,7 +71,13 @@ export function scheduleFactor(
         'every' in schedule
           ? Math.floor(iteration / schedule.every)
           : schedule.at.filter((at) => iteration >= at).length
-      return ramp * schedule.factor ** drops
+      const grown = schedule.factor ** drops
+      if (!Number.isFinite(grown))
+        fail(
+          'INVALID_OPTION',
+          `schedule.factor of ${schedule.factor} makes no learning rate after ${drops} steps; give one of at most 1`
+        )
+      return ramp * grown
     }
     case 'cosine': {
       const final = schedule.final ?? 0

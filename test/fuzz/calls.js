@@ -65,9 +65,8 @@ module.exports = async function calls(ffjord, folder) {
   /** Options with numbers under `key` that end. */
   const bounded = (options, key, most) => {
     const isPlain = typeof options === 'object' && options !== null && !types.isProxy(options)
-    return isPlain && typeof options[key] === 'number' && options[key] > most
-      ? { ...options, [key]: most }
-      : options
+    const value = isPlain ? options[key] : undefined // read once, as it may be another thing the next time
+    return typeof value === 'number' && value > most ? { ...options, [key]: most } : options
   }
   const few = (count) => (typeof count === 'number' && count > 100 ? 100 : count)
 

@@ -73,7 +73,7 @@ test('observations that cannot be are refused', async () => {
     await failure(() => flow.sample(2, { observe: { ...observe, mask: mask as number[] } }), 'INVALID_INPUT')
   const detached = new Float64Array([1, 0])
   structuredClone(detached, { transfer: [detached.buffer] })
-  await failure(() => flow.sample(2, { observe: { ...observe, mask: detached } }), 'INVALID_SHAPE')
+  await failure(() => flow.sample(2, { observe: { ...observe, mask: detached } }), 'INVALID_INPUT')
   const { proxy, revoke } = Proxy.revocable({ observe }, {})
   revoke()
   await failure(() => flow.sample(2, proxy), 'INVALID_OPTION')

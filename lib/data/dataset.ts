@@ -1,6 +1,6 @@
 import { types } from 'node:util'
 import { type Batch, checkShape, isReal, type RealArray, sizeOf, type Tensor, toRows } from '../native/batch'
-import { fail, integer, isObject, nearest, object, texts } from '../native/check'
+import { fail, integer, isAttached, isObject, nearest, object, texts } from '../native/check'
 import type { NativeArray } from '../native/interface'
 import { type Cells, cellsOfElements, firstCells, gatherCells } from './cells'
 import { type BatchOptions, checkSplit, type DatasetState, normalizeBatchOptions } from './dataset-options'
@@ -129,8 +129,8 @@ export class ArrayDataset implements FeedingDataset {
   /** Arrays are kept, not copied: one that was transferred or resized since has lost its rows. */
   #checkKept(): void {
     const { data, contextData, rows, shape, context } = this
-    if (data.length === rows * sizeOf(shape) && (!contextData || contextData.length === rows * context!.size))
-      return
+    const isKept = (array: NativeArray, size: number) => array.length === rows * size && isAttached(array)
+    if (isKept(data, sizeOf(shape)) && (!contextData || isKept(contextData, context!.size))) return
     fail('INVALID_INPUT', 'the array of this data set was transferred or resized; make the set of a copy')
   }
 

@@ -1,5 +1,4 @@
-import { types } from 'node:util'
-import { checkShape, sizeOf } from '../native/batch'
+import { checkShape, isBytes, sizeOf } from '../native/batch'
 import { boolean, fail, integer, isArray, isObject, object, show } from '../native/check'
 import { ImageDataset } from './image-dataset'
 import { checkLabels, type Labels } from './labels'
@@ -96,8 +95,4 @@ function imageShape(value: unknown): [number, number, number] {
     'INVALID_SHAPE',
     `the shape of an image is ${shape.length === 0 ? 'not known' : `[${shape}]`}; give { shape: [channels, height, width] }`
   )
-}
-
-function isBytes(value: unknown): value is Uint8Array {
-  return types.isUint8Array(value)
 }

@@ -1,6 +1,6 @@
 import { types } from 'node:util'
 import { sizeOf, type Tensor } from '../native/batch'
-import { fail, integer, show, texts } from '../native/check'
+import { fail, integer, isAttached, show, texts } from '../native/check'
 import type { NativeVisitRule } from '../native/interface'
 import {
   ArrayDataset,
@@ -115,7 +115,7 @@ export class ImageDataset implements FeedingDataset {
   pick(indices: Uint32Array): ImageDataset {
     this.#checkKept()
     const { rows, levels, shape, labels } = this
-    if (!types.isUint32Array(indices))
+    if (!types.isUint32Array(indices) || !isAttached(indices))
       fail('INVALID_INPUT', `indices is ${show(indices)}; give a Uint32Array of numbers of images`)
     if (indices.length === 0) fail('EMPTY_BATCH', 'no images are picked; give the number of at least one')
     for (const index of indices)

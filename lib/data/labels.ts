@@ -1,4 +1,5 @@
-import { fail, integer, isArray, list, show, texts } from '../native/check'
+import { types } from 'node:util'
+import { fail, integer, isArray, isAttached, list, show, texts } from '../native/check'
 
 /** What images are of: a class each. */
 export interface Labels {
@@ -11,11 +12,7 @@ export interface Labels {
 const MOST_CLASSES = 4096
 
 export function checkLabels(values: unknown, names: unknown, rows: number): Labels {
-  // By length and number: a detached array has none, and throws where one goes through it.
-  const given =
-    ArrayBuffer.isView(values) && !(values instanceof DataView)
-      ? Array.from({ length: (values as Uint8Array).length }, (_, row) => (values as Uint8Array)[row])
-      : values
+  const given = types.isTypedArray(values) && isAttached(values) ? Array.from(values as Uint8Array) : values
   if (!isArray(given)) fail('INVALID_INPUT', 'labels is no list of classes; give one whole number an image')
   if (given.length !== rows)
     fail(

@@ -5,6 +5,7 @@ import {
   choice,
   fail,
   isArray,
+  isAttached,
   isObject,
   list,
   number,
@@ -213,7 +214,8 @@ export function checkSchema(value: unknown): TableSchema {
 /** A list of numbers, read once. */
 export function numbersOf(values: unknown, name: string): ArrayLike<number> {
   if (isReal(values)) return values
-  if (types.isTypedArray(values)) return Float64Array.from(values as ArrayLike<number>, (one) => Number(one))
+  if (types.isTypedArray(values) && isAttached(values))
+    return Float64Array.from(values as ArrayLike<number>, (one) => Number(one))
   return list(values, name, 'a list of numbers').map((one, i) => number(one, `${name}[${i}]`))
 }
 

@@ -1,5 +1,5 @@
 import { binding } from '../native/binding'
-import { choice, fail, integer, object } from '../native/check'
+import { choice, fail, integer, isAttached, object } from '../native/check'
 import { translatedSync } from '../native/errors'
 import type { NativeVisitRule } from '../native/interface'
 
@@ -50,6 +50,6 @@ export function checkDraw(value: unknown): number {
 
 /** Copies of images that are changed after they were handed over would be other images. */
 export function checkLevels(levels: Uint8Array, length: number): void {
-  if (levels.length !== length)
+  if (levels.length !== length || !isAttached(levels))
     fail('INVALID_INPUT', 'the array of these images was transferred or resized; make the set of a copy')
 }

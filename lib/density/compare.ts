@@ -7,7 +7,7 @@ import { type Intervals, onLine } from '../data/support'
 import { cellLogProb } from '../evaluation/cell-density'
 import { meanSurprise } from '../evaluation/evaluate'
 import { checkOptions } from '../flow/call-options'
-import { sizeOf } from '../native/batch'
+import { partOf, sizeOf } from '../native/batch'
 import { fail, integer, list, number, object, show } from '../native/check'
 import { pause } from '../native/pieces'
 import { fitGaussian, type Gaussian } from './gaussian'
@@ -124,7 +124,7 @@ export async function baselines(
         await pause(signal)
         const last = Math.min(count, first + SCORED_TOGETHER)
         const given = { data: context.data.subarray(first * size, last * size), shape: [last - first, size] }
-        all.set(at(data.subarray(first * width, last * width), given), first)
+        all.set(at(partOf(data, first * width, last * width, 'data'), given), first)
       }
       return all
     }

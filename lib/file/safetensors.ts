@@ -1,6 +1,6 @@
 import { types } from 'node:util'
 import { isReal, sizeOf } from '../native/batch'
-import { filePath, integer, isObject, list, object, show, text } from '../native/check'
+import { filePath, integer, isAttached, isObject, list, object, show, text } from '../native/check'
 import { FfjordError } from '../native/errors'
 import { writeAtomically } from './whole-file'
 
@@ -31,7 +31,7 @@ function checkTensor(name: string, value: unknown): StoredTensor {
     integer(length, `shape[${i}] of ${show(name)}`)
   )
   const { data } = given
-  if (!isReal(data) && !types.isBigInt64Array(data))
+  if (!isReal(data) && !(types.isBigInt64Array(data) && isAttached(data)))
     throw new FfjordError(
       'INVALID_INPUT',
       `data of ${show(name)} is ${show(data)}; give a Float32Array, a Float64Array or a BigInt64Array`

@@ -1,5 +1,4 @@
-import { types } from 'node:util'
-import { firstNotFinite, isReal, sizeOf, type Tensor, type TensorLike } from '../native/batch'
+import { firstNotFinite, isBytes, isReal, sizeOf, type Tensor, type TensorLike } from '../native/batch'
 import { binding } from '../native/binding'
 import { fail, integer, isArray, isObject, object, show } from '../native/check'
 import { translated, translatedSync } from '../native/errors'
@@ -182,10 +181,9 @@ function checkObservation(given: unknown, shape: readonly number[], count: numbe
 /** Numbers or booleans of whole samples. */
 function numbers(given: unknown, name: string, shape: readonly number[]): Float64Array {
   const data = isObject(given) ? given.data : given
-  if (!isArray(data) && !isReal(data) && !types.isUint8Array(data))
+  if (!isArray(data) && !isReal(data) && !isBytes(data))
     return fail('INVALID_INPUT', `${name} is ${show(given)}; give a flat array, or { data, shape }`)
   const size = sizeOf(shape)
-  // A detached array has no elements, and throws where one goes through them.
   if (data.length === 0 || data.length % size !== 0)
     fail('INVALID_SHAPE', `${name} holds ${data.length} numbers; a sample [${shape}] has ${size}`)
   return Float64Array.from(data as ArrayLike<unknown>, (value, i) => {

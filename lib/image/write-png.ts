@@ -1,7 +1,7 @@
 import { types } from 'node:util'
 import { PNG } from 'pngjs'
 import { writeAtomically } from '../file/whole-file'
-import { isReal, type RealArray } from '../native/batch'
+import { isBytes, isReal, type RealArray } from '../native/batch'
 import { fail, filePath, integer, isArray, isObject, object, show } from '../native/check'
 
 /** Images as a PNG file, side by side. */
@@ -75,7 +75,7 @@ function checked(images: ImageGrid): {
   shape: [number, 1 | 3, number, number]
 } {
   const { data, shape } = isObject(images) ? images : ({} as Partial<ImageGrid>)
-  if (!(types.isUint8Array(data) || isReal(data)) || !isArray(shape))
+  if (!(isBytes(data) || isReal(data)) || !isArray(shape))
     fail('INVALID_INPUT', `images is ${show(images)}; give { data, shape: [rows, channels, height, width] }`)
   const sizes = Array.from(shape, (size, i) => integer(size, `shape[${i}]`, 1, 2 ** 24))
   if (sizes.length !== 4 || (sizes[1] !== 1 && sizes[1] !== 3))

@@ -1,5 +1,5 @@
 import { types } from 'node:util'
-import { fail, integer, isArray, isObject, list, show } from './check'
+import { fail, integer, isArray, isAttached, isObject, list, show } from './check'
 import type { NativeArray, WantsFloat64 } from './interface'
 import { assertRoom } from './room'
 
@@ -55,7 +55,18 @@ export function newArray<A extends RealArray | Uint32Array | Uint8Array>(
 }
 
 export function isReal(value: unknown): value is RealArray {
-  return types.isFloat32Array(value) || types.isFloat64Array(value)
+  return (types.isFloat32Array(value) || types.isFloat64Array(value)) && isAttached(value)
+}
+
+export function isBytes(value: unknown): value is Uint8Array {
+  return types.isUint8Array(value) && isAttached(value)
+}
+
+/** The numbers `first` … `last` − 1 of an array that its caller may have transferred or resized since it was checked. */
+export function partOf(array: NativeArray, first: number, last: number, name: string): NativeArray {
+  if (!isAttached(array) || array.length < last)
+    fail('INVALID_INPUT', `the array of ${name} was transferred or resized meanwhile; give a copy`)
+  return array.subarray(first, last)
 }
 
 /** Whether results should be float64 arrays, as ArrayOf says. */
@@ -153,8 +164,8 @@ export function toReals(value: unknown, name: string): NativeArray {
 export function toNumbers(value: unknown, name: string): Float64Array {
   const typed = types.isTypedArray(value) && !types.isBigInt64Array(value) && !types.isBigUint64Array(value)
   // One that was transferred is empty, and cannot be read.
-  if (typed)
-    return (value as Int32Array).length === 0 ? new Float64Array() : Float64Array.from(value as Int32Array)
+  if (typed && isAttached(value))
+    return value.length === 0 ? new Float64Array() : Float64Array.from(value as Int32Array)
   if (!isArray(value)) fail('INVALID_INPUT', `${name} is ${show(value)}; give an array of numbers`)
   const numbers: number[] = []
   for (let i = 0; i < value.length; i++) {

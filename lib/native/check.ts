@@ -20,13 +20,28 @@ export function show(value: unknown): string {
   }
 }
 
+/**
+ * Whether an array still has its buffer. Its length is no answer: once a resizable array went by as well, what Node 20
+ * compiles goes on counting the numbers that a transferred one had.
+ */
+export function isAttached(array: NodeJS.TypedArray): boolean {
+  try {
+    elementAt.call(array as Uint8Array, 0)
+    return true
+  } catch {
+    return false
+  }
+}
+
 function shown(value: unknown, depth: number): string {
   if (typeof value === 'function') return 'a function'
   if (typeof value === 'string') return `'${cut(value)}'`
   if (typeof value === 'bigint') return cut(`${value}n`)
   if (typeof value !== 'object' || value === null) return cut(String(value))
   if (types.isProxy(value)) return 'a proxy'
-  if (ArrayBuffer.isView(value)) return `a ${nameOfView.call(value) ?? 'DataView'}`
+  if (types.isTypedArray(value))
+    return `a ${nameOfView.call(value)}${isAttached(value) ? '' : ' that was transferred or resized'}`
+  if (ArrayBuffer.isView(value)) return 'a DataView'
   const list = Array.isArray(value)
   const kind = list ? undefined : className(value)
   if (kind !== undefined) return cut(/^[aeiou]/i.test(kind) ? `an ${kind}` : `a ${kind}`)
@@ -48,11 +63,12 @@ function cut(text: string): string {
   return text.length > mostShown ? `${text.slice(0, mostShown - 3)}...` : text
 }
 
-/** The kind of a typed array, of any realm; undefined for other views. */
-const nameOfView = Object.getOwnPropertyDescriptor(
-  Object.getPrototypeOf(Uint8Array.prototype) as object,
-  Symbol.toStringTag
-)!.get as (this: unknown) => string | undefined
+/** Of typed arrays of any kind and realm. */
+const typedArray = Object.getPrototypeOf(Uint8Array.prototype) as Uint8Array
+const elementAt = typedArray.at
+const nameOfView = Object.getOwnPropertyDescriptor(typedArray, Symbol.toStringTag)!.get as (
+  this: unknown
+) => string
 
 /** The class of an object, undefined for plain ones. */
 function className(value: object): string | undefined {

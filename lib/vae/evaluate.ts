@@ -1,6 +1,6 @@
 import type { Dataset } from '../data/dataset'
 import type { Trace } from '../flow/options'
-import { type Batch, sizeOf } from '../native/batch'
+import { type Batch, partOf, sizeOf } from '../native/batch'
 import { integer, object, signal } from '../native/check'
 import { elbo, logLikelihood } from './calls'
 import type { VaeCore } from './core'
@@ -71,7 +71,7 @@ export async function evaluateVae(
   const moments = Array.from({ length: latent }, () => new Moments())
   for (let first = 0; first < n; first += batch) {
     const rows = Math.min(batch, n - first)
-    const part = images.subarray(first * size, (first + rows) * size)
+    const part = partOf(images, first * size, (first + rows) * size, 'data')
     const one = await elbo(core, part, { ...common, rowOffset: first, latent: true })
     for (let row = 0; row < rows; row++) {
       sums.reconstruction += one.reconstruction[row]!

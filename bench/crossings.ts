@@ -1,6 +1,6 @@
 import { Flow, toy } from 'ffjord'
 
-import type { NativeBurst, NativeIteration, NativeNoise } from '../lib/native/interface'
+import type { NativeFlowBurst, NativeFlowIteration, NativeNoise } from '../lib/native/interface'
 import { median } from './clock'
 import type { Context } from './context'
 import type { EngineTime } from './evaluations'
@@ -92,7 +92,7 @@ async function trainingCrossings({ binding, quick }: Context) {
   const returned: number[] = []
   let iterations = 0
   class CountingFlow extends binding.Flow {
-    override async train(burst: NativeBurst): Promise<NativeIteration[]> {
+    override async train(burst: NativeFlowBurst): Promise<NativeFlowIteration[]> {
       const records = await super.train(burst)
       returned.push(performance.now())
       iterations += records.length

@@ -1,4 +1,4 @@
-import type { NativeBurst, NativeFlow, NativeSettings } from '../lib/native/interface'
+import type { NativeFlow, NativeFlowBurst, NativeSettings } from '../lib/native/interface'
 import type { Context } from './context'
 import { describe, drawRows, givenNoise, settings, toyProblem, writeWeights } from './problem'
 import { resetPeak, resident, residentPeak } from './resident'
@@ -67,7 +67,7 @@ async function growthOverTraining({ binding, quick, device }: Context) {
   return { from, to, growth }
 }
 
-async function train(flow: NativeFlow, rows: NativeBurst['rows'], iterations: number): Promise<void> {
+async function train(flow: NativeFlow, rows: NativeFlowBurst['rows'], iterations: number): Promise<void> {
   const perBurst = 100
   const indices = Uint32Array.from({ length: 32 * perBurst }, (_, i) => (i * 7) % 64)
   for (let done = 0; done < iterations; done += perBurst) {

@@ -41,6 +41,7 @@ import { boolean, fail, filePath, integer, object, plain, show } from './native/
 import { translated, translatedSync } from './native/errors'
 import { Fit } from './training/fit'
 import type { TrainingOptions } from './training/fit-options'
+import { FlowTrainee } from './training/flow-trainee'
 import { Training } from './training/training'
 
 const flowKeys = [
@@ -388,7 +389,7 @@ export class Flow {
   fit(data: Dataset | Batch, options: FitOptions = {}): Fit {
     return new Fit(
       () => assertUsable(this.#core),
-      () => new Training(this, this.#core, data, options)
+      () => new Training(new FlowTrainee<Flow>(this, this.#core, data, options))
     )
   }
 

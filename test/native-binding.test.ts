@@ -10,10 +10,10 @@ import { runInNewContext } from 'node:vm'
 import type {
   Binding,
   NativeBlock,
-  NativeBurst,
   NativeCall,
   NativeError,
   NativeFlow,
+  NativeFlowBurst,
   NativeOptimizer,
   NativeSettings
 } from '../lib/native/interface'
@@ -239,7 +239,7 @@ describe.each(devices.map((engine) => engine.name))('calls on %s', (device) => {
   })
 })
 
-function makeBurst(uploaded: NativeBurst['rows'], count: number): NativeBurst {
+function makeBurst(uploaded: NativeFlowBurst['rows'], count: number): NativeFlowBurst {
   return {
     objective: 'ml',
     coupling: 'independent',

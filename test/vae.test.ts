@@ -140,6 +140,27 @@ describe.each(devices)('%s', (device) => {
     expect(second.parameters()).toEqual(whole.parameters())
   })
 
+  test('validates the average of the weights where one is kept, and tells where the weights come from', async () => {
+    const images = fromArray(bars(40), { shape: [12] })
+    const validation = { data: bars(8) }
+    const fitting = { epochs: 60, warmup: 1, batch: 16, validation } as const
+    const optimizer = { type: 'adam', lr: 0.02, average: 0.9 } as const
+    using last = await Vae.create(options(device, { type: 'none' }))
+    const result = await last.fit(images, { ...fitting, optimizer })
+    expect(
+      Math.abs((await last.evaluate(validation.data)).negativeElbo - result.validation!)
+    ).toBeGreaterThan(1e-3)
+    using kept = await Vae.create(options(device, { type: 'none' }))
+    const { best } = await kept.fit(images, { ...fitting, optimizer, keepBest: true })
+    expect((await kept.evaluate(validation.data)).negativeElbo).toBe(best!.validation)
+    expect(kept.provenance).toMatchObject({ rows: 40, iterations: 180, validation: best!.validation })
+
+    // The best of a fit that kept no weights cannot be restored by a later one.
+    const grey = { data: new Float32Array(24).fill(0.5) }
+    const more = { ...fitting, epochs: 62, validation: grey, keepBest: true, resume: true }
+    expect((await last.fit(images, more)).best).toEqual(result.best)
+  })
+
   test.each(posteriors)('a file of a posterior $type $basis is the model', async (one) => {
     using vae = await Vae.create(options(device, one))
     const path = join(folder, 'posterior.safetensors')

@@ -1,24 +1,30 @@
 import type { DatasetState } from '../data/dataset-options'
 import type { NativeArray } from '../native/interface'
 
-/** What a flow keeps of its training, plain data that its model files hold. */
+/** What a model keeps of its training, plain data that its model files hold. */
 
-/** Where a fit stands; saved with the model, so that `resume` goes on with the next iteration. */
-export interface TrainingState {
+/** Where a fit stands, whatever it trains; saved with the model, so that `resume` goes on with the next iteration. */
+export interface FitState {
   /** Iterations done. */
   iteration: number
-  /** Batches whose solve failed. */
+  /** Batches whose loss failed. */
   skipped: number
   /** Spent in training. */
   seconds: number
   data: DatasetState
+  schedule: ScheduleState
+  /** Of the last validation. */
+  validation?: number
+  /** Its arrays are empty where the weights were not kept. */
+  best?: { validation: number; iteration: number; parameters: NativeArray; statistics: NativeArray }
+}
+
+/** Where a fit of a flow stands. */
+export interface TrainingState extends FitState {
   /** Where the rows begin that validation took from data that do not end. */
   heldOut?: DatasetState
   objective: ObjectiveState
-  schedule: ScheduleState
   evaluations: BudgetState
-  validation?: number
-  best?: { validation: number; iteration: number; parameters: NativeArray; statistics: NativeArray }
 }
 
 /** Which base point flow matching draws a line to: any, or the nearest by minibatch optimal transport. */

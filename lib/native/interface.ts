@@ -199,19 +199,10 @@ export interface NativeOptimizer {
   step: number
 }
 
+/** Iterations one after the other, whatever they train. */
 export interface NativeBurst {
-  objective: 'ml' | 'fm'
-  /** How flow matching pairs rows with base points. */
-  coupling: 'independent' | 'optimal'
-  /** A batch is solved in so many parts before a step. */
-  parts: number
-  rows: NativeRows
-  /** The contexts of the same rows, for a conditional flow. */
-  contexts?: NativeRows
   indices: Uint32Array
   batchSizes: Uint32Array
-  /** Of images, one a batch: its epoch, which decides what is drawn. */
-  visits?: Uint32Array
   learningRates: Float64Array
   settings: NativeSettings
   optimizer: NativeOptimizer
@@ -220,6 +211,19 @@ export interface NativeBurst {
   seconds: number
   skipFailures: boolean
   stop?: NativeStop
+}
+
+export interface NativeFlowBurst extends NativeBurst {
+  objective: 'ml' | 'fm'
+  /** How flow matching pairs rows with base points. */
+  coupling: 'independent' | 'optimal'
+  /** A batch is solved in so many parts before a step. */
+  parts: number
+  rows: NativeRows
+  /** The contexts of the same rows, for a conditional flow. */
+  contexts?: NativeRows
+  /** Of images, one a batch: its epoch, which decides what is drawn. */
+  visits?: Uint32Array
 }
 
 /** What a visit makes of a level b of 0 … 255, and of an image. */
@@ -235,18 +239,22 @@ export interface NativeVisitRule {
   width: number
 }
 
+/** What every iteration tells, whatever it trains. */
 export interface NativeIteration {
   loss: number
-  negativeLogProb: number
-  regularisers: RegulariserMeans
   evaluations: number
-  blockEvaluations: number[]
   backwardEvaluations: number
   accepted: number
   rejected: number
   gradientNorm: number
   seconds: number
   skipped: boolean
+}
+
+export interface NativeFlowIteration extends NativeIteration {
+  negativeLogProb: number
+  regularisers: RegulariserMeans
+  blockEvaluations: number[]
 }
 
 /**
@@ -319,7 +327,7 @@ export interface NativeFlow {
   /** `levels` (count, D) of images, which every batch reads by the rule. */
   uploadImages(count: number, levels: Uint8Array, rule: NativeVisitRule): NativeRows
   /** Does at least one iteration; ends early when its seconds are up or `stop` is requested. */
-  train(burst: NativeBurst): Promise<NativeIteration[]>
+  train(burst: NativeFlowBurst): Promise<NativeFlowIteration[]>
 
   /** Resolves after an empty turn of the flow's thread: what an asynchronous call costs by itself. */
   idle(): Promise<void>
@@ -440,32 +448,13 @@ export interface NativeElbo {
   forward: NativeStatistics
 }
 
-export interface NativeVaeIteration extends Omit<NativeElbo, 'forward'> {
-  /** reconstruction + β kl */
-  loss: number
-  evaluations: number
-  backwardEvaluations: number
-  accepted: number
-  rejected: number
-  gradientNorm: number
-  seconds: number
-  skipped: boolean
-}
+/** Its loss is reconstruction + β kl. */
+export type NativeVaeIteration = NativeIteration & Omit<NativeElbo, 'forward'>
 
-export interface NativeVaeBurst {
+export interface NativeVaeBurst extends NativeBurst {
   images: NativeRows
   binarize: boolean
-  indices: Uint32Array
-  batchSizes: Uint32Array
-  learningRates: Float64Array
   betas: Float64Array
-  settings: NativeSettings
-  optimizer: NativeOptimizer
-  noiseSeed: number
-  firstCall: number
-  seconds: number
-  skipFailures: boolean
-  stop?: NativeStop
 }
 
 /** One variational autoencoder on one device; its calls queue as a flow's. */

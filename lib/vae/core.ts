@@ -1,6 +1,4 @@
-import type { NormalizedSettings } from '../flow/normalize'
-import type { Optimizer } from '../flow/optimizer'
-import type { Provenance } from '../flow/provenance'
+import type { ModelCore } from '../flow/core'
 import type { SolverStatistics } from '../flow/statistics'
 import { FfjordError } from '../native/errors'
 import type { NativeVae, NativeVaeDescription } from '../native/interface'
@@ -8,21 +6,11 @@ import type { VaeOptions } from './options'
 import type { VaeTrainingState } from './training-state'
 
 /** What a Vae holds, shared with the modules that its methods live in. */
-export interface VaeCore {
+export interface VaeCore extends ModelCore<VaeTrainingState> {
   readonly native: NativeVae
   readonly description: NativeVaeDescription
   readonly options: Pick<VaeOptions, 'trace' | 'solver' | 'gradient'>
-  readonly settings: NormalizedSettings
-  readonly seed: number
-  /** Number of the next iteration that draws noise from the model's own seed, and of the next other call that does. */
-  calls: number
-  draws: number
   statistics?: SolverStatistics
-  optimizer?: Optimizer
-  training?: VaeTrainingState
-  /** What is known of the training; undefined where there was none. */
-  provenance?: Provenance
-  disposed: boolean
 }
 
 export function assertUsable(core: VaeCore): void {

@@ -178,7 +178,14 @@ async function restore(file: ModelFile, extra: VaeMetadata | undefined, core: Va
   const parameters = values.find(({ prefix }) => prefix === best.prefix)?.values ?? new Float32Array()
   core.training = {
     ...rest,
-    ...(found && { best: { validation: found.validation, iteration: found.iteration, parameters } })
+    ...(found && {
+      best: {
+        validation: found.validation,
+        iteration: found.iteration,
+        parameters,
+        statistics: new Float32Array()
+      }
+    })
   }
 }
 

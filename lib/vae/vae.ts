@@ -11,6 +11,7 @@ import { binding } from '../native/binding'
 import { boolean, fail, filePath, integer, object, plain, show } from '../native/check'
 import { translated, translatedSync } from '../native/errors'
 import { Fit } from '../training/fit'
+import { Training } from '../training/training'
 import {
   type DecodeOptions,
   decode,
@@ -32,7 +33,7 @@ import { openVae, type VaeLoadOptions, writeVae } from './model-file'
 import { normalizeVae, spellVae } from './normalize'
 import type { VaeDescription, VaeOptions } from './options'
 import type { VaeFitResult, VaeProgress } from './progress'
-import { VaeTraining } from './training'
+import { VaeTrainee } from './vae-trainee'
 
 const keys = [
   'shape',
@@ -252,7 +253,7 @@ export class Vae {
   fit(data: Dataset | Batch, options: VaeFitOptions): Fit<VaeProgress, VaeFitResult> {
     return new Fit(
       () => assertUsable(this.#core),
-      () => new VaeTraining<Vae>(this, this.#core, data, options)
+      () => new Training(new VaeTrainee<Vae>(this, this.#core, data, options))
     )
   }
 

@@ -54,6 +54,7 @@
       "native/core/flow_description.cc",
       "native/core/flow_layout.cc",
       "native/core/flow_matching.cc",
+      "native/core/flow_training.cc",
       "native/core/host_flow.cc",
       "native/core/initial_values.cc",
       "native/core/make_vae.cc",
@@ -70,7 +71,6 @@
       "native/core/stiffness.cc",
       "native/core/tableau.cc",
       "native/core/trace_plan.cc",
-      "native/core/training.cc",
       "native/core/vae_plan.cc",
       "native/core/vae_training.cc"
     ],
@@ -146,6 +146,7 @@
       "native/binding/engines.cc",
       "native/binding/environment.cc",
       "native/binding/errors.cc",
+      "native/binding/flow_lesson.cc",
       "native/binding/flow_object.cc",
       "native/binding/handles.cc",
       "native/binding/mailbox.cc",

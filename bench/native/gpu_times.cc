@@ -13,8 +13,8 @@
 #include <vector>
 
 #include "core/engine.h"
+#include "core/flow_training.h"
 #include "core/tableau.h"
-#include "core/training.h"
 #include "cuda/flow/cuda_engine.h"
 
 namespace ffjord {
@@ -107,18 +107,14 @@ void measure(const Case& net, const cuda::CudaOptions& way, double seconds) {
     const double attempts = counts.accepted + counts.rejected;
     const std::vector<std::uint32_t> sizes{static_cast<std::uint32_t>(batch)};
     const std::vector<double> still{0};  // all of the work, and every iteration the same problem
-    const double training = best(
-        [&] {
-          train(*flow, {.rows = *rows,
-                        .indices = indices,
-                        .batch_sizes = sizes,
-                        .learning_rates = still,
-                        .settings = request.settings,
-                        .weights = {},
-                        .optimizer = {},
-                        .stop = {}});
-        },
-        seconds);
+    const FlowTask task{.rows = *rows, .visits = {}, .weights = {}};
+    const Burst burst{.indices = indices,
+                      .batch_sizes = sizes,
+                      .learning_rates = still,
+                      .settings = request.settings,
+                      .optimizer = {},
+                      .stop = {}};
+    const double training = best([&] { train(*flow, task, burst); }, seconds);
     const double seconds_an_attempt = solve / attempts;
     std::printf("| %s | %s | %zu | %.0f | %.1f | %.1f | %.2f | %.1f |\n", net.name().c_str(),
                 name_of(way).c_str(), batch, attempts, 1e6 * solve, 1e6 * seconds_an_attempt,

@@ -2,6 +2,8 @@
 
 #include <algorithm>
 
+#include "binding/flow_lesson.h"
+
 namespace ffjord::binding {
 namespace {
 
@@ -25,13 +27,13 @@ Napi::Function FlowObject::define(Napi::Env env, Environment& environment) {
           InstanceMethod<&Object::method<&Object::call<score_job>>>("score"),
           InstanceMethod<&Object::method<&Object::call<sample_job>>>("sample"),
           InstanceMethod<&Object::method<&Object::call<loss_job>>>("loss"),
-          InstanceMethod<&Object::method<&Object::call<step_job>>>("step"),
+          InstanceMethod<&Object::method<&Object::call<step_job<Flow>>>>("step"),
           InstanceMethod<&Object::method<&Object::call<solve_job>>>("solve"),
           InstanceMethod<&Object::method<&Object::call_sync<solve_job>>>("solveSync"),
           InstanceMethod<&Object::method<&Object::call<pullback_job>>>("pullback"),
           InstanceMethod<&Object::method<&Object::call<velocity_job>>>("velocity"),
           InstanceMethod<&Object::method<&Object::call<velocity_pullback_job>>>("velocityPullback"),
-          InstanceMethod<&Object::method<&Object::call<train_job>>>("train"),
+          InstanceMethod<&Object::method<&Object::call<train_job<FlowLesson>>>>("train"),
           InstanceMethod<&Object::method<&Object::call<idle_job>>>("idle"),
           InstanceMethod<&Object::method<&Object::make>>("make"),
           InstanceMethod<&Object::method<&Object::traces>>("traces"),

@@ -26,8 +26,6 @@ using MakeJob = std::unique_ptr<Job>(const JobContext<Model>&, const Napi::Callb
 // density_jobs.cc
 MakeJob<Flow> log_prob_job, certify_job, score_job, sample_job, loss_job;
 // solve_jobs.cc
-MakeJob<Flow> solve_job, pullback_job, velocity_job, velocity_pullback_job;
-// training_jobs.cc
-MakeJob<Flow> step_job, train_job, idle_job;
+MakeJob<Flow> solve_job, pullback_job, velocity_job, velocity_pullback_job, idle_job;
 
 }  // namespace ffjord::binding

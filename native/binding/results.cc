@@ -64,25 +64,6 @@ Napi::Object by_name(Napi::Env env, const Regularisers& regularisers,
   return object;
 }
 
-Napi::Array iterations(Napi::Env env, const Regularisers& regularisers,
-                       const std::vector<IterationRecord>& records) {
-  return array_of(env, records, [&](const IterationRecord& record) {
-    auto object = Napi::Object::New(env);
-    define(object, "loss", record.loss);
-    define(object, "negativeLogProb", record.negative_log_prob);
-    define(object, "regularisers", by_name(env, regularisers, record.regularisers));
-    define(object, "blockEvaluations", numbers(env, record.block_evaluations));
-    define(object, "evaluations", record.evaluations);
-    define(object, "backwardEvaluations", record.backward_evaluations);
-    define(object, "accepted", record.accepted);
-    define(object, "rejected", record.rejected);
-    define(object, "gradientNorm", record.gradient_norm);
-    define(object, "seconds", record.seconds);
-    define(object, "skipped", record.skipped);
-    return object;
-  });
-}
-
 Napi::Array tensors(Napi::Env env, const std::vector<Parameter>& parameters) {
   return array_of(env, parameters, [&](const Parameter& parameter) {
     auto tensor = Napi::Object::New(env);

@@ -6,7 +6,6 @@
 
 #include "binding/values.h"
 #include "core/engine.h"
-#include "core/training.h"
 
 namespace ffjord::binding {
 
@@ -15,8 +14,6 @@ Napi::Object solve_statistics_object(Napi::Env env, const SolveResult& result);
 /// Name → value of the chosen regularisers; zeros where there are no values.
 Napi::Object by_name(Napi::Env env, const Regularisers& regularisers,
                      const std::vector<double>& values);
-Napi::Array iterations(Napi::Env env, const Regularisers& regularisers,
-                       const std::vector<IterationRecord>& records);
 Napi::Array tensors(Napi::Env env, const std::vector<Parameter>& parameters);
 
 }  // namespace ffjord::binding

@@ -1,4 +1,4 @@
-// solve and pullback, velocity and velocityPullback.
+// solve and pullback, velocity and velocityPullback, and idle.
 #include "binding/handles.h"
 #include "binding/jobs.h"
 #include "binding/requests.h"
@@ -181,6 +181,15 @@ class VelocityPullbackJob : public FlowJob {
   const Output z_bar_;  // (B, D)
 };
 
+class IdleJob : public FlowJob {
+ public:
+  using FlowJob::FlowJob;
+
+ private:
+  void compute(Flow&, const std::stop_token&) override {}
+  Napi::Value result(Napi::Env env) override { return env.Undefined(); }
+};
+
 }  // namespace
 
 std::unique_ptr<Job> solve_job(const FlowContext& context, const Napi::CallbackInfo& info,
@@ -202,6 +211,10 @@ std::unique_ptr<Job> velocity_job(const FlowContext& context, const Napi::Callba
 std::unique_ptr<Job> velocity_pullback_job(const FlowContext& context,
                                            const Napi::CallbackInfo& info, ArrayUse) {
   return std::make_unique<VelocityPullbackJob>(context, Fields(info[0], "call"));
+}
+
+std::unique_ptr<Job> idle_job(const FlowContext& context, const Napi::CallbackInfo&, ArrayUse) {
+  return std::make_unique<IdleJob>(context.model);
 }
 
 }  // namespace ffjord::binding

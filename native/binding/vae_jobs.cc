@@ -1,6 +1,5 @@
 #include "binding/vae_jobs.h"
 
-#include <numeric>
 #include <utility>
 
 #include "binding/handles.h"
@@ -158,111 +157,6 @@ class DecodeJob : public VaeJob {
   HostArray z_;
 };
 
-class StepJob : public VaeJob {
- public:
-  StepJob(const VaeContext& context, const OptimizerOptions& options)
-      : VaeJob(context.model), options_(options) {}
-
- private:
-  void compute(Vae& vae, const std::stop_token&) override { report_ = vae.step(options_); }
-  Napi::Value result(Napi::Env env) override {
-    auto object = Napi::Object::New(env);
-    define(object, "gradientNorm", report_.gradient_norm);
-    return object;
-  }
-
-  const OptimizerOptions options_;
-  StepReport report_;
-};
-
-// A burst's arguments; the job holds the arrays that the core's request views.
-struct Burst {
-  std::shared_ptr<const KeptRows<Vae>> images;
-  bool binarize = false;
-  std::vector<std::uint32_t> indices, batch_sizes;
-  std::vector<double> learning_rates, betas;
-  Settings settings;
-  OptimizerOptions optimizer;
-  std::uint64_t noise_seed = 0;
-  std::uint32_t first_call = 0;
-  double seconds = 0;
-  bool skip_failures = false;
-};
-
-Burst burst(const Fields& fields, const Vae* vae) {
-  Burst burst;
-  burst.images = ImagesHandle::of(fields["images"], vae);
-  burst.binarize = fields.flag("binarize");
-  burst.indices = fields.indices("indices");
-  burst.batch_sizes = fields.indices("batchSizes");
-  burst.learning_rates = fields.doubles("learningRates");
-  burst.betas = fields.doubles("betas");
-  burst.settings = settings_request(fields.object("settings")).settings;
-  burst.optimizer = optimizer_options(fields.object("optimizer"));
-  burst.noise_seed = fields.integer("noiseSeed", 0, kLargestInteger);
-  burst.first_call = static_cast<std::uint32_t>(fields.integer("firstCall", 0, 0xFFFFFFFF));
-  burst.seconds = fields.number("seconds");
-  burst.skip_failures = fields.flag("skipFailures");
-
-  const std::size_t batches = burst.batch_sizes.size();
-  if (batches == 0) refuse(fields.path("batchSizes") + " must not be empty");
-  if (burst.learning_rates.size() != batches || burst.betas.size() != batches)
-    refuse(fields.path("learningRates") + " and betas need one entry a batch");
-  for (std::uint32_t size : burst.batch_sizes)
-    if (size == 0) refuse(fields.path("batchSizes") + " holds an empty batch");
-  const std::size_t count =
-      std::accumulate(burst.batch_sizes.begin(), burst.batch_sizes.end(), std::size_t{0});
-  if (count != burst.indices.size())
-    refuse(fields.path("indices") +
-           " must hold as many images as the batches: " + std::to_string(count));
-  for (std::uint32_t index : burst.indices)
-    if (index >= burst.images->rows->count())
-      refuse(fields.path("indices") + " names an image beyond the last");
-  return burst;
-}
-
-class TrainJob : public VaeJob {
- public:
-  TrainJob(const VaeContext& context, std::stop_source stop, Burst burst)
-      : VaeJob(context.model, std::move(stop)), burst_(std::move(burst)) {}
-
- private:
-  void compute(Vae& vae, const std::stop_token& stop) override {
-    records_ = train(vae, {.images = *burst_.images->rows,
-                           .binarize = burst_.binarize,
-                           .indices = burst_.indices,
-                           .batch_sizes = burst_.batch_sizes,
-                           .learning_rates = burst_.learning_rates,
-                           .betas = burst_.betas,
-                           .settings = burst_.settings,
-                           .optimizer = burst_.optimizer,
-                           .noise_seed = burst_.noise_seed,
-                           .first_call = burst_.first_call,
-                           .seconds = burst_.seconds,
-                           .skip_failures = burst_.skip_failures,
-                           .stop = stop});
-  }
-  Napi::Value result(Napi::Env env) override {
-    return array_of(env, records_, [&](const VaeIterationRecord& record) {
-      auto object = Napi::Object::New(env);
-      define(object, "loss", record.loss);
-      define(object, "reconstruction", record.reconstruction);
-      define(object, "kl", record.kl);
-      define(object, "evaluations", record.evaluations);
-      define(object, "backwardEvaluations", record.backward_evaluations);
-      define(object, "accepted", record.accepted);
-      define(object, "rejected", record.rejected);
-      define(object, "gradientNorm", record.gradient_norm);
-      define(object, "seconds", record.seconds);
-      define(object, "skipped", record.skipped);
-      return object;
-    });
-  }
-
-  const Burst burst_;
-  std::vector<VaeIterationRecord> records_;
-};
-
 template <class Made>
 std::unique_ptr<Job> make(const VaeContext& context, const Napi::CallbackInfo& info) {
   return std::make_unique<Made>(context, Fields(info[0], "call"));
@@ -292,18 +186,6 @@ std::unique_ptr<Job> decode_job(const VaeContext& context, const Napi::CallbackI
 std::unique_ptr<Job> log_likelihood_job(const VaeContext& context, const Napi::CallbackInfo& info,
                                         ArrayUse) {
   return make<LikelihoodJob>(context, info);
-}
-
-std::unique_ptr<Job> vae_step_job(const VaeContext& context, const Napi::CallbackInfo& info,
-                                  ArrayUse) {
-  return std::make_unique<StepJob>(context, optimizer_options(Fields(info[0], "optimizer")));
-}
-
-std::unique_ptr<Job> vae_train_job(const VaeContext& context, const Napi::CallbackInfo& info,
-                                   ArrayUse) {
-  const Fields fields(info[0], "burst");
-  std::stop_source stop = StopHandle::of(fields);
-  return std::make_unique<TrainJob>(context, std::move(stop), burst(fields, context.model.get()));
 }
 
 }  // namespace ffjord::binding

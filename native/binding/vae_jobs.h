@@ -8,7 +8,6 @@ namespace ffjord::binding {
 
 using VaeContext = JobContext<Vae>;
 
-MakeJob<Vae> elbo_job, vae_loss_job, encode_job, decode_job, log_likelihood_job, vae_step_job,
-    vae_train_job;
+MakeJob<Vae> elbo_job, vae_loss_job, encode_job, decode_job, log_likelihood_job;
 
 }  // namespace ffjord::binding

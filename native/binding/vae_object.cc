@@ -1,6 +1,7 @@
 #include "binding/vae_object.h"
 
 #include "binding/vae_jobs.h"
+#include "binding/vae_lesson.h"
 
 namespace ffjord::binding {
 
@@ -14,8 +15,8 @@ Napi::Function VaeObject::define(Napi::Env env, Environment& environment) {
           InstanceMethod<&Object::method<&Object::call<encode_job>>>("encode"),
           InstanceMethod<&Object::method<&Object::call<decode_job>>>("decode"),
           InstanceMethod<&Object::method<&Object::call<log_likelihood_job>>>("logLikelihood"),
-          InstanceMethod<&Object::method<&Object::call<vae_step_job>>>("step"),
-          InstanceMethod<&Object::method<&Object::call<vae_train_job>>>("train"),
+          InstanceMethod<&Object::method<&Object::call<step_job<Vae>>>>("step"),
+          InstanceMethod<&Object::method<&Object::call<train_job<VaeLesson>>>>("train"),
           InstanceMethod<&Object::method<&Object::make>>("make"),
           InstanceMethod<&Object::method<&Object::read>>("read"),
           InstanceMethod<&Object::method<&Object::write>>("write"),

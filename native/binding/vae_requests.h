@@ -4,7 +4,6 @@
 
 #include "binding/requests.h"
 #include "core/vae.h"
-#include "core/vae_training.h"
 
 namespace ffjord::binding {
 

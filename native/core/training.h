@@ -1,50 +1,101 @@
-// A burst of training iterations, each a gathered batch, its loss and a step, until the burst's
-// time is up. The
-// caller (fit) chooses batches, learning rates and what to do between bursts.
+// A burst of training iterations, whatever they train: each a batch, its loss and a step, until the
+// burst's time is up. The caller (fit) chooses batches, learning rates and what to do between
+// bursts.
 #pragma once
 
+#include <chrono>
 #include <cstdint>
 #include <span>
 #include <vector>
 
 #include "core/engine.h"
-#include "core/flow_matching.h"
-#include "core/objectives.h"
 
 namespace ffjord {
 
-enum class Objective { MaximumLikelihood, FlowMatching };
-
-struct BurstRequest {
-  Objective objective = Objective::MaximumLikelihood;
-  Coupling coupling = Coupling::Independent;  ///< of flow matching
-  int parts = 1;  ///< a batch is solved in so many, one after the other, before a step
-  const Rows& rows;
-  const Rows* contexts = nullptr;              ///< of the rows, of a conditional flow
+struct Burst {
   std::span<const std::uint32_t> indices;      ///< of all batches, one after the other
   std::span<const std::uint32_t> batch_sizes;  ///< one an iteration
-  std::span<const std::uint32_t> visits;       ///< of images, one an iteration: epochs
   std::span<const double> learning_rates;      ///< one an iteration
   Settings settings;
-  RegulariserWeights weights;
   OptimizerOptions optimizer;  ///< `step` and `learning_rate` are those of the first iteration
   std::uint64_t noise_seed = 0;
   std::uint32_t first_call = 0;  ///< noise call of the first iteration; one more an iteration
   double seconds = 0.05;         ///< start no iteration after so long
-  bool skip_failures = false;    ///< a batch whose solve fails is counted, not thrown
+  bool skip_failures = false;    ///< a batch whose loss fails is counted, not thrown
   std::stop_token stop;
 };
 
-/// Under FlowMatching `loss` is its own, and `negative_log_prob` NaN.
+/// What every iteration tells, whatever it trains.
 struct IterationRecord {
-  double loss = 0, negative_log_prob = 0;
-  std::vector<double> regularisers, block_evaluations;  ///< as LossReport's
+  double loss = 0;
   double evaluations = 0, backward_evaluations = 0, accepted = 0, rejected = 0;
   double gradient_norm = 0, seconds = 0;
   bool skipped = false;
+
+  /// Adds what a loss counted, of a share of the batch.
+  void count(const SolveStatistics& forward, const SolveStatistics& backward, double share = 1) {
+    evaluations += share * forward.evaluations;
+    backward_evaluations += share * backward.evaluations;
+    accepted += share * forward.accepted;
+    rejected += share * forward.rejected;
+  }
 };
 
+/// The rows of one iteration, and where its noise comes from.
+struct Batch {
+  std::size_t number = 0;  ///< within the burst
+  std::span<const std::uint32_t> indices;
+  Noise noise;
+};
+
+/// Whether other weights may have no such failure.
+inline bool is_by_weights(const Error& error) {
+  const auto* outside = dynamic_cast<const OutsideSupport*>(&error);
+  return outside ? outside->by_weights : error.code == ErrorCode::SolveFailed;
+}
+
 /// At least one iteration; a stop between iterations ends the burst early, without an error.
-std::vector<IterationRecord> train(Flow& flow, const BurstRequest& request);
+/// `loss(batch)` leaves the gradients in the model's buffer and tells of the batch.
+template <class Record, class Model, class Loss>
+std::vector<Record> run_burst(const Burst& burst, Model& model, const Loss& loss) {
+  using Clock = std::chrono::steady_clock;
+  const auto since = [](Clock::time_point then) {
+    return std::chrono::duration<double>(Clock::now() - then).count();
+  };
+  const Clock::time_point start = Clock::now();
+  std::vector<Record> records;
+  OptimizerOptions optimizer = burst.optimizer;
+  std::size_t first = 0;
+
+  for (std::size_t number = 0; number < burst.batch_sizes.size(); ++number) {
+    if (number > 0 && (since(start) >= burst.seconds || burst.stop.stop_requested())) break;
+    const Clock::time_point began = Clock::now();
+    Batch batch{number, burst.indices.subspan(first, burst.batch_sizes[number]), {}};
+    batch.noise.seed = burst.noise_seed;
+    batch.noise.call = burst.first_call + static_cast<std::uint32_t>(number);
+    first += batch.indices.size();
+
+    Record record;
+    try {
+      record = loss(batch);
+      optimizer.learning_rate = burst.learning_rates[number];
+      record.gradient_norm = model.step(optimizer).gradient_norm;
+      ++optimizer.step;
+    } catch (const Error& error) {
+      // What went before is reported first; the next burst meets this batch again. A stop in the
+      // middle of an iteration undoes nothing: the weights are those of the last step.
+      const bool skips = burst.skip_failures && is_by_weights(error);
+      if (!skips && (is_by_weights(error) || error.code == ErrorCode::Cancelled) &&
+          !records.empty())
+        break;
+      if (!skips) throw;
+      record = {};
+      record.skipped = true;
+    }
+    record.seconds = since(began);
+    records.push_back(std::move(record));
+  }
+  return records;
+}
 
 }  // namespace ffjord

@@ -5,7 +5,7 @@
 #include <cstdio>
 #include <numeric>
 
-#include "core/training.h"
+#include "core/flow_training.h"
 #include "test/cuda/engine.h"
 #include "test/emulator/device.h"
 #include "test/native/flow_case.h"
@@ -50,15 +50,14 @@ struct Training {
     std::iota(indices.begin(), indices.end(), 0u);
     const std::vector<std::uint32_t> sizes{kRows};
     const std::vector<double> rates{1e-3};
-    train(*flow, {.rows = *rows,
-                  .contexts = contexts.get(),
-                  .indices = indices,
-                  .batch_sizes = sizes,
-                  .learning_rates = rates,
-                  .settings = settings,
-                  .weights = {},
-                  .optimizer = {.clip_norm = 1, .average_decay = 0.9, .step = ++steps},
-                  .stop = {}});
+    const FlowTask task{.rows = *rows, .contexts = contexts.get(), .visits = {}, .weights = {}};
+    train(*flow, task,
+          {.indices = indices,
+           .batch_sizes = sizes,
+           .learning_rates = rates,
+           .settings = settings,
+           .optimizer = {.clip_norm = 1, .average_decay = 0.9, .step = ++steps},
+           .stop = {}});
     const Crossings after = emulator::crossings();
     return {after.to_device - before.to_device, after.to_host - before.to_host};
   }

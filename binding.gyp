@@ -11,6 +11,7 @@
         "<@(cpu_sources)",
         "<@(reference_sources)",
         "<@(core_sources)",
+        "<@(distributed_sources)",
         "<@(binding_sources)"
       ],
       "include_dirs": [

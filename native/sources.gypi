@@ -43,9 +43,17 @@
       "native/reference/regularisers.cc",
       "native/reference/row_system.cc"
     ],
+    "distributed_sources": [
+      "native/distributed/join.cc",
+      "native/distributed/launch.cc",
+      "native/distributed/mpi_communicator.cc",
+      "native/distributed/mpi_library.cc",
+      "native/distributed/shared_library.cc"
+    ],
     "core_sources": [
       "native/core/assignment.cc",
       "native/core/certify.cc",
+      "native/core/communicator.cc",
       "native/core/continuous_block.cc",
       "native/core/control_groups.cc",
       "native/core/feed_forward_plan.cc",
@@ -55,6 +63,7 @@
       "native/core/flow_layout.cc",
       "native/core/flow_matching.cc",
       "native/core/flow_training.cc",
+      "native/core/group.cc",
       "native/core/host_flow.cc",
       "native/core/initial_values.cc",
       "native/core/make_vae.cc",
@@ -63,6 +72,7 @@
       "native/core/net_plan.cc",
       "native/core/objectives.cc",
       "native/core/options.cc",
+      "native/core/packed_failure.cc",
       "native/core/parameters.cc",
       "native/core/posterior_plan.cc",
       "native/core/regularisers.cc",

@@ -14,7 +14,8 @@ const floors = {
     // What every engine shares; it names no engine, so that a new one changes nothing here.
     ['core'],
     // Engines know nothing of each other: each can be left out of a build, or be the oracle of another.
-    ['reference', 'cpu', 'cuda'],
+    // Processes that share a job know none of them either.
+    ['reference', 'cpu', 'cuda', 'distributed'],
     ['binding']
   ],
   'native/cuda': [

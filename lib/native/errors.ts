@@ -24,6 +24,7 @@ export type ErrorCode =
   | 'SOLVE_FAILED'
   | 'OUTSIDE_SUPPORT'
   | 'CANCELLED'
+  | 'PEER_LOST'
   | 'OUT_OF_MEMORY'
   | 'INVALID_ARGUMENT'
   | 'INTERNAL'
@@ -89,6 +90,7 @@ export const nativeCodes: ReadonlySet<string> = new Set<ErrorCode>([
   'CANCELLED',
   'OUT_OF_MEMORY',
   'DISPOSED',
+  'PEER_LOST',
   'INTERNAL'
 ])
 

@@ -12,7 +12,7 @@ namespace {
 // In the order of ErrorCode.
 constexpr std::array kNames = {"INVALID_ARGUMENT", "UNSUPPORTED", "SOLVE_FAILED",
                                "OUTSIDE_SUPPORT",  "CANCELLED",   "OUT_OF_MEMORY",
-                               "DISPOSED",         "INTERNAL"};
+                               "DISPOSED",         "PEER_LOST",   "INTERNAL"};
 static_assert(kNames.size() == static_cast<std::size_t>(ErrorCode::Internal) + 1);
 
 Napi::Error make(Napi::Env env, ErrorCode code, const std::string& message) {

@@ -37,19 +37,24 @@ BatchMoments batch_moments(const BatchNorm& norm, const RunningStatistics<const 
   BatchMoments moments;
   moments.mean.assign(running.mean.begin(), running.mean.end());
   moments.variance.assign(running.variance.begin(), running.variance.end());
-  if (!training || rows.batch < 2) return moments;
+  const std::size_t whole = share.whole_of(rows.batch);
+  if (!training || whole < 2) return moments;
 
   const std::size_t size = rows.size;
   const Slots slots(rows.batch, share);
-  for (std::size_t i = 0; i < size; ++i) {
-    const auto value = [&](std::size_t b) { return double(rows.values[b * size + i]); };
-    const double mean =
-        sum_of_rows(slots, [&](std::size_t b) { return value(b) / double(rows.batch); });
-    moments.batch_mean.push_back(mean);
-    moments.batch_variance.push_back(sum_of_rows(slots, [&](std::size_t b) {
-      return (value(b) - mean) * (value(b) - mean) / double(rows.batch - 1);
-    }));
-  }
+  const auto sums_of = [&](const auto& term) {
+    std::vector<double> sums;
+    for (std::size_t i = 0; i < size; ++i)
+      sums.push_back(sum_of_rows(
+          slots, [&](std::size_t b) { return term(i, double(rows.values[b * size + i])); }));
+    share.sum(sums);
+    return sums;
+  };
+  moments.batch_mean = sums_of([&](std::size_t, double x) { return x / double(whole); });
+  moments.batch_variance = sums_of([&](std::size_t i, double x) {
+    const double centred = x - moments.batch_mean[i];
+    return centred * centred / double(whole - 1);
+  });
   if (norm.lag > 0) {
     const double correction = 1 - std::pow(norm.lag, double(running.step) + 1);
     moments.batch_share = norm.lag / correction;
@@ -117,6 +122,8 @@ void pull_back(const BatchMoments& moments, const Affine& map, bool inverted,
   const Slots slots(rows.batch, share);
   const std::vector<double> delta_logp_bars =
       slot_sums(slots, [&](std::size_t b) { return double(rows.delta_logp[b]); });
+  const bool through_moments = moments.batch_share > 0 && !moments.batch_mean.empty() && !inverted;
+  std::vector<double> moment_bars;  // (size, 2), Σ of the cotangents of mean and log slope
 
   for (std::size_t i = 0; i < rows.size; ++i) {
     const double slope = map.slope[i];
@@ -138,22 +145,28 @@ void pull_back(const BatchMoments& moments, const Affine& map, bool inverted,
       b_bars.push_back(b_bar);
       mean_bars.push_back(mean_bar);
     }
-    if (moments.batch_share > 0 && !moments.batch_mean.empty() && !inverted) {
-      // The batch's own mean and variance depend on x; log slope = w − ½ log(v + ε).
-      const double mean_bar = tree_sum(mean_bars);
-      const double variance_bar =
-          -0.5 * tree_sum(w_bars) / (moments.variance[i] + kBatchNormEpsilon);
-      for (std::size_t b = 0; b < rows.batch; ++b) {
-        const std::size_t at = b * rows.size + i;
-        const double centred = x[at] - moments.batch_mean[i];
-        rows.values[at] += static_cast<Real>(
-            moments.batch_share *
-            (mean_bar / double(rows.batch) + variance_bar * 2 * centred / double(rows.batch - 1)));
-      }
+    if (through_moments) {
+      moment_bars.push_back(tree_sum(mean_bars));
+      moment_bars.push_back(tree_sum(w_bars));
     }
     if (!log_scale_bar.empty()) {
       log_scale_bar[i] += tree_sum(std::vector<Real>(w_bars.begin(), w_bars.end()));
       bias_bar[i] += tree_sum(std::vector<Real>(b_bars.begin(), b_bars.end()));
+    }
+  }
+  if (!through_moments) return;
+  // The batch's own mean and variance depend on x; log slope = w − ½ log(v + ε).
+  share.sum(moment_bars);
+  const double whole = double(share.whole_of(rows.batch));
+  for (std::size_t i = 0; i < rows.size; ++i) {
+    const double mean_bar = moment_bars[2 * i];
+    const double variance_bar =
+        -0.5 * moment_bars[2 * i + 1] / (moments.variance[i] + kBatchNormEpsilon);
+    for (std::size_t b = 0; b < rows.batch; ++b) {
+      const std::size_t at = b * rows.size + i;
+      const double centred = x[at] - moments.batch_mean[i];
+      rows.values[at] += static_cast<Real>(
+          moments.batch_share * (mean_bar / whole + variance_bar * 2 * centred / (whole - 1)));
     }
   }
 }

@@ -17,6 +17,7 @@ enum class ErrorCode {
   Cancelled,
   OutOfMemory,
   Disposed,  ///< a call on a flow that was given up
+  PeerLost,  ///< a process of the group did not come, or went its own way
   Internal   ///< anything else
 };
 
@@ -62,6 +63,7 @@ class OutsideSupport : public Error {
   const std::vector<std::size_t> rows;
   /// Whether a block with weights moved them there, so that other weights may not.
   const bool by_weights;
+  const std::string& reason() const { return reason_; }
 
   /// The same under other numbers of the rows.
   template <class Number>

@@ -7,17 +7,32 @@
 #include <algorithm>
 #include <bit>
 #include <cstddef>
+#include <span>
 #include <utility>
 #include <vector>
 
 namespace ffjord {
 
+/// Adds what the processes that share a batch have of it, in the order of add_as_tree; core/group.h
+/// is one. A call is one of all of them.
+class SharedSums {
+ public:
+  virtual ~SharedSums() = default;
+  virtual void sum(std::span<float> values) = 0;
+  virtual void sum(std::span<double> values) = 0;
+};
+
 /// Which rows of a batch those at hand are: all of them, unless the batch is shared.
 struct BatchShare {
   std::size_t first = 0;
-  std::size_t whole = 0;  ///< rows of the whole batch; 0: those at hand
+  std::size_t whole = 0;       ///< rows of the whole batch; 0: those at hand
+  SharedSums* sums = nullptr;  ///< for sums that a call needs while it runs; null: of the rows at
+                               ///< hand alone
 
   std::size_t whole_of(std::size_t rows) const { return whole == 0 ? rows : whole; }
+  void sum(std::span<double> values) const {
+    if (sums) sums->sum(values);
+  }
 };
 
 struct RowRange {

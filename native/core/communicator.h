@@ -1,0 +1,51 @@
+// What processes that share a job say to each other: bytes of all for all, sums, broadcasts and
+// barriers. native/distributed has those that exist; nothing here knows a library or a network.
+#pragma once
+
+#include <cstddef>
+#include <cstdint>
+#include <memory>
+#include <span>
+#include <string>
+
+namespace ffjord {
+
+/// Every call is one of all ranks, in the same order on each. Each ends within the deadline that
+/// the communicator was made with, or throws Error(PeerLost). Not thread-safe.
+class Communicator {
+ public:
+  virtual ~Communicator() = default;
+
+  virtual int rank() const = 0;
+  virtual int size() const = 0;
+  /// Among the ranks of this machine.
+  virtual int local_rank() const = 0;
+  virtual int local_size() const = 0;
+  /// 'single', 'mpi' or 'nccl', and the library in words.
+  virtual std::string transport() const = 0;
+  virtual std::string library() const = 0;
+
+  /// The bytes of every rank, which all give as many: `all` (size, own).
+  virtual void gather(std::span<const std::byte> own, std::span<std::byte> all) = 0;
+  /// Part i of `parts` (size, n) goes to rank i; `received` (size, n) has those of all for this
+  /// one.
+  virtual void exchange(std::span<const std::byte> parts, std::span<std::byte> received) = 0;
+  /// Rank `root` has the bytes for all.
+  virtual void broadcast(std::span<std::byte> bytes, int root) = 0;
+  /// Returns when all are there.
+  virtual void barrier() = 0;
+
+  /// Elements added over the ranks as add_as_tree adds slots, so that ranks which have a run of
+  /// slots each get the bits of one process that has all. An all-reduce of the library would add in
+  /// an order of its own.
+  virtual void sum(std::span<float> values);
+  virtual void sum(std::span<double> values);
+  virtual void max(std::span<double> values);
+
+  /// Ends the membership in good order, once all ranks do so.
+  virtual void leave() = 0;
+  /// Ends the processes of all ranks, as this one cannot go on.
+  virtual void abort(int exit_code) noexcept = 0;
+};
+
+}  // namespace ffjord

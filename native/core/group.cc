@@ -1,0 +1,164 @@
+#include "core/group.h"
+
+#include <algorithm>
+#include <bit>
+
+#include "core/errors.h"
+#include "core/packed_failure.h"
+
+namespace ffjord {
+namespace {
+
+constexpr std::uint32_t kStop = 1, kTimeUp = 2;
+
+}  // namespace
+
+std::vector<RowRange> Group::shares(std::size_t batch) const {
+  // Ranks that are no power of two take runs of the next one's, as even as these allow.
+  const std::size_t ranks = size(), count = std::bit_ceil(ranks);
+  const auto runs = cut_rows(batch, std::has_single_bit(ranks) ? ranks : 4 * count);
+  std::vector<RowRange> shares;
+  for (std::size_t rank = 0; rank < ranks; ++rank)
+    shares.push_back(
+        {runs[rank * runs.size() / ranks].first, runs[(rank + 1) * runs.size() / ranks - 1].end});
+  return shares;
+}
+
+template <class Body>
+void Group::call(const Body& body) {
+  try {
+    body();
+  } catch (const SharedFailure&) {
+    throw;
+  } catch (...) {
+    lost_ = true;
+    throw SharedFailure{std::current_exception()};
+  }
+}
+
+std::vector<Group::Notice> Group::meet(const Notice& own, const std::exception_ptr& failure) {
+  if (lost_)
+    throw SharedFailure{std::make_exception_ptr(
+        Error(ErrorCode::PeerLost,
+              "this group has lost a rank; end all of them, and go on from the last checkpoint"))};
+  std::vector<Notice> all(size());
+  call([&] {
+    communicator_->gather(std::as_bytes(std::span(&own, 1)),
+                          std::as_writable_bytes(std::span(all)));
+  });
+  ended_ = true;  // unless all go on
+  for (int rank = 0; rank < size(); ++rank)
+    if (all[rank].call == Call::Failure) share_failure(rank, failure);
+  for (int rank = 1; rank < size(); ++rank)
+    if (all[rank].call != all[0].call ||
+        (all[0].call != Call::Same && all[rank].value != all[0].value))
+      throw SharedFailure{std::make_exception_ptr(Error(
+          ErrorCode::InvalidArgument, "the ranks have gone different ways: rank 0 comes to " +
+                                          words(all[0]) + ", rank " + std::to_string(rank) +
+                                          " to " + words(all[rank]) +
+                                          "; give all of them the same calls, options and data"))};
+  ended_ = false;
+  return all;
+}
+
+std::string Group::words(const Notice& notice) {
+  const auto numbers = [&] { return std::to_string(notice.value) + " numbers"; };
+  switch (notice.call) {
+    case Call::Sum32:
+    case Call::Sum64:
+      return "a sum of " + numbers();
+    case Call::Max:
+      return "a maximum of " + numbers();
+    case Call::Broadcast:
+      return "a broadcast of " + std::to_string(notice.value) + " bytes";
+    case Call::Same:
+      return "a comparison";
+    case Call::Agree:
+      return "the end of an iteration";
+    case Call::Failure:
+      break;
+  }
+  return "a failure";
+}
+
+void Group::announce(const std::exception_ptr& failure) {
+  const std::lock_guard lock(mutex_);
+  if (size() == 1 || lost_) throw SharedFailure{failure};
+  meet({Call::Failure, 0, 0}, failure);
+  throw SharedFailure{failure};  // not reached: the meeting has a failure
+}
+
+// `own`: what this rank met itself, if it did.
+void Group::share_failure(int rank, const std::exception_ptr& own) {
+  const bool here = rank == this->rank();
+  std::exception_ptr reason;
+  call([&] {
+    std::vector<std::byte> bytes;
+    if (here) bytes = packed(own);
+    std::uint64_t count = bytes.size();
+    communicator_->broadcast(std::as_writable_bytes(std::span(&count, 1)), rank);
+    bytes.resize(count);
+    communicator_->broadcast(bytes, rank);
+    reason = here ? own : unpacked(bytes, rank);
+  });
+  throw SharedFailure{reason};
+}
+
+void Group::sum(std::span<float> values) {
+  if (size() == 1) return;
+  const std::lock_guard lock(mutex_);
+  meet({Call::Sum32, 0, values.size()});
+  call([&] { communicator_->sum(values); });
+}
+
+void Group::sum(std::span<double> values) {
+  if (size() == 1) return;
+  const std::lock_guard lock(mutex_);
+  meet({Call::Sum64, 0, values.size()});
+  call([&] { communicator_->sum(values); });
+}
+
+void Group::max(std::span<double> values) {
+  if (size() == 1) return;
+  const std::lock_guard lock(mutex_);
+  meet({Call::Max, 0, values.size()});
+  call([&] { communicator_->max(values); });
+}
+
+void Group::broadcast(std::span<std::byte> bytes) {
+  if (size() == 1) return;
+  const std::lock_guard lock(mutex_);
+  meet({Call::Broadcast, 0, bytes.size()});
+  call([&] { communicator_->broadcast(bytes, 0); });
+}
+
+void Group::require_same(std::uint64_t fingerprint, const std::string& what) {
+  if (size() == 1) return;
+  const std::lock_guard lock(mutex_);
+  const auto all = meet({Call::Same, 0, fingerprint});
+  for (int rank = 1; rank < size(); ++rank)
+    if (all[rank].value != all[0].value) {
+      ended_ = true;
+      throw SharedFailure{std::make_exception_ptr(
+          Error(ErrorCode::InvalidArgument, "ranks 0 and " + std::to_string(rank) + " differ in " +
+                                                what + "; every rank needs the same"))};
+    }
+}
+
+Group::Signals Group::agree(const Signals& own) {
+  if (size() == 1) return own;
+  const std::lock_guard lock(mutex_);
+  const std::uint32_t flags = (own.stop ? kStop : 0) | (own.time_up ? kTimeUp : 0);
+  const auto all = meet({Call::Agree, flags, 0});
+  const bool stop = std::any_of(all.begin(), all.end(),
+                                [](const Notice& notice) { return (notice.flags & kStop) != 0; });
+  ended_ = stop;
+  return {stop, (all[0].flags & kTimeUp) != 0};
+}
+
+void Group::leave() {
+  const std::lock_guard lock(mutex_);
+  if (!lost_) communicator_->leave();
+}
+
+}  // namespace ffjord

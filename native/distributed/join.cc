@@ -1,0 +1,15 @@
+#include "distributed/join.h"
+
+#include "distributed/launch.h"
+#include "distributed/mpi_communicator.h"
+#include "distributed/single.h"
+
+namespace ffjord::distributed {
+
+std::unique_ptr<Communicator> join(double deadline) {
+  const Launch launch = find_launch();
+  if (launch.kind == Launch::Kind::Alone) return std::make_unique<Single>();
+  return std::make_unique<MpiCommunicator>(MpiLibrary::open(launch), launch, deadline);
+}
+
+}  // namespace ffjord::distributed

@@ -1,0 +1,325 @@
+// Ranks that train together: sums in the order of the tree, failures that all throw, ranks that go
+// different ways. First threads are the ranks, then processes that the launchers of this machine
+// start; a launcher that is not there is named.
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include <algorithm>
+#include <array>
+#include <barrier>
+#include <cstdio>
+#include <cstdlib>
+#include <cstring>
+#include <functional>
+#include <memory>
+#include <string>
+#include <thread>
+#include <vector>
+
+#include "core/errors.h"
+#include "core/group.h"
+#include "distributed/join.h"
+#include "distributed/launch.h"
+#include "flow_case.h"
+
+namespace {
+
+using namespace ffjord;
+using checks::Report;
+
+// Ranks of one process.
+struct Meeting {
+  explicit Meeting(int size) : size(size), here(size), given(size) {}
+  const int size;
+  std::barrier<> here;
+  std::vector<std::span<const std::byte>> given;
+};
+
+class ThreadCommunicator : public Communicator {
+ public:
+  ThreadCommunicator(Meeting& meeting, int rank) : meeting_(meeting), rank_(rank) {}
+  int rank() const override { return rank_; }
+  int size() const override { return meeting_.size; }
+  int local_rank() const override { return rank_; }
+  int local_size() const override { return meeting_.size; }
+  std::string transport() const override { return "threads"; }
+  std::string library() const override { return "none"; }
+  void gather(std::span<const std::byte> own, std::span<std::byte> all) override {
+    share(own, [&](int from, std::span<const std::byte> bytes) {
+      std::copy(bytes.begin(), bytes.end(), all.begin() + from * own.size());
+    });
+  }
+  void exchange(std::span<const std::byte> parts, std::span<std::byte> received) override {
+    const std::size_t part = parts.size() / meeting_.size;
+    share(parts, [&](int from, std::span<const std::byte> bytes) {
+      std::copy_n(bytes.begin() + rank_ * part, part, received.begin() + from * part);
+    });
+  }
+  void broadcast(std::span<std::byte> bytes, int root) override {
+    share(bytes, [&](int from, std::span<const std::byte> given) {
+      if (from == root && from != rank_) std::copy(given.begin(), given.end(), bytes.begin());
+    });
+  }
+  void barrier() override { meeting_.here.arrive_and_wait(); }
+  void leave() override { barrier(); }
+  void abort(int code) noexcept override { std::_Exit(code); }
+
+ private:
+  template <class Take>
+  void share(std::span<const std::byte> own, const Take& take) {
+    meeting_.given[rank_] = own;
+    barrier();
+    for (int from = 0; from < meeting_.size; ++from) take(from, meeting_.given[from]);
+    barrier();
+  }
+
+  Meeting& meeting_;
+  const int rank_;
+};
+
+// Of which no two orders of a sum give the same bits.
+float term(int rank, std::size_t i) {
+  return std::sin(float(1 + rank * 7919 + i)) * std::pow(10.f, float((rank * 5 + i) % 7));
+}
+
+template <class Number>
+Number tree(int ranks, std::size_t i) {
+  std::vector<Number> terms;
+  for (int rank = 0; rank < ranks; ++rank) terms.push_back(term(rank, i));
+  return tree_sum(terms);
+}
+
+template <class Number>
+bool sums_as_a_tree(Group& group, std::size_t count) {
+  std::vector<Number> values(count);
+  for (std::size_t i = 0; i < count; ++i) values[i] = term(group.rank(), i);
+  group.sum(std::span(values));
+  for (std::size_t i = 0; i < count; ++i)
+    if (values[i] != tree<Number>(group.size(), i)) return false;
+  return true;
+}
+
+// What a call throws: its code and message.
+template <class Body>
+std::pair<int, std::string> thrown(Group& group, const Body& body) {
+  try {
+    group.together(body);
+  } catch (const Error& error) {
+    return {int(error.code), error.what()};
+  }
+  return {-1, ""};
+}
+
+bool has(const std::string& text, const std::string& part) {
+  return text.find(part) != std::string::npos;
+}
+
+// What every rank does.
+void check_calls(Group& group, Report& report) {
+  const int rank = group.rank(), size = group.size(), last = size - 1;
+  for (const std::size_t count : {1, 7, 1000, 100003}) {
+    report.expect("floats", sums_as_a_tree<float>(group, count));
+    report.expect("doubles", sums_as_a_tree<double>(group, count));
+  }
+  if (size == 2)
+    report.expect("more than goes at once",
+                  sums_as_a_tree<double>(group, (std::size_t{9} << 20) / 2));
+
+  std::vector<double> most{double(rank), -double(rank)};
+  group.max(most);
+  report.expect("maximum", most == std::vector<double>{double(last), 0});
+  std::string word = rank == 0 ? "word" : "    ";
+  group.broadcast(std::as_writable_bytes(std::span(word)));
+  report.expect("broadcast", word == "word");
+  report.expect("local ranks", group.communicator().local_size() == size &&
+                                   group.communicator().local_rank() == rank);
+
+  auto signals = group.agree({rank == last, rank == last});
+  report.expect("a stop is that of any, time that of rank 0",
+                signals.stop && signals.time_up == (last == 0));
+  report.expect("which ends the work of all", size == 1 || group.ended());
+  signals = group.agree({});
+  report.expect("or none", !signals.stop && !signals.time_up && !group.ended());
+
+  std::size_t end = 0;
+  for (const auto& [first, until] : group.shares(1000)) {
+    report.expect("shares lie behind each other and have rows", first == end && until > first);
+    end = until;
+  }
+  report.expect("shares have all rows", end == 1000);
+  group.require_same(17, "a number");
+  if (size == 1) return;
+
+  // A failure before the others' sum, within it, and behind all sums.
+  const auto solve = thrown(group, [&] {
+    if (rank == last) {
+      SolveFailure failure("it diverged", 0.25, 1e-9);
+      failure.rows = {3, 5};
+      throw failure;
+    }
+    std::vector<double> ones(3, 1);
+    group.sum(ones);
+  });
+  report.expect("a failure is that of all",
+                solve.first == int(ErrorCode::SolveFailed) && has(solve.second, "it diverged"));
+  report.expect("and names its rank",
+                rank == last || has(solve.second, "rank " + std::to_string(last)));
+  try {
+    group.together([&] {
+      if (rank == 0) throw OutsideSupport({7}, "x is negative", true);
+      group.agree({});
+    });
+    report.expect("OutsideSupport is thrown", false);
+  } catch (const OutsideSupport& outside) {
+    report.expect("OutsideSupport keeps what it has",
+                  outside.by_weights && outside.rows == std::vector<std::size_t>{7});
+  }
+  report.expect("all fail at once", thrown(group, [] {
+                                      throw Error(ErrorCode::Unsupported, "no");
+                                    }).first == int(ErrorCode::Unsupported));
+  report.expect("a failure ends the work of all", group.ended());
+
+  const auto apart = thrown(group, [&] {
+    std::vector<double> ones(rank == 0 ? 3 : 4, 1);
+    group.sum(ones);
+  });
+  report.expect("sums of different sizes are refused",
+                apart.first == int(ErrorCode::InvalidArgument) && has(apart.second, "a sum of 4"));
+  const auto other = thrown(group, [&] { group.require_same(rank, "their seed"); });
+  report.expect("different numbers are refused", has(other.second, "differ in their seed"));
+  report.expect("and the group goes on", sums_as_a_tree<float>(group, 1000));
+}
+
+void check_threads(Report& report) {
+  for (const int size : {1, 2, 3, 4, 5, 8}) {
+    Meeting meeting(size);
+    std::vector<Report> reports(size);
+    std::vector<std::thread> threads;
+    for (int rank = 0; rank < size; ++rank)
+      threads.emplace_back([&, rank] {
+        Group group(std::make_unique<ThreadCommunicator>(meeting, rank));
+        check_calls(group, reports[rank]);
+        group.leave();
+      });
+    for (std::thread& thread : threads) thread.join();
+    for (int rank = 0; rank < size; ++rank)
+      report.expect(std::to_string(size) + " threads, rank " + std::to_string(rank),
+                    reports[rank].failures() == 0);
+  }
+  report.finish("threads as ranks");
+}
+
+// One of several processes: what they do is named by the environment.
+int be_a_rank(const std::string& what) {
+  try {
+    Group group(distributed::join(what == "hang" ? 1.0 : 60.0));
+    if (what == "hang") {
+      if (group.rank() == 1) pause();
+      std::vector<double> ones(3, 1);
+      group.together([&] { group.sum(ones); });
+    }
+    if (what == "die") {
+      if (group.rank() == 1) _exit(7);
+      std::vector<double> ones(3, 1);
+      group.together([&] { group.sum(ones); });
+    }
+    Report report;
+    check_calls(group, report);
+    group.leave();
+    if (group.rank() == 0)
+      std::printf("%d ranks by %s\n", group.size(), group.communicator().library().c_str());
+    return report.failures() == 0 ? 0 : 1;
+  } catch (const Error& error) {
+    std::printf("%s\n", error.what());
+    std::fflush(stdout);
+    // As a process that has an error and no more to say.
+    _exit(9);
+  }
+}
+
+struct Ended {
+  int code = 0;
+  std::string output;
+};
+
+Ended run(const std::string& command) {
+  Ended ended;
+  FILE* const pipe = popen((command + " 2>&1").c_str(), "r");
+  std::array<char, 4096> buffer;
+  while (const std::size_t read = fread(buffer.data(), 1, buffer.size(), pipe))
+    ended.output.append(buffer.data(), read);
+  const int status = pclose(pipe);
+  ended.code = WIFEXITED(status) ? WEXITSTATUS(status) : 128;
+  return ended;
+}
+
+void check_launcher(const std::string& program, const std::string& name, const std::string& options,
+                    const std::string& other_library, Report& report) {
+  if (run("command -v " + name).code != 0) {
+    std::printf("%-42s skipped: there is no %s\n", name.c_str(), name.c_str());
+    return;
+  }
+  const auto launch = [&](int ranks, const std::string& what, const std::string& variables = "") {
+    return run("GROUP_CHECK=" + what + " " + variables + " timeout 60 " + name + " " + options +
+               " -n " + std::to_string(ranks) + " " + program);
+  };
+  for (const int ranks : {1, 2, 3, 4}) {
+    const Ended ended = launch(ranks, "calls");
+    if (ended.code != 0) std::printf("%s\n", ended.output.c_str());
+    report.expect(std::to_string(ranks) + " ranks", ended.code == 0);
+    report.expect("of which rank 0 speaks",
+                  ranks == 1 || has(ended.output, std::to_string(ranks) + " ranks by"));
+  }
+  const Ended hung = launch(2, "hang");
+  report.expect("a rank that hangs is found", hung.code != 0 && hung.code != 124 &&
+                                                  has(hung.output, "waited for the others longer"));
+  const Ended died = launch(3, "die");
+  report.expect("a rank that dies ends the job", died.code != 0 && died.code != 124);
+  const Ended alien = launch(2, "calls", "FFJORD_MPI=" + other_library);
+  report.expect("a library of another make is named, and the launcher",
+                alien.code != 0 && has(alien.output, "are of different makes") &&
+                    has(alien.output, other_library));
+  if (report.failures() > 0) std::printf("%s\n", alien.output.c_str());
+  report.finish(name);
+}
+
+void check_launch_variables(Report& report) {
+  using distributed::find_launch, distributed::Launch;
+  for (const char* name : {"OMPI_COMM_WORLD_SIZE", "PMI_SIZE", "SLURM_STEP_NUM_TASKS"})
+    unsetenv(name);
+  report.expect("a process of its own", find_launch().kind == Launch::Kind::Alone);
+  setenv("SLURM_NTASKS", "4", 1);
+  setenv("SLURM_PROCID", "0", 1);
+  report.expect("a batch script of Slurm is no step", find_launch().kind == Launch::Kind::Alone);
+  setenv("SLURM_STEP_NUM_TASKS", "4", 1);
+  report.expect("a step of Slurm",
+                find_launch().kind == Launch::Kind::Slurm && find_launch().size == 4);
+  setenv("PMI_SIZE", "2", 1);
+  setenv("PMI_RANK", "1", 1);
+  setenv("PMI_FD", "999", 1);
+  std::string message;
+  try {
+    find_launch();
+  } catch (const Error& error) {
+    message = error.what();
+  }
+  report.expect("a connection that npx closed", has(message, "-pmi-port"));
+  for (const char* name :
+       {"SLURM_NTASKS", "SLURM_PROCID", "SLURM_STEP_NUM_TASKS", "PMI_SIZE", "PMI_RANK", "PMI_FD"})
+    unsetenv(name);
+  report.finish("variables of launchers");
+}
+
+}  // namespace
+
+int main(int, char** arguments) {
+  if (const char* what = std::getenv("GROUP_CHECK")) return be_a_rank(what);
+  Report report;
+  check_threads(report);
+  check_launch_variables(report);
+  check_launcher(arguments[0], "mpirun.openmpi", "--allow-run-as-root --oversubscribe",
+                 "libmpich.so.12", report);
+  check_launcher(arguments[0], "mpirun.mpich", "", "libmpi.so.40", report);
+  std::printf("%d failures\n", report.failures());
+  return report.failures() == 0 ? 0 : 1;
+}

@@ -1,11 +1,16 @@
 import type { Dataset, FeedingDataset } from '../data/dataset'
-import { normalizeBatchOptions } from '../data/dataset-options'
 import { normalizeTrace } from '../flow/normalize'
-import type { OptimizerOptions, Trace } from '../flow/options'
+import type { Trace } from '../flow/options'
 import type { Batch } from '../native/batch'
-import { boolean, fail, integer, isCallable, number, object, show, signal } from '../native/check'
+import { fail, integer, number, object } from '../native/check'
+import {
+  batchSize,
+  type CommonFitOptions,
+  commonFitKeys,
+  normalizeCommon,
+  normalizeValidation
+} from './common-options'
 import type { Objective } from './objective'
-import { normalizeSchedule, type Schedule } from './schedule'
 
 /**
  * How long: so many iterations in all (those before a `resume` included), so many passes over the data, or neither.
@@ -17,42 +22,20 @@ import { normalizeSchedule, type Schedule } from './schedule'
 type Length = { iterations?: number; epochs?: never } | { epochs: number; iterations?: never }
 
 /** How long to train a model of type M, on what terms, and what to do on the way. */
-export type TrainingOptions<M> = Length & {
-  /** Default: 'ml'. */
-  objective?: Objective
-  /** Default: { type: 'adam', lr: 1e-3 }. */
-  optimizer?: OptimizerOptions
-  /** Default: { type: 'constant' }. */
-  schedule?: Schedule
-  /** Rows a batch. Default: 128. */
-  batch?: number
-  /** Solves a batch in so many parts before a step: the same gradient in less memory. Default: 1. */
-  accumulate?: number
-  /** Default: true. */
-  shuffle?: boolean
-  /** The order of rows is drawn from it. Default: 0. */
-  seed?: number
-  /** Default: none, but for a fit without a length, which holds rows out. */
-  validation?: ValidationOptions
-  /**
-   * End with the weights of the best validation; a later resume goes on from them. A fit that a signal or a break stops keeps
-   * its last weights, so that a resume is what it would have been. Default: false.
-   */
-  keepBest?: boolean
-  /** Go on past a batch whose solve fails, and count it. Default: false. */
-  skipFailures?: boolean
-  /**
-   * Evaluations of a forward solve, all blocks, above which the fit warns, and once more at every doubling. Default:
-   * four times those of the first iterations; false: never.
-   */
-  nfeBudget?: number | false
-  /** Every so many iterations: a path to save to, or what to do. Default: none. */
-  checkpoint?: { every: number; save: string | ((flow: M) => void | Promise<void>) }
-  /** Stops after the running step, and a validation that is due then; the fit ends with what it has. Default: none. */
-  signal?: AbortSignal
-  /** Go on where the model file, or the last fit of this flow, stood: optimizer, schedule, order of the data. Default: false. */
-  resume?: boolean
-}
+export type TrainingOptions<M> = Length &
+  CommonFitOptions<M> & {
+    /** Default: 'ml'. */
+    objective?: Objective
+    /** Solves a batch in so many parts before a step: the same gradient in less memory. Default: 1. */
+    accumulate?: number
+    /** Default: none, but for a fit without a length, which holds rows out. */
+    validation?: ValidationOptions
+    /**
+     * Evaluations of a forward solve, all blocks, above which the fit warns, and once more at every doubling. Default:
+     * four times those of the first iterations; false: never.
+     */
+    nfeBudget?: number | false
+  }
 
 export interface ValidationOptions {
   data: Dataset | Batch
@@ -66,24 +49,10 @@ export interface ValidationOptions {
   patience?: number
 }
 
-const fitKeys = [
-  'iterations',
-  'epochs',
-  'objective',
-  'accumulate',
-  'optimizer',
-  'schedule',
-  'batch',
-  'shuffle',
-  'seed',
-  'validation',
-  'keepBest',
-  'skipFailures',
-  'nfeBudget',
-  'checkpoint',
-  'signal',
-  'resume'
-]
+const fitKeys = ['iterations', 'epochs', 'objective', 'accumulate', 'nfeBudget', ...commonFitKeys]
+
+/** Rows a batch by default. */
+const usual = 128
 
 const validationKeys = ['data', 'every', 'rows', 'trace', 'patience']
 
@@ -108,56 +77,29 @@ export function normalizeFitOptions<M>(asked: TrainingOptions<M>, data: FeedingD
     given.validation = object(given.validation, 'validation', validationKeys) as unknown as ValidationOptions
   const { options, train } = withLength(given, data)
   const validation = options.validation === undefined ? undefined : checkValidation(options.validation)
-  const keepBest = boolean(options.keepBest ?? false, 'keepBest')
-  const schedule = normalizeSchedule(options.schedule)
-  if (!validation && (keepBest || schedule.type === 'plateau'))
-    fail(
-      'CONTRADICTORY_OPTIONS',
-      'keepBest and a plateau schedule need validation; give { validation: { data, every } }'
-    )
   const { iterations } = options
   return {
+    ...normalizeCommon(options, { usual, validation, example: '{ validation: { data, every } }' }),
     data: train,
     iterations,
     objective: options.objective,
     parts: integer(options.accumulate ?? 1, 'accumulate', 1, 2 ** 31 - 1),
-    schedule,
-    feed: normalizeBatchOptions({
-      size: integer(options.batch ?? 128, 'batch', 1, 2 ** 31 - 1),
-      shuffle: boolean(options.shuffle ?? true, 'shuffle'),
-      seed: integer(options.seed ?? 0, 'seed')
-    }),
     validation,
     /** The rows to validate on are the next ones of those to train on, which goes on behind them. */
     heldOut:
       !Number.isFinite(train.rows) && validation?.data === train && given.validation?.data === undefined,
-    keepBest,
-    skipFailures: boolean(options.skipFailures ?? false, 'skipFailures'),
-    nfeBudget: normalizeBudget(options.nfeBudget),
-    checkpoint: options.checkpoint === undefined ? undefined : checkCheckpoint<M>(options.checkpoint),
-    signal: signal(options.signal),
-    resume: boolean(options.resume ?? false, 'resume'),
-    optimizer: options.optimizer
+    nfeBudget: normalizeBudget(options.nfeBudget)
   }
 }
 
 function checkValidation(value: unknown): ValidationOptions {
-  const { data, every, rows, trace, patience } = object(value, 'validation', validationKeys)
+  const { rows, trace, ...common } = object(value, 'validation', validationKeys)
   if (trace !== undefined) normalizeTrace(trace)
   return {
-    data: data as ValidationOptions['data'],
-    every: integer(every, 'validation.every', 1),
+    ...normalizeValidation(common),
     ...(rows !== undefined && { rows: integer(rows, 'validation.rows', 1) }),
-    ...(trace !== undefined && { trace: trace as Trace }),
-    ...(patience !== undefined && { patience: integer(patience, 'validation.patience', 1) })
+    ...(trace !== undefined && { trace: trace as Trace })
   }
-}
-
-function checkCheckpoint<M>(value: unknown): NonNullable<TrainingOptions<M>['checkpoint']> {
-  const { every, save } = object(value, 'checkpoint', ['every', 'save'])
-  if (typeof save !== 'string' && !isCallable(save))
-    fail('INVALID_OPTION', `checkpoint.save is ${show(save)}; give a path or a function`)
-  return { every: integer(every, 'checkpoint.every', 1), save: save as string }
 }
 
 function withLength<M>(given: TrainingOptions<M>, data: FeedingDataset) {
@@ -167,7 +109,7 @@ function withLength<M>(given: TrainingOptions<M>, data: FeedingDataset) {
   if (iterations !== undefined)
     return { options: { ...given, iterations: integer(iterations, 'iterations', 1) }, train: data }
   const ends = Number.isFinite(data.rows)
-  const size = integer(given.batch ?? 128, 'batch', 1, 2 ** 31 - 1)
+  const size = batchSize(given.batch, usual)
   if (epochs !== undefined) {
     if (!ends)
       fail('CONTRADICTORY_OPTIONS', 'epochs are passes over data that end, and these do not; give iterations')

@@ -79,6 +79,24 @@ describe('columns as people see them', () => {
     )
   })
 
+  test('bins of whole numbers stay within the axes', () => {
+    const ratings = Float64Array.from({ length: 400 }, (_, i) => 1 + (i % 5))
+    const panel = marginalPanel(quantity(ratings, ratings, { step: 1 }))
+    const [, width] = /viewBox="0 0 (\d+)/.exec(panel)!
+    const axis = Number(/class="grid" d="M([\d.]+)/.exec(panel)![1])
+    const lines = [...panel.matchAll(/class="(?:line|area) \w+" d="([^"]*)"/g)].map(([, path]) => path!)
+    const across = lines.flatMap((path) => [...path.matchAll(/[MHL](-?[\d.]+)/g)].map(([, at]) => Number(at)))
+    expect(Math.min(...across)).toBeCloseTo(axis, 0)
+    expect(Math.max(...across)).toBeLessThan(Number(width))
+    expect([...panel.matchAll(/text-anchor="middle">(\d)</g)].map(([, tick]) => tick)).toEqual([
+      '1',
+      '2',
+      '3',
+      '4',
+      '5'
+    ])
+  })
+
   test('ticks of dates are round dates, as fine as the axis asks for', () => {
     const clock = { unit: 'day', origin: '2024-01-01' } as const
     const labels = (lo: number, hi: number) => {

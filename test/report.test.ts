@@ -110,10 +110,31 @@ describe('figures', () => {
     expect(label(-0.25)).toBe('−0.25')
   })
 
+  test('an axis has two ticks at least, however few are asked for', () => {
+    expect(ticks(-1.6, 1.6, 3)).toEqual([-1, 0, 1])
+    expect(ticks(2.1e6, 3.9e6, 2)).toEqual([2.5e6, 3e6, 3.5e6])
+    for (const [lo, hi] of [
+      [0.3, 0.4],
+      [-7, 900],
+      [1e6, 1e6 + 1]
+    ] as const)
+      for (const count of [1, 2, 5]) expect(ticks(lo, hi, count).length).toBeGreaterThan(1)
+    const narrow = linePanel('', [], { width: 268, x: [2.1e6, 3.9e6] })
+    expect([...narrow.matchAll(/>([\d,]+)</g)].map(([, text]) => text)).toEqual(
+      expect.arrayContaining(['2,500,000', '3,500,000'])
+    )
+  })
+
   test('a logarithmic axis has its ticks at powers of ten, or finer where they are few', () => {
     const wide = logarithmic(2e-7, 0.5)
     expect(wide.ticks(9).map(wide.label)).toEqual(['10⁻⁶', '10⁻⁵', '10⁻⁴', '10⁻³', '0.01', '0.1'])
     expect(wide.place(Math.sqrt(2e-7 * 0.5))).toBeCloseTo(0.5)
+    const labels = (lo: number, hi: number) => {
+      const { ticks, label } = logarithmic(lo, hi)
+      return ticks(4).map(label)
+    }
+    expect(labels(3e3, 4e5)).toEqual(['10,000', '100,000'])
+    expect(labels(0.5, 2e8)).toEqual(['1', '100', '10⁴', '10⁶', '10⁸'])
     const narrow = logarithmic(8, 60)
     expect(narrow.ticks(4)).toEqual([10, 20, 50])
     expect(logarithmic(1e-4, 3e-4).ticks(4).map(wide.label)).toEqual(['10⁻⁴', '2·10⁻⁴'])

@@ -5,12 +5,15 @@ import type { View } from './view'
 
 const MOST_BINS = 40
 
-/** Edges of bins over a view, as many as so many values fill; bins of whole numbers hold as many of them each. */
+/**
+ * Edges of bins over a view, as many as so many values fill. Bins of whole numbers hold as many of them each, and begin with the first
+ * that the view shows.
+ */
 export function edgesOf({ lo, hi, logarithmic }: View, rows: number, step?: number): Float64Array {
   const bins = Math.max(10, Math.min(MOST_BINS, Math.round(Math.sqrt(rows))))
   if (step !== undefined && !logarithmic && (hi - lo) / step < 1e6) {
     const width = step * Math.max(1, Math.ceil((hi - lo) / (bins * step)))
-    const first = Math.floor(lo / step) * step - step / 2
+    const first = Math.ceil(lo / step) * step - step / 2
     return Float64Array.from({ length: Math.ceil((hi - first) / width) + 1 }, (_, bin) => first + bin * width)
   }
   return Float64Array.from({ length: bins + 1 }, (_, bin) =>

@@ -6,7 +6,7 @@ import { pictureTolerance } from './plane'
 import type { Quantity } from './quantity'
 import { label, linear } from './scale'
 import { axes, linePanel, type Margin, picture, textWithin } from './svg'
-import { percent, valueText, viewOf } from './view'
+import { percent, scaleOf, valueText, viewOf } from './view'
 
 /** Columns of data and samples, one by one. */
 
@@ -42,13 +42,15 @@ function histogramPanel(quantity: Quantity, note: string): string {
         ]),
     ...view.remarks
   ]
+  // Bins of whole numbers may end beyond the view: the axis has room for them.
+  const x = scaleOf(quantity, view.logarithmic, edges[0]!, edges.at(-1)!)
   return linePanel(
     name,
     [
       { name: 'data', class: 'data', x: edges, y: histogram(data, edges, form), filled: true, steps: true },
       { name: 'flow', class: 'model', x: edges, y: histogram(samples, edges, form), steps: true }
     ],
-    { width: WIDTH, height: 205, x: view.scale, notes: remarks, legend: false }
+    { width: WIDTH, height: 205, x, notes: remarks, legend: false }
   )
 }
 

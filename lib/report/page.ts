@@ -101,17 +101,21 @@ function grid(panels: readonly string[]): string {
 }
 
 function listing({ title, header, rows }: Listing): string {
-  const head = header.map((name) => `<th>${escapeText(name)}</th>`).join('')
-  const body = rows.map((row) => `<tr>${row.map((cell) => `<td>${whole(cell)}</td>`).join('')}</tr>`)
+  const head = header.map((name) => `<th>${within(name, NAME_LETTERS)}</th>`).join('')
+  const body = rows.map(
+    (row) => `<tr>${row.map((cell) => `<td>${within(cell, CELL_LETTERS)}</td>`).join('')}</tr>`
+  )
   return `<h3>${escapeText(title)}</h3><div class="wide"><table class="rows"><tr>${head}</tr>${body.join('')}</table></div>`
 }
 
-const MOST_LETTERS = 40
+const NAME_LETTERS = 28
+const CELL_LETTERS = 40
 
-/** A cell; the whole of a long one shows where the pointer rests. */
-function whole(cell: string): string {
-  if (cell.length <= MOST_LETTERS) return escapeText(cell)
-  return `<span title="${escapeText(cell)}">${escapeText(cell.slice(0, MOST_LETTERS - 1))}…</span>`
+/** At most so many letters; the whole of a longer text shows where the pointer rests. */
+function within(text: string, letters: number): string {
+  const all = [...text]
+  if (all.length <= letters) return escapeText(text)
+  return `<span title="${escapeText(text)}">${escapeText(all.slice(0, letters - 1).join(''))}…</span>`
 }
 
 function table({ title, rows }: Report['tables'][number]): string {

@@ -8,15 +8,19 @@ export interface Scale {
   label(value: number): string
 }
 
-/** Round numbers that divide [lo, hi] in about `count` parts. */
+/** Round numbers that divide [lo, hi] in about `count` parts: two at least, since one alone tells no scale. */
 export function ticks(lo: number, hi: number, count: number): number[] {
   if (!(hi > lo)) return [lo]
   const raw = (hi - lo) / count
   const power = 10 ** Math.floor(Math.log10(raw))
-  const step = power * ([1, 2, 2.5, 5].find((m) => m * power >= raw * 0.999) ?? 10)
-  const values: number[] = []
-  for (let k = Math.ceil(lo / step - 1e-9); k * step <= hi + step * 1e-9; k++) values.push(k * step)
-  return values
+  const steps = [0.25, 0.5, 1, 2, 2.5, 5, 10].map((digits) => digits * power)
+  for (let place = steps.findIndex((step) => step >= raw * 0.999); place >= 0; place--) {
+    const step = steps[place]!
+    const values: number[] = []
+    for (let k = Math.ceil(lo / step - 1e-9); k * step <= hi + step * 1e-9; k++) values.push(k * step)
+    if (values.length > 1) return values
+  }
+  return [lo]
 }
 
 /** A number as a label: six digits or more, no trailing zeros, a true minus sign; a power of ten where it is huge or tiny. */
@@ -65,7 +69,8 @@ export function logarithmic(lo: number, hi: number): Scale {
     },
     label: (value) => {
       const exponent = Math.log10(value)
-      return exponent < -2.5 || exponent > 4.5
+      // Powers from 10⁴ on where the axis goes beyond 10⁶, so that its labels look alike.
+      return exponent < -2.5 || exponent > (last > 6.5 ? 3.5 : 6.5)
         ? `${mantissa(value)}10${superscript(Math.floor(exponent + 1e-9))}`
         : label(value)
     }

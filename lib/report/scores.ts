@@ -85,7 +85,7 @@ export function scorePanel(scores: readonly Scores[]): string {
     density[BINS] = density[BINS - 1]!
     return { name, class: classes[name], x: edges, y: density, steps: true, filled: name === 'train' }
   })
-  return linePanel('log p, nats', series, { width: 520, height: 280, x: [lo, hi] })
+  return linePanel('log p, nats', series, { width: 420, height: 260, x: [lo, hi] })
 }
 
 /** The rows of largest and smallest density, with the context of each. */

@@ -49,7 +49,7 @@ section { padding: 18px 20px 20px; margin: 0 0 20px; }
 section > p { max-width: 78ch; margin-bottom: 14px; }
 .panels { display: grid; gap: 12px 14px; align-items: start; grid-template-columns: repeat(auto-fill, minmax(min(100%, var(--width, 300px)), 1fr)); }
 .panels > svg { width: 100%; max-width: calc(1.25 * var(--width)); height: auto; }
-.stage { display: grid; grid-template-columns: repeat(auto-fit, minmax(min(100%, 300px), 1fr)); }
+.stage { display: grid; grid-template-columns: repeat(auto-fit, minmax(min(100%, 280px), 1fr)); }
 .key { white-space: nowrap; margin-left: 6px; }
 .key i { display: inline-block; width: 11px; height: 11px; border-radius: 2px; margin: 0 5px 0 8px; }
 .key .data { background: var(--data); } .key .model { background: var(--model); }
@@ -78,7 +78,7 @@ table.facts tr + tr > * { border-top: 1px solid var(--rule); }
 h3 { font-size: 14px; margin: 12px 0 4px; }
 .wide { overflow-x: auto; }
 table.rows { border-collapse: collapse; font-size: 13px; white-space: nowrap; }
-table.rows th { text-align: right; font-weight: 500; color: var(--quiet); padding: 3px 14px 3px 0; }
+table.rows th { text-align: right; vertical-align: bottom; white-space: normal; font-weight: 500; color: var(--quiet); padding: 3px 14px 3px 0; }
 table.rows tr > :first-child { text-align: left; }
 table.rows td { text-align: right; padding: 3px 14px 3px 0; border-top: 1px solid var(--rule); }
 footer { color: var(--quiet); font-size: 13px; }

@@ -79,7 +79,9 @@ function ticksAcross(scale: Scale, width: number): number[] {
     const gaps = found.slice(1).map((value, i) => (scale.place(value) - scale.place(found[i]!)) * width)
     if (Math.min(width, ...gaps.map(Math.abs)) >= LETTER.label * longest + 10) return found
   }
-  return scale.ticks(1)
+  // Even the fewest are too many beside each other: every other one.
+  const fewest = scale.ticks(1)
+  return fewest.length > 2 ? fewest.filter((_, i) => i % 2 === 0) : fewest
 }
 
 /** Axes around marks; `marks` receives the maps from data to picture coordinates. */

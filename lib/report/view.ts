@@ -58,11 +58,21 @@ export function viewOf({ data, samples, clock, atom }: Quantity): View {
   return {
     lo,
     hi,
-    scale: clock ? calendar(clock, lo, hi) : inLog ? logarithmic(lo, hi) : linear(lo, hi),
+    scale: scaleOf({ ...(clock && { clock }) }, inLog, lo, hi),
     logarithmic: inLog,
     outside,
     remarks
   }
+}
+
+/** The axis of a view, from one end to another. */
+export function scaleOf(
+  { clock }: Pick<Quantity, 'clock'>,
+  logarithmicAxis: boolean,
+  lo: number,
+  hi: number
+): Scale {
+  return clock ? calendar(clock, lo, hi) : logarithmicAxis ? logarithmic(lo, hi) : linear(lo, hi)
 }
 
 /** A value as text, as precise as its column. */

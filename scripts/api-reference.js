@@ -1,13 +1,15 @@
 // Writes docs/api.md from the declarations in dist/, docstrings and all.
 //   node scripts/api-reference.js            after `npm run build`
-//   node scripts/api-reference.js --check    only says whether docs/api.md is current, and whether every option that a
-//                                            user can write has a default and an example in it
+//   node scripts/api-reference.js --check [folder]    only says whether docs/api.md is current, and whether every option that
+//       a user can write has a default and an example in it; a folder has an api.md and an options.ts in place of those of docs
 const { readFileSync, writeFileSync } = require('node:fs')
 const { join, relative, resolve } = require('node:path')
 const { Node, Project } = require('ts-morph')
 
 const root = resolve(__dirname, '..')
-const target = join(root, 'docs/api.md')
+const given = process.argv.slice(2).filter((word) => word !== '--check')
+const docs = resolve(given[0] ?? join(root, 'docs'))
+const target = join(docs, 'api.md')
 const dist = join(root, 'dist')
 
 /** Chapters in the order of the page, and the modules of lib/ that they hold, or its folders with a slash behind them. */
@@ -16,15 +18,17 @@ const chapters = {
     'flow',
     'flow/model-file',
     'flow/sample',
+    'flow/observe',
     'flow/loss',
     'flow/log-prob',
     'evaluation/',
     'flow/device',
     'flow/provenance'
   ],
-  'What a flow is, and how it is computed': ['flow/options', 'native/methods'],
+  'What a flow is, and how it is computed': ['flow/options', 'flow/multiscale', 'native/methods'],
   Training: ['training/', 'flow/training-state', 'native/regularisers', 'flow/optimizer'],
   Data: ['data/', 'table/', 'image/', 'native/batch'],
+  Autoencoders: ['vae/'],
   'Below the surface': [
     'flow/solution',
     'flow/velocity',
@@ -169,7 +173,7 @@ function members({ name: owner, node }) {
 
 /** What docs/options.ts has as values of each type, or of the options of a function. */
 function examples() {
-  const source = project.addSourceFileAtPath(join(root, 'docs/options.ts'))
+  const source = project.addSourceFileAtPath(join(docs, 'options.ts'))
   const found = new Map()
   for (const declared of source.getVariableDeclarations()) {
     const type = declared.getTypeNodeOrThrow().getText()
@@ -267,11 +271,45 @@ for (const [i, one] of anchors.entries())
 
 const current = readFileSync(target, 'utf8')
 
-/** Types whose values users write. */
-const isOption = (name) =>
-  /(Options|Block|Solver|Trace|Net|Gradient|Regularize|Conditioning|Schedule|Objective|Tolerances|Accuracy|Length|OptimizerCommon|Bar|Start|Input|Notation|Description)$/.test(
-    name
-  ) && name !== 'RemarkOptions'
+/** Data and descriptions, which users get from one function and pass to another whole. */
+const handedOn = new Set(
+  'Dataset RowBatch DatasetState TableSchema Column Clock Provenance VisitSeed SafetensorsFile StoredTensor'
+    .concat(' DatasetContext Tensor TensorLike ConditionedTensor ImageTensor ImageGrid')
+    .split(' ')
+)
+
+/** Types whose values users write: those that parameters of public functions and methods are made of, but for what callbacks are given. */
+function written() {
+  const found = new Set()
+  const visit = (node) => {
+    for (const one of [node, ...node.getDescendants()]) {
+      const name = Node.isTypeReference(one)
+        ? one.getTypeName()
+        : Node.isExpressionWithTypeArguments(one)
+          ? one.getExpression()
+          : undefined
+      const isGiven = one.getAncestors().some((above) => above !== node && Node.isFunctionTypeNode(above))
+      if (!name || isGiven) continue
+      const symbol = name.getSymbol()
+      for (const declared of (symbol?.getAliasedSymbol() ?? symbol)?.getDeclarations() ?? []) {
+        if (!isType(declared) || found.has(declared) || handedOn.has(declared.getName())) continue
+        found.add(declared)
+        visit(declared)
+      }
+    }
+  }
+  const callables = exported.flatMap(({ node }) =>
+    Node.isFunctionDeclaration(node)
+      ? [node, ...node.getOverloads()]
+      : Node.isClassDeclaration(node)
+        ? shownMembers(node)
+        : []
+  )
+  for (const callable of callables)
+    for (const parameter of callable.getParameters?.() ?? [])
+      if (parameter.getTypeNode()) visit(parameter.getTypeNode())
+  return found
+}
 
 /** What a user can write and would not find: options without a default or an example, and types without any. */
 function gaps() {
@@ -285,7 +323,8 @@ function gaps() {
       )
     )
   const anywhere = keysOf([...shown.values()].flat())
-  for (const { name, node, part } of entries.filter((one) => isType(one.node) && isOption(one.name))) {
+  const isOption = written()
+  for (const { name, node, part } of entries.filter((one) => isOption.has(one.node))) {
     const own = shown.get(name)
     const keys = own && !part ? keysOf(own) : anywhere
     const body = (Node.isTypeAliasDeclaration(node) && genericOf(node)?.getTypeNodeOrThrow()) || node
@@ -305,10 +344,10 @@ function gaps() {
   return missing
 }
 
-/** What the page in the repository has under a heading. */
+/** What the page in the repository has under a heading, without the examples. */
 function section(name) {
   const [, body = ''] = current.split(new RegExp(`^### ${name}(?: \\(\\w+\\))?$`, 'm'))
-  return body.split(/^### /m)[0]
+  return body.split(/^(?:### |For example:)/m)[0]
 }
 
 function proseOf(node) {

@@ -84,6 +84,36 @@ test('they, the examples and all options compile under the strictest options', (
   expect(stdout).toBe('')
 })
 
+test('the check of docs/api.md finds what is left out of it, or of its examples', () => {
+  const docs = join(folder, 'docs')
+  mkdirSync(docs)
+  const check = (change: (name: string, text: string) => string) => {
+    for (const name of ['api.md', 'options.ts'])
+      writeFileSync(join(docs, name), change(name, readFileSync(join(root, 'docs', name), 'utf8')))
+    return spawnSync(process.execPath, [join(root, 'scripts/api-reference.js'), '--check', docs], {
+      encoding: 'utf8'
+    })
+  }
+  const whole = check((_, text) => text)
+  expect([whole.status, whole.stderr]).toEqual([0, ''])
+  const without = (parts: Record<string, RegExp>) =>
+    check((name, text) => {
+      const part = parts[name]
+      if (!part) return text
+      expect(text).toMatch(part)
+      return text.replace(part, '')
+    })
+  const example = without({ 'options.ts': / +nfeBudget: 400,\n/ })
+  expect([example.status, example.stderr]).toEqual([
+    1,
+    'FitOptions.nfeBudget: no value in docs/options.ts shows it\n'
+  ])
+  const nested = without({ 'options.ts': /, width: 320/ })
+  expect(nested.stderr).toBe('AutoregressivePosterior.width: no value in docs/options.ts shows it\n')
+  const line = without({ 'api.md': / +nfeBudget\?: .*\n/g })
+  expect([line.status, line.stderr]).toEqual([1, 'FitOptions.nfeBudget: docs/api.md lacks it\n'])
+}, 120_000)
+
 /** Runs a program with few iterations; the lines that it prints come back. */
 function run(name: string): Promise<string> {
   const brief = programs

@@ -18,6 +18,7 @@ interface Choice extends TableChoice, DeviceChoice {
   out?: string
   rows?: number
   average?: boolean
+  against?: string
 }
 
 /** `ffjord plot`: report and figures of a model. */
@@ -30,6 +31,7 @@ export function addPlot(program: Command): void {
     .option('--out <folder>', 'for the results (default: that of the model)')
     .option('--rows <n>', 'test rows (default: all of a table, 10000 of others)', positiveInteger)
     .option('--average', 'use the moving average of the weights')
+    .option('--against <file>', 'training rows: shown beside samples, and --data are then the test rows')
   addDevice(addReading(command)).action((choice: Choice) => interruptible((signal) => plot(choice, signal)))
 }
 
@@ -41,14 +43,16 @@ async function plot(
   using flow = await openModel(model, choice)
   const folder = choice.out ?? dirname(model)
   makeFolder(folder)
-  const data = await openTestData(name, trainedTable(choice, flow.table, 0), contextColumns(flow))
+  const table = trainedTable(choice, flow.table, 0)
+  const data = await openTestData(name, table, contextColumns(flow))
+  const training = choice.against && (await openTestData(choice.against, table, contextColumns(flow)))
   const evaluation = await assess(flow, data, { signal, ...(rows !== undefined && { rows }) })
   const run = new RunDirectory(dirname(model))
   const history = existsSync(join(run.path, 'metrics.jsonl')) ? { history: run.history() } : {}
   const files = await writeReport(folder, {
     title: `FFJORD on ${name}`,
     flow,
-    data,
+    ...(training ? { data: training, parts: { test: data } } : { data }),
     evaluation,
     ...history,
     command: commandLine(),

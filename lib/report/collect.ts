@@ -16,7 +16,7 @@ import { linePanels } from './marginals'
 import { COARSE, FINE, pictureTolerance, planePanels } from './plane'
 import { firstColumns, plainColumns, type Quantity, quantitiesOf } from './quantity'
 import type { History, Report, Section } from './report'
-import { contextOption, extremes, firstRows, type RowContext, score, scorePanel } from './scores'
+import { contextOption, extremes, firstRows, type RowContext, type Scores, score, scorePanel } from './scores'
 
 export interface ReportInput {
   title: string
@@ -27,7 +27,7 @@ export interface ReportInput {
   evaluation?: Assessment
   history?: History
   /** Parts of the data that log-densities are compared on; shown for tables. */
-  parts?: { validation: Dataset; test: Dataset }
+  parts?: { validation?: Dataset; test: Dataset }
   /** Plain densities on the same test rows. */
   baselines?: Baseline[]
   /** What the table of details says of the rows, and of the training run. */
@@ -190,31 +190,42 @@ async function sectionsOf(
   const heldOut = test && tableQuantities(flow, data, rows, test.rows, undefined)
   await next(0.35, 'distances to training rows')
   sections.push(await matchSection(quantities, pairs, heldOut, signal))
+  const scores: Scores[] = []
   if (parts) {
-    const scores = []
     await next(0.45, 'log-densities of training rows')
     scores.push(await score(flow, 'train', data, { signal }))
+  }
+  if (parts?.validation) {
     await next(0.65, 'log-densities of validation rows')
     scores.push(await score(flow, 'validation', parts.validation, { signal }))
-    await next(0.8, 'log-densities of test rows')
-    scores.push(await score(flow, 'test', parts.test, { signal, known: evaluation?.logProb }))
-    sections.push(
-      {
-        title: 'Log-densities',
-        note:
-          'How the flow scores rows it was trained on, rows that chose when to stop, and rows it never saw. Where the last ' +
-          'lie lower, it has learnt the training rows by heart.',
-        panels: [scorePanel(scores)]
-      },
-      {
-        title: 'Rows at the ends',
-        note: 'What the flow finds most ordinary, and what it finds strange: outliers, errors of entry, or regions with too few rows.',
-        panels: [],
-        listings: extremes(flow, scores[2]!, data.columns ?? elementNames(flow))
-      }
-    )
   }
+  await next(0.8, parts ? 'log-densities of test rows' : 'log-densities')
+  const evaluated = await score(flow, parts ? 'test' : 'data', parts?.test ?? data, {
+    signal,
+    known: evaluation?.logProb
+  })
+  scores.push(evaluated)
+  sections.push(
+    {
+      title: 'Log-densities',
+      note: parts ? noteOn(parts) : 'How the flow scores the rows.',
+      panels: [scorePanel(scores)]
+    },
+    {
+      title: 'Rows at the ends',
+      note: 'What the flow finds most ordinary, and what it finds strange: outliers, errors of entry, or regions with too few rows.',
+      panels: [],
+      listings: extremes(flow, evaluated, data.columns ?? elementNames(flow))
+    }
+  )
   return { sections, ...(plane && { plane }) }
+}
+
+function noteOn({ validation }: NonNullable<ReportInput['parts']>): string {
+  return (
+    `How the flow scores rows it was trained on,${validation ? ' rows that chose when to stop,' : ''} and rows it never saw. ` +
+    'Where the last lie lower, it has learnt the training rows by heart.'
+  )
 }
 
 /** The columns of rows and samples, those of the context behind them. */

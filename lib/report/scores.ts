@@ -20,7 +20,7 @@ const MOST_COLUMNS = 10
 const BINS = 60
 
 export interface Scores {
-  name: 'train' | 'validation' | 'test'
+  name: 'train' | 'validation' | 'test' | 'data'
   rows: RealArray
   /** What each row is conditioned on, and the names of its elements. */
   context?: RowContext
@@ -75,7 +75,7 @@ export function scorePanel(scores: readonly Scores[]): string {
   const lo = all[Math.floor(0.005 * all.length)]!
   const hi = Math.max(all[all.length - 1]!, lo + 1e-6)
   const edges = Float64Array.from({ length: BINS + 1 }, (_, i) => lo + ((hi - lo) * i) / BINS)
-  const classes = { train: 'data', validation: 'validation', test: 'model' } as const
+  const classes = { train: 'data', validation: 'validation', test: 'model', data: 'data' } as const
   const series = scores.map(({ name, logProb }): Series => {
     const density = new Float64Array(BINS + 1)
     for (const value of logProb) {
@@ -83,7 +83,7 @@ export function scorePanel(scores: readonly Scores[]): string {
       if (bin >= 0) density[bin]! += BINS / ((hi - lo) * logProb.length)
     }
     density[BINS] = density[BINS - 1]!
-    return { name, class: classes[name], x: edges, y: density, steps: true, filled: name === 'train' }
+    return { name, class: classes[name], x: edges, y: density, steps: true, filled: classes[name] === 'data' }
   })
   return linePanel('log p, nats', series, { width: 420, height: 260, x: [lo, hi] })
 }

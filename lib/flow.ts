@@ -11,14 +11,15 @@ import {
 } from './evaluation/label-probabilities'
 import type { EvaluationOptions } from './flow/call-options'
 import { assertUsable, type FlowCore } from './flow/core'
-import { chooseEngine, threadCount } from './flow/device'
+import { chooseEngine } from './flow/device'
 import { type CertifiedLogProb, logProb, logProbSync, score } from './flow/log-prob'
 import { type Loss, type LossOptions, loss } from './flow/loss'
-import { assertFits, checkMemory } from './flow/memory'
+import { create, dispose, load, outlined, weightsAlone } from './flow/making'
 import { type LoadOptions, openModel, writeModel } from './flow/model-file'
-import { normalizeDescription, normalizeSettings } from './flow/normalize'
+import { flowKeys, normalizeDescription } from './flow/normalize'
+import { normalizeSettings } from './flow/normalize-settings'
 import { Optimizer, optimizerState, resetMoments } from './flow/optimizer'
-import type { ComputeOptions, Device, FlowDescription, FlowOptions, OptimizerOptions } from './flow/options'
+import type { ComputeOptions, FlowDescription, FlowOptions, OptimizerOptions } from './flow/options'
 import { checkProvenance, type Provenance } from './flow/provenance'
 import { type Precise, type Precision, type SampleOptions, sample, sampleBase } from './flow/sample'
 import { type ForwardSolution, type ReverseSolution, type SolveOptions, solve } from './flow/solution'
@@ -37,26 +38,12 @@ import {
 import { readTensors, type Weights, writeTensors } from './flow/weights'
 import { type ArrayOf, type Batch, type RealArray, sizeOf, type Tensor } from './native/batch'
 import { binding } from './native/binding'
-import { boolean, fail, filePath, integer, object, plain, show } from './native/check'
-import { translated, translatedSync } from './native/errors'
+import { fail, filePath, object, plain } from './native/check'
+import { translatedSync } from './native/errors'
 import { Fit } from './training/fit'
 import type { TrainingOptions } from './training/fit-options'
 import { FlowTrainee } from './training/flow-trainee'
 import { Training } from './training/training'
-
-const flowKeys = [
-  'shape',
-  'blocks',
-  'context',
-  'trace',
-  'solver',
-  'gradient',
-  'regularize',
-  'device',
-  'seed',
-  'threads',
-  'memory'
-]
 
 /**
  * A continuous normalizing flow: dz/dt = f(z, t) from data at t = 0 to the base N(0, I) at t = T, with density
@@ -66,55 +53,32 @@ const flowKeys = [
  */
 export class Flow {
   readonly #core: FlowCore
-  /** Bytes that it may take, where the caller said so. */
-  readonly #memory: number | undefined
   /** The engine that computes: 'cpu', 'reference', 'cuda:0' … */
   readonly device: string
 
-  /** What the flow is; its memory is taken by `#make`. */
   private constructor(given: FlowOptions) {
     const options = plain(object(given, 'options', flowKeys), 'options') as unknown as FlowOptions
     const description = normalizeDescription(options)
     const { trace, solver, gradient, regularize } = options
     const settings = normalizeSettings(options, description.blocks)
-    const seed = integer(options.seed ?? 0, 'seed')
-    const threads = threadCount(options.threads)
-    this.#memory = checkMemory(options.memory)
-    const device: unknown = options.device ?? 'auto'
-    if (typeof device !== 'string') fail('INVALID_OPTION', `device is ${show(device)}; give 'auto' or 'cpu'`)
-    const engine = chooseEngine(device as Device, description)
-    this.device = engine.name
-    const native = translatedSync(() => new (binding().Flow)(description, engine.name, null, threads))
+    const { name } = chooseEngine(options.device ?? 'auto', description)
+    this.device = name
+    const core = outlined(options, settings, (threads) =>
+      translatedSync(() => new (binding().Flow)(description, name, null, threads))
+    )
     this.#core = {
-      native,
+      ...core,
       description,
       options: { trace, solver, gradient, regularize },
-      settings,
-      traces: translatedSync(() => native.traces(settings.training)),
-      seed,
-      calls: 0,
-      draws: 0,
-      disposed: false
+      traces: translatedSync(() => core.native.traces(settings.training))
     }
   }
 
   /** A flow with the reference implementation's initialisation, drawn from `seed`. */
   static async create(options: FlowOptions): Promise<Flow> {
     const flow = new Flow(options)
-    try {
-      await flow.#make(flow.seed, 'this model')
-      return flow
-    } catch (error) {
-      flow.dispose()
-      throw error
-    }
-  }
-
-  /** Takes the flow's memory, on a thread of its own, with weights drawn from `seed`, or zeros for null. */
-  async #make(seed: number | null, model: string): Promise<void> {
-    const { native } = this.#core
-    assertFits(native.memory, this.#memory, model)
-    await translated(() => native.make(seed))
+    await create(flow.#core)
+    return flow
   }
 
   /**
@@ -126,15 +90,8 @@ export class Flow {
     const model = await openModel(filePath(path), given)
     try {
       const flow = model.described(() => new Flow(model.options))
-      try {
-        model.check(flow.#core.native)
-        await flow.#make(null, path)
-        await model.restore(flow.#core)
-        return flow
-      } catch (error) {
-        flow.dispose()
-        throw error
-      }
+      await load(flow.#core, path, model)
+      return flow
     } finally {
       await model.close()
     }
@@ -146,8 +103,7 @@ export class Flow {
    */
   async save(path: string, options: { weightsOnly?: boolean } = {}): Promise<void> {
     assertUsable(this.#core)
-    const { weightsOnly } = object(options, 'save options', ['weightsOnly'])
-    await writeModel(filePath(path), this.#core, boolean(weightsOnly ?? false, 'weightsOnly'))
+    await writeModel(filePath(path), this.#core, weightsAlone(options))
   }
 
   /** What the flow is, defaults filled in. */
@@ -429,9 +385,7 @@ export class Flow {
 
   /** Frees what the flow holds on its device, after the calls under way. */
   dispose(): void {
-    if (this.#core.disposed) return
-    this.#core.disposed = true
-    this.#core.native.dispose()
+    dispose(this.#core)
   }
 
   [Symbol.dispose](): void {

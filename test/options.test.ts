@@ -1,5 +1,6 @@
 import { type ComputeOptions, Flow, type FlowOptions } from 'ffjord'
-import { normalizeDescription, normalizeOptimizer, normalizeSettings } from '../lib/flow/normalize'
+import { normalizeDescription } from '../lib/flow/normalize'
+import { normalizeOptimizer, normalizeSettings } from '../lib/flow/normalize-settings'
 import { failure } from './failure'
 
 const base: FlowOptions = { shape: [2], blocks: [{ type: 'cnf', net: { hidden: [8] } }], device: 'reference' }

@@ -1,4 +1,5 @@
-import { normalizeDescription, normalizeOptimizer, normalizeSettings } from '../lib/flow/normalize'
+import { normalizeDescription } from '../lib/flow/normalize'
+import { normalizeOptimizer, normalizeSettings } from '../lib/flow/normalize-settings'
 import { binding } from '../lib/native/binding'
 import type { NativeFlow, NativeOptimizer } from '../lib/native/interface'
 

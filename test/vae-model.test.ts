@@ -1,5 +1,5 @@
 /** The autoencoder of the native core, on every engine that has one: its loss against finite differences and closed forms. */
-import { normalizeSettings } from '../lib/flow/normalize'
+import { normalizeSettings } from '../lib/flow/normalize-settings'
 import { binding } from '../lib/native/binding'
 import type { NativeArray, NativeLayer, NativeVae, NativeVaeDescription } from '../lib/native/interface'
 import { engineNames, largestDifference } from './engines'

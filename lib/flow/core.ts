@@ -1,7 +1,7 @@
 import type { TableSchema } from '../data/schema'
 import { FfjordError } from '../native/errors'
 import type { NativeDescription, NativeFlow, NativeTensors } from '../native/interface'
-import type { NormalizedSettings } from './normalize'
+import type { NormalizedSettings } from './normalize-settings'
 import type { Optimizer } from './optimizer'
 import type { ComputeOptions } from './options'
 import type { Provenance } from './provenance'
@@ -10,9 +10,11 @@ import type { FitState, TrainingState } from './training-state'
 
 /** What a model holds, shared with the modules that its methods live in: a flow, or an autoencoder. */
 export interface ModelCore<S extends FitState = FitState> {
-  readonly native: NativeTensors & Pick<NativeFlow, 'step'>
+  readonly native: NativeTensors & Pick<NativeFlow, 'memory' | 'make' | 'step' | 'dispose'>
   readonly settings: NormalizedSettings
   readonly seed: number
+  /** Bytes that it may take, where the caller said so. */
+  readonly memory: number | undefined
   /** Number of the next iteration or loss that draws noise from the model's own seed, and of the next other call that does. */
   calls: number
   draws: number

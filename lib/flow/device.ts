@@ -1,7 +1,6 @@
 import { binding } from '../native/binding'
 import { fail, integer, show } from '../native/check'
 import type { NativeDescription, NativeEngine } from '../native/interface'
-import type { Device } from './options'
 
 export interface DeviceInfo {
   /** 'reference', 'cpu', 'cuda:0' … */
@@ -38,18 +37,36 @@ export function needsConvolutions({ blocks }: NativeDescription): boolean {
 }
 
 /** The engine that `device` names for this flow. */
-export function chooseEngine(device: Device, description: NativeDescription): NativeEngine {
-  const engines = binding().engines()
+export function chooseEngine(device: unknown, description: NativeDescription): NativeEngine {
   const convolutions = needsConvolutions(description)
-  const knows = (engine: NativeEngine) => !convolutions || engine.convolutions
+  return chooseAmong(device, {
+    knows: (engine) => !convolutions || engine.convolutions,
+    lacks: "has no convolutions yet; use device 'reference', or 'auto'",
+    none: 'no device can compute this flow; see deviceInfo() for the reasons'
+  })
+}
+
+/** The engine that `device` names for an autoencoder. */
+export function chooseVaeEngine(device: unknown): NativeEngine {
+  return chooseAmong(device, {
+    knows: ({ autoencoders }) => autoencoders,
+    lacks: "has no autoencoders yet; use device 'cpu', or 'auto'",
+    none: 'no device here has autoencoders; see deviceInfo()'
+  })
+}
+
+function chooseAmong(
+  device: unknown,
+  { knows, lacks, none }: { knows: (engine: NativeEngine) => boolean; lacks: string; none: string }
+): NativeEngine {
+  if (typeof device !== 'string') fail('INVALID_OPTION', `device is ${show(device)}; give 'auto' or 'cpu'`)
+  const engines = binding().engines()
   const fits = (engine: NativeEngine) => engine.unusable === '' && knows(engine)
   if (device === 'auto') {
     // A GPU is asked for by name until its engine has been measured on one.
     const rank = ({ name }: NativeEngine) => (name === 'cpu' ? 0 : name === 'reference' ? 1 : 2)
     const best = engines.filter(fits).sort((a, b) => rank(a) - rank(b))[0]
-    return (
-      best ?? fail('DEVICE_UNUSABLE', 'no device can compute this flow; see deviceInfo() for the reasons')
-    )
+    return best ?? fail('DEVICE_UNUSABLE', none)
   }
   const name = device === 'cuda' ? 'cuda:0' : device
   const engine = engines.find((one) => one.name === name)
@@ -61,8 +78,7 @@ export function chooseEngine(device: Device, description: NativeDescription): Na
     )
   }
   if (engine.unusable) fail('DEVICE_UNUSABLE', `device '${name}' cannot be used: ${engine.unusable}`)
-  if (!knows(engine))
-    fail('UNSUPPORTED', `device '${name}' has no convolutions yet; use device 'reference', or 'auto'`)
+  if (!knows(engine)) fail('UNSUPPORTED', `device '${name}' ${lacks}`)
   return engine
 }
 

@@ -3,7 +3,7 @@ import { openSafetensors } from '../file/read-safetensors'
 import { type StoredTensor, writeSafetensors } from '../file/safetensors'
 import { sizeOf } from '../native/batch'
 import { type ErrorCode, translatedSync } from '../native/errors'
-import type { NativeArray, NativeBlock, NativeBuffer, NativeFlow } from '../native/interface'
+import type { NativeArray, NativeBlock, NativeBuffer } from '../native/interface'
 import type { FlowCore } from './core'
 import { impossible, impossibleNorm, notFinite } from './impossible'
 import { checkMetadata, type ModelMetadata } from './model-metadata'
@@ -111,7 +111,7 @@ export interface StoredModel {
   /** Runs `make`, which makes a flow of `options`; the core's refusals of the file's description name the file. */
   described<T>(make: () => T): T
   /** Compares a flow's layout with the tensors of the file. */
-  check(native: NativeFlow): void
+  check(core: FlowCore): void
   /** Puts the file's weights and state into the flow. */
   restore(core: FlowCore): Promise<void>
   close(): Promise<void>
@@ -157,7 +157,7 @@ async function describe(file: ModelFile, given: LoadOptions): Promise<StoredMode
   return {
     options,
     described: (make) => file.blame(blamed, make),
-    check: (native) => file.check(native, kept(extra)),
+    check: ({ native }) => file.check(native, kept(extra)),
     restore: (core) => restore(file, extra, core),
     close: () => file.close()
   }

@@ -3,7 +3,7 @@ import { toNumbers, toReals } from '../native/batch'
 import { binding } from '../native/binding'
 import { fail, isCallable, object, show } from '../native/check'
 import { translatedSync } from '../native/errors'
-import { normalizeSolver } from './normalize'
+import { normalizeSolver } from './normalize-settings'
 import type { AdaptiveSolver, FixedStepSolver, TorchdiffeqSolver } from './options'
 import { type SolverStatistics, solverStatistics } from './statistics'
 

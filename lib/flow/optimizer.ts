@@ -1,7 +1,7 @@
 import { number } from '../native/check'
 import { translated } from '../native/errors'
 import type { NativeFlow, NativeOptimizer, NativeTensors } from '../native/interface'
-import { normalizeOptimizer } from './normalize'
+import { normalizeOptimizer } from './normalize-settings'
 import type { OptimizerOptions } from './options'
 
 /** Plain data, as model files keep it; the moments stay with the weights. */

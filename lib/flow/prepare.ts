@@ -5,7 +5,7 @@ import type { EvaluationOptions } from './call-options'
 import { contextCall } from './context'
 import type { FlowCore } from './core'
 import { noiseOfValues } from './noise'
-import { normalizeTrace } from './normalize'
+import { normalizeTrace } from './normalize-settings'
 
 /** What a caller hands over, as the core takes it. */
 

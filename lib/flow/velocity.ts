@@ -14,7 +14,7 @@ import { compute } from './compute'
 import { contextCall, contextGradientOf, wantsContextGradient } from './context'
 import type { FlowCore } from './core'
 import { drawNoise } from './noise'
-import { normalizeTrace } from './normalize'
+import { normalizeTrace } from './normalize-settings'
 import type { Trace } from './options'
 
 export interface VelocityOptions extends NoiseOptions, ContextOptions {

@@ -1,5 +1,5 @@
 import type { Dataset, FeedingDataset } from '../data/dataset'
-import { normalizeTrace } from '../flow/normalize'
+import { normalizeTrace } from '../flow/normalize-settings'
 import type { Trace } from '../flow/options'
 import type { Batch } from '../native/batch'
 import { fail, integer, number, object } from '../native/check'

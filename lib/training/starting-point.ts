@@ -1,6 +1,6 @@
 import type { FeedingDataset } from '../data/dataset'
 import type { ModelCore } from '../flow/core'
-import { normalizeOptimizer } from '../flow/normalize'
+import { normalizeOptimizer } from '../flow/normalize-settings'
 import { Optimizer, optimizerState, resetMoments } from '../flow/optimizer'
 import type { OptimizerOptions } from '../flow/options'
 import type { FitState } from '../flow/training-state'

@@ -19,6 +19,24 @@ import { publishedNets } from './published'
 
 /** Options of an autoencoder, checked, with defaults filled in. */
 
+export const vaeKeys = [
+  'shape',
+  'likelihood',
+  'latent',
+  'encoder',
+  'decoder',
+  'head',
+  'posterior',
+  'variance',
+  'trace',
+  'solver',
+  'gradient',
+  'device',
+  'seed',
+  'threads',
+  'memory'
+]
+
 const largest = 2 ** 31 - 1
 
 export function normalizeVae(options: VaeDescription): NativeVaeDescription {

@@ -1,15 +1,15 @@
 import { inspect } from 'node:util'
 import type { Dataset } from '../data/dataset'
-import { threadCount } from '../flow/device'
-import { assertFits, checkMemory } from '../flow/memory'
-import { normalizeSettings } from '../flow/normalize'
+import { chooseVaeEngine } from '../flow/device'
+import { create, dispose, load, outlined, weightsAlone } from '../flow/making'
+import { normalizeSettings } from '../flow/normalize-settings'
 import { checkProvenance, type Provenance } from '../flow/provenance'
 import type { SolverStatistics } from '../flow/statistics'
-import { cut, type Weights, writeTensors } from '../flow/weights'
+import { readTensors, type Weights, writeTensors } from '../flow/weights'
 import { type ArrayOf, type Batch, newArray, type RealArray, type Tensor } from '../native/batch'
 import { binding } from '../native/binding'
-import { boolean, fail, filePath, integer, object, plain, show } from '../native/check'
-import { translated, translatedSync } from '../native/errors'
+import { filePath, integer, object, plain } from '../native/check'
+import { translatedSync } from '../native/errors'
 import { Fit } from '../training/fit'
 import { Training } from '../training/training'
 import {
@@ -30,28 +30,10 @@ import { assertUsable, type VaeCore } from './core'
 import { evaluateVae, type VaeEvaluateOptions, type VaeEvaluation } from './evaluate'
 import type { VaeTrainingOptions } from './fit-options'
 import { openVae, type VaeLoadOptions, writeVae } from './model-file'
-import { normalizeVae, spellVae } from './normalize'
+import { normalizeVae, spellVae, vaeKeys } from './normalize'
 import type { VaeDescription, VaeOptions } from './options'
 import type { VaeFitResult, VaeProgress } from './progress'
 import { VaeTrainee } from './vae-trainee'
-
-const keys = [
-  'shape',
-  'likelihood',
-  'latent',
-  'encoder',
-  'decoder',
-  'head',
-  'posterior',
-  'variance',
-  'trace',
-  'solver',
-  'gradient',
-  'device',
-  'seed',
-  'threads',
-  'memory'
-]
 
 /**
  * A variational autoencoder: an encoder that makes a Gaussian of z0 out of an image, a flow z0 → zk that bends it into the posterior, and a
@@ -61,52 +43,31 @@ const keys = [
  */
 export class Vae {
   readonly #core: VaeCore
-  /** Bytes that it may take, where the caller said so. */
-  readonly #memory: number | undefined
   /** The engine that computes: 'cpu', 'reference', 'cuda:0' … */
   readonly device: string
 
-  /** What the model is; its memory is taken by `#make`. */
   private constructor(given: VaeOptions) {
-    const options = plain(object(given, 'options', keys), 'options') as unknown as VaeOptions
+    const options = plain(object(given, 'options', vaeKeys), 'options') as unknown as VaeOptions
     const description = normalizeVae(options)
     const { trace, solver, gradient } = options
-    const settings = normalizeSettings({ trace, solver, gradient } as Parameters<typeof normalizeSettings>[0])
-    const seed = integer(options.seed ?? 0, 'seed')
-    const threads = threadCount(options.threads)
-    this.#memory = checkMemory(options.memory)
-    this.device = chooseDevice(options.device ?? 'auto')
-    const native = translatedSync(() => new (binding().Vae)(description, this.device, null, threads))
     const asked = { trace, solver, gradient }
-    const defined = Object.entries(asked).filter(([, value]) => value !== undefined)
+    const settings = normalizeSettings(asked as Parameters<typeof normalizeSettings>[0])
+    const { name } = chooseVaeEngine(options.device ?? 'auto')
+    this.device = name
     this.#core = {
-      native,
+      ...outlined(options, settings, (threads) =>
+        translatedSync(() => new (binding().Vae)(description, name, null, threads))
+      ),
       description,
-      options: Object.fromEntries(defined),
-      settings,
-      seed,
-      calls: 0,
-      draws: 0,
-      disposed: false
+      options: Object.fromEntries(Object.entries(asked).filter(([, value]) => value !== undefined))
     }
   }
 
   /** An autoencoder with PyTorch's initialisation, drawn from `seed`. */
   static async create(options: VaeOptions): Promise<Vae> {
     const vae = new Vae(options)
-    try {
-      await vae.#make(vae.seed, 'this model')
-      return vae
-    } catch (error) {
-      vae.dispose()
-      throw error
-    }
-  }
-
-  async #make(seed: number | null, model: string): Promise<void> {
-    const { native } = this.#core
-    assertFits(native.memory, this.#memory, model)
-    await translated(() => native.make(seed))
+    await create(vae.#core)
+    return vae
   }
 
   /**
@@ -114,19 +75,12 @@ export class Vae {
    * Other options take the place of the file's.
    */
   static async load(path: string, options: VaeLoadOptions = {}): Promise<Vae> {
-    const given = plain(object(options, 'load options', keys), 'load options') as VaeLoadOptions
+    const given = plain(object(options, 'load options', vaeKeys), 'load options') as VaeLoadOptions
     const model = await openVae(filePath(path), given)
     try {
       const vae = new Vae(model.options)
-      try {
-        model.check(vae.#core)
-        await vae.#make(null, path)
-        await model.restore(vae.#core)
-        return vae
-      } catch (error) {
-        vae.dispose()
-        throw error
-      }
+      await load(vae.#core, path, model)
+      return vae
     } finally {
       await model.close()
     }
@@ -138,8 +92,7 @@ export class Vae {
    */
   async save(path: string, options: { weightsOnly?: boolean } = {}): Promise<void> {
     assertUsable(this.#core)
-    const { weightsOnly } = object(options, 'save options', ['weightsOnly'])
-    await writeVae(filePath(path), this.#core, boolean(weightsOnly ?? false, 'weightsOnly'))
+    await writeVae(filePath(path), this.#core, weightsAlone(options))
   }
 
   /** What the model is, defaults filled in. */
@@ -259,9 +212,7 @@ export class Vae {
 
   /** Weights by the published program's names, as PyTorch shapes them; copies. */
   parameters(): Weights {
-    assertUsable(this.#core)
-    const { native } = this.#core
-    return translatedSync(() => cut(native.read('parameters'), native.parameters))
+    return readTensors(this.#core, 'parameters')
   }
 
   /** Sets weights by name; those left out stay. All or nothing. */
@@ -271,9 +222,7 @@ export class Vae {
 
   /** Frees what the model holds on its device, after the calls under way. */
   dispose(): void {
-    if (this.#core.disposed) return
-    this.#core.disposed = true
-    this.#core.native.dispose()
+    dispose(this.#core)
   }
 
   [Symbol.dispose](): void {
@@ -283,26 +232,3 @@ export class Vae {
 
 /** How long to train, on what terms, and what to do on the way. */
 export type VaeFitOptions = VaeTrainingOptions<Vae>
-
-function chooseDevice(device: unknown): string {
-  if (typeof device !== 'string') fail('INVALID_OPTION', `device is ${show(device)}; give 'auto' or 'cpu'`)
-  const engines = binding().engines()
-  const usable = engines.filter((one) => one.unusable === '' && one.autoencoders)
-  if (device === 'auto') {
-    const best = usable.find((one) => one.name === 'cpu') ?? usable[0]
-    return best?.name ?? fail('DEVICE_UNUSABLE', 'no device here has autoencoders; see deviceInfo()')
-  }
-  const name = device === 'cuda' ? 'cuda:0' : device
-  const engine = engines.find((one) => one.name === name)
-  if (!engine) {
-    const known = engines.map((one) => one.name).join(', ')
-    return fail(
-      'DEVICE_UNUSABLE',
-      `device ${show(device)} does not exist here; use 'auto' or one of: ${known}`
-    )
-  }
-  if (engine.unusable) fail('DEVICE_UNUSABLE', `device '${name}' cannot be used: ${engine.unusable}`)
-  if (!engine.autoencoders)
-    fail('UNSUPPORTED', `device '${name}' has no autoencoders yet; use device 'cpu', or 'auto'`)
-  return name
-}

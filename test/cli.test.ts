@@ -242,6 +242,8 @@ describe('train', () => {
         resolve()
       }, 20)
     })
+    // As `timeout` does, to the process and to its group.
+    child.kill('SIGTERM')
     child.kill('SIGINT')
     const code = await new Promise((resolve) => child.on('exit', resolve))
     expect(stderr).toMatch(/Interrupted at iteration \d+/)

@@ -5,7 +5,7 @@ import { classNames, LABEL } from '../data/labels'
 import { orderedContext } from '../data/schema'
 import { ArrayDataset, type Column, type Conditioning, type Dataset, type Flow, fromFile } from '../index'
 import type { TensorLike } from '../native/batch'
-import { numberReader } from '../table/encode'
+import { numberReader } from '../table/read-cell'
 import { WrongCall } from './exit'
 
 /** How the commands find the context of a conditional flow. */

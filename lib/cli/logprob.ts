@@ -12,7 +12,8 @@ import {
   type FileOptions
 } from '../index'
 import { sizeOf } from '../native/batch'
-import { dequantize, type Encoded } from '../table/encode'
+import { dequantize } from '../table/dequantize'
+import type { Encoded } from '../table/encode'
 import { openEncoder } from '../table/load'
 import { profileTable } from '../table/profile'
 import { rankOf } from '../table/quantiles'

@@ -1,8 +1,8 @@
 import type { CellType } from '../data/cell-type'
 import { meaningOf } from '../data/clock'
 import { dateParser } from '../data/date-text'
-import { isMissing, toNumber } from '../table/encode'
 import type { ColumnProfile, TableProfile } from '../table/profile'
+import { isMissing, toNumber } from '../table/read-cell'
 import type { CellBatch, NumberArray, TableSource } from '../table/source'
 import type { OutputColumn } from './table-writer'
 

@@ -3,7 +3,6 @@ import { type Clock, clockNumber, unitsIn } from '../data/clock'
 import { readingsOf } from '../data/date-text'
 import type { Column } from '../data/schema'
 import { fail, nearest } from '../native/check'
-import { isNumeric, numberReader } from './encode'
 import type { End, Settings } from './file-options'
 import { withAtoms } from './place-atom'
 import {
@@ -14,6 +13,7 @@ import {
   profileTable,
   type TableProfile
 } from './profile'
+import { isNumeric, numberReader } from './read-cell'
 import { firstRepeated, type TableSource } from './source'
 
 /**

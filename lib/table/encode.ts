@@ -1,13 +1,13 @@
-import { AtomCell, isAtom } from '../data/atom'
+import { isAtom } from '../data/atom'
 import { type CellType, written } from '../data/cell-type'
-import { atomOf, stepsOf } from '../data/cells'
-import { clockCell, clockNumber, isTime } from '../data/clock'
+import { atomOf } from '../data/cells'
+import { clockCell, isTime } from '../data/clock'
 import { dateText, standardPattern } from '../data/date-text'
-import { philox, streams } from '../data/random'
 import { type Column, columnWidth, tableWidth } from '../data/schema'
 import { isReal } from '../native/batch'
 import { FfjordError } from '../native/errors'
-import { notationOf, numberOf } from './notation'
+import { notationOf } from './notation'
+import { isDateText, isInexact, isMissing, levelOf, numberReader, toNumber } from './read-cell'
 import type { CellBatch, TableSource } from './source'
 
 /** Rows of a batch as elements of samples, and which of them could be used. */
@@ -226,13 +226,6 @@ export class RowEncoder {
 /** Why a row cannot be used. */
 const [MISSING, BROKEN] = [1, 2]
 
-/** Cells of a file, of `type`, as numbers of a column. */
-export function numberReader({ clock, cells }: Column, type: CellType): (cell: unknown) => number {
-  if (clock) return clockNumber(clock, type, cells?.kind === 'written' ? cells.pattern : undefined)
-  // Counts of another meaning are no numbers of this column.
-  return isTime(type) ? () => Number.NaN : toNumber
-}
-
 /** Steps of a ten-thousandth: prices in cents and the like. */
 const FINEST_DECIMAL = 1e4
 
@@ -255,20 +248,6 @@ function float32Resolves(lowest: number, highest: number, step: number | undefin
   const unit = Math.max(Math.abs(lowest), Math.abs(highest)) * 2 ** -24
   if (!(highest > lowest)) return true
   return unit < 1e-6 * (highest - lowest) && (step === undefined || unit < 0.01 * step)
-}
-
-const WHOLE_FLOAT64 = 2n ** 53n
-
-/** A whole number that float64 does not hold. */
-export function isInexact(cell: unknown): boolean {
-  if (typeof cell === 'bigint')
-    return (cell > WHOLE_FLOAT64 || cell < -WHOLE_FLOAT64) && BigInt(Number(cell)) !== cell
-  if (typeof cell !== 'string' || cell.length < 16) return false
-  const text = cell.trim()
-  const value = Number(text)
-  // Longer ones are infinite, and refused as such; what float64 itself is written as loses nothing.
-  if (!Number.isFinite(value) || String(value) === text) return false
-  return /^[+-]?\d{1,400}$/.test(text) && BigInt(value) !== BigInt(text)
 }
 
 const LARGEST_FLOAT32 = (2 - 2 ** -23) * 2 ** 127
@@ -326,78 +305,7 @@ function otherwise(cell: unknown): string {
   return notation === undefined ? '' : `with ${notation} it is one; otherwise `
 }
 
-export function isMissing(cell: unknown): boolean {
-  return (
-    cell === null ||
-    cell === undefined ||
-    (typeof cell === 'string' && cell.trim() === '') ||
-    (typeof cell === 'number' && Number.isNaN(cell))
-  )
-}
-
-export function toNumber(cell: unknown): number {
-  if (typeof cell === 'number') return cell
-  if (typeof cell === 'string') return numberOf(cell)
-  if (typeof cell === 'bigint') return Number(cell)
-  if (typeof cell === 'boolean') return cell ? 1 : 0
-  return Number.NaN
-}
-
 function isMultiple(value: number, step: number): boolean {
   const quotient = value / step
   return Math.abs(quotient - Math.round(quotient)) < 1e-6 * Math.max(1, Math.abs(quotient))
-}
-
-/** 2024-05-31, 31.05.2024, 5/31/24, with or without a time. */
-export function isDateText(text: string): boolean {
-  return /^\s*(\d{4}[-/.]\d{1,2}[-/.]\d{1,2}|\d{1,2}[-/.]\d{1,2}[-/.](\d{2}|\d{4}))([T\s].*)?$/.test(text)
-}
-
-/** Name of the level that a cell stands for; undefined where the cell is empty. */
-export function levelOf(cell: unknown, isBoolean = false): string | undefined {
-  if (isMissing(cell)) return undefined
-  if (isBoolean && typeof cell === 'number') return String(cell !== 0)
-  return typeof cell === 'string' ? cell.trim() : String(cell)
-}
-
-/** Whether a cell is a number, or nothing at all. */
-export function isNumeric(cell: unknown): boolean {
-  return isMissing(cell) || !Number.isNaN(toNumber(cell))
-}
-
-/**
- * Adds noise for training: u of U[0, step) to dequantised columns, u of U[0, 1) to the elements of a category unless they are exact; rows on
- * an atom are spread by its noise. The noise of a row depends on `seed` and its number alone. log P(x) ≥ E[log p(x + u)] (Theis, van den Oord and Bethge 2016, eq. 5).
- */
-export function dequantize(
-  columns: readonly Column[],
-  { values, kept }: { values: Encoded['values']; kept: ArrayLike<number> },
-  { first, seed }: { first: number; seed: number }
-): void {
-  const steps = stepsOf(columns)
-  if (!steps.some((step) => step !== 0)) return
-  const width = steps.length
-  for (let i = 0; i < kept.length; i++) {
-    const row = first + kept[i]!
-    let words = philox([row >>> 0, 0, streams.dequantize, Math.floor(row / 2 ** 32)], seed)
-    let quad = 0
-    for (let e = 0; e < width; e++) {
-      const step = steps[e]!
-      if (step === 0) continue
-      if (e >> 2 !== quad) {
-        quad = e >> 2
-        words = philox([row >>> 0, quad, streams.dequantize, Math.floor(row / 2 ** 32)], seed)
-      }
-      const u = (words[e & 3]! + 0.5) / 2 ** 32
-      const at = i * width + e
-      const value = values[at]!
-      if (step instanceof AtomCell) {
-        if (value === step.marker) values[at] = step.value(u)
-        continue
-      }
-      values[at] = value + step * u
-      // Rounding to float32 must not reach the next multiple.
-      if (values[at]! >= value + step) values[at] = value + step * 0.5
-    }
-  }
 }

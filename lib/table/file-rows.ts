@@ -1,7 +1,8 @@
 import { permutation } from '../data/random'
 import type { Column } from '../data/schema'
 import { fail } from '../native/check'
-import { dequantize, type Encoded, type EncoderOptions, RowEncoder } from './encode'
+import { dequantize } from './dequantize'
+import { type Encoded, type EncoderOptions, RowEncoder } from './encode'
 import { type OpenOptions, openHere } from './formats'
 import { type HeldOut, placeOf } from './row-parts'
 

@@ -3,7 +3,7 @@ import { Interval } from '../data/interval'
 import type { Column } from '../data/schema'
 import { isReal } from '../native/batch'
 import { fail } from '../native/check'
-import { toNumber } from './encode'
+import { toNumber } from './read-cell'
 import type { TableSource } from './source'
 
 /**

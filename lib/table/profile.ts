@@ -10,8 +10,8 @@ import {
   unitsIn
 } from '../data/clock'
 import { DatePatterns } from '../data/date-text'
-import { isDateText, isInexact, isMissing, levelOf, toNumber } from './encode'
 import { countDigits, noDigits, POWER, type WrittenDigits } from './numbers'
+import { isDateText, isInexact, isMissing, levelOf, toNumber } from './read-cell'
 import type { CellBatch, TableSource } from './source'
 
 /** Most levels of a category: each takes an element of a sample. */

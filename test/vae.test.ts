@@ -158,7 +158,10 @@ describe.each(devices)('%s', (device) => {
     // The best of a fit that kept no weights cannot be restored by a later one.
     const grey = { data: new Float32Array(24).fill(0.5) }
     const more = { ...fitting, epochs: 62, validation: grey, keepBest: true, resume: true }
-    expect((await last.fit(images, more)).best).toEqual(result.best)
+    const path = join(folder, 'no-best.safetensors')
+    await last.save(path)
+    using again = await Vae.load(path, { device, threads: 1 })
+    for (const one of [last, again]) expect((await one.fit(images, more)).best).toEqual(result.best)
   })
 
   test.each(posteriors)('a file of a posterior $type $basis is the model', async (one) => {

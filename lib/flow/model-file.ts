@@ -2,17 +2,14 @@ import { tableWidth } from '../data/schema'
 import { openSafetensors } from '../file/read-safetensors'
 import { type StoredTensor, writeSafetensors } from '../file/safetensors'
 import { sizeOf } from '../native/batch'
-import { type ErrorCode, translatedSync } from '../native/errors'
-import type { NativeArray, NativeBlock, NativeBuffer } from '../native/interface'
+import type { ErrorCode } from '../native/errors'
+import type { NativeBlock } from '../native/interface'
 import type { FlowCore } from './core'
-import { impossible, impossibleNorm, notFinite } from './impossible'
-import { checkMetadata, type ModelMetadata } from './model-metadata'
-import { type Kept, keptState, ModelFile, stateBuffers } from './model-tensors'
+import { checkFlowMetadata, type ModelMetadata } from './model-metadata'
+import { keptIn, restoreState, storeState, storeWeights } from './model-state'
+import { ModelFile } from './model-tensors'
 import { normalizeDescription } from './normalize'
-import { Optimizer } from './optimizer'
 import type { Block, ComputeOptions, Conditioning, FlowDescription, FlowOptions } from './options'
-import type { TrainingState } from './training-state'
-import { cut, layoutOf } from './weights'
 
 /**
  * Models as safetensors under the reference implementation's state-dict names. Metadata: `format`, `shape`, `blocks`,
@@ -25,49 +22,21 @@ export type LoadOptions = Partial<FlowDescription> &
   Pick<FlowOptions, 'device' | 'threads' | 'seed' | 'memory'>
 
 export async function writeModel(path: string, core: FlowCore, weightsOnly: boolean): Promise<void> {
-  const { native, description, options, traces, seed, calls, draws, optimizer, training, table, provenance } =
-    core
+  const { description, options, traces, table, provenance } = core
   const tensors = new Map<string, StoredTensor>()
-  const add = (prefix: string, buffer: NativeBuffer, values: NativeArray) => {
-    for (const [name, tensor] of Object.entries(cut(values, layoutOf(native, buffer))))
-      tensors.set(prefix + name, tensor)
-  }
-  add('', 'parameters', native.read('parameters'))
-  add('', 'statistics', native.read('statistics'))
+  storeWeights(core, tensors)
   description.blocks.forEach((block, i) => {
     // A scalar buffer of the reference's, which a strict load asks for
     if (block.type === 'cnf')
       tensors.set(`chain.${i}.odefunc._num_evals`, { shape: [], data: Float32Array.of(0) })
   })
-
   const extra: ModelMetadata = {
     version: 1,
     options,
     traces,
     ...(table && { table }),
-    ...(provenance && { provenance })
-  }
-  if (!weightsOnly) {
-    tensors.set('random.seed', { shape: [1], data: BigInt64Array.of(BigInt(seed)) })
-    tensors.set('random.call', { shape: [1], data: BigInt64Array.of(BigInt(calls)) })
-    tensors.set('random.draw', { shape: [1], data: BigInt64Array.of(BigInt(draws)) })
-    if (optimizer) {
-      extra.optimizer = optimizer.state
-      for (const [buffer, prefix] of stateBuffers)
-        if (buffer !== 'average' || optimizer.state.options.averageDecay > 0)
-          add(prefix, buffer, native.read(buffer))
-    }
-    if (training) {
-      const { best, ...rest } = training
-      extra.training = {
-        ...rest,
-        ...(best && { best: { validation: best.validation, iteration: best.iteration } })
-      }
-      if (best) {
-        add('best.', 'parameters', best.parameters)
-        add('best.', 'statistics', best.statistics)
-      }
-    }
+    ...(provenance && { provenance }),
+    ...(!weightsOnly && storeState(core, tensors))
   }
   const metadata = {
     format: 'pt',
@@ -131,7 +100,7 @@ const descriptionKeys = ['shape', 'blocks', 'context'] as const
 const computeKeys = ['trace', 'solver', 'gradient', 'regularize'] as const
 
 async function describe(file: ModelFile, given: LoadOptions): Promise<StoredModel> {
-  const extra = checkMetadata(file.path, file.parse('ffjord'))
+  const extra = checkFlowMetadata(file.path, file.parse('ffjord'))
   const shape = given.shape ?? (file.parse('shape') as number[] | undefined)
   const blocks = given.blocks ?? (file.parse('blocks') as Block[] | undefined)
   const context = given.context ?? (file.parse('context') as Conditioning | undefined)
@@ -157,7 +126,7 @@ async function describe(file: ModelFile, given: LoadOptions): Promise<StoredMode
   return {
     options,
     described: (make) => file.blame(blamed, make),
-    check: ({ native }) => file.check(native, kept(extra)),
+    check: ({ native }) => file.check(native, keptIn(extra)),
     restore: (core) => restore(file, extra, core),
     close: () => file.close()
   }
@@ -168,72 +137,15 @@ function storedTrace(law: string | undefined): ComputeOptions {
   return law === 'gaussian' || law === 'rademacher' ? { trace: { noise: law } } : {}
 }
 
-function kept(extra: ModelMetadata | undefined): Kept[] {
-  return [
-    { buffer: 'parameters', prefix: '' },
-    { buffer: 'statistics', prefix: '' },
-    ...keptState(extra?.optimizer),
-    ...(extra?.training?.best ? keptBest : [])
-  ]
-}
-
-const keptBest: Kept[] = [
-  { buffer: 'parameters', prefix: 'best.' },
-  { buffer: 'statistics', prefix: 'best.' }
-]
-
 async function restore(file: ModelFile, extra: ModelMetadata | undefined, core: FlowCore): Promise<void> {
-  const { native } = core
-  const parameters = await file.fill(native, { buffer: 'parameters', prefix: '' })
-  const statistics = await file.fill(native, { buffer: 'statistics', prefix: '' })
-  file.refuse(impossible(native, { parameters, statistics }))
-  const state: { buffer: NativeBuffer; values: NativeArray }[] = []
-  for (const one of keptState(extra?.optimizer)) {
-    const values = await file.fill(native, one)
-    const layout = layoutOf(native, one.buffer).map((tensor) => ({
-      ...tensor,
-      name: one.prefix + tensor.name
-    }))
-    file.refuse(notFinite(layout, values))
-    if (one.buffer === 'secondMoment' && values.some((value) => value < 0))
-      file.refuse(`a tensor '${one.prefix}…' holds a negative second moment`)
-    state.push({ buffer: one.buffer, values })
-  }
-  const calls = await file.integer('random.call', 2 ** 32 - 1)
-  const draws = await file.integer('random.draw', 2 ** 32 - 1)
-  const training = extra?.training
-  let best: TrainingState['best']
-  if (training?.best) {
-    const [weights, buffers] = keptBest
-    best = {
-      ...training.best,
-      parameters: await file.fill(native, weights!),
-      statistics: await file.fill(native, buffers!)
-    }
-    file.refuse(impossible(native, best))
-  }
   checkWidth(file, extra, core)
-
-  translatedSync(() => {
-    native.write('parameters', parameters)
-    if (statistics.length > 0) {
-      native.write('statistics', statistics)
-      file.refuse(impossibleNorm(native, native.read('statistics')))
-    }
-    for (const { buffer, values } of state) native.write(buffer, values)
-  })
+  await restoreState(file, extra, core)
   if (extra?.table) core.table = extra.table
-  core.provenance = extra?.provenance ?? {
+  const training = extra?.training
+  core.provenance ??= {
     // A file of before it was kept has this much.
     ...(training && { iterations: training.iteration }),
     ...(training?.validation !== undefined && { validation: training.validation })
-  }
-  core.calls = calls
-  core.draws = draws
-  if (extra?.optimizer) core.optimizer = new Optimizer(native, extra.optimizer)
-  if (training) {
-    const { best: _, ...rest } = training
-    core.training = { ...rest, ...(best && { best }) }
   }
 }
 

@@ -6,7 +6,7 @@ import { normalizeSettings } from '../flow/normalize-settings'
 import { checkMetadata, checkStateMetadata, type StateMetadata } from '../flow/state-metadata'
 import { integer, object } from '../native/check'
 import type { VaeCore } from './core'
-import { normalizeVae, spellVae } from './normalize'
+import { descriptionKeys, normalizeVae, spellVae } from './normalize'
 import type { VaeDescription, VaeOptions } from './options'
 import type { VaeTrainingState } from './training-state'
 
@@ -50,17 +50,6 @@ export interface StoredVae {
   restore(core: VaeCore): Promise<void>
   close(): Promise<void>
 }
-
-const descriptionKeys = [
-  'shape',
-  'likelihood',
-  'latent',
-  'encoder',
-  'decoder',
-  'head',
-  'posterior',
-  'variance'
-] as const
 
 export async function openVae(path: string, given: VaeLoadOptions): Promise<StoredVae> {
   const opened = await openSafetensors(path)

@@ -19,7 +19,8 @@ import { publishedNets } from './published'
 
 /** Options of an autoencoder, checked, with defaults filled in. */
 
-export const vaeKeys = [
+/** Options that say what a model is; the others say how it computes. */
+export const descriptionKeys = [
   'shape',
   'likelihood',
   'latent',
@@ -27,7 +28,10 @@ export const vaeKeys = [
   'decoder',
   'head',
   'posterior',
-  'variance',
+  'variance'
+] as const
+export const vaeKeys = [
+  ...descriptionKeys,
   'trace',
   'solver',
   'gradient',
@@ -35,7 +39,7 @@ export const vaeKeys = [
   'seed',
   'threads',
   'memory'
-]
+] as const
 
 const largest = 2 ** 31 - 1
 

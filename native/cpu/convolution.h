@@ -51,6 +51,9 @@ class PackedConvolution {
         channels_out_(direction == Direction::Forward ? map.channels_out : map.channels_in) {
     spreads_ ? plan_spread() : plan_gather();
     transforms_ = method == ConvolutionMethod::Fastest && transforming_pays();
+    if (!transforms_) return;
+    const ConvolutionPhase& phase = phases_.front();
+    winograd_ = WinogradConvolution({out_, phase.from_y, phase.from_x, phase.taps_y});
   }
 
   /// Whether Winograd's transforms take the place of the direct products.
@@ -83,11 +86,9 @@ class PackedConvolution {
   template <class Element>
   void pack(int stored, Element element) {
     if (transforms_) {
-      const ConvolutionPhase& phase = phases_.front();
-      winograd_.pack({out_, phase.from_y, phase.from_x}, channels_out_, stored,
-                     [&](int out, int in, int ty, int tx) {
-                       return in < channels_in_ ? at(phase, out, in, ty, tx, element) : 0.f;
-                     });
+      winograd_.pack(channels_out_, stored, [&](int out, int in, int ty, int tx) {
+        return in < channels_in_ ? at(phases_.front(), out, in, ty, tx, element) : 0.f;
+      });
       return;
     }
     for (ConvolutionPhase& phase : phases_) {
@@ -114,6 +115,18 @@ class PackedConvolution {
                    phase.kernel_x + s * (phase.taps_x - 1 - tx));
   }
 
+  /// Calls add(n, c, i, j, W̄[n, c, i, j]) with what sums before the transform come to.
+  template <class Add>
+  void for_each_tap(const float* sums, int in_stored, int out_stored, Add add) const {
+    for (int out = 0; out < channels_out_; ++out)
+      for (int in = 0; in < channels_in_; ++in)
+        winograd_.for_each_tap(sums, in_stored, out_stored, out, in,
+                               [&](int ty, int tx, float sum) {
+                                 at(phases_.front(), out, in, ty, tx,
+                                    [&](int n, int c, int i, int j) { add(n, c, i, j, sum); });
+                               });
+  }
+
  private:
   struct Channels {
     int first, end;
@@ -132,16 +145,20 @@ class PackedConvolution {
         }
   }
 
-  // Products of 16 places where 36 are direct, less what planes of odd sides waste, against sums of
-  // vectors in the transforms: measured, these win from 16 channels on, and on 7 × 7 still.
+  // Of 3 × 3 taps 16 products where 36 are direct, of 5 × 5 taps 36 where 100 are, less what planes
+  // of odd sides waste, against sums of vectors in the transforms: measured, these win from 16
+  // channels on, of 3 × 3 taps on 7 × 7 still. Of 5 × 5 taps on 7 × 7, a third lies in the border.
   bool transforming_pays() const {
     constexpr int kLeastChannels = 16;
-    if (phases_.size() != 1 || phases_.front().taps_y != 3 || phases_.front().taps_x != 3 ||
-        phases_.front().stride != 1 || phases_.front().step != 1)
+    if (phases_.size() != 1) return false;
+    const ConvolutionPhase& phase = phases_.front();
+    const int taps = phase.taps_y;
+    if ((taps != 3 && taps != 5) || phase.taps_x != taps || phase.stride != 1 || phase.step != 1)
       return false;
-    const double products = 4.0 * round_up(out_.height, 2) * round_up(out_.width, 2);
+    const double tiles = 0.25 * round_up(out_.height, 2) * round_up(out_.width, 2);
+    const double share = taps == 3 ? 0.6 : 0.45;
     return std::min(channels_in_, channels_out_) >= kLeastChannels &&
-           products < 0.6 * 9 * double(out_.size());
+           (taps + 1) * (taps + 1) * tiles < share * taps * taps * double(out_.size());
   }
 
   void plan_gather() {

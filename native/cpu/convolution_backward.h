@@ -188,7 +188,7 @@ inline void ConvolutionChain::finish_layer(const FieldPass& pass, const NetTime&
   const Images output_bar = images(scratch.cotangents[l + 1], l + 1, panels);
   if (layer.transforms()) {
     reserve(scratch.products,
-            WinogradConvolution::gradient_scratch(layer.in_stored, layer.out_stored));
+            layer.forward.transformed().gradient_scratch(layer.in_stored, layer.out_stored));
     layer.forward.transformed().accumulate(input, output_bar, panels, gradient->transformed.data(),
                                            scratch.products.data());
     return;

@@ -43,7 +43,7 @@ struct ConvolutionLayer : LayerPlan {
   /// channels.
   bool transforms() const { return forward.transforms(); }
   std::size_t transformed_size() const {
-    return transforms() ? WinogradConvolution::sums_size(in_stored, out_stored) : 0;
+    return transforms() ? forward.transformed().sums_size(in_stored, out_stored) : 0;
   }
 
   /// Where W[n, c, i, j] of the map without its planes stands from the beginning of its tensor; n
@@ -95,16 +95,10 @@ struct ConvolutionLayer : LayerPlan {
 
   /// Adds the sums before the transform to those of the taps.
   void gather_taps(LayerGradient& sums) const {
-    const ConvolutionPhase& phase = forward.phases().front();
-    for (int channel = 0; channel < out(); ++channel)
-      for (int input = 0; input < depth(); ++input) {
-        const auto taps = WinogradConvolution::taps(sums.transformed.data(), in_stored, out_stored,
-                                                    channel, input);
-        for (int tap = 0; tap < 9; ++tap)
-          forward.at(phase, channel, input, tap / 3, tap % 3, [&](int n, int c, int i, int j) {
-            sums.weight[gradient.place(n, c, i, j)] += static_cast<float>(taps[tap]);
-          });
-      }
+    forward.for_each_tap(sums.transformed.data(), in_stored, out_stored,
+                         [&](int n, int c, int i, int j, float sum) {
+                           sums.weight[gradient.place(n, c, i, j)] += sum;
+                         });
   }
 
  private:

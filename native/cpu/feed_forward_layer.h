@@ -30,17 +30,23 @@ class ImageLayer {
       : plan_(plan), map_(as_convolution(plan.map, before)) {
     LinearMap units = map_;
     units.channels_out *= plan.maps();
-    forward_ = {units, PackedConvolution::Direction::Forward};
-    backward_ = {units, PackedConvolution::Direction::Backward};
-    const int in = stored_channels(map_.channels_in), out = stored_channels(units.channels_out);
+    forward_ = {units, PackedConvolution::Direction::Forward, ConvolutionMethod::Fastest};
+    backward_ = {units, PackedConvolution::Direction::Backward, ConvolutionMethod::Fastest};
+    const int in = in_stored(), out = units_stored();
     gradient_ = {units, map_.transposed() ? in : out, map_.transposed() ? out : in};
   }
 
   const FeedForwardLayer& plan() const { return plan_; }
   const PackedConvolution& forward() const { return forward_; }
   const PackedConvolution& backward() const { return backward_; }
-  const ConvolutionGradient& gradient() const { return gradient_; }
   const std::vector<float>& bias() const { return bias_; }  ///< of units
+  /// The border of zeros around the image of the bars of its units.
+  Margins bar_margins() const {
+    Margins margins = backward_.margins();
+    if (forward_.transforms())  // which takes two by two pixels
+      margins.widen({0, 0, map_.plane_out.height % 2, map_.plane_out.width % 2});
+    return margins;
+  }
 
   bool gated() const { return plan_.gated; }
   bool transposed() const { return map_.transposed(); }
@@ -49,12 +55,35 @@ class ImageLayer {
   ImageShape in() const { return {map_.channels_in, map_.plane_in}; }
   ImageShape out() const { return {map_.channels_out, map_.plane_out}; }
 
+  /// Floats that products need beside.
+  std::size_t forward_scratch() const { return forward_.scratch(in_stored(), units_stored()); }
+  std::size_t backward_scratch() const { return backward_.scratch(units_stored(), in_stored()); }
+  std::size_t gradient_scratch() const {
+    return forward_.transforms()
+               ? forward_.transformed().gradient_scratch(in_stored(), units_stored())
+               : gradient_.scratch();
+  }
+  std::size_t sums_size() const {
+    return forward_.transforms() ? forward_.transformed().sums_size(in_stored(), units_stored())
+                                 : gradient_.size();
+  }
+
+  /// Adds what the rows at hand add to W̄.
+  void accumulate(const Images& in, const Images& bars, int panels, float* sums,
+                  float* scratch) const {
+    if (forward_.transforms())
+      forward_.transformed().accumulate(in, bars, panels, sums, scratch);
+    else
+      gradient_.accumulate(transposed() ? in : bars, transposed() ? bars : in, panels, sums,
+                           scratch);
+  }
+
   void pack(std::span<const float> parameters) {
     const auto element = [&](int n, int c, int i, int j) {
       return parameters[offset_of(n, c, i, j)];
     };
-    forward_.pack(stored_channels(map_.channels_in), element);
-    backward_.pack(stored_channels(units()), element);
+    forward_.pack(in_stored(), element);
+    backward_.pack(units_stored(), element);
     bias_.resize(units());
     for (int unit = 0; unit < units(); ++unit)
       bias_[unit] = parameters[(is_gate(unit) ? plan_.gate_bias : plan_.bias) + channel(unit)];
@@ -62,6 +91,23 @@ class ImageLayer {
 
   /// Adds W̄ and b̄, as sums of units.
   void add_gradients(const float* weights, const float* biases, std::span<float> gradients) const {
+    const auto add = [&](int n, int c, int i, int j, float sum) {
+      gradients[offset_of(n, c, i, j)] += sum;
+    };
+    if (forward_.transforms())
+      forward_.for_each_tap(weights, in_stored(), units_stored(), add);
+    else
+      add_taps(weights, add);
+    for (int unit = 0; unit < units(); ++unit)
+      gradients[(is_gate(unit) ? plan_.gate_bias : plan_.bias) + channel(unit)] += biases[unit];
+  }
+
+ private:
+  int in_stored() const { return stored_channels(map_.channels_in); }
+  int units_stored() const { return stored_channels(units()); }
+
+  template <class Add>
+  void add_taps(const float* weights, Add add) const {
     const int narrow = transposed() ? map_.channels_in : units();
     const int wide = transposed() ? units() : map_.channels_in;
     const Plane& kernel = map_.convolution.kernel;
@@ -69,12 +115,9 @@ class ImageLayer {
       for (int c = 0; c < wide; ++c)
         for (int i = 0; i < kernel.height; ++i)
           for (int j = 0; j < kernel.width; ++j)
-            gradients[offset_of(n, c, i, j)] += weights[gradient_.place(n, c, i, j)];
-    for (int unit = 0; unit < units(); ++unit)
-      gradients[(is_gate(unit) ? plan_.gate_bias : plan_.bias) + channel(unit)] += biases[unit];
+            add(n, c, i, j, weights[gradient_.place(n, c, i, j)]);
   }
 
- private:
   /// A dense layer reads an image as a filter of its size: W (out, in) is (out, c, h, w) in memory.
   static LinearMap as_convolution(const LinearMap& map, const ImageShape& before) {
     if (!map.is_dense) return map;

@@ -26,6 +26,7 @@ struct LayerActivations {
 };
 struct NetActivations : FeedForwardActivations {
   std::vector<LayerActivations> layers;
+  AlignedFloats products;
 };
 
 struct LayerSums {
@@ -40,7 +41,7 @@ struct NetSums : FeedForwardSums {
 
   std::vector<LayerSums> layers;
   AlignedFloats sums;  ///< W̄ of each layer, then Σ of the bars of its units, a vector each
-  AlignedFloats transposed;
+  AlignedFloats scratch;
 };
 
 class ImageNet : public FeedForwardTile {
@@ -62,22 +63,22 @@ class ImageNet : public FeedForwardTile {
   std::unique_ptr<FeedForwardActivations> make_activations() const override {
     auto memory = std::make_unique<NetActivations>();
     memory->layers.resize(layers_.size());
+    for (const ImageLayer& layer : layers_) reserve(memory->products, layer.forward_scratch());
     return memory;
   }
   std::unique_ptr<FeedForwardSums> make_sums() const override {
     auto sums = std::make_unique<NetSums>();
-    std::size_t size = 0, scratch = 0;
+    std::size_t size = 0;
     for (const ImageLayer& layer : layers_) {
       LayerSums at;
       at.weights = size;
-      size += (layer.gradient().size() + kLanes - 1) / kLanes * kLanes;
+      size += (layer.sums_size() + kLanes - 1) / kLanes * kLanes;
       at.biases = size;
       size += std::size_t(layer.units()) * kLanes;
-      scratch = std::max(scratch, layer.gradient().scratch());
+      reserve(sums->scratch, std::max(layer.gradient_scratch(), layer.backward_scratch()));
       sums->layers.push_back(std::move(at));
     }
     sums->sums.assign(size, 0.f);
-    sums->transposed.resize(scratch);
     return sums;
   }
 
@@ -106,23 +107,22 @@ class ImageNet : public FeedForwardTile {
     for (int l = last; l >= 0; --l) {
       const ImageLayer& layer = layers_[l];
       const Images above = unit_bars(sums, l), in = input(memory, l);
-      layer.gradient().accumulate(layer.transposed() ? in : above, layer.transposed() ? above : in,
-                                  kPanels, sums.sums.data() + sums.layers[l].weights,
-                                  sums.transposed.data());
+      float* const scratch = sums.scratch.data();
+      layer.accumulate(in, above, kPanels, sums.sums.data() + sums.layers[l].weights, scratch);
       if (l == 0) {
         if (!bars.to) break;
         const Images below = input_bar(sums, 0);
-        convolve(layer.backward(), above, below, kPanels, nullptr, [](int, int, int, int) {});
+        convolve(layer.backward(), above, below, kPanels, scratch, [](int, int, int, int) {});
         store_rows<true>(below, kPanels, layer.in().channels, bars.to, bars.count);
       } else if (joined(l - 1)) {
         with_activation(layers_[l - 1].plan().activation, [&]<class A>(A) {
           const PixelPull<A> pull = pixel_pull<A>(l - 1, memory, sums);
-          convolve(layer.backward(), above, output_bar(sums, l - 1), kPanels, nullptr,
+          convolve(layer.backward(), above, output_bar(sums, l - 1), kPanels, scratch,
                    [&](int y, int x, int first, int end) { pull(y, x, first, end); });
         });
       } else {
         const Images below = input_bar(sums, l);
-        convolve(layer.backward(), above, below, kPanels, nullptr, [](int, int, int, int) {});
+        convolve(layer.backward(), above, below, kPanels, scratch, [](int, int, int, int) {});
         reshape_images(below, layer.in().channels, output_bar(sums, l - 1),
                        layers_[l - 1].channels(), kPanels);
         pull_all_pixels(l - 1, memory, sums);
@@ -165,7 +165,7 @@ class ImageNet : public FeedForwardTile {
   }
   Images unit_bars(NetSums& sums, int l) const {
     return images(sums.layers[l].bars, {layers_[l].units(), layers_[l].out().plane},
-                  layers_[l].backward().margins());
+                  layers_[l].bar_margins());
   }
   Images output_bar(NetSums& sums, int l) const {
     if (!layers_[l].gated()) return unit_bars(sums, l);
@@ -193,24 +193,24 @@ class ImageNet : public FeedForwardTile {
     float* const all_slopes = keep ? slopes<A>(memory, l) : nullptr;
     const float* const bias = layer.bias().data();
     const int width = layer.out().plane.width, channels = layer.channels();
-    convolve(
-        layer.forward(), in, products, kPanels, nullptr, [&](int y, int x, int first, int end) {
-          const Panels unit = products.pixel(y, x), value = out.pixel(y, x);
-          const std::size_t pixel = std::size_t(y) * width + x;
-          for (int panel = 0; panel < kPanels; ++panel)
-            for (int half = 0; half < kFeatureStride; half += kLanes) {
-              float* const z = unit.data + panel * unit.stride + half;
-              float* const a = value.data + panel * value.stride + half;
-              float* const slope_of =
-                  all_slopes
-                      ? all_slopes + (pixel * kPanels + panel) * channels * kFeatureStride + half
-                      : nullptr;
-              if (layer.gated())
-                gate_channels<A>(first / 2, end / 2, bias, z, a, slope_of);
-              else
-                activate_channels<A>(first, end, bias, a, slope_of);
-            }
-        });
+    convolve(layer.forward(), in, products, kPanels, memory.products.data(),
+             [&](int y, int x, int first, int end) {
+               const Panels unit = products.pixel(y, x), value = out.pixel(y, x);
+               const std::size_t pixel = std::size_t(y) * width + x;
+               for (int panel = 0; panel < kPanels; ++panel)
+                 for (int half = 0; half < kFeatureStride; half += kLanes) {
+                   float* const z = unit.data + panel * unit.stride + half;
+                   float* const a = value.data + panel * value.stride + half;
+                   float* const slope_of =
+                       all_slopes ? all_slopes +
+                                        (pixel * kPanels + panel) * channels * kFeatureStride + half
+                                  : nullptr;
+                   if (layer.gated())
+                     gate_channels<A>(first / 2, end / 2, bias, z, a, slope_of);
+                   else
+                     activate_channels<A>(first, end, bias, a, slope_of);
+                 }
+             });
   }
 
   template <class A>

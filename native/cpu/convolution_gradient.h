@@ -45,15 +45,16 @@ class ConvolutionGradient {
     return std::size_t(pixels) * kFeatureStride * stride();
   }
 
-  void accumulate(const Images& narrow, const Images& wide, int panels, float* sums,
-                  float* scratch) const {
+  /// Of each panel, the first `rows` rows count; those behind are zero in one of the images.
+  void accumulate(const Images& narrow, const Images& wide, int panels, float* sums, float* scratch,
+                  int rows = kFeatureStride) const {
     for (int panel = 0; panel < panels; ++panel)
       for (int x = 0; x < narrow_plane_.width; x += kPixels) {
         const int count = std::min(kPixels, narrow_plane_.width - x);
         if (wide_in_lanes_)
-          add_by_wide_rows(narrow, wide, panel, x, count, sums, scratch);
+          add_by_wide_rows(narrow, wide, panel, x, count, rows, sums, scratch);
         else
-          add_by_narrow_rows(narrow, wide, panel, x, count, sums, scratch);
+          add_by_narrow_rows(narrow, wide, panel, x, count, rows, sums, scratch);
       }
   }
 
@@ -66,7 +67,7 @@ class ConvolutionGradient {
   // Each row of the wide side is transposed once, and meets the rows of the narrow side that reach
   // it.
   void add_by_wide_rows(const Images& narrow, const Images& wide, int panel, int x, int count,
-                        float* sums, float* scratch) const {
+                        int rows, float* sums, float* scratch) const {
     const int s = convolution_.stride, width = convolution_.kernel.width;
     for (int wide_y = 0; wide_y < wide_plane_.height; ++wide_y) {
       bool transposed = false;
@@ -87,14 +88,14 @@ class ConvolutionGradient {
                      .a_stride = stride(),
                      .a_run_stride = std::size_t(s) * kFeatureStride * stride(),
                      .runs = count,
-                     .length = kFeatureStride},
+                     .length = rows},
                     narrow_, wide_);
       }
     }
   }
 
   void add_by_narrow_rows(const Images& narrow, const Images& wide, int panel, int x, int count,
-                          float* sums, float* scratch) const {
+                          int rows, float* sums, float* scratch) const {
     const int s = convolution_.stride, width = convolution_.kernel.width;
     for (int y = 0; y < narrow_plane_.height; ++y) {
       transpose_pixels(narrow, panel, y, x, count, narrow_, scratch);
@@ -110,7 +111,7 @@ class ConvolutionGradient {
                    .a_stride = stride(),
                    .a_run_stride = std::size_t(kFeatureStride) * stride(),
                    .runs = count,
-                   .length = kFeatureStride},
+                   .length = rows},
                   width * wide_, narrow_);
       }
     }

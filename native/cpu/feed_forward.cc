@@ -6,6 +6,7 @@
 #include <vector>
 
 #include "core/slots.h"
+#include "cpu/aligned.h"
 #include "cpu/feed_forward_tile.h"
 #include "cpu/thread_pool.h"
 #include "cpu/tile_slots.h"
@@ -63,7 +64,9 @@ class CpuFeedForward : public FeedForward<float> {
 
   void parameters_changed() override {
     Team team(threads_);
-    team.run(plan_.layers.size(), [&](int, std::size_t layer) { tile_->pack(layer); });
+    team.run(2 * plan_.layers.size(), [&](int, std::size_t item) {
+      item % 2 == 0 ? tile_->pack(item / 2) : tile_->pack_transposed(item / 2);
+    });
   }
 
   std::unique_ptr<FeedForwardTape> apply(std::size_t batch, std::span<const float> x,
@@ -94,10 +97,31 @@ class CpuFeedForward : public FeedForward<float> {
     }
     Team team(threads_);
     team.run(sums.size(), [&](int, std::size_t slot) { sums[slot]->clear(); });
-    slots.for_each_tile(team, [&](int, std::size_t tile) {
-      tile_->pull_back(rows(tiles, tile, bars.y_bar, bars.x_bar), *tape.tiles[tile],
-                       *sums[slots.of(tile)]);
-    });
+    // A tile of each slot at a time: its cotangents, and then W̄ of a layer, which any thread takes.
+    const std::size_t layers = plan_.layers.size();
+    for (std::size_t round = 0; round < slots.most_tiles(); ++round) {
+      const auto with_tile = [&](std::size_t slot, const auto& call) {
+        const auto [first, end] = slots.tiles(slot);
+        if (first + round < end) call(first + round);
+      };
+      team.run(slots.count(), [&](int, std::size_t slot) {
+        with_tile(slot, [&](std::size_t tile) {
+          tile_->pull_back(rows(tiles, tile, bars.y_bar, bars.x_bar), *tape.tiles[tile],
+                           *sums[slot]);
+        });
+      });
+      if (bars.gradients.empty()) continue;
+      team.run(layers * slots.count(), [&](int, std::size_t item) {
+        const std::size_t layer = layers - 1 - item / slots.count(), slot = item % slots.count();
+        with_tile(slot, [&](std::size_t tile) {
+          auto scratch = spare_scratch_.take(
+              [&] { return std::make_unique<AlignedFloats>(tile_->weight_scratch()); });
+          tile_->add_weights(layer, tiles.rows_in(tile), *tape.tiles[tile], *sums[slot],
+                             scratch->data());
+          spare_scratch_.give_back(std::move(scratch));
+        });
+      });
+    }
     if (!bars.gradients.empty()) add_gradients(team, sums, bars.gradients);
     for (auto& one : sums) spare_sums_.give_back(std::move(one));
   }
@@ -139,6 +163,7 @@ class CpuFeedForward : public FeedForward<float> {
   const int threads_;
   const std::shared_ptr<SpareActivations> spare_;
   Spare<FeedForwardSums> spare_sums_;
+  Spare<AlignedFloats> spare_scratch_;
 };
 
 }  // namespace

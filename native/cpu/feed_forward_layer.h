@@ -68,22 +68,23 @@ class ImageLayer {
                                  : gradient_.size();
   }
 
-  /// Adds what the rows at hand add to W̄.
-  void accumulate(const Images& in, const Images& bars, int panels, float* sums,
+  /// Adds what the first `rows` of a panel add to W̄.
+  void accumulate(const Images& in, const Images& bars, int rows, float* sums,
                   float* scratch) const {
     if (forward_.transforms())
-      forward_.transformed().accumulate(in, bars, panels, sums, scratch);
+      forward_.transformed().accumulate(in, bars, 1, sums, scratch, rows);
     else
-      gradient_.accumulate(transposed() ? in : bars, transposed() ? bars : in, panels, sums,
-                           scratch);
+      gradient_.accumulate(transposed() ? in : bars, transposed() ? bars : in, 1, sums, scratch,
+                           rows);
   }
 
+  void pack_transposed(std::span<const float> parameters) {
+    backward_.pack(units_stored(),
+                   [&](int n, int c, int i, int j) { return parameters[offset_of(n, c, i, j)]; });
+  }
   void pack(std::span<const float> parameters) {
-    const auto element = [&](int n, int c, int i, int j) {
-      return parameters[offset_of(n, c, i, j)];
-    };
-    forward_.pack(in_stored(), element);
-    backward_.pack(units_stored(), element);
+    forward_.pack(in_stored(),
+                  [&](int n, int c, int i, int j) { return parameters[offset_of(n, c, i, j)]; });
     bias_.resize(units());
     for (int unit = 0; unit < units(); ++unit)
       bias_[unit] = parameters[(is_gate(unit) ? plan_.gate_bias : plan_.bias) + channel(unit)];

@@ -59,6 +59,7 @@ class ImageNet : public FeedForwardTile {
 
   std::size_t rows() const override { return std::size_t(kPanels) * kFeatureStride; }
   void pack(std::size_t layer) override { layers_[layer].pack(parameters_); }
+  void pack_transposed(std::size_t layer) override { layers_[layer].pack_transposed(parameters_); }
 
   std::unique_ptr<FeedForwardActivations> make_activations() const override {
     auto memory = std::make_unique<NetActivations>();
@@ -75,7 +76,7 @@ class ImageNet : public FeedForwardTile {
       size += (layer.sums_size() + kLanes - 1) / kLanes * kLanes;
       at.biases = size;
       size += std::size_t(layer.units()) * kLanes;
-      reserve(sums->scratch, std::max(layer.gradient_scratch(), layer.backward_scratch()));
+      reserve(sums->scratch, layer.backward_scratch());
       sums->layers.push_back(std::move(at));
     }
     sums->sums.assign(size, 0.f);
@@ -106,9 +107,8 @@ class ImageNet : public FeedForwardTile {
     pull_all_pixels(last, memory, sums);
     for (int l = last; l >= 0; --l) {
       const ImageLayer& layer = layers_[l];
-      const Images above = unit_bars(sums, l), in = input(memory, l);
+      const Images above = unit_bars(sums, l);
       float* const scratch = sums.scratch.data();
-      layer.accumulate(in, above, kPanels, sums.sums.data() + sums.layers[l].weights, scratch);
       if (l == 0) {
         if (!bars.to) break;
         const Images below = input_bar(sums, 0);
@@ -128,6 +128,20 @@ class ImageNet : public FeedForwardTile {
         pull_all_pixels(l - 1, memory, sums);
       }
     }
+  }
+
+  std::size_t weight_scratch() const override {
+    std::size_t most = 0;
+    for (const ImageLayer& layer : layers_) most = std::max(most, layer.gradient_scratch());
+    return most;
+  }
+  void add_weights(std::size_t l, std::size_t count, FeedForwardActivations& activations,
+                   FeedForwardSums& any_sums, float* scratch) const override {
+    auto& sums = static_cast<NetSums&>(any_sums);
+    const int layer = static_cast<int>(l);
+    layers_[l].accumulate(input(static_cast<NetActivations&>(activations), layer),
+                          unit_bars(sums, layer), static_cast<int>(count),
+                          sums.sums.data() + sums.layers[l].weights, scratch);
   }
 
   void add_gradients(std::size_t l, FeedForwardSums& any_sums,

@@ -17,7 +17,8 @@ class FeedForwardActivations {
   virtual ~FeedForwardActivations() = default;
 };
 
-/// Sums of weight gradients, in the kernels' own layout, and scratch memory of a pullback.
+/// Sums of weight gradients, in the kernels' own layout, and the cotangents of a tile that they are
+/// made of.
 class FeedForwardSums {
  public:
   virtual ~FeedForwardSums() = default;
@@ -38,8 +39,10 @@ class FeedForwardTile {
   virtual ~FeedForwardTile() = default;
 
   virtual std::size_t rows() const = 0;
-  /// What is packed of layer number `layer` is made again. Layers may be packed by several threads.
+  /// What is packed of layer number `layer` is made again, for applications or for pullbacks.
+  /// Several threads may pack at once.
   virtual void pack(std::size_t layer) = 0;
+  virtual void pack_transposed(std::size_t layer) = 0;
 
   virtual std::unique_ptr<FeedForwardActivations> make_activations() const = 0;
   virtual std::unique_ptr<FeedForwardSums> make_sums() const = 0;
@@ -47,9 +50,17 @@ class FeedForwardTile {
   /// x (count, in) → y (count, out); what a pullback needs stays in `activations` where `keep`.
   virtual void apply(const FeedForwardRows& rows, FeedForwardActivations& activations,
                      bool keep) const = 0;
-  /// ȳ (count, out) → x̄ (count, in), added to, or null; adds to the sums.
-  virtual void pull_back(const FeedForwardRows& bars, FeedForwardActivations& activations,
+  /// ȳ (count, out) → x̄ (count, in), added to, or null; adds to the sums of biases. The cotangents
+  /// of all layers stay with the sums until the next pullback.
+  virtual void pull_back(const FeedForwardRows& rows, FeedForwardActivations& activations,
                          FeedForwardSums& sums) const = 0;
+  /// Adds to W̄ of layer number `layer` what the `count` rows of the last pullback make of it.
+  /// Several threads may do so at once for different layers. `scratch` takes weight_scratch()
+  /// floats.
+  virtual void add_weights(std::size_t layer, std::size_t count,
+                           FeedForwardActivations& activations, FeedForwardSums& sums,
+                           float* scratch) const = 0;
+  virtual std::size_t weight_scratch() const = 0;
   /// Adds sums of layer number `layer` to the flat gradient buffer, in PyTorch's layout.
   virtual void add_gradients(std::size_t layer, FeedForwardSums& sums,
                              std::span<float> gradients) const = 0;

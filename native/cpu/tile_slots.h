@@ -38,6 +38,15 @@ class TileSlots {
            first_tiles_.begin() - 1;
   }
 
+  /// Numbers of the tiles of a slot.
+  RowRange tiles(std::size_t slot) const { return {first_tiles_[slot], first_tiles_[slot + 1]}; }
+  std::size_t most_tiles() const {
+    std::size_t most = 0;
+    for (std::size_t slot = 0; slot < count(); ++slot)
+      most = std::max(most, tiles(slot).end - tiles(slot).first);
+    return most;
+  }
+
   RowRange rows(std::size_t slot) const {
     return {tiles_.first_row(first_tiles_[slot]),
             std::min(tiles_.first_row(first_tiles_[slot + 1]), tiles_.batch)};

@@ -95,10 +95,12 @@ class WinogradConvolution {
     });
   }
 
-  void accumulate(const Images& in, const Images& out_bar, int panels, float* sums,
-                  float* scratch) const {
-    with_axis(
-        [&]<class Axis>(Axis) { accumulate_tiles<Axis>(in, out_bar, panels, sums, scratch); });
+  /// Of each panel, the first `rows` rows count; those behind are zero in one of the images.
+  void accumulate(const Images& in, const Images& out_bar, int panels, float* sums, float* scratch,
+                  int rows = kFeatureStride) const {
+    with_axis([&]<class Axis>(Axis) {
+      accumulate_tiles<Axis>(in, out_bar, panels, rows, sums, scratch);
+    });
   }
 
   /// Calls visit(i, j, cotangent) for the taps of W[out, in].
@@ -156,7 +158,7 @@ class WinogradConvolution {
   }
 
   template <class Axis>
-  void accumulate_tiles(const Images& in, const Images& out_bar, int panels, float* sums,
+  void accumulate_tiles(const Images& in, const Images& out_bar, int panels, int rows, float* sums,
                         float* scratch) const {
     const int in_stored = in.layout.channels, out_stored = out_bar.layout.channels;
     const int width = padded_features(out_stored);
@@ -194,7 +196,7 @@ class WinogradConvolution {
                  .a_stride = width,
                  .a_run_stride = out_pixel,
                  .runs = tiles,
-                 .length = kFeatureStride},
+                 .length = rows},
                 in_stored);
       });
   }

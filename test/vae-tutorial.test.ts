@@ -3,6 +3,7 @@ import { execFile } from 'node:child_process'
 import { mkdtempSync, readFileSync, rmSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
+import { PNG } from 'pngjs'
 import { RowRandom } from '../lib/data/random'
 import { writeNpy } from './npy'
 
@@ -46,7 +47,13 @@ function run(line: string): Promise<string> {
 
 test('the commands run', async () => {
   const block = /```sh\n([\s\S]*?)```/.exec(text)![1]!
-  const [train, evaluate, sample, reconstruct] = block.trim().split('\n') as [string, string, string, string]
+  const [train, evaluate, sample, reconstruct, report] = block.trim().split('\n') as [
+    string,
+    string,
+    string,
+    string,
+    string
+  ]
   expect(await run(train)).toContain('−ELBO')
   expect(readFileSync(join(folder, 'runs', 'vae', 'report.html'), 'utf8')).toContain(
     'The weights of epoch 1 '
@@ -55,8 +62,16 @@ test('the commands run', async () => {
   expect(found.n).toBe(images / 10)
   expect(found.negativeElbo).toBeCloseTo(found.reconstruction! + found.kl!, 3)
   expect(found.nll).toBeLessThanOrEqual(found.nllBound!)
+  const rows = (await run(`${evaluate.replace('--json', '--out -')}`)).split('\n')
+  const first = rows.indexOf('negative_elbo,nll')
+  const each = rows.slice(first + 1, first + 1 + found.n!).map((row) => row.split(',').map(Number))
+  for (const [column, mean] of [found.negativeElbo!, found.nll!].entries())
+    expect(each.reduce((sum, row) => sum + row[column]!, 0) / found.n!).toBeCloseTo(mean, 6)
   await run(sample)
+  const sheet = PNG.sync.read(readFileSync(join(folder, 'samples.png')))
+  expect([sheet.width, sheet.height]).toEqual([8 * 10 - 2, 8 * 10 - 2])
   await run(reconstruct)
+  await run(report)
 }, 120_000)
 
 test('the program runs', async () => {

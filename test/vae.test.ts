@@ -2,7 +2,7 @@
 import { mkdtempSync, rmSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
-import { type Device, fromArray, type NetLayer, type Posterior, Vae, type VaeOptions } from 'ffjord'
+import { type Device, Flow, fromArray, type NetLayer, type Posterior, Vae, type VaeOptions } from 'ffjord'
 import { openImages } from '../lib/cli/vae-data'
 import { describePosterior } from '../lib/cli/vae-presets'
 import { binding } from '../lib/native/binding'
@@ -241,6 +241,16 @@ describe('refusals', () => {
     await vae.save(path)
     await expect(Vae.load(path, { posterior: { type: 'planar' } })).rejects.toMatchObject({
       code: 'WRONG_MODEL'
+    })
+    await expect(Flow.load(path)).rejects.toMatchObject({
+      code: 'WRONG_MODEL',
+      message: expect.stringMatching(/holds an autoencoder; read it with Vae.load/)
+    })
+    using flow = await Flow.create({ shape: [12], blocks: [{ type: 'cnf', net: { hidden: [4] } }] })
+    await flow.save(path)
+    await expect(Vae.load(path)).rejects.toMatchObject({
+      code: 'WRONG_MODEL',
+      message: expect.stringMatching(/holds a flow; read it with Flow.load/)
     })
     const before = vae.parameters()
     await expect(vae.fit(new Float32Array(12).fill(2), { epochs: 1 })).rejects.toMatchObject({

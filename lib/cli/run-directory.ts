@@ -110,6 +110,16 @@ export class RunDirectory {
     }
   }
 
+  /** How far the training of an autoencoder has come. */
+  vaeProgress(): { iterations: number; seconds: number; skipped: number } {
+    const lines = this.#readMetrics() as unknown as VaeIteration[]
+    return {
+      iterations: lines.at(-1)?.iteration ?? 0,
+      seconds: lines.reduce((sum, { seconds }) => sum + seconds, 0),
+      skipped: lines.filter(({ skipped }) => skipped).length
+    }
+  }
+
   /** Of an autoencoder: −ELBO with its parts, as if β were 1 throughout. */
   vaeHistory(): History {
     const lines = this.#readMetrics() as unknown as (VaeIteration & { validation?: number })[]

@@ -4,6 +4,8 @@ import { sizeOf } from '../native/batch'
 import { interruptible } from './interrupt'
 import { MODEL, modelFile } from './model'
 import { addDevice, type DeviceChoice, positiveInteger, wholeNumber } from './options'
+import { note } from './progress'
+import { openWriter, writing } from './tables'
 import { IMAGES, openImages } from './vae-data'
 
 interface Choice extends DeviceChoice {
@@ -14,6 +16,7 @@ interface Choice extends DeviceChoice {
   batch: number
   binarize?: boolean
   seed: number
+  out?: string
   json?: boolean
 }
 
@@ -28,12 +31,17 @@ export function addVaeEval(group: Command): void {
     .option('--batch <n>', 'images a call', positiveInteger, 100)
     .option('--binarize', 'images are levels, whose pixels are drawn')
     .option('--seed <n>', 'of the noise', wholeNumber, 0)
+    .option(
+      '--out <file>',
+      'a row an image: −ELBO, and −log p where it is asked for; .csv, .tsv, .npy or .parquet'
+    )
     .option('--json', 'print one JSON object')
   addDevice(command).action((choice: Choice) => interruptible((signal) => evaluate(choice, signal)))
 }
 
 async function evaluate(choice: Choice, signal: AbortSignal): Promise<void> {
-  const { samples, images: count, batch, seed, json } = choice
+  const { samples, images: count, batch, seed, out, json } = choice
+  if (out !== undefined) openWriter(out)
   using vae = await Vae.load(modelFile(choice.model), {
     device: choice.device as Device,
     ...(choice.threads !== undefined && { threads: choice.threads })
@@ -46,7 +54,15 @@ async function evaluate(choice: Choice, signal: AbortSignal): Promise<void> {
     ...(count !== undefined && { images: count }),
     signal
   })
-  const { negativeElbos: _, ...numbers } = found
+  const { negativeElbos, nlls, ...numbers } = found
+  if (out !== undefined) {
+    const columns = [
+      { name: 'negative_elbo', values: negativeElbos },
+      ...(nlls ? [{ name: 'nll', values: nlls }] : [])
+    ]
+    await writing(out, (writer) => writer.write(columns))
+    if (out !== '-') note(`${found.n} images in ${out}`)
+  }
   const bits = found.negativeElbo / sizeOf(vae.shape) / Math.LN2
   const { trace, control } = vae.evaluationMethod
   if (json) {

@@ -1,11 +1,14 @@
+import { extname } from 'node:path'
 import type { Command } from 'commander'
+import { writePng } from '../image/write-png'
 import { type Device, type Tensor, Vae } from '../index'
 import { sizeOf } from '../native/batch'
+import { WrongCall } from './exit'
 import { interruptible } from './interrupt'
 import { MODEL, modelFile } from './model'
 import { addDevice, type DeviceChoice, positiveInteger, wholeNumber } from './options'
 import { note } from './progress'
-import { writing } from './tables'
+import { openWriter, writing } from './tables'
 import { IMAGES, openImages } from './vae-data'
 import { NumpyWriter } from './write-numpy'
 
@@ -19,7 +22,7 @@ interface Choice extends DeviceChoice {
   binarize?: boolean
 }
 
-const OUT = ['--out <file>', 'a .npy, .csv, .tsv or .parquet file'] as const
+const OUT = ['--out <file>', 'a .npy, .csv, .tsv or .parquet file, or a .png picture of all'] as const
 
 /** `ffjord vae sample` and `ffjord vae reconstruct`. */
 export function addVaeSample(group: Command): void {
@@ -34,6 +37,7 @@ export function addVaeSample(group: Command): void {
   addDevice(sampling).action((choice: Choice) =>
     interruptible(async (signal) => {
       using vae = await open(choice)
+      checkOut(choice.out, vae.shape)
       const { number, seed, draw } = choice
       await write(choice.out, await vae.sample(number, { seed, draw: draw ?? false, signal }))
     })
@@ -50,6 +54,7 @@ export function addVaeSample(group: Command): void {
   addDevice(reconstructing).action((choice: Choice) =>
     interruptible(async (signal) => {
       using vae = await open(choice)
+      checkOut(choice.out, vae.shape)
       const { number, seed, binarize } = choice
       const { test } = await openImages(choice.data, { binarize: binarize ?? false, seed })
       const { data, shape } = await test.take(number)
@@ -66,8 +71,24 @@ function open({ model, device, threads }: Choice): Promise<Vae> {
   })
 }
 
+const isPicture = (path: string) => extname(path).toLowerCase() === '.png'
+
+/** Refuses a file that could not be written, before work starts. */
+function checkOut(path: string, shape: readonly number[]): void {
+  if (!isPicture(path)) openWriter(path)
+  else if (shape.length !== 3 || ![1, 3].includes(shape[0]!))
+    throw new WrongCall(
+      `${path} would show images, and this model has rows of the shape [${shape}]; name a .csv, .parquet or .npy file`
+    )
+}
+
 async function write(path: string, { data, shape }: Tensor): Promise<void> {
   const [rows = 0, ...image] = shape
+  if (isPicture(path)) {
+    await writePng(path, { data, shape })
+    note(`${rows} images in ${path}`)
+    return
+  }
   const size = sizeOf(image)
   const columns = Array.from({ length: size }, (_, i) => ({
     name: `x${i + 1}`,

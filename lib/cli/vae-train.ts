@@ -1,8 +1,7 @@
 import { basename } from 'node:path'
 import type { Command } from 'commander'
-import { type Device, Vae, type VaeFitOptions, type VaeFitResult, type VaeProgress } from '../index'
+import { type Device, Vae, type VaeFitOptions, type VaeProgress } from '../index'
 import { sizeOf } from '../native/batch'
-import { number } from '../report/facts'
 import { Interrupted, WrongCall } from './exit'
 import { interruptible } from './interrupt'
 import {
@@ -16,9 +15,8 @@ import {
   widths
 } from './options'
 import { duration, note, progressLine } from './progress'
-import { commandLine, writeVaeReport } from './report'
 import { RunDirectory } from './run-directory'
-import { IMAGES, type ImageSource, openImages } from './vae-data'
+import { IMAGES, openImages } from './vae-data'
 import {
   describePosterior,
   likelihoodOf,
@@ -27,6 +25,7 @@ import {
   type VaePresetName,
   vaePresetNames
 } from './vae-presets'
+import { reportRun } from './vae-report'
 
 interface Choice extends DeviceChoice, PosteriorChoice {
   data: string
@@ -156,7 +155,7 @@ async function train(given: Choice, command: Command, signal: AbortSignal): Prom
     throw new Interrupted(
       `Interrupted at iteration ${result.iterations}. Go on with: ffjord vae train --resume --out ${directory.path}`
     )
-  const reported = choice.report ? await report(vae, images, directory, choice, result, signal) : undefined
+  const reported = choice.report ? await reportRun(vae, images, directory, choice, result, signal) : undefined
   const { iterations, seconds, negativeElbo, validation, best, stopped } = result
   const summary = {
     out: directory.path,
@@ -179,59 +178,6 @@ async function train(given: Choice, command: Command, signal: AbortSignal): Prom
     `Model    ${directory.model}`
   ]
   console.log(choice.json ? JSON.stringify(summary) : lines.join('\n'))
-}
-
-/** Tests the model and writes what it shows; gives what is said of both. */
-async function report(
-  vae: Vae,
-  { name, train, validation, test }: ImageSource,
-  directory: RunDirectory,
-  { quiet, keepBest, batch, optimizer, lr, warmup, seed }: Choice,
-  { iterations, seconds, best, skipped }: VaeFitResult,
-  signal: AbortSignal
-): Promise<{ summary: object; lines: string[] }> {
-  if (!quiet) note('Testing, and writing the report …')
-  const evaluation = await vae.evaluate(test, { batch, seed, signal })
-  const kept = keepBest ? best : undefined
-  const epochOf = (iteration: number) => Math.ceil(iteration / Math.ceil(train.rows / batch))
-  const files = await writeVaeReport(directory.path, {
-    title: `An autoencoder of ${name}`,
-    vae,
-    test,
-    evaluation,
-    history: { ...directory.vaeHistory(), ...(kept && { kept: kept.iteration }) },
-    rows: [
-      ['Training', number(train.rows)],
-      ...(validation ? [['Validation', number(validation.rows)] as [string, string]] : []),
-      ['Test', number(test.rows)]
-    ],
-    training: [
-      ['Epochs', number(epochOf(iterations))],
-      ['Iterations', number(iterations)],
-      ['Images an iteration', String(batch)],
-      ['Optimizer', `${optimizer}, learning rate ${lr}`],
-      ['Warm-up of KL', `${warmup} epochs`],
-      ['Seed', String(vae.seed)],
-      ...(skipped ? [['Batches skipped', String(skipped)] as [string, string]] : [])
-    ],
-    ...(kept && {
-      ending: `The weights of epoch ${epochOf(kept.iteration)} (iteration ${kept.iteration}) were kept, whose validation was the best, ${kept.validation.toFixed(2)} nats.`
-    }),
-    seconds,
-    seed,
-    command: commandLine()
-  })
-  const { negativeElbo, standardError, reconstruction, kl, n, activeUnits } = evaluation
-  return {
-    summary: {
-      test: { negativeElbo, standardError, reconstruction, kl, n, activeUnits },
-      files: ['model.safetensors', 'metrics.jsonl', ...files]
-    },
-    lines: [
-      `Test     ${negativeElbo.toFixed(2)} ± ${standardError.toFixed(2)} nats = ${reconstruction.toFixed(2)} + ${kl.toFixed(2)} (${n} images)`,
-      `Report   ${directory.report}`
-    ]
-  }
 }
 
 /** The options of the run in the folder, but for those that may change. */

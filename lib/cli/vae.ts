@@ -1,5 +1,6 @@
 import type { Command } from 'commander'
 import { addVaeEval } from './vae-eval'
+import { addVaeReport } from './vae-report'
 import { addVaeSample } from './vae-sample'
 import { addVaeTrain } from './vae-train'
 
@@ -11,4 +12,5 @@ export function addVae(program: Command): void {
   addVaeTrain(group)
   addVaeEval(group)
   addVaeSample(group)
+  addVaeReport(group)
 }

@@ -104,12 +104,15 @@ async function describe(file: ModelFile, given: LoadOptions): Promise<StoredMode
   const shape = given.shape ?? (file.parse('shape') as number[] | undefined)
   const blocks = given.blocks ?? (file.parse('blocks') as Block[] | undefined)
   const context = given.context ?? (file.parse('context') as Conditioning | undefined)
-  if (!shape || !blocks)
+  if (!shape || !blocks) {
+    if (file.parse('vae') !== undefined)
+      throw file.error('WRONG_MODEL', 'it holds an autoencoder', 'read it with Vae.load, or ffjord vae')
     throw file.error(
       'INVALID_FILE',
       'it holds no description of the flow',
       'give { shape, blocks } to load it'
     )
+  }
   const description = { shape, blocks, ...(context !== undefined && { context }) }
   const owns = (keys: readonly (keyof LoadOptions)[]) => keys.every((key) => given[key] === undefined)
   if (owns(descriptionKeys))

@@ -37,6 +37,8 @@ export interface VaeEvaluation {
   negativeElbos: Float64Array
   /** Mean −log p(x) by importance sampling, and the standard error of the mean over images. */
   nll?: number
+  /** −log p(x) of each image. */
+  nlls?: Float64Array
   nllStandardError?: number
   /** −ELBO by the draws of `nll`, with its clamp: never below it. */
   nllBound?: number
@@ -99,6 +101,7 @@ export async function evaluateVae(
     negativeElbos,
     ...(samples !== undefined && {
       nll: nll.mean,
+      nlls: Float64Array.from(nlls),
       nllStandardError: nll.standardError,
       nllBound: meanOf(bounds).mean,
       samples

@@ -56,11 +56,13 @@ export async function openVae(path: string, given: VaeLoadOptions): Promise<Stor
   const file = new ModelFile(path, opened)
   try {
     const stored = storedDescription(file)
+    if (!stored && file.parse('blocks') !== undefined)
+      throw file.error('WRONG_MODEL', 'it holds a flow', 'read it with Flow.load, or ffjord without vae')
     if (!stored && (given.shape === undefined || given.likelihood === undefined))
       throw file.error(
         'INVALID_FILE',
         'it holds no description of an autoencoder',
-        'give { shape, likelihood, … } to load it, or Flow.load for a flow'
+        'give { shape, likelihood, … } to load it'
       )
     const extra = checkVaeMetadata(file.path, file.parse('ffjord'))
     const options = {

@@ -34,6 +34,7 @@ class ImageLayer {
     backward_ = {units, PackedConvolution::Direction::Backward, ConvolutionMethod::Fastest};
     const int in = in_stored(), out = units_stored();
     gradient_ = {units, map_.transposed() ? in : out, map_.transposed() ? out : in};
+    set_offsets();
   }
 
   const FeedForwardLayer& plan() const { return plan_; }
@@ -132,18 +133,27 @@ class ImageLayer {
   /// Where W[n, c, i, j] stands among the parameters; n counts channels of the narrow side and c of
   /// the wide, those of the outputs as units.
   std::size_t offset_of(int n, int c, int i, int j) const {
-    int& unit = transposed() ? c : n;
-    const std::size_t weight = is_gate(unit) ? plan_.gate_weight : plan_.weight;
-    unit = channel(unit);
+    return narrow_offsets_[n] + wide_offsets_[c] + i * map_.convolution.kernel.width + j;
+  }
+
+  void set_offsets() {
+    const std::size_t taps = map_.convolution.kernel.size();
     const std::size_t wide = transposed() ? map_.channels_out : map_.channels_in;
-    const Plane& kernel = map_.convolution.kernel;
-    return weight + ((n * wide + c) * kernel.height + i) * kernel.width + j;
+    const std::size_t row = wide * taps;  // of a channel of the narrow side
+    std::vector<std::size_t>& in = transposed() ? narrow_offsets_ : wide_offsets_;
+    std::vector<std::size_t>& out = transposed() ? wide_offsets_ : narrow_offsets_;
+    for (int channel = 0; channel < map_.channels_in; ++channel)
+      in.push_back(channel * (transposed() ? row : taps));
+    for (int unit = 0; unit < units(); ++unit)
+      out.push_back((is_gate(unit) ? plan_.gate_weight : plan_.weight) +
+                    channel(unit) * (transposed() ? taps : row));
   }
 
   FeedForwardLayer plan_;
   LinearMap map_;
   PackedConvolution forward_, backward_;
   ConvolutionGradient gradient_;
+  std::vector<std::size_t> narrow_offsets_, wide_offsets_;
   std::vector<float> bias_;
 };
 

@@ -15,6 +15,9 @@ export interface ImageSource {
   test: Dataset
 }
 
+/** What the presets call a set. */
+const shortNames: Record<string, ImageSetName> = { frey: 'freyfaces' }
+
 /** Shares of a file to train on, to validate on and to test on; of a set without a validation part, of its training images. */
 const shares = [0.8, 0.1, 0.1] as const
 const setShares = [0.9, 0.1] as const
@@ -24,7 +27,7 @@ export async function openImages(
   { binarize, seed }: { binarize: boolean; seed: number }
 ): Promise<ImageSource> {
   const [name = '', ...rest] = data.split(':')
-  const known = imageSetNames.find((one) => one === name)
+  const known = imageSetNames.find((one) => one === (shortNames[name] ?? name))
   return known && rest.length > 0
     ? openSet(known, rest.join(':'), binarize, seed)
     : openFile(data, binarize, seed)

@@ -1,8 +1,8 @@
 import { join } from 'node:path'
 import type { CellType } from '../lib/data/cell-type'
+import { unpickled } from '../lib/file/pickle'
 import type { OpenOptions } from '../lib/table/formats'
 import { openTable } from '../lib/table/open'
-import { unpickled } from '../lib/table/pickle'
 import { failure } from './failure'
 
 // Files that pyarrow, numpy and h5py wrote (test/tables/make.py): cells mean what their types say, to the last digit.

@@ -1,5 +1,5 @@
+import { type Pickled, unpickled } from '../file/pickle'
 import { type Coding, codingOf, type Field, UnreadKind } from './numpy-types'
-import { type Pickled, unpickled } from './pickle'
 
 /** Frames of pandas in HDF5 (DataFrame.to_hdf), of which it makes a group of data sets. */
 

@@ -31,8 +31,6 @@ export interface Trajectory {
   deltaLogp: Tensor
 }
 
-const _known = [...evaluationKeys, 'times', 'x', 'z', 'samples']
-
 export async function trajectory(core: FlowCore, options: TrajectoryOptions): Promise<Trajectory> {
   const { call, result } = await compute(core, {
     name: 'trajectory',

@@ -25,11 +25,14 @@ export function checkScale(
   const indices = feed.indices.subarray(0, mostRows)
   const width = shape.reduce((product, size) => product * size, 1)
   const seen = beforeFirstSolve(firstRows(feed, indices, width), blocks)
-  const own = seen && furthest(seen, width, small)
+  // Pixels of an image share a law: those that are dark in every image vary by their noise alone, and harm nothing.
+  const isImage = shape.length === 3
+  const own = seen && furthest(seen, isImage ? 1 : width, small)
   if (own) {
     const column = data.columns?.[own.place] ?? `x${own.place + 1}`
     return warning(
       column,
+      isImage ? 'the pixels of an image have' : `column '${column}' has`,
       own,
       "where the first CNF block begins; put blocks that scale before it, [...(await scalingBlocks(data)), { type: 'cnf', … }]"
     )
@@ -41,14 +44,15 @@ export function checkScale(
   const column = data.context?.columns?.[given.place] ?? `number ${given.place + 1}`
   return warning(
     column,
+    `column '${column}' has`,
     given,
     'as a context; create the flow with { context: { size, mean, scale } }, its own mean and deviation'
   )
 }
 
-function warning(column: string, { mean, deviation }: Moments, remedy: string): UnscaledData {
+function warning(column: string, what: string, { mean, deviation }: Moments, remedy: string): UnscaledData {
   const message =
-    `column '${column}' has mean ${mean.toPrecision(3)} and deviation ${deviation.toPrecision(3)}, far from the 0 and 1 ` +
+    `${what} mean ${mean.toPrecision(3)} and deviation ${deviation.toPrecision(3)}, far from the 0 and 1 ` +
     `that flows are made for, ${remedy}`
   return { code: 'UNSCALED_DATA', iteration: 0, column, mean, deviation, message }
 }

@@ -90,9 +90,12 @@ SolveResult score(Flow& flow, SolveRequest request, const Output& score) {
     Solved solved = solve_rows(flow, part);
     for (double& z : solved.z) z = -z;  // ∂ log N(z) / ∂z
     const std::vector<double> delta_logp_bar(part.batch, -1.0);
-    const auto backward = flow.pullback(
-        *solved.result.tape,
-        {solved.z, delta_logp_bar, {}, false, score.subspan(first * size, part.batch * size), {}});
+    PullbackRequest pullback;
+    pullback.z_bar = solved.z;
+    pullback.delta_logp_bar = delta_logp_bar;
+    pullback.parameters = false;
+    pullback.rows_bar = score.subspan(first * size, part.batch * size);
+    const auto backward = flow.pullback(*solved.result.tape, pullback);
     solved.result.statistics.add(backward);
     solved.result.tape.reset();
     return std::move(solved.result);

@@ -83,7 +83,9 @@ class ConvolutionChain {
     reserve(memory, layouts_[l].floats(panels));
     return {memory.data(), layouts_[l]};
   }
+  /// Those that a layer has none of begin nowhere, and no stride leads on from there.
   RowVectors of_pass(const FieldPass& pass, const NetTime& time, const AlignedFloats& data) const {
+    if (data.empty()) return {nullptr, 0, 0};
     RowVectors vectors = time.vectors(data, static_cast<int>(pass.rows / kLanes));
     vectors.data += pass.first_strip * vectors.strip_stride;
     return vectors;

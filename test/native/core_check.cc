@@ -282,7 +282,11 @@ void check_transforms(const std::string& name, std::vector<Block> blocks) {
     std::vector<double> z, delta, rows_bar(6);
     const auto result = run(x, z, delta);
     flow->zero_gradients();
-    flow->pullback(*result.tape, {weights, delta_weights, {}, true, rows_bar, {}});
+    PullbackRequest pullback;
+    pullback.z_bar = weights;
+    pullback.delta_logp_bar = delta_weights;
+    pullback.rows_bar = rows_bar;
+    flow->pullback(*result.tape, pullback);
 
     const double h = 1e-6;
     double worst = 0, determinant_error = 0;

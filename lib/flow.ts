@@ -355,8 +355,8 @@ export class Flow {
   }
 
   /**
-   * Bits per dimension of images under uniform dequantisation, whatever the images are read by, with what they depend on: the images, the
-   * draws of noise, probes and solver.
+   * Bits per dimension of images under the noise that they are dequantised by, uniform where there is none, with what they depend on: the
+   * images, the draws of noise, probes and solver.
    */
   bitsPerDim(images: ImageDataset, options?: ImageEvaluationOptions): Promise<ImageEvaluation> {
     return evaluateImages(this.#core, images, options)

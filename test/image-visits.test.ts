@@ -61,6 +61,13 @@ test('every visit draws anew, by seed, epoch, row and element alone', async () =
   const ones = (level: number, u: number) => (u < level / 255 ? 1 : 0)
   expect(await epochOf(images({ binarize: true }), 2)).toEqual(expected(ones, { visit: 2 }))
   expect(await epochOf(images().binarize({ seed: 5 }), 2)).toEqual(expected(ones, { visit: 2 }))
+  // The law is tested in level-noise.test.ts, the place of a draw here: where u is ½, so is the other.
+  const normal = await epochOf(images({ dequantize: 'truncated-normal' }), 3)
+  normal.forEach((x, i) => {
+    const [level, u] = [levels[i]!, 256 * expected(dequantized, { visit: 3 })[i]! - levels[i]!]
+    expect(Math.sign(256 * x - level - 0.5)).toBe(Math.sign(u - 0.5))
+    expect(Math.abs(256 * x - level - 0.5)).toBeLessThan(Math.abs(u - 0.5))
+  })
   expect(await epochOf(images().dequantize('uniform', { seed: 6 }))).not.toEqual(expected(dequantized, {}))
 })
 
@@ -168,6 +175,16 @@ test.each(engineNames)(
     }
   }
 )
+
+test.each(engineNames)('%s trains on truncated-normal noise of the same bits', async (device) => {
+  const data = images({ dequantize: 'truncated-normal' })
+  const fixed = fromArray((await data.take(rows)).data, { shape })
+  const own = await trained(device, data, 1, 'fm')
+  const others = await trained(device, fixed, 1, 'fm')
+  for (const [name, { data }] of Object.entries(own))
+    if (device.startsWith('cuda:')) expect(largestDifference(data, others[name]!.data)).toBeLessThan(1e-5)
+    else expect(data).toEqual(others[name]!.data)
+})
 
 test.each(engineNames)('%s goes on with the same draws where a training was interrupted', async (device) => {
   using whole = await Flow.create(options(device))

@@ -1,8 +1,8 @@
 import { execFile } from 'node:child_process'
-import { mkdtempSync, readFileSync, rmSync } from 'node:fs'
+import { existsSync, mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
-import { Flow, imageSet } from 'ffjord'
+import { Flow, imageFolder, imageSet } from 'ffjord'
 import { PNG } from 'pngjs'
 import { describeComputation, describeFlow } from '../lib/cli/architecture'
 import { imagePreset, imagePresetNames } from '../lib/cli/image-presets'
@@ -39,6 +39,126 @@ test('training ends with bits per dimension, and a report of images', () => {
   const page = readFileSync(join(run, 'report.html'), 'utf8')
   for (const text of ['Bits per dimension', 'Most likely', 'Least likely', 'Samples'])
     expect(page).toContain(text)
+})
+
+test('the report moves samples from noise to images, in one file', () => {
+  const page = readFileSync(join(run, 'report.html'), 'utf8')
+  const data = JSON.parse(
+    /<script type="application\/json" id="report-data">(.*?)<\/script>/s.exec(page)![1]!
+  )
+  const { times, png, width, height, step } = data.images
+  expect(times).toHaveLength(25)
+  expect(times[0]).toBeGreaterThan(0)
+  expect(times.at(-1)).toBe(0)
+  const picture = PNG.sync.read(Buffer.from(png.split(',')[1], 'base64'))
+  expect([picture.width, picture.height]).toEqual([width, 24 * step + height])
+  // The first frame is noise, and the last one are samples.
+  const frame = (index: number) =>
+    picture.data.subarray(4 * width * step * index, 4 * width * (step * index + height))
+  expect(Buffer.compare(frame(0), frame(24))).not.toBe(0)
+  expect(page).toContain('<canvas id="images"')
+  expect(page).not.toMatch(/(src|href)="http/)
+})
+
+describe('pictures of several sizes, with transparency', () => {
+  const photos = join(folder, 'photos')
+  const out = join(folder, 'photos-run')
+  const data = `images:${photos}`
+
+  beforeAll(async () => {
+    mkdirSync(photos)
+    for (let i = 0; i < 8; i++) {
+      const png = new PNG({ width: 10 + i, height: 12 })
+      for (let at = 0; at < png.data.length; at++)
+        png.data[at] = at % 4 === 3 ? (at % 8 === 3 ? 128 : 255) : (at * (i + 3)) % 256
+      writeFileSync(join(photos, `${i}.png`), PNG.sync.write(png))
+    }
+    const reading = '--resize 4x8 --channels 1 --alpha white --flip --dequantize truncated-normal'
+    const small = '--hidden 2 --parallel 1 --iterations 3 --batch 4 --validation 0.25 --test 0.25'
+    const { code, stderr } = await ffjord(
+      'train',
+      '--data',
+      data,
+      '--out',
+      out,
+      ...`${reading} ${small}`.split(' ')
+    )
+    expect(stderr).not.toMatch(/error/i)
+    expect(code).toBe(0)
+  }, 60_000)
+
+  test('are read as the options say, and again as in training', async () => {
+    using flow = await Flow.load(join(out, 'model.safetensors'))
+    expect(flow.shape).toEqual([1, 4, 8])
+    const reading = {
+      resize: [4, 8] as const,
+      channels: 1,
+      alpha: 'white',
+      dequantize: 'truncated-normal'
+    } as const
+    expect(flow.provenance!.images).toEqual(reading)
+    const given = ['eval', '--model', out, '--data', data]
+    const found = JSON.parse((await ffjord(...given, '--json')).stdout)
+    const images = await imageFolder(photos, reading)
+    const own = await flow.bitsPerDim(images, { certify: 100 })
+    expect(found).toMatchObject({ n: 8, dequantize: 'truncated-normal', bitsPerDim: own.bitsPerDim })
+    const uniform = JSON.parse((await ffjord(...given, '--dequantize', 'uniform', '--json')).stdout)
+    expect(uniform).toMatchObject({
+      dequantize: 'uniform',
+      bitsPerDim: (await flow.bitsPerDim(images, { dequantize: 'uniform' })).bitsPerDim
+    })
+    const other = await ffjord(...given, '--resize', '8')
+    expect(other.code).not.toBe(0)
+    expect(other.stderr).toMatch(/\[1, 8, 8\]|\[1,8,8\]/)
+  }, 60_000)
+
+  test('go on being read so where a run is resumed', async () => {
+    const { code, stderr } = await ffjord('train', '--resume', '--out', out, '--iterations', '4')
+    expect(stderr).not.toMatch(/error/i)
+    expect(code).toBe(0)
+  }, 60_000)
+
+  test('are refused without them, with the option that helps', async () => {
+    const { code, stderr } = await ffjord('train', '--data', data, '--out', join(folder, 'none'))
+    expect(code).toBe(1)
+    expect(stderr).toMatch(/transparent pixel.*--alpha/s)
+    const sizes = await ffjord('train', '--data', data, '--out', join(folder, 'none'), '--alpha', 'black')
+    expect(sizes.stderr).toMatch(/--resize/)
+  }, 60_000)
+
+  test.each([[[]], [['--quiet']]])(
+    'a flow that flow matching cannot train leaves no folder behind (%p)',
+    async (more) => {
+      const empty = join(folder, 'multiscale')
+      const reading = '--resize 8 --channels 1 --alpha white --validation 0.25 --test 0.25'
+      const call = `train --preset mnist --hidden 2 --blocks 1 --objective fm --data ${data} --out ${empty} ${reading}`
+      const { code, stderr } = await ffjord(...call.split(' '), ...more)
+      expect(code).not.toBe(0)
+      expect(stderr).toMatch(/flow matching/)
+      expect(existsSync(empty)).toBe(false)
+    },
+    60_000
+  )
+
+  test.each([
+    ['--resize 8', /--resize, --channels and --alpha go with images:FOLDER/],
+    ['--dequantize centre', /give --dequantize uniform or truncated-normal/],
+    ['--no-dequantize', /give --dequantize uniform or truncated-normal/],
+    ['--resize 0x8', /whole number of at least 1/],
+    ['--channels 2', /1 for grey/]
+  ])('%s is a wrong call with a published set, and no folder is left', async (options, message) => {
+    const empty = join(folder, 'wrong')
+    const { code, stderr } = await ffjord(
+      'train',
+      '--data',
+      `mnist:${mnist}`,
+      '--out',
+      empty,
+      ...options.split(' ')
+    )
+    expect([code, existsSync(empty)]).toEqual([2, false])
+    expect(stderr).toMatch(message)
+  })
 })
 
 test('all pixels are standardised alike, behind the logit', async () => {

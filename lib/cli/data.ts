@@ -11,6 +11,8 @@ import {
   fromFile,
   fromImage,
   type ImageDataset,
+  type ImageFolderOptions,
+  type ImageReading,
   type ImageSetName,
   imageFolder,
   imageSet,
@@ -29,6 +31,7 @@ import { readTable } from '../table/load'
 import { splitTable } from '../table/split-file'
 import { conditioned } from './context'
 import { WrongCall } from './exit'
+import { type ImageChoice, type ImagesRead, trainedImages } from './image-options'
 import { inspected, refuseProblems } from './inspection'
 import { note } from './progress'
 import { type TableChoice, trainedTable, trainingTable } from './table-options'
@@ -51,10 +54,12 @@ export interface Source {
   inspection?: TableInspection
   /** Rows of the table that were left out. */
   dropped?: number
+  /** How images were read, where that was said. */
+  images?: ImageReading
 }
 
 /** What `train` says of its rows besides their name. */
-interface SourceChoice extends TableChoice {
+interface SourceChoice extends TableChoice, ImageChoice {
   seed: number
   validation: string
   test: string
@@ -92,31 +97,40 @@ export function imageSetIn(name: string): NamedImages | undefined {
 }
 
 /** The parts of the set of images that `name` names by its folder. */
-export async function openImageParts(name: string): Promise<ImageParts> {
+export async function openImageParts(name: string, reading: ImagesRead): Promise<ImageParts> {
   const named = imageSetIn(name)
   if (!named)
     throw new WrongCall(
       `${name} names no set of images; give ${imageSetNames.join(', ')} with a folder, as mnist:FOLDER`
     )
-  return openImageSet(named, 0)
+  return openImageSet(named, 0, reading)
 }
 
-async function openImageSet({ name, folder }: NamedImages, seed: number): Promise<ImageParts> {
-  if (name === 'images') return openImageFolder(folder, seed)
-  const set = await imageSet(name, folder, { seed })
+async function openImageSet(
+  { name, folder }: NamedImages,
+  seed: number,
+  reading: ImagesRead
+): Promise<ImageParts> {
+  if (name === 'images') return openImageFolder(folder, { ...reading, seed })
+  const { resize, channels, alpha, ...visits } = reading
+  if (resize || channels || alpha)
+    throw new WrongCall(
+      `--resize, --channels and --alpha go with images:FOLDER; the images of ${name} have one size and no transparency`
+    )
+  const set = await imageSet(name, folder, { ...visits, seed })
   if (set.remark) note(set.remark)
   return set
 }
 
 /** Folders train, validation (or valid, val) and test in the folder are the parts; all of it is one where they are not there. */
-async function openImageFolder(folder: string, seed: number): Promise<ImageParts> {
+async function openImageFolder(folder: string, options: ImageFolderOptions): Promise<ImageParts> {
   const part = (...names: string[]) =>
     names.map((name) => join(folder, name)).find((path) => existsSync(path))
   const paths = { train: part('train'), validation: part('validation', 'valid', 'val'), test: part('test') }
-  if (!paths.train || !paths.test) return { train: await imageFolder(folder, { seed }) }
-  const drawn = async (path: string) => (await imageFolder(path, { seed })).draw(0)
+  if (!paths.train || !paths.test) return { train: await imageFolder(folder, options) }
+  const drawn = async (path: string) => (await imageFolder(path, options)).draw(0)
   return {
-    train: await imageFolder(paths.train, { seed }),
+    train: await imageFolder(paths.train, options),
     ...(paths.validation && { validation: await drawn(paths.validation) }),
     test: await drawn(paths.test)
   }
@@ -140,18 +154,24 @@ export async function openData(
   name: string,
   seed: number,
   table: FileOptions = {},
-  context?: readonly string[]
+  context?: readonly string[],
+  reading: ImagesRead = {}
 ): Promise<Dataset> {
-  return conditioned(await openRows(name, seed, table), context)
+  return conditioned(await openRows(name, seed, table, reading), context)
 }
 
-async function openRows(name: string, seed: number, table: FileOptions): Promise<Dataset> {
+async function openRows(
+  name: string,
+  seed: number,
+  table: FileOptions,
+  reading: ImagesRead
+): Promise<Dataset> {
   if (isToy(name)) return toy(name, { seed })
   const set = benchmarkIn(name)
   if (set) return (await openBenchmark(set)).test
   const images = imageSetIn(name)
   if (images) {
-    const { train, test } = await openImageSet(images, seed)
+    const { train, test } = await openImageSet(images, seed, reading)
     return test ?? train.draw(0)
   }
   if (name !== '-' && !existsSync(name)) {
@@ -186,9 +206,10 @@ function noteDropped(name: string, { dropped, rows }: { dropped: number; rows: n
 export function openTestData(
   name: string,
   table: FileOptions = {},
-  context?: readonly string[]
+  context?: readonly string[],
+  reading?: ImagesRead
 ): Promise<Dataset> {
-  return openData(name, TEST_SEED, table, context)
+  return openData(name, TEST_SEED, table, context, reading)
 }
 
 /**
@@ -213,7 +234,7 @@ export async function openSource(name: string, choice: SourceChoice): Promise<So
         inspected(trainingTable(choice, seed, context), looked.inspection),
         looked.profile
       )
-    : await openRows(name, seed, {})
+    : await openRows(name, seed, {}, {})
   if (looked && rows instanceof TableDataset) noteDropped(name, rows)
   const data = conditioned(rows, context)
   const table = rows instanceof TableDataset ? withContext(rows.schema, context) : undefined
@@ -250,11 +271,11 @@ export async function openSource(name: string, choice: SourceChoice): Promise<So
  * The parts of a set of images. Where it defines none to validate on, or to test on, shares of those to train on are cut off, in an
  * order that the seed decides.
  */
-async function openImages(
-  named: NamedImages,
-  { seed, validation, test, context }: SourceChoice
-): Promise<Source> {
-  const parts = await openImageSet(named, seed)
+async function openImages(named: NamedImages, choice: SourceChoice): Promise<Source> {
+  const { seed, validation, test, context } = choice
+  const reading = trainedImages(choice)
+  const parts = await openImageSet(named, seed, reading)
+  const { flip: _, ...images } = reading
   const cut = {
     ...(!parts.validation && { validation: imageShare('--validation', validation) }),
     ...(!parts.test && { test: imageShare('--test', test) })
@@ -268,7 +289,8 @@ async function openImages(
     train: given(train!),
     seen: given(train!),
     validation: given(parts.validation ?? held.shift()!.draw(0)),
-    test: given(parts.test ?? held.shift()!.draw(0))
+    test: given(parts.test ?? held.shift()!.draw(0)),
+    images
   }
 }
 

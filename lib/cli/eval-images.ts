@@ -4,6 +4,7 @@ import { type Bits, type Flow, imageBaselines } from '../index'
 import { classification, classLines } from './classes'
 import { contextColumns } from './context'
 import { openImageParts } from './data'
+import type { ImagesRead } from './image-options'
 import { evaluationOptions } from './model'
 import type { DrawsChoice, EvaluationChoice } from './options'
 
@@ -13,6 +14,8 @@ interface Choice extends EvaluationChoice, DrawsChoice {
   certify?: number
   centre?: boolean
   against?: string
+  /** How the images, and those of `against`, are read. */
+  reading: ImagesRead
   json?: boolean
 }
 
@@ -42,7 +45,9 @@ export async function evaluateImages(
   })
   const tested = rows === undefined ? images : images.first(rows)
   const others = choice.against
-    ? await imageBaselines((await openImageParts(choice.against)).train, tested, { rows: FITTED })
+    ? await imageBaselines((await openImageParts(choice.against, choice.reading)).train, tested, {
+        rows: FITTED
+      })
     : undefined
   const labels = classNames(contextColumns(flow))
     ? await flow.labelProbabilities(tested, {
@@ -73,7 +78,7 @@ export async function evaluateImages(
     `${bitsPerDim.toFixed(4)} ± ${standardError.toFixed(4)}`
   const { bound, errors } = found
   console.log(
-    `Bits/dim ${text(found)} (${n} images, uniform noise${found.draws > 1 ? `, mean of ${found.draws} draws` : ''})`
+    `Bits/dim ${text(found)} (${n} images, ${found.dequantize} noise${found.draws > 1 ? `, mean of ${found.draws} draws` : ''})`
   )
   if (bound) console.log(`Bound    ${text(bound)} (mean density of ${found.draws} draws: tighter)`)
   if (found.centre)

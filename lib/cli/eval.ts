@@ -9,6 +9,7 @@ import { contextColumns } from './context'
 import { DATA, openData, openTestData } from './data'
 import { evaluateImages } from './eval-images'
 import { WrongCall } from './exit'
+import { addImages, type ImageChoice, readAsTrained } from './image-options'
 import { interruptible } from './interrupt'
 import { evaluationOptions, MODEL, openModel } from './model'
 import {
@@ -24,7 +25,7 @@ import {
 } from './options'
 import { addReading, type TableChoice, trainedTable } from './table-options'
 
-interface Choice extends TableChoice, DeviceChoice, EvaluationChoice, DrawsChoice {
+interface Choice extends TableChoice, ImageChoice, DeviceChoice, EvaluationChoice, DrawsChoice {
   model: string
   data: string
   rows?: number
@@ -57,7 +58,7 @@ export function addEval(program: Command): void {
     )
     .option('--centre', 'of images: also at the centres of their levels, as RNODE evaluates')
     .option('--json', 'print one JSON object')
-  addDevice(addDraws(addEvaluation(addReading(command)))).action((choice: Choice) =>
+  addDevice(addDraws(addEvaluation(addImages(addReading(command))))).action((choice: Choice) =>
     interruptible((signal) => evaluate(choice, signal))
   )
 }
@@ -66,8 +67,9 @@ async function evaluate(choice: Choice, signal: AbortSignal): Promise<void> {
   const { rows, batch, certify, json } = choice
   using flow = await openModel(choice.model, choice)
   const table: FileOptions = { ...trainedTable(choice, flow.table, 0), outside: 'keep' }
-  const data = await openTestData(choice.data, table, contextColumns(flow))
-  if (data instanceof ImageDataset) return await evaluateImages(flow, data, choice, signal)
+  const reading = readAsTrained(flow, choice)
+  const data = await openTestData(choice.data, table, contextColumns(flow), reading)
+  if (data instanceof ImageDataset) return await evaluateImages(flow, data, { ...choice, reading }, signal)
   if (choice.centre) throw new WrongCall('--centre goes with images')
   const found = await assess(flow, data, {
     ...evaluationOptions(choice),

@@ -1,9 +1,11 @@
 import { existsSync } from 'node:fs'
 import { dirname, join } from 'node:path'
 import type { Command } from 'commander'
+import { noiseOf } from '../data/level-noise'
 import { assess } from '../report/assess'
 import { contextColumns } from './context'
 import { DATA, openTestData } from './data'
+import { addImages, type ImageChoice, readAsTrained } from './image-options'
 import { interruptible } from './interrupt'
 import { MODEL, modelFile, openModel } from './model'
 import { addDevice, type DeviceChoice, positiveInteger } from './options'
@@ -12,7 +14,7 @@ import { commandLine, writeReport } from './report'
 import { makeFolder, RunDirectory } from './run-directory'
 import { addReading, type TableChoice, trainedTable } from './table-options'
 
-interface Choice extends TableChoice, DeviceChoice {
+interface Choice extends TableChoice, ImageChoice, DeviceChoice {
   model: string
   data: string
   out?: string
@@ -32,7 +34,9 @@ export function addPlot(program: Command): void {
     .option('--rows <n>', 'test rows (default: all of a table, 10000 of others)', positiveInteger)
     .option('--average', 'use the moving average of the weights')
     .option('--against <file>', 'training rows: shown beside samples, and --data are then the test rows')
-  addDevice(addReading(command)).action((choice: Choice) => interruptible((signal) => plot(choice, signal)))
+  addDevice(addImages(addReading(command))).action((choice: Choice) =>
+    interruptible((signal) => plot(choice, signal))
+  )
 }
 
 async function plot(
@@ -44,11 +48,15 @@ async function plot(
   const folder = choice.out ?? dirname(model)
   makeFolder(folder)
   const table = trainedTable(choice, flow.table, 0)
-  const data = await openTestData(name, table, contextColumns(flow))
-  const training = choice.against && (await openTestData(choice.against, table, contextColumns(flow)))
+  const read = (named: string) =>
+    openTestData(named, table, contextColumns(flow), readAsTrained(flow, choice))
+  const data = await read(name)
+  const training = choice.against && (await read(choice.against))
   const evaluation = await assess(flow, data, { signal, ...(rows !== undefined && { rows }) })
   const run = new RunDirectory(dirname(model))
-  const history = existsSync(join(run.path, 'metrics.jsonl')) ? { history: run.history() } : {}
+  const history = existsSync(join(run.path, 'metrics.jsonl'))
+    ? { history: { ...run.history(), noise: noiseOf(flow.provenance?.images?.dequantize) } }
+    : {}
   const files = await writeReport(folder, {
     title: `FFJORD on ${name}`,
     flow,

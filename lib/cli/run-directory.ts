@@ -1,4 +1,4 @@
-import { appendFileSync, existsSync, mkdirSync, readFileSync, rmSync } from 'node:fs'
+import { appendFileSync, existsSync, mkdirSync, readdirSync, readFileSync, rmdirSync, rmSync } from 'node:fs'
 import { dirname, join } from 'node:path'
 import { reading, writing } from '../file/file-errors'
 import { replaceFile } from '../file/whole-file'
@@ -19,6 +19,7 @@ export class RunDirectory {
   readonly #metrics: string
   readonly #options: string
   #written = false
+  #made = false
 
   constructor(readonly path: string) {
     this.model = join(path, 'model.safetensors')
@@ -39,9 +40,17 @@ export class RunDirectory {
 
   /** Makes room for a new run, and notes its options for a resumption. */
   start(options: object): void {
+    this.#made = !existsSync(this.path)
     makeFolder(this.path)
     for (const file of [this.model, this.#metrics]) writing(file, () => rmSync(file, { force: true }))
     replaceFile(this.#options, `${JSON.stringify(options, null, 2)}\n`)
+  }
+
+  /** Takes back what `start` did for a run that could not begin; a folder that was there before stays. */
+  withdraw(): void {
+    if (this.holdsModel) return
+    rmSync(this.#options, { force: true })
+    if (this.#made && readdirSync(this.path).length === 0) rmdirSync(this.path)
   }
 
   readOptions(): Record<string, unknown> {

@@ -1,4 +1,5 @@
 import { basename } from 'node:path'
+import { bitsPerDim, type LevelNoise, noiseOf } from '../data/level-noise'
 import { supportOf } from '../data/schema'
 import { spreadOf, spreadText } from '../evaluation/row-scores'
 import {
@@ -12,6 +13,7 @@ import {
   type Progress
 } from '../index'
 import { sizeOf } from '../native/batch'
+import { isFfjordError } from '../native/errors'
 import { assess } from '../report/assess'
 import type { ReportInput } from '../report/collect'
 import type { History } from '../report/report'
@@ -23,6 +25,14 @@ import { type DrawsChoice, drawsOption } from './options'
 import { duration, note, progressLine } from './progress'
 import { commandLine, writeReport } from './report'
 import type { RunDirectory } from './run-directory'
+
+/** Errors of a call that could never train. */
+const refusals: readonly string[] = [
+  'UNSUPPORTED',
+  'CONTRADICTORY_OPTIONS',
+  'INVALID_OPTION',
+  'INVALID_SHAPE'
+]
 
 /** The time between two checkpoints, in ms. */
 const CHECKPOINT_INTERVAL = 5000
@@ -90,7 +100,7 @@ export async function trainAndReport(job: {
       signal,
       ...drawsOption(choice),
       ...(!finite && { rows: choice.testRows }),
-      ...(bitsOf(flow) && { rows: Math.min(source.test.rows, choice.testRows, TESTED_IMAGES) })
+      ...(flow.shape.length === 3 && { rows: Math.min(source.test.rows, choice.testRows, TESTED_IMAGES) })
     })
     const { nll, standardError, rows, nfe, entropy, klGap, traces, bound } = evaluation
     const spread = evaluation.spread && spreadOf([evaluation.spread])
@@ -140,7 +150,11 @@ export async function trainAndReport(job: {
       evaluation,
       baselines: compared,
       ...(finite && { parts: { validation: source.validation, test: source.test } }),
-      history: { ...directory.history(), ...(kept && { kept: kept.iteration }) },
+      history: {
+        ...directory.history(),
+        noise: noiseOf(source.images?.dequantize),
+        ...(kept && { kept: kept.iteration })
+      },
       rows: rowCounts(source, evaluation.rows),
       training: trainingRows(flow, options, result),
       ...(ending && { ending }),
@@ -216,8 +230,8 @@ function someRows(data: Dataset, count: number): Dataset {
 const TESTED_IMAGES = 1000
 
 /** Nats of an image as bits per dimension; undefined where samples are no images. */
-function bitsOf({ shape }: Flow): ((nats: number) => number) | undefined {
-  return shape.length === 3 ? (nats) => (nats / sizeOf(shape) + Math.log(256)) / Math.LN2 : undefined
+function bitsOf({ shape }: Flow, noise: LevelNoise): ((nats: number) => number) | undefined {
+  return shape.length === 3 ? (nats) => bitsPerDim(nats, sizeOf(shape), noise) : undefined
 }
 
 /** How many rows each part has; laws give fresh ones without end. */
@@ -263,25 +277,27 @@ function trainingRows(
  */
 async function train(
   flow: Flow,
-  { name, train: data }: Source,
+  { name, train: data, images }: Source,
   directory: RunDirectory,
   options: FitOptions & { signal: AbortSignal },
   quiet: boolean
 ): Promise<FitResult> {
   const line = progressLine(quiet)
   let saved = performance.now()
+  let begun = options.resume ?? false
   const fit = flow.fit(data, options)
   const save = () => {
-    flow.provenance = { ...flow.provenance, data: basename(name) }
+    flow.provenance = { ...flow.provenance, data: basename(name), ...(images && { images }) }
     return flow.save(directory.model)
   }
   let validation: number | undefined
-  const bits = bitsOf(flow)
+  const bits = bitsOf(flow, noiseOf(images?.dequantize))
   const inUnits = (nats: number) => (bits ? `${bits(nats).toFixed(3)} bits/dim` : nats.toFixed(3))
   const imagesASecond = ({ records }: Progress) =>
     ((options.batch ?? 0) * records.length) / records.reduce((sum, { seconds }) => sum + seconds, 0)
   try {
     for await (const progress of fit) {
+      begun = true
       directory.writeMetrics(progress.records, progress.validation)
       for (const { iteration, message } of progress.warnings) {
         line.done()
@@ -307,6 +323,11 @@ async function train(
     }
   } catch (error) {
     line.done()
+    // A call for what cannot be trained leaves nothing behind.
+    if (!begun && isFfjordError(error) && refusals.includes(error.code)) {
+      directory.withdraw()
+      throw error
+    }
     const saved = await save().then(
       () => true,
       () => false

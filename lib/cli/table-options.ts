@@ -62,7 +62,7 @@ export function addTable(command: Command): Command {
     .option('--bounds <list>', "ends of columns' values: price=0:,share=0:1,day=2024-01-01:", bounds)
     .option(
       '--dequantize <list>',
-      'columns of multiples, and their step: rooms=1,price=0.01 (default: columns of whole numbers)',
+      'columns of multiples, and their step: rooms=1,price=0.01 (default: columns of whole numbers); of images: uniform or truncated-normal',
       steps
     )
     .option('--no-dequantize', 'take whole numbers as they are')

@@ -13,6 +13,7 @@ import { describeContext } from './context'
 import { benchmarkIn, DATA, imageSetIn, isToy, openSource, type Source } from './data'
 import { estimate } from './estimate'
 import { WrongCall } from './exit'
+import { addImages, type ImageChoice } from './image-options'
 import { inspectionLines } from './inspection'
 import { interruptible } from './interrupt'
 import {
@@ -40,7 +41,7 @@ import {
 } from './training-options'
 
 /** All options of a run. */
-export interface TrainChoice extends DeviceChoice, TableChoice, DrawsChoice, Recipe {
+export interface TrainChoice extends DeviceChoice, TableChoice, ImageChoice, DrawsChoice, Recipe {
   data: string
   seed: number
   preset?: string
@@ -94,7 +95,7 @@ export function addTrain(program: Command, defaults?: string): void {
     .option('--json', 'print the result as one JSON object')
   addDevice(command)
   addDraws(command)
-  addTraining(addArchitecture(addTable(command)))
+  addTraining(addArchitecture(addImages(addTable(command), true)))
     .optionsGroup('Validation:')
     .option(
       '--validation <share|name|file>',
@@ -193,11 +194,11 @@ export async function runTraining(given: GivenChoice, signal: AbortSignal, recip
     for (const line of inspectionLines(source.inspection, choice)) note(line)
   const flow = await openFlow(choice, source, resume)
   if (resume) checkSameTable(given.data, flow.table, source.table)
-  if (!given.resume) directory.start(withAbsolutePaths(choice))
   if (given.preset && !resume && !choice.quiet && source.seen instanceof ImageDataset) {
     const { threads } = choice
     note(await estimate(flow, source.seen, options, { signal, ...(threads !== undefined && { threads }) }))
   }
+  if (!given.resume) directory.start(withAbsolutePaths(choice))
   await trainAndReport({ flow, source, directory, options, signal, choice })
   flow.dispose()
 }

@@ -10,7 +10,8 @@ import { checkDequantization, type Dequantization } from './visit'
 export interface VisitOptions {
   /**
    * The number of a level b of 0 … 255: 'uniform' (b + u) / 256 with u of U(0, 1), anew at every visit, which densities in nats are
-   * defined for; 'centre' (b + ½) / 256; 'none' b / 255. Default: 'uniform'.
+   * defined for; 'truncated-normal' the same with u of a normal around ½ with deviation 1/6, cut at 0 and 1; 'centre' (b + ½) / 256;
+   * 'none' b / 255. Default: 'uniform'.
    */
   dequantize?: Dequantization
   /** Zeros and ones in place of levels, a one with probability b / 255, drawn anew at every visit. Default: false. */

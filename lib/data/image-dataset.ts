@@ -13,6 +13,7 @@ import {
 import { type BatchOptions, checkSplit, type DatasetState, normalizeBatchOptions } from './dataset-options'
 import { gatherRows } from './gather'
 import { type Labels, labelColumns, labelsBy, oneHot } from './labels'
+import { logNoise, noiseOf } from './level-noise'
 import { RowOrder, shareRows } from './row-order'
 import {
   checkDequantization,
@@ -24,6 +25,9 @@ import {
   type VisitSeed,
   visitedRows
 } from './visit'
+
+/** Images whose noise is drawn again at once. */
+const AT_ONCE = 256
 
 /**
  * Images in memory, a byte a level, which become numbers anew each time they are read: dequantised or binarised by noise that
@@ -147,6 +151,19 @@ export class ImageDataset implements FeedingDataset {
       undefined,
       context && { ...context, data: contextData!.subarray(0, rows * context.size) }
     )
+  }
+
+  /** log q of the noise u that the present visit adds to each of the first `count` images, nats: 0 of noise that is uniform, or none. */
+  logNoise(count: number): Float64Array {
+    const rows = Math.min(integer(count, 'count', 1), this.rows)
+    const noise = noiseOf(this.law)
+    const sums = new Float64Array(rows)
+    if (noise === 'uniform') return sums
+    for (let first = 0; first < rows; first += AT_ONCE) {
+      const indices = Uint32Array.from({ length: Math.min(AT_ONCE, rows - first) }, (_, i) => first + i)
+      sums.set(logNoise(noise, this.#read(indices, this.state().epoch).data, indices.length), first)
+    }
+    return sums
   }
 
   state(): DatasetState {

@@ -5,11 +5,11 @@ import type { NativeVisitRule } from '../native/interface'
 
 /** What a visit makes of an image's levels, bytes of 0 … 255; the core draws it (core/image_visit.h). */
 
-export const dequantizations = ['uniform', 'centre', 'none'] as const
+export const dequantizations = ['uniform', 'truncated-normal', 'centre', 'none'] as const
 
 /**
- * The number of a level b: 'uniform' (b + u) / 256 with u of U(0, 1), anew at every visit; 'centre' (b + ½) / 256; 'none'
- * b / 255.
+ * The number of a level b: 'uniform' (b + u) / 256 with u of U(0, 1), anew at every visit; 'truncated-normal' the same with u of a
+ * normal around ½ with deviation 1/6, cut at 0 and 1; 'centre' (b + ½) / 256; 'none' b / 255.
  */
 export type Dequantization = (typeof dequantizations)[number]
 

@@ -1,6 +1,8 @@
 import { stepsOf } from '../data/cells'
 import type { Dataset } from '../data/dataset'
 import { toDataset } from '../data/flow-data'
+import type { ImageDataset } from '../data/image-dataset'
+import { bitsPerDim, noiseOf } from '../data/level-noise'
 import { checkOptions, type EvaluationOptions, evaluationKeys } from '../flow/call-options'
 import { assertUsable, type FlowCore } from '../flow/core'
 import { type CertifiedLogProb, logProb } from '../flow/log-prob'
@@ -46,7 +48,10 @@ export interface Evaluation extends RowScores {
   nfe: number
   /** What the engine used for the divergence of each CNF block. */
   traces: string[]
-  /** Of images, samples of three dimensions: (nll / D + ln 256) / ln 2, for values in [0, 1) that stood for 256 levels. */
+  /**
+   * Of images, samples of three dimensions: (nll / D + ln 256) / ln 2, for values in [0, 1) that stood for 256 levels; and E[log q] / ln 2 more
+   * where their noise is of a density q that is not uniform.
+   */
   bitsPerDim?: number
   /** How far a row's log p may be off, where `certify` asked for it. */
   errors?: EvaluationErrors
@@ -123,7 +128,11 @@ export async function evaluate(
     ...scores,
     ...(errors && { errors }),
     ...(core.description.shape.length === 3 && {
-      bitsPerDim: (nll / sizeOf(core.description.shape) + Math.log(256)) / Math.LN2
+      bitsPerDim: bitsPerDim(
+        nll,
+        sizeOf(core.description.shape),
+        noiseOf((data as Partial<ImageDataset>).law)
+      )
     })
   }
 }

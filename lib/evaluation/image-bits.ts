@@ -1,4 +1,5 @@
 import { ImageDataset } from '../data/image-dataset'
+import { bitsPerDim, checkLevelNoise, type LevelNoise, noiseOf } from '../data/level-noise'
 import { checkOptions, type EvaluationOptions, evaluationKeys } from '../flow/call-options'
 import type { FlowCore } from '../flow/core'
 import { sizeOf } from '../native/batch'
@@ -10,8 +11,10 @@ export interface ImageEvaluationOptions extends Omit<EvaluationOptions, 'noise' 
   rows?: number
   /** Images a call. Default: 4096. */
   batch?: number
-  /** Draws of uniform noise for each image. Default: 1. */
+  /** Draws of noise for each image. Default: 1. */
   draws?: number
+  /** The noise: that which the flow was trained with has the lowest bits. Default: that of the images, else 'uniform', which papers report. */
+  dequantize?: LevelNoise
   /** Images on which the errors of probes and solver are estimated, the first ones. Default: 0. */
   certify?: number
   /** Also scores images at the centres of their levels, as RNODE's program does. Default: false. */
@@ -25,11 +28,14 @@ export interface Bits {
 }
 
 /**
- * −log₂ of the probability of an image's levels, per dimension. An image of levels b is scored at x = (b + u) / 256, u uniform, whose density
- * is a lower bound of the levels' probability in the mean over u (Theis et al. 2016); bits are (−log p(x) / D + ln 256) / ln 2.
+ * −log₂ of the probability of an image's levels, per dimension. An image of levels b is scored at x = (b + u) / 256, u of a density q:
+ * log p(x) − log q(u) − D ln 256 is a lower bound of log P(b) in the mean over u (Theis et al. 2016; Ho et al. 2019), exact where p(x) goes as q.
+ * Bits are (−log p(x) + log q(u)) / D / ln 2 + 8.
  */
 export interface ImageEvaluation extends Bits {
   rows: number
+  /** Of the levels. */
+  dequantize: LevelNoise
   /** Draws of noise of each image; `bitsPerDim` is their mean: the published quantity, with less noise. */
   draws: number
   /** Of the mean density over all draws, log-mean-exp: a tighter bound, below `bitsPerDim`. Where there are several draws. */
@@ -41,7 +47,7 @@ export interface ImageEvaluation extends Bits {
    * mean over n images has a √n-th of the first two.
    */
   errors: { draws?: number; probes?: number; solver?: number }
-  /** log p of each draw, nats, (draws, rows). */
+  /** log p(x) − log q(u) of each draw, nats, (draws, rows); log q is 0 of uniform noise. */
   logProb: Float64Array
   /** Mean evaluations of the dynamics an image and draw. */
   nfe: number
@@ -53,11 +59,12 @@ export async function evaluateImages(
   images: ImageDataset,
   options: ImageEvaluationOptions = {}
 ): Promise<ImageEvaluation> {
-  const { draws, certify, centre, rows, ...call } = checkOptions(options, 'bitsPerDim', [
+  const { draws, dequantize, certify, centre, rows, ...call } = checkOptions(options, 'bitsPerDim', [
     ...evaluationKeys.filter((key) => key !== 'noise' && key !== 'rowOffset' && key !== 'context'),
     'rows',
     'batch',
     'draws',
+    'dequantize',
     'certify',
     'centre'
   ])
@@ -69,7 +76,8 @@ export async function evaluateImages(
   const most = integer(draws ?? 1, 'draws', 1, 2 ** 16)
   const count = Math.min(integer(rows ?? images.rows, 'rows', 1), images.rows)
   const size = sizeOf(core.description.shape)
-  const seen = images.dequantize('uniform')
+  const noise = dequantize === undefined ? noiseOf(images.law) : checkLevelNoise(dequantize)
+  const seen = images.dequantize(noise)
   const logProb = new Float64Array(most * count)
   let first: Evaluation | undefined
   let nfe = 0
@@ -79,14 +87,15 @@ export async function evaluateImages(
       rows: count,
       certify: draw === 0 ? integer(certify ?? 0, 'certify') : 0
     })
-    logProb.set(found.logProb, draw * count)
+    const ofNoise = seen.draw(draw).logNoise(count)
+    for (let row = 0; row < count; row++) logProb[draw * count + row] = found.logProb[row]! - ofNoise[row]!
     nfe += found.nfe / most
     first ??= found
   }
   const bits = (nats: number) => nats / size / Math.LN2
   const asBits = (values: Float64Array): Bits => {
     const { nll, standardError } = meanSurprise(values)
-    return { bitsPerDim: bits(nll) + 8, standardError: bits(standardError) }
+    return { bitsPerDim: bitsPerDim(nll, size), standardError: bits(standardError) }
   }
   const inCentre = boolean(centre ?? false, 'centre')
     ? (await evaluate(core, images.dequantize('centre').draw(0), { ...call, rows: count })).logProb
@@ -96,6 +105,7 @@ export async function evaluateImages(
   return {
     ...asBits(mean),
     rows: count,
+    dequantize: noise,
     draws: most,
     ...(most > 1 && { bound: asBits(bound) }),
     ...(inCentre && { centre: asBits(inCentre) }),

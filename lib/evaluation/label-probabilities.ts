@@ -1,5 +1,6 @@
 import { ImageDataset } from '../data/image-dataset'
 import { classNames } from '../data/labels'
+import { logNoise, noiseOf } from '../data/level-noise'
 import { checkOptions, type EvaluationOptions, evaluationKeys } from '../flow/call-options'
 import type { FlowCore } from '../flow/core'
 import { logProb } from '../flow/log-prob'
@@ -13,7 +14,7 @@ export interface LabelOptions extends Omit<EvaluationOptions, 'noise' | 'rowOffs
   rows?: number
   /** Images a call. Default: 4096. */
   batch?: number
-  /** Draws of uniform noise for each image, over which densities are averaged. Default: 1. */
+  /** Draws of noise for each image, over which densities are averaged. Default: 1. */
   draws?: number
 }
 
@@ -65,10 +66,12 @@ export async function labelProbabilities(
   const most = integer(draws ?? 1, 'draws', 1, 2 ** 16)
   // The logarithm of the summed density over draws, (rows, classes).
   const logDensity = new Float64Array(count * classes).fill(-Infinity)
-  const seen = images.dequantize('uniform').first(count)
+  const noise = noiseOf(images.law)
+  const seen = images.dequantize(noise).first(count)
   for (let draw = 0; draw < most; draw++) {
     let first = 0
     for await (const { data, shape } of seen.draw(draw).batches({ size, shuffle: false })) {
+      const ofNoise = logNoise(noise, data, shape[0]!)
       for (let label = 0; label < classes; label++) {
         const one = Float64Array.from({ length: classes }, (_, i) => (i === label ? 1 : 0))
         const found = await logProb(
@@ -78,7 +81,7 @@ export async function labelProbabilities(
         )
         found.forEach((value, row) => {
           const at = (first + row) * classes + label
-          logDensity[at] = logSum(logDensity[at]!, value)
+          logDensity[at] = logSum(logDensity[at]!, value - ofNoise[row]!)
         })
       }
       first += shape[0]!

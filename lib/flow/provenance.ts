@@ -1,9 +1,12 @@
+import { checkImageReading, type ImageReading } from '../data/picture-reading'
 import { integer, number, object, text } from '../native/check'
 
 /** Where the weights of a flow come from. `fit` notes it, and model files keep it. */
 export interface Provenance {
   /** What the training rows are called, such as their file. */
   data?: string
+  /** How images became numbers, where that was said; the command line reads others alike. */
+  images?: ImageReading
   /** How many rows there were to train on; left out where they come without end. */
   rows?: number
   /** Iterations of training. */
@@ -26,7 +29,7 @@ const MOST_LETTERS = 200
 
 /** A copy. @throws FfjordError on anything that is no provenance */
 export function checkProvenance(value: unknown): Provenance {
-  const given = object(value, 'provenance', [...texts, ...counts, 'validation', 'test'])
+  const given = object(value, 'provenance', [...texts, ...counts, 'validation', 'test', 'images'])
   const checked: Provenance = {}
   for (const key of texts)
     if (given[key] !== undefined)
@@ -34,6 +37,7 @@ export function checkProvenance(value: unknown): Provenance {
   for (const key of counts)
     if (given[key] !== undefined) checked[key] = integer(given[key], `provenance.${key}`)
   if (given.validation !== undefined) checked.validation = number(given.validation, 'provenance.validation')
+  if (given.images !== undefined) checked.images = checkImageReading(given.images, 'provenance.images')
   if (given.test !== undefined) {
     const test = object(given.test, 'provenance.test', ['nll', 'standardError', 'rows'])
     checked.test = {

@@ -3,25 +3,17 @@ import { extname, join, sep } from 'node:path'
 import { imagesOf, type VisitOptions, visitKeys } from '../data/from-images'
 import type { ImageDataset } from '../data/image-dataset'
 import { checkLabels, type Labels } from '../data/labels'
+import type { Alpha } from '../data/picture-reading'
+import { checkPictureReading, type PictureReading, pictureKeys } from '../data/picture-reading'
 import { unreadable } from '../file/file-errors'
 import { newArray } from '../native/batch'
-import { choice, fail, integer, isArray, object, show, text } from '../native/check'
+import { fail, object, text } from '../native/check'
 import { FfjordError, isFfjordError } from '../native/errors'
-import type { Alpha, Picture } from './picture'
+import type { Picture } from './picture'
 import { readPicture } from './picture-file'
 import { resized } from './resize'
 
-export interface ImageFolderOptions extends VisitOptions {
-  /**
-   * Height and width, or one number for both: pictures are cut around their middle to these proportions, and averaged to this size.
-   * Default: all have the size of the first.
-   */
-  resize?: number | readonly [number, number]
-  /** 1 turns colours into grey (luma of ITU-R BT.601), 3 repeats grey in all colours. Default: those of the first file. */
-  channels?: 1 | 3
-  /** What shows through transparent pixels. Default: 'refuse', an error where there are any. */
-  alpha?: Alpha
-}
+export interface ImageFolderOptions extends PictureReading, VisitOptions {}
 
 const readable = ['.png', '.jpg', '.jpeg']
 /** Pictures that would be missed. */
@@ -37,17 +29,11 @@ const AHEAD = 16
  * 16 bits a level or transparent pixels
  */
 export async function imageFolder(folder: string, options: ImageFolderOptions = {}): Promise<ImageDataset> {
-  const given = object(options, 'imageFolder options', ['resize', 'channels', 'alpha', ...visitKeys])
-  const size = given.resize === undefined ? undefined : checkSize(given.resize)
-  const alpha = choice(given.alpha ?? 'refuse', 'alpha', ['refuse', 'white', 'black'])
-  if (given.channels !== undefined && given.channels !== 1 && given.channels !== 3)
-    fail(
-      'INVALID_OPTION',
-      `channels is ${show(given.channels)}; give 1 for grey, or 3 for red, green and blue`
-    )
+  const given = object(options, 'imageFolder options', [...pictureKeys, ...visitKeys])
+  const { size, alpha, channels: wanted } = checkPictureReading(given)
   const files = await filesIn(text(folder, 'folder', 'a folder with PNG and JPEG files'))
   const first = await pictureOf(folder, files[0]!, alpha, size)
-  const channels = (given.channels ?? (first.isGrey ? 1 : 3)) as 1 | 3
+  const channels = wanted ?? (first.isGrey ? 1 : 3)
   const shape = [channels, first.height, first.width] as const
   const pixels = shape[1] * shape[2]
   const levels = newArray(Uint8Array, files.length * channels * pixels)
@@ -58,24 +44,19 @@ export async function imageFolder(folder: string, options: ImageFolderOptions = 
         files[row]!,
         row,
         `has ${sizeText(picture)} pixels, and ${files[0]} has ${sizeText(first)}`,
-        'give { resize }, or pictures of one size'
+        'give { resize } (--resize), or pictures of one size'
       )
-    if (channels === 1 && !picture.isGrey && given.channels === undefined)
+    if (channels === 1 && !picture.isGrey && wanted === undefined)
       refuse(
         folder,
         files[row]!,
         row,
         `has colours, and ${files[0]} is grey`,
-        'give { channels: 3 } for colours, or { channels: 1 } for grey'
+        'give { channels: 3 } (--channels 3) for colours, or { channels: 1 } for grey'
       )
     put(picture, channels, levels.subarray(row * channels * pixels, (row + 1) * channels * pixels))
   }
   return imagesOf(levels, shape, classesOf(files), given as VisitOptions)
-}
-
-function checkSize(value: unknown): { height: number; width: number } {
-  const [height, width] = isArray(value) ? value : [value, value]
-  return { height: integer(height, 'resize', 1, 2 ** 14), width: integer(width, 'resize', 1, 2 ** 14) }
 }
 
 const sizeText = ({ width, height }: Picture) => `${width} × ${height}`

@@ -1,6 +1,7 @@
+import type { Alpha } from '../data/picture-reading'
 import { damaged } from './file-bytes'
 import { jpegHeader, jpegLevels } from './jpeg'
-import type { Alpha, Picture, PictureHeader } from './picture'
+import type { Picture, PictureHeader } from './picture'
 import { pngHeader, pngLevels } from './png'
 
 /** A PNG or JPEG file, whatever it is called, as levels. */

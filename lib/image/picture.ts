@@ -9,6 +9,3 @@ export interface PictureHeader {
 export interface Picture extends PictureHeader {
   levels: Uint8Array
 }
-
-/** What transparent pixels become. */
-export type Alpha = 'refuse' | 'white' | 'black'

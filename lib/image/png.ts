@@ -1,7 +1,8 @@
 import { PNG } from 'pngjs'
+import type { Alpha } from '../data/picture-reading'
 import { FfjordError } from '../native/errors'
 import { damaged } from './file-bytes'
-import type { Alpha, PictureHeader } from './picture'
+import type { PictureHeader } from './picture'
 
 /** PNG files, decoded by pngjs. */
 
@@ -46,7 +47,7 @@ export function pngLevels(path: string, bytes: Uint8Array, alpha: Alpha): Uint8A
       damaged(
         path,
         `has a transparent pixel, number ${at / 4}`,
-        "choose what shows through, alpha: 'white' or 'black'"
+        "choose what shows through, alpha: 'white' or 'black' (--alpha)"
       )
     const ground = alpha === 'white' ? 255 : 0
     for (let channel = at; channel < at + 3; channel++)

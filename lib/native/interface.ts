@@ -228,8 +228,8 @@ export interface NativeFlowBurst extends NativeBurst {
 
 /** What a visit makes of a level b of 0 … 255, and of an image. */
 export interface NativeVisitRule {
-  /** b / 255, (b + ½) / 256, (b + u) / 256 with u of U(0, 1), or 1 with probability b / 255. */
-  law: 'none' | 'centre' | 'uniform' | 'bernoulli'
+  /** b / 255, (b + ½) / 256, (b + u) / 256 with u of U(0, 1) or normal around ½, or 1 with probability b / 255. */
+  law: 'none' | 'centre' | 'uniform' | 'truncated-normal' | 'bernoulli'
   /** Left and right change places in half of the visits. */
   flip: boolean
   seed: number

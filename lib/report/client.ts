@@ -8,6 +8,7 @@ declare const uPlot: typeof uPlotType
 {
   const data = JSON.parse(document.getElementById('report-data')!.textContent!) as PageData
   if (data.animation) animate(data.animation)
+  if (data.images) animateImages(data.images)
   if (data.history) charts(data.history)
 
   function bytes(base64: string): Uint8Array {
@@ -21,9 +22,6 @@ declare const uPlot: typeof uPlotType
     const levels = bytes(particles.levels)
     const velocities = new Int16Array(bytes(field.velocities).buffer)
     const frames = times.length
-    const play = document.getElementById('play') as HTMLButtonElement
-    const slider = document.getElementById('time') as HTMLInputElement
-    const clock = document.getElementById('clock') as HTMLOutputElement
     const canvases = ['density', 'particles', 'field'].map(
       (id) => document.getElementById(id) as HTMLCanvasElement
     )
@@ -51,7 +49,7 @@ declare const uPlot: typeof uPlotType
         for (let channel = 0; channel < 3; channel++) image.data[i + channel] = magma[3 * level + channel]!
       }
       view.putImageData(image, 0, 0)
-      show()
+      refresh()
     }
     picture.src = animation.density.png
 
@@ -143,6 +141,36 @@ declare const uPlot: typeof uPlotType
       view.stroke()
     }
 
+    const refresh = played(times, (frame, mix) => {
+      showDensity(frame, mix)
+      showParticles(frame, mix)
+      showField(frame, mix)
+    })
+  }
+
+  function animateImages({ times, png, width, height, step }: NonNullable<PageData['images']>): void {
+    const view = (document.getElementById('images') as HTMLCanvasElement).getContext('2d')!
+    const picture = new Image()
+    const refresh = played(times, (frame, mix) => {
+      for (const [index, opacity] of [
+        [frame, 1],
+        [Math.min(frame + 1, times.length - 1), mix]
+      ] as const) {
+        view.globalAlpha = opacity
+        view.drawImage(picture, 0, index * step, width, height, 0, 0, width, height)
+      }
+      view.globalAlpha = 1
+    })
+    picture.onload = refresh
+    picture.src = png
+  }
+
+  /** Runs an animation by the page's controls: `draw` shows a frame, mixed with the next one. Returns what draws the present one again. */
+  function played(times: number[], draw: (frame: number, mix: number) => void): () => void {
+    const frames = times.length
+    const play = document.getElementById('play') as HTMLButtonElement
+    const slider = document.getElementById('time') as HTMLInputElement
+    const clock = document.getElementById('clock') as HTMLOutputElement
     let place = 0 // in frames, with a fraction
     let running = false
     let last = 0
@@ -153,9 +181,7 @@ declare const uPlot: typeof uPlotType
       const shown = Math.min(place, frames - 1)
       const frame = Math.min(Math.floor(shown), frames - 1)
       const mix = shown - frame
-      showDensity(frame, mix)
-      showParticles(frame, mix)
-      showField(frame, mix)
+      draw(frame, mix)
       const t = times[frame]! + (times[Math.min(frame + 1, frames - 1)]! - times[frame]!) * mix
       clock.value = `t = ${t.toFixed(3)}`
       slider.value = String((shown / (frames - 1)) * 1000)
@@ -193,6 +219,7 @@ declare const uPlot: typeof uPlotType
       if (running) toggle()
     }
     show()
+    return show
   }
 
   function charts(history: NonNullable<PageData['history']>): void {

@@ -15,8 +15,13 @@ import { imageSections } from './image-sections'
 import { linePanels } from './marginals'
 import { COARSE, FINE, pictureTolerance, planePanels } from './plane'
 import { firstColumns, plainColumns, type Quantity, quantitiesOf } from './quantity'
+<<<<<<< HEAD
 import type { History, Report, Section } from './report'
 import { contextOption, extremes, firstRows, type RowContext, type Scores, score, scorePanel } from './scores'
+=======
+import type { History, ImageAnimation, Report, Section } from './report'
+import { contextOption, extremes, firstRows, type RowContext, score, scorePanel } from './scores'
+>>>>>>> e48e7df (Levels take truncated-normal noise with its part of bits per dimension, images are read by options that the model keeps, and reports move samples from noise to images)
 
 export interface ReportInput {
   title: string
@@ -75,7 +80,13 @@ export async function collectReport(input: ReportInput): Promise<Report> {
   })
   await next(0.15, 'what solves take')
   const solves = await solverFacts(flow, rows, context, seed)
-  const { sections, plane } = await sectionsOf(input, { rows, context, samples: drawn.data, detail, table })
+  const { sections, plane, images } = await sectionsOf(input, {
+    rows,
+    context,
+    samples: drawn.data,
+    detail,
+    table
+  })
   const known = {
     ...(evaluation?.entropy !== undefined && { entropy: evaluation.entropy }),
     ...(ending && { ending }),
@@ -88,6 +99,7 @@ export async function collectReport(input: ReportInput): Promise<Report> {
     highlights: highlightsOf(input),
     sections,
     ...(plane && { animation: await animate(flow, detail, seed, plane) }),
+    ...(images && { images }),
     ...(history && history.iteration.length > 0 && { history: { ...history, ...known } }),
     tables: [
       ...(input.rows ? [{ title: 'Rows', rows: input.rows }] : []),
@@ -138,19 +150,17 @@ interface Shown {
   table: boolean
 }
 
-/** The still figures; and of a density on the plane what its two axes are. */
+/** The still figures; of a density on the plane what its two axes are, and of images the way to them. */
 async function sectionsOf(
   input: ReportInput,
   shown: Shown
-): Promise<{ sections: Section[]; plane?: [Quantity, Quantity] }> {
+): Promise<{ sections: Section[]; plane?: [Quantity, Quantity]; images?: ImageAnimation }> {
   const { flow, data, parts, evaluation, tell, signal, seed = 1 } = input
   const { rows, context, samples, detail, table } = shown
   const next = stepsOf(input)
   if (flow.shape.length === 3) {
     const test = parts?.test ?? data
-    return {
-      sections: await imageSections(flow, { rows, samples, test, seed, logProb: evaluation?.logProb })
-    }
+    return imageSections(flow, { rows, samples, test, seed, logProb: evaluation?.logProb })
   }
   const quantities = tableQuantities(flow, data, rows, samples, context)
   // A density of its own for every context has no one picture; that within an interval, or beside an atom, is not of the whole plane.

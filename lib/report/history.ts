@@ -1,3 +1,4 @@
+import { bitsPerDim } from '../data/level-noise'
 import type { History } from './report'
 
 /** Curves of a training run as the page draws them, at most some thousand points each. */
@@ -30,7 +31,7 @@ export function curves(history: History): Curves {
   const iteration = history.iteration.filter(
     (_, i) => i % stride === stride - 1 || i === history.iteration.length - 1
   )
-  const inUnits = (values: (number | null)[]) => thin(values.map((value) => units(value, history.dimensions)))
+  const inUnits = (values: (number | null)[]) => thin(values.map((value) => units(value, history)))
   const loss = inUnits(history.loss)
   const entropy = history.entropy
   const charts: Curves['charts'] = [
@@ -97,8 +98,8 @@ export function curves(history: History): Curves {
 }
 
 /** Nats of an image of 256 levels as bits per dimension. */
-function units(nats: number | null, dimensions: number | undefined): number | null {
-  return nats === null || !dimensions ? nats : (nats / dimensions + Math.log(256)) / Math.LN2
+function units(nats: number | null, { dimensions, noise }: History): number | null {
+  return nats === null || !dimensions ? nats : bitsPerDim(nats, dimensions, noise)
 }
 
 /** Means over runs of `stride`; null where a run has no value. */

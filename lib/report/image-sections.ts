@@ -2,12 +2,12 @@ import type { Dataset } from '../data/dataset'
 import { ImageDataset } from '../data/image-dataset'
 import { classNames, eachClass } from '../data/labels'
 import { frontOf } from '../flow/observe'
-import type { Block } from '../flow/options'
-import { Flow } from '../index'
+import type { Flow } from '../index'
 import { type RealArray, sizeOf, type Tensor } from '../native/batch'
-import { contactSheet } from './contact-sheet'
+import { imageSheet } from './image-sheet'
+import { animateImages, type ImageWays, imageWays, someStates } from './image-ways'
 import { pictureTolerance } from './plane'
-import type { Section } from './report'
+import type { ImageAnimation, Section } from './report'
 import { contextOption, firstRows } from './scores'
 
 /** What a report shows of a flow of images. */
@@ -35,24 +35,32 @@ interface Seen {
   seed: number
 }
 
+/** Still figures; and samples on their way, where states of the dynamics are images. */
+interface ImageFigures {
+  sections: Section[]
+  images?: ImageAnimation
+}
+
 export async function imageSections(
   flow: Flow,
   { rows, samples, test, logProb, seed }: Seen
-): Promise<Section[]> {
+): Promise<ImageFigures> {
   const { shape } = flow
   const front = frontOf(flow.description.blocks)
+  const ways = front && (await imageWays(flow, test, front, seed))
   const tested = logProb && (await firstRows(test, logProb.length)).rows
-  return [
+  const sections = [
     {
       title: 'Images',
       note: 'Data and samples of the flow.',
-      panels: [contactSheet('Data', rows, shape), contactSheet('Samples', samples, shape)]
+      panels: [imageSheet('Data', rows, shape), imageSheet('Samples', samples, shape)]
     },
     ...(await classSections(flow, test, seed)),
     ...(tested ? [imagesAtTheEnds(tested, logProb, shape)] : []),
-    await pathSection(flow, test, front, seed),
+    await pathSection(flow, test, ways),
     ...(front ? [await inpaintingSection(flow, test, seed)] : [])
   ]
+  return { sections, ...(ways && { images: animateImages(ways, shape) }) }
 }
 
 /** Test images that the flow finds most and least likely. */
@@ -64,28 +72,33 @@ function imagesAtTheEnds(rows: RealArray, logProb: Float64Array, shape: readonly
     title: 'Images at the ends',
     note: 'Test images that the flow finds most and least likely. Images with little in them have the largest densities, whatever they show.',
     panels: [
-      contactSheet('Most likely', chosen(order.slice(0, shown)), shape),
-      contactSheet('Least likely', chosen(order.slice(-shown).reverse()), shape)
+      imageSheet('Most likely', chosen(order.slice(0, shown)), shape),
+      imageSheet('Least likely', chosen(order.slice(-shown).reverse()), shape)
     ]
   }
 }
 
 /** Lines in the base between pairs of test images; and samples on their way from the base, where states are images. */
-async function pathSection(
-  flow: Flow,
-  test: Dataset,
-  front: Block[] | undefined,
-  seed: number
-): Promise<Section> {
+async function pathSection(flow: Flow, test: Dataset, ways: ImageWays | undefined): Promise<Section> {
   const { shape } = flow
-  const between = contactSheet('Between two test images', await interpolated(flow, test), shape, BETWEEN)
+  const between = imageSheet('Between two test images', await interpolated(flow, test), shape, {
+    columns: BETWEEN
+  })
   const way =
-    front && contactSheet('From noise to samples', await statesOf(flow, test, front, seed), shape, STATES)
+    ways &&
+    imageSheet(
+      'From noise to samples',
+      someStates(ways, shape, { samples: FOLLOWED, times: STATES }),
+      shape,
+      {
+        columns: STATES
+      }
+    )
   return {
     title: 'Paths of images',
     note:
       'Each line begins and ends with a test image: both are brought to the base, and points of the straight line between them come back.' +
-      (front
+      (ways
         ? ' Beside it, samples at equal times from the base, left, to the data, right, as the transforms in front of the dynamics show them.'
         : ' The way from noise to samples, and images with holes filled in, are left out: they take a flow of CNF blocks behind transforms of single elements.'),
     panels: [between, ...(way ? [way] : [])]
@@ -124,27 +137,6 @@ async function interpolated(flow: Flow, test: Dataset): Promise<RealArray> {
   return x.data
 }
 
-/** (FOLLOWED · STATES, shape): each sample at all times, the base first. */
-async function statesOf(flow: Flow, test: Dataset, front: Block[], seed: number): Promise<RealArray> {
-  const { shape } = flow
-  const { context } = await firstRows(test, FOLLOWED)
-  const samples = context ? context.data.length / context.columns.length : FOLLOWED
-  const { states } = await flow.trajectory({
-    samples,
-    times: STATES,
-    seed,
-    ...pictureTolerance(flow),
-    ...contextOption(context, samples)
-  })
-  const found: RealArray[] = []
-  for (let row = 0; row < samples; row++)
-    for (let time = 0; time < STATES; time++) found.push(imageOf(states.data, time * samples + row, shape))
-  const all = joined(found)
-  if (front.length === 0) return all
-  using transforms = await Flow.create({ shape, blocks: front, device: 'reference' })
-  return (await transforms.inverse(tensor(all, shape))).x.data
-}
-
 /** Test images, a hole in their middle, and what the flow fills in. */
 async function inpaintingSection(flow: Flow, test: Dataset, seed: number): Promise<Section> {
   const { shape } = flow
@@ -166,7 +158,7 @@ async function inpaintingSection(flow: Flow, test: Dataset, seed: number): Promi
     note:
       'Test images, the same with their middle taken out, and fillings by flow.sample with observe, without training for it: likely ones, and no exact ' +
       'draws from the conditional density.',
-    panels: [contactSheet('Image, hole, fillings', joined(lines.flat()), shape, 2 + FILLINGS)]
+    panels: [imageSheet('Image, hole, fillings', joined(lines.flat()), shape, { columns: 2 + FILLINGS })]
   }
 }
 
@@ -211,7 +203,7 @@ async function classSections(flow: Flow, test: Dataset, seed: number): Promise<S
           ? " Below, p(class | image) of the first test images by Bayes' theorem; an empty cell has less than 0.0005."
           : ''
       }`,
-      panels: [contactSheet('Samples by class', data, flow.shape, EACH)],
+      panels: [imageSheet('Samples by class', data, flow.shape, { columns: EACH })],
       ...(found && {
         listings: [
           {

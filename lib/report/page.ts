@@ -2,7 +2,7 @@ import { readFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { MAGMA } from './colormap'
 import { type Curves, curves } from './history'
-import type { Animation, History, Listing, Report, Section } from './report'
+import type { Animation, History, ImageAnimation, Listing, Report, Section } from './report'
 import { FIGURE_STYLE, PAGE_STYLE } from './style'
 import { escapeText } from './svg'
 
@@ -16,6 +16,7 @@ export interface PageData {
     /** Velocities as shares of `reach`; an arrow of `typical` speed is three quarters of a cell long. */
     field: { size: number; velocities: string; reach: number; typical: number }
   }
+  images?: ImageAnimation
   history?: Curves
 }
 
@@ -23,6 +24,7 @@ export interface PageData {
 export function reportPage(report: Report): string {
   const data: PageData = {
     ...(report.animation && { animation: pack(report.animation) }),
+    ...(report.images && { images: report.images }),
     ...(report.history && { history: curves(report.history) })
   }
   return `<!doctype html>
@@ -42,6 +44,7 @@ export function reportPage(report: Report): string {
 <div class="highlights">${report.highlights.map(highlight).join('')}</div>
 ${report.sections.map(section).join('\n')}
 ${report.animation ? stage(report.animation) : ''}
+${report.images ? imageStage(report.images) : ''}
 ${report.history ? training(report.history) : ''}
 <section>
 <h2>Details</h2>
@@ -67,11 +70,23 @@ density, and the velocity field (arrows towards the data) with the paths of a fe
 <figure><figcaption>Samples</figcaption><canvas id="particles"></canvas></figure>
 <figure><figcaption>Vector field and paths</figcaption><canvas id="field"></canvas></figure>
 </div>
-<div class="controls"><button id="play" type="button">Play</button>
-<input id="time" type="range" min="0" max="1000" step="1" value="1000" aria-label="Flow time">
-<output id="clock"></output></div>
+${CONTROLS}
 </section>`
 }
+
+function imageStage({ width, height }: ImageAnimation): string {
+  return `<section>
+<h2>From noise to images</h2>
+<p class="quiet">Samples on their way from the Gaussian base at t = T to the data at t = 0, as the transforms in front of the dynamics show them.</p>
+<canvas id="images" class="images" width="${width}" height="${height}" role="img" aria-label="Samples on their way from noise to images"></canvas>
+${CONTROLS}
+</section>`
+}
+
+/** Of an animation, of which a page has one. */
+const CONTROLS = `<div class="controls"><button id="play" type="button">Play</button>
+<input id="time" type="range" min="0" max="1000" step="1" value="1000" aria-label="Flow time">
+<output id="clock"></output></div>`
 
 function training({ ending = '' }: History): string {
   return `<section>

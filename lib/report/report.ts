@@ -1,3 +1,4 @@
+import type { LevelNoise } from '../data/level-noise'
 import type { Extent } from './raster'
 
 /** What a page shows: figures and numbers, no flow. Made by collect.ts, laid out by page.ts. */
@@ -8,6 +9,7 @@ export interface Report {
   highlights: Highlight[]
   sections: Section[]
   animation?: Animation
+  images?: ImageAnimation
   history?: History
   tables: { title: string; rows: [name: string, value: string][] }[]
   footer: string
@@ -54,6 +56,18 @@ export interface Animation {
   field: { size: number; velocities: Float32Array }
 }
 
+/** Samples of images from base to data: frames of one picture, one below the other. */
+export interface ImageAnimation {
+  /** Flow time of each frame: T at the base first, 0 at the data last. */
+  times: number[]
+  /** A data URI. */
+  png: string
+  /** Of a frame, in pixels of the picture; `step` from the top of one to that of the next. */
+  width: number
+  height: number
+  step: number
+}
+
 /** One entry an iteration recorded; `null` where a quantity was not measured. */
 export interface History {
   iteration: number[]
@@ -73,6 +87,8 @@ export interface History {
   regularisers?: { name: string; values: (number | null)[] }[]
   /** Elements of an image, where losses are shown in bits of each. */
   dimensions?: number
+  /** The noise of its levels. Default: uniform. */
+  noise?: LevelNoise
   /** Entropy of the data where it is known: the lowest loss in the long run. */
   entropy?: number
   /** The iteration whose weights were kept. */

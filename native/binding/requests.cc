@@ -43,10 +43,11 @@ constexpr Choices<NoiseLaw, 3> kNoiseLaws{{
     {"rademacher", NoiseLaw::Rademacher},
     {"uniform", NoiseLaw::Uniform},
 }};
-constexpr Choices<LevelLaw, 4> kLevelLaws{{
+constexpr Choices<LevelLaw, 5> kLevelLaws{{
     {"none", LevelLaw::Share},
     {"centre", LevelLaw::Centre},
     {"uniform", LevelLaw::Uniform},
+    {"truncated-normal", LevelLaw::TruncatedNormal},
     {"bernoulli", LevelLaw::Bernoulli},
 }};
 constexpr Choices<Buffer, 6> kBuffers{{

@@ -10,15 +10,17 @@
 #include <span>
 
 #include "core/philox.h"
+#include "core/truncated_normal.h"
 
 namespace ffjord {
 
 /// The number that a level b of 0 … 255 becomes; u is uniform in (0, 1).
 enum class LevelLaw {
-  Share,      ///< b / 255
-  Centre,     ///< (b + ½) / 256
-  Uniform,    ///< (b + u) / 256, which a density in nats is defined for
-  Bernoulli,  ///< 1 with probability b / 255, else 0
+  Share,            ///< b / 255
+  Centre,           ///< (b + ½) / 256
+  Uniform,          ///< (b + u) / 256, which a density in nats is defined for
+  TruncatedNormal,  ///< (b + ½ + ε / 2τ) / 256, ε normal on (−τ, τ) (truncated_normal.h)
+  Bernoulli,        ///< 1 with probability b / 255, else 0
 };
 
 struct VisitRule {
@@ -52,7 +54,8 @@ constexpr bool is_flipped(const VisitRule& rule, std::uint32_t visit, std::uint3
   return rule.flip && !rule.is_draw && visit_words(kFlips, rule.seed, visit, row, 0)[0] >> 31;
 }
 
-/// All of it is exact in float64 but for the quotient by 255, which is rounded once.
+/// All of it is exact in float64 but for the quotient by 255, which is rounded once, and ε.
+template <class Double = double>
 constexpr double number_of_level(LevelLaw law, std::uint8_t level, std::uint32_t word) {
   const double u = (static_cast<double>(word) + 0.5) * 0x1p-32;
   switch (law) {
@@ -60,6 +63,8 @@ constexpr double number_of_level(LevelLaw law, std::uint8_t level, std::uint32_t
       return (level + 0.5) * 0x1p-8;
     case LevelLaw::Uniform:
       return (level + u) * 0x1p-8;
+    case LevelLaw::TruncatedNormal:
+      return (level + 0.5 + truncated_normal<Double>(u) / (2 * kTruncation)) * 0x1p-8;
     case LevelLaw::Bernoulli:
       return u * 255 < level ? 1 : 0;
     case LevelLaw::Share:
@@ -69,7 +74,7 @@ constexpr double number_of_level(LevelLaw law, std::uint8_t level, std::uint32_t
 }
 
 constexpr bool is_random(LevelLaw law) {
-  return law == LevelLaw::Uniform || law == LevelLaw::Bernoulli;
+  return law == LevelLaw::Uniform || law == LevelLaw::TruncatedNormal || law == LevelLaw::Bernoulli;
 }
 
 /// The words of elements 4 quad … 4 quad + 3 of a row.

@@ -36,18 +36,7 @@ export function checkFlowMetadata(path: string, value: unknown): ModelMetadata |
         ...(heldOut !== undefined && { heldOut: checkState(heldOut) })
       }))
     }
-<<<<<<< HEAD
   })
-=======
-  }
-}
-
-/** A later version may keep more of it. */
-function provenance(value: unknown): Provenance {
-  if (!isObject(value)) throw new Error('no provenance')
-  const { data, images, rows, iterations, validation, test, date, version } = value
-  return checkProvenance({ data, images, rows, iterations, validation, test, date, version })
->>>>>>> e48e7df (Levels take truncated-normal noise with its part of bits per dimension, images are read by options that the model keeps, and reports move samples from noise to images)
 }
 
 function objectiveState(value: unknown): ObjectiveState {

@@ -49,8 +49,8 @@ export function checkStateMetadata<S extends FitState>(
 /** A later version may keep more of it. */
 function storedProvenance(value: unknown): Provenance {
   if (!isObject(value)) throw new Error('no provenance')
-  const { data, rows, iterations, validation, test, date, version } = value
-  return checkProvenance({ data, rows, iterations, validation, test, date, version })
+  const { data, images, rows, iterations, validation, test, date, version } = value
+  return checkProvenance({ data, images, rows, iterations, validation, test, date, version })
 }
 
 function optimizerState(value: unknown): OptimizerState {

@@ -15,13 +15,8 @@ import { imageSections } from './image-sections'
 import { linePanels } from './marginals'
 import { COARSE, FINE, pictureTolerance, planePanels } from './plane'
 import { firstColumns, plainColumns, type Quantity, quantitiesOf } from './quantity'
-<<<<<<< HEAD
-import type { History, Report, Section } from './report'
-import { contextOption, extremes, firstRows, type RowContext, type Scores, score, scorePanel } from './scores'
-=======
 import type { History, ImageAnimation, Report, Section } from './report'
-import { contextOption, extremes, firstRows, type RowContext, score, scorePanel } from './scores'
->>>>>>> e48e7df (Levels take truncated-normal noise with its part of bits per dimension, images are read by options that the model keeps, and reports move samples from noise to images)
+import { contextOption, extremes, firstRows, type RowContext, type Scores, score, scorePanel } from './scores'
 
 export interface ReportInput {
   title: string

@@ -49,12 +49,8 @@ section { padding: 18px 20px 20px; margin: 0 0 20px; }
 section > p { max-width: 78ch; margin-bottom: 14px; }
 .panels { display: grid; gap: 12px 14px; align-items: start; grid-template-columns: repeat(auto-fill, minmax(min(100%, var(--width, 300px)), 1fr)); }
 .panels > svg { width: 100%; max-width: calc(1.25 * var(--width)); height: auto; }
-<<<<<<< HEAD
-.stage { display: grid; grid-template-columns: repeat(auto-fit, minmax(min(100%, 280px), 1fr)); }
-=======
 .images { display: block; width: min(100%, 540px); image-rendering: pixelated; border-radius: 6px; background: #000004; }
-.stage { display: grid; grid-template-columns: repeat(auto-fit, minmax(min(100%, 300px), 1fr)); }
->>>>>>> e48e7df (Levels take truncated-normal noise with its part of bits per dimension, images are read by options that the model keeps, and reports move samples from noise to images)
+.stage { display: grid; grid-template-columns: repeat(auto-fit, minmax(min(100%, 280px), 1fr)); }
 .key { white-space: nowrap; margin-left: 6px; }
 .key i { display: inline-block; width: 11px; height: 11px; border-radius: 2px; margin: 0 5px 0 8px; }
 .key .data { background: var(--data); } .key .model { background: var(--model); }

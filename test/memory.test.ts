@@ -1,5 +1,6 @@
 /** What a model needs of memory is told before it is taken. */
 import { execFile } from 'node:child_process'
+import { freemem } from 'node:os'
 import { join } from 'node:path'
 import { promisify } from 'node:util'
 import { Flow, type FlowOptions } from 'ffjord'
@@ -85,3 +86,59 @@ test('timers run while the weights of a large model are drawn', async () => {
   expect(taken).toBeGreaterThan(50)
   expect(longest).toBeLessThan(taken / 2)
 })
+
+test('images need room for the margins that filters read', async () => {
+  const need = async (kernel: number) => {
+    const convolution = { kernel, padding: (kernel - 1) / 2 }
+    const { message } = await failure(
+      () =>
+        Flow.create({
+          shape: [1, 4, 4],
+          blocks: [
+            { type: 'cnf', net: { hidden: [16, 16], strides: [convolution, convolution, convolution] } }
+          ],
+          device: 'cpu',
+          memory: 1
+        }),
+      'OUT_OF_MEMORY'
+    )
+    return Number(/memory: (\d+)/.exec(message)![1])
+  }
+  // 16 channels twice, in four arrays of 32 columns, on 4 × 4 pixels in 7 more; filters take 40 × 16 × 16 more, some times over.
+  expect((await need(7)) - (await need(3))).toBeGreaterThan(
+    4 * 2 * 16 * 4 * 32 * ((4 + 7) ** 2 - (4 + 3) ** 2)
+  )
+})
+
+test('where memory is short, the passes of images are run again, to the same bits', async () => {
+  const built = join(__dirname, '..', 'dist', 'index.js')
+  const script = `
+    const { Flow } = require(process.argv[1])
+    const run = async () => {
+      const flow = await Flow.create({
+        shape: [1, 16, 16],
+        blocks: [{ type: 'cnf', net: { hidden: [8], strides: [1, 1], activation: 'softplus' } }],
+        trace: { noise: 'rademacher', probes: 300 },
+        solver: { method: 'rk4', steps: 1 },
+        device: 'cpu', threads: 1, seed: 1
+      })
+      const before = process.resourceUsage().maxRSS
+      const x = Float32Array.from({ length: 512 }, (_, i) => Math.sin(i))
+      const { loss, inputGradient } = await flow.loss(x, { inputGradient: true, seed: 2 })
+      const numbers = Object.values(flow.gradients()).flatMap(({ data }) => [...data])
+      console.log(JSON.stringify({ loss, numbers, input: [...inputGradient.data], taken: process.resourceUsage().maxRSS - before }))
+    }
+    run()`
+  const found = async (bytes?: number) => {
+    const { stdout } = await promisify(execFile)(process.execPath, ['-e', script, built], {
+      env: { ...process.env, ...(bytes && { FFJORD_MEMORY: String(bytes) }) }
+    })
+    const { taken, ...numbers } = JSON.parse(stdout) as { taken: number }
+    return { taken, numbers }
+  }
+  const [plenty, short] = [await found(), await found(2 ** 28)]
+  expect(short.numbers).toEqual(plenty.numbers)
+  // What four stages keep is some hundred MiB, where there is room for it.
+  if (freemem() > 8e9) expect(plenty.taken - short.taken).toBeGreaterThan(50 * 1024)
+  else console.log(`memory is not compared, as ${freemem()} bytes are free and 8e9 are needed to keep all`)
+}, 60_000)

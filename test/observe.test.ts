@@ -1,4 +1,4 @@
-import { Flow } from 'ffjord'
+import { Flow, multiscale } from 'ffjord'
 import { failure } from './failure'
 
 /** Pairs of correlation 0.9 through a logit: what the first number says of the second is known. */
@@ -87,6 +87,14 @@ test('observations that cannot be are refused', async () => {
     ]
   })
   await failure(() => whitened.sample(2, { observe }), 'UNSUPPORTED')
+  const shape = [1, 4, 4]
+  using scales = await Flow.create({
+    shape,
+    blocks: multiscale({ shape, hidden: [2], activation: 'softplus' })
+  })
+  const picture = { mask: new Array(16).fill(1), values: new Array(16).fill(0.5) }
+  const { message } = await failure(() => scales.sample(1, { observe: picture }), 'UNSUPPORTED')
+  expect(message).toMatch(/one velocity.*this flow has squeeze; .*net\.parallel/)
 })
 
 test('a field that no number of steps follows is told, not drawn', async () => {

@@ -106,8 +106,8 @@ function blocksOf(core: FlowCore): { fixed: Block[]; endTimes: number[] } {
   if (stranger || first < 0)
     fail(
       'UNSUPPORTED',
-      `observe needs CNF blocks behind ${elementwise.join(', ')}, and this flow has ${stranger?.type ?? 'none'}; ` +
-        'train a flow of these, for images with net.parallel'
+      `observe bends one velocity that leads from the base to the data, of CNF blocks behind ${elementwise.join(', ')}, and this flow has ` +
+        `${stranger?.type ?? 'no CNF block'}; train a flow of these, for images with net.parallel (--parallel 3) in place of a multiscale one`
     )
   const values = core.native.read('parameters')
   const endTimes = core.native.parameters

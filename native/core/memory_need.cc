@@ -28,10 +28,24 @@ double image_tile_size(double elements) {
   return pass + 7 * std::min(2 * pass, kMostKept);
 }
 
+// An image stands in margins of zeros, as wide on both sides together as a filter that reads it.
+double in_margins(int channels, const Plane& plane, const Plane& kernel) {
+  return double(channels) * (plane.height + kernel.height) * (plane.width + kernel.width);
+}
+
 double tile_size(const NetPlan& net) {
-  double elements = double(net.size_in());
-  for (const LayerPlan& layer : net.layers) elements += double(layer.map.size_out());
-  return net.convolutional() ? image_tile_size(elements) : kArrays * elements * kTileRows;
+  if (!net.convolutional()) {
+    double elements = double(net.size_in());
+    for (const LayerPlan& layer : net.layers) elements += double(layer.map.size_out());
+    return kArrays * elements * kTileRows;
+  }
+  double elements = 0;
+  for (const LayerPlan& layer : net.layers) {
+    const Plane& kernel = layer.map.convolution.kernel;
+    elements += in_margins(layer.map.channels_in, layer.map.plane_in, kernel) +
+                in_margins(layer.map.channels_out, layer.map.plane_out, kernel);
+  }
+  return image_tile_size(elements);
 }
 
 double flat_size(const ParameterLayout& layout) {

@@ -6,6 +6,7 @@ import { Flow, fromImages, imageFolder, writePng } from 'ffjord'
 import { PNG } from 'pngjs'
 import { curves } from '../lib/report/history'
 import { imageSections } from '../lib/report/image-sections'
+import { GAP } from '../lib/report/image-sheet'
 import { failure } from './failure'
 
 const root = join(__dirname, '..')
@@ -136,13 +137,14 @@ describe('a flow of two classes in folders', () => {
     const [between] = [...svg.matchAll(/base64,([^"]+)"/g)].map(([, text]) =>
       PNG.sync.read(Buffer.from(text!, 'base64'))
     )
+    const each = 8 + GAP
     // Test images are dark or light: the ends of lines have the levels of one of them, everywhere.
-    expect([between!.width, (between!.height + 1) % 9]).toEqual([9 * 9 - 1, 0])
-    for (let line = 0; line < (between!.height + 1) / 9; line++)
-      for (const left of [0, 72]) {
+    expect([between!.width, (between!.height + GAP) % each]).toEqual([9 * each - GAP, 0])
+    for (let line = 0; line < (between!.height + GAP) / each; line++)
+      for (const left of [0, 8 * each]) {
         const levels = Array.from(
           { length: 64 },
-          (_, i) => between!.data[4 * ((9 * line + Math.floor(i / 8)) * between!.width + left + (i % 8))]!
+          (_, i) => between!.data[4 * ((each * line + Math.floor(i / 8)) * between!.width + left + (i % 8))]!
         )
         const middle = levels.reduce((sum, level) => sum + level, 0) / 64
         const near = Math.abs(middle - 60) < 15 ? 60 : 190

@@ -87,12 +87,12 @@ test('observations that cannot be are refused', async () => {
     ]
   })
   await failure(() => whitened.sample(2, { observe }), 'UNSUPPORTED')
-  const shape = [1, 4, 4]
+  const shape = [1, 8, 8]
   using scales = await Flow.create({
     shape,
     blocks: multiscale({ shape, hidden: [2], activation: 'softplus' })
   })
-  const picture = { mask: new Array(16).fill(1), values: new Array(16).fill(0.5) }
+  const picture = { mask: new Array(64).fill(1), values: new Array(64).fill(0.5) }
   const { message } = await failure(() => scales.sample(1, { observe: picture }), 'UNSUPPORTED')
   expect(message).toMatch(/one velocity.*this flow has squeeze; .*net\.parallel/)
 })

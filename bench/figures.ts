@@ -12,10 +12,10 @@ import { type Extent, histogramDensity, pixelCentres, quantile } from '../lib/re
 import type { AblationContext } from './ablation/part'
 import { tolerance } from './ablation/tolerance'
 
-/** The figures of README.md, `npm run figures`: half an hour of training. `--quick` only shows that it runs. */
+/** The figures of README.md, `npm run figures`: half an hour of training. `--only NAME` draws one; `--quick` only shows that it runs. */
 async function main(): Promise<void> {
   const { values } = parseArgs({
-    options: { quick: { type: 'boolean', default: false }, out: { type: 'string' } }
+    options: { quick: { type: 'boolean', default: false }, only: { type: 'string' }, out: { type: 'string' } }
   })
   const root = dirname(require.resolve('ffjord/package.json'))
   const out = values.out ?? join(root, 'docs/figures')
@@ -25,9 +25,15 @@ async function main(): Promise<void> {
     device: 'cpu',
     note: (text) => console.error(text)
   }
-  writeFileSync(join(out, 'tolerance.svg'), (await tolerance(context)).figure)
-  writeFileSync(join(out, 'densities.png'), await densities(context))
-  writeFileSync(join(out, 'flow.png'), await film(context, join(root, 'examples/fjord.png')))
+  const figures: Record<string, () => Promise<string | Buffer>> = {
+    'tolerance.svg': async () => (await tolerance(context)).figure,
+    'densities.png': () => densities(context),
+    'flow.png': () => film(context, join(root, 'examples/fjord.png'))
+  }
+  if (values.only && !(values.only in figures))
+    throw new Error(`--only takes ${Object.keys(figures).join(', ')}, not ${values.only}`)
+  for (const name of values.only ? [values.only] : Object.keys(figures))
+    writeFileSync(join(out, name), await figures[name]!())
 }
 
 const EXTENT: Extent = { x: [-4.2, 4.2], y: [-4.2, 4.2] }

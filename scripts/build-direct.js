@@ -3,17 +3,23 @@
 const { execFile } = require('node:child_process')
 const { mkdirSync, readFileSync, renameSync, rmSync } = require('node:fs')
 const { availableParallelism } = require('node:os')
-const { join, resolve } = require('node:path')
+const { dirname, join, resolve } = require('node:path')
 const { promisify } = require('node:util')
 const nvcc = require('./nvcc.js')
 const run = promisify(execFile)
 
 const root = resolve(__dirname, '..')
-const release = join(root, 'build/Release')
-const objects = join(root, 'build/direct')
 
-/** Compiles with `compiler` into build/Release/ffjord.node; resolves to undefined, or to why it failed. */
-async function build(compiler) {
+/** Compiles with `compiler` into `output`, for a platform as Node names it; resolves to undefined, or to why it failed. */
+async function build(
+  compiler,
+  {
+    output = join(root, 'build/Release/ffjord.node'),
+    platform = process.platform,
+    jobs = availableParallelism()
+  } = {}
+) {
+  const objects = join(root, 'build', `direct-${platform}-${compiler.replace(/[^\w]+/g, '-')}`)
   const [program, ...leading] = compiler.split(' ') // CXX='ccache g++'
   const { variables } = JSON.parse(readFileSync(join(root, 'native/sources.gypi'), 'utf8'))
   const withCuda = nvcc.wantsCuda()
@@ -34,7 +40,7 @@ async function build(compiler) {
 
   rmSync(objects, { recursive: true, force: true })
   mkdirSync(objects, { recursive: true })
-  mkdirSync(release, { recursive: true })
+  mkdirSync(dirname(output), { recursive: true })
   try {
     const queue = sources.values()
     const compileNext = async () => {
@@ -44,15 +50,16 @@ async function build(compiler) {
         else await run(program, [...flags, '-c', source, '-o', objectOf(source)], { cwd: root })
       }
     }
-    await Promise.all(Array.from({ length: availableParallelism() }, compileNext))
+    await Promise.all(Array.from({ length: jobs }, compileNext))
     const linkFlags =
-      process.platform === 'linux'
+      platform === 'linux'
         ? [...variables.link_flags, `-Wl,--version-script=${join(root, 'native/exports.map')}`, '-s']
         : ['-undefined', 'dynamic_lookup']
     const linked = join(objects, 'ffjord.node')
     const inputs = [...sources.map(objectOf), ...(withCuda ? nvcc.libraries() : [])]
     await run(program, [...leading, '-shared', '-o', linked, ...inputs, ...linkFlags], { cwd: root })
-    renameSync(linked, join(release, 'ffjord.node'))
+    renameSync(linked, output)
+    rmSync(objects, { recursive: true })
   } catch (error) {
     console.error(error.stderr || error.message)
     return 'failed, see above'

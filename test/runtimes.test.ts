@@ -1,27 +1,23 @@
 // The package under other runtimes than Node, where they are on the PATH.
 import { spawnSync } from 'node:child_process'
-import { mkdirSync, mkdtempSync, rmSync, symlinkSync, writeFileSync } from 'node:fs'
+import {
+  copyFileSync,
+  mkdirSync,
+  mkdtempSync,
+  readFileSync,
+  rmSync,
+  symlinkSync,
+  writeFileSync
+} from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 
 const root = join(__dirname, '..')
 const runtimes: [string, string[]][] = [
+  ['node', []],
   ['bun', ['run']],
   ['deno', ['run', '-A']]
 ]
-const program = `
-import { Flow, toy } from 'ffjord'
-const net = { hidden: [8, 8], layer: 'concat' as const }
-const flow = await Flow.create({ shape: [2], blocks: [{ type: 'cnf', net }], seed: 0 })
-const losses: number[] = []
-for await (const { loss } of flow.fit(toy('moons'), { iterations: 40, batch: 64 })) losses.push(loss)
-await flow.save('model.safetensors')
-const again = await Flow.load('model.safetensors')
-const { data } = await again.sample(10, { seed: 1 })
-const same = (await again.logProb(data)).every((value, i) => value === flow.logProbSync(data)[i])
-const code = await again.logProb([[0, 0, 0]]).catch((error) => error.code)
-console.log(JSON.stringify({ losses: losses.every(Number.isFinite), samples: data.length, same, code }))
-`
 
 let folder: string
 beforeAll(() => {
@@ -29,17 +25,32 @@ beforeAll(() => {
   mkdirSync(join(folder, 'node_modules'))
   symlinkSync(root, join(folder, 'node_modules', 'ffjord'))
   writeFileSync(join(folder, 'package.json'), '{ "private": true }')
-  writeFileSync(join(folder, 'program.mts'), program)
+  copyFileSync(join(root, 'test/platform.mjs'), join(folder, 'platform.mjs'))
+  const quickstart = readFileSync(join(root, 'examples/quickstart.mts'), 'utf8')
+  writeFileSync(join(folder, 'quickstart.mts'), quickstart.replace('iterations: 2000', 'iterations: 30'))
 })
 afterAll(() => rmSync(folder, { recursive: true, force: true }))
 
 for (const [name, given] of runtimes) {
   const there = spawnSync(name, ['--version']).status === 0
   const testWhereThere = there ? test : test.skip
-  const reason = there ? '' : ` (skipped: there is no ${name} here)`
-  testWhereThere(`${name} trains, saves, loads, samples and refuses${reason}`, () => {
-    const { stdout, stderr } = spawnSync(name, [...given, 'program.mts'], { cwd: folder, encoding: 'utf8' })
+  const reason = there ? '' : ` (skipped: no ${name} runs here)`
+  const run = (program: string) =>
+    spawnSync(name, [...given, program], { cwd: folder, encoding: 'utf8', timeout: 120_000 })
+
+  testWhereThere(`${name} trains, saves, loads, samples, reads tables and refuses${reason}`, () => {
+    const { status, stdout, stderr } = run('platform.mjs')
     expect(stderr).not.toMatch(/error/i)
-    expect(JSON.parse(stdout)).toEqual({ losses: true, samples: 20, same: true, code: 'INVALID_SHAPE' })
+    expect(status).toBe(0)
+    expect(JSON.parse(stdout).platform).toBe(`${process.platform}-${process.arch}`)
   })
+
+  // Node runs TypeScript from 22.18 on.
+  if (name !== 'node')
+    testWhereThere(`${name} runs the quick start as it stands${reason}`, () => {
+      const { status, stdout } = run('quickstart.mts')
+      expect(status).toBe(0)
+      expect(stdout).toMatch(/20000\s*$/)
+      expect(readFileSync(join(folder, 'model.safetensors')).length).toBeGreaterThan(1000)
+    })
 }

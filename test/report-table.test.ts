@@ -84,6 +84,7 @@ describe('columns as people see them', () => {
     const panel = marginalPanel(quantity(ratings, ratings, { step: 1 }))
     const [, width] = /viewBox="0 0 (\d+)/.exec(panel)!
     const axis = Number(/class="grid" d="M([\d.]+)/.exec(panel)![1])
+    expect(panel).toContain('>0</text>')
     const lines = [...panel.matchAll(/class="(?:line|area) \w+" d="([^"]*)"/g)].map(([, path]) => path!)
     const across = lines.flatMap((path) => [...path.matchAll(/[MHL](-?[\d.]+)/g)].map(([, at]) => Number(at)))
     expect(Math.min(...across)).toBeCloseTo(axis, 0)

@@ -225,7 +225,9 @@ export function linePanel(
     return hi > lo ? [lo, hi] : [lo - 0.5, hi + 0.5]
   }
   const xScale = x && 'place' in x ? x : linear(...(x ?? range((one) => one.x)))
-  const yRange = y ?? pad(range((one) => one.y))
+  const [least, most] = range((one) => one.y)
+  // Areas tell shares from 0 on.
+  const yRange = y ?? pad([series.some(({ filled }) => filled) ? Math.min(0, least) : least, most])
   const yScale = linear(...yRange)
   const names = legend ? legendOf(series, width) : { width: 0, marks: '' }
   // A title that the legend leaves no room for has the legend below it.

@@ -53,6 +53,7 @@ import type {
   Observation,
   OdeSolver,
   OptimizerOptions,
+  PictureReading,
   PlanarPosterior,
   Posterior,
   Regularize,
@@ -279,7 +280,14 @@ export const observe: Observation = { mask: [true, false], values: [0.25, 0], st
 export const filled: SampleOptions = { observe }
 export const loss: LossOptions = { inputGradient: true, contextGradient: true }
 export const evaluate: EvaluateOptions = { rows: 10_000, batch: 1024, certify: 100, draws: 256 }
-export const bits: ImageEvaluationOptions = { rows: 1000, batch: 200, draws: 8, certify: 100, centre: true }
+export const bits: ImageEvaluationOptions = {
+  rows: 1000,
+  batch: 200,
+  draws: 8,
+  dequantize: 'truncated-normal',
+  certify: 100,
+  centre: true
+}
 export const classes: LabelOptions = { prior: [0.3, 0.7], rows: 1000, batch: 200, draws: 8 }
 export const plain: ImageBaselineOptions = { alpha: 1e-6, ridge: 1e-3, rows: 20_000 }
 export const solve: SolveOptions = { training: false, differentiable: true }
@@ -338,6 +346,7 @@ export const visits: VisitOptions[] = [
   { dequantize: 'centre', flip: true, seed: 1 },
   { binarize: true, seed: 1 }
 ]
+export const pictures: PictureReading = { resize: 32, channels: 1, alpha: 'black' }
 export const folder: ImageFolderOptions = { resize: [32, 32], channels: 3, alpha: 'white', flip: true }
 export const set: ImageSetOptions = { split: 321 }
 export const grid: GridOptions = { columns: 10, gap: 1 }

@@ -1,12 +1,28 @@
 // A table of runs of `ffjord vae train` on one set: node build/bench/bench/vae-runs.js [--samples S --images N] FOLDER FOLDER … tests the model
 // of each run's folder as it stands and prints Markdown. Differences are to the first, image by image with the same noise; the NLL is that
 // of the first N test images by S importance samples each.
-import { readFileSync } from 'node:fs'
-import { basename, join } from 'node:path'
+import { execFileSync } from 'node:child_process'
+import { mkdtempSync, readFileSync, rmSync } from 'node:fs'
+import { tmpdir } from 'node:os'
+import { basename, join, resolve } from 'node:path'
 import { parseArgs } from 'node:util'
-import { type ImageSource, openImages } from '../lib/cli/vae-data'
-import { Vae, type VaeEvaluation } from '../lib/index'
+import { Vae } from 'ffjord'
 import { markdown } from './table'
+
+const command = resolve(__dirname, '..', '..', '..', 'dist', 'cli', 'index.js')
+
+/** What `ffjord vae eval --json` prints, and the −ELBO of every image that it writes. */
+interface Evaluation {
+  negativeElbo: number
+  standardError: number
+  reconstruction: number
+  kl: number
+  n: number
+  activeUnits: number
+  nll?: number
+  nllStandardError?: number
+  negativeElbos: number[]
+}
 
 interface Run {
   name: string
@@ -16,8 +32,8 @@ interface Run {
   seconds: number
   epochs: number
   skipped: number
-  found: VaeEvaluation
-  likely?: VaeEvaluation
+  found: Evaluation
+  likely?: Evaluation
 }
 
 interface Iteration {
@@ -65,25 +81,39 @@ async function main(): Promise<void> {
 }
 
 async function test(folder: string, samples?: number, images?: number): Promise<Run> {
-  const { data, batch, seed, binarize } = JSON.parse(readFileSync(join(folder, 'options.json'), 'utf8'))
-  const source: ImageSource = await openImages(data, { binarize: binarize ?? false, seed })
+  const { data, batch } = JSON.parse(readFileSync(join(folder, 'options.json'), 'utf8'))
   const lines = readFileSync(join(folder, 'metrics.jsonl'), 'utf8').trim().split('\n')
   const iterations = lines.map((line) => JSON.parse(line) as Iteration)
   using vae = await Vae.load(join(folder, 'model.safetensors'))
-  const found = await vae.evaluate(source.test, { seed: 0 })
-  const likely =
-    samples === undefined
-      ? undefined
-      : await vae.evaluate(source.test, { seed: 0, samples, ...(images !== undefined && { images }) })
+  const rows = vae.provenance?.rows ?? Number.NaN
+  const first = images === undefined ? [] : ['--images', String(images)]
   return {
     name: basename(folder),
     data,
     batch,
     seconds: iterations.reduce((sum, { seconds }) => sum + seconds, 0),
-    epochs: iterations.length / Math.ceil(source.train.rows / batch),
+    epochs: iterations.length / Math.ceil(rows / batch),
     skipped: iterations.filter(({ skipped }) => skipped).length,
-    found,
-    ...(likely && { likely })
+    found: evaluate(folder, data, []),
+    ...(samples !== undefined && {
+      likely: evaluate(folder, data, ['--samples', String(samples), ...first])
+    })
+  }
+}
+
+function evaluate(folder: string, data: string, options: readonly string[]): Evaluation {
+  const out = mkdtempSync(join(tmpdir(), 'ffjord-vae-runs-'))
+  try {
+    const file = join(out, 'images.csv')
+    const words = ['vae', 'eval', '--model', folder, '--data', data, '--json', '--out', file, ...options]
+    const printed = execFileSync(process.execPath, [command, ...words], {
+      encoding: 'utf8',
+      stdio: ['ignore', 'pipe', 'inherit']
+    })
+    const rows = readFileSync(file, 'utf8').trim().split('\n').slice(1)
+    return { ...JSON.parse(printed), negativeElbos: rows.map((line) => Number(line.split(',')[0])) }
+  } finally {
+    rmSync(out, { recursive: true })
   }
 }
 
@@ -103,7 +133,7 @@ function row({ name, epochs, seconds, skipped, found, likely }: Run, first: Run)
 }
 
 /** Mean and its standard error. */
-function withError(values: Float64Array): string {
+function withError(values: readonly number[]): string {
   const mean = values.reduce((sum, value) => sum + value, 0) / values.length
   const variance = values.reduce((sum, value) => sum + (value - mean) ** 2, 0) / (values.length - 1)
   return `${mean.toFixed(2)} ± ${Math.sqrt(variance / values.length).toFixed(2)}`

@@ -50,7 +50,8 @@ class PackedConvolution {
         channels_in_(direction == Direction::Forward ? map.channels_in : map.channels_out),
         channels_out_(direction == Direction::Forward ? map.channels_out : map.channels_in) {
     spreads_ ? plan_spread() : plan_gather();
-    transforms_ = method == ConvolutionMethod::Fastest && transforming_pays();
+    transforms_ = method != ConvolutionMethod::Direct &&
+                  transforming_pays(method == ConvolutionMethod::Coarse ? 5 : 3);
     if (!transforms_) return;
     const ConvolutionPhase& phase = phases_.front();
     winograd_ = WinogradConvolution({out_, phase.from_y, phase.from_x, phase.taps_y});
@@ -149,12 +150,13 @@ class PackedConvolution {
   // of odd sides waste, against sums of vectors in the transforms: measured, these win from 16
   // channels on, of 3 × 3 taps on 7 × 7 still. Of 5 × 5 taps on 7 × 7 a third lies in the border,
   // and there they were 5 % slower.
-  bool transforming_pays() const {
+  bool transforming_pays(int most_taps) const {
     constexpr int kLeastChannels = 16;
     if (phases_.size() != 1) return false;
     const ConvolutionPhase& phase = phases_.front();
     const int taps = phase.taps_y;
-    if ((taps != 3 && taps != 5) || phase.taps_x != taps || phase.stride != 1 || phase.step != 1)
+    if ((taps != 3 && taps != 5) || taps > most_taps || phase.taps_x != taps || phase.stride != 1 ||
+        phase.step != 1)
       return false;
     const double tiles = 0.25 * round_up(out_.height, 2) * round_up(out_.width, 2);
     const double share = taps == 3 ? 0.6 : 0.45;

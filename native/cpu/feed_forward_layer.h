@@ -30,8 +30,8 @@ class ImageLayer {
       : plan_(plan), map_(as_convolution(plan.map, before)) {
     LinearMap units = map_;
     units.channels_out *= plan.maps();
-    forward_ = {units, PackedConvolution::Direction::Forward, ConvolutionMethod::Fastest};
-    backward_ = {units, PackedConvolution::Direction::Backward, ConvolutionMethod::Fastest};
+    forward_ = {units, PackedConvolution::Direction::Forward, ConvolutionMethod::Coarse};
+    backward_ = {units, PackedConvolution::Direction::Backward, ConvolutionMethod::Coarse};
     const int in = in_stored(), out = units_stored();
     gradient_ = {units, map_.transposed() ? in : out, map_.transposed() ? out : in};
     set_offsets();

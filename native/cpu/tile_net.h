@@ -107,9 +107,11 @@ class TileNet {
 /// "avx512", "avx2", "baseline". FFJORD_CPU in the environment names one to use.
 std::span<const std::string_view> instruction_sets();
 
-/// How convolutions are computed: as it takes the least time, or directly, which the other ways are
-/// checked and measured against.
-enum class ConvolutionMethod { Fastest, Direct };
+/// How convolutions are computed: directly, which the other ways are checked and measured against;
+/// as takes the least time at the rounding of direct products, as densities are; or as takes the
+/// least time at up to six times that (winograd_transforms.h), which is less than the noise of an
+/// autoencoder's gradients.
+enum class ConvolutionMethod { Direct, Fastest, Coarse };
 
 /// Throws Error(Unsupported) for a name that instruction_sets() does not list.
 std::unique_ptr<TileNet> make_tile_net(std::string_view instruction_set,

@@ -14,8 +14,8 @@
 //                                                    0  1 −1  2 −2  1
 //
 // Of 5 × 5 taps, their rounding is six times that of direct products: gradients were wrong by 2e-5
-// of their largest. They are sums of vectors, lane by lane. The cotangent of g is Gᵀ [Σ (A Ȳ Aᵀ)
-// (Bᵀ d B)ᵀ] G.
+// of their largest, so that no density is computed so. They are sums of vectors, lane by lane. The
+// cotangent of g is Gᵀ [Σ (A Ȳ Aᵀ) (Bᵀ d B)ᵀ] G.
 #pragma once
 
 #include <array>

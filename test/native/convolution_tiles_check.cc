@@ -437,11 +437,18 @@ class PlainLayer {
 /// Errors of both ways to convolve are within twice those of plain float32.
 void check_precision(Report& report) {
   constexpr std::size_t kBatch = 16;
-  const std::vector<LinearMap> maps = maps_of(48, {8, 8}, {{square(3, 1, 1), 48}});
-  for (const auto method : {cpu::ConvolutionMethod::Fastest, cpu::ConvolutionMethod::Direct}) {
-    ConvolutionCase c{method == cpu::ConvolutionMethod::Direct ? "direct" : "transformed",
-                      plan_net(LayerKind::Ignore, Activation::Identity, maps)};
-    c.method = method;
+  struct Way {
+    std::string name;
+    int taps;
+    cpu::ConvolutionMethod method;
+  };
+  for (const Way& way : {Way{"transformed", 3, cpu::ConvolutionMethod::Fastest},
+                         Way{"direct", 3, cpu::ConvolutionMethod::Direct},
+                         Way{"5 x 5", 5, cpu::ConvolutionMethod::Fastest}}) {
+    const std::vector<LinearMap> maps =
+        maps_of(48, {8, 8}, {{square(way.taps, 1, way.taps / 2), 48}});
+    ConvolutionCase c{way.name, plan_net(LayerKind::Ignore, Activation::Identity, maps)};
+    c.method = way.method;
     ParameterLayout layout;
     BlockOffsets block;
     block.net = layout.add_net("net", c.plan);

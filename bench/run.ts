@@ -15,6 +15,7 @@ import { engineTimes, evaluations } from './evaluations'
 import { loading } from './loading'
 import { describeMachine, type Machine } from './machine'
 import { memory } from './memory'
+import { scaling } from './scaling'
 import { solves } from './solves'
 import { markdown, type Section } from './table'
 import { intoReadme, toys } from './toys'
@@ -23,8 +24,8 @@ const USAGE = `npm run bench -- [options]
 npm run bench -- ablation [options]   # experiments with the method; ablation --help lists them
 
   --python PATH   a Python with the peers: torch, torchdiffeq, jax, diffrax (those that it has are run)
-  --only NAME     one section: evaluations, convolutions, solves, control, evaluation-control, crossings, memory, loading, certify
-                  or toys; may be repeated. Without it, all of them but toys, which trains for an hour.
+  --only NAME     one section: evaluations, convolutions, solves, control, evaluation-control, crossings, memory, loading, certify,
+                  scaling (needs openmpi-bin and mpich) or toys; may be repeated. Without it, all but the last two.
   --density NAME  toys: only this density; may be repeated
   --seed N        toys: only this seed of 0, 1, 2, or another; may be repeated
   --trace NAME    toys: trained with this trace: exact (the default), gaussian or rademacher; may be repeated
@@ -43,6 +44,7 @@ const SECTIONS = [
   'memory',
   'loading',
   'certify',
+  'scaling',
   'toys'
 ] as const
 
@@ -66,7 +68,7 @@ async function main(): Promise<void> {
     }
   })
   if (values.help) return console.log(USAGE)
-  const wanted = values.only ?? SECTIONS.filter((name) => name !== 'toys')
+  const wanted = values.only ?? SECTIONS.filter((name) => name !== 'toys' && name !== 'scaling')
   const unknown = wanted.find((name) => !SECTIONS.some((known) => known === name))
   if (unknown) throw new Error(`there is no section ${unknown}\n\n${USAGE}`)
 
@@ -104,7 +106,8 @@ async function main(): Promise<void> {
     crossings: async () => [await crossings(context, engine)],
     memory: async () => [await memory(context)],
     loading: async () => [await loading(context)],
-    certify: async () => [await certify(context)]
+    certify: async () => [await certify(context)],
+    scaling: async () => [await scaling(context)]
   }
   for (const [name, measure] of Object.entries(sections)) {
     if (!wanted.includes(name)) continue

@@ -32,6 +32,8 @@ import type {
   GaussianPosterior,
   Gradient,
   GridOptions,
+  Group,
+  GroupOptions,
   HutchinsonTrace,
   ImageArrayOptions,
   ImageBaselineOptions,
@@ -245,6 +247,8 @@ export const validation: ValidationOptions = {
   trace: 'exact',
   patience: 20
 }
+export const joining: GroupOptions = { deadline: 300 }
+declare function joined(): Group
 export const fits: FitOptions[] = [
   {
     iterations: 4000,
@@ -264,6 +268,7 @@ export const fits: FitOptions[] = [
     nfeBudget: 400,
     checkpoint: { every: 500, save: 'checkpoint.safetensors' },
     signal: AbortSignal.timeout(60_000),
+    group: joined(),
     resume: false
   }
 ]
@@ -473,6 +478,7 @@ export const vaeFit: VaeFitOptions = {
   skipFailures: false,
   checkpoint: { every: 10, save: 'vae.safetensors' },
   signal: AbortSignal.timeout(60_000),
+  group: joined(),
   resume: false
 }
 export const vaeCall: VaeCallOptions = {

@@ -48,6 +48,7 @@
       "native/distributed/launch.cc",
       "native/distributed/mpi_communicator.cc",
       "native/distributed/mpi_library.cc",
+      "native/distributed/nccl_library.cc",
       "native/distributed/shared_library.cc"
     ],
     "core_sources": [
@@ -81,6 +82,7 @@
       "native/core/stiffness.cc",
       "native/core/tableau.cc",
       "native/core/trace_plan.cc",
+      "native/core/training.cc",
       "native/core/vae_plan.cc",
       "native/core/vae_training.cc"
     ],
@@ -158,6 +160,7 @@
       "native/binding/errors.cc",
       "native/binding/flow_lesson.cc",
       "native/binding/flow_object.cc",
+      "native/binding/group_object.cc",
       "native/binding/handles.cc",
       "native/binding/mailbox.cc",
       "native/binding/measure.cc",

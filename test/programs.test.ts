@@ -62,6 +62,7 @@ afterAll(() => rmSync(folder, { recursive: true, force: true }))
 test('the documentation has these programs', () => {
   expect([...programs.keys()].sort()).toEqual([
     'README-1',
+    'distributed-1',
     'images-1',
     'images-2',
     'pytorch-1',

@@ -29,7 +29,9 @@ export function addDemo(program: Command): void {
     .option('--overwrite', 'start anew in a folder that holds a run')
   addDevice(command).action((choice: Choice) =>
     interruptible((signal) =>
-      runTraining({ ...rest, ...choice, out: choice.out ?? freeFolder(choice.overwrite) }, signal, demoRecipe)
+      runTraining({ ...rest, ...choice, out: choice.out ?? freeFolder(choice.overwrite) }, signal, {
+        recipe: demoRecipe
+      })
     )
   )
 }

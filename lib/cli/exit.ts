@@ -15,6 +15,15 @@ export class Interrupted extends Error {
   override readonly name = 'Interrupted'
 }
 
+/** What another rank of a group tells as well. */
+export class ToldElsewhere extends Error {
+  override readonly name = 'ToldElsewhere'
+
+  constructor(readonly error: unknown) {
+    super()
+  }
+}
+
 /** Whoever read standard output has enough (`| head`): the job is done, and nobody is left to be told. */
 export class ReaderGone extends Error {
   override readonly name = 'ReaderGone'
@@ -38,6 +47,7 @@ export function verdict(error: unknown): { code: number; message?: string } {
     return { code: error.exitCode === 0 ? 0 : EXIT.wrongCall }
   }
   if (error instanceof ReaderGone) return { code: 0 }
+  if (error instanceof ToldElsewhere) return { code: verdict(error.error).code }
   if (error instanceof WrongCall) return { code: EXIT.wrongCall, message: error.message }
   if (error instanceof Interrupted) return { code: EXIT.interrupted, message: error.message }
   if (isFfjordError(error)) {

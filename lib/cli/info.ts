@@ -1,5 +1,5 @@
 import type { Command } from 'commander'
-import { deviceInfo, Flow, toyNames } from '../index'
+import { deviceInfo, Flow, libraryInfo, toyNames } from '../index'
 import { binding } from '../native/binding'
 import { VERSION } from '../native/version'
 
@@ -19,6 +19,7 @@ export function addInfo(program: Command): void {
         node: process.version,
         platform: `${process.platform}-${process.arch}`,
         engines: deviceInfo(),
+        libraries: libraryInfo(),
         solvers: binding()
           .methods()
           .map(({ name, order, adaptive }) => ({ name, order, adaptive })),
@@ -35,6 +36,9 @@ export function addInfo(program: Command): void {
           `  ${name.padEnd(15)}${precision.padEnd(10)}${usable ? description : `not usable: ${reason}`}`
         )
       }
+      console.log('\nLibraries for training on many machines')
+      for (const { name, version, path, usable, reason } of info.libraries)
+        console.log(`  ${name.padEnd(15)}${usable ? `${version} (${path})` : `not found: ${reason}`}`)
       console.log('\nSolvers')
       for (const { name, order, adaptive } of info.solvers) {
         console.log(`  ${name.padEnd(15)}order ${order}, ${adaptive ? 'adaptive' : 'equal steps'}`)

@@ -21,7 +21,11 @@ export class RunDirectory {
   #written = false
   #made = false
 
-  constructor(readonly path: string) {
+  /** Where many ranks train one model, one of them writes. */
+  constructor(
+    readonly path: string,
+    readonly writes = true
+  ) {
     this.model = join(path, 'model.safetensors')
     this.report = join(path, 'report.html')
     this.#metrics = join(path, 'metrics.jsonl')
@@ -40,6 +44,7 @@ export class RunDirectory {
 
   /** Makes room for a new run, and notes its options for a resumption. */
   start(options: object): void {
+    if (!this.writes) return
     this.#made = !existsSync(this.path)
     makeFolder(this.path)
     for (const file of [this.model, this.#metrics]) writing(file, () => rmSync(file, { force: true }))
@@ -48,7 +53,7 @@ export class RunDirectory {
 
   /** Takes back what `start` did for a run that could not begin; a folder that was there before stays. */
   withdraw(): void {
-    if (this.holdsModel) return
+    if (this.holdsModel || !this.writes) return
     rmSync(this.#options, { force: true })
     if (this.#made && readdirSync(this.path).length === 0) rmdirSync(this.path)
   }
@@ -73,7 +78,7 @@ export class RunDirectory {
 
   /** Appends; what an earlier run wrote from the first of these iterations on gives way. */
   writeMetrics(records: readonly (IterationRecord | VaeIteration)[], validation: number | undefined): void {
-    if (records.length === 0) return
+    if (records.length === 0 || !this.writes) return
     const lines: Pick<Metrics, 'iteration' | 'validation'>[] = records.map((record) => ({ ...record }))
     if (validation !== undefined) lines[lines.length - 1]!.validation = validation
     if (!this.#written) {

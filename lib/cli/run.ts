@@ -61,6 +61,8 @@ export async function trainAndReport(job: {
   const { flow, source, directory, options, signal, choice } = job
   if (!choice.quiet) note(`Training on ${source.name} on device ${flow.device}; results in ${directory.path}`)
   const result = await train(flow, source, directory, { ...options, signal }, choice.quiet ?? false)
+  await options.group?.leave()
+  if (!directory.writes) return
   const summary: Record<string, unknown> = {
     out: directory.path,
     model: directory.model,
@@ -286,9 +288,10 @@ async function train(
   let saved = performance.now()
   let begun = options.resume ?? false
   const fit = flow.fit(data, options)
-  const save = () => {
+  const save = async () => {
+    if (!directory.writes) return
     flow.provenance = { ...flow.provenance, data: basename(name), ...(images && { images }) }
-    return flow.save(directory.model)
+    await flow.save(directory.model)
   }
   let validation: number | undefined
   const bits = bitsOf(flow, noiseOf(images?.dequantize))
@@ -332,8 +335,8 @@ async function train(
       () => true,
       () => false
     )
-    if (saved) note(`The state before the failure is in ${directory.model}`)
-    else noteCheckpoint(directory)
+    if (saved && directory.writes) note(`The state before the failure is in ${directory.model}`)
+    else if (!saved) noteCheckpoint(directory)
     throw error
   }
   line.done()

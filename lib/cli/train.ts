@@ -5,7 +5,15 @@ import { type Clock, countedIn, sameClock } from '../data/clock'
 import { ImageDataset } from '../data/image-dataset'
 import { modelColumns } from '../data/matching'
 import type { Block } from '../flow/options'
-import { type Device, elementNames, FfjordError, type FitOptions, Flow, type TableSchema } from '../index'
+import {
+  type Device,
+  elementNames,
+  FfjordError,
+  type FitOptions,
+  Flow,
+  type Group,
+  type TableSchema
+} from '../index'
 import { sizeOf } from '../native/batch'
 import { tableBlocks } from '../table/blocks'
 import { addArchitecture, describeComputation, describeFlow } from './architecture'
@@ -27,6 +35,7 @@ import {
 } from './options'
 import { preset, presetNames } from './presets'
 import { note } from './progress'
+import { placeOf, withRanks } from './ranks'
 import type { Recipe } from './recipe'
 import { followed, recipeFor, recipesInWords } from './recipes'
 import { trainAndReport } from './run'
@@ -129,7 +138,7 @@ export function addTrain(program: Command, defaults?: string): void {
     )
     .action((given: GivenChoice) => {
       const choice = given.resume ? resumed(command, given) : given
-      return interruptible((signal) => runTraining(choice, signal))
+      return interruptible((signal) => withRanks((group) => runTraining(choice, signal, { group })))
     })
 }
 
@@ -153,10 +162,16 @@ function resumed(command: Command, given: GivenChoice): GivenChoice {
  * A run as `given` says, and a recipe where that says nothing (default: of the preset, or of the data), from its first
  * iteration, or where it was interrupted, to the report.
  */
-export async function runTraining(given: GivenChoice, signal: AbortSignal, recipe?: Recipe): Promise<void> {
+export async function runTraining(
+  asked: GivenChoice,
+  signal: AbortSignal,
+  { recipe, group }: { recipe?: Recipe; group?: Group } = {}
+): Promise<void> {
+  const writes = !group || group.rank === 0
+  const given = { ...asked, quiet: (asked.quiet ?? false) || !writes }
   if (!given.data) throw new WrongCall(`--data is missing; name ${DATA}`)
-  const directory = new RunDirectory(given.out)
-  if (directory.holdsRun && !given.resume && !given.overwrite) {
+  const directory = new RunDirectory(given.out, writes)
+  if (directory.writes && directory.holdsRun && !given.resume && !given.overwrite) {
     throw new WrongCall(
       `${given.out} holds a run; go on with --resume, start anew with --overwrite, or name another folder`
     )
@@ -188,11 +203,12 @@ export async function runTraining(given: GivenChoice, signal: AbortSignal, recip
     keepBest: choice.keepBest ?? false,
     skipFailures: choice.skipFailures ?? false,
     ...(choice.nfeBudget !== undefined && { nfeBudget: choice.nfeBudget }),
+    ...(group && { group }),
     resume
   }
   if (!resume && !choice.quiet && source.inspection)
     for (const line of inspectionLines(source.inspection, choice)) note(line)
-  const flow = await openFlow(choice, source, resume)
+  const flow = await openFlow(placeOf(choice, group), source, resume)
   if (resume) checkSameTable(given.data, flow.table, source.table)
   if (given.preset && !resume && !choice.quiet && source.seen instanceof ImageDataset) {
     const { threads } = choice

@@ -1,6 +1,6 @@
 import { basename } from 'node:path'
 import type { Command } from 'commander'
-import { type Device, Vae, type VaeFitOptions, type VaeProgress } from '../index'
+import { type Device, type Group, Vae, type VaeFitOptions, type VaeProgress } from '../index'
 import { sizeOf } from '../native/batch'
 import { Interrupted, WrongCall } from './exit'
 import { interruptible } from './interrupt'
@@ -15,6 +15,7 @@ import {
   widths
 } from './options'
 import { duration, note, progressLine } from './progress'
+import { placeOf, withRanks } from './ranks'
 import { RunDirectory } from './run-directory'
 import { IMAGES, openImages } from './vae-data'
 import {
@@ -104,25 +105,24 @@ export function addVaeTrain(group: Command): void {
     .option('--quiet', 'no progress')
     .option('--json', 'print the result as one JSON object')
   addDevice(command).action((choice: Choice, self: Command) =>
-    interruptible((signal) => train(choice, self, signal))
+    interruptible((signal) => withRanks((group) => train(choice, self, signal, group)))
   )
 }
 
-async function train(given: Choice, command: Command, signal: AbortSignal): Promise<void> {
-  const directory = new RunDirectory(given.out)
-  const choice = given.resume ? resumed(given, command, directory) : given
+async function train(given: Choice, command: Command, signal: AbortSignal, group: Group): Promise<void> {
+  const directory = new RunDirectory(given.out, group.rank === 0)
+  const asked = given.resume ? resumed(given, command, directory) : given
+  const choice = { ...asked, quiet: (asked.quiet ?? false) || !directory.writes }
   if (!choice.data) throw new WrongCall(`--data is missing; give ${IMAGES}`)
-  if (!choice.resume && directory.holdsRun && !choice.overwrite)
+  if (directory.writes && !choice.resume && directory.holdsRun && !choice.overwrite)
     throw new WrongCall(
       `${given.out} holds a run; go on with --resume, or start anew with --overwrite, or in another folder`
     )
   const likelihood = choice.likelihood ?? likelihoodOf(choice.preset)
   const images = await openImages(choice.data, { binarize: choice.binarize ?? false, seed: choice.seed })
   const { resume, seed, latent } = choice
-  const computing = {
-    device: choice.device as Device,
-    ...(choice.threads !== undefined && { threads: choice.threads })
-  }
+  const { device, threads } = placeOf(choice, group)
+  const computing = { device: device as Device, ...(threads !== undefined && { threads }) }
   using vae = resume
     ? await Vae.load(directory.model, computing)
     : await Vae.create({
@@ -148,13 +148,16 @@ async function train(given: Choice, command: Command, signal: AbortSignal): Prom
       keepBest
     }),
     resume: resume ?? false,
+    group,
     signal
   }
   const result = await fitWithProgress(vae, images.train, directory, options, choice)
+  await group.leave()
   if (result.stopped === 'signal')
     throw new Interrupted(
       `Interrupted at iteration ${result.iterations}. Go on with: ffjord vae train --resume --out ${directory.path}`
     )
+  if (!directory.writes) return
   const reported = choice.report ? await reportRun(vae, images, directory, choice, result, signal) : undefined
   const { iterations, seconds, negativeElbo, validation, best, stopped } = result
   const summary = {
@@ -201,9 +204,10 @@ async function fitWithProgress(
 ) {
   const line = progressLine(quiet ?? false)
   const fit = vae.fit(data, options)
-  const save = () => {
+  const save = async () => {
+    if (!directory.writes) return
     vae.provenance = { ...vae.provenance, data: basename(name) }
-    return vae.save(directory.model)
+    await vae.save(directory.model)
   }
   let saved = performance.now()
   let validation: number | undefined

@@ -57,10 +57,12 @@ export interface Evaluation extends RowScores {
   errors?: EvaluationErrors
 }
 
+/** `from`: the first of the rows to use, of data that end. */
 export async function evaluate(
   core: FlowCore,
   data: Dataset | Batch,
-  options: EvaluateOptions = {}
+  options: EvaluateOptions = {},
+  from = 0
 ): Promise<Evaluation> {
   assertUsable(core)
   const {
@@ -84,7 +86,7 @@ export async function evaluate(
   const steps = stepsOf(dataset.schema?.columns ?? [])
   const place = dataset.state()
   const ends = Number.isFinite(dataset.rows)
-  if (ends) dataset.restore({ epoch: 0, row: 0 })
+  if (ends) dataset.restore({ epoch: 0, row: from })
 
   let errors: EvaluationErrors | undefined
   let rows = 0

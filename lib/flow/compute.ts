@@ -55,6 +55,23 @@ function note(core: FlowCore, statistics: Statistics | undefined): void {
   if (statistics) core.statistics = statistics
 }
 
+/** Runs a call of the core that is told of `signal`, also of one that was aborted before. */
+export async function tellingStop<T>(
+  signal: AbortSignal | undefined,
+  call: (stop: { stop?: NativeStop }) => Promise<T>
+): Promise<T> {
+  if (!signal) return translated(() => call({}))
+  const stop = new (binding().Stop)()
+  const request = () => stop.request()
+  signal.addEventListener('abort', request, { once: true })
+  if (signal.aborted) stop.request()
+  try {
+    return await translated(() => call({ stop }))
+  } finally {
+    signal.removeEventListener('abort', request)
+  }
+}
+
 /** Runs a call of the core that `signal` can end. */
 export async function stoppable<T>(
   signal: AbortSignal | undefined,
@@ -63,15 +80,10 @@ export async function stoppable<T>(
   if (!signal) return translated(() => call({}))
   if (signal.aborted)
     throw new FfjordError('CANCELLED', 'the signal was aborted before the call; give a fresh one')
-  const stop = new (binding().Stop)()
-  const request = () => stop.request()
-  signal.addEventListener('abort', request, { once: true })
   try {
-    return await translated(() => call({ stop }))
+    return await tellingStop(signal, call)
   } catch (error) {
     if (!isFfjordError(error) || error.code !== 'CANCELLED') throw error
     throw new FfjordError('CANCELLED', 'the signal ended this call; repeat it for a result', { cause: error })
-  } finally {
-    signal.removeEventListener('abort', request)
   }
 }

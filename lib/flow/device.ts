@@ -13,6 +13,30 @@ export interface DeviceInfo {
   convolutions: boolean
 }
 
+/** A library that carries sums between processes (docs/distributed.md), opened where it is needed. */
+export interface LibraryInfo {
+  /** 'Open MPI', 'MPICH', 'MPI ABI', 'NCCL', or 'FFJORD_MPI' for the file that the environment names. */
+  name: string
+  version: string
+  path: string
+  usable: boolean
+  /** Why it does not open; empty where it does. */
+  reason: string
+}
+
+/** Which of those libraries this machine has. */
+export function libraryInfo(): LibraryInfo[] {
+  return binding()
+    .libraries()
+    .map(({ name, version, path, unusable }) => ({
+      name,
+      version,
+      path,
+      usable: unusable === '',
+      reason: unusable
+    }))
+}
+
 /** The devices this package can compute on, and why one is unusable. */
 export function deviceInfo(): DeviceInfo[] {
   return binding()

@@ -211,6 +211,42 @@ export interface NativeBurst {
   seconds: number
   skipFailures: boolean
   stop?: NativeStop
+  /** Processes that do the same burst, each its share of the rows of every batch. */
+  group?: NativeGroup
+  /** A fingerprint of what is trained on, which is compared. */
+  data?: number
+}
+
+/**
+ * Processes that were started together. The asynchronous calls are calls of all ranks, in the same order on each: what one of them throws, all
+ * reject with.
+ */
+export interface NativeGroup {
+  readonly rank: number
+  readonly size: number
+  readonly localRank: number
+  readonly localSize: number
+  readonly transport: string
+  readonly library: string
+  sum(values: Float64Array): Promise<Float64Array>
+  /** The numbers of rank 0; every rank gives as many. */
+  broadcast(values: Float64Array): Promise<Float64Array>
+  /** Rejects where ranks have different numbers. */
+  requireSame(value: number, what: string): Promise<Float64Array>
+  fail(code: string, message: Uint8Array): Promise<never>
+  /** Waits for all ranks. */
+  leave(): void
+  abort(exitCode: number): void
+  /** Whether the last call of all ended their work, by a failure or a stop. */
+  ended(): boolean
+}
+
+/** A library that is opened at run time; `unusable` is why it does not open. */
+export interface NativeLibrary {
+  name: string
+  version: string
+  path: string
+  unusable: string
 }
 
 export interface NativeFlowBurst extends NativeBurst {
@@ -565,6 +601,13 @@ export interface Binding {
     threads: number
   ) => NativeVae
   Stop: new () => NativeStop
+  /** Joins the processes that were started with this one; a sum may wait `deadline` seconds. */
+  Group: new (
+    deadline: number
+  ) => NativeGroup
+  libraries(): NativeLibrary[]
+  /** A whole number below 2^53 that follows from bytes. */
+  fingerprint(bytes: Uint8Array): number
   /** Philox noise (rows, columns), as flows draw it; for data sets and tests. */
   noise(
     law: 'gaussian' | 'rademacher' | 'uniform',

@@ -3,6 +3,7 @@ import { normalizeBatchOptions } from '../data/dataset-options'
 import type { OptimizerOptions } from '../flow/options'
 import type { Batch } from '../native/batch'
 import { boolean, fail, integer, isCallable, object, show, signal } from '../native/check'
+import { Group } from './group'
 import { normalizeSchedule, type Schedule } from './schedule'
 
 /** What every fit takes, whatever it trains; its model is of type M. */
@@ -28,6 +29,11 @@ export interface CommonFitOptions<M> {
   checkpoint?: { every: number; save: string | ((model: M) => void | Promise<void>) }
   /** Stops after the running step, and a validation that is due then; the fit ends with what it has. Default: none. */
   signal?: AbortSignal
+  /**
+   * Processes that train together: each calls fit with the same options and data, takes its share of every batch, and ends with the same weights.
+   * Checkpoints are saved on rank 0; a signal of one rank stops all behind the same step. Default: none.
+   */
+  group?: Group
   /** Go on where the model file, or the last fit of this model, stood: optimizer, schedule, order of the data. Default: false. */
   resume?: boolean
 }
@@ -43,6 +49,7 @@ export const commonFitKeys = [
   'skipFailures',
   'checkpoint',
   'signal',
+  'group',
   'resume'
 ] as const
 
@@ -66,9 +73,15 @@ export function normalizeCommon<M>(
     skipFailures: boolean(given.skipFailures ?? false, 'skipFailures'),
     checkpoint: given.checkpoint === undefined ? undefined : checkCheckpoint<M>(given.checkpoint),
     signal: signal(given.signal),
+    group: checkGroup(given.group),
     resume: boolean(given.resume ?? false, 'resume'),
     optimizer: given.optimizer
   }
+}
+
+function checkGroup(value: unknown): Group | undefined {
+  if (value === undefined || value instanceof Group) return value
+  return fail('INVALID_OPTION', `group is ${show(value)}; give what Group.join() resolves to`)
 }
 
 export function batchSize(given: unknown, usual: number): number {

@@ -5,8 +5,9 @@ import { writeModel } from '../flow/model-file'
 import { type Optimizer, resetMoments } from '../flow/optimizer'
 import { initialBudgetState, type ObjectiveState, type TrainingState } from '../flow/training-state'
 import type { Batch } from '../native/batch'
+import { binding } from '../native/binding'
 import { fail } from '../native/check'
-import type { NativeBurst, NativeFlowIteration } from '../native/interface'
+import type { NativeArray, NativeBurst, NativeFlowIteration } from '../native/interface'
 import type { Regulariser } from '../native/regularisers'
 import { DeviceRows } from './device-rows'
 import { watchEvaluations } from './evaluation-budget'
@@ -14,6 +15,7 @@ import { type NormalizedFitOptions, normalizeFitOptions, type TrainingOptions } 
 import type { FitWarning } from './fit-warning'
 import { normalizeObjective, type Phase, phaseOf } from './objective'
 import { type FitResult, type IterationRecord, meansOf, type Progress } from './progress'
+import type { Ranks } from './ranks'
 import { checkScale } from './scale-check'
 import { startingPoint } from './starting-point'
 import type { Ending, Standing, Trainee } from './trainee'
@@ -34,6 +36,7 @@ export class FlowTrainee<M> implements Trainee<M, NativeFlowIteration, Iteration
   /** What the size of the first rows gave cause to say; told with the first iteration. */
   #scale: FitWarning | undefined
   #loss = Number.NaN
+  #seen: { data: Feed['data']; word: number } | undefined
 
   constructor(model: M, core: FlowCore, data: Dataset | Batch, given: TrainingOptions<M>) {
     const dataset = toDataset(data, core, 'data')
@@ -78,6 +81,16 @@ export class FlowTrainee<M> implements Trainee<M, NativeFlowIteration, Iteration
     return this.#validation.take()
   }
 
+  get common(): Record<string, unknown> {
+    const { core, state, options } = this
+    return {
+      description: core.description,
+      objective: state.objective,
+      accumulate: options.parts,
+      'the rows to validate on': this.#validation.rows
+    }
+  }
+
   get #phase(): Phase {
     return phaseOf(this.state.objective, this.state.iteration)
   }
@@ -98,6 +111,7 @@ export class FlowTrainee<M> implements Trainee<M, NativeFlowIteration, Iteration
     if (state.iteration === 0) this.#scale ??= checkScale(core.description, feed, data)
     return core.native.train({
       ...burst,
+      ...(burst.group && { data: this.#fingerprint(feed) }),
       ...this.#rows.of(feed),
       ...(feed.epochs && { visits: feed.epochs }),
       objective: this.#phase,
@@ -131,8 +145,19 @@ export class FlowTrainee<M> implements Trainee<M, NativeFlowIteration, Iteration
     return watchEvaluations(state.evaluations, record, options.nfeBudget, core.settings.training, weightDecay)
   }
 
-  validate(): Promise<number | undefined> {
-    return this.#validation.loss()
+  /** Of rows and contexts; those in memory stay what they are. */
+  #fingerprint({ data, context }: Feed): number {
+    if (this.#seen?.data !== data) {
+      const bytes = 'levels' in data ? data.levels : bytesOf(data)
+      const word = (one: Uint8Array) => binding().fingerprint(one)
+      const words = [word(bytes), ...(context ? [word(bytesOf(context))] : [])]
+      this.#seen = { data, word: word(bytesOf(Float64Array.from(words))) }
+    }
+    return this.#seen.word
+  }
+
+  validate(ranks: Ranks): Promise<number | undefined> {
+    return this.#validation.loss(ranks)
   }
 
   get sinceBest(): number {
@@ -173,4 +198,8 @@ export class FlowTrainee<M> implements Trainee<M, NativeFlowIteration, Iteration
   release(): void {
     this.#rows.release()
   }
+}
+
+function bytesOf({ buffer, byteOffset, byteLength }: NativeArray): Uint8Array {
+  return new Uint8Array(buffer, byteOffset, byteLength)
 }

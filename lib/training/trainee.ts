@@ -4,7 +4,9 @@ import type { ModelCore } from '../flow/core'
 import type { Optimizer } from '../flow/optimizer'
 import type { FitState } from '../flow/training-state'
 import type { NativeBurst, NativeIteration } from '../native/interface'
+import type { Group } from './group'
 import type { StopReason } from './progress'
+import type { Ranks } from './ranks'
 import type { Schedule } from './schedule'
 
 /** What the loop of a fit goes by, whatever it trains; lengths are iterations. */
@@ -17,6 +19,7 @@ export interface LoopOptions<M> {
   skipFailures: boolean
   checkpoint?: { every: number; save: string | ((model: M) => void | Promise<void>) } | undefined
   signal?: AbortSignal | undefined
+  group?: Group | undefined
 }
 
 /** What every fit tells of its progress. */
@@ -57,6 +60,8 @@ export interface Trainee<M, N extends NativeIteration, I extends { learningRate:
 
   /** Before the first burst. */
   begin(): Promise<void>
+  /** Plain data that the ranks of a group must have the same of, besides what every fit has. */
+  readonly common: Record<string, unknown>
   /** Before a burst: how many iterations its loss stays what it is. */
   prepare(): number
   /** Iterations in the core. */
@@ -64,8 +69,8 @@ export interface Trainee<M, N extends NativeIteration, I extends { learningRate:
   /** One of them, number `iteration` from 1 on. */
   describe(done: N, iteration: number, learningRate: number): I
 
-  /** The loss of the rows to validate on; undefined where there are none. */
-  validate(): Promise<number | undefined>
+  /** The loss of the rows to validate on, of which each rank computes its share; undefined where there are none. */
+  validate(ranks: Ranks): Promise<number | undefined>
   /** After a validation. */
   noteValidation?(validation: number, isBest: boolean): void
   /** Validations in a row without a new best, as patience counts them. */

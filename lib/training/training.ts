@@ -1,11 +1,12 @@
 import { performance } from 'node:perf_hooks'
-import { stoppable } from '../flow/compute'
+import { stoppable, tellingStop } from '../flow/compute'
 import { isFfjordError } from '../native/errors'
 import type { NativeIteration } from '../native/interface'
 import { turn } from '../native/turn'
 import { VERSION } from '../native/version'
 import type { TrainingRun } from './fit'
 import type { StopReason } from './progress'
+import { Ranks } from './ranks'
 import { scheduleFactor } from './schedule'
 import type { Trainee } from './trainee'
 import { Validation } from './validation'
@@ -28,6 +29,7 @@ export class Training<
   readonly #trainee: Trainee<M, N, I, P, R>
   readonly #startIteration: number
   readonly #startSeconds: number
+  readonly #ranks: Ranks
   readonly #validation: Validation
   #records: I[] = []
   /** Whether the best weights are in place. */
@@ -40,18 +42,24 @@ export class Training<
     this.#trainee = trainee
     this.#startIteration = trainee.state.iteration
     this.#startSeconds = trainee.state.seconds
-    this.#validation = new Validation(trainee)
+    this.#ranks = new Ranks(trainee.options.group)
+    this.#validation = new Validation(trainee, this.#ranks)
   }
 
   async *run(): AsyncGenerator<P, R> {
     const { options, state } = this.#trainee
-    const { iterations, signal, validation: validating, keepBest } = options
+    const { iterations, signal, keepBest } = options
+    const ranks = this.#ranks
     let reported = performance.now()
+    /** Whether other ranks come to another turn of the loop. */
+    let goesOn = true
+    let reason: StopReason | undefined
+    ranks.enter()
     try {
-      await this.#trainee.begin()
-      let reason: StopReason = 'iterations'
+      await this.#begin()
+      reason = 'iterations'
       while (state.iteration < iterations) {
-        if (signal?.aborted) {
+        if (await ranks.any(signal?.aborted ?? false)) {
           reason = 'signal'
           break
         }
@@ -59,31 +67,69 @@ export class Training<
         if (state.iteration > this.#startIteration) await turn()
         const began = performance.now()
         const done = await this.#burst()
-        if (done === 0 && !signal?.aborted) {
+        if (done === 0 && (ranks.native || !signal?.aborted)) {
           reason = 'data'
           break
         }
         // Where a signal came before the first iteration of a burst, those before it have been validated and saved.
         const validation = done > 0 ? await this.#validation.run() : undefined
         state.seconds += (performance.now() - began) / 1000
-        if (done > 0) await this.#checkpoint()
+        if (done > 0 && ranks.rank === 0) await this.#checkpoint()
+        const outOfPatience = this.#outOfPatience()
+        goesOn = !outOfPatience && state.iteration < iterations
         if (validation !== undefined || performance.now() - reported >= 1000 * burstSeconds) {
           reported = performance.now()
           yield this.#progress(validation)
         }
-        if (this.#trainee.sinceBest >= (validating?.patience ?? Infinity) && !this.#trainee.goOn()) {
+        if (outOfPatience) {
           reason = 'patience'
           break
         }
       }
+      goesOn = false
       if (this.#records.length > 0) yield this.#progress(undefined)
       // The best weights and the optimizer's last state are no continuation of an interrupted training.
       if (keepBest && reason !== 'signal') this.#endsWithBest = this.#validation.restoreBest()
       return this.result(reason)
+    } catch (error) {
+      goesOn = false
+      reason = undefined
+      return await ranks.fail(error)
     } finally {
+      // A loop over this run was left: the others stop with it.
+      if (goesOn) await ranks.any(true)
+      ranks.exit(reason === undefined || reason === 'signal')
       this.#noteProvenance()
       this.#trainee.release()
     }
+  }
+
+  async #begin(): Promise<void> {
+    const { core, options, state, optimizer, data } = this.#trainee
+    const { iterations, feed, schedule, validation, keepBest, skipFailures, checkpoint } = options
+    await this.#trainee.begin()
+    await this.#ranks.requireSame({
+      ...this.#trainee.common,
+      iterations,
+      'batch, shuffle or seed': feed,
+      schedule,
+      validation: { every: validation?.every, patience: validation?.patience },
+      keepBest,
+      skipFailures,
+      checkpoint: checkpoint?.every,
+      'solver, gradient, trace or regularize': core.settings.training,
+      optimizer: optimizer.state,
+      'the seed of the model': [core.seed, core.calls],
+      'the state of the training': { ...state, best: state.best?.validation, seconds: 0 },
+      'the rows to train on': [data.rows, data.shape]
+    })
+    await this.#ranks.begin(core, optimizer.state.options.averageDecay > 0)
+  }
+
+  /** Whether validation has not got better for long, and nothing comes behind that. */
+  #outOfPatience(): boolean {
+    const { options, sinceBest } = this.#trainee
+    return sinceBest >= (options.validation?.patience ?? Infinity) && !this.#trainee.goOn()
   }
 
   result(stopped: StopReason): R {
@@ -101,16 +147,19 @@ export class Training<
   /** Runs some iterations in the core; resolves to how many. */
   async #burst(): Promise<number> {
     const { core, options, state, optimizer, data } = this.#trainee
-    const planned = this.#burstLength(this.#trainee.prepare())
+    const planned = await this.#ranks.fewest(this.#burstLength(this.#trainee.prepare()))
     const began = performance.eventLoopUtilization()
     const feed = await data.peek(planned, options.feed)
     const peeked = performance.eventLoopUtilization(began).active
     if (feed.sizes.length === 0) return 0
     const learningRates = Float64Array.from(feed.sizes, (_, i) => this.#learningRate(state.iteration + i))
     const { options: steps, step } = optimizer.state
+    const { native: group } = this.#ranks
+    // A stop is told to the other ranks; alone, it ends the solve under way.
+    const run = group ? tellingStop : stoppable
     let done: N[] = []
     try {
-      done = await stoppable(options.signal, (stop) =>
+      done = await run(options.signal, (stop) =>
         this.#trainee.train(feed, {
           indices: feed.indices,
           batchSizes: feed.sizes,
@@ -121,6 +170,7 @@ export class Training<
           firstCall: core.calls,
           seconds: burstSeconds,
           skipFailures: options.skipFailures,
+          ...(group && { group }),
           ...stop
         })
       )

@@ -1,12 +1,14 @@
 import type { Dataset, FeedingDataset } from '../data/dataset'
 import type { DatasetState } from '../data/dataset-options'
 import { toDataset } from '../data/flow-data'
-import { evaluate } from '../evaluation/evaluate'
+import { evaluate, meanSurprise } from '../evaluation/evaluate'
 import type { FlowCore } from '../flow/core'
+import type { Trace } from '../flow/options'
 import type { TrainingState } from '../flow/training-state'
 import { fail } from '../native/check'
 import { isFfjordError } from '../native/errors'
 import type { NormalizedFitOptions } from './fit-options'
+import type { Ranks } from './ranks'
 
 type Options = Pick<NormalizedFitOptions<unknown>, 'data' | 'validation' | 'heldOut'>
 
@@ -55,23 +57,36 @@ export class ValidationRows {
     return taken
   }
 
-  /** Mean −log p of the rows; undefined where there are none. */
-  async loss(): Promise<number | undefined> {
+  /** How many. */
+  get rows(): number {
+    return this.#rows?.rows ?? 0
+  }
+
+  /** Mean −log p of the rows, of which each rank scores its share; undefined where there are none. */
+  async loss(ranks: Ranks): Promise<number | undefined> {
     const { validation } = this.#options
     if (!validation || !this.#rows) return undefined
     const trace = validation.trace === undefined ? {} : { trace: validation.trace }
-    const { nll, outside } = await evaluate(this.#core, this.#rows, {
-      seed: this.#core.seed,
-      draws: 1,
-      ...trace
-    })
+    const share = ranks.share(this.#rows.rows)
+    const own = share.rows === 0 ? [] : await this.#scores(trace, share)
+    const scores = await ranks.joined(this.#rows.rows, own)
+    const inside = scores.filter((value) => value !== -Infinity)
+    const outside = scores.length - inside.length
     if (outside > 0)
       fail(
         'OUTSIDE_SUPPORT',
         `${outside} of the validation rows lie outside of the flow's support, so that log p is −∞ (logProb tells which); ` +
           'drop such rows, or widen the interval'
       )
-    return nll
+    return meanSurprise(inside).nll
+  }
+
+  async #scores(
+    trace: { trace?: Trace },
+    { first, rows }: { first: number; rows: number }
+  ): Promise<Float64Array> {
+    const options = { seed: this.#core.seed, draws: 1, rows, ...trace }
+    return (await evaluate(this.#core, this.#rows!, options, first)).logProb
   }
 }
 

@@ -1,6 +1,7 @@
 import type { ModelCore } from '../flow/core'
 import type { Optimizer } from '../flow/optimizer'
 import type { FitState } from '../flow/training-state'
+import type { Ranks } from './ranks'
 import { afterValidation } from './schedule'
 import type { LoopOptions } from './trainee'
 
@@ -10,16 +11,18 @@ interface Validated {
   readonly options: Pick<LoopOptions<never>, 'validation' | 'schedule' | 'keepBest'>
   readonly state: FitState
   readonly optimizer: Optimizer
-  validate(): Promise<number | undefined>
+  validate(ranks: Ranks): Promise<number | undefined>
   noteValidation?(validation: number, isBest: boolean): void
 }
 
 /** What a training run learns from rows that it does not train on; what it found stands in the training's state. */
 export class Validation {
   readonly #trainee: Validated
+  readonly #ranks: Ranks
 
-  constructor(trainee: Validated) {
+  constructor(trainee: Validated, ranks: Ranks) {
     this.#trainee = trainee
+    this.#ranks = ranks
   }
 
   /** The loss of the rows, where the iteration asks for it. A signal does not pass over it, so that a training that goes on later is what it would have been. */
@@ -28,7 +31,7 @@ export class Validation {
     const { iteration } = state
     if (!options.validation || iteration === 0 || iteration % options.validation.every !== 0) return undefined
     return this.#withAverage(async () => {
-      const loss = await this.#trainee.validate()
+      const loss = await this.#trainee.validate(this.#ranks)
       if (loss === undefined) return undefined
       const isBest = loss < (state.best?.validation ?? Infinity)
       if (isBest && options.keepBest) {

@@ -48,15 +48,17 @@ export interface VaeEvaluation {
 /** A unit that varies less over images tells the decoder nothing. */
 const ACTIVE = 0.01
 
+/** `from`: the first image to use. */
 export async function evaluateVae(
   core: VaeCore,
   data: Dataset | Batch,
-  options: VaeEvaluateOptions = {}
+  options: VaeEvaluateOptions = {},
+  from = 0
 ): Promise<VaeEvaluation> {
   const given = object(options, 'evaluate options', ['images', 'samples', 'batch', 'seed', 'trace', 'signal'])
   const { shape, latent } = core.description
   const { data: images, count, binarize } = toImages(data, shape, 'data')
-  const n = Math.min(count, integer(given.images ?? count, 'images', 1))
+  const n = Math.min(count - from, integer(given.images ?? count, 'images', 1))
   const batch = integer(given.batch ?? 100, 'batch', 1, 2 ** 24)
   const samples = given.samples === undefined ? undefined : integer(given.samples, 'samples', 1, 2 ** 24)
   const common = {
@@ -73,8 +75,9 @@ export async function evaluateVae(
   const moments = Array.from({ length: latent }, () => new Moments())
   for (let first = 0; first < n; first += batch) {
     const rows = Math.min(batch, n - first)
-    const part = partOf(images, first * size, (first + rows) * size, 'data')
-    const one = await elbo(core, part, { ...common, rowOffset: first, latent: true })
+    const at = from + first
+    const part = partOf(images, at * size, (at + rows) * size, 'data')
+    const one = await elbo(core, part, { ...common, rowOffset: at, latent: true })
     for (let row = 0; row < rows; row++) {
       sums.reconstruction += one.reconstruction[row]!
       sums.kl += one.kl[row]!
@@ -85,7 +88,7 @@ export async function evaluateVae(
     }
     if (samples === undefined) continue
     const { trace: _, ...exact } = common
-    const likely = await logLikelihood(core, part, { ...exact, rowOffset: first, samples })
+    const likely = await logLikelihood(core, part, { ...exact, rowOffset: at, samples })
     nlls.push(...Array.from(likely.logLikelihood, (nats) => -nats))
     bounds.push(...Array.from(likely.elbo, (nats) => -nats))
   }
@@ -133,7 +136,7 @@ class Moments {
 }
 
 /** Of an image that the model gives no probability at all, infinite. */
-function meanOf(values: Iterable<number>): { mean: number; standardError: number } {
+export function meanOf(values: Iterable<number>): { mean: number; standardError: number } {
   const moments = new Moments()
   for (const value of values) {
     if (!Number.isFinite(value)) return { mean: value, standardError: Infinity }

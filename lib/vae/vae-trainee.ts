@@ -1,12 +1,14 @@
 import type { Dataset, Feed, FeedingDataset } from '../data/dataset'
 import type { Optimizer } from '../flow/optimizer'
 import type { Batch } from '../native/batch'
+import { binding } from '../native/binding'
 import { translatedSync } from '../native/errors'
 import type { NativeBurst, NativeRows, NativeVaeIteration } from '../native/interface'
+import type { Ranks } from '../training/ranks'
 import { startingPoint } from '../training/starting-point'
 import type { Ending, LoopOptions, Standing, Trainee } from '../training/trainee'
 import { assertUsable, type VaeCore } from './core'
-import { evaluateVae } from './evaluate'
+import { evaluateVae, meanOf } from './evaluate'
 import {
   betaOf,
   type NormalizedVaeFit,
@@ -34,6 +36,7 @@ export class VaeTrainee<M>
   readonly #epochLength: number
   #rows: NativeRows | undefined
   #last = vaeMeans([])
+  #word: number | undefined
 
   constructor(model: M, core: VaeCore, data: Dataset | Batch, asked: VaeTrainingOptions<M>) {
     const given = normalizeVaeFit(asked)
@@ -75,6 +78,10 @@ export class VaeTrainee<M>
     this.#rows = translatedSync(() => this.core.native.upload(count, data))
   }
 
+  get common(): Record<string, unknown> {
+    return { description: this.core.description, warmup: this.#given.warmup, binarize: this.#images.binarize }
+  }
+
   /** To the end of the epoch, in which β is one. */
   prepare(): number {
     return this.#epochLength - (this.state.iteration % this.#epochLength)
@@ -93,10 +100,17 @@ export class VaeTrainee<M>
     const next = this.state.iteration + 1
     return this.core.native.train({
       ...burst,
+      ...(burst.group && { data: this.#fingerprint() }),
       images: this.#rows!,
       binarize: this.#images.binarize,
       betas: Float64Array.from(sizes, (_, i) => this.#betaOf(next + i))
     })
+  }
+
+  #fingerprint(): number {
+    const { buffer, byteOffset, byteLength } = this.#images.data
+    this.#word ??= binding().fingerprint(new Uint8Array(buffer, byteOffset, byteLength))
+    return this.#word
   }
 
   describe(done: NativeVaeIteration, iteration: number, learningRate: number): VaeIteration {
@@ -117,9 +131,16 @@ export class VaeTrainee<M>
     }
   }
 
-  async validate(): Promise<number | undefined> {
+  /** The mean of −ELBO, of which each rank has its share of the images. */
+  async validate(ranks: Ranks): Promise<number | undefined> {
     const { validation } = this.#given
-    return validation && (await evaluateVae(this.core, validation.data)).negativeElbo
+    if (!validation) return undefined
+    const { count } = toImages(validation.data, this.core.description.shape, 'validation.data')
+    const { first, rows } = ranks.share(count)
+    const options = { images: rows }
+    const own =
+      rows === 0 ? [] : (await evaluateVae(this.core, validation.data, options, first)).negativeElbos
+    return meanOf(await ranks.joined(count, own)).mean
   }
 
   /** Patience begins where β is 1: before that, −ELBO is not what is trained on. */

@@ -5,12 +5,14 @@
 #include "binding/engines.h"
 #include "binding/environment.h"
 #include "binding/flow_object.h"
+#include "binding/group_object.h"
 #include "binding/handles.h"
 #include "binding/measure.h"
 #include "binding/odeint.h"
 #include "binding/requests.h"
 #include "binding/results.h"
 #include "binding/vae_object.h"
+#include "core/fingerprint.h"
 #include "core/image_visit.h"
 #include "core/memory.h"
 #include "core/philox.h"
@@ -87,6 +89,12 @@ Napi::Value row_keys(const Napi::CallbackInfo& info) {
   return words;
 }
 
+// (bytes): a whole number below 2^53 that follows from them
+Napi::Value fingerprint_of(const Napi::CallbackInfo& info) {
+  const auto bytes = std::as_bytes(borrowed_bytes(info[0], "bytes"));
+  return Napi::Number::New(info.Env(), double(fingerprint(bytes) >> 11));
+}
+
 // (levels, size, indices, visit, rule) → Float64Array (indices, size)
 Napi::Value visit(const Napi::CallbackInfo& info) {
   const std::size_t size = whole_number(info[1], "size", 1, 0x7FFFFFFF);
@@ -144,6 +152,8 @@ class Addon : public Napi::Addon<Addon> {
     add.operator()<engine_list>("engines");
     add.operator()<method_list>("methods");
     add.operator()<regulariser_list>("regularisers");
+    add.operator()<library_list>("libraries");
+    add.operator()<fingerprint_of>("fingerprint");
     add.operator()<error_code_list>("errorCodes");
     add.operator()<cpu>("cpu");
     add.operator()<require_memory_of>("requireMemory");
@@ -154,6 +164,7 @@ class Addon : public Napi::Addon<Addon> {
     add.operator()<odeint>("odeint");
     define(exports, "Flow", FlowObject::define(env, *environment_));
     define(exports, "Vae", VaeObject::define(env, *environment_));
+    define(exports, "Group", GroupObject::define(env, *environment_));
     define(exports, "Stop", StopHandle::define(env));
   }
 

@@ -1,5 +1,6 @@
 #include "binding/errors.h"
 
+#include <algorithm>
 #include <array>
 #include <new>
 #include <system_error>
@@ -27,6 +28,12 @@ void define_rows(const Napi::Error& error, const std::vector<std::size_t>& rows)
 }
 
 }  // namespace
+
+ErrorCode error_code(const std::string& name) {
+  const auto found = std::find(kNames.begin(), kNames.end(), name);
+  return found == kNames.end() ? ErrorCode::PeerLost
+                               : static_cast<ErrorCode>(found - kNames.begin());
+}
 
 std::vector<std::string> error_codes() { return {kNames.begin(), kNames.end()}; }
 

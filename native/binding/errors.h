@@ -12,6 +12,9 @@ namespace ffjord::binding {
 
 [[noreturn]] void refuse(const std::string& message);  ///< throws Error(InvalidArgument)
 
+/// The code of such a name; PeerLost where JavaScript alone has it.
+ErrorCode error_code(const std::string& name);
+
 /// All that `code` of an Error may be; lib/native/errors.ts has the same list.
 std::vector<std::string> error_codes();
 

@@ -4,6 +4,7 @@
 #include <utility>
 #include <vector>
 
+#include "binding/group_object.h"
 #include "binding/handles.h"
 #include "binding/jobs.h"
 #include "binding/requests.h"
@@ -53,15 +54,23 @@ class TrainJob : public ModelJob<typename Lesson::Model> {
   using Model = typename Lesson::Model;
 
   TrainJob(const JobContext<Model>& context, const Fields& call)
-      : ModelJob<Model>(context.model, StopHandle::of(call)),
+      : TrainJob(context, call, StopHandle::of(call), GroupObject::of(call)) {}
+
+ private:
+  // Where others wait for this rank, a stop is told to them and does not drop the call.
+  TrainJob(const JobContext<Model>& context, const Fields& call, const std::stop_source& stop,
+           std::shared_ptr<Group> group)
+      : ModelJob<Model>(context.model, group ? std::stop_source() : stop),
+        group_(std::move(group)),
+        stop_(stop.get_token()),
         lesson_(call, context.model.get()),
         call_(burst_call(call, lesson_.row_count())) {
     lesson_.check(call, call_.batch_sizes.size());
+    call_.burst.group = group_.get();
+    call_.burst.stop = stop_;
   }
 
- private:
-  void compute(Model& model, const std::stop_token& stop) override {
-    call_.burst.stop = stop;
+  void compute(Model& model, const std::stop_token&) override {
     records_ = lesson_.train(model, call_);
   }
   Napi::Value result(Napi::Env env) override {
@@ -73,6 +82,8 @@ class TrainJob : public ModelJob<typename Lesson::Model> {
     });
   }
 
+  const std::shared_ptr<Group> group_;
+  const std::stop_token stop_;
   const Lesson lesson_;
   BurstCall call_;
   std::vector<typename Lesson::Record> records_;

@@ -55,6 +55,7 @@ struct BlockPoint {
   std::span<const Real> z;        ///< (B, D)
   const BlockNoise<Real>& noise;  ///< as in solve
   std::span<const Real> context;  ///< (B, C); empty where C = 0
+  BatchShare share = {};          ///< as BlockPlan's
 };
 
 /// Cotangents of f and its divergence, and those of what they depend on, which are added to. All

@@ -121,7 +121,9 @@ struct ContinuousBlock<Real>::GivenPoint {
       noise = block.noise_of(request.noise, given.empty() ? Input() : given[0], request.z, plan,
                              request.batch);
   }
-  BlockPoint<Real> view() const { return {plan, request.times, request.batch, z, noise, context}; }
+  BlockPoint<Real> view() const {
+    return {plan, request.times, request.batch, z, noise, context, request.share};
+  }
 
   const VelocityRequest& request;
   std::vector<Real> z, context;

@@ -125,7 +125,8 @@ struct VelocityRequest {
   Input context;  ///< (B, C); empty for flows without a context
   Noise noise;    ///< given[0] is the block's ε
   TraceOptions trace;
-  Output context_bar;  ///< of a pullback: (B, C), or empty
+  BatchShare share = {};  ///< of a regression's rows, which several processes share
+  Output context_bar;     ///< of a pullback: (B, C), or empty
 };
 
 /// What a field should be at the points of a request: a row's loss is Σ_i (scale · f_i − line_i)².
@@ -163,6 +164,8 @@ class Flow {
   virtual void read(Buffer buffer, const Output& values) const = 0;
   virtual void write(Buffer buffer, const Input& values) = 0;
   virtual void zero_gradients() = 0;
+  /// The gradient buffers of all processes that share a batch, added up.
+  virtual void sum_gradients(SharedSums& sums) = 0;
 
   virtual SolveResult solve(const SolveRequest& request, const SolveOutput& output) = 0;
   /// The loss of a forward solve that kept its end.

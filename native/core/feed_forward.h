@@ -7,6 +7,7 @@
 #include <span>
 
 #include "core/feed_forward_plan.h"
+#include "core/slots.h"
 
 namespace ffjord {
 
@@ -24,6 +25,7 @@ struct FeedForwardBars {
   std::span<const Real> y_bar;  ///< (B, out)
   std::span<Real> x_bar;        ///< (B, in), added to; empty: not wanted
   std::span<Real> gradients;    ///< flat buffer, added to; empty: not wanted
+  BatchShare share = {};        ///< of a batch that several processes share
 };
 
 template <class Real>

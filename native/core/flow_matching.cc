@@ -11,8 +11,6 @@
 namespace ffjord {
 namespace {
 
-constexpr std::size_t kCoupledRows = 128;
-
 [[noreturn]] void refuse(const std::string& reason) {
   throw Error(ErrorCode::Unsupported, "flow matching " + reason);
 }
@@ -79,17 +77,23 @@ void couple(std::size_t count, std::size_t size, const std::vector<double>& x0,
   }
 }
 
-// One s a row: stratum r moved around by an offset that all share, so that no row keeps its own.
-std::vector<double> places(const Noise& noise, std::size_t count) {
-  std::vector<double> u(count + 1);
-  fill_noise<double>(NoiseLaw::Uniform, {noise.seed, noise.call, kBaseBlock, 1}, noise.row_offset,
-                     1, u);
+// One s a row: stratum r of the whole batch moved around by an offset that all share, so that no
+// row keeps its own.
+std::vector<double> places(const Noise& noise, std::size_t count, const BatchShare& share) {
+  const std::size_t whole = share.whole_of(count);
+  const auto draw = [&](std::size_t row, std::span<double> u) {
+    fill_noise<double>(NoiseLaw::Uniform, {noise.seed, noise.call, kBaseBlock, 1},
+                       noise.row_offset + static_cast<std::uint32_t>(row - share.first), 1, u);
+  };
+  std::vector<double> s(count);
+  double offset = 0;
+  draw(share.first, s);
+  draw(whole, std::span(&offset, 1));
   for (std::size_t r = 0; r < count; ++r) {
-    const double s = (double(r) + u[r]) / double(count) + u[count];
-    u[r] = s - std::floor(s);
+    s[r] = (double(share.first + r) + s[r]) / double(whole) + offset;
+    s[r] -= std::floor(s[r]);
   }
-  u.pop_back();
-  return u;
+  return s;
 }
 
 }  // namespace
@@ -112,7 +116,8 @@ double FlowMatching::loss(Flow& flow, const Batch& batch, double weight) const {
   fill_noise<double>(NoiseLaw::Gaussian, {batch.noise.seed, batch.noise.call, kBaseBlock, 0},
                      batch.noise.row_offset, size_, x1);
   if (coupling_ == Coupling::Optimal) couple(count, size_, x0, x1);
-  const std::vector<double> s = places(batch.noise, count);
+  const std::vector<double> s = places(batch.noise, count, batch.share);
+  const double whole = double(batch.share.whole_of(count));
   const std::vector<double> context = batch.context.as<double>();
   const std::size_t context_size = context.size() / count;
 
@@ -120,6 +125,8 @@ double FlowMatching::loss(Flow& flow, const Batch& batch, double weight) const {
   for (std::size_t i = 0; i < blocks; ++i) {
     VelocityRequest request;
     request.block = static_cast<int>(i);
+    // Of several blocks each has rows that follow from s, not a run of slots.
+    if (blocks == 1) request.share = batch.share;
     std::vector<std::size_t> rows;  // whose s falls to this block
     std::vector<double> z, line, contexts;
     for (std::size_t r = 0; r < count; ++r) {
@@ -141,10 +148,11 @@ double FlowMatching::loss(Flow& flow, const Batch& batch, double weight) const {
     request.context = contexts;
     std::vector<double> losses_of_block(rows.size());
     flow.velocity_regression(
-        request, {line, double(blocks) * end_times_[i], weight / double(count), losses_of_block});
+        request, {line, double(blocks) * end_times_[i], weight / whole, losses_of_block});
     for (std::size_t r = 0; r < rows.size(); ++r) losses[rows[r]] = losses_of_block[r];
   }
-  return sum_of_rows(Slots(count), [&](std::size_t row) { return losses[row] / double(count); });
+  return sum_of_rows(Slots(count, batch.share),
+                     [&](std::size_t row) { return losses[row] / whole; });
 }
 
 }  // namespace ffjord

@@ -15,6 +15,7 @@ namespace ffjord {
 /// Which base point goes with which row: any, or those of least squared distance within groups of
 /// 128 rows of the batch (minibatch optimal transport, Tong et al. 2024, algorithm 3).
 enum class Coupling { Independent, Optimal };
+inline constexpr std::size_t kCoupledRows = 128;
 
 class FlowMatching {
  public:
@@ -28,9 +29,12 @@ class FlowMatching {
     std::size_t count = 0;
     Input x0, context;  ///< (B, D), rows behind the fixed transforms; (B, C)
     Noise noise;        ///< of x₁ and s
+    BatchShare share =
+        {};  ///< of a batch that several processes share; begins with a group of rows
   };
   /// Mean over the batch of ‖n T f(x_s, t) − (x₁ − x₀)‖². Its gradients are added to the buffer,
-  /// all times `weight`. `s` is stratified: one in each of B equal parts, in turns.
+  /// all times `weight`. `s` is stratified: one in each of B equal parts, in turns. A share of a
+  /// batch gives what its rows add to both; of one block they are those bits of the whole.
   double loss(Flow& flow, const Batch& batch, double weight = 1) const;
 
  private:

@@ -13,14 +13,17 @@ constexpr std::uint32_t kStop = 1, kTimeUp = 2;
 
 }  // namespace
 
-std::vector<RowRange> Group::shares(std::size_t batch) const {
-  // Ranks that are no power of two take runs of the next one's, as even as these allow.
-  const std::size_t ranks = size(), count = std::bit_ceil(ranks);
-  const auto runs = cut_rows(batch, std::has_single_bit(ranks) ? ranks : 4 * count);
+std::vector<RowRange> Group::shares(std::size_t batch, std::size_t unit) const {
+  // Ranks that are no power of two take runs of a larger one's, as even as these allow.
+  const std::size_t ranks = size();
+  const auto runs = cut_rows(batch, std::has_single_bit(ranks) ? ranks : 4 * std::bit_ceil(ranks));
+  const auto place = [&](std::size_t row) {
+    return row == batch ? batch : std::min(batch, (row + unit / 2) / unit * unit);
+  };
   std::vector<RowRange> shares;
   for (std::size_t rank = 0; rank < ranks; ++rank)
-    shares.push_back(
-        {runs[rank * runs.size() / ranks].first, runs[(rank + 1) * runs.size() / ranks - 1].end});
+    shares.push_back({place(runs[rank * runs.size() / ranks].first),
+                      place(runs[(rank + 1) * runs.size() / ranks - 1].end)});
   return shares;
 }
 

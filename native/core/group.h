@@ -32,9 +32,9 @@ class Group : public SharedSums {
   int rank() const { return communicator_->rank(); }
   int size() const { return communicator_->size(); }
 
-  /// The rows of each rank of a batch of `batch`, runs of whole slots. Empty runs where the batch
-  /// has too few rows for all.
-  std::vector<RowRange> shares(std::size_t batch) const;
+  /// The rows of each rank of a batch of `batch`: runs of whole slots, which begin at a multiple of
+  /// `unit` rows. Empty ones where the batch has too few rows for all.
+  std::vector<RowRange> shares(std::size_t batch, std::size_t unit = 1) const;
 
   // Calls of all ranks. A failure of any ends them by SharedFailure.
   void sum(std::span<float> values) override;

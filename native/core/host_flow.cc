@@ -68,6 +68,7 @@ class HostFlow : public Flow {
     if (buffers_.write(buffer, values)) parameters_changed();
   }
   void zero_gradients() override { buffers_.zero_gradients(); }
+  void sum_gradients(SharedSums& sums) override { buffers_.sum_gradients(sums); }
 
   SolveResult solve(const SolveRequest& request, const SolveOutput& output) override {
     require(request.batch > 0, "the batch is empty");

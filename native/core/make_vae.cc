@@ -42,6 +42,7 @@ class DeviceVae : public Vae {
     if (buffers_.write(buffer, values)) chain_.parameters_changed();
   }
   void zero_gradients() override { buffers_.zero_gradients(); }
+  void sum_gradients(SharedSums& sums) override { buffers_.sum_gradients(sums); }
   StepReport step(const OptimizerOptions& options) override {
     const StepReport report{buffers_.step(options)};
     chain_.parameters_changed();
@@ -165,7 +166,8 @@ class DeviceVae : public Vae {
           "the loss is not finite; lower the learning rate, clip gradients, or bound the variance",
           0, 0);
     const double share = 1 / double(part.share.whole_of(part.batch));
-    chain_.pull_back({share, beta}, encoded, rows, buffers_.begin_gradients(true), report.backward);
+    chain_.pull_back({share, beta}, part.share, encoded, rows, buffers_.begin_gradients(true),
+                     report.backward);
     buffers_.end_gradients(true);
     return report;
   }
@@ -217,7 +219,8 @@ class DeviceVae : public Vae {
       require_going(request.stop);
       VaeRequest part = request;
       part.batch = std::min(kImagesAtOnce, request.batch - first);
-      part.share = {request.share.first + first, request.share.whole_of(request.batch)};
+      part.share = {request.share.first + first, request.share.whole_of(request.batch),
+                    request.share.sums};
       part.images = request.images.part(first, part.batch, request.batch);
       if (!request.eps.empty()) part.eps = request.eps.subspan(first * latent, part.batch * latent);
       part.noise.row_offset += static_cast<std::uint32_t>(first);

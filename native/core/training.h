@@ -6,9 +6,12 @@
 #include <chrono>
 #include <cstdint>
 #include <span>
+#include <string>
 #include <vector>
 
 #include "core/engine.h"
+#include "core/fingerprint.h"
+#include "core/group.h"
 
 namespace ffjord {
 
@@ -23,6 +26,14 @@ struct Burst {
   double seconds = 0.05;         ///< start no iteration after so long
   bool skip_failures = false;    ///< a batch whose loss fails is counted, not thrown
   std::stop_token stop;
+  /// Processes that train together: each has the whole of every batch at hand and takes its share.
+  /// A stop of one ends the burst of all behind the same iteration.
+  Group* group = nullptr;
+  std::uint64_t data =
+      0;  ///< fingerprint of what is trained on, which all of them need the same of
+
+  /// For the solves of an iteration: with others, only the end of an iteration is a place to stop.
+  std::stop_token stop_within() const { return group ? std::stop_token() : stop; }
 };
 
 /// What every iteration tells, whatever it trains.
@@ -54,6 +65,21 @@ inline bool is_by_weights(const Error& error) {
   return outside ? outside->by_weights : error.code == ErrorCode::SolveFailed;
 }
 
+/// The iterations of a burst that all ranks have planned, once they are found to plan the same.
+std::size_t agreed_iterations(const Burst& burst);
+
+/// Every so many iterations the weights of all ranks are compared.
+inline constexpr std::uint32_t kComparedIterations = 100;
+
+template <class Model>
+void compare_weights(Model& model, Group& group, std::uint32_t call) {
+  std::vector<double> weights(model.layout().parameter_count);
+  model.read(Buffer::Parameters, weights);
+  group.require_same(fingerprint(std::span<const double>(weights)),
+                     "their weights behind call " + std::to_string(call) +
+                         ", as those of machines do which round differently");
+}
+
 /// At least one iteration; a stop between iterations ends the burst early, without an error.
 /// `loss(batch)` leaves the gradients in the model's buffer and tells of the batch.
 template <class Record, class Model, class Loss>
@@ -62,13 +88,23 @@ std::vector<Record> run_burst(const Burst& burst, Model& model, const Loss& loss
   const auto since = [](Clock::time_point then) {
     return std::chrono::duration<double>(Clock::now() - then).count();
   };
+  const auto together = [&](const auto& body) {
+    return burst.group ? burst.group->together(body) : body();
+  };
   const Clock::time_point start = Clock::now();
+  const std::size_t iterations = together([&] { return agreed_iterations(burst); });
   std::vector<Record> records;
   OptimizerOptions optimizer = burst.optimizer;
   std::size_t first = 0;
+  // Whether another iteration may follow: as all ranks see it.
+  const auto goes_on = [&] {
+    Group::Signals signals{burst.stop.stop_requested(), since(start) >= burst.seconds};
+    if (burst.group) signals = together([&] { return burst.group->agree(signals); });
+    return !signals.stop && !signals.time_up;
+  };
 
-  for (std::size_t number = 0; number < burst.batch_sizes.size(); ++number) {
-    if (number > 0 && (since(start) >= burst.seconds || burst.stop.stop_requested())) break;
+  for (std::size_t number = 0; number < iterations; ++number) {
+    if (number > 0 && !goes_on()) break;
     const Clock::time_point began = Clock::now();
     Batch batch{number, burst.indices.subspan(first, burst.batch_sizes[number]), {}};
     batch.noise.seed = burst.noise_seed;
@@ -77,9 +113,13 @@ std::vector<Record> run_burst(const Burst& burst, Model& model, const Loss& loss
 
     Record record;
     try {
-      record = loss(batch);
-      optimizer.learning_rate = burst.learning_rates[number];
-      record.gradient_norm = model.step(optimizer).gradient_norm;
+      together([&] {
+        record = loss(batch);
+        optimizer.learning_rate = burst.learning_rates[number];
+        record.gradient_norm = model.step(optimizer).gradient_norm;
+        if (burst.group && (batch.noise.call + 1) % kComparedIterations == 0)
+          compare_weights(model, *burst.group, batch.noise.call);
+      });
       ++optimizer.step;
     } catch (const Error& error) {
       // What went before is reported first; the next burst meets this batch again. A stop in the

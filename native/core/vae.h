@@ -54,6 +54,8 @@ class Vae {
   virtual void read(Buffer buffer, const Output& values) const = 0;
   virtual void write(Buffer buffer, const Input& values) = 0;
   virtual void zero_gradients() = 0;
+  /// As a flow's.
+  virtual void sum_gradients(SharedSums& sums) = 0;
   virtual StepReport step(const OptimizerOptions& options) = 0;
 
   /// `images` (count, D).

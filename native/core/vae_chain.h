@@ -139,15 +139,15 @@ class VaeChain {
     const Slots slots(request.batch, request.share);
     const auto mean_of = [&](const RowValues<Real>& values) {
       const std::vector<Real>& all = values.read();
-      return sum_of_rows(slots, [&](std::size_t row) { return double(all[row]); }) / whole;
+      return sum_of_rows(slots, [&](std::size_t row) { return double(all[row]) / whole; });
     };
     report.reconstruction = mean_of(rows.reconstruction);
     report.kl = mean_of(rows.kl);
   }
 
   /// Adds the gradients of share · Σ (reconstruction + β KL) to the flat buffer of weights.
-  void pull_back(const ElboBar& bar, Encoded<Real>& encoded, Sampled<Real>& rows,
-                 std::span<Real> gradients, SolveStatistics& statistics) {
+  void pull_back(const ElboBar& bar, const BatchShare& share, Encoded<Real>& encoded,
+                 Sampled<Real>& rows, std::span<Real> gradients, SolveStatistics& statistics) {
     const std::size_t batch = rows.batch;
     RowValues<Real> logits_bar = zeros(rows.logits.size()), zk_bar = zeros(rows.zk.size()),
                     z0_bar = zeros(rows.zk.size()), log_det_bar = zeros(batch),
@@ -156,8 +156,8 @@ class VaeChain {
     const std::span<const Real> zk = rows.zk.read_on_device(), h = encoded.h.read_on_device();
 
     terms_->seed_reconstruction(bar.share, pixel_rows(encoded, rows), logits_bar.on_device());
-    decoder_->pullback(*rows.decoder,
-                       {batch, zk, logits_bar.read_on_device(), zk_bar.on_device(), gradients});
+    decoder_->pullback(*rows.decoder, {batch, zk, logits_bar.read_on_device(), zk_bar.on_device(),
+                                       gradients, share});
     terms_->seed_divergence(bar, zk, zk_bar.on_device(), log_det_bar.on_device());
     posterior_->pullback(*rows.posterior, posterior_rows(encoded, rows),
                          {zk_bar.read_on_device(), log_det_bar.read_on_device(), z0_bar.on_device(),
@@ -166,11 +166,12 @@ class VaeChain {
     terms_->pull_back_draw(bar, latent_rows(encoded, rows), z0_bar.read_on_device(),
                            mean_bar.on_device(), raw_bar.on_device());
     mean_->pullback(*encoded.mean_net,
-                    {batch, h, mean_bar.read_on_device(), h_bar.on_device(), gradients});
+                    {batch, h, mean_bar.read_on_device(), h_bar.on_device(), gradients, share});
     raw_->pullback(*encoded.raw_net,
-                   {batch, h, raw_bar.read_on_device(), h_bar.on_device(), gradients});
-    encoder_->pullback(*encoded.encoder,
-                       {batch, encoded.x.read_on_device(), h_bar.read_on_device(), {}, gradients});
+                   {batch, h, raw_bar.read_on_device(), h_bar.on_device(), gradients, share});
+    encoder_->pullback(
+        *encoded.encoder,
+        {batch, encoded.x.read_on_device(), h_bar.read_on_device(), {}, gradients, share});
   }
 
   /// z (count, L) → means of p(x | z), or with noise draws from it.

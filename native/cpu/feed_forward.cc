@@ -90,7 +90,7 @@ class CpuFeedForward : public FeedForward<float> {
   void pullback(const FeedForwardTape& any_tape, const FeedForwardBars<float>& bars) override {
     const auto& tape = dynamic_cast<const Tape&>(any_tape);
     const Tiles tiles{bars.batch, tile_->rows()};
-    const TileSlots slots(tiles, {}, most_slots(weight_count(), 1));
+    const TileSlots slots(tiles, bars.share, most_slots(weight_count(), 1));
     std::vector<std::unique_ptr<FeedForwardSums>> sums;
     for (std::size_t slot = 0; slot < slots.count(); ++slot) {
       sums.push_back(spare_sums_.take([&] { return tile_->make_sums(); }));
@@ -145,6 +145,7 @@ class CpuFeedForward : public FeedForward<float> {
                      std::span<float> gradients) const {
     constexpr std::size_t kPart = 1 << 14;
     const std::size_t size = sums.front()->values().size();
+    team.run(sums.size(), [&](int, std::size_t slot) { tile_->finish(*sums[slot]); });
     team.run((size + kPart - 1) / kPart, [&](int, std::size_t part) {
       const std::size_t first = part * kPart, end = std::min(size, first + kPart);
       add_as_tree(sums.size(), [&](std::size_t to, std::size_t from) {

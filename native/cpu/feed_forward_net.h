@@ -143,6 +143,16 @@ class ImageNet : public FeedForwardTile {
                           unit_bars(sums, layer), static_cast<int>(count),
                           sums.sums.data() + sums.layers[l].weights, scratch);
   }
+  void finish(FeedForwardSums& any_sums) const override {
+    auto& sums = static_cast<NetSums&>(any_sums);
+    for (std::size_t l = 0; l < layers_.size(); ++l)
+      for (int unit = 0; unit < layers_[l].units(); ++unit) {
+        float* const lanes = sums.sums.data() + sums.layers[l].biases + std::size_t(unit) * kLanes;
+        const float sum = sum_of_lanes(load(lanes));
+        std::fill_n(lanes, kLanes, 0.f);
+        *lanes = sum;
+      }
+  }
 
   void add_gradients(std::size_t l, FeedForwardSums& any_sums,
                      std::span<float> gradients) const override {

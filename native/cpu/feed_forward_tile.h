@@ -61,6 +61,9 @@ class FeedForwardTile {
                            FeedForwardActivations& activations, FeedForwardSums& sums,
                            float* scratch) const = 0;
   virtual std::size_t weight_scratch() const = 0;
+  /// Completes the sums of a slot, before slots are added up: those of other processes may join
+  /// them as gradients.
+  virtual void finish(FeedForwardSums& sums) const = 0;
   /// Adds sums of layer number `layer` to the flat gradient buffer, in PyTorch's layout.
   virtual void add_gradients(std::size_t layer, FeedForwardSums& sums,
                              std::span<float> gradients) const = 0;

@@ -75,7 +75,8 @@ void pull_velocity(const VelocityCall& call, std::size_t weights,
   const VelocityTiles tiles(call);
   const std::size_t count = call.tiles.count(), rows = call.tiles.rows;
   const bool with_gradients = !bars.gradients.empty();
-  const TileSlots slots(call.tiles, {}, with_gradients ? most_slots(weights, 1) : count);
+  const TileSlots slots(call.tiles, call.point.share,
+                        with_gradients ? most_slots(weights, 1) : count);
   const std::vector<GradientSlot*> sums =
       call.workspace.clear_slots(0, with_gradients ? slots.count() : 0);
   std::vector<double> tile_times_bar(tiles.own_times() ? count * rows : count);
@@ -124,7 +125,7 @@ void regress_velocity(const VelocityCall& call, std::size_t weights, const Veloc
                       std::span<float> gradients) {
   const VelocityTiles tiles(call);
   const std::size_t rows = call.tiles.rows, dimension = call.dimension;
-  const TileSlots slots(call.tiles, {}, most_slots(weights, 1));
+  const TileSlots slots(call.tiles, call.point.share, most_slots(weights, 1));
   const std::vector<GradientSlot*> sums = call.workspace.clear_slots(0, slots.count());
   AlignedFloats terms_bars(call.tiles.count() * tiles.terms_size());
 

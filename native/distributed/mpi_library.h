@@ -9,6 +9,7 @@
 #include <vector>
 
 #include "distributed/launch.h"
+#include "distributed/library_report.h"
 #include "distributed/shared_library.h"
 
 namespace ffjord::distributed {
@@ -68,11 +69,7 @@ class MpiLibrary {
   int (*get_library_version_)(char*, int*);
 };
 
-/// What opens here, for a report: of every make the library, or why it does not open.
-struct LibraryReport {
-  std::string name, version, path;
-  std::string unusable;  ///< empty where it opens
-};
+/// Of every make the library, or why it does not open.
 std::vector<LibraryReport> mpi_libraries();
 
 }  // namespace ffjord::distributed

@@ -187,6 +187,10 @@ class BatchNormBlock : public FlowBlock<float> {
   std::unique_ptr<BlockTape> solve(const ChainSolve<float>& call,
                                    ChainState<float>& state) override {
     stream_.enter();
+    if (call.trains() && call.request.share.sums)
+      throw Error(ErrorCode::Unsupported,
+                  "batch norm on cuda sees the rows of its own process alone; use device 'cpu' for "
+                  "a group, or standardize in place of batch_norm");
     const NormRows rows = rows_of(state);
     auto tape = std::make_unique<NormTape>();
     tape->reverse = call.reverse();

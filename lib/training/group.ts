@@ -1,0 +1,115 @@
+import { readFileSync } from 'node:fs'
+import { binding } from '../native/binding'
+import { number, object } from '../native/check'
+import { translatedSync } from '../native/errors'
+import type { NativeGroup } from '../native/interface'
+
+export interface GroupOptions {
+  /** Seconds that one sum may wait for the other ranks, after which it rejects with code PEER_LOST. Default: 120. */
+  deadline?: number
+}
+
+let joined: Group | undefined
+
+/** What this package's own modules ask of a group. */
+export let insideOf: (group: Group) => Inside
+
+interface Inside {
+  readonly native: NativeGroup
+  /** Fits under way, whose end on one rank alone is the end of all. */
+  fits: number
+  /** Whether the last fit ended before its time, on all ranks alike. */
+  stopped: boolean
+}
+
+/** Whether the work of all ranks has ended, by a failure or a stop that each knows of. */
+export function endedTogether(group: Group): boolean {
+  const { native, stopped } = insideOf(group)
+  return native.ended() || stopped
+}
+
+/**
+ * Processes that train one model together, one of them here: its rank among `size`. Started by `mpirun`, `mpiexec` or `srun`, they find each
+ * other; a process of its own is a group of one. `fit(data, { group })` trains with all of them.
+ */
+export class Group {
+  /** 0 to size − 1. Rank 0 writes. */
+  readonly rank: number
+  readonly size: number
+  /** Among the ranks of this machine. */
+  readonly localRank: number
+  readonly localSize: number
+  /** Threads for a flow of this rank: cores that ranks of a machine share are divided among them. */
+  readonly threads: number
+  /** 'single' or 'mpi'. */
+  readonly transport: string
+  /** The library that carries the bytes, and where it was found. */
+  readonly library: string
+  readonly #inside: Inside
+
+  static {
+    insideOf = (group) => group.#inside
+  }
+
+  /** Use Group.join(). */
+  private constructor(native: NativeGroup, threads: number) {
+    this.#inside = { native, fits: 0, stopped: false }
+    this.rank = native.rank
+    this.size = native.size
+    this.localRank = native.localRank
+    this.localSize = native.localSize
+    this.transport = native.transport
+    this.library = native.library
+    this.threads = threads
+  }
+
+  /**
+   * Joins the processes that were started with this one; the same group again where it did before. Rejects with code UNSUPPORTED where no library of
+   * MPI opens (deviceInfo() and `ffjord info` say why), and with PEER_LOST where the library is not of the launcher's make.
+   */
+  static async join(options: GroupOptions = {}): Promise<Group> {
+    const given = object(options, 'group options', ['deadline'])
+    const deadline = number(given.deadline ?? 120, 'deadline', { least: 0, open: true })
+    if (joined) return joined
+    const native = translatedSync(() => new (binding().Group)(deadline))
+    const group = new Group(native, await threadsOf(native))
+    joined = group
+    if (group.size > 1) process.once('exit', (code) => group.#end(code))
+    return group
+  }
+
+  /** Ends the membership, once all ranks do so; at the end of a process it happens by itself. */
+  async leave(): Promise<void> {
+    this.#inside.native.leave()
+  }
+
+  /**
+   * Where the process ends well, or by an error that all ranks have, it waits for them. Otherwise they would wait for it: the launcher ends them.
+   */
+  #end(code: number): void {
+    const { native, fits } = this.#inside
+    if (endedTogether(this) || (code === 0 && fits === 0)) native.leave()
+    else native.abort(code === 0 ? 1 : code)
+  }
+}
+
+/** Of the cores that this process may use: all, where the launcher gave each rank its own, else its share. */
+async function threadsOf(native: NativeGroup): Promise<number> {
+  const { threads } = binding().cpu()
+  const { size, rank, localSize } = native
+  if (size === 1) return threads
+  const all = new Float64Array(size)
+  all[rank] = binding().fingerprint(allowedCores())
+  const sets = await native.sum(all)
+  const sharing = sets.filter((set) => set === sets[rank]).length
+  return Math.max(1, Math.floor(threads / Math.min(sharing, localSize)))
+}
+
+/** The system's list of them; nothing where it has none. */
+function allowedCores(): Uint8Array {
+  try {
+    return Buffer.from(/^Cpus_allowed_list:.*$/m.exec(readFileSync('/proc/self/status', 'utf8'))?.[0] ?? '')
+  } catch {
+    return Buffer.alloc(0)
+  }
+}

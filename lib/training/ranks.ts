@@ -1,0 +1,116 @@
+import type { ModelCore } from '../flow/core'
+import { binding } from '../native/binding'
+import { FfjordError, isError, isFfjordError, translated } from '../native/errors'
+import type { NativeBuffer, NativeGroup } from '../native/interface'
+import { type Group, insideOf } from './group'
+
+/**
+ * What the loop of a fit asks of the ranks that train together; without others, what this process says holds. Every call is one of all ranks, which
+ * all get the same answer.
+ */
+export class Ranks {
+  readonly rank: number
+  readonly size: number
+  readonly #inside: ReturnType<typeof insideOf> | undefined
+
+  constructor(group: Group | undefined) {
+    this.rank = group?.rank ?? 0
+    this.size = group?.size ?? 1
+    if (group && group.size > 1) this.#inside = insideOf(group)
+  }
+
+  /** Undefined where there are no others. */
+  get native(): NativeGroup | undefined {
+    return this.#inside?.native
+  }
+
+  enter(): void {
+    if (!this.#inside) return
+    this.#inside.fits++
+    this.#inside.stopped = false
+  }
+  /** `stopped`: before its time. */
+  exit(stopped: boolean): void {
+    if (!this.#inside) return
+    this.#inside.fits--
+    this.#inside.stopped = stopped
+  }
+
+  /** Whether any of them says so. */
+  async any(flag: boolean): Promise<boolean> {
+    return (await this.#gather([flag ? 1 : 0])).some(([one]) => one === 1)
+  }
+
+  /** The least of their numbers. */
+  async fewest(count: number): Promise<number> {
+    return Math.min(...(await this.#gather([count])).map(([one]) => one!))
+  }
+
+  /** `rows` numbers of which each rank has computed those of its share. */
+  async joined(rows: number, own: ArrayLike<number>): Promise<Float64Array> {
+    const all = new Float64Array(rows)
+    all.set(own, this.share(rows).first)
+    return this.#sum(all)
+  }
+
+  /** Which of `rows` rows this rank computes. */
+  share(rows: number): { first: number; rows: number } {
+    const place = (rank: number) => Math.floor((rows * rank) / this.size)
+    return { first: place(this.rank), rows: place(this.rank + 1) - place(this.rank) }
+  }
+
+  /** Refuses what is not the same on all ranks, plain data by their names. */
+  async requireSame(given: Record<string, unknown>): Promise<void> {
+    if (!this.#inside) return
+    const names = Object.keys(given)
+    const words = names.map((name) => binding().fingerprint(Buffer.from(JSON.stringify(given[name]) ?? '')))
+    const all = await this.#gather(words)
+    all.forEach((theirs, rank) => {
+      const at = theirs.findIndex((word, i) => word !== all[0]![i])
+      if (at < 0) return
+      throw new FfjordError(
+        'INVALID_OPTION',
+        `ranks 0 and ${rank} differ in ${names[at]} (on rank ${this.rank}: ${JSON.stringify(given[names[at]!])}); give every rank the same`
+      )
+    })
+  }
+
+  /** All begin with the numbers of rank 0. */
+  async begin(core: ModelCore, averages: boolean): Promise<void> {
+    if (!this.#inside) return
+    const buffers: NativeBuffer[] = ['parameters', 'statistics', 'firstMoment', 'secondMoment']
+    if (averages) buffers.push('average')
+    for (const buffer of buffers) {
+      const values = core.native.read(buffer)
+      if (values.length === 0) continue
+      const { native } = this.#inside
+      core.native.write(buffer, await translated(() => native.broadcast(Float64Array.from(values))))
+    }
+  }
+
+  /** Throws an error of this rank, and lets the others know, which would wait for it. */
+  async fail(error: unknown): Promise<never> {
+    const native = this.#inside?.native
+    if (native && !native.ended()) {
+      const code = isFfjordError(error) ? error.code : 'INTERNAL'
+      const message = isError(error) ? error.message : String(error)
+      await native.fail(code, Buffer.from(message)).catch(() => undefined)
+    }
+    throw error
+  }
+
+  async #gather(own: readonly number[]): Promise<number[][]> {
+    const { length } = own
+    const all = new Float64Array(length * this.size)
+    all.set(own, length * this.rank)
+    const sum = await this.#sum(all)
+    return Array.from({ length: this.size }, (_, rank) => [
+      ...sum.subarray(length * rank, length * (rank + 1))
+    ])
+  }
+
+  async #sum(values: Float64Array): Promise<Float64Array> {
+    const native = this.#inside?.native
+    return native ? translated(() => native.sum(values)) : values
+  }
+}

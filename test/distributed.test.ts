@@ -1,0 +1,309 @@
+import { spawn, spawnSync } from 'node:child_process'
+import { existsSync, mkdtempSync, readFileSync, rmSync } from 'node:fs'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+import { Flow, Group } from '../lib'
+import { failure } from './failure'
+
+const program = join(__dirname, 'distributed', 'rank.js')
+const command = join(__dirname, '..', 'dist', 'cli', 'index.js')
+
+interface Found {
+  losses: number[]
+  validations: number[]
+  error?: { code: string; message: string }
+  stopped?: string
+  iterations?: number
+  weights: string
+  unchanged?: boolean
+}
+
+interface Rank {
+  rank: number
+  size: number
+  localRank: number
+  localSize: number
+  threads: number
+  transport: string
+  pid: number
+  jobs: Record<string, Found>
+}
+
+interface Launcher {
+  name: string
+  start: readonly string[]
+  library: string
+  other: string
+}
+
+const launchers: Launcher[] = [
+  {
+    name: 'mpirun.openmpi',
+    start: ['mpirun.openmpi', '--allow-run-as-root', '--oversubscribe'],
+    library: 'libmpi.so.40',
+    other: 'libmpich.so.12'
+  },
+  { name: 'mpirun.mpich', start: ['mpirun.mpich'], library: 'libmpich.so.12', other: 'libmpi.so.40' }
+]
+
+let folder: string
+beforeAll(() => {
+  folder = mkdtempSync(join(tmpdir(), 'ffjord-ranks-'))
+})
+afterAll(() => rmSync(folder, { recursive: true, force: true }))
+
+let runs = 0
+
+interface Ended {
+  code: number | null
+  output: string
+  ranks: Rank[]
+  out: string
+}
+
+/** Starts ranks that do the jobs; `meanwhile` may meddle with them. */
+async function start(
+  launcher: Launcher | undefined,
+  count: number,
+  jobs: readonly string[],
+  environment: Record<string, string> = {},
+  meanwhile?: (out: string) => Promise<void>
+): Promise<Ended> {
+  const out = join(folder, `run-${runs++}`)
+  const before = launcher ? [...launcher.start, '-n', String(count)] : []
+  const [file, ...rest] = [...before, process.execPath, program, out, ...jobs] as [string, ...string[]]
+  const child = spawn(file, rest, { env: { ...process.env, ...environment }, timeout: 240_000 })
+  let output = ''
+  for (const stream of [child.stdout, child.stderr]) stream.on('data', (chunk) => (output += chunk))
+  const ended = new Promise<number | null>((resolve) => child.on('close', (code) => resolve(code)))
+  await meanwhile?.(out)
+  const code = await ended
+  const ranks = Array.from({ length: count }, (_, rank) => readRank(out, rank)).flatMap((one) => one ?? [])
+  return { code, output, ranks, out }
+}
+
+function readRank(out: string, rank: number): Rank | undefined {
+  const file = `${out}.${rank}.json`
+  return existsSync(file) ? JSON.parse(readFileSync(file, 'utf8')) : undefined
+}
+
+/** Waits until a rank has started, and has trained for a while. */
+async function underWay(out: string, rank: number): Promise<Rank> {
+  for (let tries = 0; tries < 600; tries++) {
+    await new Promise((resolve) => setTimeout(resolve, 100))
+    const found = readRank(out, rank)
+    if (found && existsSync(`${out}.safetensors`)) return found
+  }
+  throw new Error('the ranks do not start')
+}
+
+/** Jobs in which several ranks come to the bits of one process. */
+const same = ['sample', 'tile', 'estimate', 'norm', 'parts', 'context', 'matching', 'coupled', 'images']
+/** Jobs in which they do but nearly so: each controls its own steps, or blocks divide the rows. */
+const near = ['batch', 'blocks']
+
+let alone: Promise<Ended> | undefined
+
+describe('a process of its own', () => {
+  test('is a group of one, also in a batch script of Slurm', async () => {
+    process.env.SLURM_NTASKS = '4'
+    process.env.SLURM_PROCID = '0'
+    try {
+      const group = await Group.join()
+      expect(group).toMatchObject({ rank: 0, size: 1, localRank: 0, localSize: 1, transport: 'single' })
+      expect(group.threads).toBeGreaterThan(0)
+    } finally {
+      delete process.env.SLURM_NTASKS
+      delete process.env.SLURM_PROCID
+    }
+  })
+
+  test('trains in it as without it', async () => {
+    const group = await Group.join()
+    const weights = async (options: { group?: Group }) => {
+      const flow = await Flow.create({ shape: [1], blocks: [{ type: 'cnf', net: { hidden: [4] } }], seed: 1 })
+      await flow.fit(
+        Float32Array.from({ length: 64 }, (_, i) => Math.sin(i)),
+        { iterations: 5, ...options }
+      )
+      return Object.values(flow.parameters()).map(({ data }) => [...data])
+    }
+    expect(await weights({ group })).toEqual(await weights({}))
+  })
+
+  test('what is no group is refused', async () => {
+    const flow = await Flow.create({ shape: [1], blocks: [{ type: 'cnf', net: { hidden: [4] } }] })
+    await failure(
+      async () => flow.fit(new Float32Array(8), { iterations: 1, group: {} as Group }),
+      'INVALID_OPTION'
+    )
+    await failure(() => Group.join({ deadline: 0 }), 'INVALID_OPTION')
+  })
+})
+
+describe.each(launchers)('$name', (launcher) => {
+  const missing = spawnSync(launcher.name, ['--version']).error ? `there is no ${launcher.name}` : undefined
+  if (missing) console.warn(`skipped: ranks of ${launcher.name}, as ${missing} (Debian: openmpi-bin, mpich)`)
+  const each = missing ? test.skip : test
+
+  each.each([2, 4])('%d ranks come to the bits of one process', async (count) => {
+    alone ??= start(undefined, 1, [...same, ...near])
+    const [one] = (await alone).ranks as [Rank]
+    const { code, output, ranks } = await start(launcher, count, same)
+    expect({ code, output }).toMatchObject({ code: 0 })
+    expect(ranks).toHaveLength(count)
+    for (const { rank, size, localRank, localSize, transport, jobs } of ranks) {
+      expect({ rank, size, localRank, localSize, transport }).toEqual({
+        rank: ranks.findIndex((other) => other.rank === rank),
+        size: count,
+        localRank: rank,
+        localSize: count,
+        transport: 'mpi'
+      })
+      expect(jobs).toEqual(Object.fromEntries(same.map((name) => [name, one.jobs[name]])))
+    }
+  })
+
+  each('3 ranks, and steps that each controls, come near them', async () => {
+    alone ??= start(undefined, 1, [...same, ...near])
+    const [one] = (await alone).ranks as [Rank]
+    const { code, output, ranks } = await start(launcher, 3, ['sample', 'images', ...near])
+    expect({ code, output }).toMatchObject({ code: 0 })
+    const [first] = ranks as [Rank]
+    for (const { jobs } of ranks) expect(jobs).toEqual(first.jobs)
+    for (const [name, { losses }] of Object.entries(first.jobs)) {
+      expect(losses).toHaveLength(one.jobs[name]!.losses.length)
+      // Each step doubles what the steps before made of a difference in rounding.
+      losses.slice(0, 8).forEach((loss, i) => {
+        expect(Math.abs(loss - one.jobs[name]!.losses[i]!)).toBeLessThan(2e-3)
+      })
+    }
+  })
+
+  each('what ends one rank ends all at the same place', async () => {
+    const names = [
+      'failing',
+      'skipping',
+      'aborted',
+      'broken',
+      'thrown',
+      'other batch',
+      'other data',
+      'other flow',
+      'sample'
+    ]
+    alone ??= start(undefined, 1, [...same, ...near])
+    const { code, output, ranks } = await start(launcher, 2, names)
+    expect({ code, output }).toMatchObject({ code: 0 })
+    const [zero, one] = ranks as [Rank, Rank]
+    expect(zero.jobs.failing!.error).toMatchObject({ code: 'SOLVE_FAILED' })
+    expect(zero.jobs.failing!.error!.message).toContain('on rank 1')
+    expect(one.jobs.failing!.error).toMatchObject({ code: 'SOLVE_FAILED' })
+    expect(one.jobs.failing!.unchanged && zero.jobs.failing!.unchanged).toBe(true)
+    expect(zero.jobs.skipping).toEqual(one.jobs.skipping)
+    expect(zero.jobs.skipping!.iterations).toBe(3)
+    expect(zero.jobs.skipping!.losses).toHaveLength(3)
+    expect(zero.jobs.aborted).toMatchObject({ stopped: 'signal' })
+    expect(zero.jobs.aborted).toEqual(one.jobs.aborted)
+    expect(zero.jobs.broken).toEqual(one.jobs.broken)
+    expect(zero.jobs.thrown!.error!.message).toBe('the disk is full')
+    expect(one.jobs.thrown!.error!.message).toContain('on rank 0: the disk is full')
+    const told = (name: string) => ranks.map(({ jobs }) => jobs[name]!.error?.message ?? '')
+    for (const message of told('other batch')) expect(message).toMatch(/differ in .*batch/)
+    for (const message of told('other data')) expect(message).toContain('differ in the data')
+    for (const message of told('other flow')) expect(message).toContain('differ in description')
+    // And the group trains on.
+    expect(zero.jobs.sample).toEqual((await alone).ranks[0]!.jobs.sample)
+  })
+
+  each('goes on with another number of ranks with the same bits', async () => {
+    const whole = await start(undefined, 1, ['forty'])
+    const saved = await start(launcher, 4, ['saved'])
+    expect(saved.code).toBe(0)
+    const model = { RANK_MODEL: `${saved.out}.safetensors` }
+    for (const more of [
+      await start(launcher, 2, ['resumed'], model),
+      await start(undefined, 1, ['resumed'], model)
+    ])
+      expect(more.ranks[0]!.jobs.resumed!.weights).toBe(whole.ranks[0]!.jobs.forty!.weights)
+  })
+
+  each('a rank that dies ends the job, and the last checkpoint is whole', async () => {
+    const { code, out } = await start(launcher, 2, ['endless'], {}, async (out) => {
+      process.kill((await underWay(out, 1)).pid, 'SIGKILL')
+    })
+    expect(code).not.toBe(0)
+    const flow = await Flow.load(`${out}.safetensors`)
+    expect(flow.provenance!.iterations).toBeGreaterThanOrEqual(5)
+  })
+
+  each('a rank that hangs is found by the deadline', async () => {
+    let hung = 0
+    const { code, ranks, output } = await start(
+      launcher,
+      2,
+      ['endless'],
+      { RANK_DEADLINE: '3' },
+      async (out) => {
+        hung = (await underWay(out, 1)).pid
+        process.kill(hung, 'SIGSTOP')
+      }
+    )
+    try {
+      process.kill(hung, 'SIGKILL')
+    } catch {
+      // The launcher has ended it.
+    }
+    expect({ code, output }).not.toMatchObject({ code: 0 })
+    expect(ranks[0]!.jobs.endless!.error).toMatchObject({ code: 'PEER_LOST' })
+  })
+
+  each('a library of another make is an error that names both', async () => {
+    const { code, output } = await start(launcher, 2, ['sample'], { FFJORD_MPI: launcher.other })
+    expect(code).not.toBe(0)
+    expect(output).toContain('different makes')
+    expect(output).toContain(launcher.other)
+  })
+
+  each(
+    'the command trains in parallel without another option, and stops on a signal to one rank',
+    async () => {
+      const out = join(folder, `command-${launcher.name}`)
+      const train = (given: readonly string[]) => {
+        const [file, ...rest] = [...launcher.start, '-n', '2', process.execPath, command, 'train', ...given]
+        return spawn(file!, rest, { stdio: ['ignore', 'pipe', 'pipe'], timeout: 240_000 })
+      }
+      const endOf = (child: ReturnType<typeof train>) => {
+        let output = ''
+        for (const stream of [child.stdout!, child.stderr!]) stream.on('data', (chunk) => (output += chunk))
+        return new Promise<{ code: number | null; output: string }>((resolve) =>
+          child.on('close', (code) => resolve({ code, output }))
+        )
+      }
+      const options = (folder: string) => {
+        const given = '--data pinwheel --hidden 8,8 --batch 128 --no-report --quiet --out'
+        return [...given.split(' '), folder]
+      }
+      const first = await endOf(train([...options(out), '--iterations', '30']))
+      expect(first).toMatchObject({ code: 0 })
+      expect(first.output.match(/Trained {2}30 iterations/g)).toHaveLength(1)
+      const lines = readFileSync(join(out, 'metrics.jsonl'), 'utf8').trim().split('\n')
+      expect(lines.map((line) => JSON.parse(line).iteration)).toEqual(
+        Array.from({ length: 30 }, (_, i) => i + 1)
+      )
+
+      const endless = `${out}-endless`
+      const child = train([...options(endless), '--iterations', '1000000'])
+      const ended = endOf(child)
+      while (!existsSync(join(endless, 'model.safetensors')))
+        await new Promise((resolve) => setTimeout(resolve, 200))
+      const found = spawnSync('pgrep', ['-f', `^${process.execPath} ${command} train.*--out ${endless}`], {
+        encoding: 'utf8'
+      })
+      process.kill(Number(found.stdout.trim().split('\n').at(-1)), 'SIGINT')
+      const { code, output } = await ended
+      expect(code).not.toBe(0)
+      expect(output.match(/Interrupted at iteration/g)).toHaveLength(1)
+    }
+  )
+})

@@ -65,7 +65,7 @@ export class Group {
 
   /**
    * Joins the processes that were started with this one; the same group again where it did before. Rejects with code UNSUPPORTED where no library of
-   * MPI opens (deviceInfo() and `ffjord info` say why), and with PEER_LOST where the library is not of the launcher's make.
+   * MPI opens (libraryInfo() and `ffjord info` say why), and with PEER_LOST where the library is not of the launcher's make.
    */
   static async join(options: GroupOptions = {}): Promise<Group> {
     const given = object(options, 'group options', ['deadline'])

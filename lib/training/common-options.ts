@@ -3,7 +3,7 @@ import { normalizeBatchOptions } from '../data/dataset-options'
 import type { OptimizerOptions } from '../flow/options'
 import type { Batch } from '../native/batch'
 import { boolean, fail, integer, isCallable, object, show, signal } from '../native/check'
-import { Group } from './group'
+import { type Group, isGroup } from './group'
 import { normalizeSchedule, type Schedule } from './schedule'
 
 /** What every fit takes, whatever it trains; its model is of type M. */
@@ -80,7 +80,7 @@ export function normalizeCommon<M>(
 }
 
 function checkGroup(value: unknown): Group | undefined {
-  if (value === undefined || value instanceof Group) return value
+  if (value === undefined || isGroup(value)) return value
   return fail('INVALID_OPTION', `group is ${show(value)}; give what Group.join() resolves to`)
 }
 

@@ -14,6 +14,9 @@ let joined: Group | undefined
 /** What this package's own modules ask of a group. */
 export let insideOf: (group: Group) => Inside
 
+/** By what it holds: `instanceof` asks a proxy, which may be revoked. */
+export let isGroup: (value: unknown) => value is Group
+
 interface Inside {
   readonly native: NativeGroup
   /** Fits under way, whose end on one rank alone is the end of all. */
@@ -49,6 +52,7 @@ export class Group {
 
   static {
     insideOf = (group) => group.#inside
+    isGroup = (value): value is Group => typeof value === 'object' && value !== null && #inside in value
   }
 
   /** Use Group.join(). */

@@ -60,6 +60,7 @@ module.exports = async function calls(ffjord, folder) {
   })
   const pixels = () => Float32Array.of(0, 1, 1, 0, 1, 1, 0, 0)
   const vae = await ffjord.Vae.create(autoencoder())
+  const group = await ffjord.Group.join()
   const autoencoderFile = join(folder, 'vae.safetensors')
   await vae.save(autoencoderFile)
   /** Options with numbers under `key` that end. */
@@ -487,6 +488,12 @@ module.exports = async function calls(ffjord, folder) {
     scalingBlocks: [() => [data(), 'whiten'], (...given) => ffjord.scalingBlocks(...given)],
     remarksOn: [() => [data()], (set) => ffjord.remarksOn(set)],
     deviceInfo: [() => [], () => ffjord.deviceInfo()],
+    libraryInfo: [() => [], () => ffjord.libraryInfo()],
+    'Group.join': [() => [{ deadline: 10 }], (o) => ffjord.Group.join(o)],
+    'fit in a group': [
+      () => [data(), { iterations: 2, batch: 4, group, signal: soon() }],
+      (set, o) => flow.fit(set, withEnd(o))
+    ],
     readSafetensors: [() => [model], (path) => ffjord.readSafetensors(path)],
     writeSafetensors: [
       () => ['file', { metadata: { a: 'b' }, tensors: new Map([['t', { shape: [2], data: x(2) }]]) }],
@@ -504,7 +511,7 @@ module.exports = async function calls(ffjord, folder) {
   }
 
   const names = Object.keys(all)
-  const methods = ['Flow', 'Vae', 'toyNames', 'benchmarkNames', 'imageSetNames']
+  const methods = ['Flow', 'Vae', 'Group', 'toyNames', 'benchmarkNames', 'imageSetNames']
   const untried = Object.keys(ffjord).filter((name) => !names.includes(name) && !methods.includes(name))
   if (untried.length > 0) throw new Error(`no case calls ${untried.join(', ')}`)
   for (const [name, [make, call, end]] of Object.entries(all)) {

@@ -16,6 +16,8 @@ interface Found {
   iterations?: number
   weights: string
   unchanged?: boolean
+  second?: Found
+  early?: unknown
 }
 
 interface Rank {
@@ -25,6 +27,8 @@ interface Rank {
   localSize: number
   threads: number
   transport: string
+  /** Whether two calls of join at once give one group. */
+  same: boolean
   pid: number
   jobs: Record<string, Found>
 }
@@ -98,7 +102,7 @@ async function underWay(out: string, rank: number): Promise<Rank> {
 }
 
 /** Jobs in which several ranks come to the bits of one process. */
-const same = ['sample', 'tile', 'estimate', 'norm', 'parts', 'context', 'matching', 'coupled', 'images']
+const sameBits = ['sample', 'tile', 'estimate', 'norm', 'parts', 'context', 'matching', 'coupled', 'images']
 /** Jobs in which they do but nearly so: each controls its own steps, or blocks divide the rows. */
 const near = ['batch', 'blocks']
 
@@ -147,25 +151,26 @@ describe.each(launchers)('$name', (launcher) => {
   const each = missing ? test.skip : test
 
   each.each([2, 4])('%d ranks come to the bits of one process', async (count) => {
-    alone ??= start(undefined, 1, [...same, ...near])
+    alone ??= start(undefined, 1, [...sameBits, ...near])
     const [one] = (await alone).ranks as [Rank]
-    const { code, output, ranks } = await start(launcher, count, same)
+    const { code, output, ranks } = await start(launcher, count, sameBits)
     expect({ code, output }).toMatchObject({ code: 0 })
     expect(ranks).toHaveLength(count)
-    for (const { rank, size, localRank, localSize, transport, jobs } of ranks) {
-      expect({ rank, size, localRank, localSize, transport }).toEqual({
+    for (const { rank, size, localRank, localSize, transport, same, jobs } of ranks) {
+      expect({ rank, size, localRank, localSize, transport, same }).toEqual({
         rank: ranks.findIndex((other) => other.rank === rank),
         size: count,
         localRank: rank,
         localSize: count,
-        transport: 'mpi'
+        transport: 'mpi',
+        same: true
       })
-      expect(jobs).toEqual(Object.fromEntries(same.map((name) => [name, one.jobs[name]])))
+      expect(jobs).toEqual(Object.fromEntries(sameBits.map((name) => [name, one.jobs[name]])))
     }
   })
 
   each('3 ranks, and steps that each controls, come near them', async () => {
-    alone ??= start(undefined, 1, [...same, ...near])
+    alone ??= start(undefined, 1, [...sameBits, ...near])
     const [one] = (await alone).ranks as [Rank]
     const { code, output, ranks } = await start(launcher, 3, ['sample', 'images', ...near])
     expect({ code, output }).toMatchObject({ code: 0 })
@@ -190,10 +195,14 @@ describe.each(launchers)('$name', (launcher) => {
       'other batch',
       'other data',
       'other flow',
-      'sample'
+      'failing alone',
+      'two at once',
+      'other end',
+      'sample',
+      'after leaving'
     ]
-    alone ??= start(undefined, 1, [...same, ...near])
-    const { code, output, ranks } = await start(launcher, 2, names)
+    alone ??= start(undefined, 1, [...sameBits, ...near])
+    const { code, output, ranks } = await start(launcher, 2, names, { RANK_DEADLINE: '20' })
     expect({ code, output }).toMatchObject({ code: 0 })
     const [zero, one] = ranks as [Rank, Rank]
     expect(zero.jobs.failing!.error).toMatchObject({ code: 'SOLVE_FAILED' })
@@ -212,8 +221,29 @@ describe.each(launchers)('$name', (launcher) => {
     for (const message of told('other batch')) expect(message).toMatch(/differ in .*batch/)
     for (const message of told('other data')) expect(message).toContain('differ in the data')
     for (const message of told('other flow')) expect(message).toContain('differ in description')
+    // The jobs before have ended all ranks together, which says nothing of this one.
+    expect(told('failing alone')).toEqual(['on rank 1: there is no file', 'there is no file'])
+    for (const message of told('other end')) expect(message).toMatch(/differ in .*data/)
+    for (const { jobs } of ranks) {
+      expect(jobs['two at once']!.second!.error).toMatchObject({ code: 'UNSUPPORTED' })
+      expect(jobs['two at once']).toMatchObject({
+        iterations: 20,
+        weights: zero.jobs['two at once']!.weights
+      })
+      expect(jobs['after leaving']).toMatchObject({
+        early: 'UNSUPPORTED',
+        iterations: 5,
+        error: { code: 'DISPOSED' }
+      })
+    }
     // And the group trains on.
     expect(zero.jobs.sample).toEqual((await alone).ranks[0]!.jobs.sample)
+  })
+
+  each('a rank that leaves its loop by an error does not end the others before they are done', async () => {
+    const { code, ranks } = await start(launcher, 2, ['left'])
+    expect(code).not.toBe(0)
+    expect(ranks[0]!.jobs.left).toEqual({ stopped: 'signal' })
   })
 
   each('goes on with another number of ranks with the same bits', async () => {

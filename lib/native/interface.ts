@@ -231,10 +231,10 @@ export interface NativeGroup {
   sum(values: Float64Array): Promise<Float64Array>
   /** The numbers of rank 0; every rank gives as many. */
   broadcast(values: Float64Array): Promise<Float64Array>
-  /** Rejects where ranks have different numbers. */
-  requireSame(value: number, what: string): Promise<Float64Array>
   fail(code: string, message: Uint8Array): Promise<never>
-  /** Waits for all ranks. */
+  /** The last call of all, however long they take. */
+  finish(): Promise<unknown>
+  /** Behind `finish`, which it waits for where it was not called. */
   leave(): void
   abort(exitCode: number): void
   /** Whether the last call of all ended their work, by a failure or a stop. */

@@ -1,7 +1,7 @@
 import { readFileSync } from 'node:fs'
 import { binding } from '../native/binding'
-import { number, object } from '../native/check'
-import { translatedSync } from '../native/errors'
+import { fail, number, object } from '../native/check'
+import { translated, translatedSync } from '../native/errors'
 import type { NativeGroup } from '../native/interface'
 
 export interface GroupOptions {
@@ -9,7 +9,7 @@ export interface GroupOptions {
   deadline?: number
 }
 
-let joined: Group | undefined
+let joined: Promise<Group> | undefined
 
 /** What this package's own modules ask of a group. */
 export let insideOf: (group: Group) => Inside
@@ -19,10 +19,12 @@ export let isGroup: (value: unknown) => value is Group
 
 interface Inside {
   readonly native: NativeGroup
-  /** Fits under way, whose end on one rank alone is the end of all. */
-  fits: number
+  /** Whether a fit is under way, whose end on one rank alone is the end of all. */
+  trains: boolean
   /** Whether the last fit ended before its time, on all ranks alike. */
   stopped: boolean
+  /** Whether it was left. */
+  left: boolean
 }
 
 /** Whether the work of all ranks has ended, by a failure or a stop that each knows of. */
@@ -57,7 +59,7 @@ export class Group {
 
   /** Use Group.join(). */
   private constructor(native: NativeGroup, threads: number) {
-    this.#inside = { native, fits: 0, stopped: false }
+    this.#inside = { native, trains: false, stopped: false, left: false }
     this.rank = native.rank
     this.size = native.size
     this.localRank = native.localRank
@@ -74,26 +76,46 @@ export class Group {
   static async join(options: GroupOptions = {}): Promise<Group> {
     const given = object(options, 'group options', ['deadline'])
     const deadline = number(given.deadline ?? 120, 'deadline', { least: 0, open: true })
-    if (joined) return joined
+    joined ??= Group.#open(deadline)
+    try {
+      return await joined
+    } catch (error) {
+      joined = undefined
+      throw error
+    }
+  }
+
+  static async #open(deadline: number): Promise<Group> {
     const native = translatedSync(() => new (binding().Group)(deadline))
     const group = new Group(native, await threadsOf(native))
-    joined = group
     if (group.size > 1) process.once('exit', (code) => group.#end(code))
     return group
   }
 
-  /** Ends the membership, once all ranks do so; at the end of a process it happens by itself. */
+  /**
+   * Ends the membership, once all ranks do so; no fit of this group may follow. At the end of a process it happens by itself. Rejects with code
+   * UNSUPPORTED while a fit is under way.
+   */
   async leave(): Promise<void> {
-    this.#inside.native.leave()
+    const inside = this.#inside
+    if (inside.trains) fail('UNSUPPORTED', 'a fit of this group is under way; await it, and leave then')
+    inside.left = true
+    await translated(() => inside.native.finish())
+    translatedSync(() => inside.native.leave())
   }
 
   /**
    * Where the process ends well, or by an error that all ranks have, it waits for them. Otherwise they would wait for it: the launcher ends them.
    */
   #end(code: number): void {
-    const { native, fits } = this.#inside
-    if (endedTogether(this) || (code === 0 && fits === 0)) native.leave()
-    else native.abort(code === 0 ? 1 : code)
+    const { native, trains } = this.#inside
+    try {
+      if (endedTogether(this) || (code === 0 && !trains)) native.leave()
+      else native.abort(code & 255 || 1)
+    } catch {
+      // The others have gone on to something else.
+      native.abort(code & 255 || 1)
+    }
   }
 }
 
@@ -104,7 +126,7 @@ async function threadsOf(native: NativeGroup): Promise<number> {
   if (size === 1) return threads
   const all = new Float64Array(size)
   all[rank] = binding().fingerprint(allowedCores())
-  const sets = await native.sum(all)
+  const sets = await translated(() => native.sum(all))
   const sharing = sets.filter((set) => set === sets[rank]).length
   return Math.max(1, Math.floor(threads / Math.min(sharing, localSize)))
 }

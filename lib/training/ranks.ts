@@ -1,5 +1,6 @@
 import type { ModelCore } from '../flow/core'
 import { binding } from '../native/binding'
+import { fail, show } from '../native/check'
 import { FfjordError, isError, isFfjordError, translated } from '../native/errors'
 import type { NativeBuffer, NativeGroup } from '../native/interface'
 import { type Group, insideOf } from './group'
@@ -16,7 +17,10 @@ export class Ranks {
   constructor(group: Group | undefined) {
     this.rank = group?.rank ?? 0
     this.size = group?.size ?? 1
-    if (group && group.size > 1) this.#inside = insideOf(group)
+    if (!group) return
+    const inside = insideOf(group)
+    if (inside.left) fail('DISPOSED', 'this process has left the group; train before group.leave()')
+    if (group.size > 1) this.#inside = inside
   }
 
   /** Undefined where there are no others. */
@@ -24,16 +28,27 @@ export class Ranks {
     return this.#inside?.native
   }
 
+  /** Sums of two fits at once could not be told from each other. */
   enter(): void {
     if (!this.#inside) return
-    this.#inside.fits++
+    if (this.#inside.trains)
+      fail('UNSUPPORTED', 'a group trains one model at a time; await the fit that is under way')
+    this.#inside.trains = true
     this.#inside.stopped = false
   }
-  /** `stopped`: before its time. */
-  exit(stopped: boolean): void {
-    if (!this.#inside) return
-    this.#inside.fits--
-    this.#inside.stopped = stopped
+
+  /** All are there, so that how the last fit ended says nothing of this one. */
+  async meet(): Promise<void> {
+    await this.any(false)
+  }
+
+  /** `left`: while the others go on, who stop with it. `stopped`: before its time, as all of them know. */
+  async exit(left: boolean, stopped: boolean): Promise<void> {
+    try {
+      if (left) await this.any(true)
+    } finally {
+      if (this.#inside) Object.assign(this.#inside, { trains: false, stopped: left || stopped })
+    }
   }
 
   /** Whether any of them says so. */
@@ -93,7 +108,7 @@ export class Ranks {
     const native = this.#inside?.native
     if (native && !native.ended()) {
       const code = isFfjordError(error) ? error.code : 'INTERNAL'
-      const message = isError(error) ? error.message : String(error)
+      const message = isError(error) && typeof error.message === 'string' ? error.message : show(error)
       await native.fail(code, Buffer.from(message)).catch(() => undefined)
     }
     throw error

@@ -96,17 +96,16 @@ export class Training<
       reason = undefined
       return await ranks.fail(error)
     } finally {
-      // A loop over this run was left: the others stop with it.
-      if (goesOn) await ranks.any(true)
-      ranks.exit(reason === undefined || reason === 'signal')
       this.#noteProvenance()
       this.#trainee.release()
+      await ranks.exit(goesOn, reason === undefined || reason === 'signal')
     }
   }
 
   async #begin(): Promise<void> {
     const { core, options, state, optimizer, data } = this.#trainee
     const { iterations, feed, schedule, validation, keepBest, skipFailures, checkpoint } = options
+    await this.#ranks.meet()
     await this.#trainee.begin()
     await this.#ranks.requireSame({
       ...this.#trainee.common,
@@ -151,6 +150,7 @@ export class Training<
     const began = performance.eventLoopUtilization()
     const feed = await data.peek(planned, options.feed)
     const peeked = performance.eventLoopUtilization(began).active
+    await this.#ranks.requireSame({ 'the batches that their data have left': feed.sizes.length })
     if (feed.sizes.length === 0) return 0
     const learningRates = Float64Array.from(feed.sizes, (_, i) => this.#learningRate(state.iteration + i))
     const { options: steps, step } = optimizer.state

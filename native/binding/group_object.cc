@@ -48,16 +48,15 @@ class GroupObject::Call : public Job {
 };
 
 Napi::Function GroupObject::define(Napi::Env env, Environment& environment) {
-  return DefineClass(
-      env, "Group",
-      {InstanceMethod<&GroupObject::method<&GroupObject::sum>>("sum"),
-       InstanceMethod<&GroupObject::method<&GroupObject::broadcast>>("broadcast"),
-       InstanceMethod<&GroupObject::method<&GroupObject::require_same>>("requireSame"),
-       InstanceMethod<&GroupObject::method<&GroupObject::fail>>("fail"),
-       InstanceMethod<&GroupObject::method<&GroupObject::leave>>("leave"),
-       InstanceMethod<&GroupObject::method<&GroupObject::abort>>("abort"),
-       InstanceMethod<&GroupObject::method<&GroupObject::ended>>("ended")},
-      &environment);
+  return DefineClass(env, "Group",
+                     {InstanceMethod<&GroupObject::method<&GroupObject::sum>>("sum"),
+                      InstanceMethod<&GroupObject::method<&GroupObject::broadcast>>("broadcast"),
+                      InstanceMethod<&GroupObject::method<&GroupObject::fail>>("fail"),
+                      InstanceMethod<&GroupObject::method<&GroupObject::finish>>("finish"),
+                      InstanceMethod<&GroupObject::method<&GroupObject::leave>>("leave"),
+                      InstanceMethod<&GroupObject::method<&GroupObject::abort>>("abort"),
+                      InstanceMethod<&GroupObject::method<&GroupObject::ended>>("ended")},
+                     &environment);
 }
 
 GroupObject::GroupObject(const Napi::CallbackInfo& info)
@@ -116,14 +115,6 @@ Napi::Value GroupObject::broadcast(const Napi::CallbackInfo& info) {
              });
 }
 
-// (number, what): rejects where ranks have different numbers
-Napi::Value GroupObject::require_same(const Napi::CallbackInfo& info) {
-  const std::uint64_t number = whole_number(info[0], "number", 0, kLargestInteger);
-  return run(info, {}, [number, what = short_text(info[1], "what")](Group& group, auto&) {
-    group.require_same(number, what);
-  });
-}
-
 // (code, message as bytes): what all ranks reject with
 Napi::Value GroupObject::fail(const Napi::CallbackInfo& info) {
   const ErrorCode code = error_code(short_text(info[0], "code"));
@@ -133,6 +124,11 @@ Napi::Value GroupObject::fail(const Napi::CallbackInfo& info) {
   });
 }
 
+Napi::Value GroupObject::finish(const Napi::CallbackInfo& info) {
+  return run(info, {}, [](Group& group, auto&) { group.finish(); });
+}
+
+// On JavaScript's thread, which has initialised the library.
 Napi::Value GroupObject::leave(const Napi::CallbackInfo& info) {
   worker_.wait_until_idle();
   group_->leave();

@@ -33,8 +33,8 @@ class GroupObject : public Napi::ObjectWrap<GroupObject> {
 
   Napi::Value sum(const Napi::CallbackInfo& info);
   Napi::Value broadcast(const Napi::CallbackInfo& info);
-  Napi::Value require_same(const Napi::CallbackInfo& info);
   Napi::Value fail(const Napi::CallbackInfo& info);
+  Napi::Value finish(const Napi::CallbackInfo& info);
   Napi::Value leave(const Napi::CallbackInfo& info);
   Napi::Value abort(const Napi::CallbackInfo& info);
   Napi::Value ended(const Napi::CallbackInfo& info);

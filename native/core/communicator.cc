@@ -13,20 +13,20 @@ constexpr std::size_t kMostBytes = std::size_t{32} << 20;
 // So few are gathered in one go: all bytes go to all, but only one message is waited for.
 constexpr std::size_t kSmallBytes = 4096;
 
-// `all` (count, n) → its first n are joined with the others, as the tree adds.
-template <class Number, class Join>
-void join_as_tree(std::size_t count, std::span<Number> all, const Join& join) {
+// `all` (count, n) → its first n are the sums of the others, as the tree adds.
+template <class Number>
+void add_rows(std::size_t count, std::span<Number> all) {
   const std::size_t n = all.size() / count;
   add_as_tree(count, [&](std::size_t to, std::size_t from) {
-    for (std::size_t i = 0; i < n; ++i) join(all[to * n + i], all[from * n + i]);
+    for (std::size_t i = 0; i < n; ++i) all[to * n + i] += all[from * n + i];
   });
 }
 
-template <class Number, class Join>
-void reduce_gathered(Communicator& group, std::span<Number> values, const Join& join) {
+template <class Number>
+void sum_gathered(Communicator& group, std::span<Number> values) {
   std::vector<Number> all(values.size() * group.size());
   group.gather(std::as_bytes(values), std::as_writable_bytes(std::span(all)));
-  join_as_tree(group.size(), std::span(all), join);
+  add_rows(group.size(), std::span(all));
   std::copy_n(all.begin(), values.size(), values.begin());
 }
 
@@ -34,14 +34,13 @@ void reduce_gathered(Communicator& group, std::span<Number> values, const Join& 
 // leave a rank.
 template <class Number>
 void sum_in_parts(Communicator& group, std::span<Number> values) {
-  const auto add = [](Number& to, Number from) { to += from; };
   const std::size_t ranks = group.size();
-  if (values.size_bytes() * ranks <= kSmallBytes) return reduce_gathered(group, values, add);
+  if (values.size_bytes() * ranks <= kSmallBytes) return sum_gathered(group, values);
   const std::size_t part = (values.size() + ranks - 1) / ranks;
   std::vector<Number> parts(part * ranks), received(part * ranks);
   std::copy(values.begin(), values.end(), parts.begin());
   group.exchange(std::as_bytes(std::span(parts)), std::as_writable_bytes(std::span(received)));
-  join_as_tree(ranks, std::span(received), add);
+  add_rows(ranks, std::span(received));
   group.gather(std::as_bytes(std::span(received).first(part)),
                std::as_writable_bytes(std::span(parts)));
   std::copy_n(parts.begin(), values.size(), values.begin());
@@ -59,9 +58,5 @@ void sum_over_ranks(Communicator& group, std::span<Number> values) {
 
 void Communicator::sum(std::span<float> values) { sum_over_ranks(*this, values); }
 void Communicator::sum(std::span<double> values) { sum_over_ranks(*this, values); }
-void Communicator::max(std::span<double> values) {
-  if (size() > 1)
-    reduce_gathered(*this, values, [](double& to, double from) { to = std::max(to, from); });
-}
 
 }  // namespace ffjord

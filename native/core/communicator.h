@@ -1,5 +1,5 @@
-// What processes that share a job say to each other: bytes of all for all, sums, broadcasts and
-// barriers. native/distributed has those that exist; nothing here knows a library or a network.
+// What processes that share a job say to each other: bytes of all for all, sums and broadcasts.
+// native/distributed has those that exist; nothing here knows a library or a network.
 #pragma once
 
 #include <cstddef>
@@ -32,17 +32,16 @@ class Communicator {
   virtual void exchange(std::span<const std::byte> parts, std::span<std::byte> received) = 0;
   /// Rank `root` has the bytes for all.
   virtual void broadcast(std::span<std::byte> bytes, int root) = 0;
-  /// Returns when all are there.
-  virtual void barrier() = 0;
 
   /// Elements added over the ranks as add_as_tree adds slots, so that ranks which have a run of
   /// slots each get the bits of one process that has all. An all-reduce of the library would add in
   /// an order of its own.
   virtual void sum(std::span<float> values);
   virtual void sum(std::span<double> values);
-  virtual void max(std::span<double> values);
 
-  /// Ends the membership in good order, once all ranks do so.
+  /// Calls from now on wait for the others as long as they take.
+  virtual void lift_deadline() noexcept {}
+  /// Ends the membership in good order; the last call, which all ranks have come to.
   virtual void leave() = 0;
   /// Ends the processes of all ranks, as this one cannot go on.
   virtual void abort(int exit_code) noexcept = 0;

@@ -49,17 +49,18 @@ std::vector<Group::Notice> Group::meet(const Notice& own, const std::exception_p
     communicator_->gather(std::as_bytes(std::span(&own, 1)),
                           std::as_writable_bytes(std::span(all)));
   });
-  ended_ = true;  // unless all go on
   for (int rank = 0; rank < size(); ++rank)
     if (all[rank].call == Call::Failure) share_failure(rank, failure);
   for (int rank = 1; rank < size(); ++rank)
     if (all[rank].call != all[0].call ||
-        (all[0].call != Call::Same && all[rank].value != all[0].value))
+        (all[0].call != Call::Same && all[rank].value != all[0].value)) {
+      ended_ = true;
       throw SharedFailure{std::make_exception_ptr(Error(
           ErrorCode::InvalidArgument, "the ranks have gone different ways: rank 0 comes to " +
                                           words(all[0]) + ", rank " + std::to_string(rank) +
                                           " to " + words(all[rank]) +
                                           "; give all of them the same calls, options and data"))};
+    }
   ended_ = false;
   return all;
 }
@@ -70,14 +71,14 @@ std::string Group::words(const Notice& notice) {
     case Call::Sum32:
     case Call::Sum64:
       return "a sum of " + numbers();
-    case Call::Max:
-      return "a maximum of " + numbers();
     case Call::Broadcast:
       return "a broadcast of " + std::to_string(notice.value) + " bytes";
     case Call::Same:
       return "a comparison";
     case Call::Agree:
       return "the end of an iteration";
+    case Call::Finish:
+      return "its end";
     case Call::Failure:
       break;
   }
@@ -93,6 +94,7 @@ void Group::announce(const std::exception_ptr& failure) {
 
 // `own`: what this rank met itself, if it did.
 void Group::share_failure(int rank, const std::exception_ptr& own) {
+  ended_ = true;
   const bool here = rank == this->rank();
   std::exception_ptr reason;
   call([&] {
@@ -119,13 +121,6 @@ void Group::sum(std::span<double> values) {
   const std::lock_guard lock(mutex_);
   meet({Call::Sum64, 0, values.size()});
   call([&] { communicator_->sum(values); });
-}
-
-void Group::max(std::span<double> values) {
-  if (size() == 1) return;
-  const std::lock_guard lock(mutex_);
-  meet({Call::Max, 0, values.size()});
-  call([&] { communicator_->max(values); });
 }
 
 void Group::broadcast(std::span<std::byte> bytes) {
@@ -159,7 +154,16 @@ Group::Signals Group::agree(const Signals& own) {
   return {stop, (all[0].flags & kTimeUp) != 0};
 }
 
+void Group::finish() {
+  const std::lock_guard lock(mutex_);
+  if (lost_ || finished_) return;
+  communicator_->lift_deadline();
+  meet({Call::Finish, 0, 0});
+  finished_ = true;
+}
+
 void Group::leave() {
+  together([&] { finish(); });
   const std::lock_guard lock(mutex_);
   if (!lost_) communicator_->leave();
 }

@@ -3,6 +3,7 @@
 // ranks that come to different calls are told so.
 #pragma once
 
+#include <atomic>
 #include <cstdint>
 #include <exception>
 #include <memory>
@@ -39,7 +40,6 @@ class Group : public SharedSums {
   // Calls of all ranks. A failure of any ends them by SharedFailure.
   void sum(std::span<float> values) override;
   void sum(std::span<double> values) override;
-  void max(std::span<double> values);
   /// Bytes of rank 0 for all; every rank has as many.
   void broadcast(std::span<std::byte> bytes);
   /// Throws where ranks have different numbers, Error(InvalidArgument) that names `what`.
@@ -69,15 +69,18 @@ class Group : public SharedSums {
     }
   }
 
-  /// Whether the last call ended the work of all ranks, by a failure or a stop.
+  /// Whether the last call ended the work of all ranks, by a failure or a stop. Any thread.
   bool ended() const { return ended_; }
-  /// Ends the membership in good order; waits for all ranks.
+  /// A call of all ranks, behind which none may follow. It has no deadline: those that are done may
+  /// wait for long until rank 0 has written what it writes.
+  void finish();
+  /// Ends the membership in good order, behind `finish`. On the thread that joined.
   void leave();
   /// Ends the processes of all ranks.
   void abort(int exit_code) noexcept { communicator_->abort(exit_code); }
 
  private:
-  enum class Call : std::uint32_t { Failure, Sum32, Sum64, Max, Broadcast, Same, Agree };
+  enum class Call : std::uint32_t { Failure, Sum32, Sum64, Broadcast, Same, Agree, Finish };
   struct Notice {
     Call call;
     std::uint32_t flags;
@@ -94,7 +97,8 @@ class Group : public SharedSums {
   std::mutex mutex_;  // calls come from the threads of a model and of the group
   const std::unique_ptr<Communicator> communicator_;
   bool lost_ = false;  // a call did not end: no other may follow
-  bool ended_ = false;
+  bool finished_ = false;
+  std::atomic<bool> ended_ = false;
 };
 
 }  // namespace ffjord

@@ -29,8 +29,8 @@ struct Burst {
   /// Processes that train together: each has the whole of every batch at hand and takes its share.
   /// A stop of one ends the burst of all behind the same iteration.
   Group* group = nullptr;
-  std::uint64_t data =
-      0;  ///< fingerprint of what is trained on, which all of them need the same of
+  /// Fingerprint of what is trained on, which all of them need the same of.
+  std::uint64_t data = 0;
 
   /// For the solves of an iteration: with others, only the end of an iteration is a place to stop.
   std::stop_token stop_within() const { return group ? std::stop_token() : stop; }
@@ -65,8 +65,8 @@ inline bool is_by_weights(const Error& error) {
   return outside ? outside->by_weights : error.code == ErrorCode::SolveFailed;
 }
 
-/// The iterations of a burst that all ranks have planned, once they are found to plan the same.
-std::size_t agreed_iterations(const Burst& burst);
+/// Throws where ranks have planned different bursts.
+void require_agreement(const Burst& burst, Group& group);
 
 /// Every so many iterations the weights of all ranks are compared.
 inline constexpr std::uint32_t kComparedIterations = 100;
@@ -92,7 +92,9 @@ std::vector<Record> run_burst(const Burst& burst, Model& model, const Loss& loss
     return burst.group ? burst.group->together(body) : body();
   };
   const Clock::time_point start = Clock::now();
-  const std::size_t iterations = together([&] { return agreed_iterations(burst); });
+  together([&] {
+    if (burst.group) require_agreement(burst, *burst.group);
+  });
   std::vector<Record> records;
   OptimizerOptions optimizer = burst.optimizer;
   std::size_t first = 0;
@@ -103,7 +105,7 @@ std::vector<Record> run_burst(const Burst& burst, Model& model, const Loss& loss
     return !signals.stop && !signals.time_up;
   };
 
-  for (std::size_t number = 0; number < iterations; ++number) {
+  for (std::size_t number = 0; number < burst.batch_sizes.size(); ++number) {
     if (number > 0 && !goes_on()) break;
     const Clock::time_point began = Clock::now();
     Batch batch{number, burst.indices.subspan(first, burst.batch_sizes[number]), {}};

@@ -82,19 +82,17 @@ void MpiCommunicator::require_success(const char* what, int code) const {
                                        text.substr(0, length) + "; go on from the last checkpoint");
 }
 
-void MpiCommunicator::run(const char* what, const Start& start) { wait(what, start, deadline_); }
-
-void MpiCommunicator::wait(const char* what, const Start& start, double deadline) {
+void MpiCommunicator::run(const char* what, const Start& start) {
   MpiLibrary::Handle request = 0;
   require_success(what, start(&request));
   int done = 0;
   for (Patience patience;; patience.wait()) {
     require_success(what, library_.test(&request, &done, library_.no_status()));
     if (done) return;
-    if (patience.over(deadline))
+    if (patience.over(deadline_))
       throw Error(ErrorCode::PeerLost,
                   "rank " + std::to_string(rank_) + " waited for the others longer than " +
-                      std::to_string(std::lround(deadline)) +
+                      std::to_string(std::lround(deadline_)) +
                       " s: one of them hangs, or its work takes longer; look at their machines and "
                       "go on from the last checkpoint, or give the group a longer deadline");
   }
@@ -127,18 +125,13 @@ void MpiCommunicator::broadcast(std::span<std::byte> bytes, int root) {
   }
 }
 
-void MpiCommunicator::barrier() {
-  run("MPI_Ibarrier", [&](auto* request) { return library_.barrier(library_.world(), request); });
+void MpiCommunicator::lift_deadline() noexcept {
+  deadline_ = std::numeric_limits<double>::infinity();
 }
 
 void MpiCommunicator::leave() {
   if (left_) return;
   left_ = true;
-  // MPI_Finalize waits for all ranks at full speed; those that are done may wait for long until
-  // rank 0 has written what it writes.
-  wait(
-      "MPI_Ibarrier", [&](auto* request) { return library_.barrier(library_.world(), request); },
-      std::numeric_limits<double>::infinity());
   library_.finalize();
 }
 

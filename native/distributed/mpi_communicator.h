@@ -4,7 +4,6 @@
 #pragma once
 
 #include <functional>
-#include <mutex>
 
 #include "core/communicator.h"
 #include "distributed/mpi_library.h"
@@ -26,20 +25,19 @@ class MpiCommunicator : public Communicator {
   void gather(std::span<const std::byte> own, std::span<std::byte> all) override;
   void exchange(std::span<const std::byte> parts, std::span<std::byte> received) override;
   void broadcast(std::span<std::byte> bytes, int root) override;
-  void barrier() override;
+  void lift_deadline() noexcept override;
   void leave() override;
   void abort(int exit_code) noexcept override;
 
  private:
   using Start = std::function<int(MpiLibrary::Handle* request)>;
   void run(const char* what, const Start& start);
-  void wait(const char* what, const Start& start, double deadline);
   void require_success(const char* what, int code) const;
   void find_local_ranks();
 
   const MpiLibrary library_;
   const std::string name_;
-  const double deadline_;
+  double deadline_;
   int rank_ = 0, size_ = 1, local_rank_ = 0, local_size_ = 1;
   bool left_ = false;
 };

@@ -83,7 +83,6 @@ MpiLibrary::MpiLibrary(const std::string& name)
   library_.load(allgather, "MPI_Iallgather");
   library_.load(alltoall, "MPI_Ialltoall");
   library_.load(broadcast, "MPI_Ibcast");
-  library_.load(barrier, "MPI_Ibarrier");
   library_.load(test, "MPI_Test");
   library_.load(initialized, "MPI_Initialized");
   library_.load(finalize, "MPI_Finalize");

@@ -43,7 +43,6 @@ class MpiLibrary {
   int (*allgather)(const void*, int, Handle, void*, int, Handle, Handle, Handle*);
   int (*alltoall)(const void*, int, Handle, void*, int, Handle, Handle, Handle*);
   int (*broadcast)(void*, int, Handle, int, Handle, Handle*);
-  int (*barrier)(Handle, Handle*);
   int (*test)(Handle*, int*, void*);
   int (*initialized)(int*);
   int (*finalize)();

@@ -2,7 +2,6 @@
 #pragma once
 
 #include <algorithm>
-#include <cstdlib>
 
 #include "core/communicator.h"
 
@@ -24,7 +23,6 @@ class Single : public Communicator {
     gather(parts, received);
   }
   void broadcast(std::span<std::byte>, int) override {}
-  void barrier() override {}
   void leave() override {}
   void abort(int) noexcept override {}
 };

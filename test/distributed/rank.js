@@ -3,7 +3,9 @@
 const { createHash } = require('node:crypto')
 const { writeFileSync } = require('node:fs')
 const { join } = require('node:path')
-const { Flow, Group, Vae, fromArray } = require(join(__dirname, '..', '..', 'dist', 'index.js'))
+const { Flow, Group, Vae, fromArray, fromAsyncIterable } = require(
+  join(__dirname, '..', '..', 'dist', 'index.js')
+)
 
 const [out, ...names] = process.argv.slice(2)
 
@@ -160,6 +162,14 @@ const jobs = {
     for await (const { iteration } of fit) if (group.rank === group.size - 1 && iteration > 5) break
     return { iterations: (await fit).iterations, weights: digest(flow) }
   },
+  /** The last rank ends by an error of its own loop, and the others have yet to note what they have. */
+  left: async (group) => {
+    const fit = (await makeFlow()).fit(few(), { batch: 256, iterations: 1e6, group })
+    for await (const { iteration } of fit)
+      if (group.rank === group.size - 1 && iteration > 5) throw new Error('no more')
+    await new Promise((resolve) => setTimeout(resolve, 1000))
+    return { stopped: (await fit).stopped }
+  },
   thrown: async (group) => {
     const checkpoint = {
       every: 5,
@@ -168,6 +178,38 @@ const jobs = {
       }
     }
     return fitted(await makeFlow(), few(), { iterations: 100, checkpoint }, group)
+  },
+  /** Behind a fit that failed on all ranks. */
+  'failing alone': async (group) => {
+    const data = (name) =>
+      fromAsyncIterable(
+        async function* () {
+          if (group.rank === 1) throw new Error(`there is no ${name}`)
+          for (;;) yield rows(256)
+        },
+        { shape: [2] }
+      )
+    return fitted(await makeFlow(), few(), { ...twenty, validation: { data: data('file'), every: 5 } }, group)
+  },
+  'two at once': async (group) => {
+    const flows = [await makeFlow(), await makeFlow({ seed: 9 })]
+    const [found, second] = await Promise.all(flows.map((flow) => fitted(flow, few(), twenty, group)))
+    return { ...found, second }
+  },
+  /** Rank 1 has a batch more. */
+  'other end': async (group) => {
+    const batches = Array.from({ length: 2 + group.rank }, () => ({ data: rows(256), shape: [256, 2] }))
+    return fitted(await makeFlow(), fromAsyncIterable(batches, { shape: [2] }), twenty, group)
+  },
+  'after leaving': async (group) => {
+    const flow = await makeFlow()
+    const fit = flow.fit(few(), { iterations: 5, batch: 256, group })
+    const running = fit.then(({ iterations }) => iterations)
+    await new Promise((resolve) => setImmediate(resolve))
+    const early = await group.leave().catch(({ code }) => code)
+    const iterations = await running
+    await group.leave()
+    return { ...(await fitted(flow, few(), twenty, group)), early, iterations }
   },
   'other batch': async (group) =>
     fitted(await makeFlow(), few(), { ...twenty, batch: 256 + group.rank }, group),
@@ -190,9 +232,20 @@ const jobs = {
 }
 
 async function main() {
-  const group = await Group.join({ deadline: Number(process.env.RANK_DEADLINE ?? 60) })
+  const joined = () => Group.join({ deadline: Number(process.env.RANK_DEADLINE ?? 60) })
+  const [group, same] = await Promise.all([joined(), joined()])
   const { rank, size, localRank, localSize, threads, transport } = group
-  const found = { rank, size, localRank, localSize, threads, transport, pid: process.pid, jobs: {} }
+  const found = {
+    rank,
+    size,
+    localRank,
+    localSize,
+    threads,
+    transport,
+    same: same === group,
+    pid: process.pid,
+    jobs: {}
+  }
   const note = () => writeFileSync(`${out}.${rank}.json`, JSON.stringify(found))
   note()
   for (const name of names) {

@@ -60,17 +60,16 @@ class ThreadCommunicator : public Communicator {
       if (from == root && from != rank_) std::copy(given.begin(), given.end(), bytes.begin());
     });
   }
-  void barrier() override { meeting_.here.arrive_and_wait(); }
-  void leave() override { barrier(); }
+  void leave() override {}
   void abort(int code) noexcept override { std::_Exit(code); }
 
  private:
   template <class Take>
   void share(std::span<const std::byte> own, const Take& take) {
     meeting_.given[rank_] = own;
-    barrier();
+    meeting_.here.arrive_and_wait();
     for (int from = 0; from < meeting_.size; ++from) take(from, meeting_.given[from]);
-    barrier();
+    meeting_.here.arrive_and_wait();
   }
 
   Meeting& meeting_;
@@ -125,9 +124,6 @@ void check_calls(Group& group, Report& report) {
     report.expect("more than goes at once",
                   sums_as_a_tree<double>(group, (std::size_t{9} << 20) / 2));
 
-  std::vector<double> most{double(rank), -double(rank)};
-  group.max(most);
-  report.expect("maximum", most == std::vector<double>{double(last), 0});
   std::string word = rank == 0 ? "word" : "    ";
   group.broadcast(std::as_writable_bytes(std::span(word)));
   report.expect("broadcast", word == "word");
@@ -188,6 +184,15 @@ void check_calls(Group& group, Report& report) {
   const auto other = thrown(group, [&] { group.require_same(rank, "their seed"); });
   report.expect("different numbers are refused", has(other.second, "differ in their seed"));
   report.expect("and the group goes on", sums_as_a_tree<float>(group, 1000));
+
+  const auto early = thrown(group, [&] {
+    if (rank == last) return group.finish();
+    std::vector<double> ones(3, 1);
+    group.sum(ones);
+  });
+  report.expect("a rank that finishes alone is told of by name",
+                early.first == int(ErrorCode::InvalidArgument) &&
+                    has(early.second, "rank " + std::to_string(last) + " to its end"));
 }
 
 void check_threads(Report& report) {

@@ -29,4 +29,4 @@ mkdir -p build/user/node_modules
 ln -sfn "$PWD" build/user/node_modules/ffjord
 cp test/platform.mjs build/user/
 PREBUILDS_ONLY=1 node build/user/platform.mjs
-PREBUILDS_ONLY=1 npx jest --selectProjects addon flow.test golden.test fit.test
+PREBUILDS_ONLY=1 npx jest test/flow.test.ts test/golden.test.ts test/fit.test.ts --selectProjects addon

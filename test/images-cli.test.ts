@@ -110,6 +110,8 @@ describe('pictures of several sizes, with transparency', () => {
     const other = await ffjord(...given, '--resize', '8')
     expect(other.code).not.toBe(0)
     expect(other.stderr).toMatch(/\[1, 8, 8\]|\[1,8,8\]/)
+    const published = await ffjord('eval', '--model', out, '--data', `mnist:${mnist}`)
+    expect(published.stderr).toMatch(/samples of shape \[1,3,4\], and the flow \[1,4,8\]/)
   }, 60_000)
 
   test('go on being read so where a run is resumed', async () => {

@@ -109,9 +109,9 @@ export async function openImageParts(name: string, reading: ImagesRead): Promise
 async function openImageSet(
   { name, folder }: NamedImages,
   seed: number,
-  reading: ImagesRead
+  { trained, ...reading }: ImagesRead
 ): Promise<ImageParts> {
-  if (name === 'images') return openImageFolder(folder, { ...reading, seed })
+  if (name === 'images') return openImageFolder(folder, { ...trained, ...reading, seed })
   const { resize, channels, alpha, ...visits } = reading
   if (resize || channels || alpha)
     throw new WrongCall(

@@ -1,6 +1,6 @@
 import { type Command, InvalidArgumentError } from 'commander'
 import { type LevelNoise, levelNoises } from '../data/level-noise'
-import type { ImageReading } from '../data/picture-reading'
+import type { ImageReading, PictureReading } from '../data/picture-reading'
 import type { Flow } from '../index'
 import { WrongCall } from './exit'
 import { oneOf, positiveInteger } from './options'
@@ -17,6 +17,8 @@ export interface ImageChoice {
 /** Readings that a command line may name, as a run keeps them, and what is for training alone. */
 export interface ImagesRead extends ImageReading {
   flip?: boolean
+  /** Of pictures in a folder, where nothing else is said; published sets have a size of their own. */
+  trained?: PictureReading
 }
 
 /** `isTraining`: with what is for training alone, and without --dequantize, which tables have too. */
@@ -65,12 +67,9 @@ function noiseIn(dequantize: false | Record<string, number>): LevelNoise {
 
 /** How a trained flow meets images: as the options say, else as those that it was trained on. */
 export function readAsTrained(flow: Flow, choice: ImageChoice & { dequantize?: unknown }): ImagesRead {
-  const { dequantize } = choice
-  return {
-    ...flow.provenance?.images,
-    ...pictureReading(choice),
-    ...(typeof dequantize === 'string' && { dequantize: dequantize as LevelNoise })
-  }
+  const { dequantize: trainedNoise, ...trained } = flow.provenance?.images ?? {}
+  const dequantize = typeof choice.dequantize === 'string' ? (choice.dequantize as LevelNoise) : trainedNoise
+  return { ...pictureReading(choice), ...(dequantize && { dequantize }), trained }
 }
 
 function pictureReading({ resize, channels, alpha }: ImageChoice): ImagesRead {

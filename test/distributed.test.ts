@@ -1,8 +1,10 @@
 import { spawn, spawnSync } from 'node:child_process'
-import { existsSync, mkdtempSync, readFileSync, rmSync } from 'node:fs'
-import { tmpdir } from 'node:os'
+import fs, { existsSync, mkdtempSync, readFileSync, rmSync } from 'node:fs'
+import os, { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { Flow, Group } from '../lib'
+import { binding } from '../lib/native/binding'
+import { threadsOf } from '../lib/training/cores'
 import { failure } from './failure'
 
 const program = join(__dirname, 'distributed', 'rank.js')
@@ -142,6 +144,51 @@ describe('a process of its own', () => {
       'INVALID_OPTION'
     )
     await failure(() => Group.join({ deadline: 0 }), 'INVALID_OPTION')
+  })
+})
+
+describe('two ranks on each of two machines', () => {
+  const cores = binding().cpu().threads
+
+  /** Threads of ranks that have these cores of these machines. */
+  async function threadsOn(places: readonly (readonly [machine: string, list: string])[]) {
+    const size = places.length
+    const sums = new Float64Array(size)
+    let met = () => {}
+    const allThere = new Promise<void>((resolve) => (met = resolve))
+    const found = places.map(([machine, list], rank) => {
+      jest.spyOn(os, 'hostname').mockReturnValueOnce(machine)
+      jest.spyOn(fs, 'readFileSync').mockReturnValueOnce(`Name: node\nCpus_allowed_list:\t${list}\n`)
+      return threadsOf({
+        size,
+        rank,
+        sum: async (own) => {
+          own.forEach((value, i) => {
+            sums[i]! += value
+          })
+          if (rank === size - 1) met()
+          await allThere
+          return sums
+        }
+      })
+    })
+    return Promise.all(found)
+  }
+  afterEach(() => jest.restoreAllMocks())
+
+  test('have the cores that they were given, which have the same numbers on both', async () => {
+    const places = [
+      ['one', '0-3'],
+      ['one', '4-7'],
+      ['two', '0-3'],
+      ['two', '4-7']
+    ] as const
+    expect(await threadsOn(places)).toEqual(places.map(() => cores))
+  })
+
+  test('divide those that they share', async () => {
+    const places = ['one', 'one', 'two', 'two'].map((machine) => [machine, '0-7'] as const)
+    expect(await threadsOn(places)).toEqual(places.map(() => Math.max(1, Math.floor(cores / 2))))
   })
 })
 

@@ -1,8 +1,8 @@
-import { readFileSync } from 'node:fs'
 import { binding } from '../native/binding'
 import { fail, number, object } from '../native/check'
 import { translated, translatedSync } from '../native/errors'
 import type { NativeGroup } from '../native/interface'
+import { threadsOf } from './cores'
 
 export interface GroupOptions {
   /** Seconds that one sum may wait for the other ranks, after which it rejects with code PEER_LOST. Default: 120. */
@@ -116,26 +116,5 @@ export class Group {
       // The others have gone on to something else.
       native.abort(code & 255 || 1)
     }
-  }
-}
-
-/** Of the cores that this process may use: all, where the launcher gave each rank its own, else its share. */
-async function threadsOf(native: NativeGroup): Promise<number> {
-  const { threads } = binding().cpu()
-  const { size, rank, localSize } = native
-  if (size === 1) return threads
-  const all = new Float64Array(size)
-  all[rank] = binding().fingerprint(allowedCores())
-  const sets = await translated(() => native.sum(all))
-  const sharing = sets.filter((set) => set === sets[rank]).length
-  return Math.max(1, Math.floor(threads / Math.min(sharing, localSize)))
-}
-
-/** The system's list of them; nothing where it has none. */
-function allowedCores(): Uint8Array {
-  try {
-    return Buffer.from(/^Cpus_allowed_list:.*$/m.exec(readFileSync('/proc/self/status', 'utf8'))?.[0] ?? '')
-  } catch {
-    return Buffer.alloc(0)
   }
 }

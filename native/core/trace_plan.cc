@@ -10,7 +10,6 @@ namespace {
 
 struct NetCost {
   double all = 0;      // Σ
-  double hidden = 0;   // Σ without the first and the last layer
   double encoder = 0;  // Σ of the first `encoder` layers
 };
 
@@ -19,7 +18,6 @@ NetCost net_cost(const NetPlan& net, int encoder) {
   for (std::size_t l = 0; l < net.layers.size(); ++l) {
     const double one = net.layers[l].map.multiply_adds();
     cost.all += one;
-    if (l > 0 && l < net.hidden_count()) cost.hidden += one;
     if (l < std::size_t(encoder)) cost.encoder += one;
   }
   return cost;
@@ -125,9 +123,7 @@ double cost(const NetPlan& net, const TracePlan& plan) {
         sum += double(probe_lattice(net, branch).count()) * branch_cost(net, branch);
       return sum;
     }
-    case Divergence::UnitTangents:
-      // The first layer's tangents are columns of W, and of the last only the diagonal is needed.
-      return net.convolutional() ? c.all * (1 + plan.probes) : c.all + plan.probes * c.hidden;
+    case Divergence::UnitTangents:  // which pass the first and the last layer as others do
     case Divergence::Tangent:
     case Divergence::Vjp:
       return c.all * (1 + plan.probes);

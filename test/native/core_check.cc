@@ -334,6 +334,15 @@ void check_trace_plan() {
   check(chosen(43, {860, 860}) == Divergence::ClosedTwoHidden, "auto: closed form, two hidden");
   check(chosen(4, {10}) == Divergence::ClosedOneHidden, "auto: closed form, one hidden");
   check(chosen(63, {1260, 1260, 1260}) == Divergence::Tangent, "auto: an estimate in wide data");
+  Net field;
+  field.hidden = {2048};
+  const Conditioning ranks{
+      .size = amortised_size(field, 64, 20), .gates = false, .amortised = true, .rank = 20};
+  check(plan_trace(plan_net(field, {64}, ranks), automatic, {}).divergence == Divergence::Tangent,
+        "auto: an estimate of weights that differ from row to row");
+  check(plan_trace(plan_net(field, {64}, {}), automatic, {"jacobian"}).divergence ==
+            Divergence::Tangent,
+        "auto: an estimate where a regulariser needs tangents of one hidden layer");
 }
 
 }  // namespace

@@ -84,13 +84,14 @@ function compile(source, object) {
 
 /**
  * What ptxas says of each kernel of a source, for one architecture: its name, registers, bytes spilled. It is read from the
- * folder of objects that `compile` has made, or said anew; undefined where there is no nvcc.
+ * folder of objects that `compile` has made, or said anew, with the code in the file `cubin`; undefined where there is no
+ * nvcc.
  */
-function ptxasReport(source, objects) {
+function ptxasReport(source, objects, cubin = '/dev/null') {
   if (!toolkit()) return undefined
   const stderr = objects
     ? readFileSync(join(objects, `${basename(source)}.o${REPORT}`), 'utf8')
-    : saidByPtxas(source)
+    : saidByPtxas(source, cubin)
   // Where ptxas cannot see that a warpgroup's sums are left alone while its products run.
   const waits = stderr.split('\n').filter((line) => /\(C75\d\d\)/.test(line))
   if (waits.length > 0) throw new Error(`ptxas adds waits to products of ${source}:\n${waits.join('\n')}`)
@@ -100,18 +101,19 @@ function ptxasReport(source, objects) {
     'g'
   )
   return [...stderr.matchAll(properties)].map(([, symbol, stores, loads, registers]) => ({
+    symbol,
     kernel: identifier(symbol),
     registers: Number(registers),
     spilled: Math.max(Number(stores), Number(loads))
   }))
 }
 
-function saidByPtxas(source) {
+function saidByPtxas(source, cubin) {
   const { variables } = JSON.parse(readFileSync(join(root, 'native/sources.gypi'), 'utf8'))
   const options = [...variables.cuda_flags, `-arch=sm_${REPORTED}`, '-O3', `-I${join(root, 'native')}`]
   const { status, stderr } = spawnSync(
     toolkit().nvcc,
-    [...options, '-Xptxas=-v', '-cubin', source, '-o', '/dev/null'],
+    [...options, '-Xptxas=-v', '-cubin', source, '-o', cubin],
     asText
   )
   if (status !== 0) throw new Error(`nvcc failed on ${source}:\n${stderr}`)
@@ -129,6 +131,12 @@ function identifier(symbol) {
   return last
 }
 
-module.exports = { compile, libraries, ptxasReport, wantsCuda }
+/** The release of nvcc, such as 13.0; undefined where there is none. */
+function release() {
+  const { nvcc } = toolkit() ?? {}
+  return nvcc && /release ([\d.]+)/.exec(spawnSync(nvcc, ['--version'], asText).stdout)?.[1]
+}
+
+module.exports = { compile, identifier, libraries, ptxasReport, release, REPORTED, wantsCuda }
 
 if (require.main === module) compile(process.argv[2], process.argv[3])

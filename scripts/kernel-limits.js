@@ -1,0 +1,244 @@
+// How much the kernels that take a solve's time may issue, and how large they may be. A row names instances of a kernel by
+// what their mangled names hold; the worst of them counts. A count above a limit fails scripts/check-kernels.js, unless the
+// row has an exception that says what was counted, and since when: that may shrink, but not grow, and goes when no longer
+// needed.
+//
+//   issueShare   instructions of a warp in the loop of the tensor-core products, over the clocks that these take there
+//   conversions, divisions, predicates   in that loop, a warp
+//   layer, meanLayer   instructions of a warp for a layer of 64 → 64, and in the mean of the layers of 2-64-64-64-2
+//   codeKiB      of an instance
+//   spilled      bytes
+//   blocks       a multiprocessor holds at least, as far as registers and threads go
+
+const every = { codeKiB: 64, spilled: 0 }
+/** Products of wide nets: a few predicates end the loop and its waits, and none belongs to an entry. */
+const wide = { ...every, issueShare: 0.6, conversions: 0, divisions: 0, predicates: 8 }
+const small = { ...every, layer: 180, meanLayer: 130 }
+
+const since = '2026-11-30'
+const splits = 'each tile loads its operands entry by entry, with bounds, and splits them anew'
+const general = 'one kernel serves every activation, kind of layer and way of stepping'
+const wholeRows =
+  'a warp goes through the whole depth of its rows, loads weights from shared memory and knows no width'
+
+const halves = { threads: 256, products: 'tensor', limits: wide }
+const floats = { threads: 256, products: 'float32', limits: every }
+const fused = { threads: 128, limits: every }
+/** Ways through a layer of the tiles of native/cuda/fused: stripes of 64 units, chunks, steps of the depth. */
+const tripsOf = {
+  vectors: (depth) => [1, Math.ceil(depth / 4)],
+  fragments: (depth) => [1, Math.ceil(depth / 32), Math.min(4, Math.ceil(depth / 8))],
+  chain: () => []
+}
+
+module.exports = {
+  /** Of nvcc, by which exceptions were counted. */
+  release: '13.0',
+  kernels: [
+    {
+      source: 'net/layer_forward.cu',
+      kernel: 'layer_forward',
+      instances: /WarpgroupHalf3/,
+      ...halves,
+      blocks: 1,
+      exception: {
+        since,
+        why: splits,
+        counted: { codeKiB: 212, issueShare: 10.9, conversions: 112, divisions: 32, predicates: 231 }
+      }
+    },
+    {
+      source: 'net/layer_forward.cu',
+      kernel: 'layer_forward',
+      instances: /5Half3/,
+      ...halves,
+      blocks: 1,
+      exception: {
+        since,
+        why: splits,
+        counted: { codeKiB: 214, issueShare: 10.7, conversions: 112, divisions: 32, predicates: 233 }
+      }
+    },
+    {
+      source: 'net/layer_forward.cu',
+      kernel: 'layer_forward',
+      instances: /Float32/,
+      ...floats,
+      blocks: 2,
+      exception: { since, why: general, counted: { codeKiB: 176 } }
+    },
+    {
+      source: 'net/layer_backward.cu',
+      kernel: 'layer_backward',
+      instances: /WarpgroupHalf3/,
+      ...halves,
+      blocks: 1,
+      exception: {
+        since,
+        why: splits,
+        counted: { codeKiB: 259, issueShare: 10.7, conversions: 112, divisions: 32, predicates: 233 }
+      }
+    },
+    {
+      source: 'net/layer_backward.cu',
+      kernel: 'layer_backward',
+      instances: /5Half3/,
+      ...halves,
+      blocks: 1,
+      exception: {
+        since,
+        why: splits,
+        counted: { codeKiB: 259, issueShare: 10.5, conversions: 112, divisions: 32, predicates: 233 }
+      }
+    },
+    {
+      source: 'net/layer_backward.cu',
+      kernel: 'layer_backward',
+      instances: /Float32/,
+      ...floats,
+      blocks: 1,
+      exception: { since, why: general, counted: { codeKiB: 215 } }
+    },
+    {
+      source: 'net/weight_gradient.cu',
+      kernel: 'outer_products',
+      instances: /WarpgroupHalf3/,
+      ...halves,
+      blocks: 2,
+      exception: {
+        since,
+        why: splits,
+        counted: { codeKiB: 94, issueShare: 22.1, conversions: 144, divisions: 48, predicates: 310 }
+      }
+    },
+    {
+      source: 'net/weight_gradient.cu',
+      kernel: 'outer_products',
+      instances: /5Half3/,
+      ...halves,
+      blocks: 1,
+      exception: {
+        since,
+        why: splits,
+        counted: { codeKiB: 95, issueShare: 21.9, conversions: 144, divisions: 48, predicates: 312 }
+      }
+    },
+    {
+      source: 'net/weight_gradient.cu',
+      kernel: 'outer_products',
+      instances: /Float32/,
+      ...floats,
+      blocks: 3,
+      exception: { since, why: general, counted: { spilled: 16 } }
+    },
+    {
+      source: 'fused/fused_solve.cu',
+      kernel: 'fused_solve',
+      instances: /FusedTileILi1ELi2ELi2E/,
+      ...fused,
+      products: 'float32',
+      limits: small,
+      trips: tripsOf.vectors,
+      blocks: 6,
+      exception: { since, why: wholeRows, counted: { codeKiB: 193, layer: 763, meanLayer: 643 } }
+    },
+    {
+      source: 'fused/fused_solve.cu',
+      kernel: 'fused_solve',
+      instances: /FusedTileILi1ELi2ELi[34]E/,
+      ...fused,
+      products: 'float32',
+      blocks: 6,
+      exception: { since, why: general, counted: { codeKiB: 193 } }
+    },
+    {
+      source: 'fused/fused_solve.cu',
+      kernel: 'fused_solve',
+      instances: /FusedTileILi4ELi4ELi2E/,
+      ...fused,
+      products: 'float32',
+      limits: small,
+      trips: tripsOf.vectors,
+      blocks: 3,
+      exception: { since, why: wholeRows, counted: { codeKiB: 245, layer: 4216, meanLayer: 3616 } }
+    },
+    {
+      source: 'fused/fused_solve.cu',
+      kernel: 'fused_solve',
+      instances: /FusedTileILi4ELi4ELi[34]E/,
+      ...fused,
+      products: 'float32',
+      blocks: 3,
+      exception: { since, why: general, counted: { codeKiB: 249 } }
+    },
+    {
+      source: 'fused/fused_solve.cu',
+      kernel: 'fused_solve',
+      instances: /FusedTensorTileILi2ELi2E/,
+      ...fused,
+      products: 'tensor',
+      limits: small,
+      trips: tripsOf.fragments,
+      blocks: 4,
+      exception: { since, why: wholeRows, counted: { codeKiB: 216, layer: 1926, meanLayer: 1698 } }
+    },
+    {
+      source: 'fused/fused_solve.cu',
+      kernel: 'fused_solve',
+      instances: /FusedTensorTileILi4ELi2E/,
+      ...fused,
+      products: 'tensor',
+      limits: small,
+      trips: tripsOf.fragments,
+      blocks: 3,
+      exception: { since, why: wholeRows, counted: { codeKiB: 247, layer: 3412, meanLayer: 3038 } }
+    },
+    {
+      source: 'fused/fused_solve.cu',
+      kernel: 'fused_solve',
+      instances: /FusedTensorTileILi\dELi[34]E/,
+      ...fused,
+      products: 'tensor',
+      blocks: 2,
+      exception: { since, why: general, counted: { codeKiB: 256 } }
+    },
+    {
+      source: 'fused/fused_chain_solve.cu',
+      kernel: 'fused_chain_solve',
+      instances: /ILi2E/,
+      ...fused,
+      products: 'tensor',
+      limits: small,
+      trips: tripsOf.chain,
+      blocks: 2,
+      exception: { since, why: wholeRows, counted: { codeKiB: 372, layer: 3529, meanLayer: 3529 } }
+    },
+    {
+      source: 'fused/fused_chain_solve.cu',
+      kernel: 'fused_chain_solve',
+      instances: /ILi3E/,
+      ...fused,
+      products: 'tensor',
+      blocks: 2,
+      exception: { since, why: general, counted: { codeKiB: 448 } }
+    },
+    {
+      source: 'fused/fused_pullback.cu',
+      kernel: 'fused_pullback',
+      instances: /FusedTileILi/,
+      ...fused,
+      products: 'float32',
+      blocks: 3,
+      exception: { since, why: general, counted: { codeKiB: 415 } }
+    },
+    {
+      source: 'fused/fused_pullback.cu',
+      kernel: 'fused_pullback',
+      instances: /FusedTensorTileILi/,
+      ...fused,
+      products: 'tensor',
+      blocks: 2,
+      exception: { since, why: general, counted: { codeKiB: 423 } }
+    }
+  ]
+}

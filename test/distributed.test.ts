@@ -241,6 +241,7 @@ describe.each(launchers)('$name', (launcher) => {
       'thrown',
       'other batch',
       'other data',
+      'other visits',
       'other flow',
       'failing alone',
       'two at once',
@@ -266,7 +267,8 @@ describe.each(launchers)('$name', (launcher) => {
     expect(one.jobs.thrown!.error!.message).toContain('on rank 0: the disk is full')
     const told = (name: string) => ranks.map(({ jobs }) => jobs[name]!.error?.message ?? '')
     for (const message of told('other batch')) expect(message).toMatch(/differ in .*batch/)
-    for (const message of told('other data')) expect(message).toContain('differ in the data')
+    for (const message of [...told('other data'), ...told('other visits')])
+      expect(message).toContain('differ in the data')
     for (const message of told('other flow')) expect(message).toContain('differ in description')
     // The jobs before have ended all ranks together, which says nothing of this one.
     expect(told('failing alone')).toEqual(['on rank 1: there is no file', 'there is no file'])

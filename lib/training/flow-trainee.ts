@@ -5,12 +5,12 @@ import { writeModel } from '../flow/model-file'
 import { type Optimizer, resetMoments } from '../flow/optimizer'
 import { initialBudgetState, type ObjectiveState, type TrainingState } from '../flow/training-state'
 import type { Batch } from '../native/batch'
-import { binding } from '../native/binding'
 import { fail } from '../native/check'
-import type { NativeArray, NativeBurst, NativeFlowIteration } from '../native/interface'
+import type { NativeBurst, NativeFlowIteration } from '../native/interface'
 import type { Regulariser } from '../native/regularisers'
 import { DeviceRows } from './device-rows'
 import { watchEvaluations } from './evaluation-budget'
+import { fingerprint } from './fingerprint'
 import { type NormalizedFitOptions, normalizeFitOptions, type TrainingOptions } from './fit-options'
 import type { FitWarning } from './fit-warning'
 import { normalizeObjective, type Phase, phaseOf } from './objective'
@@ -145,13 +145,11 @@ export class FlowTrainee<M> implements Trainee<M, NativeFlowIteration, Iteration
     return watchEvaluations(state.evaluations, record, options.nfeBudget, core.settings.training, weightDecay)
   }
 
-  /** Of rows and contexts; those in memory stay what they are. */
+  /** Of rows, how images are visited, and contexts; those in memory stay what they are. */
   #fingerprint({ data, context }: Feed): number {
     if (this.#seen?.data !== data) {
-      const bytes = 'levels' in data ? data.levels : bytesOf(data)
-      const word = (one: Uint8Array) => binding().fingerprint(one)
-      const words = [word(bytes), ...(context ? [word(bytesOf(context))] : [])]
-      this.#seen = { data, word: word(bytesOf(Float64Array.from(words))) }
+      const rows = 'levels' in data ? [data.levels, JSON.stringify(data.rule)] : [data]
+      this.#seen = { data, word: fingerprint(...rows, ...(context ? [context] : [])) }
     }
     return this.#seen.word
   }
@@ -198,8 +196,4 @@ export class FlowTrainee<M> implements Trainee<M, NativeFlowIteration, Iteration
   release(): void {
     this.#rows.release()
   }
-}
-
-function bytesOf({ buffer, byteOffset, byteLength }: NativeArray): Uint8Array {
-  return new Uint8Array(buffer, byteOffset, byteLength)
 }

@@ -1,8 +1,8 @@
 import type { ModelCore } from '../flow/core'
-import { binding } from '../native/binding'
 import { fail, show } from '../native/check'
 import { FfjordError, isError, isFfjordError, translated } from '../native/errors'
 import type { NativeBuffer, NativeGroup } from '../native/interface'
+import { fingerprint } from './fingerprint'
 import { type Group, insideOf } from './group'
 
 /**
@@ -78,7 +78,7 @@ export class Ranks {
   async requireSame(given: Record<string, unknown>): Promise<void> {
     if (!this.#inside) return
     const names = Object.keys(given)
-    const words = names.map((name) => binding().fingerprint(Buffer.from(JSON.stringify(given[name]) ?? '')))
+    const words = names.map((name) => fingerprint(JSON.stringify(given[name]) ?? ''))
     const all = await this.#gather(words)
     all.forEach((theirs, rank) => {
       const at = theirs.findIndex((word, i) => word !== all[0]![i])

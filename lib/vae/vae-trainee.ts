@@ -1,9 +1,9 @@
 import type { Dataset, Feed, FeedingDataset } from '../data/dataset'
 import type { Optimizer } from '../flow/optimizer'
 import type { Batch } from '../native/batch'
-import { binding } from '../native/binding'
 import { translatedSync } from '../native/errors'
 import type { NativeBurst, NativeRows, NativeVaeIteration } from '../native/interface'
+import { fingerprint } from '../training/fingerprint'
 import type { Ranks } from '../training/ranks'
 import { startingPoint } from '../training/starting-point'
 import type { Ending, LoopOptions, Standing, Trainee } from '../training/trainee'
@@ -108,8 +108,7 @@ export class VaeTrainee<M>
   }
 
   #fingerprint(): number {
-    const { buffer, byteOffset, byteLength } = this.#images.data
-    this.#word ??= binding().fingerprint(new Uint8Array(buffer, byteOffset, byteLength))
+    this.#word ??= fingerprint(this.#images.data)
     return this.#word
   }
 

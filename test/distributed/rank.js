@@ -3,7 +3,7 @@
 const { createHash } = require('node:crypto')
 const { writeFileSync } = require('node:fs')
 const { join } = require('node:path')
-const { Flow, Group, Vae, fromArray, fromAsyncIterable } = require(
+const { Flow, Group, Vae, fromArray, fromAsyncIterable, fromImages } = require(
   join(__dirname, '..', '..', 'dist', 'index.js')
 )
 
@@ -220,6 +220,12 @@ const jobs = {
       twenty,
       group
     ),
+  'other visits': async (group) => {
+    const shape = [1, 2, 2]
+    const flow = await makeFlow({ shape, blocks: [cnf({ hidden: [2], strides: [1, 1] })] })
+    const images = fromImages(new Uint8Array(256 * 4), { shape, seed: group.rank })
+    return fitted(flow, images, { iterations: 2 }, group)
+  },
   'other flow': async (group) =>
     fitted(await makeFlow({ blocks: [cnf({ hidden: [12, 11 + (group.rank % 2)] })] }), few(), twenty, group),
 

@@ -8,10 +8,16 @@
 namespace ffjord {
 namespace {
 
-// Memory of a sum beside its values, of each of two buffers.
+// Memory that sums keep beside their values, of each of two buffers.
 constexpr std::size_t kMostBytes = std::size_t{32} << 20;
-// So few are gathered in one go: all bytes go to all, but only one message is waited for.
+// So few are gathered in one go.
 constexpr std::size_t kSmallBytes = 4096;
+
+template <class Number>
+std::span<Number> room_for(std::size_t count, std::vector<std::byte>& memory) {
+  if (memory.size() < count * sizeof(Number)) memory.resize(count * sizeof(Number));
+  return {reinterpret_cast<Number*>(memory.data()), count};
+}
 
 // `all` (count, n) → its first n are the sums of the others, as the tree adds.
 template <class Number>
@@ -22,41 +28,44 @@ void add_rows(std::size_t count, std::span<Number> all) {
   });
 }
 
+}  // namespace
+
+// All bytes go to all, but only one message is waited for.
 template <class Number>
-void sum_gathered(Communicator& group, std::span<Number> values) {
-  std::vector<Number> all(values.size() * group.size());
-  group.gather(std::as_bytes(values), std::as_writable_bytes(std::span(all)));
-  add_rows(group.size(), std::span(all));
-  std::copy_n(all.begin(), values.size(), values.begin());
+void Communicator::sum_few(std::span<Number> values) {
+  const std::size_t ranks = size(), count = values.size();
+  const auto own = room_for<Number>(count, parts_),
+             all = room_for<Number>(count * ranks, received_);
+  std::copy(values.begin(), values.end(), own.begin());
+  gather(std::as_bytes(own), std::as_writable_bytes(all));
+  add_rows(ranks, all);
+  std::copy_n(all.begin(), count, values.begin());
 }
 
 // Every rank adds up a part of the elements, and all get all parts: 2 (P - 1) / P times the bytes
 // leave a rank.
 template <class Number>
-void sum_in_parts(Communicator& group, std::span<Number> values) {
-  const std::size_t ranks = group.size();
-  if (values.size_bytes() * ranks <= kSmallBytes) return sum_gathered(group, values);
-  const std::size_t part = (values.size() + ranks - 1) / ranks;
-  std::vector<Number> parts(part * ranks), received(part * ranks);
+void Communicator::sum_many(std::span<Number> values) {
+  const std::size_t ranks = size(), part = (values.size() + ranks - 1) / ranks;
+  const auto parts = room_for<Number>(part * ranks, parts_),
+             received = room_for<Number>(part * ranks, received_);
   std::copy(values.begin(), values.end(), parts.begin());
-  group.exchange(std::as_bytes(std::span(parts)), std::as_writable_bytes(std::span(received)));
-  add_rows(ranks, std::span(received));
-  group.gather(std::as_bytes(std::span(received).first(part)),
-               std::as_writable_bytes(std::span(parts)));
+  exchange(std::as_bytes(parts), std::as_writable_bytes(received));
+  add_rows(ranks, received);
+  gather(std::as_bytes(received.first(part)), std::as_writable_bytes(parts));
   std::copy_n(parts.begin(), values.size(), values.begin());
 }
 
 template <class Number>
-void sum_over_ranks(Communicator& group, std::span<Number> values) {
-  if (group.size() == 1) return;
+void Communicator::sum_over_ranks(std::span<Number> values) {
+  if (size() == 1) return;
+  if (values.size_bytes() * size() <= kSmallBytes) return sum_few(values);
   constexpr std::size_t most = kMostBytes / sizeof(Number);
   for (std::size_t first = 0; first < values.size(); first += most)
-    sum_in_parts(group, values.subspan(first, std::min(most, values.size() - first)));
+    sum_many(values.subspan(first, std::min(most, values.size() - first)));
 }
 
-}  // namespace
-
-void Communicator::sum(std::span<float> values) { sum_over_ranks(*this, values); }
-void Communicator::sum(std::span<double> values) { sum_over_ranks(*this, values); }
+void Communicator::sum(std::span<float> values) { sum_over_ranks(values); }
+void Communicator::sum(std::span<double> values) { sum_over_ranks(values); }
 
 }  // namespace ffjord

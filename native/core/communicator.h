@@ -7,11 +7,14 @@
 #include <memory>
 #include <span>
 #include <string>
+#include <vector>
 
 namespace ffjord {
 
 /// Every call is one of all ranks, in the same order on each. Each ends within the deadline that
-/// the communicator was made with, or throws Error(PeerLost). Not thread-safe.
+/// the communicator was made with, or throws Error(PeerLost); its bytes may then be read and
+/// written on as long as the communicator lives, since libraries cannot take back what they began.
+/// Not thread-safe.
 class Communicator {
  public:
   virtual ~Communicator() = default;
@@ -45,6 +48,16 @@ class Communicator {
   virtual void leave() = 0;
   /// Ends the processes of all ranks, as this one cannot go on.
   virtual void abort(int exit_code) noexcept = 0;
+
+ private:
+  template <class Number>
+  void sum_over_ranks(std::span<Number> values);
+  template <class Number>
+  void sum_few(std::span<Number> values);
+  template <class Number>
+  void sum_many(std::span<Number> values);
+
+  std::vector<std::byte> parts_, received_;  // of sums
 };
 
 }  // namespace ffjord

@@ -39,15 +39,18 @@ void Group::call(const Body& body) {
   }
 }
 
-std::vector<Group::Notice> Group::meet(const Notice& own, const std::exception_ptr& failure) {
+const std::vector<Group::Notice>& Group::meet(const Notice& own,
+                                              const std::exception_ptr& failure) {
   if (lost_)
     throw SharedFailure{std::make_exception_ptr(
         Error(ErrorCode::PeerLost,
               "this group has lost a rank; end all of them, and go on from the last checkpoint"))};
-  std::vector<Notice> all(size());
+  own_ = own;
+  all_.resize(size());
+  const std::vector<Notice>& all = all_;
   call([&] {
-    communicator_->gather(std::as_bytes(std::span(&own, 1)),
-                          std::as_writable_bytes(std::span(all)));
+    communicator_->gather(std::as_bytes(std::span(&own_, 1)),
+                          std::as_writable_bytes(std::span(all_)));
   });
   for (int rank = 0; rank < size(); ++rank)
     if (all[rank].call == Call::Failure) share_failure(rank, failure);
@@ -98,13 +101,12 @@ void Group::share_failure(int rank, const std::exception_ptr& own) {
   const bool here = rank == this->rank();
   std::exception_ptr reason;
   call([&] {
-    std::vector<std::byte> bytes;
-    if (here) bytes = packed(own);
-    std::uint64_t count = bytes.size();
-    communicator_->broadcast(std::as_writable_bytes(std::span(&count, 1)), rank);
-    bytes.resize(count);
-    communicator_->broadcast(bytes, rank);
-    reason = here ? own : unpacked(bytes, rank);
+    if (here) bytes_ = packed(own);
+    count_ = bytes_.size();
+    communicator_->broadcast(std::as_writable_bytes(std::span(&count_, 1)), rank);
+    bytes_.resize(count_);
+    communicator_->broadcast(bytes_, rank);
+    reason = here ? own : unpacked(bytes_, rank);
   });
   throw SharedFailure{reason};
 }
@@ -127,13 +129,15 @@ void Group::broadcast(std::span<std::byte> bytes) {
   if (size() == 1) return;
   const std::lock_guard lock(mutex_);
   meet({Call::Broadcast, 0, bytes.size()});
-  call([&] { communicator_->broadcast(bytes, 0); });
+  bytes_.assign(bytes.begin(), bytes.end());
+  call([&] { communicator_->broadcast(bytes_, 0); });
+  std::copy(bytes_.begin(), bytes_.end(), bytes.begin());
 }
 
 void Group::require_same(std::uint64_t fingerprint, const std::string& what) {
   if (size() == 1) return;
   const std::lock_guard lock(mutex_);
-  const auto all = meet({Call::Same, 0, fingerprint});
+  const std::vector<Notice>& all = meet({Call::Same, 0, fingerprint});
   for (int rank = 1; rank < size(); ++rank)
     if (all[rank].value != all[0].value) {
       ended_ = true;
@@ -147,7 +151,7 @@ Group::Signals Group::agree(const Signals& own) {
   if (size() == 1) return own;
   const std::lock_guard lock(mutex_);
   const std::uint32_t flags = (own.stop ? kStop : 0) | (own.time_up ? kTimeUp : 0);
-  const auto all = meet({Call::Agree, flags, 0});
+  const std::vector<Notice>& all = meet({Call::Agree, flags, 0});
   const bool stop = std::any_of(all.begin(), all.end(),
                                 [](const Notice& notice) { return (notice.flags & kStop) != 0; });
   ended_ = stop;

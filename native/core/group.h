@@ -86,7 +86,7 @@ class Group : public SharedSums {
     std::uint32_t flags;
     std::uint64_t value;
   };
-  std::vector<Notice> meet(const Notice& own, const std::exception_ptr& failure = nullptr);
+  const std::vector<Notice>& meet(const Notice& own, const std::exception_ptr& failure = nullptr);
   [[noreturn]] void announce(const std::exception_ptr& failure);
   [[noreturn]] void share_failure(int rank, const std::exception_ptr& own);
   static std::string words(const Notice& notice);
@@ -96,6 +96,10 @@ class Group : public SharedSums {
 
   std::mutex mutex_;  // calls come from the threads of a model and of the group
   const std::unique_ptr<Communicator> communicator_;
+  Notice own_;  // as the communicator's calls want their bytes: they live as long as it
+  std::vector<Notice> all_;
+  std::uint64_t count_ = 0;
+  std::vector<std::byte> bytes_;
   bool lost_ = false;  // a call did not end: no other may follow
   bool finished_ = false;
   std::atomic<bool> ended_ = false;

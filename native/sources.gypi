@@ -13,6 +13,7 @@
       "native/cpu/context_tiles.cc",
       "native/cpu/cpu_block.cc",
       "native/cpu/cpu_engine.cc",
+      "native/cpu/dense_map.cc",
       "native/cpu/feed_forward.cc",
       "native/cpu/flow_solve.cc",
       "native/cpu/instruction_sets.cc",

@@ -40,6 +40,10 @@ class AmortisedNumbers {
                           Tape& tape) const {
     std::vector<Real> numbers(batch * size_);
     for (const Layer& layer : layers_) {
+      if (layer.size == size_) {
+        tape.push_back(layer.net->apply(batch, h, numbers, keep_tape));
+        continue;
+      }
       std::vector<Real> own(batch * layer.size);
       tape.push_back(layer.net->apply(batch, h, own, keep_tape));
       for (std::size_t b = 0; b < batch; ++b)
@@ -55,6 +59,10 @@ class AmortisedNumbers {
                 std::span<Real> gradients) const {
     for (std::size_t l = 0; l < layers_.size(); ++l) {
       const Layer& layer = layers_[l];
+      if (layer.size == size_) {
+        layer.net->pullback(*tape[l], {batch, h, numbers_bar, h_bar, gradients});
+        continue;
+      }
       std::vector<Real> own_bar(batch * layer.size);
       for (std::size_t b = 0; b < batch; ++b)
         std::copy_n(numbers_bar.begin() + b * size_ + layer.first, layer.size,

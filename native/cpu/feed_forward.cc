@@ -7,6 +7,7 @@
 
 #include "core/slots.h"
 #include "cpu/aligned.h"
+#include "cpu/dense_map.h"
 #include "cpu/feed_forward_tile.h"
 #include "cpu/thread_pool.h"
 #include "cpu/tile_slots.h"
@@ -172,6 +173,7 @@ class CpuFeedForward : public FeedForward<float> {
 std::unique_ptr<FeedForward<float>> make_feed_forward(const FeedForwardPlace<float>& place,
                                                       std::string_view instruction_set,
                                                       int threads) {
+  if (is_dense_map(place.plan)) return make_dense_map(place, instruction_set, threads);
   return std::make_unique<CpuFeedForward>(place, instruction_set, threads);
 }
 

@@ -96,4 +96,13 @@ std::unique_ptr<FeedForwardTile> make_feed_forward_tile(std::string_view instruc
   return baseline::make_feed_forward(place);
 }
 
+DenseMapKernels dense_map_kernels(std::string_view instruction_set) {
+  require_usable(instruction_set);
+#if defined(__x86_64__)
+  if (instruction_set == "avx512"sv) return avx512::dense_map();
+  if (instruction_set == "avx2"sv) return avx2::dense_map();
+#endif
+  return baseline::dense_map();
+}
+
 }  // namespace ffjord::cpu

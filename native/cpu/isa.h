@@ -29,6 +29,7 @@
 #include "core/squeezed_view.h"
 #include "core/trace_plan.h"
 #include "cpu/aligned.h"
+#include "cpu/dense_map.h"
 #include "cpu/feed_forward_tile.h"
 #include "cpu/instruction_set.h"
 #include "cpu/tile_net.h"
@@ -38,14 +39,17 @@ namespace ffjord::cpu {
 namespace baseline {
 std::unique_ptr<TileNet> make_net(const BlockContext<float>& context, ConvolutionMethod method);
 std::unique_ptr<FeedForwardTile> make_feed_forward(const FeedForwardPlace<float>& place);
+DenseMapKernels dense_map();
 }  // namespace baseline
 namespace avx2 {
 std::unique_ptr<TileNet> make_net(const BlockContext<float>& context, ConvolutionMethod method);
 std::unique_ptr<FeedForwardTile> make_feed_forward(const FeedForwardPlace<float>& place);
+DenseMapKernels dense_map();
 }  // namespace avx2
 namespace avx512 {
 std::unique_ptr<TileNet> make_net(const BlockContext<float>& context, ConvolutionMethod method);
 std::unique_ptr<FeedForwardTile> make_feed_forward(const FeedForwardPlace<float>& place);
+DenseMapKernels dense_map();
 }  // namespace avx512
 
 }  // namespace ffjord::cpu

@@ -11,6 +11,7 @@
 #pragma GCC target("avx2,fma")
 #endif
 
+#include "cpu/dense_map_kernels.h"
 #include "cpu/feed_forward_net.h"
 
 namespace ffjord::cpu::avx2 {
@@ -18,6 +19,8 @@ namespace ffjord::cpu::avx2 {
 std::unique_ptr<FeedForwardTile> make_feed_forward(const FeedForwardPlace<float>& place) {
   return std::make_unique<ImageNet>(place);
 }
+
+DenseMapKernels dense_map() { return {apply_units, pull_back_units}; }
 
 }  // namespace ffjord::cpu::avx2
 

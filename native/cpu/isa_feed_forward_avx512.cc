@@ -12,6 +12,7 @@
 #pragma GCC target("avx512f,avx512dq,avx512vl,avx512bw,avx2,fma")
 #endif
 
+#include "cpu/dense_map_kernels.h"
 #include "cpu/feed_forward_net.h"
 
 namespace ffjord::cpu::avx512 {
@@ -19,6 +20,8 @@ namespace ffjord::cpu::avx512 {
 std::unique_ptr<FeedForwardTile> make_feed_forward(const FeedForwardPlace<float>& place) {
   return std::make_unique<ImageNet>(place);
 }
+
+DenseMapKernels dense_map() { return {apply_units, pull_back_units}; }
 
 }  // namespace ffjord::cpu::avx512
 

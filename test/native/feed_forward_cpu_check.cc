@@ -54,9 +54,18 @@ FeedForwardPlan transformed_net(ParameterLayout& layout) {
                                             {2, 15, 12}));
 }
 
-void check_threads(std::string_view instruction_set, Report& report) {
+/// One dense map: of more units than one thread takes at a time, and of fewer than a vector.
+FeedForwardPlan long_map(ParameterLayout& layout) {
+  return add_feed_forward(layout, plan_dense("map", 37, 3333));
+}
+FeedForwardPlan short_map(ParameterLayout& layout) {
+  return add_feed_forward(layout, plan_dense("map", 64, 3));
+}
+
+void check_threads(std::string_view instruction_set, Report& report,
+                   FeedForwardPlan (&make_net)(ParameterLayout&)) {
   ParameterLayout layout;
-  const FeedForwardPlan plan = odd_net(layout);
+  const FeedForwardPlan plan = make_net(layout);
   InitialParameters first(layout, 5);
   draw_first_weights(first, plan);
   const std::size_t batch = 150;
@@ -84,7 +93,10 @@ int main(int argc, char** argv) {
       check_against_reference(run_by(set, 2), 1e-5, report, wide_net);
       // Transforms of 5 × 5 taps multiply by 4 and 5: 2.2e-5, where products alone come to 3.7e-6.
       check_against_reference(run_by(set, 2), 4e-5, report, transformed_net);
-      check_threads(set, report);
+      check_against_reference(run_by(set, 2), 5e-6, report, long_map);
+      check_against_reference(run_by(set, 2), 5e-6, report, short_map);
+      check_threads(set, report, odd_net);
+      check_threads(set, report, long_map);
     }
   } catch (const std::exception& error) {
     std::printf("FAILED: %s\n", error.what());

@@ -4,12 +4,14 @@
 #          jest suites over device cuda:0 where there is Node and node_modules
 #   bench  the times of the CUDA engine
 #   all    both (the default)
+# `bench --predict` asks no card: it prints what a model of the machine code predicts (bench/gpu/predict.js).
 # Needs nvcc (on the PATH, or in /usr/local/cuda/bin) and CMake. A Node that travelled along is named by NODE=/path/to/node.
 # Writes bench/results/gpu.md, whatever fails, and ends with 1 if anything did.
 set -uo pipefail
 cd "$(dirname "$0")/.." || exit 1
 what=${1:-all}
-[[ $what =~ ^(test|bench|all)$ ]] || { sed -n '2,8p' "$0"; exit 2; }
+[[ $what =~ ^(test|bench|all)$ ]] || { sed -n '2,9p' "$0"; exit 2; }
+[[ ${2:-} == --predict ]] && exec "${NODE:-node}" bench/gpu/predict.js "${@:3}"
 
 PATH=$PATH:/usr/local/cuda/bin
 build=build-cmake/gpu

@@ -143,6 +143,7 @@ class Counts {
     this.divisions = instructions.filter(isDivision).length
     this.predicates = instructions.filter(setsPredicate).length
     this.bytes = instructions.reduce((sum, instruction) => sum + globalBytes(instruction), 0)
+    this.waits = waitsForMemory(instructions)
   }
   /** Both, one after the other; the other `times` times. */
   with(other, times = 1) {
@@ -152,6 +153,25 @@ class Counts {
   }
 }
 
+/** How often a run of instructions stands still for what it loads from global memory: loads under way come together. */
+function waitsForMemory(instructions) {
+  const underWay = new Set()
+  let waits = 0
+  for (const { opcode, operands } of instructions) {
+    const loads = /^(LDG|LDL|ATOMG)\b/.test(opcode)
+    const read = loads ? operands.slice(operands.indexOf(',')) : operands
+    if ([...read.matchAll(/\bR(\d+)/g)].some(([, register]) => underWay.has(Number(register)))) {
+      ++waits
+      underWay.clear()
+    }
+    if (!loads) continue
+    const first = Number(/^R(\d+)/.exec(operands)?.[1])
+    const registers = /\.128\b/.test(opcode) ? 4 : /\.64\b/.test(opcode) ? 2 : 1
+    for (let i = 0; i < registers; ++i) underWay.add(first + i)
+  }
+  return waits
+}
+
 /** Bytes that a thread moves from or to global memory. */
 function globalBytes({ opcode }) {
   if (!/^(LDG|STG|LDGSTS|ATOMG|RED)\b/.test(opcode)) return 0
@@ -159,10 +179,14 @@ function globalBytes({ opcode }) {
   return bits ? bits[1] / 8 : 4
 }
 
+const longest = (ways) => ways.reduce((a, b) => (b.issued > a.issued ? b : a), new Counts())
+const mean = (ways) => ways.reduce((sum, way) => sum.with(way, 1 / ways.length), new Counts())
+
 /**
- * The longest way through a loop, by what a warp issues. `trips(loop)` says how often a loop within it runs on the way.
+ * The longest way through a loop, by what a warp issues. `trips(loop)` says how often a loop within it runs on the way,
+ * `ofCases` what counts of the ways on from a switch: the longest, or their mean.
  */
-function longestWay(kernel, blocks, loops, loop, trips = () => 1) {
+function longestWay(kernel, blocks, loops, loop, trips = () => 1, ofCases = longest) {
   const inner = loops.filter(
     (one) => one !== loop && one.blocks.size < loop.blocks.size && loop.blocks.has(one.head)
   )
@@ -176,20 +200,24 @@ function longestWay(kernel, blocks, loops, loop, trips = () => 1) {
     seen.set(key, new Counts()) // a circle that is no natural loop ends here
     const within = owner.get(block)
     const here = within
-      ? new Counts().with(longestWay(kernel, blocks, loops, within, trips), trips(within))
+      ? new Counts().with(longestWay(kernel, blocks, loops, within, trips, ofCases), trips(within))
       : new Counts(kernel.instructions.slice(blocks[block].first, blocks[block].end))
-    let longest = new Counts()
+    const ways = []
     for (const inside of within ? within.blocks : [block])
-      for (const next of blocks[inside].next) {
-        if (!loop.blocks.has(next) || next === loop.head || within?.blocks.has(next)) continue
-        const rest = from(next)
-        if (rest.issued > longest.issued) longest = rest
-      }
-    const sum = here.with(longest)
+      for (const next of blocks[inside].next)
+        if (loop.blocks.has(next) && next !== loop.head && !within?.blocks.has(next)) ways.push(from(next))
+    const switches = !within && kernel.instructions[blocks[block].end - 1].opcode.startsWith('BRX')
+    const sum = here.with((switches ? ofCases : longest)(ways))
     seen.set(key, sum)
     return sum
   }
   return from(loop.head)
+}
+
+/** The longest way through all of a kernel, its loops as often as `trips` says. */
+function wholeWay(kernel, blocks, loops, trips, ofCases) {
+  const everything = { head: 0, blocks: new Set(blocks.map((_, block) => block)) }
+  return longestWay(kernel, blocks, [...loops, everything], everything, trips, ofCases)
 }
 
 /** The innermost loops that hold what `holds` looks for. */
@@ -215,5 +243,7 @@ module.exports = {
   longestWay,
   loopsAround,
   loopsOf,
-  tensorClocks
+  mean,
+  tensorClocks,
+  wholeWay
 }

@@ -1,0 +1,183 @@
+// npm run bench:gpu -- --predict: the rows of gpu_times.cc as the model of time-model.js predicts them for the sources at
+// hand, beside what a card measured at commit f94dbc3, with the inputs of the prediction.
+//   node bench/gpu/predict.js [--objects FOLDER] [--cubins FOLDER]
+// Machine code is read from a folder of objects that scripts/nvcc.js has compiled, or compiled into one of cubins
+// (build-cmake/predict), which takes minutes; what is there and no older than the sources is used again.
+//   --count NAME   writes the counts to bench/gpu/NAME.json instead
+//   --fit          prints the constants of the model that come nearest to what was measured, by the counts of f94dbc3
+const { existsSync, mkdirSync, readdirSync, readFileSync, statSync, writeFileSync } = require('node:fs')
+const { basename, join, resolve } = require('node:path')
+const { parseArgs } = require('node:util')
+const { countsOf, nameOf } = require('./launch-counts.js')
+const { COMMIT, kernels, times } = require('./measured.js')
+const { launchesOf, timesOf } = require('./rows.js')
+const { cyclesOf, FITTED, microseconds, wavesOf } = require('./time-model.js')
+
+const root = resolve(__dirname, '../..')
+const { disassembler, disassembly, disassemblyOfObject } = require(join(root, 'scripts/disassemble.js'))
+const { ptxasReport } = require(join(root, 'scripts/nvcc.js'))
+const { kernelsOf } = require(join(root, 'scripts/sass.js'))
+
+const { values: options } = parseArgs({
+  options: {
+    objects: { type: 'string' },
+    cubins: { type: 'string', default: join(root, 'build-cmake/predict') },
+    count: { type: 'string' },
+    fit: { type: 'boolean' }
+  }
+})
+
+/** The kernels of a source of native/cuda. */
+const codes = new Map()
+function codeOf(source) {
+  if (!codes.has(source)) codes.set(source, kernelsOf(textOf(source)))
+  return codes.get(source)
+}
+function textOf(source) {
+  const tools = disassembler()
+  if (!tools) throw new Error('no nvdisasm and cuobjdump: a CUDA toolkit has them, and PyPI’s triton')
+  const name = basename(source, '.cu')
+  if (options.objects) return disassemblyOfObject(tools, join(options.objects, `${name}.cu.o`))
+  const cubin = join(options.cubins, `${name}.cubin`)
+  if (!existsSync(cubin) || statSync(cubin).mtimeMs < newestSource()) {
+    mkdirSync(options.cubins, { recursive: true })
+    console.error(`compiling ${source}`)
+    if (!ptxasReport(join(root, 'native/cuda', source), undefined, cubin)) throw new Error('no nvcc')
+  }
+  return disassembly(tools, cubin)
+}
+function newestSource() {
+  const folders = ['cuda', 'core'].map((folder) => join(root, 'native', folder))
+  const files = folders.flatMap((folder) =>
+    readdirSync(folder, { recursive: true }).map((name) => join(folder, name))
+  )
+  return Math.max(...files.filter((name) => /\.(cu|h)$/.test(name)).map((name) => statSync(name).mtimeMs))
+}
+
+const counted = new Map()
+function counts(launch) {
+  const name = nameOf(launch)
+  if (!counted.has(name)) counted.set(name, countsOf(codeOf(launch.source), launch))
+  return counted.get(name)
+}
+
+const everyLaunch = () => [
+  ...kernels.map(({ launch }) => launch),
+  ...times.flatMap((row) => Object.values(launchesOf(row)).flat())
+]
+const number = (value) => (value < 100 ? value.toFixed(1) : Math.round(value).toLocaleString('en'))
+const row = (cells) => console.log(`| ${cells.join(' | ')} |`)
+const wayOf = ({ tile, arithmetic }) =>
+  tile === 0 ? `by layer, ${arithmetic}` : tile === 64 ? 'in registers' : `tiles of ${tile}`
+
+function predict() {
+  console.log(
+    'Times of the CUDA engine on an H200 as **predicted** by bench/gpu/time-model.js from the machine code of these'
+  )
+  console.log(
+    `sources, beside what was measured at ${COMMIT}. No card has run this. A prediction may be off by a factor of two.\n`
+  )
+  row([
+    'net',
+    'way',
+    'batch',
+    'an attempt, µs: predicted',
+    'measured',
+    'an iteration, µs: predicted',
+    'measured'
+  ])
+  row(['---', '---', '---', '---', '---', '---', '---'])
+  for (const measured of times) {
+    const { attempt, iteration } = timesOf(measured, counts)
+    const net = measured.net === 'small' ? '2-64-64-64-2' : '43-860-860-43'
+    row([
+      net,
+      wayOf(measured),
+      measured.batch.toLocaleString('en'),
+      number(attempt),
+      number(measured.attempt),
+      number(iteration),
+      number(measured.iteration)
+    ])
+  }
+  console.log(
+    '\nIts inputs, a launch a line: instructions of a warp on the longest way with all trips, and with each loop once.\n'
+  )
+  row([
+    'kernel',
+    'trips',
+    'blocks',
+    'warps',
+    'waves',
+    'instructions',
+    'once',
+    'waits',
+    'tensor clocks',
+    'bytes a thread',
+    'predicted, µs',
+    `measured, µs`
+  ])
+  row(Array(12).fill('---'))
+  const seen = new Set()
+  for (const launch of everyLaunch()) {
+    const name = `${nameOf(launch)} ${launch.grid}`
+    if (seen.has(name)) continue
+    seen.add(name)
+    const found = counts(launch)
+    const { issued, once, waits, tensorClocks, bytes } = found
+    const measured = kernels.find(
+      (one) => nameOf(one.launch) === nameOf(launch) && one.launch.grid === launch.grid
+    )
+    row([
+      `${launch.kernel} ${launch.instance}`,
+      JSON.stringify(launch.trips).replaceAll('"', ''),
+      launch.grid,
+      launch.warps,
+      wavesOf(launch).toFixed(2),
+      issued.toLocaleString('en'),
+      ...[once, waits, tensorClocks, bytes].map((count) => count.toLocaleString('en')),
+      number(microseconds(cyclesOf(found, launch))),
+      measured ? number(measured.us) : ''
+    ])
+  }
+}
+
+/** The constants whose largest ratio to what was measured, either way, is least. */
+function fit() {
+  const kept = JSON.parse(readFileSync(join(__dirname, `counts-${COMMIT}.json`), 'utf8'))
+  const countsKept = (launch) => kept[nameOf(launch)]
+  const apart = (predicted, measured) => Math.abs(Math.log(predicted / measured))
+  const worst = (fitted) =>
+    Math.max(
+      ...kernels.map(({ launch, us }) =>
+        apart(microseconds(cyclesOf(countsKept(launch), launch, false, fitted)), us)
+      ),
+      ...times.flatMap((measured) => {
+        const { attempt, iteration } = timesOf(measured, countsKept, fitted)
+        return [apart(attempt, measured.attempt), apart(iteration, measured.iteration)]
+      })
+    )
+  // From constant to constant, in steps that become smaller.
+  let best = { ...FITTED }
+  for (let step = 0.5; step > 0.02; step /= 1.3)
+    for (let round = 0; round < 20; ++round)
+      for (const name of Object.keys(best))
+        for (const factor of [1 - step, 1 + step]) {
+          const other = { ...best, [name]: best[name] * factor }
+          if (worst(other) < worst(best)) best = other
+        }
+  console.log(
+    best,
+    'largest ratio',
+    Math.exp(worst(best)).toFixed(2),
+    'and as they stand',
+    Math.exp(worst(FITTED)).toFixed(2)
+  )
+}
+
+if (options.fit) {
+  fit()
+} else if (options.count) {
+  const all = Object.fromEntries(everyLaunch().map((launch) => [nameOf(launch), counts(launch)]))
+  writeFileSync(join(__dirname, `${options.count}.json`), `${JSON.stringify(all, undefined, 2)}\n`)
+} else predict()

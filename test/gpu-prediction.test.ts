@@ -1,0 +1,83 @@
+/** The model that predicts times on a card (bench/gpu) reproduces what a card has measured, within a factor of two. */
+import { join } from 'node:path'
+
+const folder = join(__dirname, '..', 'bench', 'gpu')
+const { COMMIT, kernels, times } = require(join(folder, 'measured.js'))
+const { countsOf, nameOf } = require(join(folder, 'launch-counts.js'))
+const { timesOf } = require(join(folder, 'rows.js'))
+const { cyclesOf, microseconds, wavesOf } = require(join(folder, 'time-model.js'))
+const counts = require(join(folder, `counts-${COMMIT}.json`))
+
+const kept = (launch: object) => counts[nameOf(launch)]
+/** How far apart two times are, as a ratio of at least 1. */
+const ratio = (a: number, b: number) => Math.max(a / b, b / a)
+
+test.each(kernels.map((kernel: { name: string }) => [kernel.name, kernel]))(
+  'the kernel %s',
+  (_name, { launch, us }) => {
+    expect(ratio(microseconds(cyclesOf(kept(launch), launch)), us)).toBeLessThan(2)
+  }
+)
+
+test.each(
+  times.map((row: { net: string; tile: number; arithmetic?: string; batch: number }) => [
+    [row.net, row.tile || row.arithmetic, row.batch].join(' '),
+    row
+  ])
+)('the row %s', (_name, row) => {
+  const { attempt, iteration } = timesOf(row, kept)
+  expect(ratio(attempt, row.attempt)).toBeLessThan(2)
+  expect(ratio(iteration, row.iteration)).toBeLessThan(2)
+})
+
+test('rows of every way of gpu_times are there, and none that it does not print', () => {
+  const ways = (net: string) => [
+    ...new Set(
+      times.filter((row: { net: string }) => row.net === net).map((row: { tile: number }) => row.tile)
+    )
+  ]
+  expect(ways('small')).toEqual([4, 16, 32, 64, 0])
+  expect(ways('wide')).toEqual([0])
+})
+
+test('more work takes longer: more rounds, colder code, more clocks of the tensor cores', () => {
+  const work = { issued: 1000, once: 1000, waits: 10, tensorClocks: 0, bytes: 400 }
+  const shape = { grid: 132, warps: 4, blocks: 1 }
+  expect(wavesOf(shape)).toBe(1)
+  const cycles = cyclesOf(work, shape)
+  expect(cyclesOf(work, { ...shape, grid: 133 })).toBeGreaterThan(cycles)
+  expect(cyclesOf(work, shape, true)).toBeLessThan(cycles)
+  expect(cyclesOf({ ...work, tensorClocks: 100_000 }, shape)).toBeGreaterThan(100_000)
+})
+
+test('loops run as often as a launch says: those of products, those around them, and the first of others', () => {
+  const plain = (opcode: string, targets: number[] = [], operands = '') => ({
+    guard: '',
+    opcode,
+    operands,
+    targets
+  })
+  const back = (target: number) => ({ ...plain('BRA', [target]), guard: '@P0' })
+  // Around a loop of a multiply-add and its branch there is one of four, and after it another one of two.
+  const instructions = [
+    plain('MOV'),
+    plain('FFMA'),
+    back(1),
+    plain('MOV'),
+    back(0),
+    plain('LDG.E', [], 'R4, desc[UR4][R2.64]'),
+    back(5),
+    plain('IADD3', [], 'R5, R4, R5, RZ'),
+    plain('EXIT')
+  ]
+  const code = { symbol: '_ZN5thing', instructions, bytes: 0 }
+  const launch = { source: '', kernel: 'thing', instance: '', trips: { float: 10, around: [3], first: 4 } }
+  expect(countsOf([code], launch)).toEqual({
+    issued: 3 * (3 + 10 * 2) + 4 * 2 + 2,
+    once: 9,
+    waits: 0,
+    tensorClocks: 0,
+    bytes: 16
+  })
+  expect(() => countsOf([code], { ...launch, instance: 'other' })).toThrow('no thing whose name holds other')
+})

@@ -8,23 +8,33 @@ const { timesOf } = require(join(folder, 'rows.js'))
 const { cyclesOf, microseconds, wavesOf } = require(join(folder, 'time-model.js'))
 const counts = require(join(folder, `counts-${COMMIT}.json`))
 
+interface Row {
+  net: string
+  tile: number
+  arithmetic?: string
+  batch: number
+  attempt: number
+  iteration: number
+}
+interface Kernel {
+  name: string
+  launch: object
+  us: number
+}
+
 const kept = (launch: object) => counts[nameOf(launch)]
 /** How far apart two times are, as a ratio of at least 1. */
 const ratio = (a: number, b: number) => Math.max(a / b, b / a)
 
-test.each(kernels.map((kernel: { name: string }) => [kernel.name, kernel]))(
+test.each((kernels as Kernel[]).map((kernel): [string, Kernel] => [kernel.name, kernel]))(
   'the kernel %s',
   (_name, { launch, us }) => {
     expect(ratio(microseconds(cyclesOf(kept(launch), launch)), us)).toBeLessThan(2)
   }
 )
 
-test.each(
-  times.map((row: { net: string; tile: number; arithmetic?: string; batch: number }) => [
-    [row.net, row.tile || row.arithmetic, row.batch].join(' '),
-    row
-  ])
-)('the row %s', (_name, row) => {
+const named = (row: Row): [string, Row] => [[row.net, row.tile || row.arithmetic, row.batch].join(' '), row]
+test.each((times as Row[]).map(named))('the row %s', (_name, row) => {
   const { attempt, iteration } = timesOf(row, kept)
   expect(ratio(attempt, row.attempt)).toBeLessThan(2)
   expect(ratio(iteration, row.iteration)).toBeLessThan(2)

@@ -135,6 +135,8 @@ describe('a process of its own', () => {
       return Object.values(flow.parameters()).map(({ data }) => [...data])
     }
     expect(await weights({ group })).toEqual(await weights({}))
+    await group.leave()
+    expect(await weights({ group })).toEqual(await weights({}))
   })
 
   test('what is no group is refused', async () => {

@@ -94,9 +94,10 @@ export class Group {
 
   /**
    * Ends the membership, once all ranks do so; no fit of this group may follow. At the end of a process it happens by itself. Rejects with code
-   * UNSUPPORTED while a fit is under way.
+   * UNSUPPORTED while a fit is under way. A group of one has nothing to end, and trains on.
    */
   async leave(): Promise<void> {
+    if (this.size === 1) return
     const inside = this.#inside
     if (inside.trains) fail('UNSUPPORTED', 'a fit of this group is under way; await it, and leave then')
     inside.left = true

@@ -17,10 +17,9 @@ export class Ranks {
   constructor(group: Group | undefined) {
     this.rank = group?.rank ?? 0
     this.size = group?.size ?? 1
-    if (!group) return
-    const inside = insideOf(group)
-    if (inside.left) fail('DISPOSED', 'this process has left the group; train before group.leave()')
-    if (group.size > 1) this.#inside = inside
+    if (!group || group.size === 1) return
+    this.#inside = insideOf(group)
+    if (this.#inside.left) fail('DISPOSED', 'this process has left the group; train before group.leave()')
   }
 
   /** Undefined where there are no others. */

@@ -12,6 +12,7 @@ import { dirname, join } from 'node:path'
 import { gunzipSync } from 'node:zlib'
 import { type ImageDataset, type ImageSetName, imageSet } from 'ffjord'
 import { RandomState } from '../lib/benchmark/mt19937'
+import { openTestData } from '../lib/cli/data'
 import { openImages } from '../lib/cli/vae-data'
 import { failure } from './failure'
 
@@ -139,6 +140,7 @@ test('Frey faces from a pickle of Python 2, shuffled by the seed of the split', 
   expect(rowOf(other.train, 0)).toEqual(face(new RandomState(321).shuffled(410)[0]!))
   const named = await openImages(`frey:${vae}`, { binarize: false, seed: 0 }) // as its preset is called
   expect([named.train.rows, ...named.shape]).toEqual([10, 1, 28, 20])
+  expect((await openTestData(`frey:${vae}`)).rows).toBe(test.rows)
 })
 
 test('damaged files of these sets are refused by what is wrong in them', async () => {

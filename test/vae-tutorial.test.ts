@@ -31,14 +31,14 @@ beforeAll(() => {
 })
 afterAll(() => rmSync(folder, { recursive: true }))
 
-function run(line: string): Promise<string> {
+function run(line: string, cwd = folder): Promise<string> {
   const words = line
     .replace('--epochs 200', '--epochs 1')
     .replace('--samples 500', '--samples 5')
     .split(' ')
     .slice(2)
   return new Promise((resolve, reject) => {
-    execFile(process.execPath, [command, ...words], { cwd: folder }, (error, stdout, stderr) => {
+    execFile(process.execPath, [command, ...words], { cwd }, (error, stdout, stderr) => {
       if (error) reject(new Error(`${line}: ${stderr}`))
       else resolve(stdout)
     })
@@ -72,6 +72,18 @@ test('the commands run', async () => {
   expect([sheet.width, sheet.height]).toEqual([8 * 10 - 2, 8 * 10 - 2])
   await run(reconstruct)
   await run(report)
+}, 120_000)
+
+test('a run goes on from another folder, as it was started', async () => {
+  const out = join(folder, 'runs', 'vae')
+  const resume = `npx ffjord vae train --resume --out ${out} --no-report --epochs 2`
+  expect(await run(resume, tmpdir())).toContain('Trained')
+  await expect(run(`${resume} --lr 1e-4`)).rejects.toThrow(/goes on as it was started: leave out lr/)
+  expect(await run(`${resume} --lr 1e-3 --data images.npy`)).toContain('Trained')
+  expect(await run(`npx ffjord vae report --run ${out}`, tmpdir())).toContain('Report')
+  // Before its first checkpoint.
+  rmSync(join(out, 'model.safetensors'))
+  expect(await run(resume, tmpdir())).toContain('Trained')
 }, 120_000)
 
 test('the program runs', async () => {

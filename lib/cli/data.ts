@@ -1,5 +1,5 @@
 import { existsSync, readdirSync } from 'node:fs'
-import { basename, dirname, extname, join } from 'node:path'
+import { basename, dirname, extname, join, resolve } from 'node:path'
 import { withContext } from '../data/schema'
 import {
   type Benchmark,
@@ -89,11 +89,22 @@ interface ImageParts {
   test?: ImageDataset
 }
 
+/** What presets call a set. */
+const shortNames: Record<string, ImageSetName> = { frey: 'freyfaces' }
+
 /** 'mnist:FOLDER' names a set of images by the folder with its published files. */
 export function imageSetIn(name: string): NamedImages | undefined {
-  const [, set, folder] = /^([a-z0-9-]+):(.+)$/.exec(name) ?? []
-  if (set !== 'images' && !(imageSetNames as readonly string[]).includes(set ?? '')) return undefined
+  const [, said = '', folder] = /^([a-z0-9-]+):(.+)$/.exec(name) ?? []
+  const set = shortNames[said] ?? said
+  if (set !== 'images' && !(imageSetNames as readonly string[]).includes(set)) return undefined
   return { name: set as NamedImages['name'], folder: folder! }
+}
+
+/** The same data, from any working directory. */
+export function absoluteData(name: string): string {
+  const set = benchmarkIn(name) ?? imageSetIn(name)
+  if (set) return `${set.name}:${resolve(set.folder)}`
+  return existsSync(name) && !isToy(name) ? resolve(name) : name
 }
 
 /** The parts of the set of images that `name` names by its folder. */

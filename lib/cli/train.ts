@@ -1,5 +1,3 @@
-import { existsSync } from 'node:fs'
-import { resolve } from 'node:path'
 import type { Command } from 'commander'
 import { type Clock, countedIn, sameClock } from '../data/clock'
 import { ImageDataset } from '../data/image-dataset'
@@ -18,7 +16,7 @@ import { sizeOf } from '../native/batch'
 import { tableBlocks } from '../table/blocks'
 import { addArchitecture, describeComputation, describeFlow } from './architecture'
 import { describeContext } from './context'
-import { benchmarkIn, DATA, imageSetIn, isToy, openSource, type Source } from './data'
+import { absoluteData, DATA, openSource, type Source } from './data'
 import { estimate } from './estimate'
 import { WrongCall } from './exit'
 import { addImages, type ImageChoice } from './image-options'
@@ -38,6 +36,7 @@ import { note } from './progress'
 import { placeOf, withRanks } from './ranks'
 import type { Recipe } from './recipe'
 import { followed, recipeFor, recipesInWords } from './recipes'
+import { resumed } from './resumed'
 import { trainAndReport } from './run'
 import { RunDirectory } from './run-directory'
 import { addTable, type TableChoice } from './table-options'
@@ -137,25 +136,11 @@ export function addTrain(program: Command, defaults?: string): void {
       () => `\n${defaults ? `Defaults for the data at hand:\n${defaults}` : recipesInWords()}`
     )
     .action((given: GivenChoice) => {
-      const choice = given.resume ? resumed(command, given) : given
+      const choice = given.resume
+        ? resumed(command, given, { changeable, absolute: withAbsolutePaths })
+        : given
       return interruptible((signal) => withRanks((group) => runTraining(choice, signal, { group })))
     })
-}
-
-/** The options that the run in the folder was started with, under those of this call that may differ. */
-function resumed(command: Command, given: GivenChoice): GivenChoice {
-  const stored = new RunDirectory(given.out).readOptions()
-  const choice: Record<string, unknown> = { ...given, ...stored, out: given.out, resume: true }
-  for (const [key, value] of Object.entries(given)) {
-    if (command.getOptionValueSource(key) !== 'cli') continue
-    if (!changeable.has(key) && JSON.stringify(value) !== JSON.stringify(stored[key])) {
-      throw new WrongCall(
-        `a run goes on as it was started: leave out ${key}, or start a new run without --resume in another folder`
-      )
-    }
-    choice[key] = value
-  }
-  return choice as unknown as GivenChoice
 }
 
 /**
@@ -220,14 +205,16 @@ export async function runTraining(
 }
 
 /** A run may be resumed from another working directory. */
-function withAbsolutePaths(choice: TrainChoice): TrainChoice {
-  const absolute = (name: string) => {
-    const set = benchmarkIn(name) ?? imageSetIn(name)
-    if (set) return `${set.name}:${resolve(set.folder)}`
-    return existsSync(name) && !isToy(name) ? resolve(name) : name
-  }
+function withAbsolutePaths<C extends Partial<Pick<TrainChoice, 'data' | 'validation' | 'test'>>>(
+  choice: C
+): C {
   const { data, validation, test } = choice
-  return { ...choice, data: absolute(data), validation: absolute(validation), test: absolute(test) }
+  return {
+    ...choice,
+    ...(data && { data: absoluteData(data) }),
+    ...(validation && { validation: absoluteData(validation) }),
+    ...(test && { test: absoluteData(test) })
+  }
 }
 
 /** A run goes on with the columns it was started on, in their order. */

@@ -1,5 +1,6 @@
-import { basename } from 'node:path'
+import { basename, resolve } from 'node:path'
 import { ArrayDataset, type Dataset, fromFile, type ImageSetName, imageSet, imageSetNames } from '../index'
+import { imageSetIn } from './data'
 import { WrongCall } from './exit'
 
 /** Images for autoencoders, by what `--data` says. */
@@ -15,9 +16,6 @@ export interface ImageSource {
   test: Dataset
 }
 
-/** What the presets call a set. */
-const shortNames: Record<string, ImageSetName> = { frey: 'freyfaces' }
-
 /** Shares of a file to train on, to validate on and to test on; of a set without a validation part, of its training images. */
 const shares = [0.8, 0.1, 0.1] as const
 const setShares = [0.9, 0.1] as const
@@ -26,11 +24,16 @@ export async function openImages(
   data: string,
   { binarize, seed }: { binarize: boolean; seed: number }
 ): Promise<ImageSource> {
-  const [name = '', ...rest] = data.split(':')
-  const known = imageSetNames.find((one) => one === (shortNames[name] ?? name))
-  return known && rest.length > 0
-    ? openSet(known, rest.join(':'), binarize, seed)
+  const set = imageSetIn(data)
+  return set && set.name !== 'images'
+    ? openSet(set.name, set.folder, binarize, seed)
     : openFile(data, binarize, seed)
+}
+
+/** The same images, from any working directory. */
+export function absoluteImages(data: string): string {
+  const set = imageSetIn(data)
+  return set ? `${set.name}:${resolve(set.folder)}` : resolve(data)
 }
 
 async function openSet(

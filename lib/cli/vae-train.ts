@@ -16,8 +16,9 @@ import {
 } from './options'
 import { duration, note, progressLine } from './progress'
 import { placeOf, withRanks } from './ranks'
+import { resumed } from './resumed'
 import { RunDirectory } from './run-directory'
-import { IMAGES, openImages } from './vae-data'
+import { absoluteImages, IMAGES, openImages } from './vae-data'
 import {
   describePosterior,
   likelihoodOf,
@@ -111,7 +112,7 @@ export function addVaeTrain(group: Command): void {
 
 async function train(given: Choice, command: Command, signal: AbortSignal, group: Group): Promise<void> {
   const directory = new RunDirectory(given.out, group.rank === 0)
-  const asked = given.resume ? resumed(given, command, directory) : given
+  const asked = given.resume ? resumed(command, given, { changeable, absolute: withAbsolutePaths }) : given
   const choice = { ...asked, quiet: (asked.quiet ?? false) || !directory.writes }
   if (!choice.data) throw new WrongCall(`--data is missing; give ${IMAGES}`)
   if (directory.writes && !choice.resume && directory.holdsRun && !choice.overwrite)
@@ -120,7 +121,9 @@ async function train(given: Choice, command: Command, signal: AbortSignal, group
     )
   const likelihood = choice.likelihood ?? likelihoodOf(choice.preset)
   const images = await openImages(choice.data, { binarize: choice.binarize ?? false, seed: choice.seed })
-  const { resume, seed, latent } = choice
+  const { seed, latent } = choice
+  // A run that was ended before its first checkpoint starts again.
+  const resume = (choice.resume ?? false) && directory.holdsModel
   const { device, threads } = placeOf(choice, group)
   const computing = { device: device as Device, ...(threads !== undefined && { threads }) }
   using vae = resume
@@ -133,7 +136,7 @@ async function train(given: Choice, command: Command, signal: AbortSignal, group
         seed,
         ...computing
       })
-  if (!resume) directory.start(choice)
+  if (!choice.resume) directory.start(withAbsolutePaths(choice))
   if (!choice.quiet)
     note(`Training on ${images.name} (${images.train.rows} images); ${vae}; results in ${directory.path}`)
   const { epochs, warmup, batch, optimizer, lr, keepBest, stopAfter: patience } = choice
@@ -147,7 +150,7 @@ async function train(given: Choice, command: Command, signal: AbortSignal, group
       validation: { data: images.validation, ...(patience !== undefined && { patience }) },
       keepBest
     }),
-    resume: resume ?? false,
+    resume,
     group,
     signal
   }
@@ -183,13 +186,9 @@ async function train(given: Choice, command: Command, signal: AbortSignal, group
   console.log(choice.json ? JSON.stringify(summary) : lines.join('\n'))
 }
 
-/** The options of the run in the folder, but for those that may change. */
-function resumed(given: Choice, command: Command, directory: RunDirectory): Choice {
-  const started = directory.readOptions() as unknown as Choice
-  const said = Object.entries(given).filter(
-    ([key]) => changeable.has(key) && command.getOptionValueSource(key) === 'cli'
-  )
-  return { ...started, ...Object.fromEntries(said), resume: true }
+/** A run may be resumed, and reported on, from another working directory. */
+function withAbsolutePaths(choice: Choice): Choice {
+  return choice.data ? { ...choice, data: absoluteImages(choice.data) } : choice
 }
 
 /** The time between two checkpoints, in ms. */

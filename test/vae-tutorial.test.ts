@@ -86,6 +86,15 @@ test('a run goes on from another folder, as it was started', async () => {
   expect(await run(resume, tmpdir())).toContain('Trained')
 }, 120_000)
 
+test('a run that fails says where it stands', async () => {
+  const fails = run(
+    'npx ffjord vae train --data images.npy --latent 2 --lr 1e30 --epochs 9 --out runs/failed'
+  )
+  await expect(fails).rejects.toThrow(
+    /The state before the failure is in .*model\.safetensors\n.*SOLVE_FAILED/s
+  )
+}, 60_000)
+
 test('the program runs', async () => {
   const block = /```ts\n([\s\S]*?)```/.exec(text)![1]!
   const program = block.replace(/^import .*$/m, '').replace('epochs: 20', 'epochs: 2')

@@ -13,7 +13,6 @@ import {
   type Progress
 } from '../index'
 import { sizeOf } from '../native/batch'
-import { isFfjordError } from '../native/errors'
 import { assess } from '../report/assess'
 import type { ReportInput } from '../report/collect'
 import type { History } from '../report/report'
@@ -21,18 +20,11 @@ import { quantilesOf } from '../table/quantiles'
 import { compare } from './compare'
 import type { Source } from './data'
 import { Interrupted } from './exit'
+import { follow, whole } from './follow'
 import { type DrawsChoice, drawsOption } from './options'
 import { duration, note, progressLine } from './progress'
 import { commandLine, writeReport } from './report'
 import type { RunDirectory } from './run-directory'
-
-/** Errors of a call that could never train. */
-const refusals: readonly string[] = [
-  'UNSUPPORTED',
-  'CONTRADICTORY_OPTIONS',
-  'INVALID_OPTION',
-  'INVALID_SHAPE'
-]
 
 /** The time between two checkpoints, in ms. */
 const CHECKPOINT_INTERVAL = 5000
@@ -174,21 +166,6 @@ export async function trainAndReport(job: {
   console.log(choice.json ? JSON.stringify(summary) : lines.join('\n'))
 }
 
-function noteCheckpoint(directory: RunDirectory): void {
-  if (directory.holdsModel)
-    note(`The last checkpoint, ${directory.model}, is whole; go on from it with --resume`)
-}
-
-/** Saves the model; where that fails, the one before stays. */
-async function whole(directory: RunDirectory, save: () => Promise<void>): Promise<void> {
-  try {
-    await save()
-  } catch (error) {
-    noteCheckpoint(directory)
-    throw error
-  }
-}
-
 /** Quantiles of the training rows' log-densities go into the model file, for ranks of new rows, whose scores are made alike. */
 async function noteQuantiles(
   flow: Flow,
@@ -273,10 +250,7 @@ function trainingRows(
   ]
 }
 
-/**
- * Trains with live progress on stderr. Metrics go to the folder as they come, the model every few seconds, at the end,
- * and where the run is interrupted or fails.
- */
+/** Trains with live progress on stderr. */
 async function train(
   flow: Flow,
   { name, train: data, images }: Source,
@@ -285,23 +259,21 @@ async function train(
   quiet: boolean
 ): Promise<FitResult> {
   const line = progressLine(quiet)
-  let saved = performance.now()
-  let begun = options.resume ?? false
-  const fit = flow.fit(data, options)
-  const save = async () => {
-    if (!directory.writes) return
-    flow.provenance = { ...flow.provenance, data: basename(name), ...(images && { images }) }
-    await flow.save(directory.model)
-  }
   let validation: number | undefined
   const bits = bitsOf(flow, noiseOf(images?.dequantize))
   const inUnits = (nats: number) => (bits ? `${bits(nats).toFixed(3)} bits/dim` : nats.toFixed(3))
   const imagesASecond = ({ records }: Progress) =>
     ((options.batch ?? 0) * records.length) / records.reduce((sum, { seconds }) => sum + seconds, 0)
-  try {
-    for await (const progress of fit) {
-      begun = true
-      directory.writeMetrics(progress.records, progress.validation)
+  const result = await follow(flow.fit(data, options), {
+    directory,
+    line,
+    interval: CHECKPOINT_INTERVAL,
+    resumes: options.resume ?? false,
+    async save() {
+      flow.provenance = { ...flow.provenance, data: basename(name), ...(images && { images }) }
+      await flow.save(directory.model)
+    },
+    tell(progress) {
       for (const { iteration, message } of progress.warnings) {
         line.done()
         note(`Warning at iteration ${iteration}: ${message}`)
@@ -319,29 +291,8 @@ async function train(
         `eta ${duration(etaSeconds)}`
       ]
       line.update(iteration / iterations, parts.join('  '))
-      if (performance.now() - saved > CHECKPOINT_INTERVAL) {
-        await save()
-        saved = performance.now()
-      }
     }
-  } catch (error) {
-    line.done()
-    // A call for what cannot be trained leaves nothing behind.
-    if (!begun && isFfjordError(error) && refusals.includes(error.code)) {
-      directory.withdraw()
-      throw error
-    }
-    const saved = await save().then(
-      () => true,
-      () => false
-    )
-    if (saved && directory.writes) note(`The state before the failure is in ${directory.model}`)
-    else if (!saved) noteCheckpoint(directory)
-    throw error
-  }
-  line.done()
-  const result = await fit
-  await whole(directory, save)
+  })
   if (result.stopped === 'signal') {
     throw new Interrupted(
       `Interrupted at iteration ${result.iterations}. Go on with: ffjord train --resume --out ${directory.path}`

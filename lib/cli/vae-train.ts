@@ -3,6 +3,7 @@ import type { Command } from 'commander'
 import { type Device, type Group, Vae, type VaeFitOptions, type VaeProgress } from '../index'
 import { sizeOf } from '../native/batch'
 import { Interrupted, WrongCall } from './exit'
+import { follow } from './follow'
 import { interruptible } from './interrupt'
 import {
   addDevice,
@@ -194,7 +195,7 @@ function withAbsolutePaths(choice: Choice): Choice {
 /** The time between two checkpoints, in ms. */
 const CHECKPOINT_INTERVAL = 30_000
 
-async function fitWithProgress(
+function fitWithProgress(
   vae: Vae,
   data: Parameters<Vae['fit']>[0],
   directory: RunDirectory,
@@ -202,28 +203,21 @@ async function fitWithProgress(
   { quiet, data: name }: Choice
 ) {
   const line = progressLine(quiet ?? false)
-  const fit = vae.fit(data, options)
-  const save = async () => {
-    if (!directory.writes) return
-    vae.provenance = { ...vae.provenance, data: basename(name) }
-    await vae.save(directory.model)
-  }
-  let saved = performance.now()
   let validation: number | undefined
-  try {
-    for await (const progress of fit) {
-      directory.writeMetrics(progress.records, progress.validation)
+  return follow(vae.fit(data, options), {
+    directory,
+    line,
+    interval: CHECKPOINT_INTERVAL,
+    resumes: options.resume ?? false,
+    async save() {
+      vae.provenance = { ...vae.provenance, data: basename(name) }
+      await vae.save(directory.model)
+    },
+    tell(progress) {
       validation = progress.validation ?? validation
       line.update(progress.iteration / progress.iterations, text(progress, validation, sizeOf(vae.shape)))
-      if (performance.now() - saved <= CHECKPOINT_INTERVAL) continue
-      await save()
-      saved = performance.now()
     }
-  } finally {
-    line.done()
-    await save()
-  }
-  return fit
+  })
 }
 
 function text(progress: VaeProgress, validation: number | undefined, dimensions: number): string {

@@ -54,45 +54,56 @@ interface Peer {
   environment?: Record<string, string>
 }
 
-/** JAX multiplies in TF32 on a card unless it is told otherwise, PyTorch in float32. */
+const FLOAT32 = { JAX_DEFAULT_MATMUL_PRECISION: 'highest' }
+/**
+ * JAX multiplies in TF32 on a card unless it is told otherwise, PyTorch in float32. PyTorch is quickest with an evaluation
+ * in a CUDA graph. Its compiler, and JAX's command buffers, take too long to begin on a card that is lent for minutes.
+ */
 const PEERS: Record<Job['device'], Peer[]> = {
   cpu: [{ script: 'torch_peer.py' }, { script: 'jax_peer.py' }, { script: 'diffrax_peer.py' }],
   cuda: [
+    {
+      script: 'torch_peer.py',
+      variant: 'an evaluation in a CUDA graph',
+      environment: { FFJORD_PEER_GRAPH: '1' }
+    },
     { script: 'torch_peer.py' },
-    { script: 'torch_peer.py', variant: 'net compiled', environment: { FFJORD_PEER_COMPILE: '1' } },
-    {
-      script: 'jax_peer.py',
-      variant: 'float32',
-      environment: { JAX_DEFAULT_MATMUL_PRECISION: 'highest' }
-    },
-    {
-      script: 'jax_peer.py',
-      variant: 'float32, command buffers with WHILE',
-      environment: {
-        JAX_DEFAULT_MATMUL_PRECISION: 'highest',
-        XLA_FLAGS: '--xla_gpu_enable_command_buffer=+WHILE'
-      }
-    },
+    { script: 'diffrax_peer.py', variant: 'float32', environment: FLOAT32 },
+    { script: 'jax_peer.py', variant: 'float32', environment: FLOAT32 },
     { script: 'jax_peer.py', variant: 'TF32' }
   ]
 }
+/** Milliseconds that a peer may take on a card: what it has printed by then counts. */
+const CARD_LIMIT = 20_000
 
 /** Writes the job as raw float32 files and runs every peer on it, one after the other, on one core. */
 export function runPeers(python: string, scripts: string, problem: Problem, job: Job): PeerResults {
   const folder = mkdtempSync(join(tmpdir(), 'ffjord-bench-'))
   writeJob(folder, problem, job)
-  execute(python, join(scripts, 'truth.py'), folder)
+  execute(python, join(scripts, 'truth.py'), folder, {})
   const rows: PeerRow[] = []
   const missing: Record<string, string> = {}
+  const limit = job.device === 'cuda' ? CARD_LIMIT : undefined
   for (const { script, variant, environment } of PEERS[job.device]) {
     const named = (name: string) => (variant ? `${name}, ${variant}` : name)
+    const take = (printed: string[]) => {
+      for (const row of printed.map((line) => JSON.parse(line) as PeerRow))
+        rows.push({ ...row, peer: named(row.peer) })
+    }
     try {
-      const printed = execute(python, join(scripts, script), folder, environment)
-      const found = printed.map((line) => JSON.parse(line) as PeerRow)
-      rows.push(...found.map((row) => ({ ...row, peer: named(row.peer) })))
+      take(execute(python, join(scripts, script), folder, environment ?? {}, limit))
     } catch (error) {
-      const { stderr, message } = error as { stderr?: string; message: string }
-      missing[named(script)] = stderr?.trim().split('\n').at(-1) ?? message
+      const { stdout, stderr, message, code } = error as {
+        stdout?: string
+        stderr?: string
+        message: string
+        code?: string
+      }
+      take(linesOf(stdout ?? ''))
+      missing[named(script)] =
+        code === 'ETIMEDOUT'
+          ? `it took more than ${limit! / 1000} s`
+          : (stderr?.trim().split('\n').at(-1) ?? message)
     }
   }
   const read = (name: string) => new Float64Array(new Uint8Array(readFileSync(join(folder, name))).buffer)
@@ -133,7 +144,8 @@ function execute(
   python: string,
   script: string,
   folder: string,
-  environment: Record<string, string> = {}
+  environment: Record<string, string>,
+  timeout?: number
 ): string[] {
   const lastCore = String(availableParallelism() - 1)
   const command = [python, script, folder]
@@ -142,7 +154,13 @@ function execute(
     encoding: 'utf8',
     env: { ...process.env, OMP_NUM_THREADS: '1', MKL_NUM_THREADS: '1', ...environment },
     stdio: ['ignore', 'pipe', 'pipe'],
-    maxBuffer: 2 ** 26
+    maxBuffer: 2 ** 26,
+    timeout
   })
-  return printed.split('\n').filter(Boolean)
+  return linesOf(printed)
+}
+
+/** Whole lines: a process that was ended may have printed part of one. */
+function linesOf(printed: string): string[] {
+  return printed.split('\n').slice(0, -1).filter(Boolean)
 }

@@ -48,11 +48,14 @@ const SECTIONS = [
   'toys'
 ] as const
 
+/** Of the package at `root`, or the file that FFJORD_ADDON names: this program's own copy of lib lies in build/bench. */
+function loadBinding(root: string): Binding {
+  return loadAddon(process.env.FFJORD_ADDON ? undefined : root) as Binding
+}
+
 async function main(): Promise<void> {
   const root = dirname(require.resolve('ffjord/package.json'))
-  if (process.argv[2] === 'ablation') {
-    return ablation(root, loadAddon(root) as Binding, process.argv.slice(3))
-  }
+  if (process.argv[2] === 'ablation') return ablation(root, loadBinding(root), process.argv.slice(3))
   const { values } = parseArgs({
     options: {
       python: { type: 'string' },
@@ -72,7 +75,7 @@ async function main(): Promise<void> {
   const unknown = wanted.find((name) => !SECTIONS.some((known) => known === name))
   if (unknown) throw new Error(`there is no section ${unknown}\n\n${USAGE}`)
 
-  const binding = loadAddon(root) as Binding
+  const binding = loadBinding(root)
   const { python, quick, device } = values
   const machine = describeMachine(binding, quick)
   const context: Context = { root, binding, machine, quick, device, ...(python && { python }) }
@@ -100,7 +103,7 @@ async function main(): Promise<void> {
   const sections: Record<string, () => Promise<Section[]>> = {
     evaluations: async () => [await evaluations(context, engine)],
     convolutions: async () => [await convolutions(context)],
-    solves: () => solves(context),
+    solves: () => solves(context, (sections) => write('solves', sections)),
     control: async () => [await control(context)],
     'evaluation-control': async () => [await evaluationControl(context)],
     crossings: async () => [await crossings(context, engine)],

@@ -42,16 +42,24 @@ type Task = 'solve' | 'train'
 
 const onCard = (context: Context) => context.device.startsWith('cuda')
 
-/** A dopri5 solve and a training iteration against the peers: of the toy net on one core each; on a card also of a wide one. */
-export async function solves(context: Context): Promise<Section[]> {
-  const layers = context.quick ? (['concat'] as const) : (['concat', 'concatsquash'] as const)
+/**
+ * A dopri5 solve and a training iteration against the peers: of the toy net on one core each; on a card also of a wide one.
+ * `written` gets the sections whenever there is one more.
+ */
+export async function solves(context: Context, written: (sections: Section[]) => void): Promise<Section[]> {
+  // On a card each peer compiles for each shape.
+  const few = context.quick || onCard(context)
+  const layers = few ? (['concat'] as const) : (['concat', 'concatsquash'] as const)
   const toy = onCard(context)
-    ? { evaluate: [], solve: [512, 2000, 10_000], train: [512, 2000] }
+    ? { evaluate: [], solve: [2000], train: [2000] }
     : { evaluate: [128, 1024], solve: [128, 1024], train: [128, 512, 1024] }
   const sections: Section[] = []
-  for (const layer of layers) sections.push(await solvesOf(context, toyProblem(layer), toy))
-  if (onCard(context))
-    sections.push(await solvesOf(context, tabularProblem(), { evaluate: [], solve: [1000], train: [1000] }))
+  const problems: [Problem, Batches][] = layers.map((layer) => [toyProblem(layer), toy])
+  if (onCard(context)) problems.push([tabularProblem(), { evaluate: [], solve: [1000], train: [1000] }])
+  for (const [problem, batches] of problems) {
+    sections.push(await solvesOf(context, problem, batches))
+    written(sections)
+  }
   return sections
 }
 

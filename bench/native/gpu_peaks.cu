@@ -87,6 +87,23 @@ __global__ void copy_values(const float4* from, std::size_t count, float4* to) {
     to[i] = from[i];
 }
 
+// Reads all of an array that fits the second-level cache, again and again.
+__global__ void __launch_bounds__(kThreads)
+    read_values(int rounds, const float4* from, unsigned count, float* out) {
+  float4 sum{};
+  const unsigned step = gridDim.x * kThreads;
+  for (int round = 0; round < rounds; ++round)
+#pragma unroll 8
+    for (unsigned i = blockIdx.x * kThreads + threadIdx.x; i < count; i += step) {
+      const float4 value = __ldcg(from + i);
+      sum.x += value.x;
+      sum.y += value.y;
+      sum.z += value.z;
+      sum.w += value.w;
+    }
+  keep(sum.x + sum.y + sum.z + sum.w, out);
+}
+
 __global__ void __launch_bounds__(kThreads) meet(int rounds) {
   for (int round = 0; round < rounds; ++round) sync_grid();
 }
@@ -150,6 +167,22 @@ void measure_memory(const Stream& stream, int blocks, std::size_t count) {
       2 * sizeof(float4) * double(count) / seconds / 1e9, "GB/s");
 }
 
+// Three fifths of the cache, so that all of it stays there.
+void measure_cache(const Stream& stream, int blocks, int rounds) {
+  int bytes = 0;
+  check(cudaDeviceGetAttribute(&bytes, cudaDevAttrL2CacheSize, 0), "device");
+  const unsigned count = static_cast<unsigned>(bytes / 5 * 3 / sizeof(float4));
+  DeviceArray<float4> from(count, stream);
+  DeviceArray<float> out(1, stream);
+  from.fill(0, stream);
+  const double seconds = best(stream, [&] {
+    launch("read_values", read_values, LaunchShape{dim3(8 * blocks), dim3(kThreads)}, stream,
+           rounds, from.data(), count, out.data());
+  });
+  row("read from the second-level cache", double(rounds) * count * sizeof(float4) / seconds / 1e9,
+      "GB/s");
+}
+
 void measure_waits(const Stream& stream, int blocks, int rounds) {
   LaunchShape cooperative{dim3(blocks), dim3(kThreads)};
   cooperative.cooperative = true;
@@ -189,6 +222,7 @@ void measure(double share) {
   measure_rates(stream, blocks, part(4000), major >= 8,
                 major == 9 && minor == 0 && loaded_code().warpgroups);
   measure_memory(stream, blocks, part(1 << 26));
+  measure_cache(stream, blocks, part(100));
   measure_waits(stream, blocks, part(1000));
 }
 

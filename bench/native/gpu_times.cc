@@ -2,12 +2,16 @@
 // iterations, of the best of several repetitions by the host's clock. Rows stay on the card, as
 // they do in training.
 //   gpu_times [SECONDS a row]
+//   gpu_times once     a solve and an iteration of two nets, for a profiler, whose attempts the
+//   host
+//                      starts: profilers do not look into loops of the device
 #include <algorithm>
 #include <chrono>
 #include <cstdint>
 #include <cstdio>
 #include <cstdlib>
 #include <functional>
+#include <memory>
 #include <numeric>
 #include <string>
 #include <vector>
@@ -90,31 +94,59 @@ std::string name_of(const cuda::CudaOptions& way) {
                                                               : "by layer, fp16x3";
 }
 
-void measure(const Case& net, const cuda::CudaOptions& way, double seconds) {
-  const auto flow = cuda::engines(way).front().create(net.description(), 0, {});
-  for (const std::size_t batch : net.batches) {
-    const auto rows =
-        flow->upload(batch, values(batch * static_cast<std::size_t>(net.widths.front())));
-    std::vector<std::uint32_t> indices(batch);
-    std::iota(indices.begin(), indices.end(), 0u);
-    SolveRequest request;
-    request.batch = batch;
-    request.rows = RowSource(*rows, indices);
-    request.settings.trace.mode = TraceMode::Hutchinson;
-    request.settings.solver.tableau = &tableau("dopri5");
-    SolveStatistics counts;
-    const double solve = best([&] { counts = flow->solve(request, {}).statistics; }, seconds);
-    const double attempts = counts.accepted + counts.rejected;
-    const std::vector<std::uint32_t> sizes{static_cast<std::uint32_t>(batch)};
-    const std::vector<double> still{0};  // all of the work, and every iteration the same problem
-    const FlowTask task{.rows = *rows, .visits = {}, .weights = {}};
-    const Burst burst{.indices = indices,
-                      .batch_sizes = sizes,
-                      .learning_rates = still,
-                      .settings = request.settings,
+/// A net's flow with rows on the card, which a call solves or trains on.
+class Work {
+ public:
+  Work(const Case& net, const cuda::CudaOptions& way, std::size_t batch)
+      : flow_(cuda::engines(way).front().create(net.description(), 0, {})),
+        rows_(flow_->upload(batch, values(batch * static_cast<std::size_t>(net.widths.front())))),
+        indices_(batch),
+        sizes_{static_cast<std::uint32_t>(batch)} {
+    std::iota(indices_.begin(), indices_.end(), 0u);
+    request_.batch = batch;
+    request_.rows = RowSource(*rows_, indices_);
+    request_.settings.trace.mode = TraceMode::Hutchinson;
+    request_.settings.solver.tableau = &tableau("dopri5");
+  }
+
+  SolveStatistics solve() { return flow_->solve(request_, {}).statistics; }
+  void iterate() {
+    const FlowTask task{.rows = *rows_, .visits = {}, .weights = {}};
+    const Burst burst{.indices = indices_,
+                      .batch_sizes = sizes_,
+                      .learning_rates = still_,
+                      .settings = request_.settings,
                       .optimizer = {},
                       .stop = {}};
-    const double training = best([&] { train(*flow, task, burst); }, seconds);
+    train(*flow_, task, burst);
+  }
+
+ private:
+  const std::unique_ptr<Flow> flow_;
+  const std::unique_ptr<Rows> rows_;
+  std::vector<std::uint32_t> indices_;
+  const std::vector<std::uint32_t> sizes_;
+  const std::vector<double> still_{0};  // all of the work, and every iteration the same problem
+  SolveRequest request_;
+};
+
+void run_once(const Case& net) {
+  cuda::CudaOptions way;
+  way.loops = false;
+  for (const std::size_t batch : net.batches) {
+    Work work(net, way, batch);
+    work.solve();
+    work.iterate();
+  }
+}
+
+void measure(const Case& net, const cuda::CudaOptions& way, double seconds) {
+  for (const std::size_t batch : net.batches) {
+    Work work(net, way, batch);
+    SolveStatistics counts;
+    const double solve = best([&] { counts = work.solve(); }, seconds);
+    const double attempts = counts.accepted + counts.rejected;
+    const double training = best([&] { work.iterate(); }, seconds);
     const double seconds_an_attempt = solve / attempts;
     std::printf("| %s | %s | %zu | %.0f | %.1f | %.1f | %.2f | %.1f |\n", net.name().c_str(),
                 name_of(way).c_str(), batch, attempts, 1e6 * solve, 1e6 * seconds_an_attempt,
@@ -128,7 +160,8 @@ void measure(const Case& net, const cuda::CudaOptions& way, double seconds) {
 
 int main(int count, char** arguments) {
   using namespace ffjord;
-  const double seconds = count > 1 ? std::atof(arguments[1]) : 1;
+  const bool once = count > 1 && std::string(arguments[1]) == "once";
+  const double seconds = count > 1 && !once ? std::atof(arguments[1]) : 1;
   const Engine engine = cuda::engines().front();
   if (!engine.unusable.empty()) {
     std::fprintf(stderr, "gpu_times: %s\n", engine.unusable.c_str());
@@ -139,11 +172,17 @@ int main(int count, char** arguments) {
       "| net | way | batch | attempts of dopri5 | solve, us | per attempt, us | TFLOP/s | "
       "iteration, us |\n");
   std::printf("|---|---|---|---|---|---|---|---|\n");
+  const Activation tanh = Activation::Tanh, softplus = Activation::Softplus;
+  if (once) {
+    run_once({{2, 64, 64, 64, 2}, tanh, {100, 2000, 10000}});
+    run_once({{43, 860, 860, 43}, softplus, {1000}});
+    return 0;
+  }
   for (const std::optional<int> tile_rows :
        {std::optional<int>(), std::optional(4), std::optional(16), std::optional(32),
         std::optional(64), std::optional(0)})
-    measure({{2, 64, 64, 64, 2}, Activation::Tanh, {100, 2000, 10000, 100000}},
-            way(tile_rows, "fp16x3"), seconds);
+    measure({{2, 64, 64, 64, 2}, tanh, {100, 2000, 10000, 100000}}, way(tile_rows, "fp16x3"),
+            seconds);
   for (const char* products : {"float32", "fp16x3"})
-    measure({{43, 860, 860, 43}, Activation::Softplus, {1000}}, way(0, products), seconds);
+    measure({{43, 860, 860, 43}, softplus, {1000}}, way(0, products), seconds);
 }

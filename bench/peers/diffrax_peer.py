@@ -2,16 +2,18 @@
 
 import os
 
-os.environ.setdefault('XLA_FLAGS', '--xla_cpu_multi_thread_eigen=false intra_op_parallelism_threads=1')
-os.environ.setdefault('JAX_PLATFORMS', 'cpu')
+from exchange import job_of_command_line
+
+job = job_of_command_line()
+os.environ.setdefault('JAX_PLATFORMS', job.device)
+if job.device == 'cpu':
+    os.environ.setdefault('XLA_FLAGS', '--xla_cpu_multi_thread_eigen=false intra_op_parallelism_threads=1')
 
 import diffrax
 import jax.numpy as jnp
-from exchange import job_of_command_line
 from jax_flow import slope_of
 from jax_rows import run
 
-job = job_of_command_line()
 slope = slope_of(job)
 
 
@@ -40,6 +42,7 @@ def integrate_with(method):
     return integrate
 
 
-for method in (diffrax.Dopri5(), diffrax.Tsit5()):
+# On a card each method compiles for long, and one is enough.
+for method in (diffrax.Dopri5(),) if job.device == 'cuda' else (diffrax.Dopri5(), diffrax.Tsit5()):
     name = f'diffrax {diffrax.__version__}, {type(method).__name__}'
     run(job, name, 'recursive checkpoint', integrate_with(method))

@@ -1,7 +1,6 @@
 """PyTorch eager with torchdiffeq, or with the equivalent of eager_dopri5.py.
 
-With FFJORD_PEER_COMPILE the net is compiled, for solves alone: torch.compile has no second
-derivatives, which the gradient of a divergence takes.
+With FFJORD_PEER_GRAPH an evaluation is a CUDA graph of torch_graph.py, for solves alone.
 """
 
 import os
@@ -9,6 +8,7 @@ import os
 import torch
 from exchange import job_of_command_line, measure, report
 from torch_flow import Dynamics, Net, log_prob
+from torch_graph import GraphedDynamics
 
 try:
     import torchdiffeq as solver
@@ -22,10 +22,10 @@ except ImportError:
 job = job_of_command_line()
 torch.set_num_threads(job.threads)
 torch.set_default_device(job.device)
-compiles = 'FFJORD_PEER_COMPILE' in os.environ
+graphs = 'FFJORD_PEER_GRAPH' in os.environ
 name = f'PyTorch {torch.__version__}, {name}'
 net = Net(job)
-dynamics = Dynamics(torch.compile(net) if compiles else net)
+dynamics = GraphedDynamics(net, job.activation) if graphs else Dynamics(net)
 parameters = net.in_job_order()
 span = torch.tensor([0.0, job.end_time])
 tolerances = dict(rtol=job.rtol, atol=job.atol, method='dopri5')
@@ -86,7 +86,7 @@ def with_backpropagation(start):
     return solver.odeint(dynamics, start, span, **tolerances)
 
 
-for batch in [] if compiles else job.train:
+for batch in [] if graphs else job.train:
     start = begin(batch)
     # A learning rate of zero does all of Adam's work and leaves the problem as it is.
     adam = torch.optim.Adam(parameters, lr=0.0)

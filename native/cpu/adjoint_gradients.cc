@@ -52,13 +52,13 @@ void AdjointGradients::clear(std::size_t set) {
 
 void AdjointGradients::commit(std::size_t set, double weight) {
   if (weight == 0) return;
-  call_.net.reduce(sets_[set], static_cast<float>(weight), sum_);
+  reduce_slots(call_.net, call_.team, sets_[set], static_cast<float>(weight), sum_);
 }
 
 // Full: moves the gradients of a stage into rates_.
 void AdjointGradients::collect(std::size_t set) {
   std::fill(rates_[set].begin(), rates_[set].end(), 0.f);
-  call_.net.reduce(sets_[set], 1, rates_[set]);
+  reduce_slots(call_.net, call_.team, sets_[set], 1, rates_[set]);
   clear(set);
 }
 

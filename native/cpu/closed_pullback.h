@@ -2,6 +2,7 @@
 #pragma once
 
 #include <algorithm>
+#include <utility>
 #include <vector>
 
 #include "cpu/dense_tile_net.h"
@@ -48,14 +49,16 @@ inline void DenseTileNet::prepare_closed(Reverse& reverse) const {
   multiply(closed.m_transposed, weighted, d1_bar, columns);
   NetGradient* gradient = reverse.gradient;
   float* m_bar = nullptr;
-  if (gradient && !gradient->m_bar.empty()) {
-    m_bar = gradient->m_bar.data();
+  bool begun = true;
+  if (gradient && !gradient->m_bar.values.empty()) {
+    m_bar = gradient->m_bar.values.data();
+    begun = std::exchange(gradient->m_bar.begun, true);
   } else if (layers_.back().gated()) {
     memory.matrix.assign(std::size_t(middle.out()) * padded_features(first.out()), 0.f);
     m_bar = memory.matrix.data();
   }
   if (m_bar)
-    accumulate_weight_gradient(weighted, middle.out(), d1, first.out(), columns, m_bar,
+    accumulate_weight_gradient(weighted, middle.out(), d1, first.out(), columns, m_bar, begun,
                                memory.transposed.data());
 }
 
@@ -66,9 +69,7 @@ inline void DenseTileNet::finish_closed(Reverse& reverse) const {
   const bool two = layer_count() == 3;
   if (two && !last.gated()) return;
   std::vector<WeightSums> sums;
-  if (reverse.gradient)
-    sums = weight_sums(layers_,
-                       [&](std::size_t l) { return reverse.gradient->layers[l].weight.data(); });
+  if (reverse.gradient) sums = weight_sums(layers_, *reverse.gradient);
   const float* gate = output_gate(reverse.time);
   const ClosedTrace& closed = closed_trace(reverse.time);
   const float* matrix = reverse.memory.matrix.data();

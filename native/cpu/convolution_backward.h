@@ -196,7 +196,7 @@ inline void ConvolutionChain::finish_layer(const FieldPass& pass, const NetTime&
   reserve(scratch.products, layer.gradient.scratch());
   const bool transposed = layer.map.transposed();
   layer.gradient.accumulate(transposed ? input : output_bar, transposed ? output_bar : input,
-                            panels, gradient->weight.data(), scratch.products.data());
+                            panels, gradient->weight.values.data(), scratch.products.data());
 }
 
 /// concatcoord: W̄ of the planes of rows and columns, Σ z̄ y and Σ z̄ x over the pixels (y, x) that a

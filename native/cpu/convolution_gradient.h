@@ -136,7 +136,7 @@ class ConvolutionGradient {
         rows == 2 ? accumulate_outer<2, 4>(outer) : accumulate_outer<1, 4>(outer);
         k += 4 * kLanes, outer.c += 4 * kLanes, outer.a += 4 * kLanes;
       } else {
-        accumulate_outer_rows<kLongOuterRows>(outer, rows);
+        accumulate_outer_rows(outer, rows);
         k += 2 * kLanes, outer.c += 2 * kLanes, outer.a += 2 * kLanes;
       }
     }

@@ -97,7 +97,7 @@ struct ConvolutionLayer : LayerPlan {
   void gather_taps(LayerGradient& sums) const {
     forward.for_each_tap(sums.transformed.data(), in_stored, out_stored,
                          [&](int n, int c, int i, int j, float sum) {
-                           sums.weight[gradient.place(n, c, i, j)] += sum;
+                           sums.weight.values[gradient.place(n, c, i, j)] += sum;
                          });
   }
 

@@ -94,11 +94,10 @@ inline void ConvolutionTileNet::finish(GradientSlot& slot) const {
   }
 }
 
-inline void ConvolutionTileNet::reduce(std::span<GradientSlot* const> slots, float scale,
-                                       std::span<float> gradients) const {
-  if (slots.empty()) return;
-  NetGradient& sums = sum_of_slots(slots);
-  finish(sums);
+inline void ConvolutionTileNet::add_sums(GradientSlot& slot, float scale,
+                                         std::span<float> gradients) const {
+  finish(slot);
+  auto& sums = static_cast<NetGradient&>(slot);
   context_.reduce(layers_, sums.context.data(), scale, gradients);
   for (std::size_t l = 0; l < layers_.size(); ++l)
     reduce_layer(layers_[l], sums.layers[l], scale, gradients);
@@ -121,10 +120,10 @@ inline void ConvolutionTileNet::reduce_layer(const ConvolutionLayer& layer,
       for (int i = 0; i < kernel.height; ++i)
         for (int j = 0; j < kernel.width; ++j) {
           const std::size_t place = layer.place(n, c, i, j);
-          float sum = sums.weight[layer.gradient.place(n, c, i, j)];
+          float sum = sums.weight.values[layer.gradient.place(n, c, i, j)];
           if (layer.expanded()) {
-            const float moving = sums.weight[layer.gradient.place(transposed ? n + narrow : n,
-                                                                  transposed ? c : c + wide, i, j)];
+            const float moving = sums.weight.values[layer.gradient.place(
+                transposed ? n + narrow : n, transposed ? c : c + wide, i, j)];
             gradients[layer.offsets.weight1 + place] += scale * moving;
             sum -= moving;
           }

@@ -135,8 +135,8 @@ class ConvolutionTileNet final : public TileNet {
   void move_sums(GradientSlot& from, GradientSlot& to) const override {
     move_gradients(static_cast<NetGradient&>(from), static_cast<NetGradient&>(to));
   }
-  void reduce(std::span<GradientSlot* const> slots, float scale,
-              std::span<float> gradients) const override;
+  void add(std::span<const float> from, float* to) const override { add_numbers(from, to); }
+  void add_sums(GradientSlot& slot, float scale, std::span<float> gradients) const override;
 
  private:
   /// Two columns of values fill a panel; solves step through rows sixteen at a time.

@@ -40,17 +40,17 @@ inline void accumulate_blocks(float* c, std::size_t c_stride, const float* p, st
   static_assert(kDenseBlock % (2 * kLanes) == 0);
   for (std::size_t block = 0; block < blocks; ++block)
     for (std::size_t k = 0; k < kDenseBlock; k += 2 * kLanes)
-      accumulate_outer_rows<kLongOuterRows>({.c = c + block * kDenseBlock + k,
-                                             .c_stride = static_cast<int>(c_stride),
-                                             .p = p,
-                                             .p_row_stride = p_stride,
-                                             .p_run_stride = 0,
-                                             .a = a + block * a_block + k,
-                                             .a_stride = static_cast<int>(a_stride),
-                                             .a_run_stride = 0,
-                                             .runs = 1,
-                                             .length = static_cast<int>(depth)},
-                                            static_cast<int>(rows));
+      accumulate_outer_rows({.c = c + block * kDenseBlock + k,
+                             .c_stride = static_cast<int>(c_stride),
+                             .p = p,
+                             .p_row_stride = p_stride,
+                             .p_run_stride = 0,
+                             .a = a + block * a_block + k,
+                             .a_stride = static_cast<int>(a_stride),
+                             .a_run_stride = 0,
+                             .runs = 1,
+                             .length = static_cast<int>(depth)},
+                            static_cast<int>(rows));
 }
 
 inline void apply_units(const DenseMap& map, const RowRange& units, const DenseApplication& call,

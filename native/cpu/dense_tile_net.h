@@ -44,8 +44,8 @@ class DenseTileNet final : public TileNet {
                   GradientSlot* gradients, double* times_bar) const override;
   void finish(GradientSlot& slot) const override;
   void move_sums(GradientSlot& from, GradientSlot& to) const override;
-  void reduce(std::span<GradientSlot* const> slots, float scale,
-              std::span<float> gradients) const override;
+  void add(std::span<const float> from, float* to) const override { add_numbers(from, to); }
+  void add_sums(GradientSlot& slot, float scale, std::span<float> gradients) const override;
 
  private:
   // What one pullback carries from layer to layer.

@@ -97,7 +97,11 @@ inline std::unique_ptr<GradientSlot> DenseTileNet::make_gradient_slot(
     const TracePlan& trace) const {
   auto slot = std::make_unique<NetGradient>(layers_, context_);
   if (layers_.size() == 3 && closed_applies(trace, false) && !layers_.back().gated())
-    slot->m_bar.resize(std::size_t(layers_[1].out()) * padded_features(layers_[0].out()), 0.f);
+    slot->m_bar.values.resize(std::size_t(layers_[1].out()) * padded_features(layers_[0].out()));
+  slot->m_bar.first_writes = true;
+  for (std::size_t l = 0; l < layers_.size(); ++l)
+    slot->layers[l].weight.first_writes = !layers_[l].hyper();
+  slot->clear();
   return slot;
 }
 
@@ -133,10 +137,9 @@ inline void DenseTileNet::set_times(TimeSlot& slot, const float* t) const {
 inline void DenseTileNet::finish(GradientSlot& slot) const {
   auto& sums = static_cast<NetGradient&>(slot);
   if (std::exchange(sums.finished, true)) return;
-  const std::vector<WeightSums> weight_bars =
-      weight_sums(layers_, [&](std::size_t l) { return sums.layers[l].weight.data(); });
-  if (!sums.m_bar.empty())
-    pull_back_closed_two(layers_, closed_, ones_.data(), sums.m_bar.data(), weight_bars);
+  const std::vector<WeightSums> weight_bars = weight_sums(layers_, sums);
+  if (!sums.m_bar.values.empty())
+    pull_back_closed_two(layers_, closed_, ones_.data(), sums.m_bar.begin().data(), weight_bars);
   for (std::size_t l = 0; l < layers_.size(); ++l) {
     const Layer& layer = layers_[l];
     if (!layer.expanded()) continue;
@@ -153,13 +156,11 @@ inline void DenseTileNet::move_sums(GradientSlot& from, GradientSlot& to) const 
   move_gradients(static_cast<NetGradient&>(from), static_cast<NetGradient&>(to));
 }
 
-inline void DenseTileNet::reduce(std::span<GradientSlot* const> slots, float scale,
-                                 std::span<float> gradients) const {
-  if (slots.empty()) return;
-  NetGradient& sums = sum_of_slots(slots);
-  finish(sums);
-  const std::vector<WeightSums> weight_bars =
-      weight_sums(layers_, [&](std::size_t l) { return sums.layers[l].weight.data(); });
+inline void DenseTileNet::add_sums(GradientSlot& slot, float scale,
+                                   std::span<float> gradients) const {
+  finish(slot);
+  auto& sums = static_cast<NetGradient&>(slot);
+  const std::vector<WeightSums> weight_bars = weight_sums(layers_, sums);
   context_.reduce(layers_, sums.context.data(), scale, gradients);
   for (std::size_t l = 0; l < layers_.size(); ++l) {
     const Layer& layer = layers_[l];

@@ -3,6 +3,7 @@
 #pragma once
 
 #include <algorithm>
+#include <utility>
 
 #include "cpu/dense_tile_net.h"
 #include "cpu/low_rank.h"
@@ -112,7 +113,7 @@ inline void DenseTileNet::pull_back_hypernet(Reverse& reverse, int l,
   const int stride = padded_features(layer.in());
   memory.matrix.assign(std::size_t(layer.out()) * stride, 0.f);
   accumulate_weight_gradient(cotangents, layer.out(), input, layer.in(), memory.columns,
-                             memory.matrix.data(), memory.transposed.data());
+                             memory.matrix.data(), true, memory.transposed.data());
   const std::vector<float>& hidden = reverse.time.layers[l].hidden;
   const float* v = layer.parameters + layer.offsets.hyper2_weight;
   LayerGradient* gradient = reverse.gradient ? &reverse.gradient->layers[l] : nullptr;
@@ -179,14 +180,16 @@ inline void DenseTileNet::finish_layer(Reverse& reverse, int l, const Panels& co
     pull_back_hypernet(reverse, l, cotangents);
   } else if (reverse.gradient) {
     const Panels input = panels(memory.outputs[l], memory.columns, features_at(l));
-    float* const sums = reverse.gradient->layers[l].weight.data();
+    Sums& weight = reverse.gradient->layers[l].weight;
+    const bool begun = std::exchange(weight.begun, true);
+    float* const sums = weight.values.data();
     float* const scratch = memory.transposed.data();
     if (layer.sums_transposed())
       accumulate_weight_gradient(input, layer.depth(), cotangents, layer.out(), memory.columns,
-                                 sums, scratch);
+                                 sums, begun, scratch);
     else
       accumulate_weight_gradient(cotangents, layer.out(), input, layer.depth(), memory.columns,
-                                 sums, scratch);
+                                 sums, begun, scratch);
   }
 }
 

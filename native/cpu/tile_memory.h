@@ -43,16 +43,16 @@ struct TileActivations final : Activations {
   AlignedFloats regulariser_sums;  ///< [R][rows of the tile]
 };
 
-/// Where the sums of each layer's W̄ lie.
-template <class Weights>
-std::vector<WeightSums> weight_sums(const std::vector<Layer>& net, Weights weights) {
+/// Where the sums of each layer's W̄ lie, to be added to or read.
+inline std::vector<WeightSums> weight_sums(const std::vector<Layer>& net, NetGradient& gradient) {
   std::vector<WeightSums> sums;
   for (std::size_t l = 0; l < net.size(); ++l) {
+    float* const weight = gradient.layers[l].weight.begin().data();
     const int stride = net[l].sums_stride();
     if (net[l].sums_transposed())
-      sums.push_back({weights(l), 1, stride});
+      sums.push_back({weight, 1, stride});
     else
-      sums.push_back({weights(l), stride, 1});
+      sums.push_back({weight, stride, 1});
   }
   return sums;
 }

@@ -10,6 +10,7 @@
 #include <cstddef>
 #include <memory>
 #include <span>
+#include <vector>
 
 #include "core/block_plan.h"
 
@@ -34,6 +35,8 @@ class GradientSlot {
  public:
   virtual ~GradientSlot() = default;
   virtual void clear() = 0;
+  /// Every array that sums are kept in, the same ones of all slots of a net.
+  virtual std::vector<std::span<float>> sums() = 0;
 };
 
 struct TileArrays {
@@ -97,10 +100,11 @@ class TileNet {
   virtual void finish(GradientSlot& slot) const = 0;
   /// Adds the sums of `from` to those of `to`, and clears `from`.
   virtual void move_sums(GradientSlot& from, GradientSlot& to) const = 0;
-  /// Adds the slots, scaled, to the flat gradient buffer of the whole flow (PyTorch's layout), as a
-  /// tree (core/slots.h). The slots hold nothing of use afterwards.
-  virtual void reduce(std::span<GradientSlot* const> slots, float scale,
-                      std::span<float> gradients) const = 0;
+  /// to += from, of numbers of slots.
+  virtual void add(std::span<const float> from, float* to) const = 0;
+  /// Finishes a slot and adds it, scaled, to the flat gradient buffer of the whole flow (PyTorch's
+  /// layout).
+  virtual void add_sums(GradientSlot& slot, float scale, std::span<float> gradients) const = 0;
 };
 
 /// The instruction sets that this build has, best first, as far as this processor runs them:

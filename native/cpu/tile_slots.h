@@ -77,12 +77,43 @@ class TileSlots {
   std::vector<std::size_t> first_tiles_;  // one a slot, and the number of tiles
 };
 
+/// Adds the slots, scaled, to `gradients`: as a tree, in the first slot, piece by piece, so that
+/// each is read from memory once. The slots hold nothing of use afterwards.
+inline void reduce_slots(const TileNet& net, Team& team, std::span<GradientSlot* const> slots,
+                         float scale, std::span<float> gradients) {
+  if (slots.empty()) return;
+  constexpr std::size_t kPiece = 4096;  // floats
+  std::vector<std::vector<std::span<float>>> sums;
+  for (GradientSlot* slot : slots) sums.push_back(slot->sums());
+  struct Piece {
+    std::size_t array, first, end;
+  };
+  std::vector<Piece> pieces;
+  for (std::size_t array = 0; array < sums.front().size(); ++array) {
+    const std::size_t size = sums.front()[array].size();
+    for (std::size_t first = 0; first < size; first += kPiece)
+      pieces.push_back({array, first, std::min(first + kPiece, size)});
+  }
+  const auto add_piece = [&](const Piece& piece) {
+    add_as_tree(slots.size(), [&](std::size_t to_slot, std::size_t from_slot) {
+      const std::span<float> from = sums[from_slot][piece.array];
+      net.add(from.subspan(piece.first, piece.end - piece.first),
+              sums[to_slot][piece.array].data() + piece.first);
+    });
+  };
+  const std::size_t runs = std::min<std::size_t>(pieces.size(), 4 * team.size());
+  team.run(runs, [&](int, std::size_t run) {
+    for (std::size_t i = run; i < pieces.size(); i += runs) add_piece(pieces[i]);
+  });
+  net.add_sums(*slots.front(), scale, gradients);
+}
+
 /// Adds the slots to `gradients`. What each of them adds is complete before they are added up, so
 /// that slots of other processes may join them as gradients.
 inline void add_slots(const TileNet& net, Team& team, std::span<GradientSlot* const> slots,
                       std::span<float> gradients) {
   team.run(slots.size(), [&](int, std::size_t slot) { net.finish(*slots[slot]); });
-  net.reduce(slots, 1, gradients);
+  reduce_slots(net, team, slots, 1, gradients);
 }
 
 }  // namespace ffjord::cpu

@@ -1,21 +1,25 @@
 // C += P A for outer products summed over rows and tangents.
 //
-// Register budget: 6 × 2 sums + 2 vectors of A + 1 entry of P = 15 of 16: 12 FMAs for 8 loads. One
-// or two rows take 4 vectors of A, as fewer than eight sums leave the units idle.
+// Register budget: 6 × 2 sums + 2 vectors of A + 1 entry of P = 15 of 16, 12 FMAs for 8 loads; 8 ×
+// 2 + 2 + 1 = 19 of 32, where 12 rows gained nothing over 8. One or two rows take 4 vectors of A,
+// as fewer than eight sums leave the units idle.
+//
+// C is added at the end, and fetched into the first cache meanwhile: the sums of a wide net are no
+// cache's, and its rows lie pages apart, so that no processor guesses the next. With the sums
+// loaded first, 43-860-860-43 waited for them as long as half of its products take.
 #pragma once
 
 #include <algorithm>
+#include <type_traits>
 
 #include "cpu/panels.h"
 
 namespace ffjord::cpu::FFJORD_INSTRUCTION_SET {
 
-inline constexpr int kOuterRows = 6;
-/// Long runs, as of pixels, take more rows where the registers hold their sums: 8 × 2 + 2 + 1.
-inline constexpr int kLongOuterRows = kRegisters >= 32 ? 8 : kOuterRows;
+inline constexpr int kOuterRows = kRegisters >= 32 ? 8 : 6;
 
 /// C (Rows, Vectors kLanes) += P (Rows, samples) A (samples, Vectors kLanes), the samples in `runs`
-/// runs of `length`.
+/// runs of `length`. With `adds` false, C is written.
 struct OuterArguments {
   float* c;
   int c_stride;
@@ -25,6 +29,7 @@ struct OuterArguments {
   int a_stride;
   std::size_t a_run_stride;
   int runs, length;
+  bool adds = true;
 };
 
 template <int Rows, int Vectors>
@@ -33,8 +38,10 @@ void accumulate_outer(OuterArguments s) {
 #pragma GCC unroll 8
   for (int r = 0; r < Rows; ++r)
 #pragma GCC unroll 4
-    for (int v = 0; v < Vectors; ++v)
-      sums[r][v] = load(s.c + std::size_t(r) * s.c_stride + v * kLanes);
+    for (int v = 0; v < Vectors; ++v) {
+      __builtin_prefetch(s.c + std::size_t(r) * s.c_stride + v * kLanes, 1);
+      sums[r][v] = Vec{};
+    }
   for (int run = 0; run < s.runs; ++run) {
     const float* p = s.p + run * s.p_run_stride;
     const float* at = s.a + run * s.a_run_stride;
@@ -52,20 +59,27 @@ void accumulate_outer(OuterArguments s) {
       }
     }
   }
+  const auto finish = [&]<bool Adds>(std::bool_constant<Adds>) {
 #pragma GCC unroll 8
-  for (int r = 0; r < Rows; ++r)
+    for (int r = 0; r < Rows; ++r)
 #pragma GCC unroll 4
-    for (int v = 0; v < Vectors; ++v)
-      store(s.c + std::size_t(r) * s.c_stride + v * kLanes, sums[r][v]);
+      for (int v = 0; v < Vectors; ++v) {
+        float* const to = s.c + std::size_t(r) * s.c_stride + v * kLanes;
+        store(to, Adds ? load(to) + sums[r][v] : sums[r][v]);
+      }
+  };
+  if (s.adds)
+    finish(std::true_type());
+  else
+    finish(std::false_type());
 }
 
 /// All `rows` rows of C for one block of 2 kLanes columns.
-template <int Together = kOuterRows>
-void accumulate_outer_rows(OuterArguments s, int rows) {
-  for (; rows >= Together; rows -= Together) {
-    accumulate_outer<Together, 2>(s);
-    s.c += std::size_t(Together) * s.c_stride;
-    s.p += Together * s.p_row_stride;
+inline void accumulate_outer_rows(OuterArguments s, int rows) {
+  for (; rows >= kOuterRows; rows -= kOuterRows) {
+    accumulate_outer<kOuterRows, 2>(s);
+    s.c += std::size_t(kOuterRows) * s.c_stride;
+    s.p += kOuterRows * s.p_row_stride;
   }
   switch (rows) {
     case 1:
@@ -106,14 +120,16 @@ inline void transpose_pixel(const float* from, int features, int to_stride, floa
 }
 
 /// C (rows of p, padded features of a) += Σ over all columns and lanes p aᵀ, for `rows` and `depth`
-/// features of p and a. `scratch` takes samples × 4 kLanes floats.
+/// features of p and a; unless C has `begun`, it is written. `scratch` takes samples × 4 kLanes
+/// floats.
 inline void accumulate_weight_gradient(const Panels& p, int rows, const Panels& a, int depth,
-                                       const Columns& columns, float* c, float* scratch) {
+                                       const Columns& columns, float* c, bool begun,
+                                       float* scratch) {
   const int c_stride = padded_features(depth);
   int vectors;
   for (int k = 0; k < depth; k += vectors * kLanes) {
     vectors = rows <= 2 && depth - k > 2 * kLanes ? 4 : 2;
-    // Block [samples][vectors · kLanes] of aᵀ: 4 kB at 32 rows of value and tangent, read rows / 6
+    // Block [samples][vectors · kLanes] of aᵀ: 4 kB at 32 rows of value and tangent, read rows / 8
     // times.
     const int width = vectors * kLanes;
     for (int n = 0; n < columns.count(); ++n)
@@ -129,7 +145,8 @@ inline void accumulate_weight_gradient(const Panels& p, int rows, const Panels& 
                                .a_stride = width,
                                .a_run_stride = std::size_t(kFeatureStride) * width,
                                .runs = columns.panels(),
-                               .length = kFeatureStride};
+                               .length = kFeatureStride,
+                               .adds = begun};
     if (vectors == 2)
       accumulate_outer_rows(outer, rows);
     else if (rows == 2)

@@ -186,18 +186,17 @@ class WinogradConvolution {
         }
         for (int e = 0; e < winograd::kPlaces<Axis>; ++e)
           for (int k = 0; k < width; k += 2 * kLanes)
-            accumulate_outer_rows<kLongOuterRows>(
-                {.c = sums + std::size_t(e) * in_stored * width + k,
-                 .c_stride = width,
-                 .p = transformed + e * in_place,
-                 .p_row_stride = kFeatureStride,
-                 .p_run_stride = in_pixel,
-                 .a = spread + e * out_place + k,
-                 .a_stride = width,
-                 .a_run_stride = out_pixel,
-                 .runs = tiles,
-                 .length = rows},
-                in_stored);
+            accumulate_outer_rows({.c = sums + std::size_t(e) * in_stored * width + k,
+                                   .c_stride = width,
+                                   .p = transformed + e * in_place,
+                                   .p_row_stride = kFeatureStride,
+                                   .p_run_stride = in_pixel,
+                                   .a = spread + e * out_place + k,
+                                   .a_stride = width,
+                                   .a_run_stride = out_pixel,
+                                   .runs = tiles,
+                                   .length = rows},
+                                  in_stored);
       });
   }
 

@@ -179,8 +179,7 @@ Results<float> kernel_results(const ConvolutionCase& c, const BlockOffsets& bloc
     kernels->evaluate(*time, {.z = z.data(), .f = f.data(), .terms = terms_in}, *memory, false);
     report.expect(c.name + ", values alone", f == kept_f);
   }
-  cpu::GradientSlot* const slots[] = {gradient.get()};
-  kernels->reduce(slots, 1.f, out.gradients);
+  kernels->add_sums(*gradient, 1.f, out.gradients);
   if (!c.own_times) out.times_bar[0] = static_cast<float>(t_bar);
   return out;
 }

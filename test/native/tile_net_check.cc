@@ -225,8 +225,7 @@ Results<float> kernels(const Case& c, const FlowLayout& layout, const Inputs& in
       results.times_bar[first + r] = static_cast<float>(times_bar[r]);
     }
   }
-  cpu::GradientSlot* const slots[] = {gradient.get()};
-  net->reduce(slots, 1.f, std::span(results.gradients).first(layout.parameter_count));
+  net->add_sums(*gradient, 1.f, std::span(results.gradients).first(layout.parameter_count));
   if (!c.own_times) results.gradients.back() = static_cast<float>(t_bar);
   return results;
 }

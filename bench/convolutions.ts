@@ -1,15 +1,12 @@
 import { execFileSync } from 'node:child_process'
 import { join } from 'node:path'
-
 import type { Context } from './context'
+import { besidePyTorch, type ConvolutionNet, isSame, PEER_BATCH } from './convolution-peers'
 import { onOneCore } from './machine'
 import { against, percent, type Section, time, times } from './table'
 
 /** A line that native/convolution_times.cc prints. */
-interface ConvolutionTime {
-  channels: number
-  side: number
-  depth: number
+interface ConvolutionTime extends ConvolutionNet {
   method: 'fastest' | 'direct'
   task: 'evaluate' | 'gradient'
   rows: number
@@ -28,6 +25,8 @@ const SHARES: Record<
 }
 
 const HIDDEN = 64
+/** Asked of (f, div) and of training iterations, against PyTorch’s eager mode. */
+const PEER_TARGET = 3
 
 /** What two more hidden layers take: the difference of a net of five and one of three. */
 function between(deep: ConvolutionTime, all: ConvolutionTime[]): ConvolutionTime[] {
@@ -43,7 +42,8 @@ function between(deep: ConvolutionTime, all: ConvolutionTime[]): ConvolutionTime
 }
 
 /** Evaluations of convolutional nets on one core, with and without gradients, as a share of what the core could do. */
-export async function convolutions({ root, quick, machine }: Context): Promise<Section> {
+export async function convolutions(context: Context): Promise<Section[]> {
+  const { root, quick, machine } = context
   const build = join(root, 'build-cmake/bench')
   const silent = { stdio: ['ignore', 'ignore', 'inherit'] as ('ignore' | 'inherit')[] }
   execFileSync(
@@ -90,7 +90,7 @@ export async function convolutions({ root, quick, machine }: Context): Promise<S
       one.method === 'direct' ? '' : times(direct.best / one.best)
     ]
   })
-  return {
+  const alone: Section = {
     name: 'convolutions',
     title: 'Convolutional nets',
     columns: [
@@ -116,5 +116,47 @@ export async function convolutions({ root, quick, machine }: Context): Promise<S
       'Measured at the engine interface by bench/native/convolution_times.cc.'
     ],
     data: measured
+  }
+  return context.python ? [alone, await besidePeer(context, measured)] : [alone]
+}
+
+const TASKS = { evaluate: '(f, div)', gradient: '(f, div, gradients)', train: 'training iteration' }
+
+/** What PyTorch takes for the same, a row of its batch. */
+async function besidePeer(context: Context, measured: ConvolutionTime[]): Promise<Section> {
+  const nets = measured.filter(({ method, task }) => method === 'fastest' && task === 'evaluate')
+  const { peers, own } = await besidePyTorch(context, nets, HIDDEN)
+  const rows = peers.map((peer) => {
+    const ours =
+      peer.task === 'train'
+        ? own.find((one) => isSame(one, peer))!.best / PEER_BATCH
+        : measured
+            .filter((one) => one.method === 'fastest' && one.task === peer.task && isSame(one, peer))
+            .map(({ best, rows }) => best / rows)[0]!
+    const theirs = peer.best / PEER_BATCH
+    const hidden = Array.from({ length: peer.depth }, () => HIDDEN)
+    return [
+      [peer.channels, ...hidden, peer.channels].join('-'),
+      `${peer.side} × ${peer.side}`,
+      TASKS[peer.task],
+      time(ours),
+      time(theirs),
+      times(theirs / ours),
+      `≥ ${PEER_TARGET} ×: ${against(theirs / ours, PEER_TARGET, 'at least')}`
+    ]
+  })
+  const difference = Math.max(...own.map((one) => one.difference))
+  return {
+    name: 'convolutions beside PyTorch',
+    title: `Convolutional nets beside ${peers[0]!.peer} in eager mode, one core`,
+    columns: ['net', 'image', 'what', 'a row, ours', 'PyTorch', 'ratio', 'target'],
+    rows,
+    notes: [
+      `PyTorch: B = ${PEER_BATCH}, Hutchinson’s estimate by VJP. CPU seconds of one core, the best of many.`,
+      'Training iteration: −mean log p through one CNF by the classical Runge-Kutta method in two steps, its gradient by ' +
+        'backpropagation through the steps, and a step of Adam that moves nothing. The same weights, rows and noise: log p of a row ' +
+        `differs by ${difference.toExponential(1)} of the largest at most.`
+    ],
+    data: { peers: peers.map(({ log_prob: _, ...peer }) => peer), own }
   }
 }

@@ -140,7 +140,7 @@ function writeJob(folder: string, problem: Problem, job: Job): void {
 }
 
 /** Lines that a script prints. */
-function execute(
+export function execute(
   python: string,
   script: string,
   folder: string,

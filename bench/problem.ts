@@ -1,4 +1,10 @@
-import type { NativeDescription, NativeFlow, NativeNoise, NativeSettings } from '../lib/native/interface'
+import type {
+  NativeDescription,
+  NativeFlow,
+  NativeNoise,
+  NativeOptimizer,
+  NativeSettings
+} from '../lib/native/interface'
 
 /** A net and the numbers that every contestant starts from. */
 export interface Problem {
@@ -132,12 +138,26 @@ export function settings(tolerance: number): NativeSettings {
   }
 }
 
+/** A step that moves nothing, so that every iteration is the same, and does all of Adam's work. */
+export const adam: NativeOptimizer = {
+  type: 'adam',
+  learningRate: 0,
+  beta1: 0.9,
+  beta2: 0.999,
+  epsilon: 1e-8,
+  momentum: 0,
+  weightDecay: 0,
+  clipNorm: 0,
+  averageDecay: 0,
+  step: 1
+}
+
 export function givenNoise(noise: Float32Array): NativeNoise {
   return { seed: 0, call: 0, rowOffset: 0, given: [noise] }
 }
 
 /** A small generator of its own (mulberry32), so that the inputs never change with the library. */
-class Random {
+export class Random {
   private state: number
 
   constructor(seed: number) {

@@ -102,7 +102,7 @@ async function main(): Promise<void> {
     : []
   const sections: Record<string, () => Promise<Section[]>> = {
     evaluations: async () => [await evaluations(context, engine)],
-    convolutions: async () => [await convolutions(context)],
+    convolutions: () => convolutions(context),
     solves: () => solves(context, (sections) => write('solves', sections)),
     control: async () => [await control(context)],
     'evaluation-control': async () => [await evaluationControl(context)],

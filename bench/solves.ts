@@ -1,9 +1,10 @@
-import type { NativeFlow, NativeOptimizer } from '../lib/native/interface'
+import type { NativeFlow } from '../lib/native/interface'
 import { byTheClock, measure, type Timing } from './clock'
 import type { Context } from './context'
 import { onOneCore } from './machine'
 import { type Job, type PeerResults, type PeerRow, runPeers, type Truth } from './peers'
 import {
+  adam,
   describe,
   drawRows,
   givenNoise,
@@ -234,19 +235,6 @@ async function referenceTruth({ binding }: Context, problem: Problem, batch: num
   } finally {
     flow.dispose()
   }
-}
-
-const adam: NativeOptimizer = {
-  type: 'adam',
-  learningRate: 0,
-  beta1: 0.9,
-  beta2: 0.999,
-  epsilon: 1e-8,
-  momentum: 0,
-  weightDecay: 0,
-  clipNorm: 0,
-  averageDecay: 0,
-  step: 1
 }
 
 function rms(values: ArrayLike<number>, truth: Float64Array): number {

@@ -1,5 +1,6 @@
 // Times of the CPU engine without the binding, one JSON line a measurement: evaluations of
-// (f, divergence) with and without gradients, and the log-density of one row.
+// (f, divergence) with and without gradients, and the log-density of one row; on one thread with
+// the core's rate of fused multiply-adds in the same seconds, as its clock moves.
 //   engine_times SECONDS THREADS...
 #include <time.h>
 
@@ -12,9 +13,11 @@
 #include <string>
 #include <vector>
 
+#include "binding/multiply_add.h"
 #include "core/engine.h"
 #include "core/tableau.h"
 #include "cpu/cpu_engine.h"
+#include "cpu/tile_net.h"
 
 namespace ffjord {
 namespace {
@@ -27,6 +30,7 @@ double now(clockid_t clock) {
 
 struct Timing {
   double best = 0, median = 0;
+  double peak = 0;  ///< GFLOP/s of fused multiply-adds, measured between the samples
 };
 
 /// Seconds a call: CPU time of the process on one thread, wall time on several.
@@ -37,15 +41,21 @@ Timing measure(const std::function<void()>& call, double seconds, int threads) {
   call();
   // Long enough a sample for the clock, short enough that some samples run undisturbed.
   const int inner = std::max(1, static_cast<int>(2e-4 / std::max(1e-9, now(clock) - started)));
+  static const MultiplyAdd multiply_add = loop_of(cpu::instruction_sets().front());
+  double peak = 0;
   std::vector<double> samples;
   const double deadline = now(CLOCK_MONOTONIC) + seconds;
   while (samples.size() < 5 || now(CLOCK_MONOTONIC) < deadline) {
     started = now(clock);
     for (int i = 0; i < inner; ++i) call();
     samples.push_back((now(clock) - started) / inner);
+    if (threads > 1) continue;
+    started = now(clock);
+    const double operations = multiply_add(0.5f);
+    peak = std::max(peak, 1e-9 * operations / (now(clock) - started));
   }
   std::sort(samples.begin(), samples.end());
-  return {samples.front(), samples[samples.size() / 2]};
+  return {samples.front(), samples[samples.size() / 2], peak};
 }
 
 struct Case {
@@ -92,10 +102,10 @@ void print(const Case& net, const char* task, std::size_t batch, int threads, do
            const Timing& timing) {
   std::printf(
       "{\"net\":\"%s\",\"layer\":\"%s\",\"activation\":\"%s\",\"task\":\"%s\",\"batch\":%zu,"
-      "\"threads\":%d,\"flops\":%.0f,\"best\":%.9g,\"median\":%.9g}\n",
+      "\"threads\":%d,\"flops\":%.0f,\"best\":%.9g,\"median\":%.9g,\"peak\":%.9g}\n",
       net.name().c_str(), std::string(name_of(net.layer)).c_str(),
       std::string(name_of(net.activation)).c_str(), task, batch, threads, flops, timing.best,
-      timing.median);
+      timing.median, timing.peak);
   std::fflush(stdout);
 }
 

@@ -2,10 +2,9 @@
 
 #include <algorithm>
 #include <array>
-#include <new>
-#include <system_error>
 
 #include "binding/values.h"
+#include "core/as_error.h"
 
 namespace ffjord::binding {
 namespace {
@@ -55,21 +54,9 @@ Napi::Error to_javascript(Napi::Env env, const std::exception_ptr& exception) {
     Napi::Error error = make(env, outside.code, outside.what());
     define_rows(error, outside.rows);
     return error;
-  } catch (const Error& error) {
+  } catch (const std::exception& other) {
+    const Error error = as_error(other);
     return make(env, error.code, error.what());
-  } catch (const std::bad_alloc&) {
-    return make(
-        env, ErrorCode::OutOfMemory,
-        "not enough memory; use a smaller batch, or gradient 'adjoint' if it is a gradient");
-  } catch (const std::length_error&) {
-    return make(env, ErrorCode::OutOfMemory,
-                "an array of this size cannot exist; use a smaller batch");
-  } catch (const std::system_error& error) {
-    return make(env, ErrorCode::OutOfMemory,
-                std::string("the system gives no further thread (") + error.what() +
-                    "); dispose of flows that are not needed, or raise its limit");
-  } catch (const std::exception& error) {
-    return make(env, ErrorCode::Internal, error.what());
   } catch (...) {
     return make(env, ErrorCode::Internal, "unknown failure in the core");
   }

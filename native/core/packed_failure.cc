@@ -3,10 +3,9 @@
 #include <algorithm>
 #include <cstdint>
 #include <cstring>
-#include <new>
 #include <string>
 
-#include "core/errors.h"
+#include "core/as_error.h"
 
 namespace ffjord {
 namespace {
@@ -91,13 +90,9 @@ std::vector<std::byte> packed(const std::exception_ptr& failure) {
         .add(outside.by_weights)
         .add_rows(outside.rows)
         .take();
-  } catch (const Error& error) {
+  } catch (const std::exception& other) {
+    const Error error = as_error(other);
     return begin(Kind::Plain, error.code, error.what()).take();
-  } catch (const std::bad_alloc&) {
-    return begin(Kind::Plain, ErrorCode::OutOfMemory, "not enough memory; use a smaller batch")
-        .take();
-  } catch (const std::exception& error) {
-    return begin(Kind::Plain, ErrorCode::Internal, error.what()).take();
   } catch (...) {
     return begin(Kind::Plain, ErrorCode::Internal, "unknown failure").take();
   }

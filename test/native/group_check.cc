@@ -17,7 +17,7 @@
 #include <thread>
 #include <vector>
 
-#include "core/errors.h"
+#include "core/as_error.h"
 #include "core/group.h"
 #include "distributed/join.h"
 #include "distributed/launch.h"
@@ -104,7 +104,8 @@ template <class Body>
 std::pair<int, std::string> thrown(Group& group, const Body& body) {
   try {
     group.together(body);
-  } catch (const Error& error) {
+  } catch (const std::exception& failure) {
+    const Error error = as_error(failure);
     return {int(error.code), error.what()};
   }
   return {-1, ""};
@@ -175,6 +176,12 @@ void check_calls(Group& group, Report& report) {
                                       throw Error(ErrorCode::Unsupported, "no");
                                     }).first == int(ErrorCode::Unsupported));
   report.expect("a failure ends the work of all", group.ended());
+  const auto large = thrown(group, [&] {
+    if (rank == last) throw std::length_error("vector::reserve");
+    group.agree({});
+  });
+  report.expect("memory that one rank lacks is called so on all",
+                large.first == int(ErrorCode::OutOfMemory));
 
   const auto apart = thrown(group, [&] {
     std::vector<double> ones(rank == 0 ? 3 : 4, 1);

@@ -35,6 +35,47 @@ beforeAll(async () => {
   expect(code).toBe(0)
 }, 60_000)
 
+test('images are scored one by one, to the number and by class, as eval scores them together', async () => {
+  const scores = join(folder, 'scores.csv')
+  const call = ['--model', run, '--data', `mnist:${mnist}`, '--draws', '3', '--seed', '5']
+  expect((await ffjord('logprob', ...call, '--spread', '--out', scores)).code).toBe(0)
+  const [head, ...lines] = readFileSync(scores, 'utf8').trim().split('\n')
+  expect(head).toBe('image,label,log_prob,bits_per_dim,spread')
+  using flow = await Flow.load(join(run, 'model.safetensors'))
+  const { test: images } = await imageSet('mnist', mnist)
+  const found = await flow.bitsPerDim(images!, { draws: 3, seed: 5 })
+  expect(lines).toHaveLength(found.rows)
+  const size = images!.shape.reduce((product, extent) => product * extent)
+  for (const [image, line] of lines.entries()) {
+    const cells = line.split(',')
+    const draws = [0, 1, 2].map((draw) => found.logProb[draw * found.rows + image]!)
+    const density =
+      Math.log(draws.reduce((sum, value) => sum + Math.exp(value - draws[0]!), 0) / 3) + draws[0]!
+    expect(cells[0]).toBe(String(image))
+    expect(cells[1]).toBe(images!.labels!.names[images!.labels!.values[image]!])
+    expect(Number(cells[2])).toBeCloseTo(density, 3)
+    expect(Number(cells[3])).toBeCloseTo((-density / size + Math.log(256)) / Math.LN2, 4)
+    expect(Number(cells[4])).toBeGreaterThan(0)
+  }
+})
+
+test('a set of images is inspected before training: its parts, levels, classes and repeated images', async () => {
+  const { code, stdout } = await ffjord('inspect', '--data', `mnist:${mnist}`, '--json')
+  expect(code).toBe(0)
+  const { shape, parts } = JSON.parse(stdout)
+  const { train, test: tested } = await imageSet('mnist', mnist)
+  expect(shape).toEqual(train.shape)
+  const held = parts.find(({ part }: { part: string }) => part === 'test')
+  expect(held.images).toBe(tested!.rows)
+  expect(held.levels.highest).toBe(Math.max(...tested!.levels))
+  const zeros = tested!.levels.filter((level) => level === held.levels.commonest).length
+  expect(held.levels.share).toBe(zeros / tested!.levels.length)
+  const classes = Object.values(held.classes as Record<string, number>)
+  expect(classes.reduce((sum, count) => sum + count)).toBe(tested!.rows)
+  const lines = (await ffjord('inspect', '--data', `mnist:${mnist}`)).stdout
+  expect(lines).toMatch(/images of 3 × 4 in grey/)
+})
+
 test('training ends with bits per dimension, and a report of images', () => {
   const page = readFileSync(join(run, 'report.html'), 'utf8')
   for (const text of ['Bits per dimension', 'Most likely', 'Least likely', 'Samples'])

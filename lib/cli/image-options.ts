@@ -23,16 +23,20 @@ export interface ImagesRead extends ImageReading {
 
 /** `isTraining`: with what is for training alone, and without --dequantize, which tables have too. */
 export function addImages(command: Command, isTraining = false): Command {
-  const like = isTraining ? '' : ' (default: as in training)'
-  command
-    .optionsGroup('Images:')
-    .option('--resize <n|HxW>', `cut images:FOLDER around the middle, and average to this size${like}`, sides)
-    .option('--channels <1|3>', `of images:FOLDER: 1 for grey, 3 for colours${like}`, channels)
-    .addOption(oneOf('--alpha <ground>', `what shows through transparent pixels${like}`, ['white', 'black']))
+  addPictures(command, isTraining ? '' : ' (default: as in training)')
   if (isTraining) return command.option('--flip', 'turn half of the visits of an image left to right')
   return command.addOption(
     oneOf('--dequantize <noise>', 'of levels (default: as in training, else uniform)', levelNoises)
   )
+}
+
+/** How pictures of a folder become images of one size. */
+export function addPictures(command: Command, like = ''): Command {
+  return command
+    .optionsGroup('Images:')
+    .option('--resize <n|HxW>', `cut images:FOLDER around the middle, and average to this size${like}`, sides)
+    .option('--channels <1|3>', `of images:FOLDER: 1 for grey, 3 for colours${like}`, channels)
+    .addOption(oneOf('--alpha <ground>', `what shows through transparent pixels${like}`, ['white', 'black']))
 }
 
 /** '32' or '28x20', height first. */

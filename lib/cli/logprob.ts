@@ -1,6 +1,7 @@
 import { extname } from 'node:path'
 import type { Command } from 'commander'
 import { cellsOf, stepsOf } from '../data/cells'
+import type { ImageDataset } from '../data/image-dataset'
 import { spreadOf, spreadText } from '../evaluation/row-scores'
 import {
   ArrayDataset,
@@ -18,7 +19,10 @@ import { openEncoder } from '../table/load'
 import { profileTable } from '../table/profile'
 import { rankOf } from '../table/quantiles'
 import { conditioned, contextColumns } from './context'
+import { imageSetIn, openTestData } from './data'
+import { addImages, type ImageChoice, readAsTrained } from './image-options'
 import { interruptible } from './interrupt'
+import { scoreImages } from './logprob-images'
 import { evaluationOptions, MODEL, openModel } from './model'
 import {
   addDevice,
@@ -36,7 +40,7 @@ import { addReading, type TableChoice, trainedTable } from './table-options'
 import type { OutputColumn, TableWriter } from './table-writer'
 import { openWriter, writing } from './tables'
 
-interface Choice extends DeviceChoice, EvaluationChoice, TableChoice, DrawsChoice {
+interface Choice extends DeviceChoice, EvaluationChoice, TableChoice, ImageChoice, DrawsChoice {
   model: string
   data: string
   out: string
@@ -53,18 +57,18 @@ export function addLogprob(program: Command): void {
     .command('logprob')
     .description(
       'log-density of every row of a table, nats, and the share of training rows below it; a .csv, .tsv or .parquet ' +
-        'file holds the rows as well, an .npy file the log-densities alone'
+        'file holds the rows as well, an .npy file the log-densities alone; of images their numbers, classes and bits per dimension'
     )
     .requiredOption(...MODEL)
     .requiredOption(
       '--data <file>',
-      'a table: .csv, .tsv, .parquet, .npy, .npz, .h5, .arrow; - for CSV on stdin'
+      'a table: .csv, .tsv, .parquet, .npy, .npz, .h5, .arrow; - for CSV on stdin; or test images as mnist:FOLDER or images:FOLDER'
     )
     .requiredOption('--out <file>', 'a .csv, .tsv, .parquet or .npy file, or - for CSV on stdout')
     .option('--seed <n>', "of draws and of an estimated trace (default: the model's own)", wholeNumber)
     .option('--spread', 'one more column: the standard error of log_prob over the draws of a dequantised row')
     .option('--average', 'use the moving average of the weights')
-  addDevice(addDraws(addEvaluation(addReading(command)))).action((choice: Choice) =>
+  addDevice(addDraws(addEvaluation(addImages(addReading(command))))).action((choice: Choice) =>
     interruptible((signal) => logprob(choice, signal))
   )
 }
@@ -72,6 +76,10 @@ export function addLogprob(program: Command): void {
 async function logprob(choice: Choice, signal: AbortSignal): Promise<void> {
   openWriter(choice.out)
   using flow = await openModel(choice.model, choice)
+  if (imageSetIn(choice.data)) {
+    const images = await openTestData(choice.data, {}, contextColumns(flow), readAsTrained(flow, choice))
+    return await scoreImages(flow, images as ImageDataset, choice, signal)
+  }
   const table = flow.table
   const options: FileOptions = { ...trainedTable(choice, table, 0), outside: 'keep' }
   const { source, columns, encoder, settings } = await openEncoder(choice.data, options, { verbatim: true })

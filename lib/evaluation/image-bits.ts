@@ -100,7 +100,7 @@ export async function evaluateImages(
   const inCentre = boolean(centre ?? false, 'centre')
     ? (await evaluate(core, images.dequantize('centre').draw(0), { ...call, rows: count })).logProb
     : undefined
-  const { mean, bound, spread } = overDraws(logProb, most)
+  const { mean, bound, spread } = meanDensities(logProb, most)
   const { errors, traces } = first!
   return {
     ...asBits(mean),
@@ -110,7 +110,7 @@ export async function evaluateImages(
     ...(most > 1 && { bound: asBits(bound) }),
     ...(inCentre && { centre: asBits(inCentre) }),
     errors: {
-      ...(most > 1 && { draws: bits(spread) }),
+      ...(most > 1 && { draws: bits(rootMeanSquare(spread)) }),
       ...(errors && { probes: bits(errors.probe), solver: bits(errors.solver) })
     },
     logProb,
@@ -119,17 +119,21 @@ export async function evaluateImages(
   }
 }
 
-/** Of log p (draws, rows): the mean of each row, the logarithm of its mean density, and the root mean square deviation over draws. */
-function overDraws(logProb: Float64Array, draws: number) {
+/** Of log p (draws, rows): the mean of each row, the logarithm of its mean density, and its standard deviation over draws. */
+export function meanDensities(logProb: Float64Array, draws: number) {
   const rows = logProb.length / draws
-  const [mean, bound] = [new Float64Array(rows), new Float64Array(rows)]
-  let squares = 0
+  const [mean, bound, spread] = [new Float64Array(rows), new Float64Array(rows), new Float64Array(rows)]
   for (let row = 0; row < rows; row++) {
     const all = Array.from({ length: draws }, (_, draw) => logProb[draw * rows + row]!)
     const largest = Math.max(...all)
     mean[row] = all.reduce((sum, value) => sum + value, 0) / draws
     bound[row] = largest + Math.log(all.reduce((sum, value) => sum + Math.exp(value - largest), 0) / draws)
-    squares += all.reduce((sum, value) => sum + (value - mean[row]!) ** 2, 0) / Math.max(1, draws - 1)
+    const squares = all.reduce((sum, value) => sum + (value - mean[row]!) ** 2, 0)
+    spread[row] = Math.sqrt(squares / Math.max(1, draws - 1))
   }
-  return { mean, bound, spread: Math.sqrt(squares / rows) }
+  return { mean, bound, spread }
+}
+
+function rootMeanSquare(values: Float64Array): number {
+  return Math.sqrt(values.reduce((sum, value) => sum + value ** 2, 0) / values.length)
 }

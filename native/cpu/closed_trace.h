@@ -78,6 +78,14 @@ struct WeightSums {
   float& at(int row, int k) const {
     return data[std::size_t(row) * row_stride + std::size_t(k) * column_stride];
   }
+  /// to[k] += scale W̄[row, first + k]
+  void add_row(int row, int first, int count, float scale, float* to) const {
+    const float* from = &at(row, first);
+    if (column_stride == 1)
+      for (int k = 0; k < count; ++k) to[k] += scale * from[k];
+    else
+      for (int k = 0; k < count; ++k) to[k] += scale * from[std::size_t(k) * column_stride];
+  }
 };
 
 /// Adds what M̄ (H₂, padded H₁) contributes to the three W̄, unless `sums` is empty, and returns ḡ₃

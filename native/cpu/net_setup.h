@@ -182,16 +182,10 @@ inline void DenseTileNet::add_sums(GradientSlot& slot, float scale,
       float* row =
           gradients.data() + layer.weight_offset() + std::size_t(j) * layer.weight_stride();
       if (layer.takes_time()) row[-1] += scale * sum.shift[j];
-      for (int k = 0; k < layer.in(); ++k) {
-        if (!layer.expanded()) {
-          row[k] += scale * from.at(j, k);
-          continue;
-        }
-        row[k] += scale * from.at(j, k);
-        gradients[layer.offsets.weight1 + std::size_t(j) * layer.in() + k] +=
-            scale * from.at(j, layer.in() + k);
-      }
+      from.add_row(j, 0, layer.in(), scale, row);
       if (layer.expanded()) {
+        from.add_row(j, layer.in(), layer.in(), scale,
+                     gradients.data() + layer.offsets.weight1 + std::size_t(j) * layer.in());
         gradients[layer.offsets.bias + j] += scale * sum.bias[j];
         gradients[layer.offsets.bias1 + j] += scale * sum.shift[j];
       }

@@ -104,18 +104,27 @@ inline float sum_of_lanes(Vec a) {
   return partial[0];
 }
 
+/// Lane i: the sum of the lanes of vector i. Half of the vectors are added to the other half at a
+/// time, 2 (kLanes − 1) shuffles in all, where a transposition takes kLanes log₂ kLanes.
+template <int Half = kLanes / 2>
+[[gnu::always_inline]] inline Vec sums_of_lanes(Vec (&vectors)[kLanes]) {
+#pragma GCC unroll 8
+  for (int i = 0; i < Half; ++i)
+    vectors[i] = shuffle<InterleaveBlocks<Half, false>>(vectors[i], vectors[i + Half]) +
+                 shuffle<InterleaveBlocks<Half, true>>(vectors[i], vectors[i + Half]);
+  if constexpr (Half > 1)
+    return sums_of_lanes<Half / 2>(vectors);
+  else
+    return vectors[0];
+}
+
 /// The same for `count` vectors, lying one after the other up to a multiple of kLanes.
 inline void sums_of_lanes(const float* vectors, int count, float* sums) {
   for (int first = 0; first < count; first += kLanes) {
     Vec block[kLanes];
 #pragma GCC unroll 16
     for (int i = 0; i < kLanes; ++i) block[i] = load(vectors + (first + i) * kLanes);
-    transpose(block);
-#pragma GCC unroll 4
-    for (int half = kLanes / 2; half > 0; half /= 2)
-#pragma GCC unroll 8
-      for (int i = 0; i < half; ++i) block[i] = block[i] + block[i + half];
-    store(sums + first, block[0]);
+    store(sums + first, sums_of_lanes(block));
   }
 }
 

@@ -1,8 +1,7 @@
 // C += P A for outer products summed over rows and tangents.
 //
 // Register budget: 6 × 2 sums + 2 vectors of A + 1 entry of P = 15 of 16, 12 FMAs for 8 loads; 8 ×
-// 2 + 2 + 1 = 19 of 32, where 12 rows gained nothing over 8. One or two rows take 4 vectors of A,
-// as fewer than eight sums leave the units idle.
+// 2 + 2 + 1 = 19 of 32, where 12 rows gained nothing over 8.
 //
 // C is added at the end, and fetched into the first cache meanwhile: the sums of a wide net are no
 // cache's, and its rows lie pages apart, so that no processor guesses the next. With the sums
@@ -119,40 +118,56 @@ inline void transpose_pixel(const float* from, int features, int to_stride, floa
                          to + std::size_t(second) * kLanes * to_stride + i, to_stride);
 }
 
+/// The sums of accumulate_weight_gradient, each over the lanes of a vector at last: kLanes vectors
+/// stay in registers.
+inline void accumulate_few_rows(const Panels& p, int rows, const Panels& a, int depth,
+                                const Columns& columns, float* c, bool begun) {
+  const int c_stride = padded_features(depth);
+  for (int k = 0; k < c_stride; k += kLanes)
+    for (int r = 0; r < rows; ++r) {
+      Vec sums[kLanes] = {};
+      for (int n = 0; n < columns.count(); ++n) {
+        const Vec entry = load(p.column(n) + std::size_t(r) * kFeatureStride);
+        const float* at = a.column(n) + std::size_t(k) * kFeatureStride;
+#pragma GCC unroll 16
+        for (int i = 0; i < kLanes; ++i)
+          sums[i] = fma(entry, load(at + i * kFeatureStride), sums[i]);
+      }
+      const Vec sum = sums_of_lanes(sums);
+      float* const to = c + std::size_t(r) * c_stride + k;
+      store(to, begun ? load(to) + sum : sum);
+    }
+}
+
 /// C (rows of p, padded features of a) += Σ over all columns and lanes p aᵀ, for `rows` and `depth`
-/// features of p and a; unless C has `begun`, it is written. `scratch` takes samples × 4 kLanes
+/// features of p and a; unless C has `begun`, it is written. `scratch` takes samples × 2 kLanes
 /// floats.
 inline void accumulate_weight_gradient(const Panels& p, int rows, const Panels& a, int depth,
                                        const Columns& columns, float* c, bool begun,
                                        float* scratch) {
+  // To sum kLanes vectors over their lanes takes half the shuffles of a transposition, of which
+  // there is one a column.
+  if (rows <= 2 * columns.count()) return accumulate_few_rows(p, rows, a, depth, columns, c, begun);
   const int c_stride = padded_features(depth);
-  int vectors;
-  for (int k = 0; k < depth; k += vectors * kLanes) {
-    vectors = rows <= 2 && depth - k > 2 * kLanes ? 4 : 2;
-    // Block [samples][vectors · kLanes] of aᵀ: 4 kB at 32 rows of value and tangent, read rows / 8
-    // times.
-    const int width = vectors * kLanes;
+  constexpr int width = 2 * kLanes;
+  for (int k = 0; k < depth; k += width) {
+    // Block [samples][width] of aᵀ: 4 kB at 32 rows of value and tangent, read rows / 8 times.
     for (int n = 0; n < columns.count(); ++n)
-      for (int v = 0; v < vectors; ++v)
+      for (int v = 0; v < 2; ++v)
         transpose_features(a.column(n) + std::size_t(k + v * kLanes) * kFeatureStride,
                            scratch + std::size_t(n) * kLanes * width + v * kLanes, width);
-    const OuterArguments outer{.c = c + k,
-                               .c_stride = c_stride,
-                               .p = p.data,
-                               .p_row_stride = kFeatureStride,
-                               .p_run_stride = p.stride,
-                               .a = scratch,
-                               .a_stride = width,
-                               .a_run_stride = std::size_t(kFeatureStride) * width,
-                               .runs = columns.panels(),
-                               .length = kFeatureStride,
-                               .adds = begun};
-    if (vectors == 2)
-      accumulate_outer_rows(outer, rows);
-    else if (rows == 2)
-      accumulate_outer<2, 4>(outer);
-    else
-      accumulate_outer<1, 4>(outer);
+    accumulate_outer_rows({.c = c + k,
+                           .c_stride = c_stride,
+                           .p = p.data,
+                           .p_row_stride = kFeatureStride,
+                           .p_run_stride = p.stride,
+                           .a = scratch,
+                           .a_stride = width,
+                           .a_run_stride = std::size_t(kFeatureStride) * width,
+                           .runs = columns.panels(),
+                           .length = kFeatureStride,
+                           .adds = begun},
+                          rows);
   }
 }
 

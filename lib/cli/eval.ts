@@ -48,7 +48,7 @@ export function addEval(program: Command): void {
     .option('--batch <n>', 'rows a call (default: 4096)', positiveInteger)
     .option(
       '--certify <n>',
-      'rows to estimate the errors of log p on (default: 1000; 100 images)',
+      'rows to estimate the errors of log p on (default: 1000; 10 images)',
       wholeNumber
     )
     .option('--average', 'use the moving average of the weights')

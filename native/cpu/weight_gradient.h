@@ -9,7 +9,6 @@
 #pragma once
 
 #include <algorithm>
-#include <type_traits>
 
 #include "cpu/panels.h"
 
@@ -32,15 +31,16 @@ struct OuterArguments {
 };
 
 template <int Rows, int Vectors>
-void accumulate_outer(OuterArguments s) {
+void accumulate_outer(const OuterArguments& s) {
+  float* c = s.c;
+  const std::size_t c_stride = s.c_stride;
+  for (int r = 0; r < Rows; ++r)
+    for (int v = 0; v < Vectors; ++v) __builtin_prefetch(c + r * c_stride + v * kLanes, 1);
   Vec sums[Rows][Vectors];
 #pragma GCC unroll 8
   for (int r = 0; r < Rows; ++r)
 #pragma GCC unroll 4
-    for (int v = 0; v < Vectors; ++v) {
-      __builtin_prefetch(s.c + std::size_t(r) * s.c_stride + v * kLanes, 1);
-      sums[r][v] = Vec{};
-    }
+    for (int v = 0; v < Vectors; ++v) sums[r][v] = Vec{};
   for (int run = 0; run < s.runs; ++run) {
     const float* p = s.p + run * s.p_run_stride;
     const float* at = s.a + run * s.a_run_stride;
@@ -58,19 +58,19 @@ void accumulate_outer(OuterArguments s) {
       }
     }
   }
-  const auto finish = [&]<bool Adds>(std::bool_constant<Adds>) {
+  // The addresses are made anew: kept from above, they would take the loop's registers.
+  asm("" : "+r"(c));
+  if (s.adds) {
 #pragma GCC unroll 8
-    for (int r = 0; r < Rows; ++r)
+    for (int r = 0; r < Rows; ++r, c += c_stride)
 #pragma GCC unroll 4
-      for (int v = 0; v < Vectors; ++v) {
-        float* const to = s.c + std::size_t(r) * s.c_stride + v * kLanes;
-        store(to, Adds ? load(to) + sums[r][v] : sums[r][v]);
-      }
-  };
-  if (s.adds)
-    finish(std::true_type());
-  else
-    finish(std::false_type());
+      for (int v = 0; v < Vectors; ++v) store(c + v * kLanes, load(c + v * kLanes) + sums[r][v]);
+  } else {
+#pragma GCC unroll 8
+    for (int r = 0; r < Rows; ++r, c += c_stride)
+#pragma GCC unroll 4
+      for (int v = 0; v < Vectors; ++v) store(c + v * kLanes, sums[r][v]);
+  }
 }
 
 /// All `rows` rows of C for one block of 2 kLanes columns.

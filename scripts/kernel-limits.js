@@ -18,6 +18,11 @@ const small = { ...every, layer: 180, meanLayer: 130 }
 const since = '2026-11-30'
 const splits = 'each tile loads its operands entry by entry, with bounds, and splits them anew'
 const general = 'one kernel serves every activation, kind of layer and way of stepping'
+const chunkScales =
+  'both operands of a sum over rows have scales for each chunk, which are undone entry by entry'
+const halfTiles = 'a tile of 64 units has half the products for the same copies and waits'
+const fragments = 'warps load fragments of both operands themselves'
+const waits = 'copies and waits of a block whose slice is not known to the compiler'
 const wholeRows =
   'a warp goes through the whole depth of its rows, loads weights from shared memory and knows no width'
 
@@ -130,6 +135,100 @@ module.exports = {
       ...floats,
       blocks: 3,
       exception: { since, why: general, counted: { spilled: 16 } }
+    },
+    {
+      source: 'net/octet_forward.cu',
+      kernel: 'octet_forward',
+      instances: /WarpgroupHalf3ELi128E/,
+      ...halves,
+      blocks: 1
+    },
+    {
+      source: 'net/octet_forward.cu',
+      kernel: 'octet_forward',
+      instances: /WarpgroupHalf3ELi64E/,
+      ...halves,
+      blocks: 2,
+      exception: { since, why: halfTiles, counted: { issueShare: 0.641 } }
+    },
+    {
+      source: 'net/octet_forward.cu',
+      kernel: 'octet_forward',
+      instances: /5Half3/,
+      ...halves,
+      blocks: 1,
+      exception: { since, why: fragments, counted: { issueShare: 0.88, predicates: 9 } }
+    },
+    {
+      source: 'net/octet_tile.cu',
+      kernel: 'octet_slice',
+      instances: /WarpgroupHalf3ELi128E/,
+      ...halves,
+      blocks: 1,
+      exception: { since, why: waits, counted: { predicates: 9 } }
+    },
+    {
+      source: 'net/octet_tile.cu',
+      kernel: 'octet_slice',
+      instances: /WarpgroupHalf3ELi64E/,
+      ...halves,
+      blocks: 2,
+      exception: { since, why: halfTiles, counted: { issueShare: 0.661 } }
+    },
+    {
+      source: 'net/octet_tile.cu',
+      kernel: 'octet_slice',
+      instances: /5Half3/,
+      ...halves,
+      blocks: 1,
+      exception: { since, why: fragments, counted: { issueShare: 1.01 } }
+    },
+    {
+      source: 'net/octet_backward.cu',
+      kernel: 'octet_backward',
+      instances: /WarpgroupHalf3ELi128E/,
+      ...halves,
+      blocks: 1
+    },
+    {
+      source: 'net/octet_backward.cu',
+      kernel: 'octet_backward',
+      instances: /WarpgroupHalf3ELi64E/,
+      ...halves,
+      blocks: 2,
+      exception: { since, why: halfTiles, counted: { issueShare: 0.682 } }
+    },
+    {
+      source: 'net/octet_backward.cu',
+      kernel: 'octet_backward',
+      instances: /5Half3/,
+      ...halves,
+      blocks: 1,
+      exception: { since, why: fragments, counted: { issueShare: 0.932 } }
+    },
+    {
+      source: 'net/octet_outer.cu',
+      kernel: 'octet_outer',
+      instances: /WarpgroupHalf3ELi128E/,
+      ...halves,
+      blocks: 1,
+      exception: { since, why: chunkScales, counted: { issueShare: 0.667 } }
+    },
+    {
+      source: 'net/octet_outer.cu',
+      kernel: 'octet_outer',
+      instances: /WarpgroupHalf3ELi64E/,
+      ...halves,
+      blocks: 2,
+      exception: { since, why: halfTiles, counted: { issueShare: 0.885 } }
+    },
+    {
+      source: 'net/octet_outer.cu',
+      kernel: 'octet_outer',
+      instances: /5Half3/,
+      ...halves,
+      blocks: 1,
+      exception: { since, why: fragments, counted: { issueShare: 1.203 } }
     },
     {
       source: 'fused/fused_solve.cu',

@@ -32,6 +32,7 @@ class Workspace {
     if (size == size_) return;
     drop_solves();
     evaluations_.clear();
+    octets_.reset();
     tapes_.clear();
     scratch_ = {};
     has_scratch_ = false;
@@ -39,7 +40,9 @@ class Workspace {
   }
   std::size_t tape_floats() const { return net_.tape_floats(size_); }
   Evaluation& evaluation(std::size_t stage, float* tape) {
-    while (evaluations_.size() <= stage) evaluations_.push_back(net_.make_evaluation(size_));
+    if (!octets_) octets_.emplace(net_.make_octets(size_));
+    while (evaluations_.size() <= stage)
+      evaluations_.push_back(net_.make_evaluation(size_, *octets_));
     Evaluation& evaluation = evaluations_[stage];
     if (evaluation.tape != tape) net_.place_tape(size_, tape, evaluation);
     return evaluation;
@@ -89,6 +92,7 @@ class Workspace {
   const Stream& stream_;
   const bool loops_;
   EvaluationSize size_;
+  std::optional<OctetScratch> octets_;
   std::vector<Evaluation> evaluations_;
   std::vector<DeviceArray<float>> tapes_;
   PullbackScratch scratch_;

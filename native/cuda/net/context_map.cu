@@ -84,7 +84,7 @@ void ContextMap::pull(const ContextRows& rows, const float* terms_bar, float* gr
   outer.in = size_;
   outer.value_bar = terms_bar;
   outer.input = {rows.context, size_, nullptr};
-  cut_slices(outer, false);
+  cut_slices(outer, false, stream.options());
   DeviceArray<float> slices(std::size_t(outer.slice_count) * terms_ * size_, stream);
   outer.slices = slices.data();
   sum_outer_products(outer, stream);

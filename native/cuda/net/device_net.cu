@@ -6,6 +6,8 @@
 #include "cuda/net/divergence_closed.h"
 #include "cuda/net/hypernet.h"
 #include "cuda/net/images.h"
+#include "cuda/net/octet_forward.h"
+#include "cuda/net/octet_outer.h"
 #include "cuda/net/tile_rows.h"
 #include "cuda/net/weight_gradient.h"
 #include "cuda/net/weights.h"
@@ -89,7 +91,36 @@ DeviceNet::DeviceNet(const BlockContext<float>& context, const Stream& stream)
     }
   device_layers_.copy_in(layers_, stream);
   if (!hyper()) packed_ = DeviceArray<float>(packed_size_, stream);
+  make_octet_weights();
   stream.synchronize();  // what was copied dies here
+}
+
+void DeviceNet::make_octet_weights() {
+  for (const Layer& layer : layers_) {
+    OctetLines &weights = octet_weights_.emplace_back(), &back = back_weights_.emplace_back();
+    if (takes_octets(layer, stream_.options()))
+      weights = {nullptr, nullptr, layer.out(), layer.in()};
+    if (takes_octets_back(layer, stream_.options()))
+      back = {nullptr, nullptr, layer.in(), layer.out()};
+  }
+  std::size_t octets = 0, scales = 0;
+  const auto each = [&](const auto& use) {
+    for (std::vector<OctetLines>* list : {&octet_weights_, &back_weights_})
+      for (OctetLines& lines : *list) {
+        if (lines.lines == 0) continue;
+        use(lines);
+        octets += lines.octets();
+        scales += lines.padded();
+      }
+  };
+  each([](const OctetLines&) {});
+  weight_slabs_ = DeviceArray<uint4>(octets, stream_);
+  weight_scales_ = DeviceArray<float>(scales, stream_);
+  octets = scales = 0;
+  each([&](OctetLines& lines) {
+    lines.slabs = weight_slabs_.data() + octets;
+    lines.down = weight_scales_.data() + scales;
+  });
 }
 
 NetArrays DeviceNet::arrays() const {
@@ -133,6 +164,11 @@ int DeviceNet::lattice_passes(std::size_t layer) const {
 void DeviceNet::parameters_changed() {
   for (const Layer& layer : layers_) {
     pack(layer, parameters_, packed_.data(), stream_);
+    const float* const weights = packed_.data() + layer.packed;
+    if (const OctetLines& octets = octets_of(layer); octets.slabs)
+      split_weights(weights + layer.weights(), octets, stream_);
+    if (const OctetLines& octets = octets_back(layer); octets.slabs)
+      split_weights(weights, octets, stream_);
     set_planes(layer, walk_of(layer), parameters_, planes_.data(), stream_);
   }
   context_.set_parameters(parameters_, stream_);
@@ -181,8 +217,37 @@ EvaluationForm DeviceNet::form_of(const TracePlan& trace, const Regularisers& re
   return form;
 }
 
-Evaluation DeviceNet::make_evaluation(const EvaluationSize& size) const {
+OctetScratch DeviceNet::make_octets(const EvaluationSize& size) const {
+  OctetScratch s;
+  const EvaluationForm form =
+      form_of(size.trace, size.regularisers, true, size.groups == size.batch);
+  const int channels = 1 + form.tangents;
+  std::size_t octets = 0, scales = 0, slices = 0;
+  for (const Layer& layer : layers_) {
+    const int rows = size.batch * layer.pixels();
+    for (const OctetLines* lines : {&octets_of(layer), &octets_back(layer)}) {
+      if (!lines->slabs || size.groups > 1) continue;
+      octets = std::max(octets, octets_of_rows(rows, channels, lines->depth));
+      scales = std::max(scales, scales_of_rows(rows, channels, lines->depth));
+      // Behind the first layer nothing but the product itself is wanted.
+      const OctetSlices parts = slices_of(*lines, rows, channels);
+      if (parts.count > 1 || layer.number == 0) slices = std::max(slices, parts.floats());
+    }
+  }
+  s.memory.build(stream_, [&](Arena& arena) {
+    for (OctetScratch::Place& place : s.places) {
+      place.slabs = reinterpret_cast<uint4*>(arena.take(octets * sizeof(uint4) / sizeof(float)));
+      place.down = arena.take(scales);
+    }
+    s.slices = arena.take(slices);
+  });
+  return s;
+}
+
+Evaluation DeviceNet::make_evaluation(const EvaluationSize& size,
+                                      const OctetScratch& octets) const {
   Evaluation e;
+  e.octets = &octets;
   const EvaluationForm form =
       form_of(size.trace, size.regularisers, true, size.groups == size.batch);
   const std::size_t batch = size.batch, groups = size.groups, width = layers_.front().out();
@@ -248,12 +313,13 @@ PullbackScratch DeviceNet::make_scratch(const EvaluationSize& size) const {
   PullbackScratch s;
   const EvaluationForm form =
       form_of(size.trace, size.regularisers, true, size.groups == size.batch);
-  const std::size_t batch = size.batch, channels = 1 + form.tangents;
+  const std::size_t batch = size.batch;
+  const int channels = 1 + form.tangents;
   const Layer &first = layers_.front(), &last = layers_.back();
   const int hyper_groups = hyper() ? size.groups : 1;
   const int closed_sets = form.closed && gated_output() ? size.groups : 1;
   s.time_parts = form.closed ? 1 : 0;
-  std::size_t slices = 0, hyper_scratch = 0, pixel_times = 0, plane_sums = 0;
+  std::size_t slices = 0, columns = 0, hyper_scratch = 0, pixel_times = 0, plane_sums = 0;
   for (std::size_t l = 0; l < layers_.size(); ++l) {
     const Layer& layer = layers_[l];
     const int passes = form.lattices ? lattice_passes(l) : l < std::size_t(form.encoder) ? 2 : 1;
@@ -263,15 +329,18 @@ PullbackScratch DeviceNet::make_scratch(const EvaluationSize& size) const {
     s.sum_tiles = std::max(s.sum_tiles, tiles_of(rows, SmallTile::kRows));
     pixel_times = std::max(pixel_times, std::size_t(unit_tiles) * rows);
     if (layer.has_planes()) plane_sums = std::max(plane_sums, 2 * layer.map.size_out());
-    slices = std::max(slices, most_slice_floats(rows, layer.out(), layer.taps() * layer.in(),
-                                                layer.expanded(), hyper_groups));
+    slices = std::max(slices,
+                      most_slice_floats(rows, form.tangents, layer.out(), layer.taps() * layer.in(),
+                                        layer.expanded(), hyper_groups));
+    if (octets_of(layer).slabs)
+      columns = std::max(columns, octet_outer_floats(rows, channels, layer.out(), layer.in()));
     if (layer.hyper())
       hyper_scratch = std::max(hyper_scratch, hypernet_scratch(layer, size.groups));
   }
   if (form.closed)
-    slices =
-        std::max(slices, most_slice_floats(size.batch, layers_.size() == 3 ? layers_[1].out() : 1,
-                                           first.out(), false, closed_sets));
+    slices = std::max(slices,
+                      most_slice_floats(size.batch, 0, layers_.size() == 3 ? layers_[1].out() : 1,
+                                        first.out(), false, closed_sets));
   s.memory.build(stream_, [&](Arena& arena) {
     for (int i : {0, 1}) {
       s.value_bars[i] = arena.take(batch * widest_);
@@ -280,6 +349,9 @@ PullbackScratch DeviceNet::make_scratch(const EvaluationSize& size) const {
     s.unit_sums = arena.take(std::size_t(kUnitSums) * s.sum_tiles * units_);
     s.time_bars = arena.take(s.time_parts * batch);
     s.slices = arena.take(slices);
+    s.columns = columns > 0 ? arena.take(columns) : nullptr;
+    if (form.tangents > 1)
+      for (float** part : {&s.logits, &s.betas}) *part = arena.take(batch * widest_);
     s.hyper_scratch = arena.take(hyper_scratch);
     if (form.closed) {
       s.closed_bars[0] = arena.take(batch * first.out());

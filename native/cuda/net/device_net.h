@@ -14,6 +14,7 @@
 #include "cuda/net/net_time.h"
 #include "cuda/net/planes.h"
 #include "cuda/net/taps.h"
+#include "cuda/product/octets.h"
 
 namespace ffjord::cuda {
 
@@ -55,6 +56,10 @@ class DeviceNet {
   const float* beta_of(const Layer& layer) const;
   /// W of a layer, or Wᵀ (weights.h), at the time of an evaluation.
   const float* weights_of(const Evaluation& evaluation, const Layer& layer, bool transposed) const;
+  /// W of a layer that takes octets.
+  const OctetLines& octets_of(const Layer& layer) const { return octet_weights_[layer.number]; }
+  /// Wᵀ of one whose cotangents do.
+  const OctetLines& octets_back(const Layer& layer) const { return back_weights_[layer.number]; }
   /// How far the weights of two groups lie apart; 0: all have the same.
   std::size_t weight_stride() const { return hyper() ? packed_size_ : 0; }
   /// The closed trace of weights that no gate of the output changes with t.
@@ -66,8 +71,9 @@ class DeviceNet {
   /// What evaluations push through the net; `own_times`: every row is a group.
   EvaluationForm form_of(const TracePlan& trace, const Regularisers& regularisers,
                          bool with_divergence, bool own_times) const;
-  /// An evaluation that has no tape yet.
-  Evaluation make_evaluation(const EvaluationSize& size) const;
+  /// An evaluation that has no tape yet; `octets` outlives it.
+  Evaluation make_evaluation(const EvaluationSize& size, const OctetScratch& octets) const;
+  OctetScratch make_octets(const EvaluationSize& size) const;
   std::size_t tape_floats(const EvaluationSize& size) const;
   /// Its tape is at `tape` from now on.
   void place_tape(const EvaluationSize& size, float* tape, Evaluation& evaluation) const;
@@ -83,6 +89,7 @@ class DeviceNet {
 
  private:
   void place_tape(const EvaluationSize& size, Arena& arena, Evaluation& evaluation) const;
+  void make_octet_weights();
   /// Fills the walks, and returns the places that they are yet to be given.
   std::vector<PixelPlace> make_walks();
   /// How often a pullback by lattices passes a layer.
@@ -102,6 +109,9 @@ class DeviceNet {
   const float* const parameters_;  // of the block
   DeviceArray<Layer> device_layers_;
   DeviceArray<float> packed_;
+  std::vector<OctetLines> octet_weights_, back_weights_;  ///< by the number of the layer
+  DeviceArray<uint4> weight_slabs_;
+  DeviceArray<float> weight_scales_;
   DeviceArray<float> planes_;
   DeviceArray<int> places_;
   DeviceArray<PixelPlace> pixel_places_;  ///< of the walks

@@ -5,12 +5,14 @@
 #include "cuda/net/divergence_lattices.h"
 #include "cuda/net/divergence_vjp.h"
 #include "cuda/net/layer_pass.h"
+#include "cuda/net/split.h"
 #include "cuda/step/step_rows.h"
 
 namespace ffjord::cuda {
 namespace {
 
-// Channels of a stage's point that the first layer combines itself, once a column of its tiles.
+// Channels of a stage's point that the first layer combines itself, once a column of its tiles;
+// more where they are split once for all.
 constexpr int kMostCombined = 128;
 
 }  // namespace
@@ -19,7 +21,10 @@ void DeviceNet::evaluate(Evaluation& e, PullbackScratch* scratch, const Evaluati
                          const FieldPoint& at, const FieldColumns<float>& rates,
                          TapeUse use) const {
   FieldPoint point = at;
-  const bool combines = use != TapeUse::Read && !convolutional_ && dimension_ <= kMostCombined;
+  const bool combines =
+      use != TapeUse::Read && !convolutional_ &&
+      (dimension_ <= kMostCombined ||
+       takes_octets(layers_.front(), point.groups, point.batch, stream_.options()));
   if (!point.z.has_values() && !combines)
     combine_point(point.groups, point.batch, dimension_, point.z, stream_);
   e.form = wanted;

@@ -322,6 +322,7 @@ void pull_closed_trace(Reverse& reverse, const FieldColumns<const float>& bars) 
   outer.in = first.out();
   outer.input = {e.layers[0].closed, first.out(), nullptr};
   outer.slices = scratch.slices;
+  outer.columns = scratch.columns;
   outer.value_bar = scratch.closed_weighted;
   if (two) {
     const Layer& middle = layers[1];
@@ -346,7 +347,7 @@ void pull_closed_trace(Reverse& reverse, const FieldColumns<const float>& bars) 
     outer.out = 1;
   }
   if (!targets.gradient && !(targets.times && gated)) return;
-  cut_slices(outer, gated);
+  cut_slices(outer, gated, stream.options());
   sum_outer_products(outer, stream);
   s.slices = scratch.slices;
   s.slices_a_set = outer.slice_count / s.sets;

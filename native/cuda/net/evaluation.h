@@ -63,6 +63,18 @@ class Arena {
   std::size_t used_ = 0;
 };
 
+/// What the layers of a pass hand on as octets, and parts of their products. Evaluations of a batch
+/// share it, as they come one after the other.
+struct OctetScratch {
+  struct Place {
+    uint4* slabs = nullptr;
+    float* down = nullptr;
+  };
+  Place places[2];
+  float* slices = nullptr;
+  Arena memory;
+};
+
 /// What a layer leaves, (B, out) and (K, B, out).
 struct LayerTape {
   float *value = nullptr, *tangent = nullptr;
@@ -81,6 +93,7 @@ struct Evaluation {
   ClosedArrays closed;  ///< of a gated output, one set for each group
   std::vector<BranchImages> images;
   Arena memory;  ///< of what is above
+  const OctetScratch* octets = nullptr;
 
   const float* tape = nullptr;  ///< where what is below lies, in the memory of others
   std::vector<LayerTape> layers;
@@ -105,9 +118,10 @@ struct PullbackScratch {
   int sum_tiles = 0;
   float* time_bars = nullptr;  ///< t̄ of the rows, in parts: [time_parts][B]
   int time_parts = 0, used_time_parts = 0;
-  float* slices = nullptr;
-  float* closed_bars[2] = {};        ///< d̄₁ (B, H₁), d̄₂ (B, H₂)
-  float* closed_weighted = nullptr;  ///< v d₂ (B, H₂), or v (B)
+  float *slices = nullptr, *columns = nullptr;  ///< of weight gradients
+  float *logits = nullptr, *betas = nullptr;    ///< OctetBackward's (B, widest)
+  float* closed_bars[2] = {};                   ///< d̄₁ (B, H₁), d̄₂ (B, H₂)
+  float* closed_weighted = nullptr;             ///< v d₂ (B, H₂), or v (B)
   float* closed_scratch = nullptr;
   float* hyper_scratch = nullptr;
   float* second = nullptr;  ///< blend: (W₁ − W₀)ᵀ of the cotangents (1 + K, B, widest)

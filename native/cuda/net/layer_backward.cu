@@ -1,5 +1,3 @@
-#include <algorithm>
-
 #include "cuda/net/activations.h"
 #include "cuda/net/layer_backward.h"
 #include "cuda/net/operands.h"
@@ -261,13 +259,13 @@ void start(const BackwardArguments& arguments, const Stream& stream) {
 }  // namespace
 
 void pull_layer(const BackwardArguments& arguments, const Stream& stream) {
-  with_tile(takes_large_tiles(arguments.groups, arguments.batch, arguments.layer.out()),
-            std::max(arguments.above_out, arguments.above_taps.depth), stream.options(),
-            [&](auto tile) {
-              using Tile = decltype(tile);
-              arguments.above_taps.depth > 0 ? start<Tile, Geometry::Pixels>(arguments, stream)
-                                             : start<Tile, Geometry::Rows>(arguments, stream);
-            });
+  const bool large = takes_large_tiles(arguments.groups, arguments.batch, arguments.layer.out());
+  if (const int depth = arguments.above_taps.depth; depth > 0)
+    return with_tile(large, depth, stream.options(), [&](auto tile) {
+      start<decltype(tile), Geometry::Pixels>(arguments, stream);
+    });
+  large ? start<LargeTile, Geometry::Rows>(arguments, stream)
+        : start<SmallTile, Geometry::Rows>(arguments, stream);
 }
 
 int row_tiles(const Groups& groups, int batch, int units) {

@@ -1,6 +1,9 @@
 // The reverse of layer_forward.h: cotangents of a layer's (a, ȧ) → those of its (z, u), times its
 // gates, and the sums over rows that the gradients of biases, gates and shifts need. A
 // convolution's rows are the pixels of its output, of all samples.
+//
+// Rows of a dense layer that does not take prepared operands (octet_backward.h) are multiplied in
+// float32.
 #pragma once
 
 #include "cuda/net/context_map.h"

@@ -187,12 +187,13 @@ void start(const ForwardArguments& arguments, const Stream& stream) {
 }  // namespace
 
 void run_layer(const ForwardArguments& arguments, const Stream& stream) {
-  with_tile(takes_large_tiles(arguments.groups, arguments.batch, arguments.layer.out()),
-            arguments.layer.depth(), stream.options(), [&](auto tile) {
-              using Tile = decltype(tile);
-              arguments.taps.depth > 0 ? start<Tile, Geometry::Pixels>(arguments, stream)
-                                       : start<Tile, Geometry::Rows>(arguments, stream);
-            });
+  const bool large = takes_large_tiles(arguments.groups, arguments.batch, arguments.layer.out());
+  if (arguments.taps.depth > 0)
+    return with_tile(large, arguments.layer.depth(), stream.options(), [&](auto tile) {
+      start<decltype(tile), Geometry::Pixels>(arguments, stream);
+    });
+  large ? start<LargeTile, Geometry::Rows>(arguments, stream)
+        : start<SmallTile, Geometry::Rows>(arguments, stream);
 }
 
 }  // namespace ffjord::cuda

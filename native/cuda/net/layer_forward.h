@@ -1,5 +1,8 @@
 // One layer of a pass: (a, ȧ_k) → (σ(z), σ'(z) ⊙ u_k) with z = g ⊙ (W a) + (g ⊙ b + s), u = g ⊙ (W
 // ȧ). A convolution's rows are the pixels of its output, of all samples, with channels as units.
+//
+// Rows of a dense layer that does not take prepared operands (octet_forward.h) are multiplied in
+// float32: where few are multiplied together, and where weights change with t, hyper and blend.
 #pragma once
 
 #include "cuda/net/net_time.h"

@@ -1,7 +1,11 @@
+#include <utility>
+
 #include "cuda/net/blend_time.h"
 #include "cuda/net/hypernet.h"
 #include "cuda/net/layer_backward.h"
 #include "cuda/net/layer_pass.h"
+#include "cuda/net/octet_backward.h"
+#include "cuda/net/octet_forward.h"
 #include "cuda/net/pixel_sums.h"
 #include "cuda/net/planes.h"
 #include "cuda/net/tile_rows.h"
@@ -68,8 +72,9 @@ void pull_weights(Reverse& reverse, const LayerPass& pass, std::size_t l) {
   outer.input = input_of(net, pass, l);
   outer.time = e.times.time;
   outer.slices = scratch.slices;
+  outer.columns = scratch.columns;
   if (targets.gradient || (layer.hyper() && reverse.time_bars)) {
-    cut_slices(outer, layer.hyper());
+    cut_slices(outer, layer.hyper(), stream.options());
     sum_outer_products(outer, stream);
   }
   if (layer.hyper() && (targets.gradient || reverse.time_bars)) {
@@ -113,6 +118,62 @@ void pull_weights(Reverse& reverse, const LayerPass& pass, std::size_t l) {
   if (layer.moves()) reverse.passed_times(1);
 }
 
+// Octets of as many channels, in the place that `others` leave free.
+OctetRows octets_beside(const Evaluation& e, const OctetRows& others, int channels, int depth) {
+  const OctetScratch::Place& first = e.octets->places[0];
+  const OctetScratch::Place& place = others.slabs == first.slabs ? e.octets->places[1] : first;
+  return {place.slabs, place.down, channels, depth};
+}
+
+// Octets of what comes from above, where it left none.
+OctetRows split_bars(const Evaluation& e, const BackwardArguments& layer, const Stream& stream) {
+  SplitArguments s;
+  s.groups = layer.groups;
+  s.batch = layer.batch;
+  s.tangents = layer.tangents;
+  s.input = {layer.above_value, layer.above_out, layer.above_tangent};
+  s.rows = octets_beside(e, {}, 1 + s.tangents, layer.above_out);
+  split_rows(s, stream);
+  return s.rows;
+}
+
+// Octets of what a layer reads, of which unit vectors have none.
+OctetRows split_input(const Evaluation& e, const ForwardArguments& layer, const Stream& stream) {
+  SplitArguments s;
+  s.groups = layer.groups;
+  s.batch = layer.batch;
+  s.tangents = layer.input.tangents ? layer.tangents : 0;
+  s.input = layer.input;
+  s.slot = layer.slot;
+  s.point = layer.point;
+  s.rows = octets_beside(e, {}, 1 + s.tangents, layer.layer.in());
+  split_rows(s, stream);
+  return s.rows;
+}
+
+// One layer's cotangents, on prepared operands where it takes them.
+void pull_dense(Reverse& reverse, const BackwardArguments& s, const Layer* above) {
+  const DeviceNet& net = reverse.net;
+  const Evaluation& e = reverse.evaluation;
+  const OctetLines* const weights = above ? &net.octets_back(*above) : nullptr;
+  const OctetRows bars = std::exchange(reverse.octets, {});
+  if (!takes_octets(s, weights, net.stream().options())) {
+    pull_layer(s, net.stream());
+    return reverse.passed_times(unit_tiles(s.groups, s.batch, s.layer.out()));
+  }
+  OctetBackward pulled;
+  pulled.layer = s;
+  if (weights) pulled.factors = {bars.slabs ? bars : split_bars(e, s, net.stream()), *weights};
+  if (net.octets_back(s.layer).slabs)
+    pulled.below = octets_beside(e, pulled.factors.rows, 1 + s.tangents, s.layer.out());
+  pulled.slices = e.octets->slices;
+  pulled.logits = reverse.scratch.logits;
+  pulled.betas = reverse.scratch.betas;
+  pull_octet_layer(pulled, net.stream());
+  reverse.octets = pulled.below;
+  reverse.passed_times(octet_unit_tiles(s.layer.out()));
+}
+
 }  // namespace
 
 LayerPass branch_pass(const DeviceNet& net, const Evaluation& e, std::size_t branch) {
@@ -136,6 +197,7 @@ LayerPass whole_pass(const DeviceNet& net, const Evaluation& e, const FieldPoint
 void push(const DeviceNet& net, const Evaluation& e, const LayerPass& pass, const FieldPoint& point,
           TapeUse use) {
   if (use == TapeUse::Read) return;
+  OctetRows rows;  // what the layer below has left
   for (std::size_t l = pass.first; l < pass.end; ++l) {
     const Layer& layer = net.layers()[l];
     const LayerTape& tape = (*pass.tapes)[l];
@@ -160,7 +222,19 @@ void push(const DeviceNet& net, const Evaluation& e, const LayerPass& pass, cons
       s.u = tape.u;
     }
     if (e.form.closed && l + 1 < net.layers().size()) s.closed = tape.closed;
-    run_layer(s, net.stream());
+    if (!takes_octets(layer, s.groups, s.batch, net.stream().options())) {
+      run_layer(s, net.stream());
+      rows = {};
+      continue;
+    }
+    if (!rows.slabs) rows = split_input(e, s, net.stream());
+    const bool hands_on = l + 1 < pass.end && takes_octets(net.layers()[l + 1], s.groups, s.batch,
+                                                           net.stream().options());
+    const OctetRows above =
+        hands_on ? octets_beside(e, rows, 1 + s.tangents, layer.out()) : OctetRows();
+    if (hands_on && use == TapeUse::Pass) s.value = s.tangent = nullptr;
+    run_octet_layer({s, {rows, net.octets_of(layer)}, above, e.octets->slices}, net.stream());
+    rows = above;
   }
 }
 
@@ -256,8 +330,7 @@ void pull_layers(Reverse& reverse, const LayerPass& pass) {
     } else {
       s.time_bars = reverse.time_bars;
       s.terms = targets.terms;
-      pull_layer(s, net.stream());
-      reverse.passed_times(unit_tiles(point.groups, point.batch, layer.out()));
+      pull_dense(reverse, s, l + 1 < pass.end ? &layers[l + 1] : nullptr);
     }
     pull_weights(reverse, pass, l);
   }
@@ -302,6 +375,19 @@ MultiplyArguments input_product(const Reverse& reverse, const LayerPass& pass) {
 }
 
 void pull_rows(const Reverse& reverse, const LayerPass& pass, bool adds) {
+  if (reverse.octets.slabs) {
+    const Layer& first = reverse.net.layers()[pass.first];
+    const FieldTargets& targets = reverse.targets;
+    return multiply({reverse.point.groups,
+                     reverse.point.batch,
+                     {reverse.octets, reverse.net.octets_back(first)},
+                     reverse.evaluation.octets->slices,
+                     targets.z_bar,
+                     targets.z_bar_stride,
+                     targets.sign,
+                     adds},
+                    reverse.net.stream());
+  }
   MultiplyArguments m = input_product(reverse, pass);
   m.c = reverse.targets.z_bar;
   m.c_stride = reverse.targets.z_bar_stride;

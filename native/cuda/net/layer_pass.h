@@ -40,8 +40,9 @@ struct Reverse {
   PullbackScratch& scratch;
   const FieldPoint& point;
   const FieldTargets& targets;
-  float* time_bars;  ///< where the next part of t̄ goes; null: not wanted
-  int current = 0;   ///< which of the scratch's two places holds the cotangents
+  float* time_bars;       ///< where the next part of t̄ goes; null: not wanted
+  int current = 0;        ///< which of the scratch's two places holds the cotangents
+  OctetRows octets = {};  ///< of them, split; none where their layer left none
 
   float* value_bar() const { return scratch.value_bars[current]; }
   float* tangent_bar() const { return scratch.tangent_bars[current]; }

@@ -1,5 +1,6 @@
 #include <algorithm>
 
+#include "cuda/net/octet_outer.h"
 #include "cuda/net/operands.h"
 #include "cuda/net/tile_rows.h"
 #include "cuda/net/weight_gradient.h"
@@ -169,7 +170,13 @@ int slices_for(int batch, int out, int in) {
 
 }  // namespace
 
-void cut_slices(OuterArguments& s, bool each_group) {
+void cut_slices(OuterArguments& s, bool each_group, const CudaOptions& options) {
+  if (each_group && s.groups.count > 1) s.columns = nullptr;
+  if (takes_octets(s, options)) {
+    s.slice_count = octet_outer_slices(s.batch, 1 + s.tangents, s.out, s.in);
+    return;
+  }
+  s.columns = nullptr;
   if (each_group && s.groups.count > 1) {
     s.slice_rows = s.groups.rows;
   } else {
@@ -178,20 +185,24 @@ void cut_slices(OuterArguments& s, bool each_group) {
   s.slice_count = tiles_of(s.batch, s.slice_rows);
 }
 
-std::size_t most_slice_floats(int batch, int out, int in, bool expanded, int groups) {
+std::size_t most_slice_floats(int batch, int tangents, int out, int in, bool expanded, int groups) {
   const std::size_t depth = expanded ? 2 * in : in;
-  return std::size_t(std::max(slices_for(batch, out, in), groups)) * out * depth;
+  const int slices =
+      std::max(slices_for(batch, out, in), octet_outer_slices(batch, 1 + tangents, out, in));
+  return std::size_t(std::max(slices, groups)) * out * depth;
 }
 
 void sum_outer_products(const OuterArguments& s, const Stream& stream) {
-  with_tile(takes_large(s), s.slice_rows * (1 + s.tangents), stream.options(), [&](auto tile) {
-    using Tile = decltype(tile);
-    const auto with_geometry = [&]<Geometry geometry>() {
-      s.expanded ? start<Tile, 2, geometry>(s, stream) : start<Tile, 1, geometry>(s, stream);
-    };
-    s.taps.depth > 0 ? with_geometry.template operator()<Geometry::Pixels>()
-                     : with_geometry.template operator()<Geometry::Rows>();
-  });
+  if (s.columns) return sum_octet_products(s, stream);
+  const auto start_tile = [&]<class Tile, Geometry geometry>() {
+    s.expanded ? start<Tile, 2, geometry>(s, stream) : start<Tile, 1, geometry>(s, stream);
+  };
+  if (s.taps.depth > 0)
+    return with_tile(
+        takes_large(s), s.slice_rows * (1 + s.tangents), stream.options(),
+        [&](auto tile) { start_tile.template operator()<decltype(tile), Geometry::Pixels>(); });
+  takes_large(s) ? start_tile.template operator()<LargeTile, Geometry::Rows>()
+                 : start_tile.template operator()<SmallTile, Geometry::Rows>();
 }
 
 void add_weight_gradient(const Layer& layer, const OuterArguments& sums, float* gradient,

@@ -20,16 +20,18 @@ struct OuterArguments {
   const float* tangent_bar = nullptr;  ///< (K, B, out)
   LayerInput input;
   const float* time = nullptr;  ///< [groups]
+  float* columns = nullptr;     ///< octet_outer_floats of them; null: none are prepared
   float* slices = nullptr;      ///< [slices][out][depth]
   int slice_count = 0, slice_rows = 0;
 
   int depth() const { return expanded ? 2 * in : in; }
 };
 
-/// Sets slice_count and slice_rows; `each_group`: a slice for each group.
-void cut_slices(OuterArguments& arguments, bool each_group);
+/// Sets slice_count and slice_rows; `each_group`: a slice for each group, of operands that are not
+/// prepared.
+void cut_slices(OuterArguments& arguments, bool each_group, const CudaOptions& options);
 /// Room for the slices of a batch of this size; `groups`: how many need one each, or 1.
-std::size_t most_slice_floats(int batch, int out, int in, bool expanded, int groups);
+std::size_t most_slice_floats(int batch, int tangents, int out, int in, bool expanded, int groups);
 
 void sum_outer_products(const OuterArguments& arguments, const Stream& stream);
 

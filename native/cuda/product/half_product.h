@@ -70,7 +70,6 @@ concept InHalves = std::same_as<typename Tile::Arithmetic, Half3> ||
 namespace detail {
 
 inline constexpr int kOctets = 4;  // of eight neighbours in depth, in a chunk
-enum Part : int { kHigh, kLow };
 
 /// A chunk of an operand: halves [octet][line], and what its lines were scaled by.
 template <int Lines>
@@ -145,7 +144,8 @@ class OperandShare {
       const int exponent = scale_exponent(largest);
       const float up = power_of_two(exponent);
       if (octet == 0) memory.down[line] = power_of_two(-exponent);
-      split(values_[s], up, memory.halves[kHigh][octet][line], memory.halves[kLow][octet][line]);
+      split_octet(values_[s], up, memory.halves[kHigh][octet][line],
+                  memory.halves[kLow][octet][line]);
     }
   }
 
@@ -163,16 +163,6 @@ class OperandShare {
   __device__ static int octet_of(int s) {
     const int e = threadIdx.x + s * Threads;
     return along_depth ? e % 32 / 8 : e / Lines;
-  }
-
-  __device__ static void split(const float (&x)[8], float up, uint4& high, uint4& low) {
-    uint4 h, l;
-    split_halves(x[0] * up, x[1] * up, h.x, l.x);
-    split_halves(x[2] * up, x[3] * up, h.y, l.y);
-    split_halves(x[4] * up, x[5] * up, h.z, l.z);
-    split_halves(x[6] * up, x[7] * up, h.w, l.w);
-    high = h;
-    low = l;
   }
 
   float values_[kShares][8];

@@ -9,6 +9,8 @@
 
 namespace ffjord::cuda {
 
+enum Part : int { kHigh, kLow };
+
 /// Bits of |x|, in order of size.
 __device__ __forceinline__ unsigned magnitude(float x) { return __float_as_uint(x) & 0x7fffffffu; }
 
@@ -27,6 +29,15 @@ __device__ __forceinline__ void split_halves(float x, float y, unsigned& high, u
   high = pack_half2(x, y);
   const float2 rounded = unpack_half2(high);
   low = pack_half2(x - rounded.x, y - rounded.y);
+}
+
+/// Eight neighbours in depth, times `up`.
+__device__ __forceinline__ void split_octet(const float (&x)[8], float up, uint4& high,
+                                            uint4& low) {
+  split_halves(x[0] * up, x[1] * up, high.x, low.x);
+  split_halves(x[2] * up, x[3] * up, high.y, low.y);
+  split_halves(x[4] * up, x[5] * up, high.z, low.z);
+  split_halves(x[6] * up, x[7] * up, high.w, low.w);
 }
 
 }  // namespace ffjord::cuda

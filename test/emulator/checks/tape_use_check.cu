@@ -23,6 +23,12 @@ struct Pull {
   Gradient gradient;
 };
 
+// Launches of layers, those of prepared operands among them.
+std::uint64_t layers() {
+  return emulator::launches("layer_forward") + emulator::launches("octet_forward") +
+         emulator::launches("finish_octet_forward");
+}
+
 Pull pull(Flow& flow, std::size_t batch) {
   std::mt19937_64 generator(3);
   const Vector rows = normals(batch * 3, generator);
@@ -35,10 +41,10 @@ Pull pull(Flow& flow, std::size_t batch) {
   request.settings.solver.steps = kSteps;
   const Solution solution = solve(flow, request);
   const Vector bars = normals(rows.size(), generator), delta_logp_bars(batch, 1);
-  const std::uint64_t before = emulator::launches("layer_forward");
+  const std::uint64_t before = layers();
   Pull result;
   result.gradient = pull_back(flow, solution, bars, delta_logp_bars, {});
-  result.layers = emulator::launches("layer_forward") - before;
+  result.layers = layers() - before;
   return result;
 }
 

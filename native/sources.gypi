@@ -92,6 +92,7 @@
       "native/cuda/device/cuda_options.cu",
       "native/cuda/device/device.cu",
       "native/cuda/product/products.cu",
+      "native/cuda/step/conclude.cu",
       "native/cuda/step/control.cu",
       "native/cuda/step/joint_solve.cu",
       "native/cuda/step/kept_steps.cu",

@@ -239,7 +239,7 @@ module.exports = {
       limits: small,
       trips: tripsOf.vectors,
       blocks: 6,
-      exception: { since, why: wholeRows, counted: { codeKiB: 193, layer: 763, meanLayer: 643 } }
+      exception: { since, why: wholeRows, counted: { codeKiB: 194, layer: 765, meanLayer: 645 } }
     },
     {
       source: 'fused/fused_solve.cu',
@@ -248,7 +248,7 @@ module.exports = {
       ...fused,
       products: 'float32',
       blocks: 6,
-      exception: { since, why: general, counted: { codeKiB: 193 } }
+      exception: { since, why: general, counted: { codeKiB: 195 } }
     },
     {
       source: 'fused/fused_solve.cu',
@@ -259,7 +259,7 @@ module.exports = {
       limits: small,
       trips: tripsOf.vectors,
       blocks: 3,
-      exception: { since, why: wholeRows, counted: { codeKiB: 245, layer: 4216, meanLayer: 3616 } }
+      exception: { since, why: wholeRows, counted: { codeKiB: 246, layer: 4216, meanLayer: 3616 } }
     },
     {
       source: 'fused/fused_solve.cu',
@@ -268,7 +268,7 @@ module.exports = {
       ...fused,
       products: 'float32',
       blocks: 3,
-      exception: { since, why: general, counted: { codeKiB: 249 } }
+      exception: { since, why: general, counted: { codeKiB: 250 } }
     },
     {
       source: 'fused/fused_solve.cu',
@@ -279,7 +279,7 @@ module.exports = {
       limits: small,
       trips: tripsOf.fragments,
       blocks: 4,
-      exception: { since, why: wholeRows, counted: { codeKiB: 216, layer: 1926, meanLayer: 1698 } }
+      exception: { since, why: wholeRows, counted: { codeKiB: 218, layer: 1926, meanLayer: 1698 } }
     },
     {
       source: 'fused/fused_solve.cu',
@@ -290,7 +290,7 @@ module.exports = {
       limits: small,
       trips: tripsOf.fragments,
       blocks: 3,
-      exception: { since, why: wholeRows, counted: { codeKiB: 247, layer: 3412, meanLayer: 3038 } }
+      exception: { since, why: wholeRows, counted: { codeKiB: 249, layer: 3413, meanLayer: 3039 } }
     },
     {
       source: 'fused/fused_solve.cu',
@@ -299,7 +299,7 @@ module.exports = {
       ...fused,
       products: 'tensor',
       blocks: 2,
-      exception: { since, why: general, counted: { codeKiB: 256 } }
+      exception: { since, why: general, counted: { codeKiB: 258 } }
     },
     {
       source: 'fused/fused_chain_solve.cu',
@@ -310,7 +310,7 @@ module.exports = {
       limits: small,
       trips: tripsOf.chain,
       blocks: 2,
-      exception: { since, why: wholeRows, counted: { codeKiB: 372, layer: 3529, meanLayer: 3529 } }
+      exception: { since, why: wholeRows, counted: { codeKiB: 373, layer: 3531, meanLayer: 3531 } }
     },
     {
       source: 'fused/fused_chain_solve.cu',
@@ -319,7 +319,7 @@ module.exports = {
       ...fused,
       products: 'tensor',
       blocks: 2,
-      exception: { since, why: general, counted: { codeKiB: 448 } }
+      exception: { since, why: general, counted: { codeKiB: 449 } }
     },
     {
       source: 'fused/fused_pullback.cu',

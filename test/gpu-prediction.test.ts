@@ -35,7 +35,7 @@ test.each((kernels as Kernel[]).map((kernel): [string, Kernel] => [kernel.name, 
 
 const named = (row: Row): [string, Row] => [[row.net, row.tile || row.arithmetic, row.batch].join(' '), row]
 test.each((times as Row[]).map(named))('the row %s', (_name, row) => {
-  const { attempt, iteration } = timesOf(row, kept)
+  const { attempt, iteration } = timesOf(row, kept, true)
   expect(ratio(attempt, row.attempt)).toBeLessThan(2)
   expect(ratio(iteration, row.iteration)).toBeLessThan(2)
 })

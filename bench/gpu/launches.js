@@ -172,9 +172,26 @@ function evaluation(widths, batch, arithmetic) {
   ]
 }
 
-/** Launches that judge and accept an attempt. A state is z and Δlogp. */
-function verdict(widths, batch) {
+/** Launches that end an attempt: of f94dbc3 three, of today's sources one. A state is z and Δlogp. */
+function verdictBefore(widths, batch) {
   return [finishAttempt(batch, widths[0] + 1), judgeAttempts(), acceptStep(batch, widths[0] + 1)]
+}
+function verdict(widths, batch) {
+  const channels = widths[0] + 1
+  const blocks = 2
+  const count = tiles(batch, 8)
+  const grid = Math.min(count, MULTIPROCESSORS * blocks)
+  return [
+    {
+      source: 'step/conclude.cu',
+      kernel: 'conclude_attempts',
+      instance: `ILi${channels % 4 === 0 ? 4 : 1}ELb1E`,
+      grid,
+      warps: 8,
+      blocks,
+      trips: { first: tiles(count, grid) }
+    }
+  ]
 }
 
 /** Launches that pull an evaluation back, but for short ones (OTHERS of predict.js). */
@@ -201,6 +218,7 @@ module.exports = {
   STAGES,
   START,
   verdict,
+  verdictBefore,
   WIDE,
   writeRowRates
 }

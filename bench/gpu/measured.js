@@ -1,7 +1,6 @@
 // What was measured on an NVIDIA H200 (driver 580.159, CUDA 13.0, 2026-11-29) with the engine of commit f94dbc3: kernels alone
 // by Nsight Compute 2025.3 (elapsed cycles, µs; the clock was not fixed), rows by bench/native/gpu_times.cc with 0.15 s a row.
-// counts-f94dbc3.json has what warps issued there: layers, weights' gradients and fused solves of that commit, the rest of
-// later sources, which differ in names alone.
+// counts-f94dbc3.json has what warps issued there.
 const {
   acceptStep,
   finishAttempt,

@@ -3,7 +3,7 @@
 //   node bench/gpu/predict.js [--objects FOLDER] [--cubins FOLDER]
 // Machine code is read from a folder of objects that scripts/nvcc.js has compiled, or compiled into one of cubins
 // (build-cmake/predict), which takes minutes; what is there and no older than the sources is used again.
-//   --count NAME   writes the counts to bench/gpu/NAME.json instead
+//   --count NAME   writes the counts of sources as those of f94dbc3 to bench/gpu/NAME.json instead
 //   --fit          prints the constants of the model that come nearest to what was measured, by the counts of f94dbc3
 const { existsSync, mkdirSync, readdirSync, readFileSync, statSync, writeFileSync } = require('node:fs')
 const { basename, join, resolve } = require('node:path')
@@ -61,9 +61,13 @@ function counts(launch) {
   return counted.get(name)
 }
 
-const everyLaunch = () => [
-  ...kernels.map(({ launch }) => launch),
-  ...times.flatMap((row) => Object.values(launchesOf(row)).flat())
+/** Counts of f94dbc3. */
+const kept = () => JSON.parse(readFileSync(join(__dirname, `counts-${COMMIT}.json`), 'utf8'))
+
+/** Of all rows; those that are measured alone too, where it is f94dbc3 that is counted. */
+const everyLaunch = (before) => [
+  ...(before ? kernels.map(({ launch }) => launch) : []),
+  ...times.flatMap((row) => Object.values(launchesOf(row, before)).flat())
 ]
 const number = (value) => (value < 100 ? value.toFixed(1) : Math.round(value).toLocaleString('en'))
 const row = (cells) => console.log(`| ${cells.join(' | ')} |`)
@@ -114,20 +118,16 @@ function predict() {
     'waits',
     'tensor clocks',
     'bytes a thread',
-    'predicted, µs',
-    `measured, µs`
+    'predicted, µs'
   ])
-  row(Array(12).fill('---'))
+  row(Array(11).fill('---'))
   const seen = new Set()
-  for (const launch of everyLaunch()) {
+  for (const launch of everyLaunch(false)) {
     const name = `${nameOf(launch)} ${launch.grid}`
     if (seen.has(name)) continue
     seen.add(name)
     const found = counts(launch)
     const { issued, once, waits, tensorClocks, bytes } = found
-    const measured = kernels.find(
-      (one) => nameOf(one.launch) === nameOf(launch) && one.launch.grid === launch.grid
-    )
     row([
       `${launch.kernel} ${launch.instance}`,
       JSON.stringify(launch.trips).replaceAll('"', ''),
@@ -136,16 +136,19 @@ function predict() {
       wavesOf(launch).toFixed(2),
       issued.toLocaleString('en'),
       ...[once, waits, tensorClocks, bytes].map((count) => count.toLocaleString('en')),
-      number(microseconds(cyclesOf(found, launch))),
-      measured ? number(measured.us) : ''
+      number(microseconds(cyclesOf(found, launch)))
     ])
   }
+  console.log(`\nKernels of ${COMMIT} alone, by its counts: what the model reproduces.\n`)
+  row(['kernel', 'predicted, µs', 'measured, µs'])
+  row(['---', '---', '---'])
+  for (const { name, launch, us } of kernels)
+    row([name, number(microseconds(cyclesOf(kept()[nameOf(launch)], launch))), number(us)])
 }
 
 /** The constants whose largest ratio to what was measured, either way, is least. */
 function fit() {
-  const kept = JSON.parse(readFileSync(join(__dirname, `counts-${COMMIT}.json`), 'utf8'))
-  const countsKept = (launch) => kept[nameOf(launch)]
+  const countsKept = (launch) => kept()[nameOf(launch)]
   const apart = (predicted, measured) => Math.abs(Math.log(predicted / measured))
   const worst = (fitted) =>
     Math.max(
@@ -153,7 +156,7 @@ function fit() {
         apart(microseconds(cyclesOf(countsKept(launch), launch, false, fitted)), us)
       ),
       ...times.flatMap((measured) => {
-        const { attempt, iteration } = timesOf(measured, countsKept, fitted)
+        const { attempt, iteration } = timesOf(measured, countsKept, true, fitted)
         return [apart(attempt, measured.attempt), apart(iteration, measured.iteration)]
       })
     )
@@ -178,6 +181,6 @@ function fit() {
 if (options.fit) {
   fit()
 } else if (options.count) {
-  const all = Object.fromEntries(everyLaunch().map((launch) => [nameOf(launch), counts(launch)]))
+  const all = Object.fromEntries(everyLaunch(true).map((launch) => [nameOf(launch), counts(launch)]))
   writeFileSync(join(__dirname, `${options.count}.json`), `${JSON.stringify(all, undefined, 2)}\n`)
 } else predict()

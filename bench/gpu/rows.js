@@ -8,6 +8,7 @@ const {
   STAGES,
   START,
   verdict,
+  verdictBefore,
   WIDE
 } = require('./launches.js')
 const { cyclesOf, FITTED, microseconds, WAITS } = require('./time-model.js')
@@ -23,13 +24,13 @@ const SHORT_IN_ATTEMPT = 2
 
 const total = (values) => values.reduce((a, b) => a + b, 0)
 
-/** All launches of a row, for which counts are needed. */
-function launchesOf({ net, tile, batch, arithmetic }) {
+/** All launches of a row, for which counts are needed; `before`: of the sources of f94dbc3. */
+function launchesOf({ net, tile, batch, arithmetic }, before = false) {
   if (tile > 0) return { solve: [fusedSolve(tile, batch)], pullback: fusedPullback(tile, batch) }
   const { widths } = net === 'small' ? SMALL : WIDE
   return {
     evaluation: evaluation(widths, batch, arithmetic),
-    verdict: verdict(widths, batch),
+    verdict: (before ? verdictBefore : verdict)(widths, batch),
     pullback: pullEvaluation(widths, batch, arithmetic)
   }
 }
@@ -37,13 +38,14 @@ function launchesOf({ net, tile, batch, arithmetic }) {
 /**
  * @param row of measured.js
  * @param {(launch) => { issued: number, once: number, bytes: number }} countsOf
+ * @param before whether the counts are of f94dbc3
  * @returns µs of an attempt and of a training iteration
  */
-function timesOf(row, countsOf, fitted = FITTED) {
+function timesOf(row, countsOf, before = false, fitted = FITTED) {
   const us = (launch) => microseconds(cyclesOf(countsOf(launch), launch, true, fitted))
   const sum = (launches) => total(launches.map(us))
   const { attempts } = row.net === 'small' ? SMALL : WIDE
-  const launches = launchesOf(row)
+  const launches = launchesOf(row, before)
   let solve
   let pullback
   if (row.tile > 0) {

@@ -226,6 +226,9 @@ cudaError_t cudaDeviceGetAttribute(int* value, cudaDeviceAttr attribute, int) {
     case cudaDevAttrMemoryPoolsSupported:
       *value = 1;
       break;
+    case cudaDevAttrMpsEnabled:
+      *value = 0;
+      break;
   }
   return cudaSuccess;
 }

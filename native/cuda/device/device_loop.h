@@ -16,11 +16,14 @@ namespace ffjord::cuda {
 class DeviceLoop {
  public:
   /// Whether the driver has conditional nodes, as those of CUDA 13 do, which the runtime that is
-  /// linked in asks for.
+  /// linked in asks for, and their bodies cooperative launches, as they have but for MPS (CUDA
+  /// Programming Guide, "Conditional Node Body Graph Requirements").
   static bool supported() {
-    int version = 0;
+    int version = 0, device = 0, shared = 0;
     check(cudaDriverGetVersion(&version), "version of the driver");
-    return version >= 12040;
+    check(cudaGetDevice(&device), "device");
+    check(cudaDeviceGetAttribute(&shared, cudaDevAttrMpsEnabled, device), "device");
+    return version >= 12040 && shared == 0;
   }
 
   /// `body` puts kernels and copies on `stream`, which are recorded and not run; one of the kernels

@@ -3,6 +3,7 @@
 #include "cuda/device/grid.h"
 #include "cuda/step/control.h"
 #include "cuda/step/group_control.h"
+#include "cuda/step/group_norm.h"
 
 namespace ffjord::cuda {
 namespace {
@@ -16,34 +17,12 @@ __global__ void place_all(Groups groups, double t, const double* times) {
   group.working = 1;
 }
 
-// The norm of the group that the present thread has, by index. A batch that steps together is
-// summed by the fixed tree of a block, and its first thread has the sum; other groups have a part
-// and a thread each.
+// The part of the group that the present thread has, by index. That of a batch which steps together
+// is summed by all threads of a block.
 __device__ NormPart part_of_group(const ControlArguments& s, int set, int index) {
   const NormPart* parts = s.norm.parts + std::size_t(set) * s.parts;
   if (s.groups.count > 1) return index < s.groups.count ? parts[index] : NormPart();
-  using BlockParts = NormPart[kFlatThreads];
-  BlockParts& sums = shared_memory<BlockParts>();
-  NormPart sum;
-  for (int part = threadIdx.x; part < s.parts; part += kFlatThreads) sum.add(parts[part]);
-  sums[threadIdx.x] = sum;
-  for (unsigned half = kFlatThreads / 2; half > 0; half /= 2) {
-    __syncthreads();
-    if (threadIdx.x < half) sums[threadIdx.x].add(sums[threadIdx.x + half]);
-  }
-  __syncthreads();
-  sum = sums[0];
-  __syncthreads();
-  return sum;
-}
-
-__device__ double norm_of(const ControlArguments& s, const NormPart& part, int index) {
-  return norm_of(part, s.norm, min(s.groups.rows, s.batch - index * s.groups.rows));
-}
-
-__device__ double with_shared(const ControlArguments& s, double norm) {
-  if (!s.shared_norm || std::isnan(norm)) return norm;
-  return *s.shared_norm <= norm ? norm : *s.shared_norm;
+  return sum_parts(parts, s.parts, shared_memory<NormPart[kFlatThreads]>());
 }
 
 __global__ void choose_trial_size(const __grid_constant__ ControlArguments s, double t0,
@@ -51,8 +30,8 @@ __global__ void choose_trial_size(const __grid_constant__ ControlArguments s, do
   const int index = static_cast<int>(flat_index());
   const NormPart start = part_of_group(s, 0, index), rate = part_of_group(s, 1, index);
   if (index >= s.groups.count) return;
-  const double d0 = norm_of(s, start, index);
-  const double d1 = with_shared(s, norm_of(s, rate, index));
+  const double d0 = group_norm(s, start, index);
+  const double d1 = with_shared(s, group_norm(s, rate, index));
   choose_trial(s.groups.data[index], d0, d1, t0, t1);
 }
 
@@ -60,7 +39,7 @@ __global__ void choose_first_size(const __grid_constant__ ControlArguments s) {
   const int index = static_cast<int>(flat_index());
   const NormPart part = part_of_group(s, 0, index);
   if (index >= s.groups.count) return;
-  choose_first_step(s.groups.data[index], with_shared(s, norm_of(s, part, index)), s.policy);
+  choose_first_step(s.groups.data[index], with_shared(s, group_norm(s, part, index)), s.policy);
 }
 
 __global__ void begin_intervals(const __grid_constant__ ControlArguments s, double t0, double t1) {
@@ -74,31 +53,6 @@ __global__ void begin_attempts(const __grid_constant__ ControlArguments s) {
   const int index = static_cast<int>(flat_index());
   if (index >= s.groups.count) return;
   begin_attempt(s.groups.data[index], s.policy, s.stages, s.tape->capacity);
-}
-
-// The stops within an accepted step.
-__device__ void pass_stops(const ControlArguments& s, Group& group) {
-  group.next_stop = group.end_stop;
-  for (; group.end_stop < s.stops.count; ++group.end_stop) {
-    const double theta = (s.stops.times[group.end_stop] - group.t) / group.h;
-    if (theta > group.theta) return;
-    if (theta == 1 || group.first_known) continue;
-    // f(t + h, y₁), which the interpolant takes, is the next step's first stage.
-    group.first_known = 1;
-    group.evaluations += 1;
-  }
-}
-
-__global__ void judge_attempts(const __grid_constant__ ControlArguments s) {
-  const int index = static_cast<int>(flat_index());
-  const NormPart part = part_of_group(s, 0, index);
-  if (index >= s.groups.count || !s.groups.data[index].working) return;
-  Group& group = s.groups.data[index];
-  const double norm = norm_of(s, part, index);
-  const double ratio = s.policy.adaptive ? with_shared(s, norm) : norm;
-  const bool accepted = judge_attempt(group, s.policy, ratio, s.fsal, part, s.stability_limit);
-  if (group.can_go_on()) s.trips->going = 1;
-  if (accepted) pass_stops(s, group);
 }
 
 // One block. A thread counts a run of rows, and places them behind those of the threads before it.
@@ -177,10 +131,6 @@ void begin_interval(const ControlArguments& s, double t0, double t1, const Strea
 
 void begin_attempt(const ControlArguments& s, const Stream& stream) {
   launch("begin_attempts", begin_attempts, flat_shape(s.groups.count), stream, s);
-}
-
-void judge_attempt(const ControlArguments& s, const Stream& stream) {
-  launch("judge_attempts", judge_attempts, group_shape(s.groups), stream, s);
 }
 
 void order_rows(const Groups& groups, int* order, const Stream& stream) {

@@ -39,8 +39,6 @@ void choose_first_step(const ControlArguments& arguments, const Stream& stream);
 void begin_interval(const ControlArguments& arguments, double t0, double t1, const Stream& stream);
 /// The next attempt of groups that are not done; others rest.
 void begin_attempt(const ControlArguments& arguments, const Stream& stream);
-/// Accepts the attempt or not after finish_rows, and sets the next h.
-void judge_attempt(const ControlArguments& arguments, const Stream& stream);
 /// Single rows in the order that Groups::order has: `order` (B).
 void order_rows(const Groups& groups, int* order, const Stream& stream);
 /// The last kernel of a DeviceLoop's body: it ends where no group goes on, or no trip is left.

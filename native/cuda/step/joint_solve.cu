@@ -3,6 +3,7 @@
 
 #include "core/errors.h"
 #include "core/step_control.h"
+#include "cuda/step/conclude.h"
 #include "cuda/step/joint_solve.h"
 
 namespace ffjord::cuda {
@@ -42,6 +43,7 @@ JointSolve::JointSolve(const SolverOptions& options, const Grouping& grouping,
       loops_(loops),
       stream_(stream),
       norm_part_count_(norm_parts(grouping.batch, grouping.rows)),
+      resident_conclusions_(resident_conclusions()),
       outcome_(grouping, stream),
       y_(std::size_t(grouping.batch) * shape.channels, stream),
       end_(y_.size(), stream),
@@ -165,14 +167,18 @@ void JointSolve::attempt(RowSystem& system) {
     system.evaluate(i, tableau_.c[i], stage_point(s, weights_, i), stage(i));
   const double* const shared = tableau_.adaptive ? system.error_norm() : nullptr;
   const ControlArguments c = control(shared);
-  finish_rows(s, weights_, c.norm, stream_);
-  judge_attempt(c, stream_);
-  system.conclude();
   // Where the interpolant takes f(t + h, y₁) and no stage is that.
-  if (!tableau_.fsal && stops_.count > 0)
+  const bool apart = !tableau_.fsal && stops_.count > 0;
+  const auto conclude = [&](Conclusion part) {
+    conclude_attempt(s, weights_, c, resident_conclusions_, part, stream_);
+  };
+  conclude(apart ? Conclusion::Verdict : Conclusion::Both);
+  if (apart) {
     system.evaluate(tableau_.end_stage(), 1, {end_.data(), shape_.channels},
                     stage(tableau_.end_stage()));
-  accept_rows(s, weights_, tape_.data(), stops_, stream_);
+    conclude(Conclusion::Acceptance);
+  }
+  system.conclude();
 }
 
 void JointSolve::run_loop(RowSystem& system) {

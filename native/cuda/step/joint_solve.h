@@ -30,7 +30,7 @@ class RowSystem {
   virtual const double* start_norm() { return nullptr; }
   virtual const double* change_norm() { return nullptr; }
   virtual const double* error_norm() { return nullptr; }
-  /// Called after the verdict, which the groups hold.
+  /// Called after the verdict, which the groups hold, when what was accepted is the state.
   virtual void conclude() {}
 };
 
@@ -110,7 +110,7 @@ class JointSolve {
   const StateShape shape_;
   const bool loops_;
   const Stream& stream_;
-  const int norm_part_count_;
+  const int norm_part_count_, resident_conclusions_;
 
   SolveOutcome outcome_;
   DeviceArray<float> y_, end_, point_, stages_;

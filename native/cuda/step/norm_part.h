@@ -17,6 +17,7 @@ struct NormPart {
   int worst_row = 0;
 
   __device__ void add(const NormPart& other) {
+#pragma unroll
     for (int tensor = 0; tensor < kMostTensors; ++tensor) squares[tensor] += other.squares[tensor];
     rate_change += other.rate_change;
     argument_change += other.argument_change;
@@ -42,6 +43,54 @@ struct Measured {
   float rate_change = 0, argument_change = 0;  ///< of the last two stages
 };
 
+/// Adds an entry of a row, of which y is y₀.
+__device__ inline void add_entry(NormPart& part, const ErrorNorm& norm, int channel, float y,
+                                 const Measured& entry) {
+  int tensor = kMostTensors, end = 0;
+#pragma unroll
+  for (int t = 0; t < kMostTensors; ++t) {
+    const int first = end;
+    end += norm.tensors[t];
+    if (channel >= first && channel < end) tensor = t;
+  }
+  // 0 · y₁ adds nothing, and makes a NaN of a state that is not finite.
+  double square = 0 * entry.end;
+  if (tensor < kMostTensors) {
+    const float scale = fmaf(norm.rtol, fmaxf(fabsf(y), fabsf(entry.end)), norm.atol);
+    const double ratio = entry.value / scale;
+    square += ratio * ratio;
+  }
+  // The tensor is no index of an array: what is indexed so lies in memory, not in registers.
+#pragma unroll
+  for (int t = 0; t < kMostTensors; ++t)
+    part.squares[t] += t == tensor % kMostTensors ? square : 0.;
+  if (tensor > 0) return;
+  part.rate_change += double(entry.rate_change) * entry.rate_change;
+  part.argument_change += double(entry.argument_change) * entry.argument_change;
+}
+
+/// Adds up over the lanes of `row`, all of which take part and get the sum; `works`: whether the
+/// row does. The row's error is written too.
+template <class SumLanes>
+__device__ void join_lanes(NormPart& part, const ErrorNorm& norm, int row, bool works, int lane,
+                           const SumLanes& sum_lanes) {
+  float row_error = 0;
+#pragma unroll
+  for (int tensor = 0; tensor < kMostTensors; ++tensor) {
+    if (norm.tensors[tensor] > 0) {
+      part.squares[tensor] = sum_lanes(part.squares[tensor]);
+      const float square = static_cast<float>(part.squares[tensor] / norm.tensors[tensor]);
+      if (!(square <= row_error) && !std::isnan(row_error)) row_error = square;
+    }
+  }
+  part.rate_change = sum_lanes(part.rate_change);
+  part.argument_change = sum_lanes(part.argument_change);
+  if (!works) return;
+  part.worst_error = row_error;
+  part.worst_row = row;
+  if (lane == 0) norm.row_errors[row] = row_error;
+}
+
 /// The part of `row`, whose lanes share its channels and all take part; `sum_lanes` adds up over
 /// them. y: the row's state; measure(channel) gives an entry. The row's error is written too.
 template <int Lanes, class Measure, class SumLanes>
@@ -50,45 +99,21 @@ __device__ NormPart part_of_row(const ErrorNorm& norm, int row, int channels, in
   NormPart part;
   for (int channel = lane; channel < channels; channel += Lanes) {
     const Measured entry = measure(channel);
-    int tensor = 0, first = norm.tensors[0];
-    while (tensor < kMostTensors && channel >= first)
-      if (++tensor < kMostTensors) first += norm.tensors[tensor];
-    // 0 · y₁ adds nothing, and makes a NaN of a state that is not finite.
-    if (tensor == kMostTensors) {
-      part.squares[0] += 0 * entry.end;
-      continue;
-    }
-    const float scale = fmaf(norm.rtol, fmaxf(fabsf(y[channel]), fabsf(entry.end)), norm.atol);
-    const double ratio = entry.value / scale;
-    part.squares[tensor] += ratio * ratio + 0 * entry.end;
-    if (tensor > 0) continue;
-    part.rate_change += double(entry.rate_change) * entry.rate_change;
-    part.argument_change += double(entry.argument_change) * entry.argument_change;
+    add_entry(part, norm, channel, y[channel], entry);
   }
-  float row_error = 0;
-  for (int tensor = 0; tensor < kMostTensors; ++tensor) {
-    part.squares[tensor] = sum_lanes(part.squares[tensor]);
-    if (norm.tensors[tensor] == 0) continue;
-    const float square = static_cast<float>(part.squares[tensor] / norm.tensors[tensor]);
-    if (!(square <= row_error) && !std::isnan(row_error)) row_error = square;
-  }
-  part.rate_change = sum_lanes(part.rate_change);
-  part.argument_change = sum_lanes(part.argument_change);
-  if (channels == 0) return part;
-  part.worst_error = row_error;
-  part.worst_row = row;
-  if (lane == 0) norm.row_errors[row] = row_error;
+  join_lanes(part, norm, row, channels > 0, lane, sum_lanes);
   return part;
 }
 
 /// The norm of a group of so many rows. A NaN stays.
 __device__ inline double norm_of(const NormPart& part, const ErrorNorm& norm, int rows) {
   double largest = 0;
+#pragma unroll
   for (int tensor = 0; tensor < kMostTensors; ++tensor) {
-    if (norm.tensors[tensor] == 0) continue;
-    const double rms = sqrt(part.squares[tensor] / (double(rows) * norm.tensors[tensor]));
-    if (!(rms <= largest)) largest = rms;
-    if (std::isnan(rms)) break;
+    if (norm.tensors[tensor] > 0) {
+      const double rms = sqrt(part.squares[tensor] / (double(rows) * norm.tensors[tensor]));
+      if (!(rms <= largest) && !std::isnan(largest)) largest = rms;
+    }
   }
   return largest;
 }

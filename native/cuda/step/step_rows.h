@@ -48,17 +48,10 @@ void combine_point(const Groups& groups, int batch, int inputs, StagePoint& poin
                    const Stream& stream);
 /// point ← y + h k₀, h the group's.
 void trial_point(const StepArrays& arrays, const Stream& stream);
-/// end ← y + h Σ b_i k_i, and the squares of the error h Σ e_i k_i.
-void finish_rows(const StepArrays& arrays, const DeviceTableau& tableau, const ErrorNorm& norm,
-                 const Stream& stream);
 /// The squares of y and of k₀, each over y; parts of the second behind those of the first.
 void start_squares(const StepArrays& arrays, const ErrorNorm& norm, const Stream& stream);
 /// The squares of k₁ − k₀ over y.
 void change_squares(const StepArrays& arrays, const ErrorNorm& norm, const Stream& stream);
-/// Where the attempt was accepted: the tape, the stops it passed, y ← its end, k₀ ← its last stage.
-/// `tape`: on the device.
-void accept_rows(const StepArrays& arrays, const DeviceTableau& tableau, const StepTape* tape,
-                 const StopArrays& stops, const Stream& stream);
 
 /// How many parts a norm is summed in: a row each where rows step alone, else a tile of them.
 int norm_parts(int batch, int rows);

@@ -34,7 +34,8 @@ enum cudaDeviceAttr {
   cudaDevAttrComputeCapabilityMinor,
   cudaDevAttrCooperativeLaunch,
   cudaDevAttrL2CacheSize,
-  cudaDevAttrMemoryPoolsSupported
+  cudaDevAttrMemoryPoolsSupported,
+  cudaDevAttrMpsEnabled
 };
 enum cudaFuncAttribute { cudaFuncAttributeMaxDynamicSharedMemorySize };
 enum cudaStreamCaptureMode { cudaStreamCaptureModeRelaxed = 2 };

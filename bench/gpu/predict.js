@@ -105,6 +105,10 @@ function predict() {
     ])
   }
   console.log(
+    '\nRows by layer in fp16x3 are counted for the tiles that split what they load (layer_forward): launches.js does not'
+  )
+  console.log('describe prepared operands yet (native/cuda/net/octet_*.cu), by which wide layers go now.')
+  console.log(
     '\nIts inputs, a launch a line: instructions of a warp on the longest way with all trips, and with each loop once.\n'
   )
   row([

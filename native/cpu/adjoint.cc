@@ -1,6 +1,7 @@
 #include "cpu/adjoint.h"
 
 #include <algorithm>
+#include <array>
 
 #include "cpu/adjoint_gradients.h"
 #include "cpu/context_tiles.h"
@@ -73,6 +74,7 @@ class AdjointSystem final : public TileSystem {
                         call_.regularisers() > 0 ? quadrature_bars + rows : nullptr, lambda_rates,
                         terms > 0 ? terms_rates : nullptr},
                        activations, target.slot);
+    if (terms > 0) call_.net.pull_back_products(std::array{&activations}, terms_rates);
     for (std::size_t i = 0; i < z; ++i) lambda_rates[i] /= -target.scale;
     for (std::size_t i = 0; i < terms; ++i) terms_rates[i] /= -target.scale;
   }

@@ -55,7 +55,7 @@ inline void DenseTileNet::pull_back_activation(Reverse& reverse, int l, const Pa
   if (above.data) {
     arguments.matrix = &backward_matrix(time, l + 1);
     if (const int rank = layers_[l + 1].amortised.rank)
-      arguments.low_rank = {panels(memory.low_rank_bar, columns, rank),
+      arguments.low_rank = {panels(memory.low_rank_bars[l + 1], columns, rank),
                             left_terms(memory.terms, l + 1)};
   }
   if (layer.keeps_preactivations())
@@ -77,11 +77,15 @@ inline Panels DenseTileNet::pull_layers(Reverse& reverse, int first, int end, co
   TileActivations& memory = reverse.memory;
   const Columns& columns = memory.columns;
   Panels bar = seeds;
-  int current = 0;
+  std::size_t current = 0;
+  const auto next_array = [&]() -> AlignedFloats& {
+    current = (current + 1) % memory.cotangents.size();
+    return memory.cotangents[current];
+  };
   pull_back_activation(reverse, end - 1, bar, {});
   for (int l = end - 1; l > first; --l) {
     finish_layer(reverse, l, bar);
-    const Panels next = panels(memory.cotangents[1 - current], columns, features_at(l));
+    const Panels next = panels(next_array(), columns, features_at(l));
     if (layers_[l].expanded()) {
       multiply(backward_matrix(time, l), bar, next, columns);
       contract_input(reverse, l, next);
@@ -90,11 +94,10 @@ inline Panels DenseTileNet::pull_layers(Reverse& reverse, int first, int end, co
       pull_back_activation(reverse, l - 1, next, bar);
     }
     bar = next;
-    current = 1 - current;
   }
   finish_layer(reverse, first, bar);
 
-  const Panels input_bar = panels(memory.cotangents[1 - current], columns, features_at(first));
+  const Panels input_bar = panels(next_array(), columns, features_at(first));
   const PackedMatrix& matrix = backward_matrix(time, first);
   if (layers_[first].expanded()) {
     multiply(matrix, bar, input_bar, columns);
@@ -105,8 +108,9 @@ inline Panels DenseTileNet::pull_layers(Reverse& reverse, int first, int end, co
     multiply_values(matrix, bar, input_bar, columns);
   }
   if (const int rank = layers_[first].amortised.rank)
-    spread_terms({panels(memory.low_rank_bar, columns, rank), left_terms(memory.terms, first)},
-                 columns, input_bar, 0, layers_[first].in());
+    spread_terms(
+        {panels(memory.low_rank_bars[first], columns, rank), left_terms(memory.terms, first)},
+        columns, input_bar, 0, layers_[first].in());
   return input_bar;
 }
 

@@ -19,6 +19,12 @@ struct ContextMap {
   bool amortised = false;                 ///< r = c; there is no M
   std::vector<int> biases, gates;         ///< first term of a layer's bias and gates, or kNone
   std::vector<float> matrix, transposed;  ///< M (P, C), Mᵀ (C, P)
+  /// Of a context's numbers V (k, out), which lies as (out, k) in r, so that kernels read U and V
+  /// alike.
+  struct Transposed {
+    std::size_t first, rank, out;
+  };
+  std::vector<Transposed> right;
 
   template <class AnyLayer>
   ContextMap(const std::vector<AnyLayer>& layers, int context_size)
@@ -34,6 +40,10 @@ struct ContextMap {
     for (const AnyLayer& layer : layers)
       gates.push_back(place(layer.offsets.context_gate, layer.out()));
     if (amortised) terms = size;
+    for (const AnyLayer& layer : layers)
+      if (layer.amortised.rank > 0)
+        right.push_back(
+            {layer.amortised.right, std::size_t(layer.amortised.rank), std::size_t(layer.out())});
   }
 
   bool moves_gates(int l) const { return gates[l] != kNone; }
@@ -71,7 +81,9 @@ struct ContextMap {
   /// c ([C][rows]) → r ([P][rows]).
   void enter(const float* context, int rows, float* to) const {
     if (amortised) {
-      std::copy_n(context, std::size_t(terms) * rows, to);
+      visit_numbers(rows, [&](std::size_t number, std::size_t term, std::size_t count) {
+        std::copy_n(context + number, count, to + term);
+      });
       return;
     }
     std::fill_n(to, std::size_t(terms) * rows, 0.f);
@@ -81,8 +93,10 @@ struct ContextMap {
   void pull_back(const float* context, int rows, const float* terms_bar, float* matrix_bar,
                  float* context_bar) const {
     if (amortised) {
-      const std::size_t count = std::size_t(terms) * rows;
-      for (std::size_t i = 0; context_bar && i < count; ++i) context_bar[i] += terms_bar[i];
+      if (!context_bar) return;
+      visit_numbers(rows, [&](std::size_t number, std::size_t term, std::size_t count) {
+        for (std::size_t i = 0; i < count; ++i) context_bar[number + i] += terms_bar[term + i];
+      });
       return;
     }
     if (matrix_bar) {
@@ -97,6 +111,23 @@ struct ContextMap {
     if (context_bar)
       accumulate_product(context_bar, rows, transposed.data(), terms, terms_bar, rows, size, terms,
                          rows);
+  }
+  /// Calls visit(place in c, place in r, floats) for runs of an amortised context.
+  template <class Visit>
+  void visit_numbers(std::size_t rows, const Visit& visit) const {
+    std::size_t done = 0;
+    const auto as_it_lies = [&](std::size_t end) {
+      visit(done * rows, done * rows, (end - done) * rows);
+      done = end;
+    };
+    for (const auto& [first, rank, out] : right) {
+      as_it_lies(first);
+      for (std::size_t f = 0; f < out; ++f)
+        for (std::size_t k = 0; k < rank; ++k)
+          visit((first + k * out + f) * rows, (first + f * rank + k) * rows, rows);
+      done = first + rank * out;
+    }
+    as_it_lies(terms);
   }
   /// Adds M̄, scaled, to the flat gradients.
   template <class AnyLayer>

@@ -42,6 +42,7 @@ class DenseTileNet final : public TileNet {
                 bool keep) const override;
   double pullback(const TimeSlot& time, const TileCotangents& cotangents, Activations& activations,
                   GradientSlot* gradients, double* times_bar) const override;
+  void pull_back_products(std::span<Activations* const> activations, float* terms) const override;
   void finish(GradientSlot& slot) const override;
   void move_sums(GradientSlot& from, GradientSlot& to) const override;
   void add(std::span<const float> from, float* to) const override { add_numbers(from, to); }

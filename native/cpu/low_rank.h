@@ -7,14 +7,12 @@ namespace ffjord::cpu::FFJORD_INSTRUCTION_SET {
 
 /// U (in, k)
 inline LowRankTerms DenseTileNet::left_terms(const float* terms, int l) const {
-  const int rank = layers_[l].amortised.rank;
-  return {terms, layers_[l].amortised.left, rank, rank, 1, rows()};
+  return {terms, layers_[l].amortised.left, layers_[l].amortised.rank, rows()};
 }
 
-/// V (k, out)
+/// Vᵀ (out, k), as ContextMap lays it
 inline LowRankTerms DenseTileNet::right_terms(const float* terms, int l) const {
-  return {terms, layers_[l].amortised.right, layers_[l].amortised.rank,
-          1,     layers_[l].out(),           rows()};
+  return {terms, layers_[l].amortised.right, layers_[l].amortised.rank, rows()};
 }
 
 /// x U of layer l, values and tangents.
@@ -24,22 +22,37 @@ inline void DenseTileNet::contract_low_rank(int l, const float* terms, const Pan
   contract_terms(in, layers_[l].in(), left_terms(terms, l), memory.columns, s);
 }
 
-/// Once the cotangents of layer l are complete: those of U and V, and of x U, which stay in memory
-/// for what goes on to the layer below.
+/// Once the cotangents of layer l are complete: that of x U, for what goes on to the layer below.
 inline void DenseTileNet::pull_back_low_rank(Reverse& reverse, int l,
                                              const Panels& cotangents) const {
   TileActivations& memory = reverse.memory;
-  const Columns& columns = memory.columns;
   const Layer& layer = layers_[l];
-  const int rank = layer.amortised.rank;
-  const LowRankTerms left = left_terms(memory.terms, l), right = right_terms(memory.terms, l);
-  const Panels s_bar = panels(memory.low_rank_bar, columns, rank);
-  contract_terms(cotangents, layer.out(), right, columns, s_bar);
-  if (!reverse.arrays.terms) return;
-  const Panels s = panels(memory.low_rank[l], columns, rank);
-  const Panels input = panels(memory.outputs[l], columns, features_at(l));
-  pull_terms(cotangents, layer.out(), s, right, columns, reverse.arrays.terms);
-  pull_terms(input, layer.in(), s_bar, left, columns, reverse.arrays.terms);
+  const Panels s_bar = panels(memory.low_rank_bars[l], memory.columns, layer.amortised.rank);
+  contract_terms(cotangents, layer.out(), right_terms(memory.terms, l), memory.columns, s_bar);
+}
+
+/// Ū and V̄, of factors that the pullbacks left.
+inline void DenseTileNet::pull_back_products(std::span<Activations* const> activations,
+                                             float* terms) const {
+  std::vector<LowRankFactors> inputs, outputs;
+  for (int l = 0; l < layer_count(); ++l) {
+    const Layer& layer = layers_[l];
+    const int rank = layer.amortised.rank;
+    if (rank == 0) continue;
+    inputs.clear();
+    outputs.clear();
+    for (Activations* one : activations) {
+      auto& memory = static_cast<TileActivations&>(*one);
+      const Columns& columns = memory.columns;
+      inputs.push_back({panels(memory.outputs[l], columns, features_at(l)),
+                        panels(memory.low_rank_bars[l], columns, rank), columns.channels});
+      outputs.push_back(
+          {panels(memory.cotangents[layer_count() - 1 - l], columns, features_at(l + 1)),
+           panels(memory.low_rank[l], columns, rank), columns.channels});
+    }
+    pull_terms(outputs, layer.out(), right_terms(nullptr, l), terms);
+    pull_terms(inputs, layer.in(), left_terms(nullptr, l), terms);
+  }
 }
 
 }  // namespace ffjord::cpu::FFJORD_INSTRUCTION_SET

@@ -79,6 +79,8 @@ inline std::unique_ptr<TileActivations> DenseTileNet::make_tile_activations(
   memory->row_gates.resize(layers_.size());
   memory->row_offsets.resize(layers_.size());
   memory->low_rank.resize(layers_.size());
+  memory->low_rank_bars.resize(layers_.size());
+  memory->cotangents.resize(layers_.front().amortised.rank > 0 ? layers_.size() + 1 : 2);
   memory->closed_tangents.resize(layers_.size() - 1);
   memory->closed_cotangents.resize(layers_.size() - 1);
   int widest = 0;

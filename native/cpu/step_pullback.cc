@@ -31,6 +31,11 @@ double StepPullback::pull(int worker, const Tile& tile, StepTimes& times, double
     for (std::size_t row = 0; t_bars && row < tile.used; ++row)
       sum += times.time(i, row) * t_bars[row];
   }
+  if (tile.terms_bar) {
+    std::vector<Activations*> kept;
+    for (int i = 0; i < count; ++i) kept.push_back(&call_.workspace.activations(memory, i));
+    call_.net.pull_back_products(kept, tile.terms_bar);
+  }
   StageWeights ones;
   ones.fill(1);
   combine(tile.bar, tile.bar, 1, ones, argument_bars, count, 0, call_.z_size());

@@ -28,11 +28,12 @@ struct TileActivations final : Activations {
   AlignedFloats closed_product;                                   ///< M d₁
   /// Where a context moves a layer: g, and g ⊙ (b + V c) + s, [feature][rows of the tile].
   std::vector<AlignedFloats> row_gates, row_offsets;
-  /// Low-rank terms of an amortised context: x U of each layer, and the cotangent of one.
-  std::vector<AlignedFloats> low_rank;
-  AlignedFloats low_rank_bar;
+  /// Low-rank terms of an amortised context: x U of each layer, and its cotangent.
+  std::vector<AlignedFloats> low_rank, low_rank_bars;
   const float* terms = nullptr;  ///< of the context, which the evaluation was made with
-  AlignedFloats cotangents[2];
+  /// What the layers left, from the last on: two arrays that take turns, or with low-rank terms,
+  /// whose cotangents are made of it, one a layer and one of the input.
+  std::vector<AlignedFloats> cotangents;
   AlignedFloats sums, gate_sums;  ///< [feature][kLanes]
   AlignedFloats summed;           ///< both, over lanes
   /// The array after l layers: of a tape one each; else two take turns, to stay in the first cache.

@@ -54,7 +54,8 @@ struct TileCotangents {
   const float* divergence = nullptr;    // [rows]; null: zero
   const float* regularisers = nullptr;  // [R][rows]; null: zero
   float* z = nullptr;                   // [D][rows], overwritten
-  float* terms = nullptr;               // [P][rows], added to; null without a context
+  float* terms = nullptr;               // [P][rows], added to; null without a context: what
+                                        // pull_back_products leaves
 };
 
 class TileNet {
@@ -95,6 +96,12 @@ class TileNet {
   virtual double pullback(const TimeSlot& time, const TileCotangents& cotangents,
                           Activations& activations, GradientSlot* gradients,
                           double* times_bar = nullptr) const = 0;
+
+  /// Adds to the cotangents of the terms ([P][rows]) those of factors of products, which each
+  /// pullback leaves in its activations. Of several at once, as they are more than a cache holds.
+  virtual void pull_back_products(std::span<Activations* const> activations, float* terms) const {
+    static_cast<void>(activations), static_cast<void>(terms);
+  }
 
   /// Turns what a slot keeps for last into sums of weights. It takes no further gradients then.
   virtual void finish(GradientSlot& slot) const = 0;

@@ -1,5 +1,6 @@
 #include "cpu/velocity.h"
 
+#include <array>
 #include <memory>
 #include <vector>
 
@@ -91,17 +92,19 @@ void pull_velocity(const VelocityCall& call, std::size_t weights,
     load_tile(call.tiles, tile, bars.f, call.dimension, bar);
     if (!bars.divergence.empty())
       load_tile(call.tiles, tile, bars.divergence, 1, bar + tiles.z_size());
-    const TileCotangents cotangents{
-        tiles.noise(tile),
-        bar,
-        bars.divergence.empty() ? nullptr : bar + tiles.z_size(),
-        nullptr,
-        z_bars.data() + tile * tiles.z_size(),
-        terms_bars.empty() ? nullptr : terms_bars.data() + tile * tiles.terms_size()};
+    float* const terms_bar =
+        terms_bars.empty() ? nullptr : terms_bars.data() + tile * tiles.terms_size();
+    const TileCotangents cotangents{tiles.noise(tile),
+                                    bar,
+                                    bars.divergence.empty() ? nullptr : bar + tiles.z_size(),
+                                    nullptr,
+                                    z_bars.data() + tile * tiles.z_size(),
+                                    terms_bar};
+    Activations& activations = call.workspace.activations(memory, 0);
     double* row_times = tiles.own_times() ? tile_times_bar.data() + tile * rows : nullptr;
-    const double t_bar =
-        call.net.pullback(time, cotangents, call.workspace.activations(memory, 0),
-                          with_gradients ? sums[slots.of(tile)] : nullptr, row_times);
+    const double t_bar = call.net.pullback(
+        time, cotangents, activations, with_gradients ? sums[slots.of(tile)] : nullptr, row_times);
+    if (terms_bar) call.net.pull_back_products(std::array{&activations}, terms_bar);
     if (!row_times) tile_times_bar[tile] = t_bar;
   });
 
@@ -145,11 +148,14 @@ void regress_velocity(const VelocityCall& call, std::size_t weights, const Veloc
       }
       target.losses[first + row] = loss;
     }
-    call.net.pullback(
-        time,
-        {nullptr, memory.bars.data(), nullptr, nullptr, memory.bars.data() + tiles.z_size(),
-         terms_bars.empty() ? nullptr : terms_bars.data() + tile * tiles.terms_size()},
-        call.workspace.activations(memory, 0), sums[slots.of(tile)], nullptr);
+    float* const terms_bar =
+        terms_bars.empty() ? nullptr : terms_bars.data() + tile * tiles.terms_size();
+    Activations& activations = call.workspace.activations(memory, 0);
+    call.net.pullback(time,
+                      {nullptr, memory.bars.data(), nullptr, nullptr,
+                       memory.bars.data() + tiles.z_size(), terms_bar},
+                      activations, sums[slots.of(tile)], nullptr);
+    if (terms_bar) call.net.pull_back_products(std::array{&activations}, terms_bar);
   });
 
   pull_context(call.net, call.team, call.tiles, slots, call.point.context, terms_bars, sums, {});

@@ -45,6 +45,12 @@ struct RowSteps {
 
 /// What a pullback needs of its solve.
 struct SolveTape : BlockTape {
+  SolveTape() = default;
+  explicit SolveTape(std::shared_ptr<Spare<AlignedFloats>> spare) : spare(std::move(spare)) {}
+  ~SolveTape() override {
+    if (spare && !terms.empty()) spare->give_back(std::move(terms));
+  }
+
   BlockPlan plan;
   Tiles tiles;
   AlignedFloats eps;                     // [tile][K][D][rows]
@@ -52,7 +58,8 @@ struct SolveTape : BlockTape {
   std::vector<AlignedFloats> states;     // a tile's z before each step, [step][D][rows]
   AlignedFloats end;                     // adjoint: the end state, [tile][z, −Δlogp][rows]
   AlignedFloats terms;                   // of the context, [tile][P][rows]
-  RowSteps rows;                         // under Control::Sample: in place of eps, steps, states
+  const std::shared_ptr<Spare<AlignedFloats>> spare;  // where their memory is from
+  RowSteps rows;  // under Control::Sample: in place of eps, steps, states
 
   const float* tile_noise(std::size_t tile) const {
     return eps.empty() ? nullptr : eps.data() + tile * (eps.size() / tiles.count());

@@ -50,7 +50,8 @@ std::vector<double> pull_checkpoints(const BlockCall& call, const SolveTape& tap
       workspace.clear_slots(0, with_gradients ? slots.count() : 0);
   std::vector<GradientSlot*> totals;  // of long solves: what `sums` held before
   std::vector<double> time_sums(tiles.count());
-  AlignedFloats terms_bars(tape.terms.size());
+  AlignedFloats& terms_bars = workspace.terms_bars;
+  terms_bars.assign(tape.terms.size(), 0.f);
   const std::size_t terms_size = terms_bars.size() / tiles.count();
   const auto pull = [&](int worker, std::size_t tile, const Step& step, std::size_t index,
                         StageTimes& times) {

@@ -4,6 +4,8 @@
 #pragma once
 
 #include <algorithm>
+#include <cstdint>
+#include <numeric>
 #include <span>
 #include <vector>
 
@@ -19,12 +21,9 @@ struct ContextMap {
   bool amortised = false;                 ///< r = c; there is no M
   std::vector<int> biases, gates;         ///< first term of a layer's bias and gates, or kNone
   std::vector<float> matrix, transposed;  ///< M (P, C), Mᵀ (C, P)
-  /// Of a context's numbers V (k, out), which lies as (out, k) in r, so that kernels read U and V
-  /// alike.
-  struct Transposed {
-    std::size_t first, rank, out;
-  };
-  std::vector<Transposed> right;
+  /// Of an amortised context: the term of each of its numbers. V (k, out) of low-rank terms lies as
+  /// (out, k) in r, so that kernels read U and V alike.
+  std::vector<std::uint32_t> places;
 
   template <class AnyLayer>
   ContextMap(const std::vector<AnyLayer>& layers, int context_size)
@@ -39,11 +38,17 @@ struct ContextMap {
                                  : place(layer.offsets.context, layer.out()));
     for (const AnyLayer& layer : layers)
       gates.push_back(place(layer.offsets.context_gate, layer.out()));
-    if (amortised) terms = size;
-    for (const AnyLayer& layer : layers)
-      if (layer.amortised.rank > 0)
-        right.push_back(
-            {layer.amortised.right, std::size_t(layer.amortised.rank), std::size_t(layer.out())});
+    if (!amortised) return;
+    terms = size;
+    places.resize(size);
+    std::iota(places.begin(), places.end(), 0u);
+    for (const AnyLayer& layer : layers) {
+      const std::size_t rank = layer.amortised.rank, out = layer.out();
+      for (std::size_t k = 0; k < rank; ++k)
+        for (std::size_t f = 0; f < out; ++f)
+          places[layer.amortised.right + k * out + f] =
+              static_cast<std::uint32_t>(layer.amortised.right + f * rank + k);
+    }
   }
 
   bool moves_gates(int l) const { return gates[l] != kNone; }
@@ -78,27 +83,14 @@ struct ContextMap {
         transposed[std::size_t(k) * terms + term] = matrix[std::size_t(term) * size + k];
   }
 
-  /// c ([C][rows]) → r ([P][rows]).
+  /// c ([C][rows]) → r ([P][rows]), where there is M.
   void enter(const float* context, int rows, float* to) const {
-    if (amortised) {
-      visit_numbers(rows, [&](std::size_t number, std::size_t term, std::size_t count) {
-        std::copy_n(context + number, count, to + term);
-      });
-      return;
-    }
     std::fill_n(to, std::size_t(terms) * rows, 0.f);
     accumulate_product(to, rows, matrix.data(), size, context, rows, terms, size, rows);
   }
   /// M̄ += r̄ cᵀ ((P, padded C)), c̄ += Mᵀ r̄; both may be null.
   void pull_back(const float* context, int rows, const float* terms_bar, float* matrix_bar,
                  float* context_bar) const {
-    if (amortised) {
-      if (!context_bar) return;
-      visit_numbers(rows, [&](std::size_t number, std::size_t term, std::size_t count) {
-        for (std::size_t i = 0; i < count; ++i) context_bar[number + i] += terms_bar[term + i];
-      });
-      return;
-    }
     if (matrix_bar) {
       const int stride = padded_features(size);
       AlignedFloats by_row(std::size_t(rows) * stride, 0.f);  // cᵀ
@@ -111,23 +103,6 @@ struct ContextMap {
     if (context_bar)
       accumulate_product(context_bar, rows, transposed.data(), terms, terms_bar, rows, size, terms,
                          rows);
-  }
-  /// Calls visit(place in c, place in r, floats) for runs of an amortised context.
-  template <class Visit>
-  void visit_numbers(std::size_t rows, const Visit& visit) const {
-    std::size_t done = 0;
-    const auto as_it_lies = [&](std::size_t end) {
-      visit(done * rows, done * rows, (end - done) * rows);
-      done = end;
-    };
-    for (const auto& [first, rank, out] : right) {
-      as_it_lies(first);
-      for (std::size_t f = 0; f < out; ++f)
-        for (std::size_t k = 0; k < rank; ++k)
-          visit((first + k * out + f) * rows, (first + f * rank + k) * rows, rows);
-      done = first + rank * out;
-    }
-    as_it_lies(terms);
   }
   /// Adds M̄, scaled, to the flat gradients.
   template <class AnyLayer>

@@ -7,9 +7,10 @@
 
 namespace ffjord::cpu {
 
-/// c (B, C) → what it adds to the net of each row, [tile][P][rows]; empty without a context.
+/// c (B, C) → what it adds to the net of each row, [tile][P][rows], in `memory` used before; empty
+/// without a context.
 AlignedFloats context_terms(const TileNet& net, Team& team, const Tiles& tiles,
-                            std::span<const float> context);
+                            std::span<const float> context, AlignedFloats memory = {});
 
 /// Cotangents of the terms, laid out like them → gradients, added to `sums` (one a slot, or none),
 /// and c̄ (B, C), added to `context_bar` (may be empty).

@@ -29,6 +29,7 @@ class DenseTileNet final : public TileNet {
   void set_times(TimeSlot& slot, const float* t) const override;
 
   std::size_t terms() const override { return context_.terms; }
+  std::span<const std::uint32_t> term_places() const override { return context_.places; }
   void enter_context(const float* context, float* terms) const override {
     context_.enter(context, static_cast<int>(rows()), terms);
   }

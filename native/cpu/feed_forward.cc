@@ -1,11 +1,12 @@
 #include "cpu/feed_forward.h"
 
 #include <algorithm>
-#include <mutex>
+#include <memory>
 #include <utility>
 #include <vector>
 
 #include "core/slots.h"
+#include "core/spare.h"
 #include "cpu/aligned.h"
 #include "cpu/dense_map.h"
 #include "cpu/feed_forward_tile.h"
@@ -15,33 +16,7 @@
 namespace ffjord::cpu {
 namespace {
 
-/// Memory that is used again, as fresh pages of what a batch keeps cost as much as some layers.
-template <class Memory>
-class Spare {
- public:
-  template <class Make>
-  std::unique_ptr<Memory> take(const Make& make) {
-    {
-      const std::lock_guard lock(mutex_);
-      if (!memory_.empty()) {
-        std::unique_ptr<Memory> taken = std::move(memory_.back());
-        memory_.pop_back();
-        return taken;
-      }
-    }
-    return make();
-  }
-  void give_back(std::unique_ptr<Memory> memory) {
-    const std::lock_guard lock(mutex_);
-    memory_.push_back(std::move(memory));
-  }
-
- private:
-  std::mutex mutex_;
-  std::vector<std::unique_ptr<Memory>> memory_;
-};
-
-using SpareActivations = Spare<FeedForwardActivations>;
+using SpareActivations = Spare<std::unique_ptr<FeedForwardActivations>>;
 
 struct Tape : FeedForwardTape {
   explicit Tape(std::shared_ptr<SpareActivations> spare) : spare(std::move(spare)) {}
@@ -164,8 +139,8 @@ class CpuFeedForward : public FeedForward<float> {
   const std::unique_ptr<FeedForwardTile> tile_;
   const int threads_;
   const std::shared_ptr<SpareActivations> spare_;
-  Spare<FeedForwardSums> spare_sums_;
-  Spare<AlignedFloats> spare_scratch_;
+  Spare<std::unique_ptr<FeedForwardSums>> spare_sums_;
+  Spare<std::unique_ptr<AlignedFloats>> spare_scratch_;
 };
 
 }  // namespace

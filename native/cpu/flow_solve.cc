@@ -87,11 +87,11 @@ std::unique_ptr<SolveTape> solve_flow(const BlockCall& call, const BlockRows<flo
   const bool checkpoints = keep_tape && call.plan.gradient.method == GradientMethod::Checkpoint;
   const std::span<const double> stops = trajectory ? trajectory->times : std::span<const double>();
 
-  auto tape = std::make_unique<SolveTape>();
+  auto tape = std::make_unique<SolveTape>(call.workspace.spare);
   tape->plan = call.plan;
   tape->reverse = call.reverse;
   tape->tiles = tiles;
-  tape->terms = context_terms(call.net, call.team, tiles, rows.context);
+  tape->terms = context_terms(call.net, call.team, tiles, rows.context, tape->spare->take());
   if (stepping(solver) == Control::Sample && call.end_time > 0) {
     solve_rows(call, rows, eps, tape->terms, checkpoints ? &tape->rows : nullptr, trajectory,
                statistics);

@@ -8,6 +8,7 @@
 #pragma once
 
 #include <cstddef>
+#include <cstdint>
 #include <memory>
 #include <span>
 #include <vector>
@@ -80,6 +81,9 @@ class TileNet {
   /// P: numbers that a context gives each row, constant along its trajectory: what it adds to the
   /// biases of the first layer and to the gates of the hidden ones. 0 without a context.
   virtual std::size_t terms() const = 0;
+  /// Where an amortised context's numbers are its terms: the term of each. Else it is empty, and
+  /// the two calls below lead from one to the other.
+  virtual std::span<const std::uint32_t> term_places() const { return {}; }
   /// c ([C][rows]) → its terms ([P][rows]).
   virtual void enter_context(const float* context, float* terms) const = 0;
   /// Cotangents of the terms → gradients and those of c, added to; both may be null.

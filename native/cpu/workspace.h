@@ -4,6 +4,7 @@
 #include <memory>
 #include <vector>
 
+#include "core/spare.h"
 #include "cpu/joint_solve.h"
 #include "cpu/stage_times.h"
 #include "cpu/tile_net.h"
@@ -58,7 +59,10 @@ class Workspace {
     return cleared;
   }
 
-  StageTimes times;  ///< of tiles that step together
+  StageTimes times;          ///< of tiles that step together
+  AlignedFloats terms_bars;  ///< [tile][P][rows]
+  /// Of the terms of a context, which the tape of a solve takes with it.
+  const std::shared_ptr<Spare<AlignedFloats>> spare = std::make_shared<Spare<AlignedFloats>>();
   TileStates states;
   std::vector<StepScratch> steps;  ///< one a worker, or one a tile
 

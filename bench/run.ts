@@ -5,6 +5,7 @@ import { parseArgs } from 'node:util'
 import type { Binding } from '../lib/native/interface'
 import { loadAddon } from '../lib/native/load'
 import { ablation } from './ablation'
+import { autoencoders } from './autoencoders'
 import { certify } from './certify'
 import type { Context } from './context'
 import { control } from './control'
@@ -24,8 +25,8 @@ const USAGE = `npm run bench -- [options]
 npm run bench -- ablation [options]   # experiments with the method; ablation --help lists them
 
   --python PATH   a Python with the peers: torch, torchdiffeq, jax, diffrax (those that it has are run)
-  --only NAME     one section: evaluations, convolutions, solves, control, evaluation-control, crossings, memory, loading, certify,
-                  scaling (needs openmpi-bin and mpich) or toys; may be repeated. Without it, all but the last two.
+  --only NAME     one section: evaluations, convolutions, autoencoders, solves, control, evaluation-control, crossings, memory, loading,
+                  certify, scaling (needs openmpi-bin and mpich) or toys; may be repeated. Without it, all but the last two.
   --density NAME  toys: only this density; may be repeated
   --seed N        toys: only this seed of 0, 1, 2, or another; may be repeated
   --trace NAME    toys: trained with this trace: exact (the default), gaussian or rademacher; may be repeated
@@ -37,6 +38,7 @@ npm run bench -- ablation [options]   # experiments with the method; ablation --
 const SECTIONS = [
   'evaluations',
   'convolutions',
+  'autoencoders',
   'solves',
   'control',
   'evaluation-control',
@@ -97,12 +99,13 @@ async function main(): Promise<void> {
       if (!values.out && !quick) intoReadme(root, sections[0]!)
     })
   }
-  const engine = wanted.some((name) => name === 'evaluations' || name === 'crossings')
+  const engine = ['evaluations', 'autoencoders', 'crossings'].some((name) => wanted.includes(name))
     ? engineTimes(context)
     : []
   const sections: Record<string, () => Promise<Section[]>> = {
     evaluations: async () => [await evaluations(context, engine)],
     convolutions: () => convolutions(context),
+    autoencoders: async () => [await autoencoders(context, engine)],
     solves: () => solves(context, (sections) => write('solves', sections)),
     control: async () => [await control(context)],
     'evaluation-control': async () => [await evaluationControl(context)],

@@ -182,9 +182,14 @@ function fit() {
   )
 }
 
-if (options.fit) {
-  fit()
-} else if (options.count) {
-  const all = Object.fromEntries(everyLaunch(true).map((launch) => [nameOf(launch), counts(launch)]))
-  writeFileSync(join(__dirname, `${options.count}.json`), `${JSON.stringify(all, undefined, 2)}\n`)
-} else predict()
+try {
+  if (options.fit) {
+    fit()
+  } else if (options.count) {
+    const all = Object.fromEntries(everyLaunch(true).map((launch) => [nameOf(launch), counts(launch)]))
+    writeFileSync(join(__dirname, `${options.count}.json`), `${JSON.stringify(all, undefined, 2)}\n`)
+  } else predict()
+} catch (error) {
+  console.error(error.message)
+  process.exitCode = 1
+}

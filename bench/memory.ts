@@ -1,6 +1,6 @@
 import type { NativeFlow, NativeFlowBurst, NativeSettings } from '../lib/native/interface'
 import type { Context } from './context'
-import { describe, drawRows, givenNoise, settings, toyProblem, writeWeights } from './problem'
+import { adam, describe, drawRows, givenNoise, settings, toyProblem, writeWeights } from './problem'
 import { resetPeak, resident, residentPeak } from './resident'
 import { against, type Section } from './table'
 
@@ -80,18 +80,7 @@ async function train(flow: NativeFlow, rows: NativeFlowBurst['rows'], iterations
       batchSizes: new Uint32Array(perBurst).fill(32),
       learningRates: new Float64Array(perBurst).fill(1e-4),
       settings: settings(1e-3),
-      optimizer: {
-        type: 'adam',
-        learningRate: 1e-4,
-        beta1: 0.9,
-        beta2: 0.999,
-        epsilon: 1e-8,
-        momentum: 0,
-        weightDecay: 0,
-        clipNorm: 0,
-        averageDecay: 0,
-        step: done + 1
-      },
+      optimizer: { ...adam, learningRate: 1e-4, step: done + 1 },
       noiseSeed: 0,
       firstCall: done,
       seconds: 60,

@@ -86,6 +86,17 @@ test('a run goes on from another folder, as it was started', async () => {
   expect(await run(resume, tmpdir())).toContain('Trained')
 }, 120_000)
 
+test('dense layers take images of any size', async () => {
+  const train = 'npx ffjord vae train --data images.npy:2x32 --latent 2 --epochs 1 --no-report --json'
+  await expect(run(`${train} --out runs/wide`)).rejects.toThrow(/sides are multiples of 4.*--dense/s)
+  const { validation } = JSON.parse(await run(`${train} --dense 24,12 --out runs/wide`))
+  expect(validation).toBeGreaterThan(0)
+  const { Vae } = await import('ffjord')
+  using vae = await Vae.load(join(folder, 'runs', 'wide', 'model.safetensors'))
+  expect(vae.description.encoder!.map((layer) => 'units' in layer && layer.units)).toEqual([24, 12])
+  expect(vae.description.decoder!.map((layer) => 'units' in layer && layer.units)).toEqual([12, 24])
+})
+
 test('a run that fails says where it stands', async () => {
   const fails = run(
     'npx ffjord vae train --data images.npy --latent 2 --lr 1e30 --epochs 9 --out runs/failed'

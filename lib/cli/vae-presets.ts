@@ -1,4 +1,5 @@
-import type { Posterior } from '../index'
+import type { Posterior, VaeDescription } from '../index'
+import { sizeOf } from '../native/batch'
 import { WrongCall } from './exit'
 
 /** Posteriors by name, and what the paper trained them with on each set (Grathwohl et al. 2019, table 2 and appendix B.2). */
@@ -92,4 +93,23 @@ export function describePosterior(choice: PosteriorChoice): Posterior {
 /** The likelihood of the sets: Frey faces have 256 levels, the others are black and white. */
 export function likelihoodOf(preset: VaePresetName | undefined): 'bernoulli' | 'categorical' {
   return preset === 'frey' ? 'categorical' : 'bernoulli'
+}
+
+/**
+ * Nets of gated dense layers of so many units, a layer's (W x + b) ⊙ logistic(G x + c), and in reverse behind z; undefined where the paper's
+ * convolutions are wanted.
+ */
+export function denseNets(
+  widths: readonly number[] | undefined,
+  shape: readonly number[],
+  likelihood: 'bernoulli' | 'categorical'
+): Pick<VaeDescription, 'encoder' | 'decoder' | 'head'> {
+  if (widths === undefined) return {}
+  const gated = (units: number) => ({ type: 'dense', units, gated: true }) as const
+  const classes = likelihood === 'bernoulli' ? 1 : 256
+  return {
+    encoder: widths.map(gated),
+    decoder: [...widths].reverse().map(gated),
+    head: [{ type: 'dense', units: classes * sizeOf(shape) }]
+  }
 }

@@ -21,6 +21,7 @@ import { resumed } from './resumed'
 import { RunDirectory } from './run-directory'
 import { absoluteImages, IMAGES, openImages } from './vae-data'
 import {
+  denseNets,
   describePosterior,
   likelihoodOf,
   type PosteriorChoice,
@@ -36,6 +37,7 @@ interface Choice extends DeviceChoice, PosteriorChoice {
   preset?: VaePresetName
   likelihood?: 'bernoulli' | 'categorical'
   latent: number
+  dense?: number[]
   epochs: number
   warmup: number
   batch: number
@@ -88,6 +90,11 @@ export function addVaeTrain(group: Command): void {
       ])
     )
     .option('--latent <n>', 'dimension of z', positiveInteger, 64)
+    .option(
+      '--dense <widths>',
+      'gated dense layers as encoder and, in reverse, as decoder (default: the convolutions of the paper)',
+      widths
+    )
     .option('--epochs <n>', 'passes over the images', positiveInteger, 2000)
     .option('--warmup <n>', 'epochs in which the weight of KL rises to 1', nonNegative, 100)
     .option('--batch <n>', 'images a batch', positiveInteger, 100)
@@ -133,6 +140,7 @@ async function train(given: Choice, command: Command, signal: AbortSignal, group
         shape: images.shape,
         likelihood,
         latent,
+        ...denseNets(choice.dense, images.shape, likelihood),
         posterior: describePosterior(choice),
         seed,
         ...computing

@@ -113,11 +113,13 @@ class ImageLayer {
     const int narrow = transposed() ? map_.channels_in : units();
     const int wide = transposed() ? units() : map_.channels_in;
     const Plane& kernel = map_.convolution.kernel;
-    for (int n = 0; n < narrow; ++n)
+    // Blocks of outputs, whose sums lie side by side of a tap and whose weights a row apart.
+    for (int first = 0; first < narrow; first += kLanes)
       for (int c = 0; c < wide; ++c)
         for (int i = 0; i < kernel.height; ++i)
           for (int j = 0; j < kernel.width; ++j)
-            add(n, c, i, j, weights[gradient_.place(n, c, i, j)]);
+            for (int n = first; n < std::min(first + kLanes, narrow); ++n)
+              add(n, c, i, j, weights[gradient_.place(n, c, i, j)]);
   }
 
   /// A dense layer reads an image as a filter of its size: W (out, in) is (out, c, h, w) in memory.

@@ -1,5 +1,6 @@
-import type { Fit, IterationRecord, VaeIteration } from '../index'
+import type { Fit, IterationRecord, StopReason, VaeIteration } from '../index'
 import { isFfjordError } from '../native/errors'
+import { Interrupted } from './exit'
 import { note, type ProgressLine } from './progress'
 import type { RunDirectory } from './run-directory'
 
@@ -27,14 +28,16 @@ interface Followed<P> {
 
 /**
  * What the fit comes to. Metrics go to the folder as they come, the model every few seconds, at the end, and where the run is interrupted or
- * fails.
+ * fails. A run that the folder holds gives way to the first model; a fit that is interrupted or fails before has cost nothing.
  */
 export async function follow<
   P extends { records: readonly (IterationRecord | VaeIteration)[]; validation?: number },
-  R
+  R extends { iterations: number; stopped: StopReason }
 >(fit: Fit<P, R>, { directory, line, interval, resumes, save: write, tell }: Followed<P>): Promise<R> {
   const save = async () => {
-    if (directory.writes) await write()
+    if (!directory.writes) return
+    await write()
+    directory.replace()
   }
   let saved = performance.now()
   let begun = resumes
@@ -50,6 +53,10 @@ export async function follow<
     }
   } catch (error) {
     line.done()
+    if (directory.holdsRunBefore) {
+      keepRunBefore(directory)
+      throw error
+    }
     // A call for what cannot be trained leaves nothing behind.
     if (!begun && isFfjordError(error) && refusals.includes(error.code)) {
       directory.withdraw()
@@ -65,6 +72,12 @@ export async function follow<
   }
   line.done()
   const result = await fit
+  if (result.stopped === 'signal' && directory.holdsRunBefore) {
+    directory.withdraw()
+    throw new Interrupted(
+      `Interrupted at iteration ${result.iterations}, before a checkpoint: ${directory.path} still holds the run of before`
+    )
+  }
   await whole(directory, save)
   return result
 }
@@ -80,6 +93,12 @@ export async function whole(directory: RunDirectory, save: () => Promise<void>):
 }
 
 function noteCheckpoint(directory: RunDirectory): void {
-  if (directory.holdsModel)
+  if (directory.holdsRunBefore) keepRunBefore(directory)
+  else if (directory.holdsModel)
     note(`The last checkpoint, ${directory.model}, is whole; go on from it with --resume`)
+}
+
+function keepRunBefore(directory: RunDirectory): void {
+  directory.withdraw()
+  note(`${directory.path} still holds the run of before`)
 }

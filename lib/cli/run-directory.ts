@@ -1,7 +1,16 @@
-import { appendFileSync, existsSync, mkdirSync, readdirSync, readFileSync, rmdirSync, rmSync } from 'node:fs'
+import {
+  appendFileSync,
+  existsSync,
+  mkdirSync,
+  readdirSync,
+  readFileSync,
+  rmdirSync,
+  rmSync,
+  writeFileSync
+} from 'node:fs'
 import { dirname, join } from 'node:path'
 import { reading, writing } from '../file/file-errors'
-import { replaceFile } from '../file/whole-file'
+import { discard, finish, replaceFile, unfinishedName } from '../file/whole-file'
 import type { VaeIteration } from '../index'
 import { isObject } from '../native/check'
 import type { Regulariser } from '../native/regularisers'
@@ -18,6 +27,8 @@ export class RunDirectory {
   readonly report: string
   readonly #metrics: string
   readonly #options: string
+  /** Where options and metrics are while the run of before is still there. */
+  #aside: { options: string; metrics: string } | undefined
   #written = false
   #made = false
 
@@ -42,18 +53,46 @@ export class RunDirectory {
     return existsSync(this.model)
   }
 
-  /** Makes room for a new run, and notes its options for a resumption. */
+  /** Whether the folder is still that of the run of before, which the new one has not replaced yet. */
+  get holdsRunBefore(): boolean {
+    return this.#aside !== undefined
+  }
+
+  /** Notes the options of a new run for a resumption: beside those of a run that the folder holds, which stays until `replace`. */
   start(options: object): void {
     if (!this.writes) return
     this.#made = !existsSync(this.path)
     makeFolder(this.path)
-    for (const file of [this.model, this.#metrics]) writing(file, () => rmSync(file, { force: true }))
-    replaceFile(this.#options, `${JSON.stringify(options, null, 2)}\n`)
+    const text = `${JSON.stringify(options, null, 2)}\n`
+    if (this.holdsRun) {
+      const aside = { options: unfinishedName(this.#options), metrics: unfinishedName(this.#metrics) }
+      writing(this.#options, () => writeFileSync(aside.options, text))
+      this.#aside = aside
+      return
+    }
+    writing(this.#metrics, () => rmSync(this.#metrics, { force: true }))
+    replaceFile(this.#options, text)
   }
 
-  /** Takes back what `start` did for a run that could not begin; a folder that was there before stays. */
+  /** Ends the run of before, whose model the new one's has replaced: its options and metrics follow. */
+  replace(): void {
+    if (!this.#aside) return
+    const { options, metrics } = this.#aside
+    finish(options, this.#options)
+    if (existsSync(metrics)) finish(metrics, this.#metrics)
+    else writing(this.#metrics, () => rmSync(this.#metrics, { force: true }))
+    this.#aside = undefined
+  }
+
+  /** Takes back what `start` did, for a run that leaves no model; a folder or a run that was there before stays. */
   withdraw(): void {
-    if (this.holdsModel || !this.writes) return
+    if (!this.writes) return
+    if (this.#aside) {
+      for (const file of Object.values(this.#aside)) discard(file)
+      this.#aside = undefined
+      return
+    }
+    if (this.holdsModel) return
     rmSync(this.#options, { force: true })
     if (this.#made && readdirSync(this.path).length === 0) rmdirSync(this.path)
   }
@@ -81,18 +120,24 @@ export class RunDirectory {
     if (records.length === 0 || !this.writes) return
     const lines: Pick<Metrics, 'iteration' | 'validation'>[] = records.map((record) => ({ ...record }))
     if (validation !== undefined) lines[lines.length - 1]!.validation = validation
+    const file = this.#metricsFile
     if (!this.#written) {
       const kept = this.#readMetrics().filter((line) => line.iteration < lines[0]!.iteration)
-      replaceFile(this.#metrics, kept.map((line) => `${JSON.stringify(line)}\n`).join(''))
+      replaceFile(file, kept.map((line) => `${JSON.stringify(line)}\n`).join(''))
       this.#written = true
     }
     const text = lines.map((line) => `${JSON.stringify(line)}\n`).join('')
-    writing(this.#metrics, () => appendFileSync(this.#metrics, text))
+    writing(this.#metrics, () => appendFileSync(file, text))
+  }
+
+  get #metricsFile(): string {
+    return this.#aside?.metrics ?? this.#metrics
   }
 
   #readMetrics(): Metrics[] {
-    if (!existsSync(this.#metrics)) return []
-    const lines = reading(this.#metrics, () => readFileSync(this.#metrics, 'utf8')).split('\n')
+    const file = this.#metricsFile
+    if (!existsSync(file)) return []
+    const lines = reading(this.#metrics, () => readFileSync(file, 'utf8')).split('\n')
     // The last line of a killed run may be cut short.
     return lines.flatMap((line) => {
       try {

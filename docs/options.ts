@@ -284,16 +284,29 @@ export const sample: SampleOptions<'float64'> = { seed: 1, temperature: 0.8, pre
 export const observe: Observation = { mask: [true, false], values: [0.25, 0], steps: 100 }
 export const filled: SampleOptions = { observe }
 export const loss: LossOptions = { inputGradient: true, contextGradient: true }
-export const evaluate: EvaluateOptions = { rows: 10_000, batch: 1024, certify: 100, draws: 256 }
+export const evaluate: EvaluateOptions = {
+  rows: 10_000,
+  batch: 1024,
+  certify: 100,
+  draws: 256,
+  onProgress: ({ scored, total }) => console.error(`${scored} of ${total}`)
+}
 export const bits: ImageEvaluationOptions = {
   rows: 1000,
   batch: 200,
   draws: 8,
   dequantize: 'truncated-normal',
   certify: 100,
-  centre: true
+  centre: true,
+  onProgress: ({ next }) => console.error(`on to ${next}`)
 }
-export const classes: LabelOptions = { prior: [0.3, 0.7], rows: 1000, batch: 200, draws: 8 }
+export const classes: LabelOptions = {
+  prior: [0.3, 0.7],
+  rows: 1000,
+  batch: 200,
+  draws: 8,
+  onProgress: ({ scored, total }) => console.error(`${scored} of ${total}`)
+}
 export const plain: ImageBaselineOptions = { alpha: 1e-6, ridge: 1e-3, rows: 20_000 }
 export const solve: SolveOptions = { training: false, differentiable: true }
 export const bar: Parameters<ForwardSolution['pullback']>[0] = {

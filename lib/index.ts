@@ -39,7 +39,12 @@ export {
   type MixtureOptions,
   type MixtureProgress
 } from './density/mixture'
-export type { EvaluateOptions, Evaluation, EvaluationErrors } from './evaluation/evaluate'
+export type {
+  EvaluateOptions,
+  Evaluation,
+  EvaluationErrors,
+  ScoringProgress
+} from './evaluation/evaluate'
 export type { Bits, ImageEvaluation, ImageEvaluationOptions } from './evaluation/image-bits'
 export type { LabelOptions, LabelProbabilities } from './evaluation/label-probabilities'
 export { readSafetensors } from './file/read-safetensors'

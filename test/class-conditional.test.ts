@@ -2,7 +2,7 @@ import { execFile } from 'node:child_process'
 import { mkdirSync, mkdtempSync, readFileSync, rmSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
-import { Flow, fromImages, imageFolder, writePng } from 'ffjord'
+import { Flow, fromImages, imageFolder, type ScoringProgress, writePng } from 'ffjord'
 import { PNG } from 'pngjs'
 import { curves } from '../lib/report/history'
 import { imageSections } from '../lib/report/image-sections'
@@ -56,7 +56,10 @@ describe('p(class | image)', () => {
   test("is Bayes' theorem on the densities of each class, over draws of noise", async () => {
     using flow = await shifting()
     const prior = [0.2, 0.8]
-    const found = await flow.labelProbabilities(images, { prior, draws: 2 })
+    const told: number[] = []
+    const onProgress = ({ scored, total }: ScoringProgress) => void told.push(scored, total)
+    const found = await flow.labelProbabilities(images, { prior, draws: 2, onProgress })
+    expect(told).toEqual([0, 12, 3, 12, 6, 12, 9, 12, 12, 12])
     const expected: number[] = []
     for (let row = 0; row < 3; row++) {
       const joint = [0, 0]

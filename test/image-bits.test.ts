@@ -1,4 +1,4 @@
-import { Flow, fromImages, imageBaselines } from 'ffjord'
+import { Flow, fromImages, imageBaselines, type ScoringProgress } from 'ffjord'
 import { failure } from './failure'
 
 /** Images whose levels are always the same: smooth bumps of different heights. */
@@ -113,6 +113,24 @@ describe('bits per dimension of a flow', () => {
     const inCentre = await flow.evaluate(images.dequantize('centre'))
     expect(centre!.bitsPerDim).toBeCloseTo(inCentre.bitsPerDim!, 10)
   }, 60_000)
+
+  test('a caller is told how far it is, over all draws', async () => {
+    using flow = await Flow.create({ shape: [1, 4, 4], blocks: [{ type: 'zero_mean' }], device: 'reference' })
+    const told: ScoringProgress[] = []
+    const onProgress = (progress: ScoringProgress) => void told.push(progress)
+    await flow.bitsPerDim(images, { draws: 2, centre: true, certify: 1, rows: 10, batch: 6, onProgress })
+    expect(told.map(({ scored }) => scored)).toEqual([0, 6, 6, 10, 10, 16, 20, 20, 26, 30])
+    expect(told.filter(({ next }) => next === 'errors')).toEqual([{ scored: 6, total: 30, next: 'errors' }])
+    expect(told.every(({ total }) => total === 30)).toBe(true)
+    told.length = 0
+    await flow.evaluate(images.draw(0), { rows: 100, batch: 8, onProgress })
+    expect(told.map(({ scored, total }) => [scored, total])).toEqual([
+      [0, 12],
+      [8, 12],
+      [12, 12]
+    ])
+    await failure(() => flow.bitsPerDim(images, { onProgress: 3 as never }), 'INVALID_OPTION')
+  })
 
   test('rows are no images, and no draws no score', async () => {
     using flow = await Flow.create({ shape: [1, 4, 4], blocks: [{ type: 'zero_mean' }], device: 'reference' })

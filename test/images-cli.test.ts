@@ -38,7 +38,9 @@ beforeAll(async () => {
 test('images are scored one by one, to the number and by class, as eval scores them together', async () => {
   const scores = join(folder, 'scores.csv')
   const call = ['--model', run, '--data', `mnist:${mnist}`, '--draws', '3', '--seed', '5']
-  expect((await ffjord('logprob', ...call, '--spread', '--out', scores)).code).toBe(0)
+  const { code, stderr } = await ffjord('logprob', ...call, '--spread', '--out', scores)
+  expect(code).toBe(0)
+  expect(stderr).toMatch(/^Scoring {2}0\/6 log-densities$/m)
   const [head, ...lines] = readFileSync(scores, 'utf8').trim().split('\n')
   expect(head).toBe('image,label,log_prob,bits_per_dim,spread')
   using flow = await Flow.load(join(run, 'model.safetensors'))
@@ -226,7 +228,10 @@ test('eval has what the bits depend on, as the library does', async () => {
     '--certify',
     '2'
   ]
-  const found = JSON.parse((await ffjord(...given, '--against', `mnist:${mnist}`, '--json')).stdout)
+  const told = await ffjord(...given, '--against', `mnist:${mnist}`, '--json')
+  expect(told.stderr).toMatch(/^Scoring {2}0\/8 log-densities$/m)
+  expect(told.stderr).toContain('Fitting plain densities to compare with')
+  const found = JSON.parse(told.stdout)
   using flow = await Flow.load(join(run, 'model.safetensors'))
   const { test } = await imageSet('mnist', mnist)
   const own = await flow.bitsPerDim(test, { draws: 3, centre: true, certify: 2 })
@@ -238,7 +243,8 @@ test('eval has what the bits depend on, as the library does', async () => {
     centre: own.centre
   })
   expect(found.baselines).toHaveLength(3)
-  const { stdout } = await ffjord(...given)
+  const { stdout, stderr } = await ffjord(...given, '--quiet')
+  expect(stderr).not.toContain('Scoring')
   for (const text of ['Bits/dim', 'Bound', 'Centre', 'as RNODE evaluates', 'Errors'])
     expect(stdout).toContain(text)
 }, 60_000)

@@ -1,21 +1,25 @@
 import type { ImageDataset } from '../data/image-dataset'
 import { classNames } from '../data/labels'
-import { type Bits, type Flow, imageBaselines } from '../index'
+import { type Bits, type Flow, type ImageBaseline, imageBaselines } from '../index'
 import { classification, classLines } from './classes'
 import { contextColumns } from './context'
 import { openImageParts } from './data'
 import type { ImagesRead } from './image-options'
 import { evaluationOptions } from './model'
 import type { DrawsChoice, EvaluationChoice } from './options'
+import { progressLine } from './progress'
+import { imagesACall, withScoringLine } from './scoring'
 
 interface Choice extends EvaluationChoice, DrawsChoice {
   rows?: number
   batch?: number
+  threads?: number
   certify?: number
   centre?: boolean
   against?: string
   /** How the images, and those of `against`, are read. */
   reading: ImagesRead
+  quiet?: boolean
   json?: boolean
 }
 
@@ -33,30 +37,20 @@ export async function evaluateImages(
   choice: Choice,
   signal: AbortSignal
 ): Promise<void> {
-  const { rows, batch, draws, centre = false, certify = CERTIFIED } = choice
-  const found = await flow.bitsPerDim(images, {
-    ...evaluationOptions(choice),
-    ...(rows !== undefined && { rows }),
-    ...(batch !== undefined && { batch }),
-    ...(draws !== undefined && { draws }),
-    centre,
-    certify,
-    signal
-  })
+  const { rows, batch = imagesACall(choice.threads), draws, quiet = false } = choice
+  const { centre = false, certify = CERTIFIED } = choice
+  const call = { ...evaluationOptions(choice), batch, ...(draws !== undefined && { draws }), signal }
+  const found = await withScoringLine(quiet, (onProgress) =>
+    flow.bitsPerDim(images, { ...call, ...(rows !== undefined && { rows }), centre, certify, onProgress })
+  )
   const tested = rows === undefined ? images : images.first(rows)
   const others = choice.against
-    ? await imageBaselines((await openImageParts(choice.against, choice.reading)).train, tested, {
-        rows: FITTED
-      })
+    ? await compareImages((await openImageParts(choice.against, choice.reading)).train, tested, quiet)
     : undefined
   const labels = classNames(contextColumns(flow))
-    ? await flow.labelProbabilities(tested, {
-        ...evaluationOptions(choice),
-        rows: Math.min(tested.rows, LABELLED),
-        ...(batch !== undefined && { batch }),
-        ...(draws !== undefined && { draws }),
-        signal
-      })
+    ? await withScoringLine(quiet, (onProgress) =>
+        flow.labelProbabilities(tested, { ...call, rows: Math.min(tested.rows, LABELLED), onProgress })
+      )
     : undefined
   const { logProb: _, rows: n, traces, standardError: stderr, ...bits } = found
   const trace = [...new Set(traces)].join(', ')
@@ -95,4 +89,10 @@ export async function evaluateImages(
     return value === undefined ? [] : [`${name} ${value === 0 ? '0' : value.toExponential(1)}`]
   })
   if (parts.length > 0) console.log(`Errors   of an image's bits: ${parts.join(', ')} (root mean squares)`)
+}
+
+function compareImages(train: ImageDataset, test: ImageDataset, quiet: boolean): Promise<ImageBaseline[]> {
+  const line = progressLine(quiet)
+  line.update(0, 'Fitting plain densities to compare with')
+  return imageBaselines(train, test, { rows: FITTED }).finally(() => line.done())
 }

@@ -23,6 +23,7 @@ import {
   positiveInteger,
   wholeNumber
 } from './options'
+import { withScoringLine } from './scoring'
 import { addReading, type TableChoice, trainedTable } from './table-options'
 
 interface Choice extends TableChoice, ImageChoice, DeviceChoice, EvaluationChoice, DrawsChoice {
@@ -34,6 +35,7 @@ interface Choice extends TableChoice, ImageChoice, DeviceChoice, EvaluationChoic
   average?: boolean
   against?: string
   centre?: boolean
+  quiet?: boolean
   json?: boolean
 }
 
@@ -45,7 +47,11 @@ export function addEval(program: Command): void {
     .requiredOption(...MODEL)
     .requiredOption('--data <name|file>', DATA)
     .option('--rows <n>', 'rows to use (default: all of a table, 10000 of others)', positiveInteger)
-    .option('--batch <n>', 'rows a call (default: 4096)', positiveInteger)
+    .option(
+      '--batch <n>',
+      'rows a call (default: 4096; of images 64 a thread, at least 256)',
+      positiveInteger
+    )
     .option(
       '--certify <n>',
       'rows to estimate the errors of log p on (default: 1000; 10 images)',
@@ -57,6 +63,7 @@ export function addEval(program: Command): void {
       'training rows: what plain densities fitted to them reach on --data; of images: mnist:FOLDER and so on'
     )
     .option('--centre', 'of images: also at the centres of their levels, as RNODE evaluates')
+    .option('--quiet', 'no progress')
     .option('--json', 'print one JSON object')
   addDevice(addDraws(addEvaluation(addImages(addReading(command))))).action((choice: Choice) =>
     interruptible((signal) => evaluate(choice, signal))
@@ -64,21 +71,24 @@ export function addEval(program: Command): void {
 }
 
 async function evaluate(choice: Choice, signal: AbortSignal): Promise<void> {
-  const { rows, batch, certify, json } = choice
+  const { rows, batch, certify, quiet = false, json } = choice
   using flow = await openModel(choice.model, choice)
   const table: FileOptions = { ...trainedTable(choice, flow.table, 0), outside: 'keep' }
   const reading = readAsTrained(flow, choice)
   const data = await openTestData(choice.data, table, contextColumns(flow), reading)
   if (data instanceof ImageDataset) return await evaluateImages(flow, data, { ...choice, reading }, signal)
   if (choice.centre) throw new WrongCall('--centre goes with images')
-  const found = await assess(flow, data, {
-    ...evaluationOptions(choice),
-    ...drawsOption(choice),
-    ...(rows !== undefined && { rows }),
-    ...(batch !== undefined && { batch }),
-    certify: certify ?? 1000,
-    signal
-  })
+  const found = await withScoringLine(quiet, (onProgress) =>
+    assess(flow, data, {
+      ...evaluationOptions(choice),
+      ...drawsOption(choice),
+      ...(rows !== undefined && { rows }),
+      ...(batch !== undefined && { batch }),
+      certify: certify ?? 1000,
+      onProgress,
+      signal
+    })
+  )
   const { nll, standardError, nfe, entropy, klGap, errors, bound } = found
   const spread = found.spread && spreadOf([found.spread])
   const trace = [...new Set(found.traces)].join(', ')
@@ -135,5 +145,5 @@ async function compareAgainst(
   if (!(train instanceof ArrayDataset) || !(data instanceof ArrayDataset))
     throw new WrongCall('--against goes with tables: name the training rows, and rows to test on')
   const support = supportOf(flow.table?.columns ?? [])
-  return compare(train, data, { ...(support && { support }), signal, quiet: false })
+  return compare(train, data, { ...(support && { support }), signal, quiet: choice.quiet ?? false })
 }

@@ -7,13 +7,16 @@ import { sizeOf } from '../native/batch'
 import { evaluationOptions } from './model'
 import type { DrawsChoice, EvaluationChoice } from './options'
 import { note } from './progress'
+import { imagesACall, withScoringLine } from './scoring'
 import type { OutputColumn } from './table-writer'
 import { writing } from './tables'
 
 interface Choice extends EvaluationChoice, DrawsChoice {
   out: string
+  threads?: number
   seed?: number
   spread?: boolean
+  quiet?: boolean
 }
 
 /**
@@ -26,13 +29,17 @@ export async function scoreImages(
   choice: Choice,
   signal: AbortSignal
 ): Promise<void> {
-  const { draws, seed, out } = choice
-  const { logProb, rows, dequantize, ...found } = await flow.bitsPerDim(images, {
-    ...evaluationOptions(choice),
-    ...(draws !== undefined && { draws }),
-    ...(seed !== undefined && { seed }),
-    signal
-  })
+  const { draws, seed, out, quiet = false } = choice
+  const { logProb, rows, dequantize, ...found } = await withScoringLine(quiet, (onProgress) =>
+    flow.bitsPerDim(images, {
+      ...evaluationOptions(choice),
+      batch: imagesACall(choice.threads),
+      ...(draws !== undefined && { draws }),
+      ...(seed !== undefined && { seed }),
+      onProgress,
+      signal
+    })
+  )
   const { bound, spread } = meanDensities(logProb, found.draws)
   const size = sizeOf(flow.shape)
   const { labels } = images

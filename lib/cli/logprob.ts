@@ -47,6 +47,7 @@ interface Choice extends DeviceChoice, EvaluationChoice, TableChoice, ImageChoic
   seed?: number
   spread?: boolean
   average?: boolean
+  quiet?: boolean
 }
 
 const ROWS_AT_ONCE = 16_384
@@ -68,6 +69,7 @@ export function addLogprob(program: Command): void {
     .option('--seed <n>', "of draws and of an estimated trace (default: the model's own)", wholeNumber)
     .option('--spread', 'one more column: the standard error of log_prob over the draws of a dequantised row')
     .option('--average', 'use the moving average of the weights')
+    .option('--quiet', 'no progress of images')
   addDevice(addDraws(addEvaluation(addImages(addReading(command))))).action((choice: Choice) =>
     interruptible((signal) => logprob(choice, signal))
   )

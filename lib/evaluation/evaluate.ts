@@ -7,7 +7,7 @@ import { checkOptions, type EvaluationOptions, evaluationKeys } from '../flow/ca
 import { assertUsable, type FlowCore } from '../flow/core'
 import { type CertifiedLogProb, logProb } from '../flow/log-prob'
 import { type Batch, sizeOf } from '../native/batch'
-import { fail, integer } from '../native/check'
+import { fail, integer, isCallable, show } from '../native/check'
 import type { NativeArray } from '../native/interface'
 import { MOST_DRAWS } from './cell-density'
 import { firstRows, joinScores, type RowScores, scoreRows } from './row-scores'
@@ -24,6 +24,18 @@ export interface EvaluateOptions extends Omit<EvaluationOptions, 'noise' | 'rowO
    * takes. Default: 1024.
    */
   draws?: number
+  /** Called before the first rows and behind each batch. Default: nobody is told. */
+  onProgress?: (progress: ScoringProgress) => void
+}
+
+/** How far the scoring of rows is. */
+export interface ScoringProgress {
+  /** Densities so far: of every row, draw and class. */
+  scored: number
+  /** How many there will be. */
+  total: number
+  /** What comes next: densities, or an estimate of their errors. */
+  next: 'scores' | 'errors'
 }
 
 /** Root mean squares over rows of what logProb(x, { certify: true }) finds, nats; the round trip in units of x. */
@@ -70,14 +82,17 @@ export async function evaluate(
     batch,
     certify,
     draws,
+    onProgress,
     ...call
   } = checkOptions(options, 'evaluate', [
     ...evaluationKeys.filter((key) => key !== 'noise' && key !== 'rowOffset' && key !== 'context'),
     'rows',
     'batch',
     'certify',
-    'draws'
+    'draws',
+    'onProgress'
   ])
+  const tell = listener(onProgress)
   const dataset = toDataset(data, core, 'data')
   const wanted = integer(limit ?? (Number.isFinite(dataset.rows) ? dataset.rows : 10_000), 'rows', 1)
   const size = integer(batch ?? 4096, 'batch', 1)
@@ -87,12 +102,14 @@ export async function evaluate(
   const place = dataset.state()
   const ends = Number.isFinite(dataset.rows)
   if (ends) dataset.restore({ epoch: 0, row: from })
+  const total = ends ? Math.min(wanted, dataset.rows - from) : wanted
 
   let errors: EvaluationErrors | undefined
   let rows = 0
   let nfe = 0
   let traces: string[] = []
   const parts: RowScores[] = []
+  tell({ scored: 0, total, next: 'scores' })
   for await (const part of dataset.batches({ size, shuffle: false })) {
     const taken = firstRows(part, Math.min(part.shape[0]!, wanted - rows))
     const { statistics, ...scores } = await scoreRows(core, taken, {
@@ -100,13 +117,15 @@ export async function evaluate(
       draws: most,
       steps
     })
+    rows += taken.shape[0]!
     if (certified > 0 && !errors) {
+      tell({ scored: rows, total, next: 'errors' })
       const { data, context } = firstRows(taken, Math.min(certified, taken.shape[0]!))
       const certify = { ...call, ...(context && { context }), certify: true } as const
       errors = errorsOf(await logProb(core, data, certify))
     }
+    tell({ scored: rows, total, next: 'scores' })
     parts.push(scores)
-    rows += taken.shape[0]!
     nfe += statistics.nfe * taken.shape[0]!
     traces = statistics.traces
     if (rows >= wanted) break
@@ -137,6 +156,14 @@ export async function evaluate(
       )
     })
   }
+}
+
+/** What tells a caller of progress. @throws FfjordError INVALID_OPTION */
+export function listener(onProgress: unknown): (progress: ScoringProgress) => void {
+  if (onProgress === undefined) return () => undefined
+  if (!isCallable(onProgress))
+    fail('INVALID_OPTION', `onProgress is ${show(onProgress)}; give a function of { scored, total, next }`)
+  return onProgress as (progress: ScoringProgress) => void
 }
 
 /** Mean of −log p, and its standard error; infinite where a row has no density. */

@@ -4,7 +4,7 @@ import { checkOptions, type EvaluationOptions, evaluationKeys } from '../flow/ca
 import type { FlowCore } from '../flow/core'
 import { sizeOf } from '../native/batch'
 import { boolean, fail, integer, isObject } from '../native/check'
-import { type Evaluation, evaluate, meanSurprise } from './evaluate'
+import { type Evaluation, evaluate, listener, meanSurprise, type ScoringProgress } from './evaluate'
 
 export interface ImageEvaluationOptions extends Omit<EvaluationOptions, 'noise' | 'rowOffset' | 'context'> {
   /** Images to use, the first ones. Default: all. */
@@ -19,6 +19,8 @@ export interface ImageEvaluationOptions extends Omit<EvaluationOptions, 'noise' 
   certify?: number
   /** Also scores images at the centres of their levels, as RNODE's program does. Default: false. */
   centre?: boolean
+  /** Called before the first images and behind each batch. Default: nobody is told. */
+  onProgress?: (progress: ScoringProgress) => void
 }
 
 /** Bits per dimension and its standard error over images. */
@@ -59,15 +61,21 @@ export async function evaluateImages(
   images: ImageDataset,
   options: ImageEvaluationOptions = {}
 ): Promise<ImageEvaluation> {
-  const { draws, dequantize, certify, centre, rows, ...call } = checkOptions(options, 'bitsPerDim', [
-    ...evaluationKeys.filter((key) => key !== 'noise' && key !== 'rowOffset' && key !== 'context'),
-    'rows',
-    'batch',
-    'draws',
-    'dequantize',
-    'certify',
-    'centre'
-  ])
+  const { draws, dequantize, certify, centre, rows, onProgress, ...call } = checkOptions(
+    options,
+    'bitsPerDim',
+    [
+      ...evaluationKeys.filter((key) => key !== 'noise' && key !== 'rowOffset' && key !== 'context'),
+      'rows',
+      'batch',
+      'draws',
+      'dequantize',
+      'certify',
+      'centre',
+      'onProgress'
+    ]
+  )
+  const tell = listener(onProgress)
   if (!isObject(images) || !(images instanceof ImageDataset))
     fail(
       'INVALID_INPUT',
@@ -78,12 +86,20 @@ export async function evaluateImages(
   const size = sizeOf(core.description.shape)
   const noise = dequantize === undefined ? noiseOf(images.law) : checkLevelNoise(dequantize)
   const seen = images.dequantize(noise)
+  const withCentre = boolean(centre ?? false, 'centre')
+  const total = (most + (withCentre ? 1 : 0)) * count
+  /** Of the evaluation behind so many others. */
+  const after = (evaluations: number) => ({
+    onProgress: ({ scored, next }: ScoringProgress) =>
+      tell({ scored: evaluations * count + scored, total, next })
+  })
   const logProb = new Float64Array(most * count)
   let first: Evaluation | undefined
   let nfe = 0
   for (let draw = 0; draw < most; draw++) {
     const found = await evaluate(core, seen.draw(draw), {
       ...call,
+      ...after(draw),
       rows: count,
       certify: draw === 0 ? integer(certify ?? 0, 'certify') : 0
     })
@@ -97,8 +113,8 @@ export async function evaluateImages(
     const { nll, standardError } = meanSurprise(values)
     return { bitsPerDim: bitsPerDim(nll, size), standardError: bits(standardError) }
   }
-  const inCentre = boolean(centre ?? false, 'centre')
-    ? (await evaluate(core, images.dequantize('centre').draw(0), { ...call, rows: count })).logProb
+  const inCentre = withCentre
+    ? await evaluate(core, images.dequantize('centre').draw(0), { ...call, ...after(most), rows: count })
     : undefined
   const { mean, bound, spread } = meanDensities(logProb, most)
   const { errors, traces } = first!
@@ -108,7 +124,7 @@ export async function evaluateImages(
     dequantize: noise,
     draws: most,
     ...(most > 1 && { bound: asBits(bound) }),
-    ...(inCentre && { centre: asBits(inCentre) }),
+    ...(inCentre && { centre: asBits(inCentre.logProb) }),
     errors: {
       ...(most > 1 && { draws: bits(rootMeanSquare(spread)) }),
       ...(errors && { probes: bits(errors.probe), solver: bits(errors.solver) })

@@ -5,7 +5,7 @@ import { checkOptions, type EvaluationOptions, evaluationKeys } from '../flow/ca
 import type { FlowCore } from '../flow/core'
 import { logProb } from '../flow/log-prob'
 import { fail, integer, isArray, isObject, number, show } from '../native/check'
-import { meanSurprise } from './evaluate'
+import { listener, meanSurprise, type ScoringProgress } from './evaluate'
 
 export interface LabelOptions extends Omit<EvaluationOptions, 'noise' | 'rowOffset' | 'context'> {
   /** The share of each class, in the order of the flow's classes. Default: those of the training images where the flow knows them, else equal ones. */
@@ -16,6 +16,8 @@ export interface LabelOptions extends Omit<EvaluationOptions, 'noise' | 'rowOffs
   batch?: number
   /** Draws of noise for each image, over which densities are averaged. Default: 1. */
   draws?: number
+  /** Called before the first images and behind each batch of a class. Default: nobody is told. */
+  onProgress?: (progress: ScoringProgress) => void
 }
 
 /** What a flow conditioned on classes says of the class of each image. */
@@ -42,14 +44,17 @@ export async function labelProbabilities(
     rows,
     batch,
     draws,
+    onProgress,
     ...call
   } = checkOptions(options, 'labelProbabilities', [
     ...evaluationKeys.filter((key) => key !== 'noise' && key !== 'rowOffset' && key !== 'context'),
     'prior',
     'rows',
     'batch',
-    'draws'
+    'draws',
+    'onProgress'
   ])
+  const tell = listener(onProgress)
   const context = core.description.context
   const names = classNames(context?.columns)
   if (!context || !names)
@@ -68,6 +73,9 @@ export async function labelProbabilities(
   const logDensity = new Float64Array(count * classes).fill(-Infinity)
   const noise = noiseOf(images.law)
   const seen = images.dequantize(noise).first(count)
+  const total = count * classes * most
+  let scored = 0
+  tell({ scored, total, next: 'scores' })
   for (let draw = 0; draw < most; draw++) {
     let first = 0
     for await (const { data, shape } of seen.draw(draw).batches({ size, shuffle: false })) {
@@ -83,6 +91,8 @@ export async function labelProbabilities(
           const at = (first + row) * classes + label
           logDensity[at] = logSum(logDensity[at]!, value - ofNoise[row]!)
         })
+        scored += shape[0]!
+        tell({ scored, total, next: 'scores' })
       }
       first += shape[0]!
     }

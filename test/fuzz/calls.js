@@ -174,13 +174,22 @@ module.exports = async function calls(ffjord, folder) {
       }
     ],
     evaluate: [
-      () => [x(8), { rows: 3, batch: 2, seed: 1, signal: soon() }],
+      () => [x(8), { rows: 3, batch: 2, seed: 1, signal: soon(), onProgress: () => undefined }],
       (rows, o) => flow.evaluate(rows, o)
     ],
     bitsPerDim: [
       () => [
         ffjord.fromImages(new Uint8Array(4), { shape: [1, 1, 2] }),
-        { rows: 2, batch: 1, draws: 2, certify: 1, centre: true, seed: 1, signal: soon() }
+        {
+          rows: 2,
+          batch: 1,
+          draws: 2,
+          certify: 1,
+          centre: true,
+          seed: 1,
+          signal: soon(),
+          onProgress: () => undefined
+        }
       ],
       async (images, o) => {
         const seen = await Flow.create({ shape: [1, 1, 2], blocks: [{ type: 'zero_mean' }], threads: 1 })
@@ -194,7 +203,15 @@ module.exports = async function calls(ffjord, folder) {
     labelProbabilities: [
       () => [
         ffjord.fromImages(new Uint8Array(4), { shape: [1, 1, 2], labels: [0, 1] }),
-        { prior: [0.3, 0.7], rows: 2, batch: 1, draws: 2, seed: 1, signal: soon() }
+        {
+          prior: [0.3, 0.7],
+          rows: 2,
+          batch: 1,
+          draws: 2,
+          seed: 1,
+          signal: soon(),
+          onProgress: () => undefined
+        }
       ],
       async (images, o) => {
         const context = { size: 2, columns: ['label=0', 'label=1'] }

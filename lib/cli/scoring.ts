@@ -1,0 +1,41 @@
+import { availableParallelism } from 'node:os'
+import type { ScoringProgress } from '../index'
+import { duration, progressLine } from './progress'
+
+/** How far the scoring of rows is, on stderr. */
+
+/** Images of a call: of a small one the last rows keep few threads busy, and of a large one nothing is told for minutes. */
+export function imagesACall(threads = availableParallelism()): number {
+  return Math.max(256, 64 * threads)
+}
+
+/** Runs `job` with a line of progress, which nobody sees if `quiet`. */
+export async function withScoringLine<T>(
+  quiet: boolean,
+  job: (onProgress: (progress: ScoringProgress) => void) => Promise<T>
+): Promise<T> {
+  const line = progressLine(quiet)
+  let last = performance.now()
+  let seconds = 0
+  let isScoring = false
+  const tell = ({ scored, total, next }: ScoringProgress) => {
+    const now = performance.now()
+    // Errors take a time of their own, which says nothing of the densities to come.
+    if (isScoring) seconds += (now - last) / 1000
+    last = now
+    isScoring = next === 'scores'
+    const parts = [
+      isScoring ? 'Scoring' : 'Estimating errors',
+      `${scored}/${total} log-densities`,
+      ...(seconds > 0
+        ? [`${rate(scored / seconds)}/s`, `eta ${duration(((total - scored) / scored) * seconds)}`]
+        : [])
+    ]
+    line.update(scored / total, parts.join('  '))
+  }
+  return job(tell).finally(() => line.done())
+}
+
+function rate(perSecond: number): string {
+  return perSecond < 10 ? perSecond.toPrecision(2) : perSecond.toFixed(0)
+}

@@ -2,7 +2,7 @@ import { execFile } from 'node:child_process'
 import { existsSync, mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
-import { Flow, imageFolder, imageSet } from 'ffjord'
+import { Flow, imageFolder, imageSet, writePng } from 'ffjord'
 import { PNG } from 'pngjs'
 import { describeComputation, describeFlow } from '../lib/cli/architecture'
 import { imagePreset, imagePresetNames } from '../lib/cli/image-presets'
@@ -277,3 +277,31 @@ test.each(imagePresetNames)('the preset %s describes a flow', (name) => {
   expect(describeComputation(recipe).trace).toMatchObject({ noise: expect.anything() })
   expect(Number.isInteger(recipe.iterations)).toBe(true)
 })
+
+const pictures = join(folder, 'pictures')
+beforeAll(async () => {
+  mkdirSync(pictures)
+  for (let i = 0; i < 8; i++)
+    await writePng(join(pictures, `${i}.png`), {
+      data: Float32Array.from({ length: 64 }, (_, at) => Math.abs(Math.sin(at * (i + 1)))),
+      shape: [1, 1, 8, 8]
+    })
+})
+
+test.each(imagePresetNames)(
+  'the preset %s tells what it will take, and trains',
+  async (name) => {
+    const small = '--batch 2 --iterations 2 --validation-rows 2 --validation 0.3 --test 0.3 --no-report'
+    const hidden = imagePreset(name).hidden.map(() => 2)
+    const phases = name === 'mnist-fm' ? ['--matching', '1'] : []
+    const call = `train --preset ${name} --data images:${pictures} --out ${join(folder, name)} --hidden ${hidden} ${small}`
+    const { code, stderr } = await ffjord(...call.split(' '), ...phases)
+    expect(stderr).toMatch(
+      name === 'mnist-fm'
+        ? /Estimate: .*1 iterations of flow matching at .*, 1 iterations of maximum likelihood at /
+        : /Estimate: .*2 iterations of /
+    )
+    expect(code).toBe(0)
+  },
+  60_000
+)

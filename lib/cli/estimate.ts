@@ -8,8 +8,8 @@ import { duration } from './progress'
 
 /** Iterations of a probe; the first one, which takes memory and starts threads, does not count. */
 const PROBED = 3
-/** Images that a thread of a CPU computes side by side: so many for each take no longer than one. */
-const SIDE_BY_SIDE = 16
+/** Images that a thread of a CPU computes side by side, at most: so many for each take no longer than one, and fewer leave threads idle. */
+const SIDE_BY_SIDE = 32
 
 interface Part {
   name: string
@@ -62,11 +62,11 @@ function phasesOf(
 ): Omit<Part, 'seconds'>[] {
   const all = iterations ?? Math.ceil((epochs ?? 1) * Math.ceil(rows / batch))
   const likelihood = 'maximum likelihood'
-  if (objective === 'ml') return [{ name: likelihood, objective, iterations: all }]
-  const given = typeof objective === 'string' ? { type: objective } : objective
-  const { type, ...rest } = given
+  const { type, ...rest } = typeof objective === 'string' ? { type: objective } : objective
+  if (type === 'ml') return [{ name: likelihood, objective: 'ml', iterations: all }]
   const coupling = 'coupling' in rest && rest.coupling ? { coupling: rest.coupling } : {}
-  const matching: Objective = { type: 'fm', ...coupling }
+  // As the first of two phases: flow matching alone takes no regularisers, which the second may have.
+  const matching: Objective = { type: 'fm+ml', matching: PROBED, ...coupling }
   if (type !== 'fm+ml') return [{ name: 'flow matching', objective: matching, iterations: all }]
   const first = ('matching' in rest && rest.matching) || Math.round(0.8 * all)
   return [

@@ -18,6 +18,7 @@
       "native/cpu/flow_solve.cc",
       "native/cpu/instruction_sets.cc",
       "native/cpu/joint_solve.cc",
+      "native/cpu/kept_evaluations.cc",
       "native/cpu/processors.cc",
       "native/cpu/row_places.cc",
       "native/cpu/row_pullback.cc",

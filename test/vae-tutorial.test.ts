@@ -81,6 +81,14 @@ test('a run goes on from another folder, as it was started', async () => {
   await expect(run(`${resume} --lr 1e-4`)).rejects.toThrow(/goes on as it was started: leave out lr/)
   expect(await run(`${resume} --lr 1e-3 --data images.npy`)).toContain('Trained')
   expect(await run(`npx ffjord vae report --run ${out}`, tmpdir())).toContain('Report')
+  const cooled = `${resume.replace('--epochs 2', '--epochs 4')} --schedule cosine`
+  expect(await run(cooled)).toContain('Trained')
+  const rates = readFileSync(join(out, 'metrics.jsonl'), 'utf8')
+    .trim()
+    .split('\n')
+    .map((line) => (JSON.parse(line) as { learningRate: number }).learningRate)
+  expect(rates[0]).toBeCloseTo(1e-3, 12)
+  expect(rates.at(-1)).toBeLessThan(5e-4)
   // Before its first checkpoint.
   rmSync(join(out, 'model.safetensors'))
   expect(await run(resume, tmpdir())).toContain('Trained')

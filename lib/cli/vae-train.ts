@@ -42,6 +42,7 @@ interface Choice extends DeviceChoice, PosteriorChoice {
   warmup: number
   batch: number
   lr: number
+  schedule: 'constant' | 'cosine'
   optimizer: 'adam' | 'adamax'
   stopAfter?: number
   seed: number
@@ -59,6 +60,7 @@ const changeable = new Set([
   'out',
   'resume',
   'epochs',
+  'schedule',
   'device',
   'threads',
   'stopAfter',
@@ -100,6 +102,12 @@ export function addVaeTrain(group: Command): void {
     .option('--batch <n>', 'images a batch', positiveInteger, 100)
     .addOption(oneOf('--optimizer <name>', 'of the weights', ['adamax', 'adam']).default('adamax'))
     .option('--lr <x>', 'learning rate', positive, 5e-4)
+    .addOption(
+      oneOf('--schedule <type>', 'of the learning rate; cosine: to zero over all epochs', [
+        'constant',
+        'cosine'
+      ]).default('constant')
+    )
     .option(
       '--stop-after <n>',
       'end after so many validations without a new best, counted after the warm-up',
@@ -148,12 +156,13 @@ async function train(given: Choice, command: Command, signal: AbortSignal, group
   if (!choice.resume) directory.start(withAbsolutePaths(choice))
   if (!choice.quiet)
     note(`Training on ${images.name} (${images.train.rows} images); ${vae}; results in ${directory.path}`)
-  const { epochs, warmup, batch, optimizer, lr, keepBest, stopAfter: patience } = choice
+  const { epochs, warmup, batch, optimizer, lr, schedule, keepBest, stopAfter: patience } = choice
   const options: VaeFitOptions = {
     epochs,
     warmup,
     batch,
     seed,
+    schedule: { type: schedule },
     ...(!resume && { optimizer: { type: optimizer, lr, epsilon: 1e-7 } }),
     ...(images.validation && {
       validation: { data: images.validation, ...(patience !== undefined && { patience }) },

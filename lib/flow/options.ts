@@ -218,7 +218,8 @@ export type EvaluationSolver =
   | FixedStepSolver
 
 /**
- * 'checkpoint' differentiates the discrete solve, exactly for the steps taken. 'adjoint' integrates the
+ * 'checkpoint' differentiates the discrete solve, exactly for the steps taken; what evaluations of wide and convolutional nets leave is kept
+ * for it in up to half of the memory there is, and made again beyond, with the same bits. 'adjoint' integrates the
  * continuous adjoint backwards in constant memory; 'seminorm' (default) leaves the weights out of its error norm.
  */
 export type Gradient =

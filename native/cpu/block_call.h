@@ -2,10 +2,12 @@
 #pragma once
 
 #include <algorithm>
+#include <cstdint>
 #include <vector>
 
 #include "core/block_plan.h"
 #include "core/block_tape.h"
+#include "cpu/kept_evaluations.h"
 #include "cpu/thread_pool.h"
 #include "cpu/tiles.h"
 #include "cpu/workspace.h"
@@ -20,7 +22,10 @@ struct BlockCall {
   Tiles tiles;
   std::size_t dimension;  ///< D
   bool reverse;
-  double end_time;    ///< T
+  double end_time;  ///< T
+  /// Bytes of evaluations that a solve keeps for its pullback before it asks whether there is
+  /// memory for more; 0: it keeps none.
+  std::uint64_t keeps_unasked;
   bool costly_times;  ///< a time slot costs like an evaluation of some rows
 
   double t0() const { return reverse ? end_time : 0; }
@@ -53,16 +58,21 @@ struct SolveTape : BlockTape {
 
   BlockPlan plan;
   Tiles tiles;
-  AlignedFloats eps;                     // [tile][K][D][rows]
-  std::vector<std::vector<Step>> steps;  // one list for all tiles, or one a tile (Control::Tile)
-  std::vector<AlignedFloats> states;     // a tile's z before each step, [step][D][rows]
-  AlignedFloats end;                     // adjoint: the end state, [tile][z, −Δlogp][rows]
-  AlignedFloats terms;                   // of the context, [tile][P][rows]
+  AlignedFloats eps;                      // [tile][K][D][rows]
+  std::vector<std::vector<Step>> steps;   // one list for all tiles, or one a tile (Control::Tile)
+  std::vector<AlignedFloats> states;      // a tile's z before each step, [step][D][rows]
+  std::unique_ptr<KeptEvaluations> kept;  // of those steps, where it is worth their memory; or null
+  AlignedFloats end;                      // adjoint: the end state, [tile][z, −Δlogp][rows]
+  AlignedFloats terms;                    // of the context, [tile][P][rows]
   const std::shared_ptr<Spare<AlignedFloats>> spare;  // where their memory is from
   RowSteps rows;  // under Control::Sample: in place of eps, steps, states
 
   const float* tile_noise(std::size_t tile) const {
     return eps.empty() ? nullptr : eps.data() + tile * (eps.size() / tiles.count());
+  }
+  std::span<const std::unique_ptr<KeptEvaluation>> kept_stages(std::size_t tile,
+                                                               std::size_t step) const {
+    return kept ? kept->stages(tile, step) : std::span<const std::unique_ptr<KeptEvaluation>>();
   }
   const float* tile_terms(std::size_t tile) const {
     return terms.empty() ? nullptr : terms.data() + tile * (terms.size() / tiles.count());

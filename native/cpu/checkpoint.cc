@@ -62,7 +62,8 @@ std::vector<double> pull_checkpoints(const BlockCall& call, const SolveTape& tap
                        tape.states[tile].data() + index * call.z_size(),
                        bars.data() + tile * size,
                        terms_bars.empty() ? nullptr : terms_bars.data() + tile * terms_size,
-                       with_gradients ? sums[slots.of(tile)] : nullptr},
+                       with_gradients ? sums[slots.of(tile)] : nullptr,
+                       tape.kept_stages(tile, index)},
                       times, step.theta);
   };
 

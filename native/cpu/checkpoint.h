@@ -1,6 +1,6 @@
 // Gradient by `checkpoint`: the solve's accepted steps are differentiated as they were computed.
-// Stages are recomputed from the state before a step, so it costs 6 evaluations and 6 pullbacks a
-// dopri5 step.
+// Stages that the solve did not keep are recomputed from the state before a step: at most, a dopri5
+// step costs 6 evaluations and 6 pullbacks.
 #pragma once
 
 #include <vector>

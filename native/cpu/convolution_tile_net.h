@@ -40,7 +40,10 @@ class ScratchPool {
   /// Takes one, and gives it back at the end.
   class Lease {
    public:
-    explicit Lease(ScratchPool& pool) : pool_(pool), scratch_(pool.take()) {}
+    /// For a net of so many chains.
+    Lease(ScratchPool& pool, std::size_t chains) : pool_(pool), scratch_(pool.take()) {
+      scratch_->chains.resize(chains);
+    }
     ~Lease() { pool_.give_back(std::move(scratch_)); }
     Lease(const Lease&) = delete;
     Lease& operator=(const Lease&) = delete;
@@ -113,6 +116,12 @@ class ConvolutionTileNet final : public TileNet {
   std::unique_ptr<Activations> make_activations(const TracePlan& trace,
                                                 const Regularisers& regularisers) const override;
   std::unique_ptr<GradientSlot> make_gradient_slot(const TracePlan& trace) const override;
+
+  std::size_t kept_bytes(const Activations& activations) const override {
+    const auto& memory = static_cast<const ConvolutionActivations&>(activations);
+    const std::size_t passes = memory.kept ? floats_of(memory.passes) : 0;
+    return sizeof(float) * (passes + memory.z.size() + memory.terms.size());
+  }
 
   void set_time(TimeSlot& slot, double t) const override;
   void set_times(TimeSlot& slot, const float* t) const override;
@@ -245,7 +254,6 @@ inline void ConvolutionTileNet::run_pass(const BranchPass& pass, const NetTime& 
   const Panels output = panels(memory.output, pass.columns);
   load_columns(pass, z, eps, input);
   memory.chains.resize(chains_.size());
-  scratch.chains.resize(chains_.size());
   for (std::size_t b = pass.first_branch; b < pass.end_branch; ++b)
     chains_[b].run(pass, time, terms, input, output, b > pass.first_branch, memory.chains[b],
                    scratch.chains[b], keep);
@@ -289,7 +297,7 @@ inline void ConvolutionTileNet::evaluate(const TimeSlot& slot, const TileArrays&
     values.tangents = 0;
     memory.passes = plan_passes(values, false);
   }
-  const ScratchPool::Lease scratch(pool_);
+  const ScratchPool::Lease scratch(pool_, chains_.size());
   for (std::size_t i = 0; i < memory.passes.size(); ++i) {
     const BranchPass& pass = memory.passes[i];
     PassMemory& of_pass = memory.of_pass(i, *scratch);
@@ -335,7 +343,7 @@ inline double ConvolutionTileNet::pullback(const TimeSlot& slot, const TileCotan
   ChainReverse reverse{.gradient = static_cast<NetGradient*>(gradients),
                        .terms_bar = arrays.terms,
                        .times_bar = time.own ? times_bar : nullptr};
-  const ScratchPool::Lease scratch(pool_);
+  const ScratchPool::Lease scratch(pool_, chains_.size());
   for (std::size_t i = 0; i < memory.passes.size(); ++i) {
     const BranchPass& pass = memory.passes[i];
     PassMemory& of_pass = memory.of_pass(i, *scratch);

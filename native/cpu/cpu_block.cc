@@ -41,6 +41,22 @@ bool CpuBlock::has_costly_times(const TracePlan& trace) const {
   return last.hyper() || (last.gated() && trace.divergence == Divergence::ClosedTwoHidden);
 }
 
+// To keep what a layer leaves and to read it again takes as long as a hundred multiply-adds a
+// number, where it fits in no cache. A training iteration of 43-860-860-43 (460 a number) and of 64
+// channels by 3 × 3 filters takes 0.76 of the time for it, of 8-256-256-8 (134) 0.86, of
+// 2-64-64-64-2 (43) 1.05. The VJP form is pulled back as the tangent form, which no solve
+// evaluates.
+std::uint64_t CpuBlock::kept_unasked(const TracePlan& trace) const {
+  constexpr double kLeastWork = 100;
+  constexpr std::uint64_t kUnasked = std::uint64_t{1} << 26;  // to ask takes 50 µs
+  double work = 0, numbers = 0;
+  for (const LayerPlan& layer : plan_.layers) {
+    work += layer.map.multiply_adds();
+    numbers += double(layer.map.size_out());
+  }
+  return work >= kLeastWork * numbers && trace.divergence != Divergence::Vjp ? kUnasked : 0;
+}
+
 Workspace& CpuBlock::workspace(const TracePlan& trace, const Regularisers& regularisers,
                                const Team& team) {
   if (!workspace_ || !workspace_->serves(trace, regularisers))
@@ -67,6 +83,7 @@ std::unique_ptr<BlockTape> CpuBlock::solve_rows(const BlockPlan& plan, bool reve
                        dimension_,
                        reverse,
                        plan.end_time(),
+                       kept_unasked(plan.trace),
                        has_costly_times(plan.trace)};
   return solve_flow(call, rows, noise.values(), keep_tape, trajectory, statistics);
 }
@@ -84,6 +101,7 @@ void CpuBlock::pull_rows(const BlockTape& any_tape, const BlockRows<float>& rows
                        dimension_,
                        tape.reverse,
                        plan.end_time(),
+                       kept_unasked(plan.trace),
                        has_costly_times(plan.trace)};
   std::vector<double> end_time_bars;  // one a slot
   if (plan.gradient.method == GradientMethod::Checkpoint) {

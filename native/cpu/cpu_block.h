@@ -36,6 +36,8 @@ class CpuBlock : public ContinuousBlock<float> {
 
   /// Threads that a job of this size is worth.
   int threads_for(const TracePlan& trace, std::size_t batch, int evaluations) const;
+  /// As BlockCall::keeps_unasked.
+  std::uint64_t kept_unasked(const TracePlan& trace) const;
   bool has_costly_times(const TracePlan& trace) const;
   Workspace& workspace(const TracePlan& trace, const Regularisers& regularisers, const Team& team);
 

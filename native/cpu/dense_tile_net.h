@@ -24,6 +24,15 @@ class DenseTileNet final : public TileNet {
   std::unique_ptr<Activations> make_activations(const TracePlan& trace,
                                                 const Regularisers& regularisers) const override;
   std::unique_ptr<GradientSlot> make_gradient_slot(const TracePlan& trace) const override;
+  std::unique_ptr<Activations> make_kept_activations(
+      const TracePlan& trace, const Regularisers& regularisers) const override;
+  void exchange_scratch(Activations& one, Activations& other) const override {
+    FFJORD_INSTRUCTION_SET::exchange_scratch(static_cast<TileActivations&>(one),
+                                             static_cast<TileActivations&>(other));
+  }
+  std::size_t kept_bytes(const Activations& activations) const override {
+    return sizeof(float) * static_cast<const TileActivations&>(activations).kept_floats();
+  }
 
   void set_time(TimeSlot& slot, double t) const override;
   void set_times(TimeSlot& slot, const float* t) const override;

@@ -2,6 +2,8 @@
 // r]. −Δlogp, so that the rates are what a TileNet writes.
 #pragma once
 
+#include <algorithm>
+
 #include "cpu/block_call.h"
 #include "cpu/tile_system.h"
 
@@ -18,17 +20,36 @@ struct RowConstants {
   const float* terms = nullptr;
 };
 
+/// What a net makes of `state`: f, its divergence and the regularisers, which are not yet rates.
+inline TileArrays flow_arrays(const BlockCall& call, const RowConstants& constants,
+                              const float* state, float* values) {
+  float* const divergence = values + call.z_size();
+  return {state,
+          constants.noise,
+          values,
+          divergence,
+          call.regularisers() > 0 ? divergence + call.tiles.rows : nullptr,
+          constants.terms};
+}
+
+/// With `kept`, leaves there what the pullback needs.
 inline void evaluate_flow(const BlockCall& call, int worker, const TimeSlot& time,
-                          const RowConstants& constants, const float* state, float* rates) {
-  const std::size_t rows = call.tiles.rows, count = call.regularisers();
-  float* divergence = rates + call.z_size();
-  float* regularisers = count > 0 ? divergence + rows : nullptr;
-  auto& memory = call.workspace.worker(worker);
-  call.net.evaluate(time,
-                    {state, constants.noise, rates, divergence, regularisers, constants.terms},
-                    call.workspace.activations(memory, 0), false);
+                          const RowConstants& constants, const float* state, float* rates,
+                          KeptEvaluation* kept = nullptr) {
+  const std::size_t before = call.z_size() + call.tiles.rows;
+  const std::size_t size = before + call.regularisers() * call.tiles.rows;
+  Activations& own = call.workspace.activations(call.workspace.worker(worker), 0);
+  if (kept) {
+    kept->rates.resize(size);
+    const BorrowedScratch scratch(call.net, *kept->activations, own);
+    call.net.evaluate(time, flow_arrays(call, constants, state, kept->rates.data()),
+                      *kept->activations, true);
+    std::copy(kept->rates.begin(), kept->rates.end(), rates);
+  } else {
+    call.net.evaluate(time, flow_arrays(call, constants, state, rates), own, false);
+  }
   if (call.reverse)
-    for (std::size_t i = 0; i < count * rows; ++i) regularisers[i] = -regularisers[i];
+    for (std::size_t i = before; i < size; ++i) rates[i] = -rates[i];
 }
 
 }  // namespace ffjord::cpu

@@ -12,24 +12,36 @@ namespace {
 
 class FlowSystem final : public TileSystem {
  public:
-  /// `tape` may be null; `steps` is where the group's accepted steps go with it.
-  FlowSystem(const BlockCall& call, const SolveTape& noise, SolveTape* tape,
-             std::vector<Step>* steps, const BlockTrajectory<float>* trajectory)
-      : call_(call), noise_(noise), tape_(tape), steps_(steps), trajectory_(trajectory) {}
+  /// Of tiles first … first + count − 1. `tape` may be null; `steps` is where their accepted steps
+  /// go with it.
+  FlowSystem(const BlockCall& call, std::size_t first, std::size_t count, const SolveTape& noise,
+             SolveTape* tape, std::vector<Step>* steps, const BlockTrajectory<float>* trajectory)
+      : call_(call),
+        first_(first),
+        count_(count),
+        noise_(noise),
+        tape_(tape),
+        steps_(steps),
+        trajectory_(trajectory) {}
 
   Channels channels() const override { return flow_channels(call_); }
 
-  void evaluate(int worker, std::size_t tile, int, const TimeSlot& time, const float* state,
+  void evaluate(int worker, std::size_t tile, int stage, const TimeSlot& time, const float* state,
                 float* rates) override {
+    KeptEvaluations* const all = tape_ && stage != kTrialStage ? tape_->kept.get() : nullptr;
+    KeptEvaluation* const kept = all ? all->place(tile, stage) : nullptr;
     evaluate_flow(call_, worker, time, {noise_.tile_noise(tile), noise_.tile_terms(tile)}, state,
-                  rates);
+                  rates, kept);
+    if (kept) all->count(*kept);
   }
 
   void begin_step(std::size_t tile, const float* state) override {
     if (tape_) tape_->states[tile].insert(tape_->states[tile].end(), state, state + call_.z_size());
   }
   void accept(const Step& step) override {
-    if (tape_) steps_->push_back(step);
+    if (!tape_) return;
+    steps_->push_back(step);
+    if (tape_->kept) tape_->kept->accept(first_, count_, step);
   }
 
   void reach_stop(std::size_t stop, std::size_t tile, const float* state) override {
@@ -44,6 +56,7 @@ class FlowSystem final : public TileSystem {
 
  private:
   const BlockCall& call_;
+  const std::size_t first_, count_;
   const SolveTape& noise_;
   SolveTape* const tape_;
   std::vector<Step>* const steps_;
@@ -103,9 +116,14 @@ std::unique_ptr<SolveTape> solve_flow(const BlockCall& call, const BlockRows<flo
   if (checkpoints) {
     tape->steps.resize(alone ? tiles.count() : 1);
     tape->states.resize(tiles.count());
+    if (call.keeps_unasked > 0)
+      tape->kept = std::make_unique<KeptEvaluations>(
+          call.net, call.plan.trace, call.plan.regularisers, *solver.tableau, tiles.count(),
+          call.keeps_unasked, call.workspace.evaluations);
   }
   const auto system_of = [&](std::size_t group) {
-    return FlowSystem(call, *tape, checkpoints ? tape.get() : nullptr,
+    return FlowSystem(call, group, alone ? 1 : tiles.count(), *tape,
+                      checkpoints ? tape.get() : nullptr,
                       checkpoints ? &tape->steps[group] : nullptr, trajectory);
   };
 

@@ -68,6 +68,15 @@ inline std::unique_ptr<Activations> DenseTileNet::make_activations(
   return memory;
 }
 
+inline std::unique_ptr<Activations> DenseTileNet::make_kept_activations(
+    const TracePlan& trace, const Regularisers& regularisers) const {
+  auto kept = make_activations(trace, regularisers);
+  auto& memory = static_cast<TileActivations&>(*kept);
+  for (TileActivations* part : {&memory, memory.decoder.get(), memory.probe.get()})
+    if (part) static_cast<TileScratch&>(*part) = {};
+  return kept;
+}
+
 inline std::unique_ptr<TileActivations> DenseTileNet::make_tile_activations(
     const TracePlan& trace, const Regularisers& regularisers) const {
   auto memory = std::make_unique<TileActivations>();

@@ -1,6 +1,8 @@
 #include "cpu/step_pullback.h"
 
 #include <algorithm>
+#include <array>
+#include <optional>
 
 namespace ffjord::cpu {
 
@@ -10,54 +12,65 @@ double StepPullback::pull(int worker, const Tile& tile, StepTimes& times, double
   memory.bars.resize((tableau_.stages + 1) * size_);
   memory.row_sums.resize(call_.tiles.rows);
   const int count = stages(theta);
-  recompute(memory, tile, times, count);
+  const StagePointers k = rates(memory, tile, times, count);
 
   StagePointers argument_bars{};
   for (int i = 0; i < count; ++i) argument_bars[i] = bars_of(memory, i);
   const StageWeights weights = step_weights(tableau_, theta);
   float* rate_bar = bars_of(memory, tableau_.stages);
   double* t_bars = times.own() ? memory.row_sums.data() : nullptr;
+  std::array<Activations*, kMaxStages> activations;
+  std::array<std::optional<BorrowedScratch>, kMaxStages> scratch;
   double sum = 0;
   for (int i = count; i-- > 0;) {
     pull_stage(weights, i, count, times.h(), tile.bar, argument_bars, rate_bar);
-    sum += dot(rate_bar, rates_of(memory, i), tile.used);
+    sum += dot(rate_bar, k[i], tile.used);
     if (t_bars) std::fill_n(t_bars, call_.tiles.rows, 0.0);
     const TileCotangents cotangents{tile.constants.noise,      rate_bar,
                                     rate_bar + call_.z_size(), regularisers_of(rate_bar),
                                     bars_of(memory, i),        tile.terms_bar};
-    const double t_bar = call_.net.pullback(
-        times.of(i), cotangents, call_.workspace.activations(memory, i), tile.target, t_bars);
+    activations[i] = &call_.workspace.activations(memory, i);
+    if (const KeptEvaluation* kept = tile.kept_stage(i)) {
+      activations[i] = kept->activations.get();
+      // What the products below are made of lies in the scratch memory of each stage.
+      scratch[i].emplace(call_.net, *activations[i],
+                         call_.workspace.activations(memory, tile.terms_bar ? i : 0));
+    }
+    const double t_bar =
+        call_.net.pullback(times.of(i), cotangents, *activations[i], tile.target, t_bars);
+    if (!tile.terms_bar) scratch[i].reset();
     if (!t_bars) sum += times.time(i, 0) * t_bar;
     for (std::size_t row = 0; t_bars && row < tile.used; ++row)
       sum += times.time(i, row) * t_bars[row];
   }
-  if (tile.terms_bar) {
-    std::vector<Activations*> kept;
-    for (int i = 0; i < count; ++i) kept.push_back(&call_.workspace.activations(memory, i));
-    call_.net.pull_back_products(kept, tile.terms_bar);
-  }
+  if (tile.terms_bar)
+    call_.net.pull_back_products({activations.data(), std::size_t(count)}, tile.terms_bar);
   StageWeights ones;
   ones.fill(1);
   combine(tile.bar, tile.bar, 1, ones, argument_bars, count, 0, call_.z_size());
   return sum;
 }
 
-// Stages with their activations kept.
-void StepPullback::recompute(Workspace::Worker& memory, const Tile& tile, StepTimes& times,
-                             int count) const {
+// The stages' rates, and the activations of those that the solve did not keep.
+StagePointers StepPullback::rates(Workspace::Worker& memory, const Tile& tile, StepTimes& times,
+                                  int count) const {
   StagePointers k{};
   float* point = bars_of(memory, tableau_.stages);
   for (int i = 0; i < count; ++i) {
+    if (const KeptEvaluation* kept = tile.kept_stage(i)) {
+      k[i] = kept->rates.data();
+      continue;
+    }
     float* rates = rates_of(memory, i);
     if (i > 0)
       combine_rows(point, tile.state, times.h(), call_.tiles.rows, tableau_.a[i], k, i, 0,
                    call_.z_size());
     call_.net.evaluate(times.of(i),
-                       {i > 0 ? point : tile.state, tile.constants.noise, rates,
-                        rates + call_.z_size(), regularisers_of(rates), tile.constants.terms},
+                       flow_arrays(call_, tile.constants, i > 0 ? point : tile.state, rates),
                        call_.workspace.activations(memory, i), true);
     k[i] = rates;
   }
+  return k;
 }
 
 // k̄_i from the cotangents of the step's end and of the later stages' inputs.

@@ -1,8 +1,10 @@
-// The pullback of one Runge-Kutta step on one tile, its stages recomputed: y₁ = y₀ + h Σ w_i k_i
-// with k_i = F(t + c_i h, Y_i), Y_i = y₀ + h Σ_j a_ij k_j. k̄_i = h w_i λ + h Σ_(j>i) a_ji Ȳ_j, and
-// λ becomes λ + Σ Ȳ_i.
+// The pullback of one Runge-Kutta step on one tile, its stages as the solve kept them or
+// recomputed: y₁ = y₀ + h Σ w_i k_i with k_i = F(t + c_i h, Y_i), Y_i = y₀ + h Σ_j a_ij k_j. k̄_i =
+// h w_i λ + h Σ_(j>i) a_ji Ȳ_j, and λ becomes λ + Σ Ȳ_i.
 #pragma once
 
+#include <memory>
+#include <span>
 #include <vector>
 
 #include "core/step_weights.h"
@@ -34,6 +36,12 @@ class StepPullback {
     float* bar;          // [z | −Δlogp | r], of which z's channels become those before the step
     float* terms_bar;    // of the context, added to; null without one
     GradientSlot* target;  // of the weights; may be null
+    /// The stages' evaluations: each that the solve kept, else null; or none.
+    std::span<const std::unique_ptr<KeptEvaluation>> kept = {};
+
+    const KeptEvaluation* kept_stage(int stage) const {
+      return kept.empty() ? nullptr : kept[stage].get();
+    }
   };
   /// Returns h h̄ + Σ t t̄, summed over rows.
   double pull(int worker, const Tile& tile, StepTimes& times, double theta) const;
@@ -48,7 +56,8 @@ class StepPullback {
   float* regularisers_of(float* channels) const {
     return call_.regularisers() > 0 ? channels + call_.z_size() + call_.tiles.rows : nullptr;
   }
-  void recompute(Workspace::Worker& memory, const Tile& tile, StepTimes& times, int count) const;
+  StagePointers rates(Workspace::Worker& memory, const Tile& tile, StepTimes& times,
+                      int count) const;
   void pull_stage(const StageWeights& weights, int stage, int count, const float* h,
                   const float* bar, const StagePointers& argument_bars, float* rate_bar) const;
   double dot(const float* a, const float* b, std::size_t used) const;

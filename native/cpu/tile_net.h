@@ -74,6 +74,18 @@ class TileNet {
                                                         const Regularisers& regularisers) const = 0;
   virtual std::unique_ptr<GradientSlot> make_gradient_slot(const TracePlan& trace) const = 0;
 
+  /// Activations that are kept for long: without scratch memory, which they exchange for that of
+  /// others while they are evaluated or pulled back.
+  virtual std::unique_ptr<Activations> make_kept_activations(
+      const TracePlan& trace, const Regularisers& regularisers) const {
+    return make_activations(trace, regularisers);
+  }
+  virtual void exchange_scratch(Activations& one, Activations& other) const {
+    static_cast<void>(one), static_cast<void>(other);
+  }
+  /// What they hold, but for scratch memory.
+  virtual std::size_t kept_bytes(const Activations& activations) const = 0;
+
   virtual void set_time(TimeSlot& slot, double t) const = 0;
   /// One t a row of the tile ([rows]); throws Error(Unsupported) for hyper.
   virtual void set_times(TimeSlot& slot, const float* t) const = 0;

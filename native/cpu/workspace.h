@@ -6,6 +6,7 @@
 
 #include "core/spare.h"
 #include "cpu/joint_solve.h"
+#include "cpu/kept_evaluations.h"
 #include "cpu/stage_times.h"
 #include "cpu/tile_net.h"
 
@@ -63,6 +64,7 @@ class Workspace {
   AlignedFloats terms_bars;  ///< [tile][P][rows]
   /// Of the terms of a context, which the tape of a solve takes with it.
   const std::shared_ptr<Spare<AlignedFloats>> spare = std::make_shared<Spare<AlignedFloats>>();
+  const std::shared_ptr<EvaluationPool> evaluations = std::make_shared<EvaluationPool>();
   TileStates states;
   std::vector<StepScratch> steps;  ///< one a worker, or one a tile
 

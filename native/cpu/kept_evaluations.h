@@ -1,0 +1,103 @@
+// Evaluations that a solve keeps for its pullback: those of the stages of accepted steps, as long
+// as there is memory. What is not kept is evaluated once more, at a third of the pullback's time,
+// and gives the same bits.
+#pragma once
+
+#include <atomic>
+#include <cstdint>
+#include <memory>
+#include <mutex>
+#include <span>
+#include <vector>
+
+#include "cpu/aligned.h"
+#include "cpu/tile_system.h"
+
+namespace ffjord::cpu {
+
+/// What an evaluation left in the net's memory, and what it gave.
+struct KeptEvaluation {
+  std::unique_ptr<Activations> activations;
+  AlignedFloats rates;      // [channel][rows]
+  std::uint64_t bytes = 0;  // counted so far
+};
+
+/// Their memory from solve to solve: fresh pages cost more than what is written on them.
+class EvaluationPool {
+ public:
+  EvaluationPool() = default;
+  ~EvaluationPool();
+  EvaluationPool(const EvaluationPool&) = delete;
+  EvaluationPool& operator=(const EvaluationPool&) = delete;
+
+  /// Null where none is idle.
+  std::unique_ptr<KeptEvaluation> take();
+  void give_back(std::unique_ptr<KeptEvaluation> evaluation);
+  std::uint64_t idle_bytes() const { return idle_bytes_; }
+
+ private:
+  std::mutex mutex_;
+  std::vector<std::unique_ptr<KeptEvaluation>> idle_;
+  std::atomic<std::uint64_t> idle_bytes_ = 0;
+};
+
+/// The evaluations of one solve. Tiles may be used side by side.
+class KeptEvaluations {
+ public:
+  /// `unasked` bytes are kept before the system is asked for more.
+  KeptEvaluations(const TileNet& net, const TracePlan& trace, const Regularisers& regularisers,
+                  const Tableau& tableau, std::size_t tiles, std::uint64_t unasked,
+                  std::shared_ptr<EvaluationPool> pool);
+  ~KeptEvaluations();
+  KeptEvaluations(const KeptEvaluations&) = delete;
+  KeptEvaluations& operator=(const KeptEvaluations&) = delete;
+
+  /// Where a stage of the step that a tile tries is to be kept; null where memory ends.
+  KeptEvaluation* place(std::size_t tile, int stage);
+  /// Once a place is filled.
+  void count(KeptEvaluation& evaluation);
+  /// The stages that tiles first … first + count − 1 tried are those of their next step.
+  void accept(std::size_t first, std::size_t count, const Step& step);
+
+  /// Of a step's stages, each where it was kept, else null.
+  std::span<const std::unique_ptr<KeptEvaluation>> stages(std::size_t tile,
+                                                          std::size_t step) const {
+    return tiles_[tile].accepted[step];
+  }
+
+ private:
+  using Stages = std::vector<std::unique_ptr<KeptEvaluation>>;
+  struct Tile {
+    Stages tried;                  // by stage
+    std::vector<Stages> accepted;  // by step
+  };
+
+  bool has_room();
+
+  const TileNet& net_;
+  const TracePlan trace_;
+  const Regularisers regularisers_;
+  const Tableau& tableau_;
+  const std::shared_ptr<EvaluationPool> pool_;
+  std::vector<Tile> tiles_;
+  std::atomic<std::uint64_t> used_ = 0, limit_;
+  std::atomic<bool> asked_ = false;
+};
+
+/// Scratch memory that an evaluation has while it is made or pulled back: a worker's own.
+class BorrowedScratch {
+ public:
+  BorrowedScratch(const TileNet& net, Activations& borrower, Activations& lender)
+      : net_(net), borrower_(borrower), lender_(lender) {
+    net_.exchange_scratch(borrower_, lender_);
+  }
+  ~BorrowedScratch() { net_.exchange_scratch(borrower_, lender_); }
+  BorrowedScratch(const BorrowedScratch&) = delete;
+  BorrowedScratch& operator=(const BorrowedScratch&) = delete;
+
+ private:
+  const TileNet& net_;
+  Activations &borrower_, &lender_;
+};
+
+}  // namespace ffjord::cpu

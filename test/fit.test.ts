@@ -307,3 +307,14 @@ describe.each(engineNames)('%s', (device) => {
     expect(flow.parameters()).toEqual(before)
   })
 })
+
+test('a signal within the first iteration brings no progress, as there is none', async () => {
+  using flow = await Flow.create({ ...model, device: 'reference' })
+  const controller = new AbortController()
+  setTimeout(() => controller.abort(), 200)
+  const told: Progress[] = []
+  const fit = flow.fit(toy('moons'), { ...options, batch: 50_000, signal: controller.signal })
+  for await (const progress of fit) told.push(progress)
+  expect(await fit).toMatchObject({ iterations: 0, stopped: 'signal' })
+  expect(told).toEqual([])
+})

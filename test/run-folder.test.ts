@@ -4,7 +4,7 @@ import { join } from 'node:path'
 import { inspect } from 'node:util'
 import { Flow, fromRows, readSafetensors, writeSafetensors } from '../lib'
 import { freeFolder } from '../lib/cli/demo'
-import { progressLine } from '../lib/cli/progress'
+import { duration, progressLine } from '../lib/cli/progress'
 import { VERSION } from '../lib/native/version'
 import { ffjord } from './command-line'
 
@@ -143,6 +143,17 @@ test.each([
       else delete (process.stderr as unknown as Record<string, unknown>)[key]
     }
   }
+})
+
+test.each([
+  [75, '1:15'],
+  [4000, '1:06:40'],
+  [172_799, '47:59:59'],
+  [400_000, '4.6 days'],
+  [2_000_000, '23.1 days'],
+  [2e7, '231 days']
+])('%d seconds are %s', (seconds, text) => {
+  expect(duration(seconds)).toBe(text)
 })
 
 test('the compiled command may be run', () => {

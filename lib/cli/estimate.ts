@@ -46,13 +46,13 @@ export async function estimate(
   }
   const total = parts.reduce((sum, { iterations, seconds }) => sum + iterations * seconds, 0)
   const each = parts.map(
-    ({ name, iterations, seconds }) => `${iterations} iterations of ${name} at ${spelled(seconds)}`
+    ({ name, iterations, seconds }) => `${iterations} iterations of ${name} at ${secondsInWords(seconds)}`
   )
   const grows = parts.some(({ objective }) => objective === 'ml')
   return (
     `Estimate: ${duration(total)}${grows ? ' or more, as solves take more evaluations in the course of training' : ''} (${each.join(', ')}, ` +
-    `timed on ${rows} images); memory: ${mebibytes(flow.memory)} for the flow, ${mebibytes(images.levels.length)} for ` +
-    `images, and ${mebibytes(process.resourceUsage().maxRSS * 1024)} of the whole process while timing`
+    `timed on ${rows} images); memory: ${bytesInWords(flow.memory)} for the flow, ${bytesInWords(images.levels.length)} for ` +
+    `images, and ${bytesInWords(process.resourceUsage().maxRSS * 1024)} of the whole process while timing`
   )
 }
 
@@ -75,10 +75,11 @@ function phasesOf(
   ]
 }
 
-function spelled(seconds: number): string {
+function secondsInWords(seconds: number): string {
   return seconds < 1 ? `${(1000 * seconds).toPrecision(3)} ms` : `${seconds.toPrecision(3)} s`
 }
 
-function mebibytes(bytes: number): string {
-  return `${(bytes / 2 ** 20).toPrecision(3)} MiB`
+function bytesInWords(bytes: number): string {
+  const unit = bytes < 2 ** 30 ? ([20, 'MiB'] as const) : ([30, 'GiB'] as const)
+  return `${(bytes / 2 ** unit[0]).toPrecision(3)} ${unit[1]}`
 }

@@ -54,8 +54,12 @@ export function note(text: string): void {
   stderr.write(`${text}\n`)
 }
 
-/** 75 → '1:15', 4000 → '1:06:40'. */
+const DAY = 86_400
+
+/** 75 → '1:15', 4000 → '1:06:40', 400000 → '4.6 days'. */
 export function duration(seconds: number): string {
+  const days = seconds / DAY
+  if (days >= 2) return `${days.toFixed(days < 100 ? 1 : 0)} days`
   const whole = Math.max(0, Math.round(seconds))
   const [h, m, s] = [Math.floor(whole / 3600), Math.floor(whole / 60) % 60, whole % 60]
   const two = (value: number) => String(value).padStart(2, '0')

@@ -77,7 +77,8 @@ export class Training<
         if (done > 0 && ranks.rank === 0) await this.#checkpoint()
         const outOfPatience = this.#outOfPatience()
         goesOn = !outOfPatience && state.iteration < iterations
-        if (validation !== undefined || performance.now() - reported >= 1000 * burstSeconds) {
+        const isLate = performance.now() - reported >= 1000 * burstSeconds
+        if (this.#records.length > 0 && (validation !== undefined || isLate)) {
           reported = performance.now()
           yield this.#progress(validation)
         }

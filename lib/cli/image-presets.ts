@@ -85,7 +85,9 @@ const presets: Record<ImagePresetName, Recipe> = {
     warmup: 400,
     validateEvery: 500
   },
-  // Flow matching, then maximum likelihood with RNODE's regularisers, of the wide net.
+  // Flow matching, then maximum likelihood with RNODE's regularisers, of the wide net. Of 180 iterations of 64 images, 50 s of one core each,
+  // learning rates of 1e-3, 4e-3, 8e-3, 1.6e-2 and 3.2e-2 came to 2.24, 1.92, 1.80, 1.71 and 3.27 bits/dim of 200 validation images. The
+  // cosine ends at 1e-4, which the regularised likelihood begins near.
   'mnist-fm': {
     ...matched,
     hidden: [64, 64, 64],
@@ -93,9 +95,9 @@ const presets: Record<ImagePresetName, Recipe> = {
     matching: 200_000,
     batch: 256,
     iterations: 206_000,
-    lr: 1e-3,
+    lr: 1.6e-2,
     warmup: 1000,
-    finalLr: 0.1,
+    finalLr: 1e-4 / 1.6e-2,
     average: 0.9999,
     kinetic: inNats(0.01, 784),
     jacobian: inNats(0.01, 784),

@@ -16,5 +16,6 @@ module.exports = [
   'reverse-kl',
   'small-net',
   'spectral-norm',
+  'vae',
   'vae-model'
 ]

@@ -8,13 +8,10 @@ import { describePosterior } from '../lib/cli/vae-presets'
 import { binding } from '../lib/native/binding'
 import { engineNames } from './engines'
 
-/** On cards the posterior is the Gaussian so far; test/vae-model.test.ts has those. */
-const devices = engineNames.filter(
-  (name) =>
-    !name.startsWith('cuda') &&
-    binding()
-      .engines()
-      .some((one) => one.name === name && one.autoencoders)
+const devices = engineNames.filter((name) =>
+  binding()
+    .engines()
+    .some((one) => one.name === name && one.autoencoders)
 )
 
 const dense = (units: number, activation: 'identity' | 'tanh' = 'identity'): NetLayer => ({

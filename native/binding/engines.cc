@@ -33,7 +33,8 @@ const std::vector<Engine>& engines() {
   static const std::vector<Engine> all = [] {
     std::vector<Engine> list = {cpu::engine()};
 #ifdef FFJORD_CUDA
-    for (Engine& engine : cuda::engines()) list.push_back(std::move(engine));
+    for (Engine& engine : cuda::engines(std::nullopt, cpu::make_device))
+      list.push_back(std::move(engine));
 #else
     list.push_back(without_cuda());
 #endif

@@ -6,7 +6,14 @@
 #include <cstdlib>
 #include <fstream>
 #include <limits>
+#include <list>
+#include <mutex>
 #include <string>
+#include <utility>
+
+#ifdef __GLIBC__
+#include <malloc.h>
+#endif
 
 #include "core/control_groups.h"
 #include "core/errors.h"
@@ -75,6 +82,45 @@ std::string gigabytes(double bytes) {
 
 }  // namespace
 
+namespace {
+
+// Nothing is allocated under its lock, which an allocation may take.
+struct IdleMemories {
+  std::mutex mutex;
+  std::list<IdleMemory*> all;
+};
+IdleMemories& idle_memories() {
+  static IdleMemories memories;
+  return memories;
+}
+
+bool exists(std::uint64_t bytes, std::uint64_t& left) {
+  const std::uint64_t available = available_memory();
+  left = available - std::min(available, promised.load());
+  return bytes <= left - left / 16;  // some is left for others
+}
+
+}  // namespace
+
+IdleMemory::IdleMemory(std::function<void()> release) : release_(std::move(release)) {
+  std::list<IdleMemory*> own(1, this);
+  const std::lock_guard lock(idle_memories().mutex);
+  idle_memories().all.splice(idle_memories().all.end(), own);
+}
+
+IdleMemory::~IdleMemory() {
+  const std::lock_guard lock(idle_memories().mutex);
+  std::erase(idle_memories().all, this);
+}
+
+void release_idle_memory() {
+  const std::lock_guard lock(idle_memories().mutex);
+  for (IdleMemory* memory : idle_memories().all) memory->release_();
+#ifdef __GLIBC__
+  malloc_trim(0);
+#endif
+}
+
 std::uint64_t available_memory() {
   std::uint64_t least = std::min(left_on_the_machine(), left_by_the_environment());
   for (const std::string& folder : control_group_folders("memory"))
@@ -84,10 +130,10 @@ std::uint64_t available_memory() {
 }
 
 void require_memory(std::uint64_t bytes) {
-  const std::uint64_t available = available_memory();
-  const std::uint64_t left = available - std::min(available, promised.load());
-  // Some is left for others.
-  if (bytes > left - left / 16) refuse(gigabytes(static_cast<double>(bytes)), left);
+  std::uint64_t left = 0;
+  if (exists(bytes, left)) return;
+  release_idle_memory();
+  if (!exists(bytes, left)) refuse(gigabytes(static_cast<double>(bytes)), left);
 }
 
 std::size_t product_of_sizes(std::initializer_list<std::size_t> sizes) {

@@ -4,6 +4,7 @@
 
 #include <cstddef>
 #include <cstdint>
+#include <functional>
 #include <initializer_list>
 
 namespace ffjord {
@@ -13,7 +14,7 @@ namespace ffjord {
 std::uint64_t available_memory();
 
 /// The one place that refuses a size: throws Error(OutOfMemory) unless `bytes` exist beside those
-/// that are promised.
+/// that are promised, once what lies idle is given back.
 void require_memory(std::uint64_t bytes);
 
 /// The product of sizes; one that no number holds is Error(OutOfMemory), too.
@@ -38,5 +39,23 @@ class PromisedMemory {
  private:
   std::uint64_t bytes_ = 0;
 };
+
+/// Memory that is kept for its next use. `release` gives it back where others need it; any thread
+/// may call it, also one that is about to allocate, so it must not wait for a lock. Until the
+/// destructor.
+class IdleMemory {
+ public:
+  explicit IdleMemory(std::function<void()> release);
+  ~IdleMemory();
+  IdleMemory(const IdleMemory&) = delete;
+  IdleMemory& operator=(const IdleMemory&) = delete;
+
+ private:
+  friend void release_idle_memory();
+  const std::function<void()> release_;
+};
+
+/// Gives all of it back to the system.
+void release_idle_memory();
 
 }  // namespace ffjord

@@ -30,6 +30,10 @@ HostMakers<float> makers(const EngineOptions& options) {
 
 }  // namespace
 
+std::unique_ptr<FlowDevice<float>> make_device(const EngineOptions& options) {
+  return std::make_unique<HostDevice<float>>(makers(options));
+}
+
 Engine engine() {
   Engine engine;
   engine.name = "cpu";
@@ -48,7 +52,7 @@ Engine engine() {
   };
   engine.create_vae = [](const VaeDescription& description, std::optional<std::uint64_t> seed,
                          const EngineOptions& options) {
-    return make_vae<float>(description, seed, std::make_unique<HostDevice<float>>(makers(options)));
+    return make_vae<float>(description, seed, make_device(options));
   };
   return engine;
 }

@@ -1,9 +1,8 @@
 #include "cpu/kept_evaluations.h"
 
 #include <algorithm>
+#include <iterator>
 #include <utility>
-
-#include "core/memory.h"
 
 namespace ffjord::cpu {
 namespace {
@@ -14,21 +13,35 @@ std::atomic<std::uint64_t> held = 0;
 
 }  // namespace
 
+EvaluationPool::EvaluationPool() : idle_memory_([this] { release(); }) {}
+
 EvaluationPool::~EvaluationPool() { held -= idle_bytes_; }
 
+void EvaluationPool::release() {
+  const std::unique_lock lock(mutex_, std::try_to_lock);
+  if (!lock) return;
+  held -= idle_bytes_;
+  idle_bytes_ = 0;
+  idle_.clear();
+}
+
 std::unique_ptr<KeptEvaluation> EvaluationPool::take() {
-  const std::lock_guard lock(mutex_);
-  if (idle_.empty()) return nullptr;
-  auto evaluation = std::move(idle_.back());
-  idle_.pop_back();
-  idle_bytes_ -= evaluation->bytes;
-  return evaluation;
+  std::list<std::unique_ptr<KeptEvaluation>> taken;
+  {
+    const std::lock_guard lock(mutex_);
+    if (idle_.empty()) return nullptr;
+    taken.splice(taken.end(), idle_, std::prev(idle_.end()));
+    idle_bytes_ -= taken.front()->bytes;
+  }
+  return std::move(taken.front());
 }
 
 void EvaluationPool::give_back(std::unique_ptr<KeptEvaluation> evaluation) {
+  std::list<std::unique_ptr<KeptEvaluation>> given;
+  given.push_back(std::move(evaluation));
   const std::lock_guard lock(mutex_);
-  idle_bytes_ += evaluation->bytes;
-  idle_.push_back(std::move(evaluation));
+  idle_bytes_ += given.front()->bytes;
+  idle_.splice(idle_.end(), given);
 }
 
 KeptEvaluations::KeptEvaluations(const TileNet& net, const TracePlan& trace,

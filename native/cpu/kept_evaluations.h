@@ -5,11 +5,13 @@
 
 #include <atomic>
 #include <cstdint>
+#include <list>
 #include <memory>
 #include <mutex>
 #include <span>
 #include <vector>
 
+#include "core/memory.h"
 #include "cpu/aligned.h"
 #include "cpu/tile_system.h"
 
@@ -22,10 +24,11 @@ struct KeptEvaluation {
   std::uint64_t bytes = 0;  // counted so far
 };
 
-/// Their memory from solve to solve: fresh pages cost more than what is written on them.
+/// Their memory from solve to solve: fresh pages cost more than what is written on them. Others get
+/// what lies idle where they need it.
 class EvaluationPool {
  public:
-  EvaluationPool() = default;
+  EvaluationPool();
   ~EvaluationPool();
   EvaluationPool(const EvaluationPool&) = delete;
   EvaluationPool& operator=(const EvaluationPool&) = delete;
@@ -36,9 +39,12 @@ class EvaluationPool {
   std::uint64_t idle_bytes() const { return idle_bytes_; }
 
  private:
-  std::mutex mutex_;
-  std::vector<std::unique_ptr<KeptEvaluation>> idle_;
+  void release();
+
+  std::mutex mutex_;  // under which nothing is allocated, as an allocation may call `release`
+  std::list<std::unique_ptr<KeptEvaluation>> idle_;
   std::atomic<std::uint64_t> idle_bytes_ = 0;
+  const IdleMemory idle_memory_;  // the last member, which goes first
 };
 
 /// The evaluations of one solve. Tiles may be used side by side.

@@ -56,12 +56,27 @@ void check_promises(Report& report) {
   report.finish("promises");
 }
 
+void check_idle(Report& report) {
+  int calls = 0;
+  {
+    const ffjord::IdleMemory idle([&calls] { ++calls; });
+    report.expect("idle memory stays where there is more",
+                  error_of([] { ffjord::require_memory(1); }).empty() && calls == 0);
+    report.expect("and is given back before a refusal",
+                  refused(error_of([] { ffjord::require_memory(kPetabyte); })) && calls == 1);
+  }
+  report.expect("but not once it is gone",
+                refused(error_of([] { ffjord::require_memory(kPetabyte); })) && calls == 1);
+  report.finish("idle memory");
+}
+
 }  // namespace
 
 int main() {
   Report report;
   check_sizes(report);
   check_promises(report);
+  check_idle(report);
   std::printf("%d failures\n", report.failures());
   return report.failures() == 0 ? 0 : 1;
 }

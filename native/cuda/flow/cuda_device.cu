@@ -1,3 +1,4 @@
+#include "core/hosted_posterior.h"
 #include "core/split_block.h"
 #include "cuda/block/device_block.h"
 #include "cuda/flow/batch_norm_block.h"
@@ -59,6 +60,12 @@ std::unique_ptr<FlowBlock<float>> CudaDevice::make_block(const BlockPlace<float>
 std::unique_ptr<FeedForward<float>> CudaDevice::make_feed_forward(
     const FeedForwardPlace<float>& place) {
   return cuda::make_feed_forward(place, stream_);
+}
+
+std::unique_ptr<Posterior<float>> CudaDevice::make_posterior(const PosteriorPlace<float>& place) {
+  if (!make_host_ || std::holds_alternative<NoFlow>(place.plan.kind))
+    return FlowDevice::make_posterior(place);
+  return std::make_unique<HostedPosterior<float>>(place, make_host_());
 }
 
 std::unique_ptr<VaeTerms<float>> CudaDevice::make_vae_terms() {

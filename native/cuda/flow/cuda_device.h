@@ -2,8 +2,10 @@
 // optimizer state stay there.
 #pragma once
 
+#include <functional>
 #include <memory>
 #include <optional>
+#include <utility>
 
 #include "core/flow_device.h"
 #include "cuda/device/flow_stream.h"
@@ -11,9 +13,15 @@
 
 namespace ffjord::cuda {
 
+/// Makes a device whose memory is the host's.
+using MakeHost = std::function<std::unique_ptr<FlowDevice<float>>()>;
+
 class CudaDevice : public FlowDevice<float> {
  public:
-  CudaDevice(int index, const CudaOptions& options) : stream_(index, options) {}
+  /// `make_host` makes the device of posteriors with a flow, which are computed on the host;
+  /// without it there are none.
+  CudaDevice(int index, const CudaOptions& options, MakeHost make_host = {})
+      : stream_(index, options), make_host_(std::move(make_host)) {}
 
   bool is_host() const override { return false; }
   bool has_room(std::size_t count) const override;
@@ -28,6 +36,7 @@ class CudaDevice : public FlowDevice<float> {
   std::unique_ptr<FlowBlock<float>> make_block(const BlockPlace<float>& place) override;
   std::unique_ptr<FeedForward<float>> make_feed_forward(
       const FeedForwardPlace<float>& place) override;
+  std::unique_ptr<Posterior<float>> make_posterior(const PosteriorPlace<float>& place) override;
   std::unique_ptr<VaeTerms<float>> make_vae_terms() override;
   std::unique_ptr<Optimizer<float>> make_optimizer(const ParameterLayout& layout) override;
   PendingMeans likelihood(const BaseRows<const float>& rows) override;
@@ -36,6 +45,7 @@ class CudaDevice : public FlowDevice<float> {
 
  private:
   const FlowStream stream_;
+  const MakeHost make_host_;
   std::optional<DeviceLikelihood> likelihood_;  // from the first one on
 };
 

@@ -6,7 +6,8 @@
 
 namespace ffjord::cuda {
 
-std::vector<Engine> engines(const std::optional<CudaOptions>& options) {
+std::vector<Engine> engines(const std::optional<CudaOptions>& options,
+                            const MakeHostDevice& make_host) {
   std::vector<Engine> engines;
   for (const Device& device : devices()) {
     Engine engine;
@@ -21,12 +22,14 @@ std::vector<Engine> engines(const std::optional<CudaOptions>& options) {
           description, seed,
           std::make_unique<CudaDevice>(index, options ? *options : process_cuda_options()));
     };
-    engine.create_vae = [index = device.index, options](const VaeDescription& description,
-                                                        std::optional<std::uint64_t> seed,
-                                                        const EngineOptions&) {
+    engine.create_vae = [index = device.index, options, make_host](
+                            const VaeDescription& description, std::optional<std::uint64_t> seed,
+                            const EngineOptions& on_host) {
+      MakeHost host;
+      if (make_host) host = [=] { return make_host(on_host); };
       return make_vae<float>(
           description, seed,
-          std::make_unique<CudaDevice>(index, options ? *options : process_cuda_options()));
+          std::make_unique<CudaDevice>(index, options ? *options : process_cuda_options(), host));
     };
     engines.push_back(std::move(engine));
   }

@@ -7,6 +7,7 @@ const { countsOf, nameOf } = require(join(folder, 'launch-counts.js'))
 const { timesOf } = require(join(folder, 'rows.js'))
 const { cyclesOf, microseconds, wavesOf } = require(join(folder, 'time-model.js'))
 const counts = require(join(folder, `counts-${COMMIT}.json`))
+const { evaluation, MNIST, pullback } = require(join(folder, 'image-launches.js'))
 
 interface Row {
   net: string
@@ -48,6 +49,22 @@ test('rows of every way of gpu_times are there, and none that it does not print'
   ]
   expect(ways('small')).toEqual([4, 16, 32, 64, 0])
   expect(ways('wide')).toEqual([0])
+})
+
+test('launches of the multiscale flow of MNIST multiply what its nets have weights for', () => {
+  const flops = (launches: (net: number[], hidden: number[], batch: number) => { flops: number }[]) =>
+    MNIST.nets
+      .flatMap((net: number[]) => launches(net, MNIST.hidden, 200))
+      .reduce((sum: number, launch: { flops: number }) => sum + launch.flops, 0)
+  // Weights of a 3 × 3 filter and t's plane apart, at each pixel, for a value and a tangent.
+  const pixels = (side: number) => side * side
+  const weights = ([channels, side]: number[]) => 9 * 64 * (2 * channels! + 2 * 64) * pixels(side!)
+  const all = MNIST.nets.reduce((sum: number, net: number[]) => sum + weights(net), 0)
+  expect(flops(evaluation)).toBe(2 * 2 * 200 * all)
+  expect(all).toBeCloseTo(193.7e6, -5)
+  // As much for the weights, and for the inputs all but the tangent's at the first layer.
+  expect(flops(pullback)).toBeGreaterThan(1.97 * flops(evaluation))
+  expect(flops(pullback)).toBeLessThan(2 * flops(evaluation))
 })
 
 test('more work takes longer: more rounds, colder code, more clocks of the tensor cores', () => {

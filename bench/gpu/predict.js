@@ -5,54 +5,19 @@
 // (build-cmake/predict), which takes minutes; what is there and no older than the sources is used again.
 //   --count NAME   writes the counts of sources as those of f94dbc3 to bench/gpu/NAME.json instead
 //   --fit          prints the constants of the model that come nearest to what was measured, by the counts of f94dbc3
-const { existsSync, mkdirSync, readdirSync, readFileSync, statSync, writeFileSync } = require('node:fs')
-const { basename, join, resolve } = require('node:path')
+const { readFileSync, writeFileSync } = require('node:fs')
+const { join } = require('node:path')
 const { parseArgs } = require('node:util')
 const { countsOf, nameOf } = require('./launch-counts.js')
+const { folders, machineCode } = require('./machine-code.js')
 const { COMMIT, kernels, times } = require('./measured.js')
 const { launchesOf, timesOf } = require('./rows.js')
 const { cyclesOf, FITTED, microseconds, wavesOf } = require('./time-model.js')
 
-const root = resolve(__dirname, '../..')
-const { disassembler, disassembly, disassemblyOfObject } = require(join(root, 'scripts/disassemble.js'))
-const { ptxasReport } = require(join(root, 'scripts/nvcc.js'))
-const { kernelsOf } = require(join(root, 'scripts/sass.js'))
-
 const { values: options } = parseArgs({
-  options: {
-    objects: { type: 'string' },
-    cubins: { type: 'string', default: join(root, 'build-cmake/predict') },
-    count: { type: 'string' },
-    fit: { type: 'boolean' }
-  }
+  options: { ...folders, count: { type: 'string' }, fit: { type: 'boolean' } }
 })
-
-/** The kernels of a source of native/cuda. */
-const codes = new Map()
-function codeOf(source) {
-  if (!codes.has(source)) codes.set(source, kernelsOf(textOf(source)))
-  return codes.get(source)
-}
-function textOf(source) {
-  const tools = disassembler()
-  if (!tools) throw new Error('no nvdisasm and cuobjdump: a CUDA toolkit has them, and PyPI’s triton')
-  const name = basename(source, '.cu')
-  if (options.objects) return disassemblyOfObject(tools, join(options.objects, `${name}.cu.o`))
-  const cubin = join(options.cubins, `${name}.cubin`)
-  if (!existsSync(cubin) || statSync(cubin).mtimeMs < newestSource()) {
-    mkdirSync(options.cubins, { recursive: true })
-    console.error(`compiling ${source}`)
-    if (!ptxasReport(join(root, 'native/cuda', source), undefined, cubin)) throw new Error('no nvcc')
-  }
-  return disassembly(tools, cubin)
-}
-function newestSource() {
-  const folders = ['cuda', 'core'].map((folder) => join(root, 'native', folder))
-  const files = folders.flatMap((folder) =>
-    readdirSync(folder, { recursive: true }).map((name) => join(folder, name))
-  )
-  return Math.max(...files.filter((name) => /\.(cu|h)$/.test(name)).map((name) => statSync(name).mtimeMs))
-}
+const codeOf = machineCode(options)
 
 const counted = new Map()
 function counts(launch) {

@@ -111,15 +111,13 @@ function pullback(net, hidden, batch) {
   return [
     flat('net/images.cu', 'gather_images', entries(net, batch)),
     // A layer's cotangents come from the product of the layer above, transposed; the last one has none.
-    ...layers
-      .slice(1)
-      .map(({ rows, units }, l) =>
-        rowProduct('net/layer_backward.cu', 'layer_backward', {
-          rows,
-          depth: TAPS * units,
-          units: layers[l].units
-        })
-      ),
+    ...layers.slice(1).map(({ rows, units }, l) =>
+      rowProduct('net/layer_backward.cu', 'layer_backward', {
+        rows,
+        depth: TAPS * units,
+        units: layers[l].units
+      })
+    ),
     ...layers.map(outerProducts),
     rowProduct('net/multiply.cu', 'multiply_rows', {
       rows: first.rows,

@@ -3,6 +3,7 @@ import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { Flow, toy } from 'ffjord'
 import { openTestData } from '../lib/cli/data'
+import { openImages } from '../lib/cli/vae-data'
 import { failure } from './failure'
 
 test('near misses get near suggestions', async () => {
@@ -11,6 +12,10 @@ test('near misses get near suggestions', async () => {
   await expect(openTestData('pinweel')).rejects.toThrow("did you mean 'pinwheel'?")
   await expect(openTestData(join(folder, 'tarin.csv'))).rejects.toThrow(
     `did you mean '${join(folder, 'train.csv')}'?`
+  )
+  await expect(openTestData('minst:FOLDER')).rejects.toThrow("did you mean 'mnist:FOLDER'?")
+  await expect(openImages('caltec:FOLDER', { binarize: false, seed: 0 })).rejects.toThrow(
+    "did you mean 'caltech:FOLDER'?"
   )
   await expect(openTestData('nothing-like-it')).rejects.toThrow(/^(?!.*did you mean)/)
   rmSync(folder, { recursive: true })

@@ -354,8 +354,11 @@ function share(text: string): number | undefined {
   return value
 }
 
-/** The toy density, or the file beside it, that a slip of the keyboard may have meant. */
-function suggestion(name: string): string {
+/** The set, the toy density or the file beside it that a slip of the keyboard may have meant. */
+export function suggestion(name: string): string {
+  const [, said = '', folder] = /^([A-Za-z0-9_-]+):(.+)$/.exec(name) ?? []
+  const set = nearest(said, [...imageSetNames, ...Object.keys(shortNames), ...benchmarkNames])
+  if (set !== undefined) return `; did you mean '${set}:${folder}'?`
   const near = nearest(name, toyNames) ?? nearest(basename(name), filesIn(dirname(name)))
   return near === undefined
     ? ''

@@ -1,6 +1,7 @@
+import { existsSync } from 'node:fs'
 import { basename, resolve } from 'node:path'
 import { ArrayDataset, type Dataset, fromFile, type ImageSetName, imageSet, imageSetNames } from '../index'
-import { imageSetIn } from './data'
+import { imageSetIn, suggestion } from './data'
 import { WrongCall } from './exit'
 
 /** Images for autoencoders, by what `--data` says. */
@@ -54,6 +55,10 @@ async function openFile(data: string, binarize: boolean, seed: number): Promise<
   const path = sized?.[1] ?? data
   if (binarize)
     throw new WrongCall('--binarize goes with sets of images; give their folder, or binary pixels')
+  if (!existsSync(path))
+    throw new WrongCall(
+      `--data ${data} is neither a file nor a set with its folder${suggestion(data)}; give ${IMAGES}`
+    )
   const table = await fromFile(path)
   if (!(table instanceof ArrayDataset)) throw new WrongCall(`${path} is no file of images; give ${IMAGES}`)
   const width = table.data.length / table.rows

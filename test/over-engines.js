@@ -4,6 +4,7 @@ module.exports = [
   'bottleneck',
   'context',
   'control',
+  'convolutions',
   'fit',
   'flow',
   'flow-matching',

@@ -3,6 +3,7 @@
 #include <string>
 
 #include "core/given_contexts.h"
+#include "core/regression.h"
 
 namespace ffjord {
 namespace {
@@ -172,18 +173,9 @@ void ContinuousBlock<Real>::velocity_regression(const VelocityRequest& request,
 template <class Real>
 void ContinuousBlock<Real>::regress_point(const BlockPoint<Real>& point,
                                           const VelocityTarget& target, std::span<Real> gradients) {
-  const std::size_t size = point.z.size() / point.batch;
   std::vector<Real> f(point.z.size());
   evaluate(point, f, {});
-  for (std::size_t row = 0; row < point.batch; ++row) {
-    double loss = 0;
-    for (std::size_t i = row * size; i < (row + 1) * size; ++i) {
-      const double miss = target.miss(f[i], i);
-      loss += miss * miss;
-      f[i] = static_cast<Real>(target.f_bar(miss));
-    }
-    target.losses[row] = loss;
-  }
+  regress(target, std::span(f));
   pull_point(point, {f, {}, {}, {}, gradients, {}});
 }
 

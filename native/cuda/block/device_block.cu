@@ -109,4 +109,16 @@ void DeviceBlock::pull_point(const BlockPoint<float>& point,
   context.pull(gradient, cotangents.context);
 }
 
+void DeviceBlock::regress_point(const BlockPoint<float>& point, const VelocityTarget& target,
+                                std::span<float> gradients) {
+  stream_.enter();
+  float* const gradient = gradient_of(gradients);
+  const DeviceArray<float> copied = copy_of(point.context, stream_);
+  BatchContext context(net_.context(), {copied.data(), copied.size()}, point.batch, stream_);
+  regress_velocity({net_, workspace_, stream_, point.trace, point.times, point.batch, point.z,
+                    point.noise, context.terms(), context.clear_bars()},
+                   target, gradient);
+  context.pull(gradient, {});
+}
+
 }  // namespace ffjord::cuda

@@ -32,6 +32,9 @@ class DeviceBlock : public ContinuousBlock<float> {
   void pull_point(const BlockPoint<float>& point,
                   const PointCotangents<float>& cotangents) override;
 
+  void regress_point(const BlockPoint<float>& point, const VelocityTarget& target,
+                     std::span<float> gradients) override;
+
   BlockCall call(const BlockPlan& plan, const Grouping& grouping, bool reverse, const float* eps,
                  const float* terms);
   /// The block's part of the flow's gradients; null where they are not wanted.

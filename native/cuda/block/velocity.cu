@@ -1,6 +1,7 @@
 #include <vector>
 
 #include "core/errors.h"
+#include "core/regression.h"
 #include "cuda/block/noise.h"
 #include "cuda/block/velocity.h"
 
@@ -43,6 +44,12 @@ class VelocityRows {
                        use);
   }
 
+  /// Of an evaluation that was kept; `divergence_bar` null: f alone was evaluated.
+  void pullback(const float* f_bar, const float* divergence_bar, const FieldTargets& targets) {
+    call_.net.pullback(call_.workspace.evaluation(0), call_.workspace.scratch(), point(),
+                       {f_bar, call_.net.dimension(), divergence_bar, nullptr, 1}, targets);
+  }
+
   const DeviceArray<float>& f() const { return f_; }
   const DeviceArray<float>& divergence() const { return divergence_; }
 
@@ -59,6 +66,15 @@ class VelocityRows {
   DeviceArray<Group> groups_;
   DeviceArray<float> z_, eps_, f_, divergence_;
 };
+
+FieldTargets targets_of(const VelocityCall& call, DeviceArray<float>& z_bar, float* gradient) {
+  FieldTargets targets;
+  targets.z_bar = z_bar.data();
+  targets.z_bar_stride = call.net.dimension();
+  targets.gradient = gradient;
+  targets.terms = {call.terms_bar, call.net.context().terms()};
+  return targets;
+}
 
 }  // namespace
 
@@ -80,17 +96,10 @@ void pull_velocity(const VelocityCall& call, std::span<const float> f_bar,
       z(call.z.size(), call.stream);
   f.copy_in(f_bar, call.stream);
   divergence.copy_in(divergence_bar, call.stream);
-  PullbackScratch& scratch = call.workspace.scratch();
-  FieldTargets targets;
-  targets.z_bar = z.data();
-  targets.z_bar_stride = call.net.dimension();
-  targets.gradient = gradient;
+  FieldTargets targets = targets_of(call, z, gradient);
   targets.times = !times_bar.empty();
-  targets.terms = {call.terms_bar, call.net.context().terms()};
-  call.net.pullback(
-      call.workspace.evaluation(0), scratch, rows.point(),
-      {f.data(), call.net.dimension(), with_divergence ? divergence.data() : nullptr, nullptr, 1},
-      targets);
+  rows.pullback(f.data(), with_divergence ? divergence.data() : nullptr, targets);
+  const PullbackScratch& scratch = call.workspace.scratch();
   std::vector<float> bars(z_bar.size()),
       time_bars(targets.times ? scratch.used_time_parts * call.batch : 0);
   if (!bars.empty()) z.copy_out(bars, call.stream);
@@ -102,6 +111,19 @@ void pull_velocity(const VelocityCall& call, std::span<const float> f_bar,
   for (std::size_t i = 0; i < bars.size(); ++i) z_bar[i] += bars[i];
   for (std::size_t i = 0; i < time_bars.size(); ++i)
     times_bar[times_bar.size() > 1 ? i % call.batch : 0] += time_bars[i];
+}
+
+void regress_velocity(const VelocityCall& call, const VelocityTarget& target, float* gradient) {
+  VelocityRows rows(call, false);
+  rows.evaluate(false, TapeUse::Keep);
+  std::vector<float> f(call.z.size());
+  rows.f().copy_out(f, call.stream);
+  call.stream.synchronize();
+  regress(target, std::span(f));
+  DeviceArray<float> f_bar(f.size(), call.stream), z_bar(f.size(), call.stream);
+  f_bar.copy_in(f, call.stream);
+  rows.pullback(f_bar.data(), nullptr, targets_of(call, z_bar, gradient));
+  call.stream.synchronize();  // what was copied dies here
 }
 
 }  // namespace ffjord::cuda

@@ -31,4 +31,8 @@ void pull_velocity(const VelocityCall& call, std::span<const float> f_bar,
                    std::span<const float> divergence_bar, std::span<float> z_bar, float* gradient,
                    std::span<double> times_bar);
 
+/// Does what ContinuousBlock::regress_point does: the evaluation whose losses count is the one that
+/// is pulled back.
+void regress_velocity(const VelocityCall& call, const VelocityTarget& target, float* gradient);
+
 }  // namespace ffjord::cuda

@@ -44,7 +44,7 @@ module.exports = {
       ...common,
       displayName: 'addon',
       testMatch: ['**/*.test.ts'],
-      testPathIgnorePatterns: ['test/(emulator|packaging).test.ts']
+      testPathIgnorePatterns: ['test/(emulator|distributed-cards|packaging).test.ts']
     },
     { ...common, displayName: 'packaging', testMatch: suites(['packaging']) },
     ...(hasCMake
@@ -58,7 +58,11 @@ module.exports = {
           {
             ...emulated,
             displayName: 'emulated',
-            testMatch: suites(['emulator', ...overEngines.filter((name) => !sample.includes(name))]),
+            testMatch: suites([
+              'emulator',
+              'distributed-cards',
+              ...overEngines.filter((name) => !sample.includes(name))
+            ]),
             globalSetup: '<rootDir>/test/emulator/setup.js',
             globalTeardown: '<rootDir>/test/emulator/teardown.js',
             testEnvironmentOptions: {

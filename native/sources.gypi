@@ -50,7 +50,10 @@
       "native/distributed/launch.cc",
       "native/distributed/mpi_communicator.cc",
       "native/distributed/mpi_library.cc",
+      "native/distributed/nccl_communicator.cc",
       "native/distributed/nccl_library.cc",
+      "native/distributed/nccl_link.cc",
+      "native/distributed/patience.cc",
       "native/distributed/shared_library.cc"
     ],
     "core_sources": [

@@ -1,107 +1,14 @@
 import { spawn, spawnSync } from 'node:child_process'
-import fs, { existsSync, mkdtempSync, readFileSync, rmSync } from 'node:fs'
-import os, { tmpdir } from 'node:os'
+import fs, { existsSync, readFileSync } from 'node:fs'
+import os from 'node:os'
 import { join } from 'node:path'
-import { Flow, Group } from '../lib'
+import { Flow, Group, libraryInfo } from '../lib'
 import { binding } from '../lib/native/binding'
 import { threadsOf } from '../lib/training/cores'
 import { failure } from './failure'
+import { type Ended, folder, launchers, missing, type Rank, start, underWay } from './ranks'
 
-const program = join(__dirname, 'distributed', 'rank.js')
 const command = join(__dirname, '..', 'dist', 'cli', 'index.js')
-
-interface Found {
-  losses: number[]
-  validations: number[]
-  error?: { code: string; message: string }
-  stopped?: string
-  iterations?: number
-  weights: string
-  unchanged?: boolean
-  second?: Found
-  early?: unknown
-}
-
-interface Rank {
-  rank: number
-  size: number
-  localRank: number
-  localSize: number
-  threads: number
-  transport: string
-  /** Whether two calls of join at once give one group. */
-  same: boolean
-  pid: number
-  jobs: Record<string, Found>
-}
-
-interface Launcher {
-  name: string
-  start: readonly string[]
-  library: string
-  other: string
-}
-
-const launchers: Launcher[] = [
-  {
-    name: 'mpirun.openmpi',
-    start: ['mpirun.openmpi', '--allow-run-as-root', '--oversubscribe'],
-    library: 'libmpi.so.40',
-    other: 'libmpich.so.12'
-  },
-  { name: 'mpirun.mpich', start: ['mpirun.mpich'], library: 'libmpich.so.12', other: 'libmpi.so.40' }
-]
-
-let folder: string
-beforeAll(() => {
-  folder = mkdtempSync(join(tmpdir(), 'ffjord-ranks-'))
-})
-afterAll(() => rmSync(folder, { recursive: true, force: true }))
-
-let runs = 0
-
-interface Ended {
-  code: number | null
-  output: string
-  ranks: Rank[]
-  out: string
-}
-
-/** Starts ranks that do the jobs; `meanwhile` may meddle with them. */
-async function start(
-  launcher: Launcher | undefined,
-  count: number,
-  jobs: readonly string[],
-  environment: Record<string, string> = {},
-  meanwhile?: (out: string) => Promise<void>
-): Promise<Ended> {
-  const out = join(folder, `run-${runs++}`)
-  const before = launcher ? [...launcher.start, '-n', String(count)] : []
-  const [file, ...rest] = [...before, process.execPath, program, out, ...jobs] as [string, ...string[]]
-  const child = spawn(file, rest, { env: { ...process.env, ...environment }, timeout: 240_000 })
-  let output = ''
-  for (const stream of [child.stdout, child.stderr]) stream.on('data', (chunk) => (output += chunk))
-  const ended = new Promise<number | null>((resolve) => child.on('close', (code) => resolve(code)))
-  await meanwhile?.(out)
-  const code = await ended
-  const ranks = Array.from({ length: count }, (_, rank) => readRank(out, rank)).flatMap((one) => one ?? [])
-  return { code, output, ranks, out }
-}
-
-function readRank(out: string, rank: number): Rank | undefined {
-  const file = `${out}.${rank}.json`
-  return existsSync(file) ? JSON.parse(readFileSync(file, 'utf8')) : undefined
-}
-
-/** Waits until a rank has started, and has trained for a while. */
-async function underWay(out: string, rank: number): Promise<Rank> {
-  for (let tries = 0; tries < 600; tries++) {
-    await new Promise((resolve) => setTimeout(resolve, 100))
-    const found = readRank(out, rank)
-    if (found && existsSync(`${out}.safetensors`)) return found
-  }
-  throw new Error('the ranks do not start')
-}
 
 /** Jobs in which several ranks come to the bits of one process. */
 const sameBits = ['sample', 'tile', 'estimate', 'norm', 'parts', 'context', 'matching', 'coupled', 'images']
@@ -137,6 +44,28 @@ describe('a process of its own', () => {
     expect(await weights({ group })).toEqual(await weights({}))
     await group.leave()
     expect(await weights({ group })).toEqual(await weights({}))
+  })
+
+  test('tells which NCCL there is, or why none', () => {
+    const before = process.env.FFJORD_NCCL
+    const found = (name: string) => {
+      process.env.FFJORD_NCCL = name
+      return libraryInfo().find(({ name }) => name === 'NCCL')
+    }
+    try {
+      expect(found('none')).toMatchObject({ usable: false, reason: "FFJORD_NCCL is 'none'", version: '' })
+      expect(found('no-nccl.so')).toMatchObject({
+        usable: false,
+        reason: expect.stringContaining('no-nccl.so')
+      })
+      const { FFJORD_TEST_NCCL: itself } = process.env
+      if (itself)
+        expect(found(itself)).toMatchObject({ usable: true, version: expect.stringMatching(/^NCCL 2\./) })
+      else console.warn('skipped: NCCL itself, as FFJORD_TEST_NCCL does not name its file')
+    } finally {
+      if (before === undefined) delete process.env.FFJORD_NCCL
+      else process.env.FFJORD_NCCL = before
+    }
   })
 
   test('what is no group is refused', async () => {
@@ -195,9 +124,7 @@ describe('two ranks on each of two machines', () => {
 })
 
 describe.each(launchers)('$name', (launcher) => {
-  const missing = spawnSync(launcher.name, ['--version']).error ? `there is no ${launcher.name}` : undefined
-  if (missing) console.warn(`skipped: ranks of ${launcher.name}, as ${missing} (Debian: openmpi-bin, mpich)`)
-  const each = missing ? test.skip : test
+  const each = missing(launcher) ? test.skip : test
 
   each.each([2, 4])('%d ranks come to the bits of one process', async (count) => {
     alone ??= start(undefined, 1, [...sameBits, ...near])
@@ -349,7 +276,7 @@ describe.each(launchers)('$name', (launcher) => {
   each(
     'the command trains in parallel without another option, and stops on a signal to one rank',
     async () => {
-      const out = join(folder, `command-${launcher.name}`)
+      const out = join(folder(), `command-${launcher.name}`)
       const train = (given: readonly string[]) => {
         const [file, ...rest] = [...launcher.start, '-n', '2', process.execPath, command, 'train', ...given]
         return spawn(file!, rest, { stdio: ['ignore', 'pipe', 'pipe'], timeout: 240_000 })
@@ -368,6 +295,7 @@ describe.each(launchers)('$name', (launcher) => {
       const first = await endOf(train([...options(out), '--iterations', '30']))
       expect(first).toMatchObject({ code: 0 })
       expect(first.output.match(/Trained {2}30 iterations/g)).toHaveLength(1)
+      expect(first.output.match(/Ranks {4}2 by .*MPI/g)).toHaveLength(1)
       const lines = readFileSync(join(out, 'metrics.jsonl'), 'utf8').trim().split('\n')
       expect(lines.map((line) => JSON.parse(line).iteration)).toEqual(
         Array.from({ length: 30 }, (_, i) => i + 1)

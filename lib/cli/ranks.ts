@@ -17,6 +17,11 @@ export async function withRanks(job: (group: Group) => Promise<void>): Promise<v
   }
 }
 
+/** What a run tells of its ranks at its end; of a process alone nothing. */
+export function ranksLine(group: Group | undefined): string[] {
+  return group && group.size > 1 ? [`Ranks    ${group.size} by ${group.library}`] : []
+}
+
 /** Where a rank computes: on its share of the cores, and on the card of its number where it is not told which. */
 export function placeOf<C extends DeviceChoice>(choice: C, group: Group | undefined): C {
   if (!group || group.size === 1) return choice

@@ -23,6 +23,7 @@ import { Interrupted } from './exit'
 import { follow, whole } from './follow'
 import { type DrawsChoice, drawsOption } from './options'
 import { duration, note, progressLine } from './progress'
+import { ranksLine } from './ranks'
 import { commandLine, writeReport } from './report'
 import type { RunDirectory } from './run-directory'
 
@@ -64,7 +65,10 @@ export async function trainAndReport(job: {
     loss: result.loss,
     ...(result.validation !== undefined && { validation: result.validation })
   }
-  const lines = [`Trained  ${result.iterations} iterations in ${duration(result.seconds)}`]
+  const lines = [
+    `Trained  ${result.iterations} iterations in ${duration(result.seconds)}`,
+    ...ranksLine(options.group)
+  ]
   const kept = options.keepBest ? bestOf(directory.history()) : undefined
   let ending: string | undefined
   if (kept) {

@@ -16,7 +16,7 @@ import {
   widths
 } from './options'
 import { duration, note, progressLine } from './progress'
-import { placeOf, withRanks } from './ranks'
+import { placeOf, ranksLine, withRanks } from './ranks'
 import { resumed } from './resumed'
 import { RunDirectory } from './run-directory'
 import { absoluteImages, IMAGES, openImages } from './vae-data'
@@ -194,6 +194,7 @@ async function train(given: Choice, command: Command, signal: AbortSignal, group
   }
   const lines = [
     `Trained  ${iterations} iterations in ${duration(seconds)}`,
+    ...ranksLine(group),
     `−ELBO    ${negativeElbo.toFixed(2)} nats on the last training images`,
     ...(best
       ? [`Best     validation ${best.validation.toFixed(2)} nats, after iteration ${best.iteration}`]

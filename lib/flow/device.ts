@@ -15,7 +15,10 @@ export interface DeviceInfo {
 
 /** A library that carries sums between processes (docs/distributed.md), opened where it is needed. */
 export interface LibraryInfo {
-  /** 'Open MPI', 'MPICH', 'MPI ABI', 'NCCL', or 'FFJORD_MPI' for the file that the environment names. */
+  /**
+   * 'Open MPI', 'MPICH', 'MPI ABI', or 'FFJORD_MPI' for the file that the environment names; 'NCCL', which is that of FFJORD_NCCL where the
+   * environment has it.
+   */
   name: string
   version: string
   path: string

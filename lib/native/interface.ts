@@ -226,6 +226,7 @@ export interface NativeGroup {
   readonly size: number
   readonly localRank: number
   readonly localSize: number
+  /** As a card's gradients are summed since the first ones were. */
   readonly transport: string
   readonly library: string
   sum(values: Float64Array): Promise<Float64Array>

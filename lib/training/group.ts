@@ -46,10 +46,6 @@ export class Group {
   readonly localSize: number
   /** Threads for a flow of this rank: cores that ranks of a machine share are divided among them. */
   readonly threads: number
-  /** 'single' or 'mpi'. */
-  readonly transport: string
-  /** The library that carries the bytes, and where it was found. */
-  readonly library: string
   readonly #inside: Inside
 
   static {
@@ -64,9 +60,20 @@ export class Group {
     this.size = native.size
     this.localRank = native.localRank
     this.localSize = native.localSize
-    this.transport = native.transport
-    this.library = native.library
     this.threads = threads
+  }
+
+  /** 'single' or 'mpi'; 'nccl' once gradients went from card to card. */
+  get transport(): string {
+    return this.#inside.native.transport
+  }
+
+  /**
+   * The library that carries the bytes, and where it was found; once gradients of cards were summed also by which they were, or why not by
+   * NCCL.
+   */
+  get library(): string {
+    return this.#inside.native.library
   }
 
   /**

@@ -49,7 +49,9 @@ class GroupObject::Call : public Job {
 
 Napi::Function GroupObject::define(Napi::Env env, Environment& environment) {
   return DefineClass(env, "Group",
-                     {InstanceMethod<&GroupObject::method<&GroupObject::sum>>("sum"),
+                     {InstanceAccessor<&GroupObject::method<&GroupObject::transport>>("transport"),
+                      InstanceAccessor<&GroupObject::method<&GroupObject::library>>("library"),
+                      InstanceMethod<&GroupObject::method<&GroupObject::sum>>("sum"),
                       InstanceMethod<&GroupObject::method<&GroupObject::broadcast>>("broadcast"),
                       InstanceMethod<&GroupObject::method<&GroupObject::fail>>("fail"),
                       InstanceMethod<&GroupObject::method<&GroupObject::finish>>("finish"),
@@ -75,9 +77,7 @@ GroupObject::GroupObject(const Napi::CallbackInfo& info)
         {constant("rank", Napi::Number::New(env, group_->rank())),
          constant("size", Napi::Number::New(env, group_->size())),
          constant("localRank", Napi::Number::New(env, communicator.local_rank())),
-         constant("localSize", Napi::Number::New(env, communicator.local_size())),
-         constant("transport", Napi::String::New(env, communicator.transport())),
-         constant("library", Napi::String::New(env, communicator.library()))});
+         constant("localSize", Napi::Number::New(env, communicator.local_size()))});
     environment_->add(worker_);
   });
 }
@@ -99,6 +99,14 @@ Napi::Value GroupObject::run(const Napi::CallbackInfo& info, std::vector<double>
                 Napi::Persistent(info.This().As<Napi::Object>())});
   environment_->mailbox()->expect(env);
   return deferred.Promise();
+}
+
+Napi::Value GroupObject::transport(const Napi::CallbackInfo& info) {
+  return Napi::String::New(info.Env(), group_->communicator().transport());
+}
+
+Napi::Value GroupObject::library(const Napi::CallbackInfo& info) {
+  return Napi::String::New(info.Env(), group_->communicator().library());
 }
 
 // (values): Float64Array → the sum over ranks

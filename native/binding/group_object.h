@@ -31,6 +31,8 @@ class GroupObject : public Napi::ObjectWrap<GroupObject> {
     return guarded(info.Env(), [&] { return (this->*member)(info); });
   }
 
+  Napi::Value transport(const Napi::CallbackInfo& info);
+  Napi::Value library(const Napi::CallbackInfo& info);
   Napi::Value sum(const Napi::CallbackInfo& info);
   Napi::Value broadcast(const Napi::CallbackInfo& info);
   Napi::Value fail(const Napi::CallbackInfo& info);

@@ -67,5 +67,6 @@ void Communicator::sum_over_ranks(std::span<Number> values) {
 
 void Communicator::sum(std::span<float> values) { sum_over_ranks(values); }
 void Communicator::sum(std::span<double> values) { sum_over_ranks(values); }
+void Communicator::sum(DeviceValues& values) { sum_on_host<float>(values, *this); }
 
 }  // namespace ffjord

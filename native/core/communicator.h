@@ -9,6 +9,8 @@
 #include <string>
 #include <vector>
 
+#include "core/device_values.h"
+
 namespace ffjord {
 
 /// Every call is one of all ranks, in the same order on each. Each ends within the deadline that
@@ -24,7 +26,7 @@ class Communicator {
   /// Among the ranks of this machine.
   virtual int local_rank() const = 0;
   virtual int local_size() const = 0;
-  /// 'single', 'mpi' or 'nccl', and the library in words.
+  /// 'single', 'mpi' or 'nccl', and the libraries in words. Any thread.
   virtual std::string transport() const = 0;
   virtual std::string library() const = 0;
 
@@ -41,6 +43,13 @@ class Communicator {
   /// an order of its own.
   virtual void sum(std::span<float> values);
   virtual void sum(std::span<double> values);
+  /// Of values that lie in cards on all ranks: through the host's memory, unless a library goes
+  /// from card to card, in an order of its own.
+  virtual void sum(DeviceValues& values);
+  /// Whether this rank is ready for sums of values in that card. Where one is not, all prepare,
+  /// each with its own.
+  virtual bool is_prepared(const DeviceValues&) const { return true; }
+  virtual void prepare(DeviceValues&) {}
 
   /// Calls from now on wait for the others as long as they take.
   virtual void lift_deadline() noexcept {}

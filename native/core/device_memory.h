@@ -11,6 +11,7 @@
 
 #include "core/flow_description.h"
 #include "core/image_visit.h"
+#include "core/slots.h"
 
 namespace ffjord {
 
@@ -34,6 +35,8 @@ class FlatBuffer {
   virtual void fill_zero() = 0;
   /// Adds as many values, from the host.
   virtual void add(std::span<const Real> values) = 0;
+  /// Adds up what all processes have here.
+  virtual void sum(SharedSums& sums) { sum_on_host<Real>(*this, sums); }
 };
 
 /// target (indices, columns) ← rows (any number, columns), both in the device's memory.

@@ -9,7 +9,9 @@
 namespace ffjord {
 namespace {
 
+// Flags of a notice: of the end of an iteration, and of a sum.
 constexpr std::uint32_t kStop = 1, kTimeUp = 2;
+constexpr std::uint32_t kInCard = 1, kUnprepared = 2;
 
 }  // namespace
 
@@ -123,6 +125,25 @@ void Group::sum(std::span<double> values) {
   const std::lock_guard lock(mutex_);
   meet({Call::Sum64, 0, values.size()});
   call([&] { communicator_->sum(values); });
+}
+
+// Ranks whose engines have no card may be among the others.
+void Group::sum(DeviceValues& values) {
+  if (size() == 1) return;
+  const std::lock_guard lock(mutex_);
+  const bool prepared = communicator_->is_prepared(values);
+  const std::vector<Notice>& all =
+      meet({Call::Sum32, kInCard | (prepared ? 0 : kUnprepared), values.count()});
+  std::uint32_t every = ~std::uint32_t{0}, any = 0;
+  for (const Notice& notice : all) {
+    every &= notice.flags;
+    any |= notice.flags;
+  }
+  call([&] {
+    if (!(every & kInCard)) return sum_on_host<float>(values, *communicator_);
+    if (any & kUnprepared) communicator_->prepare(values);
+    communicator_->sum(values);
+  });
 }
 
 void Group::broadcast(std::span<std::byte> bytes) {

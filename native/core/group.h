@@ -40,6 +40,7 @@ class Group : public SharedSums {
   // Calls of all ranks. A failure of any ends them by SharedFailure.
   void sum(std::span<float> values) override;
   void sum(std::span<double> values) override;
+  void sum(DeviceValues& values) override;
   /// Bytes of rank 0 for all; every rank has as many.
   void broadcast(std::span<std::byte> bytes);
   /// Throws where ranks have different numbers, Error(InvalidArgument) that names `what`.

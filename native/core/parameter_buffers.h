@@ -70,13 +70,7 @@ class ParameterBuffers {
   }
 
   void zero_gradients() { ensure(Buffer::Gradients).fill_zero(); }
-  void sum_gradients(SharedSums& sums) {
-    FlatBuffer<Real>& gradients = ensure(Buffer::Gradients);
-    const std::span<const Real> own = gradients.on_host();
-    std::vector<Real> values(own.begin(), own.end());
-    sums.sum(std::span<Real>(values));
-    gradients.assign(values);
-  }
+  void sum_gradients(SharedSums& sums) { ensure(Buffer::Gradients).sum(sums); }
 
   /// Where a pullback adds its gradients, in the memory of the device; empty where they are not
   /// wanted.

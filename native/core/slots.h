@@ -11,6 +11,8 @@
 #include <utility>
 #include <vector>
 
+#include "core/device_values.h"
+
 namespace ffjord {
 
 /// Adds what the processes that share a batch have of it, in the order of add_as_tree; core/group.h
@@ -20,6 +22,8 @@ class SharedSums {
   virtual ~SharedSums() = default;
   virtual void sum(std::span<float> values) = 0;
   virtual void sum(std::span<double> values) = 0;
+  /// The order is that of add_as_tree where they go through the host's memory alone.
+  virtual void sum(DeviceValues& values) { sum_on_host<float>(values, *this); }
 };
 
 /// Which rows of a batch those at hand are: all of them, unless the batch is shared.

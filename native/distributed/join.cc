@@ -2,6 +2,7 @@
 
 #include "distributed/launch.h"
 #include "distributed/mpi_communicator.h"
+#include "distributed/nccl_communicator.h"
 #include "distributed/single.h"
 
 namespace ffjord::distributed {
@@ -9,7 +10,8 @@ namespace ffjord::distributed {
 std::unique_ptr<Communicator> join(double deadline) {
   const Launch launch = find_launch();
   if (launch.kind == Launch::Kind::Alone) return std::make_unique<Single>();
-  return std::make_unique<MpiCommunicator>(MpiLibrary::open(launch), launch, deadline);
+  auto ranks = std::make_unique<MpiCommunicator>(MpiLibrary::open(launch), launch, deadline);
+  return std::make_unique<NcclCommunicator>(std::move(ranks), deadline);
 }
 
 }  // namespace ffjord::distributed

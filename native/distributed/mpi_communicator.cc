@@ -1,48 +1,14 @@
 #include "distributed/mpi_communicator.h"
 
-#include <unistd.h>
-
-#include <chrono>
-#include <cmath>
 #include <functional>
 #include <limits>
-#include <thread>
 #include <vector>
 
 #include "core/errors.h"
+#include "distributed/host_name.h"
+#include "distributed/patience.h"
 
 namespace ffjord::distributed {
-namespace {
-
-using Clock = std::chrono::steady_clock;
-using std::chrono::microseconds;
-
-std::uint64_t hash_of_host() {
-  char name[256] = {};
-  gethostname(name, sizeof(name) - 1);
-  return std::hash<std::string>{}(name);
-}
-
-// Between two looks: none at first, as most sums are there within microseconds, then longer ones,
-// so that ranks which share cores do not take them from the one that still computes.
-class Patience {
- public:
-  void wait() {
-    const auto waited = Clock::now() - began_;
-    if (waited < microseconds(20)) return;
-    if (waited < microseconds(200)) return std::this_thread::yield();
-    std::this_thread::sleep_for(waited < microseconds(20'000) ? microseconds(20)
-                                                              : microseconds(200));
-  }
-  bool over(double seconds) const {
-    return std::chrono::duration<double>(Clock::now() - began_).count() > seconds;
-  }
-
- private:
-  const Clock::time_point began_ = Clock::now();
-};
-
-}  // namespace
 
 MpiCommunicator::MpiCommunicator(MpiLibrary library, const Launch& launch, double deadline)
     : library_(std::move(library)),
@@ -89,12 +55,7 @@ void MpiCommunicator::run(const char* what, const Start& start) {
   for (Patience patience;; patience.wait()) {
     require_success(what, library_.test(&request, &done, library_.no_status()));
     if (done) return;
-    if (patience.over(deadline_))
-      throw Error(ErrorCode::PeerLost,
-                  "rank " + std::to_string(rank_) + " waited for the others longer than " +
-                      std::to_string(std::lround(deadline_)) +
-                      " s: one of them hangs, or its work takes longer; look at their machines and "
-                      "go on from the last checkpoint, or give the group a longer deadline");
+    if (patience.over(deadline_)) throw OthersAreLate(rank_, deadline_);
   }
 }
 

@@ -1,5 +1,5 @@
 // NCCL without its headers: the functions that are needed, whose constants have been the same since
-// NCCL 2.0.
+// NCCL 2.0, and the configuration of NCCL 2.14, from which on calls need not block.
 #pragma once
 
 #include <cstddef>
@@ -16,36 +16,50 @@ class NcclLibrary {
   struct UniqueId {
     char bytes[128];
   };
+  /// As NCCL 2.14 has it. Later ones have more members; by size and version they know that these
+  /// are not given.
+  struct Configuration {
+    std::size_t size = sizeof(Configuration);
+    unsigned magic = 0xcafebeef, version = 21400;
+    int blocking = 0;
+  };
   using Communicator = void*;
   using Stream = void*;
-  enum class Type : int { Float32 = 7, Float64 = 8 };
-  enum class Operation : int { Sum = 0, Max = 2 };
+  enum class Type : int { Float32 = 7 };
+  enum class Operation : int { Sum = 0 };
   static constexpr int kSuccess = 0, kInProgress = 7;
 
-  /// Opens the library that the environment's FFJORD_NCCL names, or libnccl.so.2. Throws
-  /// Error(Unsupported) with the loader's reason.
-  static NcclLibrary open();
+  /// The file that the environment's FFJORD_NCCL names, or libnccl.so.2; 'none' opens none.
+  static std::string usual_name();
+  /// Throws Error(Unsupported) with the loader's reason, or what it lacks.
+  explicit NcclLibrary(const std::string& name);
 
-  /// As 2.27.3.
+  /// As "NCCL 2.27.3", and as NCCL codes it: 22703.
   std::string version() const;
+  int version_code() const { return code_; }
   std::string path() const { return library_.path("ncclGetVersion"); }
+  /// A code of NCCL's in words, with what it says of the last failure.
+  std::string words(int code) const;
 
   // As NCCL's own; 0 is success.
   int (*get_unique_id)(UniqueId*);
-  int (*comm_init_rank)(Communicator*, int ranks, UniqueId, int rank);
+  int (*comm_init_rank)(Communicator*, int ranks, UniqueId, int rank, Configuration*);
   int (*all_reduce)(const void*, void*, std::size_t, Type, Operation, Communicator, Stream);
   int (*comm_get_async_error)(Communicator, int*);
-  int (*comm_abort)(Communicator);
+  int (*comm_finalize)(Communicator);
   int (*comm_destroy)(Communicator);
-  const char* (*get_error_string)(int);
+  int (*comm_abort)(Communicator);
 
  private:
-  explicit NcclLibrary(const std::string& name);
+  void require_version();
 
   const SharedLibrary library_;
-  int (*get_version_)(int*);
+  int code_ = 0;
+  const char* (*get_error_string_)(int);
+  const char* (*get_last_error_)(Communicator);
 };
 
+/// Of the usual one.
 LibraryReport nccl_report();
 
 }  // namespace ffjord::distributed

@@ -63,6 +63,14 @@ async function fitted(flow, data, options, group) {
   }
 }
 
+/** The same on cards, and how gradients were summed there. */
+async function onCards(options, group) {
+  const device = 'cuda-emulated'
+  const flow = await makeFlow({ device, ...options })
+  const found = await fitted(flow, few(), { iterations: 3, optimizer: { type: 'sgd', lr: 0.1 } }, group)
+  return { ...found, transport: group.transport, library: group.library }
+}
+
 /** Rows far out take fewer steps than one of rank 1 of two near the origin, and a solver that takes no more. */
 const makeHardFlow = () =>
   makeFlow({
@@ -107,6 +115,7 @@ const jobs = {
   blocks: async (group) =>
     fitted(await makeFlow({ blocks: [cnf(), cnf()] }), few(), { ...twenty, objective: 'fm' }, group),
   batch: async (group) => fitted(await makeFlow({ control: 'batch' }), few(), twenty, group),
+  cards: (group) => onCards({}, group),
   images: async (group) => {
     const vae = await Vae.create({
       shape: [1, 4, 4],

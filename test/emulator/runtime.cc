@@ -3,11 +3,13 @@
 #include <sys/mman.h>
 #include <unistd.h>
 
+#include <cstdio>
 #include <cstdlib>
 #include <cstring>
 #include <deque>
 #include <memory>
 #include <set>
+#include <string>
 #include <utility>
 
 #include "device.h"
@@ -23,7 +25,16 @@ struct Graph {
   std::vector<std::shared_ptr<Graph>> bodies;
 };
 
+// Runs `work(argument)` while the host may touch the device's memory.
+void with_memory(void (*work)(void*), void* argument) {
+  const std::lock_guard lock(device().lock);
+  const Opened opened(device().memory);
+  work(argument);
+}
+
 struct Stream {
+  // The first member, for other libraries that are handed a stream (test/distributed/nccl.cc).
+  void (*const with_memory)(void (*work)(void*), void* argument) = emulator::with_memory;
   std::deque<Work> work;
   std::uint64_t put = 0, done = 0;  // numbers of work
   Graph* recording = nullptr;
@@ -198,6 +209,12 @@ cudaError_t cudaDriverGetVersion(int* version) {
 cudaError_t cudaRuntimeGetVersion(int* version) { return cudaDriverGetVersion(version); }
 cudaError_t cudaGetDeviceProperties(cudaDeviceProp* properties, int) {
   std::strcpy(properties->name, "emulated on the host");
+  return cudaSuccess;
+}
+// Every process has an emulated card of its own; for checks the environment gives one to several.
+cudaError_t cudaDeviceGetPCIBusId(char* place, int length, int) {
+  const char* const shared = std::getenv("FFJORD_EMULATOR_PLACE");
+  std::snprintf(place, length, "%s", shared ? shared : std::to_string(getpid()).c_str());
   return cudaSuccess;
 }
 cudaError_t cudaDeviceGetAttribute(int* value, cudaDeviceAttr attribute, int) {

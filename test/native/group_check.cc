@@ -7,87 +7,22 @@
 
 #include <algorithm>
 #include <array>
-#include <barrier>
 #include <cstdio>
 #include <cstdlib>
-#include <cstring>
-#include <functional>
 #include <memory>
 #include <string>
-#include <thread>
 #include <vector>
 
-#include "core/as_error.h"
 #include "core/group.h"
 #include "distributed/join.h"
 #include "distributed/launch.h"
 #include "flow_case.h"
+#include "thread_ranks.h"
 
 namespace {
 
 using namespace ffjord;
-using checks::Report;
-
-// Ranks of one process.
-struct Meeting {
-  explicit Meeting(int size) : size(size), here(size), given(size) {}
-  const int size;
-  std::barrier<> here;
-  std::vector<std::span<const std::byte>> given;
-};
-
-class ThreadCommunicator : public Communicator {
- public:
-  ThreadCommunicator(Meeting& meeting, int rank) : meeting_(meeting), rank_(rank) {}
-  int rank() const override { return rank_; }
-  int size() const override { return meeting_.size; }
-  int local_rank() const override { return rank_; }
-  int local_size() const override { return meeting_.size; }
-  std::string transport() const override { return "threads"; }
-  std::string library() const override { return "none"; }
-  void gather(std::span<const std::byte> own, std::span<std::byte> all) override {
-    share(own, [&](int from, std::span<const std::byte> bytes) {
-      std::copy(bytes.begin(), bytes.end(), all.begin() + from * own.size());
-    });
-  }
-  void exchange(std::span<const std::byte> parts, std::span<std::byte> received) override {
-    const std::size_t part = parts.size() / meeting_.size;
-    share(parts, [&](int from, std::span<const std::byte> bytes) {
-      std::copy_n(bytes.begin() + rank_ * part, part, received.begin() + from * part);
-    });
-  }
-  void broadcast(std::span<std::byte> bytes, int root) override {
-    share(bytes, [&](int from, std::span<const std::byte> given) {
-      if (from == root && from != rank_) std::copy(given.begin(), given.end(), bytes.begin());
-    });
-  }
-  void leave() override {}
-  void abort(int code) noexcept override { std::_Exit(code); }
-
- private:
-  template <class Take>
-  void share(std::span<const std::byte> own, const Take& take) {
-    meeting_.given[rank_] = own;
-    meeting_.here.arrive_and_wait();
-    for (int from = 0; from < meeting_.size; ++from) take(from, meeting_.given[from]);
-    meeting_.here.arrive_and_wait();
-  }
-
-  Meeting& meeting_;
-  const int rank_;
-};
-
-// Of which no two orders of a sum give the same bits.
-float term(int rank, std::size_t i) {
-  return std::sin(float(1 + rank * 7919 + i)) * std::pow(10.f, float((rank * 5 + i) % 7));
-}
-
-template <class Number>
-Number tree(int ranks, std::size_t i) {
-  std::vector<Number> terms;
-  for (int rank = 0; rank < ranks; ++rank) terms.push_back(term(rank, i));
-  return tree_sum(terms);
-}
+using namespace checks;
 
 template <class Number>
 bool sums_as_a_tree(Group& group, std::size_t count) {
@@ -97,22 +32,6 @@ bool sums_as_a_tree(Group& group, std::size_t count) {
   for (std::size_t i = 0; i < count; ++i)
     if (values[i] != tree<Number>(group.size(), i)) return false;
   return true;
-}
-
-// What a call throws: its code and message.
-template <class Body>
-std::pair<int, std::string> thrown(Group& group, const Body& body) {
-  try {
-    group.together(body);
-  } catch (const std::exception& failure) {
-    const Error error = as_error(failure);
-    return {int(error.code), error.what()};
-  }
-  return {-1, ""};
-}
-
-bool has(const std::string& text, const std::string& part) {
-  return text.find(part) != std::string::npos;
 }
 
 // What every rank does.
@@ -205,16 +124,12 @@ void check_calls(Group& group, Report& report) {
 
 void check_threads(Report& report) {
   for (const int size : {1, 2, 3, 4, 5, 8}) {
-    Meeting meeting(size);
     std::vector<Report> reports(size);
-    std::vector<std::thread> threads;
-    for (int rank = 0; rank < size; ++rank)
-      threads.emplace_back([&, rank] {
-        Group group(std::make_unique<ThreadCommunicator>(meeting, rank));
-        check_calls(group, reports[rank]);
-        group.leave();
-      });
-    for (std::thread& thread : threads) thread.join();
+    run_ranks(size, [&](int rank, std::unique_ptr<Communicator> communicator) {
+      Group group(std::move(communicator));
+      check_calls(group, reports[rank]);
+      group.leave();
+    });
     for (int rank = 0; rank < size; ++rank)
       report.expect(std::to_string(size) + " threads, rank " + std::to_string(rank),
                     reports[rank].failures() == 0);

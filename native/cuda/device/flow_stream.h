@@ -2,6 +2,7 @@
 #pragma once
 
 #include <cstdint>
+#include <string>
 
 #include "cuda/device/stream.h"
 
@@ -27,6 +28,12 @@ class FlowStream : public Stream {
   /// Makes the device that of the calling thread. A flow is used by one thread at a time, but not
   /// always the same.
   void enter() const { check(cudaSetDevice(device_), "choice of the device"); }
+  /// By its place on the machine's bus, as numbers of devices are each process's own.
+  std::string card() const {
+    char place[32] = {};
+    check(cudaDeviceGetPCIBusId(place, sizeof(place), device_), "place of the device");
+    return place;
+  }
 
  private:
   cudaMemPool_t pool() const {

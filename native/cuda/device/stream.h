@@ -69,6 +69,13 @@ class Stream {
   cudaStream_t get() const { return stream_; }
   const CudaOptions& options() const { return options_; }
   void synchronize() const { check(cudaStreamSynchronize(stream_), "work of the stream"); }
+  /// Whether it is past all that was put on it.
+  bool is_done() const {
+    const cudaError_t status = cudaStreamQuery(stream_);
+    if (status == cudaErrorNotReady) return false;
+    check(status, "work of the stream");
+    return true;
+  }
   void record(const Event& event) const { check(cudaEventRecord(event.get(), stream_), "event"); }
   /// What is put here from now on starts after `event`.
   void wait(const Event& event) const {

@@ -1,15 +1,17 @@
 // A flat buffer on the device, and the copy of it that the host asks for.
 #pragma once
 
+#include <string>
 #include <vector>
 
+#include "core/device_values.h"
 #include "core/flow_device.h"
 #include "cuda/device/flow_stream.h"
 #include "cuda/device/memory.h"
 
 namespace ffjord::cuda {
 
-class DeviceBuffer : public FlatBuffer<float> {
+class DeviceBuffer : public FlatBuffer<float>, public DeviceValues {
  public:
   /// Starts with zeros.
   DeviceBuffer(std::size_t count, const FlowStream& stream);
@@ -20,6 +22,14 @@ class DeviceBuffer : public FlatBuffer<float> {
   void assign(std::span<const float> values) override;
   void fill_zero() override;
   void add(std::span<const float> values) override;
+  void sum(SharedSums& sums) override { sums.sum(static_cast<DeviceValues&>(*this)); }
+
+  std::size_t count() const override { return values_.size(); }
+  float* on_card() override { return values().data(); }
+  void* stream() const override { return stream_.get(); }
+  bool is_done() const override { return stream_.is_done(); }
+  std::string card() const override { return stream_.card(); }
+  void enter() const override { stream_.enter(); }
 
  private:
   const FlowStream& stream_;

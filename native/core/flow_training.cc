@@ -60,11 +60,11 @@ class Objectives {
     std::vector<double> context(
         task_.contexts ? count * std::size_t(flow_.description().context.size) : 0);
     if (task_.contexts) flow_.gather({*task_.contexts, indices}, context);
-    std::vector<double> loss{matching_->loss(
-        flow_, {count, rows, context, noise_of(batch, part, shared), shared.share()}, part.weight)};
-    shared.sum(loss);
+    double loss = matching_->loss(
+        flow_, {count, rows, context, noise_of(batch, part, shared), shared.share()}, part.weight);
+    shared.sum(ReportNumbers{{&loss}, {}});
     shared.sum_gradients(flow_);
-    record.loss += part.weight * loss[0];
+    record.loss += part.weight * loss;
     record.evaluations = record.backward_evaluations = 1;
     record.negative_log_prob = std::numeric_limits<double>::quiet_NaN();
   }
@@ -88,34 +88,20 @@ class Objectives {
           return ffjord::loss(flow_, solve, task_.weights, {}, {}, {part.weight, part.clears});
         },
         true);
-    if (burst_.group) sum_reports(shared, report);
+    if (burst_.group) sum_report(shared, report);
     shared.sum_gradients(flow_);
     add(record, report, part.weight);
   }
 
-  // Means are sums of what each rank's rows add to them; counts are means over a rank's rows.
-  void sum_reports(const SharedBatch& shared, LossReport& report) const {
-    const double weight = shared.weight();
-    SolveStatistics &forward = report.forward, &backward = report.backward;
-    const std::size_t regularisers = report.regularisers.size(),
-                      blocks = report.block_evaluations.size();
-    std::vector<double> terms{report.negative_log_prob};
-    terms.insert(terms.end(), report.regularisers.begin(), report.regularisers.end());
-    for (const double count : report.block_evaluations) terms.push_back(weight * count);
-    for (const double count :
-         {forward.evaluations, forward.accepted, forward.rejected, backward.evaluations})
-      terms.push_back(weight * count);
-    shared.sum(terms);
-
-    auto next = terms.begin();
-    report.loss = report.negative_log_prob = *next++;
-    report.regularisers.assign(next, next + regularisers);
-    for (std::size_t r = 0; r < regularisers; ++r) report.loss += task_.weights[r] * *next++;
-    report.block_evaluations.assign(next, next + blocks);
-    next += blocks;
-    for (double* count :
-         {&forward.evaluations, &forward.accepted, &forward.rejected, &backward.evaluations})
-      *count = *next++;
+  void sum_report(const SharedBatch& shared, LossReport& report) const {
+    ReportNumbers numbers{{&report.negative_log_prob}, {}};
+    for (double& mean : report.regularisers) numbers.means.push_back(&mean);
+    for (double& count : report.block_evaluations) numbers.counts.push_back(&count);
+    numbers.count(report.forward, report.backward);
+    shared.sum(numbers);
+    report.loss = report.negative_log_prob;
+    for (std::size_t r = 0; r < report.regularisers.size(); ++r)
+      report.loss += task_.weights[r] * report.regularisers[r];
   }
 
   void add(FlowIteration& record, const LossReport& report, double weight) const {

@@ -7,8 +7,21 @@
 
 #include "core/group.h"
 #include "core/slots.h"
+#include "core/step_control.h"
 
 namespace ffjord {
+
+/// Where the numbers of a report stand.
+struct ReportNumbers {
+  std::vector<double*> means;   ///< over the batch, of which a rank has what its rows add
+  std::vector<double*> counts;  ///< means over the rows that a rank has
+
+  void count(SolveStatistics& forward, SolveStatistics& backward) {
+    for (double* one :
+         {&forward.evaluations, &forward.accepted, &forward.rejected, &backward.evaluations})
+      counts.push_back(one);
+  }
+};
 
 class SharedBatch {
  public:
@@ -30,11 +43,17 @@ class SharedBatch {
   /// Of the rows of the batch, those of this rank.
   double weight() const { return shared_ ? double(count()) / double(share_.whole) : 1; }
 
-  /// Numbers that each rank has a term of.
-  void sum(std::vector<double>& terms) const {
+  /// Makes them those of the batch.
+  void sum(const ReportNumbers& numbers) const {
     if (!group_) return;
+    std::vector<double> terms;
+    for (const double* mean : numbers.means) terms.push_back(*mean);
+    for (const double* count : numbers.counts) terms.push_back(weight() * *count);
     if (!counts()) terms.assign(terms.size(), 0);
     group_->sum(std::span(terms));
+    auto next = terms.begin();
+    for (double* mean : numbers.means) *mean = *next++;
+    for (double* count : numbers.counts) *count = *next++;
   }
   /// The gradients in the model's buffer.
   template <class Model>

@@ -68,16 +68,22 @@ inline bool is_by_weights(const Error& error) {
 /// Throws where ranks have planned different bursts.
 void require_agreement(const Burst& burst, Group& group);
 
-/// Every so many iterations the weights of all ranks are compared.
+/// Every so many iterations the weights of all ranks are compared, and the statistics that batch
+/// norm keeps beside them.
 inline constexpr std::uint32_t kComparedIterations = 100;
 
 template <class Model>
 void compare_weights(Model& model, Group& group, std::uint32_t call) {
-  std::vector<double> weights(model.layout().parameter_count);
-  model.read(Buffer::Parameters, weights);
-  group.require_same(fingerprint(std::span<const double>(weights)),
-                     "their weights behind call " + std::to_string(call) +
-                         ", as those of machines do which round differently");
+  const auto compare = [&](Buffer buffer, std::size_t count, const std::string& what) {
+    std::vector<double> values(count);
+    model.read(buffer, values);
+    group.require_same(fingerprint(std::span<const double>(values)),
+                       what + " behind call " + std::to_string(call) +
+                           ", as those of machines do which round differently");
+  };
+  compare(Buffer::Parameters, model.layout().parameter_count, "their weights");
+  if (const std::size_t count = model.layout().buffer_count)
+    compare(Buffer::Statistics, count, "the statistics of batch or spectral norm");
 }
 
 /// At least one iteration; a stop between iterations ends the burst early, without an error.

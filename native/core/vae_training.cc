@@ -3,25 +3,6 @@
 #include "core/shared_batch.h"
 
 namespace ffjord {
-namespace {
-
-// As of a flow (flow_training.cc): sums of means, and of counts by their weights.
-void sum_reports(const SharedBatch& shared, ElboReport& report) {
-  const double weight = shared.weight();
-  SolveStatistics &forward = report.forward, &backward = report.backward;
-  std::vector<double> terms{report.reconstruction,        report.kl,
-                            weight * forward.evaluations, weight * forward.accepted,
-                            weight * forward.rejected,    weight * backward.evaluations};
-  shared.sum(terms);
-  report.reconstruction = terms[0];
-  report.kl = terms[1];
-  forward.evaluations = terms[2];
-  forward.accepted = terms[3];
-  forward.rejected = terms[4];
-  backward.evaluations = terms[5];
-}
-
-}  // namespace
 
 std::vector<VaeIteration> train(Vae& vae, const VaeTask& task, const Burst& burst) {
   return run_burst<VaeIteration>(burst, vae, [&](const Batch& batch) {
@@ -37,7 +18,9 @@ std::vector<VaeIteration> train(Vae& vae, const VaeTask& task, const Burst& burs
     request.stop = burst.stop_within();
     const double beta = task.betas[batch.number];
     ElboReport report = vae.loss(request, beta);
-    sum_reports(shared, report);
+    ReportNumbers numbers{{&report.reconstruction, &report.kl}, {}};
+    numbers.count(report.forward, report.backward);
+    shared.sum(numbers);
     shared.sum_gradients(vae);
     VaeIteration record;
     record.loss = report.reconstruction + beta * report.kl;

@@ -13,7 +13,7 @@ describe.each(launchers)('$name', (launcher) => {
 
   /** Two ranks that did a job on cards, to the same weights, and nearly to those of one process. */
   async function trained(environment: Record<string, string>, job = 'cards') {
-    alone ??= start(undefined, 1, ['cards'])
+    alone ??= start(undefined, 1, ['cards', 'norm on cards'])
     const [one] = (await alone).ranks as [Rank]
     const { code, output, ranks } = await start(launcher, 2, [job], environment)
     expect({ code, output }).toMatchObject({ code: 0 })
@@ -40,6 +40,10 @@ describe.each(launchers)('$name', (launcher) => {
     expect(without.library).toContain("on rank 0 NCCL does not open: FFJORD_NCCL is 'none'")
     // The order of the tree does not depend on the way.
     expect(without.weights).toBe(shared.weights)
+  })
+
+  each('batch norm takes its moments of the rows of all ranks', async () => {
+    await trained(nccl, 'norm on cards')
   })
 
   // The processes go on and note it; the first that ends by it ends the job.

@@ -116,6 +116,8 @@ const jobs = {
     fitted(await makeFlow({ blocks: [cnf(), cnf()] }), few(), { ...twenty, objective: 'fm' }, group),
   batch: async (group) => fitted(await makeFlow({ control: 'batch' }), few(), twenty, group),
   cards: (group) => onCards({}, group),
+  'norm on cards': (group) =>
+    onCards({ blocks: [{ type: 'batch_norm', lag: 0.3 }, cnf(), { type: 'batch_norm' }] }, group),
   images: async (group) => {
     const vae = await Vae.create({
       shape: [1, 4, 4],

@@ -1,5 +1,6 @@
 #include <cmath>
 #include <variant>
+#include <vector>
 
 #include "core/batch_norm.h"
 #include "cuda/device/block_sum.h"
@@ -40,7 +41,19 @@ struct NormSeen : BlockTape {
 struct NormTape : BlockTape {
   std::shared_ptr<const NormSeen> seen;
   DeviceArray<float> x;  // the data side (B, D)
+  BatchShare share;      // of the whole batch
 };
+
+// Adds up what the processes that share a batch have of `count` numbers.
+void sum_over_ranks(DeviceArray<double>& numbers, std::size_t first, std::size_t count,
+                    const BatchShare& share, const Stream& stream) {
+  if (!share.sums) return;
+  std::vector<double> values(count);
+  numbers.copy_out(values, stream, first);
+  stream.synchronize();
+  share.sum(values);
+  numbers.copy_in(values, stream, first);
+}
 
 // Running statistics and parameters of a block, in the flow's flat buffers.
 template <class Number>
@@ -146,19 +159,19 @@ __global__ void set_norm_bars(std::size_t size, bool inverted, NormNumbers<const
   s.bias[i] += static_cast<float>(inverted ? -s.plain[i] / slope : s.plain[i]);
 }
 
-// One thread an element: up to 8 FLOPs of float64 and 12 bytes. `moves`: the batch's own mean and
-// variance depend on x.
-__global__ void pull_norm(NormRows s, bool inverted, bool moves, const float* x,
+// One thread an element: up to 8 FLOPs of float64 and 12 bytes. `moving`: the rows of the whole
+// batch, whose own mean and variance depend on x; 0 where they do not.
+__global__ void pull_norm(NormRows s, bool inverted, std::size_t moving, const float* x,
                           NormNumbers<const double> map, NormBars bars) {
   const std::size_t at = flat_index(), i = at % s.size;
   if (at >= s.batch * s.size) return;
   const double slope = map.slope[i], bar = s.values[at];
   float value = static_cast<float>(inverted ? bar / slope : bar * slope);
-  if (moves) {
+  if (moving > 0) {
     const double centred = x[at] - map.batch_mean[i];
     value += static_cast<float>(
         *map.batch_share *
-        (bars.mean[i] / double(s.batch) + bars.variance[i] * 2 * centred / double(s.batch - 1)));
+        (bars.mean[i] / double(moving) + bars.variance[i] * 2 * centred / double(moving - 1)));
   }
   s.values[at] = value;
 }
@@ -187,22 +200,22 @@ class BatchNormBlock : public FlowBlock<float> {
   std::unique_ptr<BlockTape> solve(const ChainSolve<float>& call,
                                    ChainState<float>& state) override {
     stream_.enter();
-    if (call.trains() && call.request.share.sums)
-      throw Error(ErrorCode::Unsupported,
-                  "batch norm on cuda sees the rows of its own process alone; use device 'cpu' for "
-                  "a group, or standardize in place of batch_norm");
     const NormRows rows = rows_of(state);
     auto tape = std::make_unique<NormTape>();
     tape->reverse = call.reverse();
+    const BatchShare& share = tape->share = call.request.share;
+    const std::size_t whole = share.whole_of(rows.batch);
     const auto seen = std::make_shared<NormSeen>(size_, stream_);
     tape->seen = seen;
-    seen->counts = call.trains() && rows.batch > 1;
+    seen->counts = call.trains() && whole > 1;
     const auto numbers = norm_numbers(seen->numbers.data(), size_);
     if (seen->counts) {
-      sum_columns(ValueTerms{rows.values, size_}, rows.batch, size_, 1 / double(rows.batch),
+      sum_columns(ValueTerms{rows.values, size_}, rows.batch, size_, 1 / double(whole),
                   numbers.batch_mean, stream_);
+      sum_over_ranks(seen->numbers, numbers.batch_mean - numbers.mean, size_, share, stream_);
       sum_columns(SquareTerms{rows.values, size_, numbers.batch_mean}, rows.batch, size_,
-                  1 / double(rows.batch - 1), numbers.batch_variance, stream_);
+                  1 / double(whole - 1), numbers.batch_variance, stream_);
+      sum_over_ranks(seen->numbers, numbers.batch_variance - numbers.mean, size_, share, stream_);
     }
     const float* const parameters = place_.parameters.data();
     launch("set_norm_map", set_norm_map, sum_shape<double>(1), stream_, size_, lag_, mixes(*seen),
@@ -226,22 +239,33 @@ class BatchNormBlock : public FlowBlock<float> {
     const auto& tape = dynamic_cast<const NormTape&>(any_tape);
     const NormNumbers<const double> numbers = numbers_of(*tape.seen);
     const NormRows rows = rows_of(bar);
-    DeviceArray<double> sums(4 * size_ + 1, stream_);
+    const std::size_t count = 2 * size_ + 1;  // of sums over rows
+    DeviceArray<double> sums(count + 2 * size_, stream_);
     float* const gradients = call.gradients.empty() ? nullptr : call.gradients.data();
-    const NormBars bars{sums.data(),
-                        sums.data() + size_,
-                        sums.data() + 4 * size_,
-                        sums.data() + 2 * size_,
-                        sums.data() + 3 * size_,
-                        gradients ? gradients + place_.offsets.log_scale : nullptr,
-                        gradients ? gradients + place_.offsets.bias : nullptr};
+    NormBars bars{sums.data(),
+                  sums.data() + size_,
+                  sums.data() + 2 * size_,
+                  sums.data() + count,
+                  sums.data() + count + size_,
+                  gradients ? gradients + place_.offsets.log_scale : nullptr,
+                  gradients ? gradients + place_.offsets.bias : nullptr};
     sum_columns(BarTerms{rows.values, tape.x.data(), size_, numbers.mean}, rows.batch, size_, 1,
                 sums.data(), stream_);
-    sum_columns(ValueTerms{rows.delta_logp, 1}, rows.batch, 1, 1, sums.data() + 4 * size_, stream_);
-    launch("set_norm_bars", set_norm_bars, flat_shape(size_), stream_, size_, tape.reverse, numbers,
-           bars);
+    sum_columns(ValueTerms{rows.delta_logp, 1}, rows.batch, 1, 1, sums.data() + 2 * size_, stream_);
+    const auto set_bars = [&] {
+      launch("set_norm_bars", set_norm_bars, flat_shape(size_), stream_, size_, tape.reverse,
+             numbers, bars);
+    };
+    set_bars();
+    const bool moves = mixes(*tape.seen);
+    if (moves && tape.share.sums) {
+      // Gradients are those of this rank's rows; the moments are all ranks'.
+      sum_over_ranks(sums, 0, count, tape.share, stream_);
+      bars.log_scale = bars.bias = nullptr;
+      set_bars();
+    }
     launch("pull_norm", pull_norm, flat_shape(rows.batch * size_), stream_, rows, tape.reverse,
-           mixes(*tape.seen), tape.x.data(), numbers, bars);
+           moves ? tape.share.whole_of(rows.batch) : 0, tape.x.data(), numbers, bars);
   }
 
   std::shared_ptr<const BlockTape> seen(const BlockTape& tape) const override {

@@ -257,6 +257,8 @@ export const fits: FitOptions[] = [
     schedule: { type: 'cosine' },
     batch: 512,
     accumulate: 2,
+    sharedSteps: false,
+    shard: false,
     validation: { data: [[0, 1]], every: 100 },
     keepBest: true
   },
@@ -401,7 +403,12 @@ export const files: FileOptions[] = [
   { key: 'train/images', shape: [1, 28, 28], timeout: 120 },
   { schema: { columns: [{ name: 'paid', type: 'real' }] } }
 ]
-export const parts: SplitOptions = { validation: 0.05, test: 0.05, keep: 50_000 }
+export const parts: SplitOptions = {
+  validation: 0.05,
+  test: 0.05,
+  shard: { rank: 0, size: 2 },
+  keep: 50_000
+}
 export const mixture: MixtureOptions = {
   components: 5,
   rounds: 200,

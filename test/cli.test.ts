@@ -82,6 +82,16 @@ describe('a wrong call', () => {
       ['train', '--data', 'moons', '--out', 'x', '--objective', 'ml', '--coupling', 'optimal'],
       '--objective fm'
     ],
+    [
+      'shards of what is no stream',
+      ['train', '--data', 'moons', '--out', 'x', '--shard'],
+      'give --stream as well'
+    ],
+    [
+      'shared steps of rows that step by themselves',
+      ['train', '--data', 'moons', '--out', 'x', '--control', 'sample', '--shared-steps', '--quiet'],
+      "sharedSteps goes with control 'batch'"
+    ],
     ['no folder to resume', ['train', '--resume', '--out', 'nowhere'], 'no training to resume'],
     ['a device that does not exist', ['train', '--data', 'moons', '--out', 'x', '--device', 'tpu'], 'tpu'],
     [

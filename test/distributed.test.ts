@@ -1,5 +1,5 @@
 import { spawn, spawnSync } from 'node:child_process'
-import fs, { existsSync, readFileSync } from 'node:fs'
+import fs, { existsSync, readFileSync, writeFileSync } from 'node:fs'
 import os from 'node:os'
 import { join } from 'node:path'
 import { Flow, Group, libraryInfo } from '../lib'
@@ -11,10 +11,24 @@ import { type Ended, folder, launchers, missing, type Rank, start, underWay } fr
 const command = join(__dirname, '..', 'dist', 'cli', 'index.js')
 
 /** Jobs in which several ranks come to the bits of one process. */
-const sameBits = ['sample', 'tile', 'estimate', 'norm', 'parts', 'context', 'matching', 'coupled', 'images']
+const sameBits = [
+  'sample',
+  'tile',
+  'together',
+  'estimate',
+  'norm',
+  'parts',
+  'context',
+  'matching',
+  'coupled',
+  'images'
+]
 /** Jobs in which they do but nearly so: each controls its own steps, or blocks divide the rows. */
 const near = ['batch', 'blocks']
+/** And of which two ranks do. */
+const ownRows = ['sharded']
 
+const everything = [...sameBits, ...near, ...ownRows]
 let alone: Promise<Ended> | undefined
 
 describe('a process of its own', () => {
@@ -127,7 +141,7 @@ describe.each(launchers)('$name', (launcher) => {
   const each = missing(launcher) ? test.skip : test
 
   each.each([2, 4])('%d ranks come to the bits of one process', async (count) => {
-    alone ??= start(undefined, 1, [...sameBits, ...near])
+    alone ??= start(undefined, 1, everything)
     const [one] = (await alone).ranks as [Rank]
     const { code, output, ranks } = await start(launcher, count, sameBits)
     expect({ code, output }).toMatchObject({ code: 0 })
@@ -145,25 +159,31 @@ describe.each(launchers)('$name', (launcher) => {
     }
   })
 
-  each('3 ranks, and steps that each controls, come near them', async () => {
-    alone ??= start(undefined, 1, [...sameBits, ...near])
+  each.each([
+    [3, ['sample', 'together', 'images', ...near]],
+    [2, ownRows]
+  ])('%d ranks come near them in %p', async (count, names) => {
+    alone ??= start(undefined, 1, everything)
     const [one] = (await alone).ranks as [Rank]
-    const { code, output, ranks } = await start(launcher, 3, ['sample', 'images', ...near])
+    const { code, output, ranks } = await start(launcher, count, names)
     expect({ code, output }).toMatchObject({ code: 0 })
     const [first] = ranks as [Rank]
     for (const { jobs } of ranks) expect(jobs).toEqual(first.jobs)
-    for (const [name, { losses }] of Object.entries(first.jobs)) {
+    for (const [name, { losses, nfe }] of Object.entries(first.jobs)) {
       expect(losses).toHaveLength(one.jobs[name]!.losses.length)
       // Each step doubles what the steps before made of a difference in rounding.
       losses.slice(0, 8).forEach((loss, i) => {
         expect(Math.abs(loss - one.jobs[name]!.losses[i]!)).toBeLessThan(2e-3)
       })
+      expect(nfe.map((one) => one.toFixed(6))).toEqual(one.jobs[name]!.nfe.map((one) => one.toFixed(6)))
     }
   })
 
   each('what ends one rank ends all at the same place', async () => {
     const names = [
       'failing',
+      'failing together',
+      'shards that differ',
       'skipping',
       'aborted',
       'broken',
@@ -178,13 +198,19 @@ describe.each(launchers)('$name', (launcher) => {
       'sample',
       'after leaving'
     ]
-    alone ??= start(undefined, 1, [...sameBits, ...near])
+    alone ??= start(undefined, 1, everything)
     const { code, output, ranks } = await start(launcher, 2, names, { RANK_DEADLINE: '20' })
     expect({ code, output }).toMatchObject({ code: 0 })
     const [zero, one] = ranks as [Rank, Rank]
+    const told = (name: string) => ranks.map(({ jobs }) => jobs[name]!.error?.message ?? '')
     expect(zero.jobs.failing!.error).toMatchObject({ code: 'SOLVE_FAILED' })
     expect(zero.jobs.failing!.error!.message).toContain('on rank 1')
     expect(one.jobs.failing!.error).toMatchObject({ code: 'SOLVE_FAILED' })
+    for (const { jobs } of ranks)
+      expect(jobs['failing together']!.error).toMatchObject({ code: 'SOLVE_FAILED' })
+    expect(told('failing together').filter((message) => message.includes('on rank '))).toHaveLength(1)
+    expect(zero.jobs['shards that differ']).toMatchObject({ stopped: 'data', iterations: 4 })
+    expect(zero.jobs['shards that differ']).toEqual(one.jobs['shards that differ'])
     expect(one.jobs.failing!.unchanged && zero.jobs.failing!.unchanged).toBe(true)
     expect(zero.jobs.skipping).toEqual(one.jobs.skipping)
     expect(zero.jobs.skipping!.iterations).toBe(3)
@@ -194,7 +220,6 @@ describe.each(launchers)('$name', (launcher) => {
     expect(zero.jobs.broken).toEqual(one.jobs.broken)
     expect(zero.jobs.thrown!.error!.message).toBe('the disk is full')
     expect(one.jobs.thrown!.error!.message).toContain('on rank 0: the disk is full')
-    const told = (name: string) => ranks.map(({ jobs }) => jobs[name]!.error?.message ?? '')
     for (const message of told('other batch')) expect(message).toMatch(/differ in .*batch/)
     for (const message of [...told('other data'), ...told('other visits')])
       expect(message).toContain('differ in the data')
@@ -300,6 +325,14 @@ describe.each(launchers)('$name', (launcher) => {
       expect(lines.map((line) => JSON.parse(line).iteration)).toEqual(
         Array.from({ length: 30 }, (_, i) => i + 1)
       )
+
+      const table = `${out}.csv`
+      const cells = Array.from({ length: 900 }, (_, i) => `${Math.sin(i)},${Math.cos(i * i)}`)
+      writeFileSync(table, `a,b\n${cells.join('\n')}\n`)
+      const small = '--hidden 8,8 --batch 128 --iterations 10 --no-report --quiet --stream --shard'
+      const streamed = await endOf(train([...small.split(' '), '--data', table, '--out', `${out}-streamed`]))
+      expect(streamed).toMatchObject({ code: 0 })
+      expect(streamed.output).toContain('Trained  10 iterations')
 
       const endless = `${out}-endless`
       const child = train([...options(endless), '--iterations', '1000000'])

@@ -9,6 +9,8 @@ const program = join(__dirname, 'distributed', 'rank.js')
 interface Found {
   losses: number[]
   validations: number[]
+  /** Of steps that are taken together. */
+  nfe: number[]
   error?: { code: string; message: string }
   stopped?: string
   iterations?: number

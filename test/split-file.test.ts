@@ -48,6 +48,20 @@ test('every row belongs to one part, and training meets each of its rows once a 
   expect(idsOf(other.test!)).not.toEqual(tested)
 })
 
+test('ranks share the rows to train on', async () => {
+  const { train, trainRows } = await splitFile(path, { seed: 3 })
+  const all = idsOf(await train.take(trainRows))
+  const size = 3
+  for (let rank = 0; rank < size; rank++) {
+    const own = await splitFile(path, { seed: 3, shard: { rank, size } })
+    expect(own.trainRows).toBe(trainRows)
+    const taken = all.filter((_, i) => i % size === rank)
+    expect(idsOf(await own.train.take(taken.length))).toEqual(taken)
+    expect(idsOf(own.seen)).toHaveLength(trainRows)
+  }
+  await failure(() => splitFile(path, { shard: { rank: 3, size } }), 'INVALID_OPTION')
+})
+
 test('a part that is too large is held as a fair sample', async () => {
   const { trainRows, seen } = await splitFile(path, { keep: 400 })
   expect(seen.rows).toBe(400)

@@ -10,6 +10,7 @@ import {
   type FileOptions,
   fromFile,
   fromImage,
+  type Group,
   type ImageDataset,
   type ImageFolderOptions,
   type ImageReading,
@@ -227,12 +228,12 @@ export function openTestData(
  * Splits what `--data`, `--validation` and `--test` name. A share of a file is cut off its rows in an order that `seed`
  * decides; toy densities and pictures give fresh rows to each.
  */
-export async function openSource(name: string, choice: SourceChoice): Promise<Source> {
+export async function openSource(name: string, choice: SourceChoice, group?: Group): Promise<Source> {
   const { seed, validation, test, context } = choice
   const set = benchmarkIn(name)
   const looked = isTable(name) ? await inspectTable(name, trainingTable(choice, seed, context)) : undefined
   if (looked) refuseProblems(looked.inspection)
-  if (choice.stream) return openStream(name, choice, looked)
+  if (choice.stream) return openStream(name, choice, looked, group)
   if (set) {
     const { train, validation, test } = await openBenchmark(set)
     return { name: set.name, train, seen: train, validation, test }
@@ -315,7 +316,8 @@ function imageShare(option: string, text: string): number {
 async function openStream(
   name: string,
   choice: SourceChoice,
-  looked: Awaited<ReturnType<typeof inspectTable>> | undefined
+  looked: Awaited<ReturnType<typeof inspectTable>> | undefined,
+  group: Group | undefined
 ): Promise<Source> {
   const { seed, context } = choice
   if (isToy(name) || benchmarkIn(name) || imageSetIn(name) || isPicture(name))
@@ -326,6 +328,7 @@ async function openStream(
     looked?.path ?? name,
     {
       ...(looked ? inspected(options, looked.inspection) : options),
+      ...(choice.shard && group && { shard: { rank: group.rank, size: group.size } }),
       validation: shares.validation ?? 0,
       test: shares.test ?? 0
     },

@@ -20,6 +20,7 @@ export interface TableChoice extends TextChoice {
   key?: string
   timeout?: number
   stream?: boolean
+  shard?: boolean
 }
 
 /** What a command needs that reads new rows for a trained model. */
@@ -72,6 +73,7 @@ export function addTable(command: Command): Command {
       atoms
     )
     .option('--stream', 'read the file again and again while training, for tables larger than memory')
+    .option('--shard', 'with --stream, each rank of a group keeps its own part of the rows, not all of them')
 }
 
 /** Options of `fromFile`, for the rows that a model is trained on. */

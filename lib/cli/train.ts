@@ -165,7 +165,11 @@ export async function runTraining(
     throw new WrongCall(
       '--stream goes through the file again and again: give --iterations in place of --epochs'
     )
-  const source = await openSource(given.data, given)
+  if (given.shard && !given.stream)
+    throw new WrongCall(
+      '--shard deals out the rows of a stream to the ranks of a group: give --stream as well'
+    )
+  const source = await openSource(given.data, given, group)
   // A run that was ended before its first checkpoint starts again.
   const resume = (given.resume ?? false) && directory.holdsModel
   const choice = given.resume
@@ -175,6 +179,8 @@ export async function runTraining(
     ...describeLength(choice),
     objective: describeObjective(choice),
     ...(choice.accumulate !== undefined && { accumulate: choice.accumulate }),
+    ...(choice.sharedSteps !== undefined && { sharedSteps: choice.sharedSteps }),
+    ...(choice.shard !== undefined && { shard: choice.shard }),
     batch: choice.batch,
     seed: choice.seed,
     optimizer: describeOptimizer(choice),

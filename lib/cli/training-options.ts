@@ -13,6 +13,7 @@ export interface TrainingChoice {
   coupling?: 'independent' | 'optimal'
   matching?: number
   accumulate?: number
+  sharedSteps?: boolean
   batch: number
   seed: number
   optimizer: OptimizerOptions['type']
@@ -48,6 +49,10 @@ export function addTraining(command: Command): Command {
     .addOption(oneOf('--coupling <kind>', 'of flow matching', ['independent', 'optimal']))
     .option('--matching <n>', 'iterations of flow matching in fm+ml (default: four fifths)', positiveInteger)
     .option('--accumulate <n>', 'solve a batch in so many parts, to save memory', positiveInteger)
+    .option(
+      '--shared-steps',
+      'with --control batch, ranks of a group step together by the error of the whole batch'
+    )
     .option('--batch <n>', 'rows an iteration', positiveInteger)
     .option('--seed <n>', 'of the weights, the noise and the order of the rows', wholeNumber, 0)
     .addOption(oneOf('--optimizer <type>', 'optimizer', optimizers))

@@ -215,6 +215,8 @@ export interface NativeBurst {
   group?: NativeGroup
   /** A fingerprint of what is trained on, which is compared. */
   data?: number
+  /** The rows at hand are those of this rank: its shares of as many batches as all have. */
+  sharded?: boolean
 }
 
 /**
@@ -256,6 +258,8 @@ export interface NativeFlowBurst extends NativeBurst {
   coupling: 'independent' | 'optimal'
   /** A batch is solved in so many parts before a step. */
   parts: number
+  /** Under control 'batch' all ranks take the same steps. */
+  sharedSteps?: boolean
   rows: NativeRows
   /** The contexts of the same rows, for a conditional flow. */
   contexts?: NativeRows

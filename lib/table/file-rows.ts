@@ -17,8 +17,11 @@ export interface RowsWanted {
   seed: number
   /** Start over at the end. */
   repeat: boolean
-  /** Only those to train on, each piece of the file in an order of its own; otherwise all as they stand. */
-  heldOut?: HeldOut
+  /**
+   * Only those to train on, each piece of the file in an order of its own, and dealt out to the ranks of a group in turns; otherwise all as they
+   * stand.
+   */
+  trained?: { heldOut: HeldOut; shard: { rank: number; size: number } }
 }
 
 /** Some thousands of rows. */
@@ -37,9 +40,11 @@ export async function* fileRows(
   wanted: RowsWanted,
   progress: () => void = () => undefined
 ): AsyncGenerator<RowsOfFile> {
-  const { path, open, columns, seed, repeat, heldOut } = wanted
+  const { path, open, columns, seed, repeat, trained } = wanted
   const source = await openHere(path, open, progress)
   let pieces = 0
+  /** Rows to train on before the piece at hand. */
+  let dealt = 0
   do {
     const encoder = new RowEncoder(source, columns, wanted.encoder)
     let first = 0
@@ -53,7 +58,7 @@ export async function* fileRows(
     for await (const batch of encoder.batches()) {
       const encoded = encoder.encode(batch, first)
       dequantize(columns, encoded, { first, seed })
-      const values = heldOut ? trained(encoded, first, heldOut) : encoded.values
+      const values = trained ? chosenOf(encoded, first, trained) : encoded.values
       first += batch.count
       if (values.length > 0) {
         found = true
@@ -70,14 +75,22 @@ export async function* fileRows(
       )
   } while (repeat)
 
-  function trained({ values, kept }: Encoded, first: number, shares: HeldOut): Encoded['values'] {
+  function chosenOf(
+    { values, kept }: Encoded,
+    first: number,
+    { heldOut, shard }: NonNullable<RowsWanted['trained']>
+  ): Encoded['values'] {
     const chosen: number[] = []
     kept.forEach((row, i) => {
-      if (placeOf(first + row, seed, shares).part === 'train') chosen.push(i)
+      if (placeOf(first + row, seed, heldOut).part === 'train') chosen.push(i)
     })
+    const own = permutation(chosen.length, seed, pieces++).filter(
+      (_, to) => (dealt + to) % shard.size === shard.rank
+    )
+    dealt += chosen.length
     const width = kept.length > 0 ? values.length / kept.length : 0
-    const taken = values.slice(0, chosen.length * width)
-    permutation(chosen.length, seed, pieces++).forEach((from, to) => {
+    const taken = values.slice(0, own.length * width)
+    own.forEach((from, to) => {
       const at = chosen[from]! * width
       taken.set(values.subarray(at, at + width), to * width)
     })

@@ -20,6 +20,11 @@ export interface SplitOptions extends Omit<FileOptions, 'schema'> {
   validation?: number
   /** Share of the rows to test on, in [0, 1). Default: 0.1. */
   test?: number
+  /**
+   * Of the rows to train on those of one of several processes, which together have all of them: fit(train, { group, shard: true }) with
+   * { rank: group.rank, size: group.size }. Default: all.
+   */
+  shard?: { rank: number; size: number }
   /** Most rows of each part that are held in memory. Default: 100,000, or what 2²⁴ numbers make. */
   keep?: number
 }
@@ -58,16 +63,20 @@ export async function splitTable(
   options: SplitOptions,
   profile?: TableProfile
 ): Promise<FileParts> {
-  const known = [...fileKeys, 'validation', 'test', 'keep']
+  const known = [...fileKeys, 'validation', 'test', 'shard', 'keep']
   const {
     validation = 0.1,
     test = 0.1,
+    shard = { rank: 0, size: 1 },
     keep,
     ...rest
   } = object(options, 'file options', known) as SplitOptions
   for (const [name, share] of Object.entries({ validation, test })) number(share, name, { least: 0, most: 1 })
   if (validation + test >= 1)
     fail('INVALID_OPTION', 'validation and test together take all rows; give smaller shares')
+  const ranks = object(shard, 'shard', ['rank', 'size'])
+  const size = integer(ranks.size, 'shard.size', 1)
+  const rank = integer(ranks.rank, 'shard.rank', 0, size - 1)
   const { path: readFrom, source, columns, encoder, settings } = await openEncoder(path, rest, { profile })
   const { seed, context } = settings
   const shape = settings.shape ?? source.shape ?? [encoder.width]
@@ -116,7 +125,7 @@ export async function splitTable(
     encoder: { drop, ...(missing && { missing }), precision, outside } as const,
     seed,
     repeat: true,
-    heldOut
+    trained: { heldOut, shard: { rank, size } }
   }
   const train = fromAsyncIterable(() => readingAhead(wanted), {
     shape: given.length > 0 ? [tableWidth(own)] : shape,

@@ -2,7 +2,7 @@ import type { Dataset, FeedingDataset } from '../data/dataset'
 import { normalizeTrace } from '../flow/normalize-settings'
 import type { Trace } from '../flow/options'
 import type { Batch } from '../native/batch'
-import { fail, integer, number, object } from '../native/check'
+import { boolean, fail, integer, number, object } from '../native/check'
 import {
   batchSize,
   type CommonFitOptions,
@@ -28,6 +28,17 @@ export type TrainingOptions<M> = Length &
     objective?: Objective
     /** Solves a batch in so many parts before a step: the same gradient in less memory. Default: 1. */
     accumulate?: number
+    /**
+     * With control 'batch' in a group: all ranks take the same steps, by the error of the whole batch, as one process does; they wait for each other
+     * at every attempt. Else each controls the steps of its own rows. Not on cuda. Default: false.
+     */
+    sharedSteps?: boolean
+    /**
+     * In a group: the rows of each rank are its own part of them, from which it takes its share of every batch, as where each reads a file of its
+     * own. Training ends with the rank whose rows end first. Order and noise of rows depend on the number of ranks then, and so do the weights. Goes
+     * with iterations, or with data that do not end. Default: false, every rank has all rows.
+     */
+    shard?: boolean
     /** Default: none, but for a fit without a length, which holds rows out. */
     validation?: ValidationOptions
     /**
@@ -49,7 +60,16 @@ export interface ValidationOptions {
   patience?: number
 }
 
-const fitKeys = ['iterations', 'epochs', 'objective', 'accumulate', 'nfeBudget', ...commonFitKeys]
+const fitKeys = [
+  'iterations',
+  'epochs',
+  'objective',
+  'accumulate',
+  'sharedSteps',
+  'shard',
+  'nfeBudget',
+  ...commonFitKeys
+]
 
 /** Rows a batch by default. */
 const usual = 128
@@ -75,6 +95,12 @@ export function normalizeFitOptions<M>(asked: TrainingOptions<M>, data: FeedingD
   const given = object(asked, 'fit options', fitKeys) as TrainingOptions<M>
   if (given.validation !== undefined)
     given.validation = object(given.validation, 'validation', validationKeys) as unknown as ValidationOptions
+  const shard = boolean(given.shard ?? false, 'shard')
+  if (shard && given.iterations === undefined && (given.epochs !== undefined || Number.isFinite(data.rows)))
+    fail(
+      'CONTRADICTORY_OPTIONS',
+      'a rank of a sharded fit has its own part of the rows, of which it cannot tell how long all of them take; give iterations'
+    )
   const { options, train } = withLength(given, data)
   const validation = options.validation === undefined ? undefined : checkValidation(options.validation)
   const { iterations } = options
@@ -84,6 +110,8 @@ export function normalizeFitOptions<M>(asked: TrainingOptions<M>, data: FeedingD
     iterations,
     objective: options.objective,
     parts: integer(options.accumulate ?? 1, 'accumulate', 1, 2 ** 31 - 1),
+    sharedSteps: boolean(options.sharedSteps ?? false, 'sharedSteps'),
+    shard,
     validation,
     /** The rows to validate on are the next ones of those to train on, which goes on behind them. */
     heldOut:

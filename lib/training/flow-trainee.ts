@@ -41,6 +41,14 @@ export class FlowTrainee<M> implements Trainee<M, NativeFlowIteration, Iteration
   constructor(model: M, core: FlowCore, data: Dataset | Batch, given: TrainingOptions<M>) {
     const dataset = toDataset(data, core, 'data')
     const options = normalizeFitOptions(given, dataset)
+    if (options.sharedSteps && core.settings.training.solver.control !== 'batch')
+      fail(
+        'CONTRADICTORY_OPTIONS',
+        "rows and tiles step by themselves; sharedSteps goes with control 'batch'"
+      )
+    const { group, shard, feed } = options
+    if (shard && group && feed.size < group.size)
+      fail('CONTRADICTORY_OPTIONS', `a batch of ${feed.size} rows has none for some of ${group.size} ranks`)
     this.model = model
     this.core = core
     this.options = options
@@ -87,6 +95,8 @@ export class FlowTrainee<M> implements Trainee<M, NativeFlowIteration, Iteration
       description: core.description,
       objective: state.objective,
       accumulate: options.parts,
+      sharedSteps: options.sharedSteps,
+      shard: options.shard,
       'the rows to validate on': this.#validation.rows
     }
   }
@@ -111,12 +121,13 @@ export class FlowTrainee<M> implements Trainee<M, NativeFlowIteration, Iteration
     if (state.iteration === 0) this.#scale ??= checkScale(core.description, feed, data)
     return core.native.train({
       ...burst,
-      ...(burst.group && { data: this.#fingerprint(feed) }),
+      ...(burst.group && !burst.sharded && { data: this.#fingerprint(feed) }),
       ...this.#rows.of(feed),
       ...(feed.epochs && { visits: feed.epochs }),
       objective: this.#phase,
       coupling: state.objective.coupling,
-      parts: options.parts
+      parts: options.parts,
+      sharedSteps: options.sharedSteps
     })
   }
 

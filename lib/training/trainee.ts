@@ -20,6 +20,8 @@ export interface LoopOptions<M> {
   checkpoint?: { every: number; save: string | ((model: M) => void | Promise<void>) } | undefined
   signal?: AbortSignal | undefined
   group?: Group | undefined
+  /** The rows of each rank are its own part of them. */
+  shard?: boolean
 }
 
 /** What every fit tells of its progress. */

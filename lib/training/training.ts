@@ -1,4 +1,6 @@
 import { performance } from 'node:perf_hooks'
+import type { Feed } from '../data/dataset'
+import type { BatchOptions } from '../data/dataset-options'
 import { stoppable, tellingStop } from '../flow/compute'
 import { isFfjordError } from '../native/errors'
 import type { NativeIteration } from '../native/interface'
@@ -10,6 +12,18 @@ import { Ranks } from './ranks'
 import { scheduleFactor } from './schedule'
 import type { Trainee } from './trainee'
 import { Validation } from './validation'
+
+function firstBatches(feed: Feed, count: number): Feed {
+  const sizes = feed.sizes.subarray(0, count)
+  const rows = sizes.reduce((sum, size) => sum + size, 0)
+  const { indices, epochs } = feed
+  return {
+    ...feed,
+    sizes,
+    indices: indices.subarray(0, rows),
+    ...(epochs && { epochs: epochs.subarray(0, count) })
+  }
+}
 
 /** How long the core works between two crossings into JavaScript, and a fit between two reports of progress. */
 const burstSeconds = 0.05
@@ -105,7 +119,9 @@ export class Training<
 
   async #begin(): Promise<void> {
     const { core, options, state, optimizer, data } = this.#trainee
-    const { iterations, feed, schedule, validation, keepBest, skipFailures, checkpoint } = options
+    const { iterations, feed, schedule, validation, keepBest, skipFailures, checkpoint, shard } = options
+    // Where each rank has rows of its own, their places differ.
+    const ownState = shard && { data: 0, heldOut: 0 }
     await this.#ranks.meet()
     await this.#trainee.begin()
     await this.#ranks.requireSame({
@@ -120,10 +136,16 @@ export class Training<
       'solver, gradient, trace or regularize': core.settings.training,
       optimizer: optimizer.state,
       'the seed of the model': [core.seed, core.calls],
-      'the state of the training': { ...state, best: state.best?.validation, seconds: 0 },
-      'the rows to train on': [data.rows, data.shape]
+      'the state of the training': { ...state, best: state.best?.validation, seconds: 0, ...ownState },
+      'the rows to train on': [shard || data.rows, data.shape]
     })
     await this.#ranks.begin(core, optimizer.state.options.averageDecay > 0)
+  }
+
+  /** The rows that this rank reads of every batch. */
+  get #feed(): Required<BatchOptions> {
+    const { feed, shard } = this.#trainee.options
+    return shard ? { ...feed, size: this.#ranks.share(feed.size).rows } : feed
   }
 
   /** Whether validation has not got better for long, and nothing comes behind that. */
@@ -149,9 +171,11 @@ export class Training<
     const { core, options, state, optimizer, data } = this.#trainee
     const planned = await this.#ranks.fewest(this.#burstLength(this.#trainee.prepare()))
     const began = performance.eventLoopUtilization()
-    const feed = await data.peek(planned, options.feed)
+    const ahead = await data.peek(planned, this.#feed)
     const peeked = performance.eventLoopUtilization(began).active
-    await this.#ranks.requireSame({ 'the batches that their data have left': feed.sizes.length })
+    const left = { 'the batches that their data have left': ahead.sizes.length }
+    if (!options.shard) await this.#ranks.requireSame(left)
+    const feed = options.shard ? firstBatches(ahead, await this.#ranks.fewest(ahead.sizes.length)) : ahead
     if (feed.sizes.length === 0) return 0
     const learningRates = Float64Array.from(feed.sizes, (_, i) => this.#learningRate(state.iteration + i))
     const { options: steps, step } = optimizer.state
@@ -171,7 +195,7 @@ export class Training<
           firstCall: core.calls,
           seconds: burstSeconds,
           skipFailures: options.skipFailures,
-          ...(group && { group }),
+          ...(group && { group, sharded: options.shard ?? false }),
           ...stop
         })
       )
@@ -180,7 +204,7 @@ export class Training<
     }
     const arrived = performance.now()
     this.#count(done, learningRates)
-    data.advance(done.length, options.feed)
+    data.advance(done.length, this.#feed)
     state.data = data.state()
     if (done.length > 0) {
       const counted = (performance.now() - arrived) / done.length

@@ -16,6 +16,7 @@ FlowLesson::FlowLesson(const Fields& call, const Flow* flow)
     : objective_(call.choice("objective", kObjectives)),
       coupling_(call.choice("coupling", kCouplings)),
       parts_(static_cast<int>(call.integer("parts", 1, 0x7FFFFFFF))),
+      shared_steps_(call.has("sharedSteps") && call.flag("sharedSteps")),
       rows_(RowsHandle::of(call["rows"], flow)) {
   if (call.has("contexts")) contexts_ = RowsHandle::of(call["contexts"], flow);
   if (call.has("visits")) visits_ = call.indices("visits");
@@ -36,7 +37,9 @@ std::vector<FlowIteration> FlowLesson::train(Flow& flow, const BurstCall& call) 
                       .contexts = contexts_ ? contexts_->rows.get() : nullptr,
                       .visits = visits_,
                       .weights = call.weights};
-  return ffjord::train(flow, task, call.burst);
+  Burst burst = call.burst;
+  burst.settings.solver.shared = shared_steps_;
+  return ffjord::train(flow, task, burst);
 }
 
 void FlowLesson::define_own(const Napi::Object& object, const FlowIteration& record,

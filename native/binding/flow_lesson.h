@@ -23,6 +23,7 @@ class FlowLesson {
   Objective objective_;
   Coupling coupling_;
   int parts_;
+  bool shared_steps_;
   std::shared_ptr<const KeptRows<Flow>> rows_, contexts_;
   std::vector<std::uint32_t> visits_;
 };

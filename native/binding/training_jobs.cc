@@ -18,6 +18,7 @@ BurstCall burst_call(const Fields& fields, std::size_t rows) {
   call.burst.seconds = fields.number("seconds");
   call.burst.skip_failures = fields.flag("skipFailures");
   if (fields.has("data")) call.burst.data = fields.integer("data", 0, kLargestInteger);
+  call.burst.sharded = fields.has("sharded") && fields.flag("sharded");
   call.burst.indices = call.indices;
   call.burst.batch_sizes = call.batch_sizes;
   call.burst.learning_rates = call.learning_rates;

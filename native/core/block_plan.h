@@ -27,6 +27,8 @@ struct BlockPlan {
   std::stop_token stop;        ///< looked at between attempts; a stop throws Error(Cancelled)
   BatchShare share = {};  ///< the rows that gradients are summed over, in slots of the whole batch
 
+  /// Those that step together with other processes' rows; null where these step alone.
+  SharedSums* shared_sums() const { return solver.shared ? share.sums : nullptr; }
   double end_time() const { return sqrt_end_time * sqrt_end_time * end_time_factor; }
   /// The cotangent of √T for that of `end_time()`.
   double sqrt_end_time_bar(double end_time_bar) const {

@@ -25,16 +25,14 @@ class Objectives {
 
   FlowIteration loss(const Batch& batch) const {
     FlowIteration record;
-    const std::size_t whole = batch.indices.size();
-    const std::size_t parts = std::min<std::size_t>(task_.parts, whole);
+    const std::size_t parts = std::min<std::size_t>(task_.parts, batch.least_rows());
+    const bool coupled = matching_ && task_.coupling == Coupling::Optimal;
     // A group adds up each part by itself, as one process does.
     std::vector<double> gradients;
     for (std::size_t number = 0; number < parts; ++number) {
-      const std::size_t first = whole * number / parts;
-      const std::size_t count = whole * (number + 1) / parts - first;
+      const SharedBatch part(burst_.group, batch, number, parts, coupled ? kCoupledRows : 1);
       const bool clears = number == 0 || burst_.group;
-      const Part part{first, count, double(count) / double(whole), clears};
-      matching_ ? match(batch, part, record) : solve(batch, part, record);
+      matching_ ? match(batch, part, clears, record) : solve(batch, part, clears, record);
       if (burst_.group && parts > 1) add_gradients(gradients);
     }
     if (!gradients.empty()) flow_.write(Buffer::Gradients, gradients);
@@ -42,63 +40,53 @@ class Objectives {
   }
 
  private:
-  // Rows of a batch whose gradients are computed at once.
-  struct Part {
-    std::size_t first, count;
-    double weight;  // of the batch's rows
-    bool clears;    // the gradients of what went before
-  };
-
-  void match(const Batch& batch, const Part& part, FlowIteration& record) const {
-    const bool grouped = task_.coupling == Coupling::Optimal;
-    const SharedBatch shared(burst_.group, part.count, grouped ? kCoupledRows : 1);
-    const std::size_t count = shared.count();
-    const auto indices = batch.indices.subspan(part.first + shared.first(), count);
-    if (part.clears) flow_.zero_gradients();
+  // `clears`: the gradients of what went before.
+  void match(const Batch& batch, const SharedBatch& part, bool clears,
+             FlowIteration& record) const {
+    const std::size_t count = part.count();
+    if (clears) flow_.zero_gradients();
     std::vector<double> rows(count * element_count(flow_.description().shape));
-    flow_.gather({task_.rows, indices, visit_of(batch)}, rows);
+    flow_.gather({task_.rows, part.indices(), visit_of(batch)}, rows);
     std::vector<double> context(
         task_.contexts ? count * std::size_t(flow_.description().context.size) : 0);
-    if (task_.contexts) flow_.gather({*task_.contexts, indices}, context);
-    double loss = matching_->loss(
-        flow_, {count, rows, context, noise_of(batch, part, shared), shared.share()}, part.weight);
-    shared.sum(ReportNumbers{{&loss}, {}});
-    shared.sum_gradients(flow_);
-    record.loss += part.weight * loss;
+    if (task_.contexts) flow_.gather({*task_.contexts, part.indices()}, context);
+    double loss =
+        matching_->loss(flow_, {count, rows, context, part.noise(), part.share()}, part.weight());
+    part.sum(ReportNumbers{{&loss}, {}});
+    part.sum_gradients(flow_);
+    record.loss += part.weight() * loss;
     record.evaluations = record.backward_evaluations = 1;
     record.negative_log_prob = std::numeric_limits<double>::quiet_NaN();
   }
 
-  void solve(const Batch& batch, const Part& part, FlowIteration& record) const {
-    const SharedBatch shared(burst_.group, part.count);
-    const std::size_t first = part.first + shared.first();
+  void solve(const Batch& batch, const SharedBatch& part, bool clears,
+             FlowIteration& record) const {
     SolveRequest solve;
-    solve.batch = shared.count();
-    solve.share = shared.share();
-    const auto indices = batch.indices.subspan(first, solve.batch);
-    solve.rows = {task_.rows, indices, visit_of(batch)};
-    if (task_.contexts) solve.context = {*task_.contexts, indices};
-    solve.noise = noise_of(batch, part, shared);
+    solve.batch = part.count();
+    solve.share = part.share();
+    solve.rows = {task_.rows, part.indices(), visit_of(batch)};
+    if (task_.contexts) solve.context = {*task_.contexts, part.indices()};
+    solve.noise = part.noise();
     solve.settings = burst_.settings;
     solve.training = true;
     solve.stop = burst_.stop_within();
     LossReport report = numbered_from(
-        first,
+        part.first(),
         [&] {
-          return ffjord::loss(flow_, solve, task_.weights, {}, {}, {part.weight, part.clears});
+          return ffjord::loss(flow_, solve, task_.weights, {}, {}, {part.weight(), clears});
         },
         true);
-    if (burst_.group) sum_report(shared, report);
-    shared.sum_gradients(flow_);
-    add(record, report, part.weight);
+    if (burst_.group) sum_report(part, report);
+    part.sum_gradients(flow_);
+    add(record, report, part.weight());
   }
 
-  void sum_report(const SharedBatch& shared, LossReport& report) const {
+  void sum_report(const SharedBatch& part, LossReport& report) const {
     ReportNumbers numbers{{&report.negative_log_prob}, {}};
     for (double& mean : report.regularisers) numbers.means.push_back(&mean);
     for (double& count : report.block_evaluations) numbers.counts.push_back(&count);
     numbers.count(report.forward, report.backward);
-    shared.sum(numbers);
+    part.sum(numbers);
     report.loss = report.negative_log_prob;
     for (std::size_t r = 0; r < report.regularisers.size(); ++r)
       report.loss += task_.weights[r] * report.regularisers[r];
@@ -126,11 +114,6 @@ class Objectives {
 
   std::uint32_t visit_of(const Batch& batch) const {
     return task_.visits.empty() ? 0 : task_.visits[batch.number];
-  }
-  Noise noise_of(const Batch& batch, const Part& part, const SharedBatch& shared) const {
-    Noise noise = batch.noise;
-    noise.row_offset += static_cast<std::uint32_t>(part.first + shared.first());
-    return noise;
   }
 
   Flow& flow_;

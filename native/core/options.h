@@ -37,6 +37,7 @@ struct SolverOptions {
   double rtol = 1e-5, atol = 1e-5;
   int steps = 0;  ///< fixed-step methods: steps over [0, T]
   Control control = Control::Batch;
+  bool shared = false;  ///< Batch: of a batch that processes share, and not of each one's rows
   Controller controller = Controller::Pi;
   int max_attempts = 10000;  ///< a block, per direction
   bool operator==(const SolverOptions&) const = default;

@@ -26,6 +26,15 @@ class SharedSums {
   virtual void sum(DeviceValues& values) { sum_on_host<float>(values, *this); }
 };
 
+/// Of a solve that failed in all processes at once, whose rows stepped together: one that has no
+/// part in it waits here, and throws what one says that has rows to name.
+inline void await_culprit(SharedSums& sums, std::span<const std::size_t> rows) {
+  double named = static_cast<double>(rows.size());
+  sums.sum(std::span(&named, 1));
+  // A rank with rows comes to the others' sum by its failure.
+  if (named > 0 && rows.empty()) sums.sum(std::span(&named, 1));
+}
+
 /// Which rows of a batch those at hand are: all of them, unless the batch is shared.
 struct BatchShare {
   std::size_t first = 0;

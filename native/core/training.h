@@ -3,6 +3,7 @@
 // bursts.
 #pragma once
 
+#include <algorithm>
 #include <chrono>
 #include <cstdint>
 #include <span>
@@ -29,6 +30,8 @@ struct Burst {
   /// Processes that train together: each has the whole of every batch at hand and takes its share.
   /// A stop of one ends the burst of all behind the same iteration.
   Group* group = nullptr;
+  /// Each has rows of its own at hand, its shares of as many batches.
+  bool sharded = false;
   /// Fingerprint of what is trained on, which all of them need the same of.
   std::uint64_t data = 0;
 
@@ -57,6 +60,13 @@ struct Batch {
   std::size_t number = 0;  ///< within the burst
   std::span<const std::uint32_t> indices;
   Noise noise;
+  /// How many rows each rank has, where those at hand are its own; else empty.
+  std::span<const std::size_t> rank_rows = {};
+
+  /// The fewest that a rank has at hand.
+  std::size_t least_rows() const {
+    return rank_rows.empty() ? indices.size() : *std::ranges::min_element(rank_rows);
+  }
 };
 
 /// Whether other weights may have no such failure.
@@ -67,6 +77,9 @@ inline bool is_by_weights(const Error& error) {
 
 /// Throws where ranks have planned different bursts.
 void require_agreement(const Burst& burst, Group& group);
+
+/// How many rows each rank has of each batch of a sharded burst, (batches, ranks).
+std::vector<std::size_t> rows_of_ranks(const Burst& burst, Group& group);
 
 /// Every so many iterations the weights of all ranks are compared, and the statistics that batch
 /// norm keeps beside them.
@@ -98,8 +111,10 @@ std::vector<Record> run_burst(const Burst& burst, Model& model, const Loss& loss
     return burst.group ? burst.group->together(body) : body();
   };
   const Clock::time_point start = Clock::now();
+  std::vector<std::size_t> rank_rows;
   together([&] {
     if (burst.group) require_agreement(burst, *burst.group);
+    if (burst.group && burst.sharded) rank_rows = rows_of_ranks(burst, *burst.group);
   });
   std::vector<Record> records;
   OptimizerOptions optimizer = burst.optimizer;
@@ -118,6 +133,10 @@ std::vector<Record> run_burst(const Burst& burst, Model& model, const Loss& loss
     batch.noise.seed = burst.noise_seed;
     batch.noise.call = burst.first_call + static_cast<std::uint32_t>(number);
     first += batch.indices.size();
+    if (!rank_rows.empty()) {
+      const std::size_t ranks = burst.group->size();
+      batch.rank_rows = std::span(rank_rows).subspan(number * ranks, ranks);
+    }
 
     Record record;
     try {

@@ -6,14 +6,13 @@ namespace ffjord {
 
 std::vector<VaeIteration> train(Vae& vae, const VaeTask& task, const Burst& burst) {
   return run_burst<VaeIteration>(burst, vae, [&](const Batch& batch) {
-    const SharedBatch shared(burst.group, batch.indices.size());
+    const SharedBatch shared(burst.group, batch);
     VaeRequest request;
     request.batch = shared.count();
     request.share = shared.share();
-    request.images = {task.images, batch.indices.subspan(shared.first(), shared.count())};
+    request.images = {task.images, shared.indices()};
     request.binarize = task.binarize;
-    request.noise = batch.noise;
-    request.noise.row_offset += static_cast<std::uint32_t>(shared.first());
+    request.noise = shared.noise();
     request.settings = burst.settings;
     request.stop = burst.stop_within();
     const double beta = task.betas[batch.number];

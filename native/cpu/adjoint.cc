@@ -164,10 +164,13 @@ std::vector<double> pull_adjoint(const BlockCall& call, const SolveTape& tape,
     std::fill_n(state + 2 * call.z_size() + tiles.rows, call.net.terms() * tiles.rows, 0.f);
   }
 
+  const TileSlots norm_slots(tiles, call.plan.share, kMostSlots);
   const TileGroup group{tiles,
                         0,
                         tiles.count(),
                         [&](const Job& job) { sums.slots().for_each_tile(call.team, job); },
+                        &norm_slots,
+                        call.plan.shared_sums(),
                         call.time_setters(),
                         reads_stages(solver, {})};
   JointSolve solve(solver, call.plan.stop, system, group, workspace.times, workspace.states,

@@ -152,10 +152,13 @@ std::unique_ptr<SolveTape> solve_flow(const BlockCall& call, const BlockRows<flo
                      static_cast<double>(tiles.rows_in(tile)) / static_cast<double>(tiles.batch));
   } else {
     FlowSystem system = system_of(0);
+    const TileSlots slots(tiles, call.plan.share, kMostSlots);
     const TileGroup group{tiles,
                           0,
                           tiles.count(),
                           [&](const Job& job) { call.team.run(tiles.count(), job); },
+                          &slots,
+                          call.plan.shared_sums(),
                           call.time_setters(),
                           keeps_stages};
     JointSolve solve(solver, call.plan.stop, system, group, workspace.times, workspace.states,

@@ -65,27 +65,36 @@ void JointSolve::run(double t0, double t1, std::span<const double> stops) {
   if (t0 == t1) return;
   try {
     advance(t0, t1, stops);
-  } catch (SolveFailure& failure) {
-    if (failure.rows.empty()) failure.rows = rows_over(1);
+  } catch (const SolveFailure& failure) {
+    if (group_.sums) await_culprit(*group_.sums, failure.rows);
     throw;
   }
 }
 
-// The norm of `sums_`.
-double JointSolve::norm(double shared) const {
-  double rows = 0;
-  TensorSums totals{};
-  for (std::size_t i = 0; i < group_.count; ++i) {
-    rows += static_cast<double>(group_.tiles.rows_in(group_.first + i));
-    for (std::size_t tensor = 0; tensor < totals.size(); ++tensor)
-      totals[tensor] += sums_[i][tensor];
-  }
+// Each sum over the tiles, as a tree over slots, and then over processes.
+double JointSolve::norm(double shared) {
+  std::array<double, 3 + Channels::kMostTensors> totals;  // rows, changes, tensors
+  const auto total = [&](const auto& of_tile) {
+    if (!group_.slots) return double(of_tile(0));
+    std::vector<double> values(group_.count);
+    for (std::size_t i = 0; i < group_.count; ++i) values[i] = double(of_tile(i));
+    return tree_sum(group_.slots->sums(values));
+  };
+  totals[0] = total([&](std::size_t i) { return group_.tiles.rows_in(group_.first + i); });
+  for (std::size_t k = 0; k < change_.size(); ++k)
+    totals[1 + k] = total([&](std::size_t i) { return changes_[i][k]; });
+  for (std::size_t tensor = 0; tensor < channels_.tensors.size(); ++tensor)
+    totals[3 + tensor] = total([&](std::size_t i) { return sums_[i][tensor]; });
+  if (group_.sums) group_.sums->sum(std::span<double>(totals));
+
+  const double rows = totals[0];
+  change_ = {totals[1], totals[2]};
   if (std::isnan(shared)) return shared;
   double largest = shared;
-  for (std::size_t tensor = 0; tensor < totals.size(); ++tensor) {
+  for (std::size_t tensor = 0; tensor < channels_.tensors.size(); ++tensor) {
     if (channels_.tensors[tensor] == 0) continue;
     const double rms =
-        std::sqrt(totals[tensor] / (rows * static_cast<double>(channels_.tensors[tensor])));
+        std::sqrt(totals[3 + tensor] / (rows * static_cast<double>(channels_.tensors[tensor])));
     if (std::isnan(rms)) return rms;
     largest = std::max(largest, rms);
   }
@@ -141,6 +150,18 @@ double JointSolve::start(double t0, double t1) {
 
 void JointSolve::advance(double t0, double t1, std::span<const double> stops) {
   StepControl control(options_, t0, t1, tableau_.adaptive ? start(t0, t1) : 0);
+  try {
+    step_to_end(control, t1, stops);
+  } catch (SolveFailure& failure) {
+    failure.rows = rows_over(1);
+    throw;
+  }
+  SolveStatistics counts = control.statistics();
+  counts.smallest_step_row = statistics_.smallest_step_row;
+  statistics_.add(counts);
+}
+
+void JointSolve::step_to_end(StepControl& control, double t1, std::span<const double> stops) {
   while (!control.done()) {
     if (stop_.stop_requested()) throw Error(ErrorCode::Cancelled, "the solve was stopped");
     const StepControl::Attempt attempt = control.attempt();
@@ -148,7 +169,9 @@ void JointSolve::advance(double t0, double t1, std::span<const double> stops) {
     const Step step{attempt.t, attempt.h, passes ? (t1 - attempt.t) / attempt.h : 1};
     system_.attempt(step);
     const double ratio = try_step(step);
-    if (control.judge(ratio, tableau_.adaptive ? stiffness_of(step.h) : 0)) {
+    const double stiff =
+        tableau_.adaptive ? stiffness(tableau_, step.h, change_[0], change_[1]) : 0;
+    if (control.judge(ratio, stiff)) {
       if (tableau_.adaptive && control.is_smallest()) statistics_.smallest_step_row = worst_row();
       pass_stops(step, stops);
       accept(step);
@@ -156,9 +179,6 @@ void JointSolve::advance(double t0, double t1, std::span<const double> stops) {
       system_.reject();
     }
   }
-  SolveStatistics counts = control.statistics();
-  counts.smallest_step_row = statistics_.smallest_step_row;
-  statistics_.add(counts);
 }
 
 double JointSolve::try_step(const Step& step) {
@@ -219,15 +239,6 @@ void JointSolve::evaluate_end(const Step& step) {
   });
   statistics_.evaluations += 1;
   end_known_ = true;
-}
-
-double JointSolve::stiffness_of(double h) const {
-  double rate_change = 0, argument_change = 0;
-  for (const auto& [rate, argument] : changes_) {
-    rate_change += rate;
-    argument_change += argument;
-  }
-  return stiffness(tableau_, h, rate_change, argument_change);
 }
 
 std::size_t JointSolve::worst_row() const {

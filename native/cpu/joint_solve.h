@@ -11,6 +11,7 @@
 #include "core/step_control.h"
 #include "cpu/stage_times.h"
 #include "cpu/thread_pool.h"
+#include "cpu/tile_slots.h"
 #include "cpu/tile_step.h"
 #include "cpu/tiles.h"
 
@@ -40,6 +41,10 @@ struct TileGroup {
   std::size_t first = 0, count = 0;
   /// Runs a job for each tile of the group, under its number.
   std::function<void(const Job&)> for_each;
+  /// Of tiles that step together: their norms add up as other sums do. Null: one tile.
+  const TileSlots* slots = nullptr;
+  /// Of all processes whose rows step together; null: of this one's.
+  SharedSums* sums = nullptr;
   Team* team = nullptr;  ///< sets time slots; null: they are cheap, or the team is at work
   /// Every tile keeps its own scratch memory: stages are read after the verdict on all of them.
   bool keeps_stages = false;
@@ -70,15 +75,15 @@ class JointSolve {
   StepScratch& scratch(int worker, std::size_t tile) const;
   double start(double t0, double t1);
   void advance(double t0, double t1, std::span<const double> stops);
+  void step_to_end(StepControl& control, double t1, std::span<const double> stops);
   double try_step(const Step& step);
   void accept(const Step& step);
   /// Interpolates the stops within an accepted step.
   void pass_stops(const Step& step, std::span<const double> stops);
   /// f(t + h, y₁), where the method has no such stage: the next step's first.
   void evaluate_end(const Step& step);
-  /// The error norm of `sums_` and of what the tiles share.
-  double norm(double shared) const;
-  double stiffness_of(double h) const;
+  /// The error norm of `sums_` and of what the tiles share; adds up `changes_` besides.
+  double norm(double shared);
   std::size_t worst_row() const;
   /// Rows whose last error is over `limit` or NaN.
   std::vector<std::size_t> rows_over(float limit) const;
@@ -101,6 +106,7 @@ class JointSolve {
   std::size_t next_stop_ = 0;
   std::vector<TensorSums> sums_;                // of the group's tiles
   std::vector<std::array<double, 2>> changes_;  // of rates and arguments, as StepScratch has them
+  std::array<double, 2> change_{};              // of all tiles
   SolveStatistics statistics_;
 };
 

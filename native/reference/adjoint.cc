@@ -108,7 +108,8 @@ double pull_adjoint(const RowSystem& rows, const SolverOptions& options,
   double end_time_bar = reverse ? 0 : cotangent_of_time(problem.t1, state);
 
   const System system{augmented.size(), rows.batch(), augmented.tensors(),
-                      [&](double t, View y, Target rate) { augmented.derivative(t, y, rate); }};
+                      [&](double t, View y, Target rate) { augmented.derivative(t, y, rate); },
+                      problem.sums};
   integrate(system, options, stop, problem.t1, problem.t0, state, {}, statistics);
 
   std::copy_n(state.begin() + augmented.adjoint_offset(), rows.z_size(), y_bar.begin());

@@ -15,6 +15,7 @@ struct AdjointProblem {
   double t0 = 0, t1 = 0;
   View end;
   AdjointNorm norm = AdjointNorm::Seminorm;
+  SharedSums* sums = nullptr;  ///< as System's
 };
 
 /// `y_bar` is the cotangent of the end state; its z becomes that of the first state. Adds to

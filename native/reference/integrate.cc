@@ -28,22 +28,35 @@ bool is_finite(View values) {
                      [](double value) { return std::isfinite(value); });
 }
 
-// Root of the mean square of `values` over atol + rtol max(|y₀|, |y₁|).
-double scaled_rms(const SolverOptions& options, View values, View y0, View y1) {
+// Sum of the squares of `values` over atol + rtol max(|y₀|, |y₁|).
+double scaled_squares(const SolverOptions& options, View values, View y0, View y1) {
   double sum = 0;
   for (std::size_t i = 0; i < values.size(); ++i) {
     const double scale = options.atol + options.rtol * std::max(std::abs(y0[i]), std::abs(y1[i]));
     sum += (values[i] / scale) * (values[i] / scale);
   }
-  return std::sqrt(sum / static_cast<double>(values.size()));
+  return sum;
 }
 
+double scaled_rms(const SolverOptions& options, View values, View y0, View y1) {
+  return std::sqrt(scaled_squares(options, values, y0, y1) / static_cast<double>(values.size()));
+}
+
+// NaN where y₁ or a sum is not finite.
 double norm(const System& system, const SolverOptions& options, View values, View y0, View y1) {
-  double largest = 0;
+  std::vector<double> sums;  // of squares, and of elements, one a tensor; of y₁ not finite
   for (const Tensor& tensor : system.tensors) {
     if (!tensor.in_norm || tensor.size() == 0) continue;
     const auto part = [&](View view) { return view.subspan(tensor.offset, tensor.size()); };
-    const double rms = scaled_rms(options, part(values), part(y0), part(y1));
+    sums.push_back(scaled_squares(options, part(values), part(y0), part(y1)));
+    sums.push_back(static_cast<double>(tensor.size()));
+  }
+  sums.push_back(is_finite(y1) ? 0 : 1);
+  if (system.sums) system.sums->sum(std::span(sums));
+  if (sums.back() > 0) return std::numeric_limits<double>::quiet_NaN();
+  double largest = 0;
+  for (std::size_t i = 0; i + 1 < sums.size(); i += 2) {
+    const double rms = std::sqrt(sums[i] / sums[i + 1]);
     if (std::isnan(rms)) return rms;
     largest = std::max(largest, rms);
   }
@@ -98,6 +111,7 @@ class Solve {
       }
     } catch (SolveFailure& failure) {
       failure.rows = offending_rows();
+      if (system_.sums) await_culprit(*system_.sums, failure.rows);
       throw;
     }
     SolveStatistics counts = control.statistics();
@@ -184,8 +198,7 @@ class Solve {
     advance(y_, h, tableau_.b, stages_, tableau_.stages, y1_);
     std::fill(error_.begin(), error_.end(), 0.0);
     for (int i = 0; i < tableau_.stages; ++i) add_scaled(h * tableau_.e[i], stages_[i], error_);
-    if (!is_finite(y1_)) return std::numeric_limits<double>::quiet_NaN();
-    return tableau_.adaptive ? norm(system_, options_, error_, y_, y1_) : 0;
+    return norm(system_, options_, error_, y_, y1_);
   }
 
   // Returns whether the next step's first stage is known.

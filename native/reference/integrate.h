@@ -6,6 +6,7 @@
 #include <stop_token>
 #include <vector>
 
+#include "core/slots.h"
 #include "core/step_control.h"
 #include "reference/vectors.h"
 
@@ -24,6 +25,8 @@ struct System {
   std::size_t batch = 0;        ///< tensors with as many rows tell which row failed
   std::vector<Tensor> tensors;  ///< RMS of each, the largest counts
   std::function<void(double t, View y, Target rate)> derivative;
+  /// Of all processes whose rows step together; null: of this one's.
+  SharedSums* sums = nullptr;
 };
 
 /// An accepted step; the solution goes on from t + theta · h. theta is 1 but for a last step that

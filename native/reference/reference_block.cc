@@ -132,7 +132,8 @@ std::unique_ptr<BlockTape> ReferenceBlock::solve_rows(const BlockPlan& plan, boo
     const RowSystem rates(dynamics_, dynamics_plan(plan), reverse, group.count, kept.eps,
                           part_of(rows.context, group, dynamics_.context_size()));
     const System system{rates.size(), group.count, rates.tensors(),
-                        [&](double t, View y, Target rate) { rates.derivative(t, y, rate); }};
+                        [&](double t, View y, Target rate) { rates.derivative(t, y, rate); },
+                        plan.shared_sums()};
     Watch watch;
     watch.on_step = [&](const AcceptedStep& step, View y) {
       const View z = rates.z(y);
@@ -184,7 +185,7 @@ void ReferenceBlock::pull_rows(const BlockTape& any_tape, const BlockRows<double
       if (end_time > 0) sums.end_time(kept.group) += plan.sqrt_end_time_bar(sum / end_time);
     } else {
       const AdjointProblem problem{tape.reverse ? end_time : 0, tape.reverse ? 0 : end_time,
-                                   kept.end, plan.gradient.norm};
+                                   kept.end, plan.gradient.norm, plan.shared_sums()};
       sums.end_time(kept.group) +=
           plan.sqrt_end_time_bar(pull_adjoint(rates, plan.solver, problem, plan.stop, bar,
                                               sums.gradients(kept.group), context_bar, counts));

@@ -41,12 +41,14 @@ const cnf = (options) => ({ type: 'cnf', time: 0.5, trainTime: true, net: { hidd
 async function fitted(flow, data, options, group) {
   const losses = []
   const validations = []
+  const nfe = []
   let error
   let result
   const fit = flow.fit(data, { batch: 256, seed: 1, ...options, group })
   try {
     for await (const { records, validation } of fit) {
       losses.push(...records.map(({ loss }) => loss))
+      if (options.sharedSteps) nfe.push(...records.map((one) => one.nfe))
       if (validation !== undefined) validations.push(validation)
     }
     result = await fit
@@ -59,7 +61,8 @@ async function fitted(flow, data, options, group) {
     error,
     stopped: result?.stopped,
     iterations: result?.iterations,
-    weights: digest(flow)
+    weights: digest(flow),
+    nfe
   }
 }
 
@@ -114,6 +117,18 @@ const jobs = {
     ),
   blocks: async (group) =>
     fitted(await makeFlow({ blocks: [cnf(), cnf()] }), few(), { ...twenty, objective: 'fm' }, group),
+  together: async (group) =>
+    fitted(await makeFlow({ control: 'batch' }), few(), { ...twenty, validation, sharedSteps: true }, group),
+  /** Of a batch's rows each rank reads those of its number, in turns; the last batch is not whole. */
+  sharded: async (group) => {
+    const own = () =>
+      (function* () {
+        for (let row = group.rank; row < 1032; row += group.size)
+          yield [...rows(1032).subarray(2 * row, 2 * row + 2)]
+      })()
+    const data = fromAsyncIterable(own, { shape: [2] })
+    return fitted(await makeFlow(), data, { ...twenty, shard: true }, group)
+  },
   batch: async (group) => fitted(await makeFlow({ control: 'batch' }), few(), twenty, group),
   cards: (group) => onCards({}, group),
   'norm on cards': (group) =>
@@ -158,6 +173,14 @@ const jobs = {
     const before = digest(flow)
     const found = await fitted(flow, hardRows(), { iterations: 3, shuffle: false }, group)
     return { ...found, unchanged: found.weights === before }
+  },
+  /** A row of rank 1 makes the state infinite, and the step that all take together. */
+  'failing together': async (group) => {
+    const flow = await makeFlow({ blocks: [cnf({ activation: 'softplus' })], control: 'batch' })
+    const data = rows(256)
+    data[400] = 3e38
+    const options = { iterations: 3, shuffle: false, sharedSteps: true }
+    return fitted(flow, fromArray({ data, shape: [256, 2] }), options, group)
   },
   skipping: async (group) =>
     fitted(await makeHardFlow(), hardRows(), { iterations: 3, shuffle: false, skipFailures: true }, group),
@@ -206,6 +229,13 @@ const jobs = {
     const flows = [await makeFlow(), await makeFlow({ seed: 9 })]
     const [found, second] = await Promise.all(flows.map((flow) => fitted(flow, few(), twenty, group)))
     return { ...found, second }
+  },
+  /** Rank 0 has rows for a batch more, and those of rank 1 that are left are fewer. */
+  'shards that differ': async (group) => {
+    const count = group.rank === 0 ? 600 : 500
+    const data = fromArray({ data: rows(count), shape: [count, 2] })
+    const stream = fromAsyncIterable(() => data.batches({ size: 50 }), { shape: [2] })
+    return fitted(await makeFlow(), stream, { ...twenty, shard: true, accumulate: 2 }, group)
   },
   /** Rank 1 has a batch more. */
   'other end': async (group) => {

@@ -419,7 +419,7 @@ module.exports = async function calls(ffjord, folder) {
       (path, o) => ffjord.inspectFile(path, o)
     ],
     splitFile: [
-      () => [file, { validation: 0.2, test: 0.2, keep: 10, exclude: [] }],
+      () => [file, { validation: 0.2, test: 0.2, shard: { rank: 0, size: 2 }, keep: 10, exclude: [] }],
       (path, o) => ffjord.splitFile(path, o)
     ],
     fitGaussian: [
@@ -508,7 +508,7 @@ module.exports = async function calls(ffjord, folder) {
     libraryInfo: [() => [], () => ffjord.libraryInfo()],
     'Group.join': [() => [{ deadline: 10 }], (o) => ffjord.Group.join(o)],
     'fit in a group': [
-      () => [data(), { iterations: 2, batch: 4, group, signal: soon() }],
+      () => [data(), { iterations: 2, batch: 4, group, shard: true, sharedSteps: true, signal: soon() }],
       (set, o) => flow.fit(set, withEnd(o))
     ],
     readSafetensors: [() => [model], (path) => ffjord.readSafetensors(path)],

@@ -70,6 +70,10 @@ std::unique_ptr<SolveTape> solve_flow(const BlockCall& call, Workspace& workspac
                                       const BlockRows<float>& rows, DeviceArray<float> eps,
                                       bool keep_tape, const BlockTrajectory<float>* trajectory,
                                       SolveStatistics& statistics) {
+  if (call.plan.shared_sums())
+    throw Error(ErrorCode::Unsupported,
+                "a card goes on from step to step by itself, and shares none with other ranks; use "
+                "device 'cpu', or control 'sample', whose steps depend on no other row");
   const bool checkpoints = keep_tape && call.plan.gradient.method == GradientMethod::Checkpoint;
   const std::span<const double> stops = trajectory ? trajectory->times : std::span<const double>();
   auto tape = std::make_unique<SolveTape>();

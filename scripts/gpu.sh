@@ -195,7 +195,7 @@ fi
 if [[ $what =~ ^(test|all)$ ]]; then
   step 'C++ checks' 60 run_checks
   step 'C++ checks, layer by layer' 60 run_checks fused=0
-  step 'C++ checks, small nets in registers' 60 run_checks fused=64
+  step 'C++ checks, tiles of many rows' 60 run_checks fused=32
   if has_node && [[ -f $build/ffjord.node ]]; then
     step 'suites over cuda:0' 60 suites
   else

@@ -1,6 +1,7 @@
 // What the limits of scripts/kernel-limits.js are held against: counts of one instance of a kernel, from its machine code
 // and ptxas' report.
 const {
+  bestBy,
   blocksOf,
   isFloatProduct,
   isTensorProduct,
@@ -51,12 +52,25 @@ function layerInstructions(code, loops, blocks, products, trips, depth) {
 }
 
 /**
+ * Instructions of a warp for the layers of 2-64-64-64-2 with tanh, without gates, where one loop has them all
+ * (native/cuda/fused/fused_fragment_field.h): of 64 → 64, and their mean. The first is summed by two trips of multiply-adds,
+ * the last neither activated nor split.
+ */
+function fragmentLayers(code, blocks, loops, loop) {
+  const way = (score) => longestWay(code, blocks, loops, loop, () => 2, bestBy(score), bestBy(score)).issued
+  const layer = way((counts) => 1e6 * counts.tensorClocks + 1e3 * counts.tanhs - counts.functions)
+  const first = way((counts) => -1e6 * counts.tensorClocks + 1e3 * counts.tanhs - counts.functions)
+  const last = way((counts) => 1e6 * counts.tensorClocks - 1e3 * counts.conversions - counts.functions)
+  return { layer, meanLayer: (first + 2 * layer + last) / 4 }
+}
+
+/**
  * @param code a kernel of kernelsOf
  * @param reported what ptxas says of it
- * @param {{ threads: number, products: 'tensor' | 'float32', trips?: (depth: number) => number[] }} row
+ * @param {{ threads: number, products: 'tensor' | 'float32', trips?: (depth: number) => number[], fragments?: boolean }} row
  * @returns counts by the names that limits have; those of loops are undefined where no loop holds products
  */
-function countsOf(code, reported, { threads, products, trips }) {
+function countsOf(code, reported, { threads, products, trips, fragments }) {
   const blocks = blocksOf(code)
   const loops = loopsOf(blocks)
   const found = loopsAround(
@@ -80,6 +94,7 @@ function countsOf(code, reported, { threads, products, trips }) {
       divisions: worst(ways.map(({ way }) => way.divisions)),
       predicates: worst(ways.map(({ way }) => way.predicates))
     })
+  if (fragments) Object.assign(counts, fragmentLayers(code, blocks, loops, found[0]))
   if (trips) {
     // Sums of other things are loops of products too; that of a layer has most of them.
     const densest = ways.reduce((a, b) =>

@@ -126,6 +126,8 @@ function tensorClocks(opcode) {
 }
 const isTensorProduct = ({ opcode }) => /^(HMMA|HGMMA|IMMA|DMMA|BMMA|QGMMA|IGMMA)\./.test(opcode)
 const isFloatProduct = ({ opcode }) => opcode.startsWith('FFMA')
+/** Of a tanh (rational_tanh of native/cuda/net/activations.h): its argument is cut there. */
+const cutsTanh = ({ operands }) => /\b7\.98000/.test(operands)
 const isConversion = ({ opcode }) => /^(F2F|F2FP|F2I|I2F|I2FP|HADD2\.F32)\b/.test(opcode)
 /** A call of a division, or the reciprocal by which integers are divided. */
 const isDivision = ({ opcode, operands }) =>
@@ -139,6 +141,8 @@ class Counts {
     this.issued = instructions.length
     this.tensorClocks = instructions.reduce((sum, { opcode }) => sum + tensorClocks(opcode), 0)
     this.products = instructions.filter((one) => isTensorProduct(one) || isFloatProduct(one)).length
+    this.functions = instructions.filter(({ opcode }) => opcode.startsWith('MUFU')).length
+    this.tanhs = instructions.filter(cutsTanh).length
     this.conversions = instructions.filter(isConversion).length
     this.divisions = instructions.filter(isDivision).length
     this.predicates = instructions.filter(setsPredicate).length
@@ -184,9 +188,9 @@ const mean = (ways) => ways.reduce((sum, way) => sum.with(way, 1 / ways.length),
 
 /**
  * The longest way through a loop, by what a warp issues. `trips(loop)` says how often a loop within it runs on the way,
- * `ofCases` what counts of the ways on from a switch: the longest, or their mean.
+ * `ofCases` what counts of the ways on from a switch: the longest, or their mean; `ofBranches` of those from any branch.
  */
-function longestWay(kernel, blocks, loops, loop, trips = () => 1, ofCases = longest) {
+function longestWay(kernel, blocks, loops, loop, trips = () => 1, ofCases = longest, ofBranches = longest) {
   const inner = loops.filter(
     (one) => one !== loop && one.blocks.size < loop.blocks.size && loop.blocks.has(one.head)
   )
@@ -200,19 +204,26 @@ function longestWay(kernel, blocks, loops, loop, trips = () => 1, ofCases = long
     seen.set(key, new Counts()) // a circle that is no natural loop ends here
     const within = owner.get(block)
     const here = within
-      ? new Counts().with(longestWay(kernel, blocks, loops, within, trips, ofCases), trips(within))
+      ? new Counts().with(
+          longestWay(kernel, blocks, loops, within, trips, ofCases, ofBranches),
+          trips(within)
+        )
       : new Counts(kernel.instructions.slice(blocks[block].first, blocks[block].end))
     const ways = []
     for (const inside of within ? within.blocks : [block])
       for (const next of blocks[inside].next)
         if (loop.blocks.has(next) && next !== loop.head && !within?.blocks.has(next)) ways.push(from(next))
     const switches = !within && kernel.instructions[blocks[block].end - 1].opcode.startsWith('BRX')
-    const sum = here.with((switches ? ofCases : longest)(ways))
+    const sum = here.with((switches ? ofCases : ofBranches)(ways))
     seen.set(key, sum)
     return sum
   }
   return from(loop.head)
 }
+
+/** Of ways the one of the highest score, and the longest of those. */
+const bestBy = (score) => (ways) =>
+  ways.reduce((a, b) => ((score(b) - score(a) || b.issued - a.issued) > 0 ? b : a), ways[0] ?? new Counts())
 
 /** The longest way through all of a kernel, its loops as often as `trips` says. */
 function wholeWay(kernel, blocks, loops, trips, ofCases) {
@@ -235,6 +246,7 @@ function loopsAround(kernel, blocks, loops, holds) {
 }
 
 module.exports = {
+  bestBy,
   blocksOf,
   Counts,
   isFloatProduct,

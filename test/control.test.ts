@@ -132,8 +132,10 @@ describe.each(engineNames)('%s', (device) => {
 
   test('statistics say how stiff each block is, and where the smallest step was', async () => {
     for (const control of ['batch', 'tile', 'sample'] as const) {
-      const { statistics } = await logProb(device, { control }, rows)
-      const { statistics: reference } = await logProb('reference', { control }, rows)
+      // At 1e-5 the error of the smallest step, a batch's first, is rounding in float32.
+      const tolerances = { rtol: 1e-4, atol: 1e-4 }
+      const { statistics } = await logProb(device, { control, ...tolerances }, rows)
+      const { statistics: reference } = await logProb('reference', { control, ...tolerances }, rows)
       expect(statistics.blockStiffness).toHaveLength(2)
       for (const [block, stiffness] of statistics.blockStiffness.entries()) {
         expect(stiffness).toBeGreaterThan(0)

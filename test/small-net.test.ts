@@ -124,13 +124,13 @@ const cases: Case[] = [
 const throughout = (solver: AdaptiveSolver | FixedStepSolver): Solver =>
   'steps' in solver ? solver : { ...solver, evaluation: { control: solver.control ?? 'batch' } }
 
-// A card takes tiles of some rows by the size of a batch, unless it is told (native/cuda/fused/fused_net.cu): those of 64 stay
-// in registers.
+// A card takes tiles of few or many rows by the size of a batch, unless it is told (native/cuda/fused/fused_net.cu): those of
+// 4 are of float32.
 const ways = engineNames
   .filter((name) => name !== 'reference')
   .flatMap((device) => [
     { device, tileRows: 'any' },
-    ...(device.startsWith('cuda') ? [{ device, tileRows: '64' }] : [])
+    ...(device.startsWith('cuda') ? ['4', '32'].map((tileRows) => ({ device, tileRows })) : [])
   ])
 
 describe.each(ways)('$device, tiles of $tileRows rows', ({ device, tileRows }) => {

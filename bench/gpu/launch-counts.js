@@ -11,7 +11,7 @@ const SHARE_OF_PRODUCTS = 0.35
 const nameOf = ({ kernel, instance, trips }) => [kernel, instance, JSON.stringify(trips)].join(' ')
 
 /** How often each loop of a kernel runs, by `trips` of launches.js. */
-function tripsOf(code, blocks, loops, { tensor = 1, float = 1, around = [], first = 1 }) {
+function tripsOf(code, blocks, loops, { tensor = 1, float = 1, around = [], inside = 1, first = 1 }) {
   const within = (outer, inner) => outer.blocks.size > inner.blocks.size && outer.blocks.has(inner.head)
   const instructions = (loop) =>
     [...loop.blocks].flatMap((block) => code.instructions.slice(blocks[block].first, blocks[block].end))
@@ -47,7 +47,8 @@ function tripsOf(code, blocks, loops, { tensor = 1, float = 1, around = [], firs
       if (ofFloats.includes(loop)) return [loop, float]
       const up = height(loop)
       if (up > 0) return [loop, around[up - 1] ?? 1]
-      return [loop, loops.some((one) => within(one, loop)) ? 1 : first]
+      if (!loops.some((one) => within(one, loop))) return [loop, first]
+      return [loop, loops.some((one) => within(loop, one)) ? 1 : inside]
     })
   )
   return (loop) => known.get(loop) ?? 1

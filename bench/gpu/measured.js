@@ -42,14 +42,19 @@ const kernels = [
   { name: 'finish_attempt', launch: finishAttempt(rows, 44), cycles: 57493, us: 29.09 },
   { name: 'judge_attempts', launch: judgeAttempts(), cycles: 13276, us: 6.75 },
   { name: 'accept_step', launch: acceptStep(rows, 44), cycles: 8392, us: 4.26 },
-  { name: 'fused_solve in tiles of 4, 100 rows', launch: fusedSolve(4, 100), cycles: 1702922, us: 860.13 },
+  {
+    name: 'fused_solve in tiles of 4, 100 rows',
+    launch: fusedSolve(4, 100, true),
+    cycles: 1702922,
+    us: 860.13
+  },
   {
     name: 'fused_pullback in tiles of 4, 100 rows',
-    launch: fusedPullback(4, 100)[0],
+    launch: fusedPullback(4, 100, true)[0],
     cycles: 4517931,
     us: 2280
   },
-  { name: 'fused_chain_solve, 10,000 rows', launch: fusedSolve(64, 10000), cycles: 4638672, us: 2540 }
+  { name: 'fused_chain_solve, 10,000 rows', launch: fusedSolve(64, 10000, true), cycles: 4638672, us: 2540 }
 ]
 
 /** Rows of gpu_times: µs of an attempt and of a training iteration, by net, tile (0: by layer) and batch. */

@@ -29,10 +29,14 @@ function counts(launch) {
 /** Counts of f94dbc3. */
 const kept = () => JSON.parse(readFileSync(join(__dirname, `counts-${COMMIT}.json`), 'utf8'))
 
+/** Whether today's sources still have a way that was measured. */
+const isThere = ({ tile }) => tile !== 64
 /** Of all rows; those that are measured alone too, where it is f94dbc3 that is counted. */
 const everyLaunch = (before) => [
   ...(before ? kernels.map(({ launch }) => launch) : []),
-  ...times.flatMap((row) => Object.values(launchesOf(row, before)).flat())
+  ...times
+    .filter((row) => before || isThere(row))
+    .flatMap((row) => Object.values(launchesOf(row, before)).flat())
 ]
 const number = (value) => (value < 100 ? value.toFixed(1) : Math.round(value).toLocaleString('en'))
 const row = (cells) => console.log(`| ${cells.join(' | ')} |`)
@@ -57,22 +61,18 @@ function predict() {
   ])
   row(['---', '---', '---', '---', '---', '---', '---'])
   for (const measured of times) {
-    const { attempt, iteration } = timesOf(measured, counts)
+    const { attempt, iteration } = isThere(measured) ? timesOf(measured, counts) : {}
     const net = measured.net === 'small' ? '2-64-64-64-2' : '43-860-860-43'
     row([
       net,
       wayOf(measured),
       measured.batch.toLocaleString('en'),
-      number(attempt),
+      attempt ? number(attempt) : 'no longer there',
       number(measured.attempt),
-      number(iteration),
+      iteration ? number(iteration) : '',
       number(measured.iteration)
     ])
   }
-  console.log(
-    '\nRows by layer in fp16x3 are counted for the tiles that split what they load (layer_forward): launches.js does not'
-  )
-  console.log('describe prepared operands yet (native/cuda/net/octet_*.cu), by which wide layers go now.')
   console.log(
     '\nIts inputs, a launch a line: instructions of a warp on the longest way with all trips, and with each loop once.\n'
   )

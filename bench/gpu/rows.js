@@ -1,9 +1,11 @@
 // The time of a row of gpu_times.cc, by its launches and the model.
 const {
   evaluation,
+  evaluationBefore,
   fusedPullback,
   fusedSolve,
   pullEvaluation,
+  pullEvaluationBefore,
   SMALL,
   STAGES,
   START,
@@ -26,12 +28,13 @@ const total = (values) => values.reduce((a, b) => a + b, 0)
 
 /** All launches of a row, for which counts are needed; `before`: of the sources of f94dbc3. */
 function launchesOf({ net, tile, batch, arithmetic }, before = false) {
-  if (tile > 0) return { solve: [fusedSolve(tile, batch)], pullback: fusedPullback(tile, batch) }
+  if (tile > 0)
+    return { solve: [fusedSolve(tile, batch, before)], pullback: fusedPullback(tile, batch, before) }
   const { widths } = net === 'small' ? SMALL : WIDE
   return {
-    evaluation: evaluation(widths, batch, arithmetic),
+    evaluation: (before ? evaluationBefore : evaluation)(widths, batch, arithmetic),
     verdict: (before ? verdictBefore : verdict)(widths, batch),
-    pullback: pullEvaluation(widths, batch, arithmetic)
+    pullback: (before ? pullEvaluationBefore : pullEvaluation)(widths, batch, arithmetic)
   }
 }
 

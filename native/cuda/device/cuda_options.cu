@@ -13,7 +13,7 @@ constexpr const char* kVariable = "FFJORD_CUDA_OPTIONS";
 [[noreturn]] void refuse(std::string_view part) {
   throw Error(ErrorCode::InvalidArgument,
               std::string(kVariable) + " has '" + std::string(part) +
-                  "'; it may name products (float32 or fp16x3), fused (0, 4, 16, 32 or 64), loops "
+                  "'; it may name products (float32 or fp16x3), fused (0, 4, 16 or 32), loops "
                   "(0 or 1) and tapeMb (a number of MiB), as in 'products=float32,loops=0'");
 }
 
@@ -26,8 +26,7 @@ void set_option(std::string_view part, CudaOptions& options) {
     options.products = CudaOptions::Products::Float32;
   } else if (name == "products" && value == "fp16x3") {
     options.products = CudaOptions::Products::Half3;
-  } else if (name == "fused" &&
-             (value == "0" || value == "4" || value == "16" || value == "32" || value == "64")) {
+  } else if (name == "fused" && (value == "0" || value == "4" || value == "16" || value == "32")) {
     options.fused = std::atoi(value.c_str());
   } else if (name == "loops" && (value == "0" || value == "1")) {
     options.loops = value == "1";

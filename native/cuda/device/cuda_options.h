@@ -14,8 +14,9 @@ struct CudaOptions {
   };
   /// `products`: the arithmetic of large products.
   Products products = Products::Half3;
-  /// `fused`: rows of the tiles of solves that take one launch: 4, 16, 32 or 64, where a net has
-  /// such tiles; 0: every solve goes layer by layer. None: the engine chooses by the batch.
+  /// `fused`: rows of the tiles where one launch takes a whole solve: 4, which are of float32, 16
+  /// (8 of a solve with an odd number of tangents) or 32; 0: every solve goes layer by layer. None:
+  /// the engine chooses by the batch.
   std::optional<int> fused;
   /// `loops`: whether the device drives the attempts of a solve by itself.
   bool loops = true;

@@ -45,6 +45,7 @@ inline void sync_grid() { emulator::sync_grid(); }
 
 inline float exp2_fast(float x) { return emulator::flush(std::exp2(emulator::flush(x))); }
 inline float rcp_fast(float x) { return emulator::flush(1.f / emulator::flush(x)); }
+inline float clamp(float x, float bound) { return x > bound ? bound : x < -bound ? -bound : x; }
 
 inline unsigned round_tf32(float x) { return emulator::round_tf32(x); }
 inline unsigned pack_half2(float low, float high) { return emulator::pack_half2(low, high); }
@@ -129,6 +130,18 @@ __device__ __forceinline__ float rcp_fast(float x) {
   float y;
   asm("rcp.approx.ftz.f32 %0, %1;" : "=f"(y) : "f"(x));
   return y;
+}
+
+/// x between −bound and bound; a NaN passes.
+__device__ __forceinline__ float clamp(float x, float bound) {
+#if __CUDA_ARCH__ >= 800
+  float y;
+  asm("min.NaN.f32 %0, %1, %2;" : "=f"(y) : "f"(x), "f"(bound));
+  asm("max.NaN.f32 %0, %1, %2;" : "=f"(y) : "f"(y), "f"(-bound));
+  return y;
+#else
+  return x > bound ? bound : x < -bound ? -bound : x;
+#endif
 }
 
 /// Bits of x rounded to TF32 (10 bits of mantissa), ties away from zero.

@@ -20,8 +20,7 @@ class FusedField : public FusedRows<Tile> {
 
   /// W, padded as products take it.
   __device__ void load_matrix(const float* from, int depth, int width, float* to) const {
-    Rows::load_matrix(from, depth, width, Tile::padded(depth),
-                      Tile::padded(width) + Tile::kWeightPadding, to);
+    Rows::load_matrix(from, depth, width, Tile::padded(depth), Tile::padded(width), to);
   }
   __device__ void load_weights() const {
     for (int l = 0; l < net_.layer_count; ++l)
@@ -33,6 +32,7 @@ class FusedField : public FusedRows<Tile> {
   template <class Visit>
   __device__ void evaluate(double c, float* rates, const Visit& visit) const {
     Rows::set_times(c);
+    __syncthreads();
     fill_input();
     __syncthreads();
     for (int l = 0; l < net_.layer_count; ++l) {

@@ -1,16 +1,17 @@
 #include <algorithm>
+#include <vector>
 
+#include "cuda/device/grid.h"
 #include "cuda/fused/fused_net.h"
 #include "cuda/net/layer_backward.h"
-#include "cuda/product/tiling.h"
+#include "cuda/product/products.h"
 
 namespace ffjord::cuda {
 namespace {
 
-// Batches up to these sizes are cut into tiles of 4 and of 16 rows, so that their blocks reach all
-// multiprocessors, larger ones into 64 where registers hold the net. The sizes do not ask how many
-// multiprocessors a card has, as the order of sums must not depend on it.
-constexpr int kNarrowBatch = 1024, kHalfBatch = 8192;
+// Batches up to this size are cut into tiles of 4 rows by float32, so that their blocks reach all
+// multiprocessors. It does not ask how many a card has, as the order of sums must not depend on it.
+constexpr int kNarrowBatch = 1024;
 constexpr int kMostTangents = 3, kMostUnits = 128;
 
 // In few dimensions an exact trace takes unit vectors, in place of its closed form.
@@ -22,12 +23,6 @@ EvaluationForm open_form(const BlockCall& call) {
     form.tangents = call.dimension();
   }
   return form;
-}
-
-// Rows of a tile; 0: the solve goes layer by layer.
-int tile_rows(const CudaOptions& options, int batch) {
-  if (options.fused) return *options.fused;
-  return batch <= kNarrowBatch ? 4 : batch <= kHalfBatch ? 16 : 64;
 }
 
 bool holds(const DeviceNet& net, const EvaluationForm& form, const SolverOptions& solver) {
@@ -71,25 +66,42 @@ int widest_of(const DeviceNet& net) {
 bool by_row(const Grouping& grouping) { return grouping.rows == 1 && grouping.batch > 1; }
 bool by_tile(const Grouping& grouping) { return !by_row(grouping) && grouping.count() > 1; }
 
-// Whether a solve may stay in registers: where large products are of FP16 too.
-bool chains(const BlockCall& call, const EvaluationForm& form) {
-  using Tile = FusedChainTile<2>;
+FusedShape fragments_of(const BlockCall& call, bool many_rows) {
+  if (widest_of(call.net) <= 64) return many_rows ? FusedShape::ManyRows64 : FusedShape::FewRows64;
+  return many_rows ? FusedShape::ManyRows128 : FusedShape::FewRows128;
+}
+// Whether a solve by fragments has tiles of many rows: where they hold a group. For batches that
+// step together tiles of few rows are predicted to be faster, of 100,000 rows too (docs/cuda.md).
+bool takes_many_rows(const BlockCall& call) {
+  const Grouping& grouping = call.grouping;
+  return by_tile(grouping) || (!by_row(grouping) && call.stream.options().fused == 32);
+}
+bool takes_fragments(const BlockCall& call, int tangents, bool pullback) {
   const CudaOptions& options = call.stream.options();
-  return chosen_products(options) != Products::Float32 &&
-         tile_rows(options, call.grouping.batch) >= Tile::kRows && !by_row(call.grouping) &&
-         widest_of(call.net) <= Tile::kMostUnits && form.tangents <= kMostChainTangents;
+  return options.fused != 4 && chosen_products(options) != Products::Float32 &&
+         (widest_of(call.net) <= 64 || has_wide_fragments(tangents, pullback));
 }
 
-// The shape where there is no chain. Narrow tiles have a warp for each row, and no tensor cores.
-// Tensor32 was never the fastest where it was measured (docs/cuda.md), and serves groups of 32
-// rows.
-FusedShape choose_shape(const BlockCall& call) {
+FusedShape float_shape(const BlockCall& call) {
   const Grouping& grouping = call.grouping;
-  const CudaOptions& options = call.stream.options();
-  const int rows = tile_rows(options, grouping.batch);
-  if (by_row(grouping) || (!by_tile(grouping) && rows <= 4)) return FusedShape::Narrow;
-  if (!takes_tensor_cores(widest_of(call.net), options)) return FusedShape::Broad;
-  return by_tile(grouping) || rows == 32 ? FusedShape::Tensor32 : FusedShape::Tensor16;
+  const std::optional<int> rows = call.stream.options().fused;
+  if (by_row(grouping) || by_tile(grouping))
+    return by_row(grouping) ? FusedShape::Narrow : FusedShape::Broad;
+  const bool narrow = rows ? *rows == 4 : grouping.batch <= kNarrowBatch;
+  return narrow ? FusedShape::Narrow : FusedShape::Broad;
+}
+
+// The shapes that may hold a call, the best first. Groups of a solve lie within its tiles.
+std::vector<FusedShape> shapes_of(const BlockCall& call, int tangents, bool pullback) {
+  const bool any_rows = pullback || !by_tile(call.grouping);
+  std::vector<FusedShape> shapes;
+  if (takes_fragments(call, tangents, pullback)) {
+    if (!pullback) shapes.push_back(fragments_of(call, takes_many_rows(call)));
+    if (any_rows) shapes.push_back(fragments_of(call, false));
+  }
+  if (shapes.empty() || pullback) shapes.push_back(float_shape(call));
+  if (pullback) shapes.push_back(FusedShape::Narrow);
+  return shapes;
 }
 
 template <class Tile>
@@ -98,41 +110,62 @@ int groups_a_tile(const Grouping& grouping) {
   return by_tile(grouping) ? std::max(1, Tile::kRows / kGroupRows) : 1;
 }
 
+// Entries in whole vectors.
+int whole(int entries) { return (entries + 3) / 4 * 4; }
+
 template <class Tile>
 FusedLayout lay_out(const FusedPlan& plan, int stages, bool pullback) {
   const FusedNet& net = plan.net;
   FusedLayout at;
   const auto take = [&](int floats) {
     const int first = at.size;
-    at.size += (floats + 3) / 4 * 4;
+    at.size += whole(floats);
     return first;
   };
   const auto doubles = [&](std::size_t count, std::size_t size) {
     return take(static_cast<int>(count * size / sizeof(float)));
   };
-  const auto matrix = [&](int depth, int width) {
-    return take(Tile::padded(depth) * (Tile::padded(width) + Tile::kWeightPadding));
-  };
   constexpr int rows = Tile::kRows, channels = Tile::kChannels;
   const int states = rows * plan.channels;
-  for (int l = 0; l < net.layer_count; ++l) {
-    const Layer& layer = net.layers[l];
-    at.weights[l] = Chained<Tile> && net.has_few_inputs(l)
-                        ? take(layer.in() * Tile::padded(layer.out()))
-                        : matrix(layer.in(), layer.out());
-    if (!pullback) continue;
-    at.transposed[l] = matrix(layer.out(), layer.in());
-    at.sums[l] = take(Tile::padded(layer.in()) * Tile::padded(layer.out()));
-  }
-  if constexpr (Chained<Tile>) {
-    at.largest_weights = take(net.layer_count * Tile::kWarps);
+  if constexpr (InFragments<Tile>) {
+    for (int l = 0; l < net.layer_count; ++l) {
+      const Layer& layer = net.layers[l];
+      const bool few = net.has_few_inputs(l), last = l + 1 == net.layer_count;
+      at.weights[l] = take(Tile::kMostUnits * (few    ? layer.in()
+                                               : last ? Tile::padded(layer.out())
+                                                      : Tile::kMostUnits));
+      if (!pullback) continue;
+      if (!few)
+        at.transposed[l] =
+            take(Tile::kMostUnits * (l == 0 ? Tile::padded(layer.in()) : Tile::kMostUnits));
+      at.sums[l] = take(whole(layer.in()) * Tile::padded(layer.out()));
+    }
+    at.downs = take(net.layer_count);
+    at.operands = doubles(std::size_t(2) * Tile::kParts, sizeof(typename Tile::Operand));
     at.activations[0] = take(channels * rows * net.stride);
+    at.offsets = take(net.layer_count * Tile::kMostUnits * 2);
+    if (net.gated) at.gates = take(net.layer_count * Tile::kMostUnits * 2);
+    if (pullback) {
+      for (int* part : {&at.outer_bars, &at.outer_inputs})
+        *part = take(2 * channels * rows * (Tile::kMostUnits + 4));
+      at.input_parts = take(Tile::kWarps * rows * net.dimension);
+    }
   } else {
+    const auto matrix = [&](int depth, int width) {
+      return take(Tile::padded(depth) * Tile::padded(width));
+    };
+    for (int l = 0; l < net.layer_count; ++l) {
+      const Layer& layer = net.layers[l];
+      at.weights[l] = matrix(layer.in(), layer.out());
+      if (!pullback) continue;
+      at.transposed[l] = matrix(layer.out(), layer.in());
+      at.sums[l] = take(Tile::padded(layer.in()) * Tile::padded(layer.out()));
+    }
     for (int& part : at.activations) part = take(channels * rows * net.stride);
+    for (int* part : {&at.gates, &at.offsets, &at.shifts})
+      *part = take(plan.groups_a_tile * net.units);
   }
   at.time = take(plan.groups_a_tile);
-  for (int* part : {&at.gates, &at.offsets, &at.shifts})
-    *part = take(plan.groups_a_tile * net.units);
   at.eps = take(net.tangents * rows * net.dimension);
   at.point = take(rows * net.dimension);
   at.state = take(states);
@@ -146,16 +179,22 @@ FusedLayout lay_out(const FusedPlan& plan, int stages, bool pullback) {
     return at;
   }
   at.row_sums = doubles(rows, sizeof(double));
-  at.time_parts = take(Tile::kWarpsAcross * rows);
-  at.unit_sums = take(kUnitSums * net.units);
-  for (int& part : at.bars) part = take(channels * rows * net.stride);
-  if (net.gated) {
-    at.plain_bars = take(rows * net.stride);
-    at.logit_bars = take(rows * net.stride);
-  }
   at.bar = take(states);
   at.rate_bar = take(states);
   at.point_bars = take(stages * rows * net.dimension);
+  at.bars[0] = take(channels * rows * net.stride);
+  if constexpr (InFragments<Tile>) {
+    at.time_parts = take(Tile::kWarps * rows);
+    at.unit_sums = take(net.layer_count * (net.gated ? kBeta : kLogit) * Tile::kThreads * 4);
+  } else {
+    at.time_parts = take(rows);
+    at.unit_sums = take(kUnitSums * net.units);
+    at.bars[1] = take(channels * rows * net.stride);
+    if (net.gated) {
+      at.plain_bars = take(rows * net.stride);
+      at.logit_bars = take(rows * net.stride);
+    }
+  }
   return at;
 }
 
@@ -168,8 +207,7 @@ std::size_t shared_memory_of_card() {
 
 std::optional<FusedPlan> plan_fused(const BlockCall& call, bool pullback) {
   const EvaluationForm form = open_form(call);
-  if (tile_rows(call.stream.options(), call.grouping.batch) == 0 ||
-      !holds(call.net, form, call.plan.solver))
+  if (call.stream.options().fused == 0 || !holds(call.net, form, call.plan.solver))
     return std::nullopt;
   FusedPlan plan;
   plan.grouping = call.grouping;
@@ -182,20 +220,20 @@ std::optional<FusedPlan> plan_fused(const BlockCall& call, bool pullback) {
       using Tile = decltype(tile);
       // Rows meet different banks.
       plan.net.stride =
-          Chained<Tile> ? plan.net.dimension | 1 : Tile::padded(widest_of(call.net)) + 4;
+          InFragments<Tile> ? plan.net.dimension | 1 : Tile::padded(widest_of(call.net)) + 4;
       plan.tiles = tiles_of(call.grouping.batch, Tile::kRows);
       plan.groups_a_tile = groups_a_tile<Tile>(call.grouping);
       plan.layout = lay_out<Tile>(plan, call.plan.solver.tableau->stages, pullback);
     };
-    if (shape == FusedShape::Chain64)
-      with_chain_tile(form.tangents, cut);
+    if (in_fragments(shape))
+      with_fragment_tile(shape, form.tangents, cut);
     else
-      with_fused_tile(shape, form.tangents, cut);
+      with_float_tile(shape, form.tangents, cut);
     return plan.layout.bytes() <= room;
   };
-  if (!pullback && chains(call, form) && fits(FusedShape::Chain64)) return plan;
-  if (fits(choose_shape(call))) return plan;
-  return std::nullopt;
+  const std::vector<FusedShape> shapes = shapes_of(call, form.tangents, pullback);
+  if (std::none_of(shapes.begin(), shapes.end(), fits)) return std::nullopt;
+  return plan;
 }
 
 }  // namespace

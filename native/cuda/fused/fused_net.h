@@ -4,8 +4,7 @@
 
 #include <optional>
 
-#include "cuda/fused/fused_chain_tile.h"
-#include "cuda/fused/fused_tensor_tile.h"
+#include "cuda/fused/fused_fragment_tile.h"
 #include "cuda/fused/fused_tile.h"
 #include "cuda/net/block_call.h"
 
@@ -26,8 +25,7 @@ struct FusedNet {
   const float* parameters = nullptr;  ///< of the block
   const float* packed = nullptr;      ///< weights.h
 
-  /// Whether a chain multiplies the layer's input in float32: a fragment of sixteen would be mostly
-  /// empty.
+  /// Whether fragments take the layer's input in float32: a step of sixteen would be mostly empty.
   __host__ __device__ bool has_few_inputs(int l) const { return l == 0 && dimension <= 4; }
 };
 
@@ -37,26 +35,32 @@ enum Slot : int { kEven = 0, kOdd = 1, kChange = 2, kSlots = 3 };
 
 /// Offsets in floats, each a multiple of four.
 struct FusedLayout {
-  int weights[FusedNet::kMostLayers] = {};  ///< W (in, out), padded both ways
-  int largest_weights = 0;  ///< bits of |W| [layers][warps]; where products are of FP16
+  int weights[FusedNet::kMostLayers] = {};     ///< W (in, out), padded both ways
+  int downs = 0;                               ///< [layers], undo the scales of W; of fragments
+  int operands = 0;                            ///< Tile::Operand [2][parts]; of fragments
   int transposed[FusedNet::kMostLayers] = {};  ///< Wᵀ (out, in), padded; pullbacks
   int sums[FusedNet::kMostLayers] = {};        ///< W̄ (in, out), padded; pullbacks
-  int unit_sums = 0;                           ///< [kUnitSums][units]; pullbacks
-  /// [channels][rows][stride], layer by layer in turn; of a chain the first alone, for its output.
+  /// [kUnitSums][units]; pullbacks. Of fragments [layers][kinds][threads][4].
+  int unit_sums = 0;
+  /// Factors of weight gradients, [2][channels][rows][units + 4], and what a warp's units add to z̄,
+  /// [warps][D][rows]; pullbacks by fragments.
+  int outer_bars = 0, outer_inputs = 0, input_parts = 0;
+  /// [channels][rows][stride], layer by layer in turn; of fragments the first, for their output.
   int activations[2] = {};
-  int bars[2] = {};                        ///< their cotangents; pullbacks
-  int plain_bars = 0, logit_bars = 0;      ///< z̄ and q̄ [rows][stride]; pullbacks of gated nets
-  int time = 0;                            ///< [groups]
-  int gates = 0, offsets = 0, shifts = 0;  ///< [groups][units]
-  int eps = 0;                             ///< [tangents][rows][D]
-  int point = 0;                           ///< [rows][D]
-  int state = 0;                           ///< [rows][S]
-  int end = 0;                             ///< [rows][S]; solves
-  int stages = 0;                          ///< [stages][rows][S]
-  int bar = 0, rate_bar = 0;               ///< [rows][S]; pullbacks
-  int point_bars = 0;                      ///< [stages][rows][D]; pullbacks
-  int groups = 0;                          ///< Group [groups]
-  int row_parts = 0;                       ///< NormPart [rows]; solves
+  int bars[2] = {};                    ///< their cotangents; pullbacks
+  int plain_bars = 0, logit_bars = 0;  ///< z̄ and q̄ [rows][stride]; pullbacks of gated nets
+  int time = 0;                        ///< [groups]
+  /// [groups][units]; of fragments what they are made of, {a, q} and {b, w} [layers][units][2].
+  int gates = 0, offsets = 0, shifts = 0;
+  int eps = 0;                ///< [tangents][rows][D]
+  int point = 0;              ///< [rows][D]
+  int state = 0;              ///< [rows][S]
+  int end = 0;                ///< [rows][S]; solves
+  int stages = 0;             ///< [stages][rows][S]
+  int bar = 0, rate_bar = 0;  ///< [rows][S]; pullbacks
+  int point_bars = 0;         ///< [stages][rows][D]; pullbacks
+  int groups = 0;             ///< Group [groups]
+  int row_parts = 0;          ///< NormPart [rows]; solves
   int parts = 0;       ///< NormPart [slots][groups]; [threads], over row_parts, of a joint norm
   int row_sums = 0;    ///< double [rows]: Σ h h̄ + t t̄; pullbacks
   int time_parts = 0;  ///< t̄ [warps][rows]; pullbacks
@@ -64,45 +68,81 @@ struct FusedLayout {
   std::size_t bytes() const { return size * sizeof(float); }
 };
 
-enum class FusedShape { Narrow, Broad, Tensor16, Tensor32, Chain64 };
+enum class FusedShape {
+  Narrow,  ///< float32, a row a warp
+  Broad,   ///< float32, rows together
+  FewRows64,
+  FewRows128,  ///< fragments, for nets at most so wide
+  ManyRows64,
+  ManyRows128  ///< the same, of solves alone
+};
+constexpr bool in_fragments(FusedShape shape) { return shape >= FusedShape::FewRows64; }
 
-/// Calls start(tile) with the tile of so many tangents, of any shape but a chain.
+namespace detail {
+
 template <class Start>
-void with_fused_tile(FusedShape shape, int tangents, const Start& start) {
-  const auto of_channels = [&]<int channels>() {
-    switch (shape) {
-      case FusedShape::Narrow:
-        return start(FusedTile<1, 2, channels>());
-      case FusedShape::Broad:
-        return start(FusedTile<4, 4, channels>());
-      case FusedShape::Tensor16:
-        return start(FusedTensorTile<2, channels>());
-      case FusedShape::Tensor32:
-        return start(FusedTensorTile<4, channels>());
-      case FusedShape::Chain64:
-        return;  // with_chain_tile has it
-    }
-  };
+void with_channels(int tangents, const Start& start) {
   switch (tangents) {
     case 1:
-      return of_channels.template operator()<2>();
+      return start.template operator()<2>();
     case 2:
-      return of_channels.template operator()<3>();
+      return start.template operator()<3>();
     default:
-      return of_channels.template operator()<4>();
+      return start.template operator()<4>();
   }
 }
 
-/// So many tangents fit into a chain's registers.
-inline constexpr int kMostChainTangents = 2;
+}  // namespace detail
 
-/// Calls start(tile) with the chain of so many tangents; chains are for solves alone.
+/// Calls start(tile) with the tile of so many tangents, Narrow or Broad.
 template <class Start>
-void with_chain_tile(int tangents, const Start& start) {
-  if (tangents == 1)
-    start(FusedChainTile<2>());
-  else
-    start(FusedChainTile<3>());
+void with_float_tile(FusedShape shape, int tangents, const Start& start) {
+  detail::with_channels(tangents, [&]<int channels>() {
+    if (shape == FusedShape::Narrow)
+      start(FusedTile<1, 2, channels>());
+    else
+      start(FusedTile<4, 4, channels>());
+  });
+}
+/// Whether registers hold what eight warps have of so many tangents.
+constexpr bool has_wide_fragments(int tangents, bool pullback) {
+  return pullback ? tangents == 1 : tangents != 2;
+}
+
+namespace detail {
+
+template <int channels>
+inline constexpr int kFewRows = channels % 2 == 0 ? 8 : 16;
+
+template <int channels, int rows, bool pullback, class Start>
+void with_fragments(bool wide, const Start& start) {
+  if constexpr (has_wide_fragments(channels - 1, pullback))
+    if (wide) return start(FusedFragmentTile<8, channels, rows>());
+  start(FusedFragmentTile<4, channels, rows>());
+}
+
+}  // namespace detail
+
+/// The same of fragments: of a pullback,
+template <class Start>
+void with_pulled_fragments(FusedShape shape, int tangents, const Start& start) {
+  detail::with_channels(tangents, [&]<int channels>() {
+    constexpr int rows = detail::kFewRows<channels>;
+    detail::with_fragments<channels, rows, true>(shape == FusedShape::FewRows128, start);
+  });
+}
+/// and of a solve.
+template <class Start>
+void with_fragment_tile(FusedShape shape, int tangents, const Start& start) {
+  const bool few = shape == FusedShape::FewRows64 || shape == FusedShape::FewRows128;
+  const bool wide = shape == FusedShape::FewRows128 || shape == FusedShape::ManyRows128;
+  detail::with_channels(tangents, [&]<int channels>() {
+    constexpr int rows = detail::kFewRows<channels>;
+    if (few)
+      detail::with_fragments<channels, rows, false>(wide, start);
+    else
+      detail::with_fragments<channels, 32, false>(wide, start);
+  });
 }
 
 /// How a block call is cut for the fused kernels.

@@ -3,8 +3,10 @@
 #include "core/errors.h"
 #include "cuda/device/grid.h"
 #include "cuda/device/launch.h"
+#include "cuda/fused/fused_fragment_pullback.h"
+#include "cuda/fused/fused_fragment_reverse.h"
 #include "cuda/fused/fused_pullback.h"
-#include "cuda/fused/fused_reverse.h"
+#include "cuda/fused/fused_tile_reverse.h"
 #include "cuda/net/weight_gradient.h"
 
 namespace ffjord::cuda {
@@ -19,24 +21,21 @@ constexpr std::size_t kMostPassFloats = std::size_t(1) << 28;
 constexpr int kTilesALaunch = 16;
 
 // hot: no spills
-template <class Tile>
-__global__ void __launch_bounds__(Tile::kThreads, 1)
+template <class Layers>
+__global__ void __launch_bounds__(Layers::Tile::kThreads, 1)
     fused_pullback(const __grid_constant__ FusedPullbackArguments s,
                    const __grid_constant__ DeviceTableau tableau) {
-  FusedReverse<Tile> reverse(s, tableau);
-  for (int tile = s.first_tile + blockIdx.x; tile < s.end_tile; tile += gridDim.x)
-    reverse.run(tile);
-  if (s.unit_sums) reverse.store_sums();
+  pull_tiles<Layers>(s, tableau);
 }
 
-// Counts the entries of a pass that a thread has.
-template <class Tile>
-void set_places(FusedPullbackArguments& s) {
-  for (int l = 0; l < s.net.layer_count; ++l) {
-    s.first_place[l] = s.places;
-    const int stripes = tiles_of(Tile::padded(s.net.layers[l].out()), Tile::kStripe);
-    s.places += stripes * Tile::kRowsAThread * Tile::kUnitsAThread;
-  }
+FusedPullbackKernel kernel_of(const FusedPlan& plan) {
+  if (in_fragments(plan.shape)) return fragment_pullback(plan.shape, plan.net.tangents);
+  FusedPullbackKernel kernel;
+  with_float_tile(plan.shape, plan.net.tangents, [&](auto tile) {
+    using Layers = FusedTileReverse<decltype(tile)>;
+    kernel = pullback_kernel<Layers>("fused_pullback", fused_pullback<Layers>);
+  });
+  return kernel;
 }
 
 // gradient += what the blocks summed.
@@ -67,6 +66,7 @@ void pull_fused(const FusedPlan& plan, const BlockCall& call, const Group* group
   s.layout = plan.layout;
   s.groups = groups;
   s.group_count = plan.grouping.count();
+  s.group_rows = plan.grouping.rows;
   s.tape = steps;
   s.batch = plan.grouping.batch;
   s.channels = plan.channels;
@@ -75,33 +75,34 @@ void pull_fused(const FusedPlan& plan, const BlockCall& call, const Group* group
   s.eps = call.eps;
   s.bar = bar;
   s.row_sums = row_sums;
-  with_fused_tile(plan.shape, plan.net.tangents, [&](auto tile) {
-    using Tile = decltype(tile);
-    set_places<Tile>(s);
-    const std::size_t passes_of_block =
-        std::size_t(s.stages) * s.places * (Tile::kChannels + 1) * Tile::kThreads;
-    const int blocks = std::min({plan.tiles, kMostBlocks,
-                                 std::max(1, static_cast<int>(kMostPassFloats / passes_of_block))});
-    DeviceArray<float> passes(blocks * passes_of_block, call.stream);
-    s.passes = passes.data();
-    Arena sums;
-    if (gradient)
-      sums.build(call.stream, [&](Arena& arena) {
-        for (int l = 0; l < s.net.layer_count; ++l)
-          s.slices[l] = arena.take(blocks * s.net.layers[l].weights());
-        s.unit_sums = arena.take(std::size_t(kUnitSums) * blocks * s.net.units);
-      });
-    const LaunchShape shape{dim3(blocks), dim3(Tile::kThreads), s.layout.bytes()};
-    for (; s.first_tile < plan.tiles; s.first_tile = s.end_tile) {
-      if (call.plan.stop.stop_requested())
-        throw Error(ErrorCode::Cancelled, "the pullback was stopped");
-      s.end_tile = std::min(plan.tiles, s.first_tile + blocks * kTilesALaunch);
-      launch("fused_pullback", fused_pullback<Tile>, shape, call.stream, s,
-             device_tableau(*call.plan.solver.tableau));
-      if (s.end_tile < plan.tiles) call.stream.synchronize();
-    }
-    if (gradient) add_sums(call, s, blocks, gradient);
-  });
+  const FusedPullbackKernel pullback = kernel_of(plan);
+  for (int l = 0; l < s.net.layer_count; ++l) {
+    s.first_place[l] = s.places;
+    s.places += pullback.places_of(s.net.layers[l]);
+  }
+  const std::size_t passes_of_block =
+      std::size_t(s.stages) * s.places * pullback.kept * pullback.threads;
+  const int blocks = std::min(
+      {plan.tiles, kMostBlocks, std::max(1, static_cast<int>(kMostPassFloats / passes_of_block))});
+  DeviceArray<float> passes(blocks * passes_of_block, call.stream);
+  s.passes = passes.data();
+  Arena sums;
+  if (gradient)
+    sums.build(call.stream, [&](Arena& arena) {
+      for (int l = 0; l < s.net.layer_count; ++l)
+        s.slices[l] = arena.take(blocks * s.net.layers[l].weights());
+      s.unit_sums = arena.take(std::size_t(kUnitSums) * blocks * s.net.units);
+    });
+  const LaunchShape shape{dim3(blocks), dim3(pullback.threads), s.layout.bytes()};
+  for (; s.first_tile < plan.tiles; s.first_tile = s.end_tile) {
+    if (call.plan.stop.stop_requested())
+      throw Error(ErrorCode::Cancelled, "the pullback was stopped");
+    s.end_tile = std::min(plan.tiles, s.first_tile + blocks * kTilesALaunch);
+    launch(pullback.name, pullback.kernel, shape, call.stream, s,
+           device_tableau(*call.plan.solver.tableau));
+    if (s.end_tile < plan.tiles) call.stream.synchronize();
+  }
+  if (gradient) add_sums(call, s, blocks, gradient);
 }
 
 }  // namespace ffjord::cuda

@@ -1,6 +1,9 @@
 // The rows of a tile in shared memory, with their stages and what t makes of biases and gates; the
 // threads of a block work together. A small net's field at them is fused_field.h or
-// fused_chain_field.h; what steps them is fused_stepper.h, what pulls them back fused_reverse.h.
+// fused_fragment_field.h; what steps them is fused_stepper.h, what pulls them back fused_reverse.h.
+//
+// Loops over a tile's rows have few trips. Unrolled, as they are unless one forbids it, they made
+// up a third of a kernel, which the instruction cache does not hold.
 #pragma once
 
 #include "cuda/fused/fused_net.h"
@@ -38,6 +41,7 @@ class FusedRows {
   /// Copies a matrix (depth, width) into shared memory (rows, columns), padded by zeros.
   __device__ static void load_matrix(const float* from, int depth, int width, int rows, int columns,
                                      float* to) {
+#pragma unroll 1
     for (int e = thread(); e < rows * columns; e += Tile::kThreads) {
       const int k = e / columns, j = e % columns;
       to[e] = k < depth && j < width ? from[std::size_t(k) * width + j] : 0.f;
@@ -46,6 +50,7 @@ class FusedRows {
   /// ε of the rows from `first` on, or unit vectors; zeros beyond the batch.
   __device__ void load_eps(const float* eps, int first, int batch) const {
     const int dimension = net_.dimension;
+#pragma unroll 1
     for (int e = thread(); e < net_.tangents * Tile::kRows * dimension; e += Tile::kThreads) {
       const int i = e % dimension, r = e / dimension % Tile::kRows, k = e / dimension / Tile::kRows;
       float value = net_.unit && i == k ? 1.f : 0.f;
@@ -57,28 +62,31 @@ class FusedRows {
   /// Rows [rows][columns] of an array (B, columns) from or to shared memory; zeros beyond the
   /// batch.
   __device__ void load_rows(const float* from, int first, int batch, int columns, float* to) const {
+#pragma unroll 1
     for (int e = thread(); e < Tile::kRows * columns; e += Tile::kThreads)
       to[e] = first + e / columns < batch ? from[std::size_t(first) * columns + e] : 0.f;
   }
   __device__ void store_rows(const float* from, int first, int batch, int columns,
                              float* to) const {
+#pragma unroll 1
     for (int e = thread(); e < Tile::kRows * columns; e += Tile::kThreads)
       if (first + e / columns < batch) to[std::size_t(first) * columns + e] = from[e];
   }
 
-  /// point ← y + h Σ_j a_ij k_j
+  /// point ← y + h Σ_j a_ij k_j, which is there behind the next barrier.
   __device__ void combine_point(const DeviceTableau& tableau, int stage_index) const {
+#pragma unroll 1
     for (int e = thread(); e < Tile::kRows * net_.dimension; e += Tile::kThreads) {
       const int r = e / net_.dimension, at = r * channels_ + e % net_.dimension;
       memory_[at_.point + e] =
           stage_argument(tableau.a[stage_index], stage_index, static_cast<float>(group_of(r).h),
                          memory_[at_.state + at], [&](int j) { return stage(j)[at]; });
     }
-    __syncthreads();
   }
 
  protected:
   __device__ void set_times(double c) const {
+#pragma unroll 1
     for (int e = thread(); e < groups_a_tile_ * net_.units; e += Tile::kThreads) {
       const int index = e / net_.units, unit = e % net_.units;
       int l = 0;
@@ -151,6 +159,7 @@ class FusedRows {
     const Field field{*this, output, field_row()};
     float* const to = rates + field.row * channels_;
     float divergence = 0.f;
+#pragma unroll 1
     for (int i = field.lane(); i < net_.dimension; i += kRowLanes) {
       to[i] = field.velocity(i);
       for (int k = 0; k < net_.tangents; ++k)
@@ -159,6 +168,7 @@ class FusedRows {
     divergence = net_.weight * sum_of_lanes(divergence);
     if (field.lane() == 0)
       to[net_.dimension] = net_.residual ? divergence - net_.dimension : divergence;
+#pragma unroll 1
     for (int r = 0; r < net_.regularisers.count; ++r) {
       const float rate = net_.direction * integrand(net_.regularisers[r], field);
       if (field.lane() == 0) to[net_.dimension + 1 + r] = rate;

@@ -3,8 +3,8 @@
 #include "core/errors.h"
 #include "cuda/device/grid.h"
 #include "cuda/device/launch.h"
-#include "cuda/fused/fused_chain_solve.h"
 #include "cuda/fused/fused_field.h"
+#include "cuda/fused/fused_fragment_solve.h"
 #include "cuda/fused/fused_solve.h"
 #include "cuda/fused/fused_stepper.h"
 
@@ -24,9 +24,9 @@ __global__ void __launch_bounds__(Tile::kThreads, 1)
 }
 
 FusedSolveKernel kernel_of(const FusedPlan& plan) {
-  if (plan.shape == FusedShape::Chain64) return chain_solve(plan.net.tangents);
+  if (in_fragments(plan.shape)) return fragment_solve(plan.shape, plan.net.tangents);
   FusedSolveKernel kernel;
-  with_fused_tile(plan.shape, plan.net.tangents, [&](auto tile) {
+  with_float_tile(plan.shape, plan.net.tangents, [&](auto tile) {
     using Tile = decltype(tile);
     kernel = {"fused_solve", fused_solve<Tile>, Tile::kThreads};
   });

@@ -138,24 +138,27 @@ class FusedStepper : Rows {
   }
   // y + h k₀
   __device__ void trial_point() {
+#pragma unroll 1
     for (int e = thread(); e < Tile::kRows * net_.dimension; e += Tile::kThreads) {
       const int r = e / net_.dimension, at = r * channels_ + e % net_.dimension;
       memory_[at_.point + e] =
           memory_[at_.state + at] + static_cast<float>(group_of(r).h) * stage(0)[at];
     }
-    __syncthreads();
   }
 
   // What a phase is judged by.
   __device__ void measure(Phase phase, int tile, Slot slot) {
     if (phase == Phase::FirstStage) return;
-    const float* const y = memory_ + at_.state;
-    if (phase == Phase::Start)
-      sum_parts(tile, kOdd, [&](int at) { return Measured{y[at], y[at]}; });
-    sum_parts(tile, phase == Phase::Start ? kEven : slot, [&](int at) {
-      if (phase == Phase::Attempt) return finish_entry(at);
-      return Measured{phase == Phase::Start ? stage(0)[at] : stage(1)[at] - stage(0)[at], y[at]};
-    });
+    // The states' own norm follows that of their rates, at the start.
+    const int passes = phase == Phase::Start ? 2 : 1;
+#pragma unroll 1
+    for (int pass = 0; pass < passes; ++pass)
+      sum_parts(tile, pass == 0 ? slot : kOdd, [&](int at) {
+        if (phase == Phase::Attempt) return finish_entry(at);
+        const float y = memory_[at_.state + at];
+        if (pass > 0) return Measured{y, y};
+        return Measured{phase == Phase::Start ? stage(0)[at] : stage(1)[at] - stage(0)[at], y};
+      });
   }
   // y₁ of an entry, and its error.
   __device__ Measured finish_entry(int at) {
@@ -177,9 +180,15 @@ class FusedStepper : Rows {
   // What the groups make of it. Returns the next phase.
   __device__ Phase conclude(Phase phase, Slot slot) {
     has_k0_ = true;
-    const NormPart part = phase == Phase::FirstStage ? NormPart() : part_of_group(slot);
-    const double norm = norm_of_group(part);
-    const double start_norm = phase == Phase::Start ? norm_of_group(part_of_group(kOdd)) : 0;
+    NormPart part;
+    double norm = 0, start_norm = 0;
+    const int passes = phase == Phase::Start ? 2 : phase == Phase::FirstStage ? 0 : 1;
+#pragma unroll 1
+    for (int pass = passes; pass-- > 0;) {
+      part = part_of_group(pass == 0 ? slot : kOdd);
+      start_norm = norm;
+      norm = norm_of_group(part);
+    }
     if (holds_group()) {
       Group& group = mine();
       if (phase == Phase::Start) choose_trial(group, start_norm, norm, s_.t0, s_.t1);
@@ -200,23 +209,23 @@ class FusedStepper : Rows {
       begin_attempt(mine(), s_.policy, tableau_.stages, s_.tape.capacity);
     __syncthreads();
     bool works = false;
+#pragma unroll 1
     for (int i = 0; i < groups_a_tile_; ++i) works |= group(i).working != 0;
     return works;
   }
 
   __device__ void accept() {
-    if (resident_) {
-      accept(first_tile_, memory_ + at_.state, memory_ + at_.end, stage(0),
-             stage(tableau_.stages - 1));
-    } else {
-      for (int tile = first_tile_; tile < s_.tiles; tile += stride_)
-        accept(tile, rows_of(s_.y, tile), rows_of(s_.end, tile), rows_of(s_.k0, tile),
-               rows_of(s_.last, tile));
-    }
+#pragma unroll 1
+    for (int tile = first_tile_; tile < s_.tiles; tile += stride_)
+      accept(tile, resident_ ? memory_ + at_.state : rows_of(s_.y, tile),
+             resident_ ? memory_ + at_.end : rows_of(s_.end, tile),
+             resident_ ? stage(0) : rows_of(s_.k0, tile),
+             resident_ ? stage(tableau_.stages - 1) : rows_of(s_.last, tile));
     __syncthreads();
   }
   // The tape, y ← its end, k₀ ← the last stage, where the attempt was accepted.
   __device__ void accept(int tile, float* y, const float* end, float* first, const float* last) {
+#pragma unroll 1
     for (int e = thread(); e < Tile::kRows * channels_; e += Tile::kThreads) {
       const int r = e / channels_, channel = e % channels_, row = first_row(tile) + r;
       const Group& group = group_of(r);
@@ -256,6 +265,7 @@ class FusedStepper : Rows {
       if (lane == 0) rows[r] = part;
     }
     const int rows_a_group = Tile::kRows / groups_a_tile_;
+#pragma unroll 1
     for (int half = rows_a_group / 2; half > 0; half /= 2) {
       __syncthreads();
       if (leads && r % rows_a_group < half) rows[r].add(rows[r + half]);
@@ -274,10 +284,13 @@ class FusedStepper : Rows {
   __device__ NormPart part_of_group(Slot slot) {
     if (!s_.joint) return thread() < groups_a_tile_ ? slot_part(slot) : NormPart();
     NormPart sum;
+#pragma unroll 1
     for (int tile = thread(); tile < s_.tiles; tile += Tile::kThreads)
       sum.add(s_.norm.parts[std::size_t(slot) * s_.tiles + tile]);
     part_at(thread()) = sum;
+#pragma unroll 1
     for (int half = Tile::kThreads / 2; half > 0; half /= 2) {
+      if (half >= s_.tiles) continue;  // nobody has a part there
       __syncthreads();
       if (thread() < half) part_at(thread()).add(part_at(thread() + half));
     }

@@ -18,10 +18,7 @@ struct FusedTile {
   static constexpr int kRowsAThread = RowsAThread, kUnitsAThread = UnitsAThread;
   static constexpr int kRows = kThreads / kAcross * RowsAThread;
   static constexpr int kChannels = ChannelCount;
-  /// A row of A or B is padded to whole vectors, a row of B by so much more.
-  static constexpr int kVector = 4, kWeightPadding = 0;
-  /// Neighbouring lanes, and warps, that share the present thread's rows.
-  static constexpr int kLanesAcross = kAcross, kWarpsAcross = 1;
+  static constexpr int kVector = 4;  ///< to whole ones of which a row of A or B is padded
   using Sums = float[kChannels][kRowsAThread][kUnitsAThread];
 
   /// Entries of a row, padded to whole vectors.

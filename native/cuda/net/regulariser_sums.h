@@ -44,6 +44,7 @@ struct RowField {
 template <class Field, class Term>
 __device__ float sum_over(const Field& field, const Term& term) {
   float sum = 0.f;
+#pragma unroll 1
   for (int i = field.lane(); i < field.end; i += Field::kLanes) sum += term(i);
   return field.sum_of_lanes(sum);
 }

@@ -24,6 +24,18 @@ __device__ __forceinline__ float power_of_two(int exponent) {
   return __uint_as_float(static_cast<unsigned>(127 + exponent) << 23);
 }
 
+/// A power of two that brings the largest of some entries into [2¹⁴, 2¹⁵), and its inverse. Both
+/// are normal, whatever the largest is.
+struct HalfScale {
+  float up, down;
+};
+__device__ __forceinline__ HalfScale half_scale(float largest) {
+  constexpr unsigned kOne = 1u << 23;  // of an exponent
+  const unsigned exponent = max(__float_as_uint(largest) & 0x7f800000u, 15 * kOne);
+  const unsigned up = (2 * 127 + 14) * kOne - exponent;
+  return {__uint_as_float(up), __uint_as_float(2 * 127 * kOne - up)};
+}
+
 /// Two scaled neighbours in depth, in one register each.
 __device__ __forceinline__ void split_halves(float x, float y, unsigned& high, unsigned& low) {
   high = pack_half2(x, y);

@@ -97,6 +97,7 @@ template <int Lanes, class Measure, class SumLanes>
 __device__ NormPart part_of_row(const ErrorNorm& norm, int row, int channels, int lane,
                                 const float* y, const Measure& measure, const SumLanes& sum_lanes) {
   NormPart part;
+#pragma unroll 1
   for (int channel = lane; channel < channels; channel += Lanes) {
     const Measured entry = measure(channel);
     add_entry(part, norm, channel, y[channel], entry);

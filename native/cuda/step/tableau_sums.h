@@ -39,6 +39,7 @@ template <class Rates>
 __device__ Measured measure_attempt(const DeviceTableau& tableau, float h, float y,
                                     const Rates& k) {
   AttemptSums sums;
+#pragma unroll 1
   for (int i = 0; i < tableau.stages; ++i) sums.add(tableau, i, k(i));
   return sums.of(tableau, h, y);
 }

@@ -83,6 +83,9 @@ test('a run goes on from another folder, as it was started', async () => {
   expect(await run(`npx ffjord vae report --run ${out}`, tmpdir())).toContain('Report')
   const cooled = `${resume.replace('--epochs 2', '--epochs 4')} --schedule cosine`
   expect(await run(cooled)).toContain('Trained')
+  // An interrupted run says no more than --resume, which has to be enough.
+  const options = JSON.parse(readFileSync(join(out, 'options.json'), 'utf8'))
+  expect(options).toMatchObject({ epochs: 4, schedule: 'cosine', lr: 1e-3, posterior: 'cnf_rank' })
   const rates = readFileSync(join(out, 'metrics.jsonl'), 'utf8')
     .trim()
     .split('\n')

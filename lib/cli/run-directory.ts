@@ -74,6 +74,11 @@ export class RunDirectory {
     replaceFile(this.#options, text)
   }
 
+  /** Notes what a resumption changed, for the next one. */
+  goOn(options: object): void {
+    if (this.writes) replaceFile(this.#options, `${JSON.stringify(options, null, 2)}\n`)
+  }
+
   /** Ends the run of before, whose model the new one's has replaced: its options and metrics follow. */
   replace(): void {
     if (!this.#aside) return

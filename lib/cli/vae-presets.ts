@@ -104,7 +104,13 @@ export function denseNets(
   shape: readonly number[],
   likelihood: 'bernoulli' | 'categorical'
 ): Pick<VaeDescription, 'encoder' | 'decoder' | 'head'> {
-  if (widths === undefined) return {}
+  if (widths === undefined) {
+    if (shape.slice(1).some((side) => side % 4 !== 0))
+      throw new WrongCall(
+        `the paper's convolutions are for images whose sides are multiples of 4, not ${shape.slice(1).join(' × ')}; take dense layers, as --dense 300,300`
+      )
+    return {}
+  }
   const gated = (units: number) => ({ type: 'dense', units, gated: true }) as const
   const classes = likelihood === 'bernoulli' ? 1 : 256
   return {

@@ -154,6 +154,7 @@ async function train(given: Choice, command: Command, signal: AbortSignal, group
         ...computing
       })
   if (!choice.resume) directory.start(withAbsolutePaths(choice))
+  else directory.goOn({ ...directory.readOptions(), epochs: choice.epochs, schedule: choice.schedule })
   if (!choice.quiet)
     note(`Training on ${images.name} (${images.train.rows} images); ${vae}; results in ${directory.path}`)
   const { epochs, warmup, batch, optimizer, lr, schedule, keepBest, stopAfter: patience } = choice

@@ -19,7 +19,7 @@ export function publishedNets(shape: readonly number[], likelihood: 'bernoulli' 
   if (shape.length !== 3 || height % 4 !== 0 || width % 4 !== 0)
     fail(
       'INVALID_OPTION',
-      `the standard encoder is for images whose sides are multiples of 4, not [${shape}]; give encoder, decoder and head, or --dense`
+      `the standard encoder is for images whose sides are multiples of 4, not [${shape}]; give encoder, decoder and head`
     )
   const kernel = [height / 4, width / 4] as const
   const whole = { ...gated, kernel, padding: 0 }

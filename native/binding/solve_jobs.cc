@@ -45,10 +45,10 @@ class SolveJob : public FlowJob {
     Napi::Object object = results_.object();
     define(object, "statistics", solve_statistics_object(env, solved_));
     if (!solved_.tape) return object;
+    const std::size_t bytes = tape_bytes();
     auto kept = std::make_shared<const KeptTape>(
         KeptTape{model(), std::move(solved_.tape), batch_, regularisers(), stop()});
-    define(object, "tape",
-           TapeHandle::create(environment_.tape_class(), std::move(kept), tape_bytes()));
+    define(object, "tape", TapeHandle::create(environment_.tape_class(), std::move(kept), bytes));
     return object;
   }
 
@@ -56,10 +56,11 @@ class SolveJob : public FlowJob {
     return static_cast<std::size_t>(call_.request.settings.regularisers.count());
   }
 
-  // The states at accepted steps, more or less: what garbage collection is told.
+  // The states at accepted steps, more or less, and what blocks keep beside: what garbage
+  // collection is told.
   std::size_t tape_bytes() const {
     const auto states = static_cast<std::size_t>(solved_.statistics.accepted) + 1;
-    return states * batch_ * (size_ + 1) * sizeof(float);
+    return states * batch_ * (size_ + 1) * sizeof(float) + solved_.tape->kept_bytes();
   }
 
   const Environment& environment_;

@@ -19,6 +19,13 @@ class ChainTape : public Tape {
  public:
   explicit ChainTape(RowValues<Real> context) : context(std::move(context)) {}
 
+  std::size_t kept_bytes() const override {
+    std::size_t bytes = 0;
+    for (const auto& block : blocks)
+      if (block) bytes += block->kept_bytes();
+    return bytes;
+  }
+
   std::size_t batch = 0;
   BatchShare share;  // of the whole batch
   Direction direction = Direction::Forward;

@@ -37,6 +37,8 @@ enum class Direction { Forward, Reverse };  ///< data → base over t: 0 → T; 
 class Tape {
  public:
   virtual ~Tape() = default;
+  /// On the host, but for the states of rows.
+  virtual std::size_t kept_bytes() const { return 0; }
 };
 
 struct Settings {

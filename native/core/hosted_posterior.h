@@ -26,7 +26,7 @@ class HostedPosterior : public Posterior<Real> {
         posterior_(host_->make_posterior({place.plan, parameters_, *host_})) {}
 
   void parameters_changed() override {
-    const Numbers parameters = to_host<const Real>(on_device_);
+    const Numbers parameters = to_host(on_device_);
     std::copy(parameters.begin(), parameters.end(), parameters_.begin());
     posterior_->parameters_changed();
   }
@@ -37,7 +37,7 @@ class HostedPosterior : public Posterior<Real> {
     tape->z0 = to_host(rows.z0);
     tape->h = to_host(rows.h);
     tape->zk.resize(rows.zk.size());
-    tape->log_det = to_host<const Real>(rows.log_det);
+    tape->log_det = to_host(rows.log_det);
     tape->tape = posterior_->solve(tape->rows(rows), call, statistics);
     to_device(tape->zk, rows.zk);
     to_device(tape->log_det, rows.log_det);
@@ -48,8 +48,8 @@ class HostedPosterior : public Posterior<Real> {
                 const PosteriorBars<Real>& bars, SolveStatistics& statistics) override {
     const auto& tape = dynamic_cast<const Tape&>(any_tape);
     const Numbers zk_bar = to_host(bars.zk_bar), log_det_bar = to_host(bars.log_det_bar);
-    Numbers z0_bar(zk_bar.size()), h_bar = to_host<const Real>(bars.h_bar);
-    Numbers gradients = to_host<const Real>(bars.gradients);
+    Numbers z0_bar(zk_bar.size()), h_bar = to_host(bars.h_bar);
+    Numbers gradients = to_host(bars.gradients);
     posterior_->pullback(*tape.tape, tape.rows(rows),
                          {zk_bar, log_det_bar, z0_bar, h_bar, gradients}, statistics);
     to_device(z0_bar, bars.z0_bar);
@@ -70,8 +70,7 @@ class HostedPosterior : public Posterior<Real> {
     }
   };
 
-  template <class Value>
-  Numbers to_host(std::span<Value> values) {
+  Numbers to_host(std::span<const Real> values) {
     if (values.empty()) return {};
     RowValues<Real> crossing = RowValues<Real>::zeros(memory_, values.size());
     copy(values, crossing.on_device());

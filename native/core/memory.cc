@@ -6,7 +6,6 @@
 #include <cstdlib>
 #include <fstream>
 #include <limits>
-#include <list>
 #include <mutex>
 #include <string>
 #include <utility>
@@ -80,19 +79,11 @@ std::string gigabytes(double bytes) {
                   "'adjoint' if it is a gradient");
 }
 
-}  // namespace
-
-namespace {
-
-// Nothing is allocated under its lock, which an allocation may take.
-struct IdleMemories {
-  std::mutex mutex;
-  std::list<IdleMemory*> all;
-};
-IdleMemories& idle_memories() {
-  static IdleMemories memories;
-  return memories;
-}
+// All idle memory, a list through its members: neither needs a constructor at run time or a
+// destructor, as flows come and go on other threads when the process ends. Nothing is allocated
+// under the lock, which an allocation may take.
+constinit std::mutex idle_mutex;
+constinit IdleMemory* first_idle = nullptr;
 
 bool exists(std::uint64_t bytes, std::uint64_t& left) {
   const std::uint64_t available = available_memory();
@@ -103,19 +94,20 @@ bool exists(std::uint64_t bytes, std::uint64_t& left) {
 }  // namespace
 
 IdleMemory::IdleMemory(std::function<void()> release) : release_(std::move(release)) {
-  std::list<IdleMemory*> own(1, this);
-  const std::lock_guard lock(idle_memories().mutex);
-  idle_memories().all.splice(idle_memories().all.end(), own);
+  const std::lock_guard lock(idle_mutex);
+  next_ = std::exchange(first_idle, this);
 }
 
 IdleMemory::~IdleMemory() {
-  const std::lock_guard lock(idle_memories().mutex);
-  std::erase(idle_memories().all, this);
+  const std::lock_guard lock(idle_mutex);
+  IdleMemory** link = &first_idle;
+  while (*link != this) link = &(*link)->next_;
+  *link = next_;
 }
 
 void release_idle_memory() {
-  const std::lock_guard lock(idle_memories().mutex);
-  for (IdleMemory* memory : idle_memories().all) memory->release_();
+  const std::lock_guard lock(idle_mutex);
+  for (IdleMemory* memory = first_idle; memory; memory = memory->next_) memory->release_();
 #ifdef __GLIBC__
   malloc_trim(0);
 #endif

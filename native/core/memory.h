@@ -53,9 +53,10 @@ class IdleMemory {
  private:
   friend void release_idle_memory();
   const std::function<void()> release_;
+  IdleMemory* next_ = nullptr;
 };
 
-/// Gives all of it back to the system.
+/// Gives all of it back to the system; others that make or end idle memory wait meanwhile.
 void release_idle_memory();
 
 }  // namespace ffjord

@@ -30,9 +30,11 @@ class Spare {
   Memory take() {
     return take([] { return Memory(); });
   }
-  void give_back(Memory memory) {
+  /// From destructors, too: where there is no memory to note it, it goes.
+  void give_back(Memory memory) noexcept try {
     const std::lock_guard lock(mutex_);
     memory_.push_back(std::move(memory));
+  } catch (...) {
   }
 
  private:

@@ -67,6 +67,7 @@ struct SolveTape : BlockTape {
   const std::shared_ptr<Spare<AlignedFloats>> spare;  // where their memory is from
   RowSteps rows;  // under Control::Sample: in place of eps, steps, states
 
+  std::size_t kept_bytes() const override { return kept ? kept->bytes() : 0; }
   const float* tile_noise(std::size_t tile) const {
     return eps.empty() ? nullptr : eps.data() + tile * (eps.size() / tiles.count());
   }

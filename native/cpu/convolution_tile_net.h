@@ -62,9 +62,11 @@ class ScratchPool {
     idle_.pop_back();
     return scratch;
   }
-  void give_back(std::unique_ptr<PassScratch> scratch) {
+  /// Where there is no memory to note it, it goes.
+  void give_back(std::unique_ptr<PassScratch> scratch) noexcept try {
     const std::lock_guard lock(mutex_);
     idle_.push_back(std::move(scratch));
+  } catch (...) {
   }
 
   std::mutex mutex_;

@@ -80,6 +80,7 @@ class DenseTileNet final : public TileNet {
   }
   std::unique_ptr<TileActivations> make_tile_activations(const TracePlan& trace,
                                                          const Regularisers& regularisers) const;
+  TileScratch make_scratch(const TracePlan& trace) const;
 
   // row_terms.h
   bool own_gates(const NetTime& time, int l) const { return time.own || context_.moves_gates(l); }

@@ -1,8 +1,10 @@
 #include "cpu/flow_solve.h"
 
 #include <algorithm>
+#include <new>
 #include <utility>
 
+#include "core/errors.h"
 #include "cpu/context_tiles.h"
 #include "cpu/flow_rates.h"
 #include "cpu/row_solve.h"
@@ -29,10 +31,9 @@ class FlowSystem final : public TileSystem {
   void evaluate(int worker, std::size_t tile, int stage, const TimeSlot& time, const float* state,
                 float* rates) override {
     KeptEvaluations* const all = tape_ && stage != kTrialStage ? tape_->kept.get() : nullptr;
-    KeptEvaluation* const kept = all ? all->place(tile, stage) : nullptr;
-    evaluate_flow(call_, worker, time, {noise_.tile_noise(tile), noise_.tile_terms(tile)}, state,
-                  rates, kept);
-    if (kept) all->count(*kept);
+    const RowConstants constants{noise_.tile_noise(tile), noise_.tile_terms(tile)};
+    if (all && keep(*all, worker, tile, stage, time, constants, state, rates)) return;
+    evaluate_flow(call_, worker, time, constants, state, rates);
   }
 
   void begin_step(std::size_t tile, const float* state) override {
@@ -55,6 +56,24 @@ class FlowSystem final : public TileSystem {
   }
 
  private:
+  /// Evaluates where the pullback finds it; false where there is no memory for that.
+  bool keep(KeptEvaluations& all, int worker, std::size_t tile, int stage, const TimeSlot& time,
+            const RowConstants& constants, const float* state, float* rates) {
+    KeptEvaluation* kept = nullptr;
+    try {
+      kept = all.place(tile, stage);
+      if (!kept) return false;
+      evaluate_flow(call_, worker, time, constants, state, rates, kept);
+      all.count(*kept);
+      return true;
+    } catch (const Error& error) {
+      if (error.code != ErrorCode::OutOfMemory) throw;
+    } catch (const std::bad_alloc&) {
+    }
+    all.drop(tile, stage);
+    return false;
+  }
+
   const BlockCall& call_;
   const std::size_t first_, count_;
   const SolveTape& noise_;

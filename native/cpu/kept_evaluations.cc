@@ -7,20 +7,22 @@
 namespace ffjord::cpu {
 namespace {
 
-/// Bytes that all pools and solves hold. They may take half of what they and the rest of this
-/// process leave.
+/// Bytes that all evaluations of this process hold, kept and idle.
 std::atomic<std::uint64_t> held = 0;
+
+/// What a solve may keep is granted in portions of so much, or of this part of what is left.
+constexpr std::uint64_t kPortion = std::uint64_t{1} << 26;
+constexpr std::uint64_t kPartOfMemory = 16;
 
 }  // namespace
 
-EvaluationPool::EvaluationPool() : idle_memory_([this] { release(); }) {}
+KeptEvaluation::~KeptEvaluation() { held -= bytes; }
 
-EvaluationPool::~EvaluationPool() { held -= idle_bytes_; }
+EvaluationPool::EvaluationPool() : idle_memory_([this] { release(); }) {}
 
 void EvaluationPool::release() {
   const std::unique_lock lock(mutex_, std::try_to_lock);
   if (!lock) return;
-  held -= idle_bytes_;
   idle_bytes_ = 0;
   idle_.clear();
 }
@@ -36,12 +38,13 @@ std::unique_ptr<KeptEvaluation> EvaluationPool::take() {
   return std::move(taken.front());
 }
 
-void EvaluationPool::give_back(std::unique_ptr<KeptEvaluation> evaluation) {
+void EvaluationPool::give_back(std::unique_ptr<KeptEvaluation> evaluation) noexcept try {
   std::list<std::unique_ptr<KeptEvaluation>> given;
   given.push_back(std::move(evaluation));
   const std::lock_guard lock(mutex_);
   idle_bytes_ += given.front()->bytes;
   idle_.splice(idle_.end(), given);
+} catch (...) {  // no memory for the list: the evaluation goes
 }
 
 KeptEvaluations::KeptEvaluations(const TileNet& net, const TracePlan& trace,
@@ -54,7 +57,7 @@ KeptEvaluations::KeptEvaluations(const TileNet& net, const TracePlan& trace,
       tableau_(tableau),
       pool_(std::move(pool)),
       tiles_(tiles),
-      limit_(std::max(unasked, pool_->idle_bytes())) {
+      limit_(pool_->idle_bytes() + unasked - std::min<std::uint64_t>(unasked, held)) {
   for (Tile& tile : tiles_) tile.tried.resize(tableau.end_stage() + 1);
 }
 
@@ -69,26 +72,40 @@ KeptEvaluations::~KeptEvaluations() {
   }
 }
 
+// As much is kept, by all solves of this process, as is left beside: half of what there is; several
+// processes leave each other a part. It is asked for anew with each portion, as others take memory
+// meanwhile.
 bool KeptEvaluations::has_room() {
   if (used_ < limit_) return true;
-  if (asked_.exchange(true)) return false;
-  const std::uint64_t others = held - std::min<std::uint64_t>(held, used_ + pool_->idle_bytes());
-  const std::uint64_t most = (available_memory() + held) / 2;
-  limit_ = std::max<std::uint64_t>(limit_, most - std::min(most, others));
-  return used_ < limit_;
+  const std::lock_guard lock(asking_);
+  if (used_ < limit_ || full_) return !full_;
+  const std::uint64_t available = available_memory();
+  full_ = held >= available;
+  if (!full_) limit_ = used_ + std::max(kPortion, available / kPartOfMemory);
+  return !full_;
 }
 
 KeptEvaluation* KeptEvaluations::place(std::size_t tile, int stage) {
   auto& place = tiles_[tile].tried[stage];
   if (place) return place.get();
   if (!has_room()) return nullptr;
-  place = pool_->take();
-  if (!place) {
-    place = std::make_unique<KeptEvaluation>();
-    place->activations = net_.make_kept_activations(trace_, regularisers_);
+  auto evaluation = pool_->take();
+  if (!evaluation) {
+    evaluation = std::make_unique<KeptEvaluation>();
+    evaluation->activations = net_.make_kept_activations(trace_, regularisers_);
   }
-  used_ += place->bytes;
+  used_ += evaluation->bytes;
+  place = std::move(evaluation);
   return place.get();
+}
+
+void KeptEvaluations::drop(std::size_t tile, int stage) {
+  auto& place = tiles_[tile].tried[stage];
+  if (place) used_ -= place->bytes;
+  place.reset();
+  const std::lock_guard lock(asking_);
+  full_ = true;
+  limit_ = 0;
 }
 
 void KeptEvaluations::count(KeptEvaluation& evaluation) {

@@ -1,6 +1,6 @@
-// Evaluations that a solve keeps for its pullback: those of the stages of accepted steps, as long
-// as there is memory. What is not kept is evaluated once more, at a third of the pullback's time,
-// and gives the same bits.
+// Evaluations that a solve keeps for its pullback: those of the stages of accepted steps, in up to
+// half of the memory there is. What is not kept is evaluated once more, at a third of the
+// pullback's time, and gives the same bits.
 #pragma once
 
 #include <atomic>
@@ -19,6 +19,11 @@ namespace ffjord::cpu {
 
 /// What an evaluation left in the net's memory, and what it gave.
 struct KeptEvaluation {
+  KeptEvaluation() = default;
+  ~KeptEvaluation();
+  KeptEvaluation(const KeptEvaluation&) = delete;
+  KeptEvaluation& operator=(const KeptEvaluation&) = delete;
+
   std::unique_ptr<Activations> activations;
   AlignedFloats rates;      // [channel][rows]
   std::uint64_t bytes = 0;  // counted so far
@@ -29,13 +34,13 @@ struct KeptEvaluation {
 class EvaluationPool {
  public:
   EvaluationPool();
-  ~EvaluationPool();
+  ~EvaluationPool() = default;
   EvaluationPool(const EvaluationPool&) = delete;
   EvaluationPool& operator=(const EvaluationPool&) = delete;
 
   /// Null where none is idle.
   std::unique_ptr<KeptEvaluation> take();
-  void give_back(std::unique_ptr<KeptEvaluation> evaluation);
+  void give_back(std::unique_ptr<KeptEvaluation> evaluation) noexcept;
   std::uint64_t idle_bytes() const { return idle_bytes_; }
 
  private:
@@ -50,7 +55,7 @@ class EvaluationPool {
 /// The evaluations of one solve. Tiles may be used side by side.
 class KeptEvaluations {
  public:
-  /// `unasked` bytes are kept before the system is asked for more.
+  /// `unasked` bytes are kept, of all solves together, before the system is asked how many it has.
   KeptEvaluations(const TileNet& net, const TracePlan& trace, const Regularisers& regularisers,
                   const Tableau& tableau, std::size_t tiles, std::uint64_t unasked,
                   std::shared_ptr<EvaluationPool> pool);
@@ -62,6 +67,8 @@ class KeptEvaluations {
   KeptEvaluation* place(std::size_t tile, int stage);
   /// Once a place is filled.
   void count(KeptEvaluation& evaluation);
+  /// A place that there was no memory to fill; the solve keeps no more.
+  void drop(std::size_t tile, int stage);
   /// The stages that tiles first … first + count − 1 tried are those of their next step.
   void accept(std::size_t first, std::size_t count, const Step& step);
 
@@ -70,6 +77,7 @@ class KeptEvaluations {
                                                           std::size_t step) const {
     return tiles_[tile].accepted[step];
   }
+  std::uint64_t bytes() const { return used_; }
 
  private:
   using Stages = std::vector<std::unique_ptr<KeptEvaluation>>;
@@ -86,8 +94,9 @@ class KeptEvaluations {
   const Tableau& tableau_;
   const std::shared_ptr<EvaluationPool> pool_;
   std::vector<Tile> tiles_;
-  std::atomic<std::uint64_t> used_ = 0, limit_;
-  std::atomic<bool> asked_ = false;
+  std::atomic<std::uint64_t> used_ = 0, limit_;  // bytes
+  std::mutex asking_;
+  bool full_ = false;
 };
 
 /// Scratch memory that an evaluation has while it is made or pulled back: a worker's own.

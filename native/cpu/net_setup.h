@@ -61,20 +61,36 @@ inline std::unique_ptr<TimeSlot> DenseTileNet::make_time_slot(const TracePlan& t
 
 inline std::unique_ptr<Activations> DenseTileNet::make_activations(
     const TracePlan& trace, const Regularisers& regularisers) const {
-  auto memory = make_tile_activations(trace, regularisers);
-  if (trace.divergence != Divergence::Bottleneck) return memory;
-  memory->decoder = make_tile_activations(trace, {});
-  memory->probe = make_tile_activations(trace, {});
+  auto memory = make_kept_activations(trace, regularisers);
+  auto& all = static_cast<TileActivations&>(*memory);
+  for (TileActivations* part : {&all, all.decoder.get(), all.probe.get()})
+    if (part) static_cast<TileScratch&>(*part) = make_scratch(trace);
   return memory;
 }
 
 inline std::unique_ptr<Activations> DenseTileNet::make_kept_activations(
     const TracePlan& trace, const Regularisers& regularisers) const {
-  auto kept = make_activations(trace, regularisers);
-  auto& memory = static_cast<TileActivations&>(*kept);
-  for (TileActivations* part : {&memory, memory.decoder.get(), memory.probe.get()})
-    if (part) static_cast<TileScratch&>(*part) = {};
+  auto kept = make_tile_activations(trace, regularisers);
+  if (trace.divergence != Divergence::Bottleneck) return kept;
+  kept->decoder = make_tile_activations(trace, {});
+  kept->probe = make_tile_activations(trace, {});
   return kept;
+}
+
+inline TileScratch DenseTileNet::make_scratch(const TracePlan& trace) const {
+  TileScratch scratch;
+  scratch.low_rank_bars.resize(layers_.size());
+  scratch.cotangents.resize(layers_.front().amortised.rank > 0 ? layers_.size() + 1 : 2);
+  scratch.closed_cotangents.resize(layers_.size() - 1);
+  int widest = 0;
+  for (const Layer& layer : layers_) widest = std::max(widest, layer.out());
+  widest = round_up(widest, kLanes);
+  scratch.sums.resize(std::size_t(widest) * kLanes);
+  scratch.gate_sums.resize(std::size_t(widest) * kLanes);
+  scratch.summed.resize(2 * std::size_t(widest));
+  const int channels = 1 + (trace.exact() ? dimension_ : trace.probes);
+  scratch.transposed.resize(rows() * channels * 4 * kLanes);
+  return scratch;
 }
 
 inline std::unique_ptr<TileActivations> DenseTileNet::make_tile_activations(
@@ -88,19 +104,8 @@ inline std::unique_ptr<TileActivations> DenseTileNet::make_tile_activations(
   memory->row_gates.resize(layers_.size());
   memory->row_offsets.resize(layers_.size());
   memory->low_rank.resize(layers_.size());
-  memory->low_rank_bars.resize(layers_.size());
-  memory->cotangents.resize(layers_.front().amortised.rank > 0 ? layers_.size() + 1 : 2);
   memory->closed_tangents.resize(layers_.size() - 1);
-  memory->closed_cotangents.resize(layers_.size() - 1);
-  int widest = 0;
-  for (const Layer& layer : layers_) widest = std::max(widest, layer.out());
-  widest = round_up(widest, kLanes);
-  memory->sums.resize(std::size_t(widest) * kLanes);
-  memory->gate_sums.resize(std::size_t(widest) * kLanes);
-  memory->summed.resize(2 * std::size_t(widest));
   memory->regulariser_sums.resize(regularisers.count() * rows());
-  const int channels = 1 + (trace.exact() ? dimension_ : trace.probes);
-  memory->transposed.resize(rows() * channels * 4 * kLanes);
   return memory;
 }
 

@@ -29,12 +29,13 @@ double StepPullback::pull(int worker, const Tile& tile, StepTimes& times, double
     const TileCotangents cotangents{tile.constants.noise,      rate_bar,
                                     rate_bar + call_.z_size(), regularisers_of(rate_bar),
                                     bars_of(memory, i),        tile.terms_bar};
-    activations[i] = &call_.workspace.activations(memory, i);
     if (const KeptEvaluation* kept = tile.kept_stage(i)) {
       activations[i] = kept->activations.get();
       // What the products below are made of lies in the scratch memory of each stage.
       scratch[i].emplace(call_.net, *activations[i],
                          call_.workspace.activations(memory, tile.terms_bar ? i : 0));
+    } else {
+      activations[i] = &call_.workspace.activations(memory, i);
     }
     const double t_bar =
         call_.net.pullback(times.of(i), cotangents, *activations[i], tile.target, t_bars);

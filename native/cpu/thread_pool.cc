@@ -19,13 +19,10 @@ namespace {
 // A worker between two steps of a solve is called again within microseconds; the wake-up of a
 // sleeping one takes some tens of them. FFJORD_SPIN says how long to look for work before, in
 // microseconds, for who shares a machine (0) or has it alone.
-std::chrono::microseconds spin() {
-  static const std::chrono::microseconds given = [] {
-    const char* variable = std::getenv("FFJORD_SPIN");
-    return std::chrono::microseconds(variable ? std::clamp(std::atoi(variable), 0, 1'000'000) : 40);
-  }();
-  return given;
-}
+const std::chrono::microseconds kSpin = [] {
+  const char* variable = std::getenv("FFJORD_SPIN");
+  return std::chrono::microseconds(variable ? std::clamp(std::atoi(variable), 0, 1'000'000) : 40);
+}();
 
 void pause() {
 #if defined(__x86_64__) || defined(__i386__)
@@ -37,7 +34,7 @@ void pause() {
 
 // Spins, then sleeps, until `value` is no longer `old`.
 void wait_for_change(const std::atomic<std::uint32_t>& value, std::uint32_t old) {
-  const auto end = std::chrono::steady_clock::now() + spin();
+  const auto end = std::chrono::steady_clock::now() + kSpin;
   do {
     for (int i = 0; i < 64; ++i) {
       if (value.load(std::memory_order_acquire) != old) return;

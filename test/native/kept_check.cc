@@ -182,6 +182,13 @@ int main() {
         report);
   check({"context", conditional({.size = 2, .gates = true}), probes, dopri5}, report);
   check({"low rank", conditional({.amortised = true, .rank = 2}), probes, dopri5}, report);
+  FlowDescription residual = dense(LayerKind::Concat, Activation::Tanh, {24, 20});
+  std::get<Cnf>(residual.blocks[0]).net.residual = true;
+  check({"residual", residual, probes, dopri5}, report);
+  const TraceOptions narrow{.mode = TraceMode::Hutchinson, .probes = 2, .bottleneck = true};
+  check({"bottleneck", dense(LayerKind::Concat, Activation::Tanh, {24, 2, 24}), narrow, dopri5},
+        report);
+  check({"convolutions, lattices", convolutional(), exact, dopri5}, report);
   check({"convolutions", convolutional(), probes, dopri5}, report);
   report.finish("nets");
   const FlowDescription plain = dense(LayerKind::Concat, Activation::Softplus, {24, 20});

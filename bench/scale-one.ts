@@ -29,7 +29,8 @@ async function train(threads: number, iterations: number, batch: number): Promis
 
 /** Seconds of sums of so many bytes: the quickest of many, and the median. */
 async function sums(): Promise<void> {
-  const binding = loadAddon(dirname(require.resolve('ffjord/package.json'))) as Binding
+  const root = process.env.FFJORD_ADDON ? undefined : dirname(require.resolve('ffjord/package.json'))
+  const binding = loadAddon(root) as Binding
   const group = new binding.Group(60)
   const found = []
   for (const bytes of [8, 4096, 65_536, 3_300_000, 33_000_000]) {

@@ -19,7 +19,7 @@ const LAUNCHERS = [
 
 /** Two ranks with one thread each against one process with two; what a sum costs; and what that predicts for many ranks. */
 export async function scaling({ quick }: Context): Promise<Section> {
-  const [iterations, rounds, batch] = quick ? [4, 1, 256] : [12, 5, 1000]
+  const [iterations, rounds, batch] = quick ? [4, 1, 256] : [6, 4, 512]
   const program = join(__dirname, 'scale-one.js')
   const run = (before: readonly string[], ...rest: string[]) => {
     const [file, ...given] = [...before, process.execPath, program, ...rest]

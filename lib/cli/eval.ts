@@ -23,7 +23,7 @@ import {
   positiveInteger,
   wholeNumber
 } from './options'
-import { withScoringLine } from './scoring'
+import { TABLE_PATIENCE, withScoringLine } from './scoring'
 import { addReading, type TableChoice, trainedTable } from './table-options'
 
 interface Choice extends TableChoice, ImageChoice, DeviceChoice, EvaluationChoice, DrawsChoice {
@@ -78,16 +78,19 @@ async function evaluate(choice: Choice, signal: AbortSignal): Promise<void> {
   const data = await openTestData(choice.data, table, contextColumns(flow), reading)
   if (data instanceof ImageDataset) return await evaluateImages(flow, data, { ...choice, reading }, signal)
   if (choice.centre) throw new WrongCall('--centre goes with images')
-  const found = await withScoringLine(quiet, (onProgress) =>
-    assess(flow, data, {
-      ...evaluationOptions(choice),
-      ...drawsOption(choice),
-      ...(rows !== undefined && { rows }),
-      ...(batch !== undefined && { batch }),
-      certify: certify ?? 1000,
-      onProgress,
-      signal
-    })
+  const found = await withScoringLine(
+    quiet,
+    (onProgress) =>
+      assess(flow, data, {
+        ...evaluationOptions(choice),
+        ...drawsOption(choice),
+        ...(rows !== undefined && { rows }),
+        ...(batch !== undefined && { batch }),
+        certify: certify ?? 1000,
+        onProgress,
+        signal
+      }),
+    TABLE_PATIENCE
   )
   const { nll, standardError, nfe, entropy, klGap, errors, bound } = found
   const spread = found.spread && spreadOf([found.spread])

@@ -9,13 +9,18 @@ export function imagesACall(threads = availableParallelism()): number {
   return Math.max(256, 64 * threads)
 }
 
-/** Runs `job` with a line of progress, which nobody sees if `quiet`. */
+/** Most tables are scored sooner; of them no line is worth reading. */
+export const TABLE_PATIENCE = 2000 // ms
+
+/** Runs `job` with a line of progress, which nobody sees if `quiet`, nor of a job that is done within `patience` milliseconds. */
 export async function withScoringLine<T>(
   quiet: boolean,
-  job: (onProgress: (progress: ScoringProgress) => void) => Promise<T>
+  job: (onProgress: (progress: ScoringProgress) => void) => Promise<T>,
+  patience = 0
 ): Promise<T> {
   const line = progressLine(quiet)
-  let last = performance.now()
+  const start = performance.now()
+  let last = start
   let seconds = 0
   let isScoring = false
   const tell = ({ scored, total, next }: ScoringProgress) => {
@@ -31,7 +36,7 @@ export async function withScoringLine<T>(
         ? [`${rate(scored / seconds)}/s`, `eta ${duration(((total - scored) / scored) * seconds)}`]
         : [])
     ]
-    line.update(scored / total, parts.join('  '))
+    if (now - start >= patience) line.update(scored / total, parts.join('  '))
   }
   return job(tell).finally(() => line.done())
 }

@@ -4,26 +4,19 @@
 // inputs. As predict.js does for dense nets; no card has run convolutions, so that nothing holds the model for them.
 const { parseArgs } = require('node:util')
 const { evaluation, MNIST, pullback, SHORT } = require('./image-launches.js')
-const { countsOf, nameOf } = require('./launch-counts.js')
+const { counter, row, tellInputs } = require('./inputs-table.js')
 const { folders, machineCode } = require('./machine-code.js')
-const { cyclesOf, microseconds, WAITS, wavesOf } = require('./time-model.js')
+const { cyclesOf, microseconds, WAITS } = require('./time-model.js')
 
 const BATCH = 200
 const EVALUATIONS = 16
 /** µs of a short kernel of a pullback, as rows.js has it for dense nets. */
 const SHORT_KERNEL = 5
 
-const codeOf = machineCode(parseArgs({ options: folders }).values)
-const counted = new Map()
-function counts(launch) {
-  const name = nameOf(launch)
-  if (!counted.has(name)) counted.set(name, countsOf(codeOf(launch.source), launch))
-  return counted.get(name)
-}
+const counts = counter(machineCode(parseArgs({ options: folders }).values))
 const microsecondsOf = (launch) => microseconds(cyclesOf(counts(launch), launch, true))
 
 const total = (values) => values.reduce((sum, value) => sum + value, 0)
-const row = (cells) => console.log(`| ${cells.join(' | ')} |`)
 
 function predict() {
   const nets = MNIST.nets.map((net) => ({
@@ -56,34 +49,11 @@ function predict() {
     EVALUATIONS * (forward + backward)
   )
   console.log('\nIts inputs, a launch of the first net of each place a line:\n')
-  const names = [
-    'blocks',
-    'warps',
-    'waves',
-    'instructions',
-    'once',
-    'waits',
-    'tensor clocks',
-    'bytes a thread',
-    'predicted, µs'
-  ]
-  row(['kernel', 'trips', ...names])
-  row(Array(2 + names.length).fill('---'))
-  for (const [i, { evaluation: f, pullback: back }] of nets.entries()) {
-    if (i % 2 === 1) continue
-    for (const launch of [...f, ...back]) {
-      const { issued, once, waits, tensorClocks, bytes } = counts(launch)
-      row([
-        `${launch.kernel} ${launch.instance}`,
-        JSON.stringify(launch.trips).replaceAll('"', ''),
-        launch.grid,
-        launch.warps,
-        wavesOf(launch).toFixed(2),
-        ...[issued, once, waits, tensorClocks, bytes].map((count) => count.toLocaleString('en')),
-        microsecondsOf(launch).toFixed(1)
-      ])
-    }
-  }
+  tellInputs(
+    nets.filter((_, i) => i % 2 === 0).flatMap(({ evaluation: f, pullback: back }) => [...f, ...back]),
+    counts,
+    microsecondsOf
+  )
 }
 
 try {

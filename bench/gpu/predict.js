@@ -8,23 +8,19 @@
 const { readFileSync, writeFileSync } = require('node:fs')
 const { join } = require('node:path')
 const { parseArgs } = require('node:util')
-const { countsOf, nameOf } = require('./launch-counts.js')
+const { counter, row, tellInputs } = require('./inputs-table.js')
+const { nameOf } = require('./launch-counts.js')
 const { folders, machineCode } = require('./machine-code.js')
 const { COMMIT, kernels, times } = require('./measured.js')
 const { launchesOf, timesOf } = require('./rows.js')
-const { cyclesOf, FITTED, microseconds, wavesOf } = require('./time-model.js')
+const { cyclesOf, FITTED, microseconds } = require('./time-model.js')
 
 const { values: options } = parseArgs({
   options: { ...folders, count: { type: 'string' }, fit: { type: 'boolean' } }
 })
 const codeOf = machineCode(options)
 
-const counted = new Map()
-function counts(launch) {
-  const name = nameOf(launch)
-  if (!counted.has(name)) counted.set(name, countsOf(codeOf(launch.source), launch))
-  return counted.get(name)
-}
+const counts = counter(codeOf)
 
 /** Counts of f94dbc3. */
 const kept = () => JSON.parse(readFileSync(join(__dirname, `counts-${COMMIT}.json`), 'utf8'))
@@ -39,7 +35,6 @@ const everyLaunch = (before) => [
     .flatMap((row) => Object.values(launchesOf(row, before)).flat())
 ]
 const number = (value) => (value < 100 ? value.toFixed(1) : Math.round(value).toLocaleString('en'))
-const row = (cells) => console.log(`| ${cells.join(' | ')} |`)
 const wayOf = ({ tile, arithmetic }) =>
   tile === 0 ? `by layer, ${arithmetic}` : tile === 64 ? 'in registers' : `tiles of ${tile}`
 
@@ -76,38 +71,8 @@ function predict() {
   console.log(
     '\nIts inputs, a launch a line: instructions of a warp on the longest way with all trips, and with each loop once.\n'
   )
-  row([
-    'kernel',
-    'trips',
-    'blocks',
-    'warps',
-    'waves',
-    'instructions',
-    'once',
-    'waits',
-    'tensor clocks',
-    'bytes a thread',
-    'predicted, µs'
-  ])
-  row(Array(11).fill('---'))
-  const seen = new Set()
-  for (const launch of everyLaunch(false)) {
-    const name = `${nameOf(launch)} ${launch.grid}`
-    if (seen.has(name)) continue
-    seen.add(name)
-    const found = counts(launch)
-    const { issued, once, waits, tensorClocks, bytes } = found
-    row([
-      `${launch.kernel} ${launch.instance}`,
-      JSON.stringify(launch.trips).replaceAll('"', ''),
-      launch.grid,
-      launch.warps,
-      wavesOf(launch).toFixed(2),
-      issued.toLocaleString('en'),
-      ...[once, waits, tensorClocks, bytes].map((count) => count.toLocaleString('en')),
-      number(microseconds(cyclesOf(found, launch)))
-    ])
-  }
+  const launches = new Map(everyLaunch(false).map((launch) => [`${nameOf(launch)} ${launch.grid}`, launch]))
+  tellInputs(launches.values(), counts, (launch) => microseconds(cyclesOf(counts(launch), launch)))
   console.log(`\nKernels of ${COMMIT} alone, by its counts: what the model reproduces.\n`)
   row(['kernel', 'predicted, µs', 'measured, µs'])
   row(['---', '---', '---'])

@@ -1,7 +1,7 @@
 // A posterior of a device with memory of its own that another device computes in the host's memory:
 // z0, the encoder's output and the weights cross to it, zk and cotangents back. A row is 64 numbers
 // and 256 of h, against 784 pixels and the convolutions of the device; but where a posterior has
-// many weights of its own, as cnf_rank of the paper, the host computes longer than all the rest.
+// many weights of its own, as cnf_rank of the paper, the host is likely to take most of the time.
 #pragma once
 
 #include <algorithm>

@@ -50,13 +50,17 @@ test('every row belongs to one part, and training meets each of its rows once a 
 
 test('ranks share the rows to train on', async () => {
   const { train, trainRows } = await splitFile(path, { seed: 3 })
-  const all = idsOf(await train.take(trainRows))
+  const all = idsOf(await train.take(trainRows)).sort((a, b) => a - b)
   const size = 3
   for (let rank = 0; rank < size; rank++) {
     const own = await splitFile(path, { seed: 3, shard: { rank, size } })
     expect(own.trainRows).toBe(trainRows)
-    const taken = all.filter((_, i) => i % size === rank)
-    expect(idsOf(await own.train.take(taken.length))).toEqual(taken)
+    const rows = all.filter((id) => Math.floor((id * size) / ROWS) === rank)
+    const [first, second] = [await own.train.take(rows.length), await own.train.take(rows.length)].map(
+      (part) => idsOf(part)
+    ) as [number[], number[]]
+    expect(second).not.toEqual(first) // another order, of the same rows
+    for (const pass of [first, second]) expect(pass.sort((a, b) => a - b)).toEqual(rows)
     expect(idsOf(own.seen)).toHaveLength(trainRows)
   }
   await failure(() => splitFile(path, { shard: { rank: 3, size } }), 'INVALID_OPTION')

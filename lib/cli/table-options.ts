@@ -73,7 +73,7 @@ export function addTable(command: Command): Command {
       atoms
     )
     .option('--stream', 'read the file again and again while training, for tables larger than memory')
-    .option('--shard', 'with --stream, each rank of a group keeps its own part of the rows, not all of them')
+    .option('--shard', 'with --stream, each rank of a group reads its own part of the file, not all of it')
 }
 
 /** Options of `fromFile`, for the rows that a model is trained on. */

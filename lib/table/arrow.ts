@@ -10,7 +10,7 @@ import { checkColumn } from './arrow-columns'
 import { CellMemory } from './cell-memory'
 import { unpackLz4Frame } from './lz4-frame'
 import { optional } from './optional'
-import { type CellBatch, firstRepeated, plainRow, type TableSource } from './source'
+import { type CellBatch, firstRepeated, plainRow, type TableSource, within } from './source'
 
 type Reader = AsyncRecordBatchFileReader<TypeMap> | AsyncRecordBatchStreamReader<TypeMap>
 type Library = typeof import('apache-arrow')
@@ -68,10 +68,15 @@ export async function openArrow(path: string): Promise<TableSource> {
     named: true,
     types: readings.map(({ type }) => type),
     place: plainRow,
-    batches: () =>
+    batches: ({ range } = {}) =>
       reading(async function* (reader): AsyncGenerator<CellBatch> {
         const memory = new CellMemory(path)
+        let end = 0
         for await (const batch of reader) {
+          const first = end
+          end += batch.numRows
+          if (range && first >= range.end) return
+          if (range && end <= range.first) continue
           memory.clear()
           if (batch.numCols !== names.length)
             throw new Error(`a record batch has ${batch.numCols} columns of ${names.length}`)
@@ -84,7 +89,8 @@ export async function openArrow(path: string): Promise<TableSource> {
               throw new Error(`a column has ${found.length} cells in ${batch.numRows} rows`)
             return memory.keep(found)
           })
-          if (batch.numRows > 0) yield { count: batch.numRows, columns }
+          const wanted = within({ count: batch.numRows, columns }, first, range)
+          if (wanted && wanted.count > 0) yield wanted
         }
       })
   }

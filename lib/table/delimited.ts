@@ -3,7 +3,16 @@ import { alike, type CellType, written } from '../data/cell-type'
 import { fail } from '../native/check'
 import { hasUnmistakable, isPlainFraction, numberOf, plainly, unmistakable } from './notation'
 import { parseNumbers } from './numbers'
-import { type CellBatch, checkColumns, firstRepeated, MOST_COLUMNS, type TableSource } from './source'
+import {
+  type CellBatch,
+  checkColumns,
+  firstRepeated,
+  type HowToRead,
+  MOST_COLUMNS,
+  type TableSource,
+  type TextPlace,
+  within
+} from './source'
 import {
   type DelimitedOptions,
   type Dialect,
@@ -40,6 +49,8 @@ export async function openDelimited(path: string, options: DelimitedOptions = {}
 class DelimitedTable implements TableSource {
   /** Line of the first row of each batch read. */
   #lines: { row: number; line: number; exact: number[] | undefined }[] = []
+  /** Where the pieces behind the header began. */
+  #places: TextPlace[] = []
   /** Rows that the last reading left out, as `skipRagged` asks. */
   ragged = 0
   readonly names: readonly string[]
@@ -61,17 +72,34 @@ class DelimitedTable implements TableSource {
     this.#missing = new Set(options.missingCells ?? missingCells)
   }
 
-  async *batches({ asText = false } = {}): AsyncGenerator<CellBatch> {
+  async *batches({ asText = false, range }: HowToRead = {}): AsyncGenerator<CellBatch> {
+    let first = range?.from?.row ?? 0
+    for await (const batch of this.#wholeBatches(asText, range?.from)) {
+      const wanted = within(batch, first, range)
+      first += batch.count
+      if (wanted) yield wanted
+      if (range && first >= range.end) return
+    }
+  }
+
+  placeBefore(row: number): TextPlace | undefined {
+    return this.#places.filter((one) => one.row <= row).at(-1)
+  }
+
+  async *#wholeBatches(asText: boolean, from: TextPlace | undefined): AsyncGenerator<CellBatch> {
     const { path, lineEnd, dialect, options, names } = this
     const { delimiter } = dialect
     const { encoding, verbatim = false } = options
     const isPlain = !asText && !verbatim && !hasNotation(options) && lineEnd === LINE_FEED
     this.#lines = []
+    this.#places = []
     this.ragged = 0
-    let [row, line, toSkip] = [0, 1, dialect.skip]
-    let header = dialect.header
-    for await (const piece of pieces(path, { encoding, delimiter, lineEnd })) {
+    let { row, line, byte } = from ?? { row: 0, line: 1, byte: 0 }
+    let [header, toSkip] = from ? [false, 0] : [dialect.header, dialect.skip]
+    for await (const piece of pieces(path, { encoding, delimiter, lineEnd }, byte)) {
       let bytes = piece
+      if (!header && toSkip === 0) this.#places.push({ row, line, byte })
+      byte += piece.length
       for (; toSkip > 0 && bytes.length > 0; toSkip--, line++) {
         const end = bytes.indexOf(lineEnd)
         bytes = bytes.subarray(end < 0 ? bytes.length : end + 1)

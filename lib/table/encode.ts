@@ -8,7 +8,7 @@ import { isReal } from '../native/batch'
 import { FfjordError } from '../native/errors'
 import { notationOf } from './notation'
 import { isDateText, isInexact, isMissing, levelOf, numberReader, toNumber } from './read-cell'
-import type { CellBatch, TableSource } from './source'
+import type { CellBatch, RowRange, TableSource } from './source'
 
 /** Rows of a batch as elements of samples, and which of them could be used. */
 export interface Encoded {
@@ -65,9 +65,9 @@ export class RowEncoder {
     return this.unusable + (this.source.ragged ?? 0)
   }
 
-  /** The rows of the file, as `encode` takes them: levels are told apart as they are written. */
-  batches(): AsyncIterable<CellBatch> {
-    return this.source.batches({ asText: this.columns.some(({ levels }) => levels !== undefined) })
+  /** The rows of the file, or of a part of it, as `encode` takes them: levels are told apart as they are written. */
+  batches(range?: RowRange): AsyncIterable<CellBatch> {
+    return this.source.batches({ asText: this.columns.some(({ levels }) => levels !== undefined), range })
   }
 
   /** `first` is the number of the batch's first row in the file. From the first value on that needs it, in float64. */

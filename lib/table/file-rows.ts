@@ -5,6 +5,7 @@ import { dequantize } from './dequantize'
 import { type Encoded, type EncoderOptions, RowEncoder } from './encode'
 import { type OpenOptions, openHere } from './formats'
 import { type HeldOut, placeOf } from './row-parts'
+import type { RowRange } from './source'
 
 /** Which rows of a file are wanted: plain data, that another thread can be sent. */
 export interface RowsWanted {
@@ -17,11 +18,10 @@ export interface RowsWanted {
   seed: number
   /** Start over at the end. */
   repeat: boolean
-  /**
-   * Only those to train on, each piece of the file in an order of its own, and dealt out to the ranks of a group in turns; otherwise all as they
-   * stand.
-   */
-  trained?: { heldOut: HeldOut; shard: { rank: number; size: number } }
+  /** Only those to train on, each piece of the file in an order of its own; otherwise all as they stand. */
+  trained?: HeldOut
+  /** Only these of the file, which alone are read as far as its format allows. */
+  range?: RowRange
 }
 
 /** Some thousands of rows. */
@@ -40,14 +40,12 @@ export async function* fileRows(
   wanted: RowsWanted,
   progress: () => void = () => undefined
 ): AsyncGenerator<RowsOfFile> {
-  const { path, open, columns, seed, repeat, trained } = wanted
+  const { path, open, columns, seed, repeat, trained, range } = wanted
   const source = await openHere(path, open, progress)
   let pieces = 0
-  /** Rows to train on before the piece at hand. */
-  let dealt = 0
   do {
     const encoder = new RowEncoder(source, columns, wanted.encoder)
-    let first = 0
+    let first = range?.first ?? 0
     let found = false
     let dropped = 0
     const since = () => {
@@ -55,7 +53,7 @@ export async function* fileRows(
       dropped = encoder.dropped
       return dropped - before
     }
-    for await (const batch of encoder.batches()) {
+    for await (const batch of encoder.batches(range)) {
       const encoded = encoder.encode(batch, first)
       dequantize(columns, encoded, { first, seed })
       const values = trained ? chosenOf(encoded, first, trained) : encoded.values
@@ -68,6 +66,11 @@ export async function* fileRows(
     const last = since()
     if (last > 0) yield { rows: new Float32Array(0), dropped: last }
     // Without it, a file of which no row can be used would be read over and over.
+    if (!found && range)
+      fail(
+        'EMPTY_BATCH',
+        `${path} has no rows to train on among ${range.first + 1} to ${range.end}, which are those of one rank; start fewer ranks`
+      )
     if (!found)
       fail(
         'EMPTY_BATCH',
@@ -75,22 +78,14 @@ export async function* fileRows(
       )
   } while (repeat)
 
-  function chosenOf(
-    { values, kept }: Encoded,
-    first: number,
-    { heldOut, shard }: NonNullable<RowsWanted['trained']>
-  ): Encoded['values'] {
+  function chosenOf({ values, kept }: Encoded, first: number, heldOut: HeldOut): Encoded['values'] {
     const chosen: number[] = []
     kept.forEach((row, i) => {
       if (placeOf(first + row, seed, heldOut).part === 'train') chosen.push(i)
     })
-    const own = permutation(chosen.length, seed, pieces++).filter(
-      (_, to) => (dealt + to) % shard.size === shard.rank
-    )
-    dealt += chosen.length
     const width = kept.length > 0 ? values.length / kept.length : 0
-    const taken = values.slice(0, own.length * width)
-    own.forEach((from, to) => {
+    const taken = values.slice(0, chosen.length * width)
+    permutation(chosen.length, seed, pieces++).forEach((from, to) => {
       const at = chosen[from]! * width
       taken.set(values.subarray(at, at + width), to * width)
     })

@@ -60,11 +60,11 @@ export async function openHdf5(path: string, key: string | undefined): Promise<T
     rows,
     place: plainRow,
     ...(shape && { shape }),
-    async *batches(): AsyncGenerator<CellBatch> {
+    async *batches({ range = { first: 0, end: rows } } = {}): AsyncGenerator<CellBatch> {
       const file = opened()
       try {
-        for (let row = 0; row < rows; row += most) {
-          const count = Math.min(most, rows - row)
+        for (let row = range.first; row < range.end; row += most) {
+          const count = Math.min(most, range.end - row)
           yield file.explained(place, () => {
             const [first] = parts
             if (coding)

@@ -61,14 +61,14 @@ export async function numpyTable(path: string, openSource: () => Promise<ByteSou
     rows,
     place: plainRow,
     ...(shape.length > 2 && !fields && { shape: shape.slice(1) }),
-    async *batches(): AsyncGenerator<CellBatch> {
+    async *batches({ range = { first: 0, end: rows } } = {}): AsyncGenerator<CellBatch> {
       const opened = await openSource()
       try {
         // Cells of a row lie far apart where the first axis varies fastest, and no batch could be unpacked in order.
         const bytes = header.fortran && opened.sequential ? await unpacked(opened) : opened
         const most = batchRows(columns)
-        for (let row = 0; row < rows; row += most) {
-          const count = Math.min(most, rows - row)
+        for (let row = range.first; row < range.end; row += most) {
+          const count = Math.min(most, range.end - row)
           if (fields) yield { count, columns: await recordCells(bytes, header, row, count) }
           else if (header.fortran) yield { count, columns: await columnCells(bytes, header, row, count) }
           else yield await rowCells(bytes, header, row, count)

@@ -5,7 +5,7 @@ import { type ByteSource, openBytes } from './byte-source'
 import { CellMemory } from './cell-memory'
 import { type ColumnReading, columnReading, storedElement } from './parquet-columns'
 import { checkContent, checkLevels, type PageCoding, pagesOf } from './parquet-pages'
-import { batchRows, type CellBatch, firstRepeated, plainRow, type TableSource } from './source'
+import { batchRows, type CellBatch, cellsWithin, firstRepeated, plainRow, type TableSource } from './source'
 
 type Library = typeof import('hyparquet', { with: { 'resolution-mode': 'import' }})
 type Metadata = Awaited<ReturnType<Library['parquetMetadataAsync']>>
@@ -65,7 +65,7 @@ export async function openParquet(
     types: readings.map(({ type }) => type),
     rows,
     place: plainRow,
-    async *batches(): AsyncGenerator<CellBatch> {
+    async *batches({ range = { first: 0, end: rows } } = {}): AsyncGenerator<CellBatch> {
       const bytes = await openBytes(path)
       try {
         const most = batchRows(names.length)
@@ -73,6 +73,11 @@ export async function openParquet(
         let first = 0
         for (const group of metadata.row_groups) {
           const end = first + Number(group.num_rows)
+          const [start, stop] = [Math.max(first, range.first), Math.min(end, range.end)]
+          if (start >= stop) {
+            first = end
+            continue
+          }
           // A group is decoded as a whole, so that cutting it would decode it again and again.
           const columns: ArrayLike<unknown>[] = []
           memory.clear()
@@ -85,11 +90,11 @@ export async function openParquet(
             columns.push(memory.keep(await explained(read)))
             progress()
           }
-          for (let row = first; row < end; row += most) {
-            const last = Math.min(row + most, end)
+          for (let row = start; row < stop; row += most) {
+            const last = Math.min(row + most, stop)
             yield {
               count: last - row,
-              columns: columns.map((cells) => part(cells, row - first, last - first))
+              columns: columns.map((cells) => cellsWithin(cells, row - first, last - first))
             }
           }
           first = end
@@ -257,8 +262,4 @@ function joined(chunks: ArrayLike<unknown>[]): ArrayLike<unknown> {
       at += chunk.length
     } else for (let i = 0; i < chunk.length; i++) all[at++] = chunk[i] as number
   return all
-}
-
-function part(cells: ArrayLike<unknown>, first: number, last: number): ArrayLike<unknown> {
-  return Array.isArray(cells) ? cells.slice(first, last) : (cells as Float64Array).subarray(first, last)
 }

@@ -14,6 +14,7 @@ import type { TableProfile } from './profile'
 import { readingAhead } from './reading-ahead'
 import { type Remark, remarksOnRows } from './remarks'
 import { type HeldOut, type Part, placeOf } from './row-parts'
+import type { RowRange, TableSource } from './source'
 
 export interface SplitOptions extends Omit<FileOptions, 'schema'> {
   /** Share of the rows to validate on, in [0, 1). Default: 0.1. */
@@ -22,7 +23,8 @@ export interface SplitOptions extends Omit<FileOptions, 'schema'> {
   test?: number
   /**
    * Of the rows to train on those of one of several processes, which together have all of them: fit(train, { group, shard: true }) with
-   * { rank: group.rank, size: group.size }. Default: all.
+   * { rank: group.rank, size: group.size }. They follow each other in the file, and a process reads them alone where the format allows it.
+   * Default: all.
    */
   shard?: { rank: number; size: number }
   /** Most rows of each part that are held in memory. Default: 100,000, or what 2²⁴ numbers make. */
@@ -88,7 +90,7 @@ export async function splitTable(
     1
   )
   const heldOut = { validation, test }
-  const parts = await sampled(encoder, { most, seed, heldOut })
+  const { rows, ...parts } = await sampled(encoder, { most, seed, heldOut })
   if (parts.train.rows === 0)
     fail('EMPTY_BATCH', `${source.path} has no rows to train on; give a file with more rows that can be used`)
   const found = columns.map((column, c) => typed(column, encoder.whole[c]!, settings))
@@ -125,7 +127,8 @@ export async function splitTable(
     encoder: { drop, ...(missing && { missing }), precision, outside } as const,
     seed,
     repeat: true,
-    trained: { heldOut, shard: { rank, size } }
+    trained: heldOut,
+    ...(size > 1 && { range: rangeOf(source, rows, rank, size) })
   }
   const train = fromAsyncIterable(() => readingAhead(wanted), {
     shape: given.length > 0 ? [tableWidth(own)] : shape,
@@ -145,11 +148,20 @@ export async function splitTable(
   }
 }
 
-/** A pass over the file: fair samples of its parts. */
+/** Which of the rows of a file, of which one pass is over, are those of a rank: as many as each other rank has, but for one. */
+function rangeOf(source: TableSource, rows: number, rank: number, size: number): RowRange {
+  if (rows < size)
+    fail('EMPTY_BATCH', `${source.path} has ${rows} rows for ${size} ranks; give each at least one`)
+  const [first, end] = [rank, rank + 1].map((part) => Math.floor((part * rows) / size)) as [number, number]
+  const from = source.placeBefore?.(first)
+  return { first, end, ...(from && { from }) }
+}
+
+/** A pass over the file: how many rows it has, and fair samples of its parts. */
 async function sampled(
   encoder: RowEncoder,
   { most, seed, heldOut }: { most: number; seed: number; heldOut: HeldOut }
-): Promise<Record<Part, PartSample>> {
+): Promise<Record<Part, PartSample> & { rows: number }> {
   const sample = () => new PartSample(most, encoder.width)
   const parts = { train: sample(), validation: sample(), test: sample() }
   let first = 0
@@ -161,5 +173,5 @@ async function sampled(
     })
     first += batch.count
   }
-  return parts
+  return { ...parts, rows: first }
 }

@@ -43,6 +43,7 @@ export async function openInThread(path: string, open: OpenOptions): Promise<Tab
     ...table!,
     place: plainRow,
     async *batches(): AsyncGenerator<CellBatch> {
+      // Rows of a part are read by threads that open the file themselves (`readingAhead`).
       for await (const message of messages({ path, open, want: 'rows' }))
         if ('batch' in message) yield message.batch
     }

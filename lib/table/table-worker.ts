@@ -14,7 +14,7 @@ export interface TableTask {
 }
 
 /** What a file says of itself. */
-export type TableDescription = Omit<TableSource, 'batches' | 'place'>
+export type TableDescription = Omit<TableSource, 'batches' | 'place' | 'placeBefore'>
 
 /** What the thread sends; the other side answers every batch once it wants another one. */
 export type TableMessage = { table: TableDescription } | { batch: CellBatch } | { ended: true }

@@ -21,8 +21,11 @@ const marks: readonly [bytes: readonly number[], encoding: string][] = [
   [[0xfe, 0xff], 'utf-16be']
 ]
 
-/** `encoding` where it is given; otherwise what a mark at the start or zeros between letters tell, or UTF-8. */
-export async function openText(path: string, encoding: Encoding | undefined): Promise<TextFile> {
+/**
+ * `encoding` where it is given; otherwise what a mark at the start or zeros between letters tell, or UTF-8. The first `from` bytes of UTF-8
+ * are passed over: in the file where it is UTF-8, otherwise once they are decoded.
+ */
+export async function openText(path: string, encoding: Encoding | undefined, from = 0): Promise<TextFile> {
   const file = await open(path, 'r').catch((error: unknown) => {
     throw unreadable(path, error)
   })
@@ -37,7 +40,8 @@ export async function openText(path: string, encoding: Encoding | undefined): Pr
     const held = await bytesInto(head, 0, 0)
     const [name, start] = codingOf(head.subarray(0, held), encoding)
     let position = start
-    if (name === 'utf-8')
+    if (name === 'utf-8') {
+      position += from
       return {
         decoded: false,
         close: () => file.close(),
@@ -47,11 +51,19 @@ export async function openText(path: string, encoding: Encoding | undefined): Pr
           return count
         }
       }
-    return decoding(file, name, async (into) => {
+    }
+    const text = decoding(file, name, async (into) => {
       const count = await bytesInto(into, 0, position)
       position += count
       return count
     })
+    const passed = Buffer.allocUnsafe(Math.min(from, PIECE))
+    for (let left = from; left > 0; ) {
+      const count = await text.read(passed.subarray(0, Math.min(left, PIECE)), 0)
+      if (count === 0) break
+      left -= count
+    }
+    return text
   } catch (error) {
     await file.close()
     throw error

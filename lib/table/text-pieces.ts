@@ -22,12 +22,16 @@ export interface Cutting {
   lineEnd: number
 }
 
-/** The bytes of a file in pieces that end with a line outside quotes; each is good until the next one. */
+/**
+ * The bytes of a file in pieces that end with a line outside quotes; each is good until the next one. The first begins behind `from` bytes
+ * of UTF-8, where one began before.
+ */
 export async function* pieces(
   path: string,
-  { encoding, delimiter, lineEnd }: Cutting
+  { encoding, delimiter, lineEnd }: Cutting,
+  from = 0
 ): AsyncGenerator<Buffer> {
-  const file = await openText(path, encoding)
+  const file = await openText(path, encoding, from)
   try {
     let bytes = Buffer.allocUnsafe(PIECE)
     let held = 0

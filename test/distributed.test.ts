@@ -179,6 +179,15 @@ describe.each(launchers)('$name', (launcher) => {
     }
   })
 
+  each('where the memory of one is short, all divide the batch', async () => {
+    const asked = await start(launcher, 2, ['wide'], { RANK_PARTS: '2' })
+    const { code, output, ranks } = await start(launcher, 2, ['wide'], { RANK_1_MEMORY: String(2 ** 26) })
+    expect({ code, output }).toMatchObject({ code: 0 })
+    const parts = asked.ranks[0]!.jobs.wide!
+    expect(parts).toMatchObject({ iterations: 2, warnings: [] })
+    for (const { jobs } of ranks) expect(jobs.wide).toEqual({ ...parts, warnings: ['BATCH_DIVIDED'] })
+  })
+
   each('what ends one rank ends all at the same place', async () => {
     const names = [
       'failing',

@@ -11,6 +11,7 @@ interface Found {
   validations: number[]
   /** Of steps that are taken together. */
   nfe: number[]
+  warnings: string[]
   error?: { code: string; message: string }
   stopped?: string
   iterations?: number

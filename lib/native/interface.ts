@@ -256,7 +256,7 @@ export interface NativeFlowBurst extends NativeBurst {
   objective: 'ml' | 'fm'
   /** How flow matching pairs rows with base points. */
   coupling: 'independent' | 'optimal'
-  /** A batch is solved in so many parts before a step. */
+  /** A batch is solved in so many parts before a step, and in more where memory does not hold one. */
   parts: number
   /** Under control 'batch' all ranks take the same steps. */
   sharedSteps?: boolean
@@ -294,6 +294,8 @@ export interface NativeIteration {
 
 export interface NativeFlowIteration extends NativeIteration {
   negativeLogProb: number
+  /** In which the batch was solved. */
+  parts: number
   regularisers: RegulariserMeans
   blockEvaluations: number[]
 }

@@ -26,7 +26,10 @@ export type TrainingOptions<M> = Length &
   CommonFitOptions<M> & {
     /** Default: 'ml'. */
     objective?: Objective
-    /** Solves a batch in so many parts before a step: the same gradient in less memory. Default: 1. */
+    /**
+     * Solves a batch in so many parts before a step: the same gradient in less memory. Where memory does not hold a part they are as many more as
+     * it takes, but for flows with batch norm, whose moments are those of a part. Default: 1.
+     */
     accumulate?: number
     /**
      * With control 'batch' in a group: all ranks take the same steps, by the error of the whole batch, as one process does; they wait for each other

@@ -1,5 +1,5 @@
 /** What a fit has to say about its progress; training goes on. */
-export type FitWarning = EvaluationsGrew | UnscaledData
+export type FitWarning = EvaluationsGrew | UnscaledData | BatchDivided
 
 interface Common {
   /** Where training stood. */
@@ -26,4 +26,10 @@ export interface UnscaledData extends Common {
   column: string
   mean: number
   deviation: number
+}
+
+/** Memory does not hold a batch, or a part of it: from here on it is solved in more, one after the other. The gradient is the same. */
+export interface BatchDivided extends Common {
+  code: 'BATCH_DIVIDED'
+  parts: number
 }

@@ -12,7 +12,7 @@ import { DeviceRows } from './device-rows'
 import { watchEvaluations } from './evaluation-budget'
 import { fingerprint } from './fingerprint'
 import { type NormalizedFitOptions, normalizeFitOptions, type TrainingOptions } from './fit-options'
-import type { FitWarning } from './fit-warning'
+import type { BatchDivided, FitWarning } from './fit-warning'
 import { normalizeObjective, type Phase, phaseOf } from './objective'
 import { type FitResult, type IterationRecord, meansOf, type Progress } from './progress'
 import type { Ranks } from './ranks'
@@ -35,6 +35,8 @@ export class FlowTrainee<M> implements Trainee<M, NativeFlowIteration, Iteration
   readonly #warnings: FitWarning[] = []
   /** What the size of the first rows gave cause to say; told with the first iteration. */
   #scale: FitWarning | undefined
+  /** In how many parts a batch is solved. */
+  #parts: number
   #loss = Number.NaN
   #seen: { data: Feed['data']; word: number } | undefined
 
@@ -52,6 +54,7 @@ export class FlowTrainee<M> implements Trainee<M, NativeFlowIteration, Iteration
     this.model = model
     this.core = core
     this.options = options
+    this.#parts = options.parts
     this.data = options.data
     this.name = typeof dataset.name === 'string' ? dataset.name : undefined
     const table = core.table ?? tableOf(dataset)
@@ -126,13 +129,13 @@ export class FlowTrainee<M> implements Trainee<M, NativeFlowIteration, Iteration
       ...(feed.epochs && { visits: feed.epochs }),
       objective: this.#phase,
       coupling: state.objective.coupling,
-      parts: options.parts,
+      parts: this.#parts,
       sharedSteps: options.sharedSteps
     })
   }
 
   describe(done: NativeFlowIteration, iteration: number, learningRate: number): IterationRecord {
-    const { evaluations, blockEvaluations, backwardEvaluations, ...rest } = done
+    const { evaluations, blockEvaluations, backwardEvaluations, parts, ...rest } = done
     const record: IterationRecord = {
       ...rest,
       phase: this.#phase,
@@ -144,10 +147,17 @@ export class FlowTrainee<M> implements Trainee<M, NativeFlowIteration, Iteration
     }
     // Flow matching solves nothing
     const watched = blockEvaluations.length === 0 ? undefined : this.#watch(record)
-    const warning = iteration === 1 ? this.#scale : watched
+    const warning = (iteration === 1 ? this.#scale : watched) ?? this.#countParts(iteration, parts)
     if (!warning) return record
     this.#warnings.push(warning)
     return { ...record, warning }
+  }
+
+  #countParts(iteration: number, parts: number): BatchDivided | undefined {
+    if (parts <= this.#parts) return undefined
+    this.#parts = parts
+    const message = `memory does not hold a batch of ${this.options.feed.size} rows; it is solved in ${parts} parts, one after the other`
+    return { code: 'BATCH_DIVIDED', iteration, parts, message }
   }
 
   #watch(record: IterationRecord): FitWarning | undefined {

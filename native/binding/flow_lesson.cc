@@ -15,7 +15,7 @@ constexpr Choices<Coupling, 2> kCouplings{
 FlowLesson::FlowLesson(const Fields& call, const Flow* flow)
     : objective_(call.choice("objective", kObjectives)),
       coupling_(call.choice("coupling", kCouplings)),
-      parts_(static_cast<int>(call.integer("parts", 1, 0x7FFFFFFF))),
+      parts_(call.integer("parts", 1, 0x7FFFFFFF)),
       shared_steps_(call.has("sharedSteps") && call.flag("sharedSteps")),
       rows_(RowsHandle::of(call["rows"], flow)) {
   if (call.has("contexts")) contexts_ = RowsHandle::of(call["contexts"], flow);
@@ -46,6 +46,7 @@ void FlowLesson::define_own(const Napi::Object& object, const FlowIteration& rec
                             const BurstCall& call) const {
   const Napi::Env env = object.Env();
   define(object, "negativeLogProb", record.negative_log_prob);
+  define(object, "parts", double(record.parts));
   define(object, "regularisers",
          by_name(env, call.burst.settings.regularisers, record.regularisers));
   define(object, "blockEvaluations", numbers(env, record.block_evaluations));

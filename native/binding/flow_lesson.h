@@ -22,7 +22,7 @@ class FlowLesson {
  private:
   Objective objective_;
   Coupling coupling_;
-  int parts_;
+  std::size_t parts_;
   bool shared_steps_;
   std::shared_ptr<const KeptRows<Flow>> rows_, contexts_;
   std::vector<std::uint32_t> visits_;

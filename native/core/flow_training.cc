@@ -19,13 +19,13 @@ void add(std::vector<double>& sums, std::span<const double> values, double weigh
 class Objectives {
  public:
   Objectives(Flow& flow, const FlowTask& task, const Burst& burst)
-      : flow_(flow), task_(task), burst_(burst) {
+      : flow_(flow), task_(task), burst_(burst), parts_(task.parts) {
     if (task.objective == Objective::FlowMatching) matching_.emplace(flow, task.coupling);
   }
 
-  FlowIteration loss(const Batch& batch) const {
+  FlowIteration operator()(const Batch& batch) const {
     FlowIteration record;
-    const std::size_t parts = std::min<std::size_t>(task_.parts, batch.least_rows());
+    const std::size_t parts = record.parts = std::min(parts_, batch.least_rows());
     const bool coupled = matching_ && task_.coupling == Coupling::Optimal;
     // A group adds up each part by itself, as one process does.
     std::vector<double> gradients;
@@ -37,6 +37,18 @@ class Objectives {
     }
     if (!gradients.empty()) flow_.write(Buffer::Gradients, gradients);
     return record;
+  }
+
+  /// Where memory does not hold a part, this and all later batches are solved in twice as many.
+  /// With batch norm that would be another flow, whose moments are those of a part.
+  bool divides(const Error& error, const Batch& batch) {
+    const std::size_t parts = std::min(parts_, batch.least_rows());
+    const bool normalizes = std::ranges::any_of(flow_.description().blocks, [](const auto& block) {
+      return std::holds_alternative<BatchNorm>(block);
+    });
+    if (normalizes || !wants_fewer_rows(error, batch.least_rows() / parts)) return false;
+    parts_ = 2 * parts;
+    return true;
   }
 
  private:
@@ -119,15 +131,14 @@ class Objectives {
   Flow& flow_;
   const FlowTask& task_;
   const Burst& burst_;
+  std::size_t parts_;
   std::optional<FlowMatching> matching_;
 };
 
 }  // namespace
 
 std::vector<FlowIteration> train(Flow& flow, const FlowTask& task, const Burst& burst) {
-  const Objectives objectives(flow, task, burst);
-  return run_burst<FlowIteration>(burst, flow,
-                                  [&](const Batch& batch) { return objectives.loss(batch); });
+  return run_burst<FlowIteration>(burst, flow, Objectives(flow, task, burst));
 }
 
 }  // namespace ffjord

@@ -17,7 +17,9 @@ enum class Objective { MaximumLikelihood, FlowMatching };
 struct FlowTask {
   Objective objective = Objective::MaximumLikelihood;
   Coupling coupling = Coupling::Independent;  ///< of flow matching
-  int parts = 1;  ///< a batch is solved in so many, one after the other, before a step
+  /// A batch is solved in so many, one after the other, before a step; in more where memory does
+  /// not hold one.
+  std::size_t parts = 1;
   const Rows& rows;
   const Rows* contexts = nullptr;         ///< of the rows, of a conditional flow
   std::span<const std::uint32_t> visits;  ///< of images, one an iteration: epochs
@@ -27,6 +29,7 @@ struct FlowTask {
 /// Under FlowMatching `loss` is its own, and `negative_log_prob` NaN.
 struct FlowIteration : IterationRecord {
   double negative_log_prob = 0;
+  std::size_t parts = 1;                                ///< in which the batch was solved
   std::vector<double> regularisers, block_evaluations;  ///< as LossReport's
 };
 

@@ -99,10 +99,27 @@ void compare_weights(Model& model, Group& group, std::uint32_t call) {
     compare(Buffer::Statistics, count, "the statistics of batch or spectral norm");
 }
 
+/// Calls `iterate`: false where its loss can be called again, in smaller parts.
+template <class Iterate, class Loss>
+bool succeeds(const Iterate& iterate, Loss& loss, const Batch& batch) {
+  if constexpr (requires(const Error& error) { loss.divides(error, batch); }) {
+    try {
+      iterate();
+    } catch (const Error& error) {
+      if (!loss.divides(error, batch)) throw;
+      return false;
+    }
+  } else {
+    iterate();
+  }
+  return true;
+}
+
 /// At least one iteration; a stop between iterations ends the burst early, without an error.
-/// `loss(batch)` leaves the gradients in the model's buffer and tells of the batch.
+/// `loss(batch)` leaves the gradients in the model's buffer and tells of the batch; where it has
+/// `divides(error, batch)`, and that is true, it is called again after such an error.
 template <class Record, class Model, class Loss>
-std::vector<Record> run_burst(const Burst& burst, Model& model, const Loss& loss) {
+std::vector<Record> run_burst(const Burst& burst, Model& model, Loss&& loss) {
   using Clock = std::chrono::steady_clock;
   const auto since = [](Clock::time_point then) {
     return std::chrono::duration<double>(Clock::now() - then).count();
@@ -139,7 +156,7 @@ std::vector<Record> run_burst(const Burst& burst, Model& model, const Loss& loss
     }
 
     Record record;
-    try {
+    const auto iterate = [&] {
       together([&] {
         record = loss(batch);
         optimizer.learning_rate = burst.learning_rates[number];
@@ -147,6 +164,10 @@ std::vector<Record> run_burst(const Burst& burst, Model& model, const Loss& loss
         if (burst.group && (batch.noise.call + 1) % kComparedIterations == 0)
           compare_weights(model, *burst.group, batch.noise.call);
       });
+    };
+    try {
+      while (!succeeds(iterate, loss, batch)) {
+      }
       ++optimizer.step;
     } catch (const Error& error) {
       // What went before is reported first; the next burst meets this batch again. A stop in the

@@ -9,6 +9,10 @@ const { Flow, Group, Vae, fromArray, fromAsyncIterable, fromImages } = require(
 
 const [out, ...names] = process.argv.slice(2)
 
+// The memory of rank 1 may be short; it is read with the first size that is asked for.
+const { OMPI_COMM_WORLD_RANK, PMI_RANK, RANK_1_MEMORY } = process.env
+if (RANK_1_MEMORY && (OMPI_COMM_WORLD_RANK ?? PMI_RANK) === '1') process.env.FFJORD_MEMORY = RANK_1_MEMORY
+
 /** Two moons or so, the same in every process. */
 function rows(count, width = 2) {
   return Float32Array.from(
@@ -42,6 +46,7 @@ async function fitted(flow, data, options, group) {
   const losses = []
   const validations = []
   const nfe = []
+  const warnings = []
   let error
   let result
   const fit = flow.fit(data, { batch: 256, seed: 1, ...options, group })
@@ -52,6 +57,7 @@ async function fitted(flow, data, options, group) {
       if (validation !== undefined) validations.push(validation)
     }
     result = await fit
+    warnings.push(...result.warnings.map(({ code }) => code))
   } catch (thrown) {
     error = { code: thrown.code, message: thrown.message }
   }
@@ -62,6 +68,7 @@ async function fitted(flow, data, options, group) {
     stopped: result?.stopped,
     iterations: result?.iterations,
     weights: digest(flow),
+    warnings,
     nfe
   }
 }
@@ -102,6 +109,16 @@ const jobs = {
       group
     ),
   parts: async (group) => fitted(await makeFlow(), few(), { ...twenty, batch: 512, accumulate: 2 }, group),
+  /** A batch that takes over 64 MiB of a rank's memory at a time: in parts as asked for, or as there is room. */
+  wide: async (group) => {
+    const shape = [512]
+    const solver = { method: 'euler', steps: 1 }
+    const flow = await makeFlow({ shape, solver, blocks: [cnf({ hidden: [2] })] })
+    const data = fromArray({ data: rows(16384, 512), shape: [16384, 512] })
+    const accumulate = Number(process.env.RANK_PARTS ?? 1)
+    const optimizer = { type: 'sgd', lr: 1e-5 }
+    return fitted(flow, data, { iterations: 2, batch: 16384, accumulate, optimizer }, group)
+  },
   context: async (group) => {
     const context = { data: rows(1032, 3), shape: [1032, 3] }
     const data = fromArray({ data: rows(1032), shape: [1032, 2] }, { context })

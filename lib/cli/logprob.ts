@@ -36,6 +36,7 @@ import {
 } from './options'
 import { freeName, originalColumns, settledTypes } from './original-columns'
 import { note } from './progress'
+import { withCountingLine } from './scoring'
 import { addReading, type TableChoice, trainedTable } from './table-options'
 import type { OutputColumn, TableWriter } from './table-writer'
 import { openWriter, writing } from './tables'
@@ -69,7 +70,7 @@ export function addLogprob(program: Command): void {
     .option('--seed <n>', "of draws and of an estimated trace (default: the model's own)", wholeNumber)
     .option('--spread', 'one more column: the standard error of log_prob over the draws of a dequantised row')
     .option('--average', 'use the moving average of the weights')
-    .option('--quiet', 'no progress of images')
+    .option('--quiet', 'no progress')
   addDevice(addDraws(addEvaluation(addImages(addReading(command))))).action((choice: Choice) =>
     interruptible((signal) => logprob(choice, signal))
   )
@@ -111,7 +112,7 @@ async function logprob(choice: Choice, signal: AbortSignal): Promise<void> {
   const [logProbName, quantileName, spreadName] = addedNames as [string, string, string]
   let rows = 0
   const spreads: Float64Array[] = []
-  const work = async (writer: TableWriter) => {
+  const work = async (writer: TableWriter, count: (rows: number) => void) => {
     for await (const batch of encoder.batches()) {
       const encoded = encoder.encode(batch, rows)
       const scores =
@@ -135,9 +136,12 @@ async function logprob(choice: Choice, signal: AbortSignal): Promise<void> {
       if (scores?.spread) spreads.push(scores.spread)
       await writer.write(alone ? added : [...originalColumns(source, batch, settled), ...added])
       rows += batch.count
+      count(rows)
     }
   }
-  await writing(choice.out, work, settings.open.decimal)
+  await withCountingLine({ quiet: choice.quiet ?? false, doing: 'Scoring' }, (count) =>
+    writing(choice.out, (writer) => work(writer, count), settings.open.decimal)
+  )
   const scoreless = encoder.unusable
     ? `; ${encoder.unusable} rows without one, which ${lacking(encoder)}`
     : ''

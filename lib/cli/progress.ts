@@ -2,8 +2,8 @@ import { stderr } from 'node:process'
 
 /** Where a job stands, on stderr: one line that is rewritten on a terminal, a line every few seconds elsewhere. */
 export interface ProgressLine {
-  /** `share` of the job done, in [0, 1]. */
-  update(share: number, text: string): void
+  /** `share` of the job done, in [0, 1], where that is known. */
+  update(share: number | undefined, text: string): void
   /** Ends the line, which stays readable. */
   done(): void
 }
@@ -27,7 +27,8 @@ export function progressLine(quiet: boolean): ProgressLine {
   return {
     update(share, text) {
       if (quiet) return
-      latest = stderr.isTTY && terminalWidth() >= WIDTH_WITH_BAR ? `${bar(share)} ${text}` : text
+      const hasBar = share !== undefined && stderr.isTTY && terminalWidth() >= WIDTH_WITH_BAR
+      latest = hasBar ? `${bar(share)} ${text}` : text
       const now = performance.now()
       if (now - last < (stderr.isTTY ? TERMINAL_INTERVAL : PLAIN_INTERVAL)) return
       last = now

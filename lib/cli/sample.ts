@@ -18,6 +18,7 @@ import {
   wholeNumber
 } from './options'
 import { note } from './progress'
+import { withCountingLine } from './scoring'
 import type { TableWriter } from './table-writer'
 import { openWriter, writing } from './tables'
 import { NumpyWriter } from './write-numpy'
@@ -68,7 +69,7 @@ async function sample(choice: Choice, signal: AbortSignal): Promise<void> {
   const columns =
     flow.table?.columns ??
     Array.from({ length: size }, (_, i) => ({ name: `x${i + 1}`, type: 'real' as const }))
-  const work = async (writer: TableWriter) => {
+  const work = async (writer: TableWriter, tell: (rows: number) => void) => {
     if (writer instanceof NumpyWriter && flow.shape.length > 1) writer.shape = flow.shape
     for (let first = 0; first < count; first += CHUNK) {
       const { data } = await flow.sample(Math.min(CHUNK, count - first), {
@@ -85,9 +86,12 @@ async function sample(choice: Choice, signal: AbortSignal): Promise<void> {
       const decoded = [...(given ?? []), ...decodeColumns(columns, data)]
       const ordered = given || writer instanceof NumpyWriter
       await writer.write(ordered ? inFileOrder(decoded, flow.table?.file) : decoded)
+      tell(first + rows)
     }
   }
-  await writing(choice.out, work, flow.table?.reading?.decimal)
+  await withCountingLine({ doing: 'Sampling', total: count }, (tell) =>
+    writing(choice.out, (writer) => work(writer, tell), flow.table?.reading?.decimal)
+  )
   if (choice.out !== '-') note(`${count} samples in ${choice.out}`)
 }
 

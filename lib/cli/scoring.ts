@@ -2,7 +2,7 @@ import { availableParallelism } from 'node:os'
 import type { ScoringProgress } from '../index'
 import { duration, progressLine } from './progress'
 
-/** How far the scoring of rows is, on stderr. */
+/** How far the scoring of rows is, or the drawing of samples, on stderr. */
 
 /** Images of a call: of a small one the last rows keep few threads busy, and of a large one nothing is told for minutes. */
 export function imagesACall(threads = availableParallelism()): number {
@@ -39,6 +39,22 @@ export async function withScoringLine<T>(
     if (now - start >= patience) line.update(scored / total, parts.join('  '))
   }
   return job(tell).finally(() => line.done())
+}
+
+/** The same of rows that are read or drawn meanwhile; `job` says how many are done, of `total` where that is known. */
+export async function withCountingLine<T>(
+  { quiet = false, doing, total }: { quiet?: boolean; doing: string; total?: number },
+  job: (count: (rows: number) => void) => Promise<T>
+): Promise<T> {
+  const line = progressLine(quiet)
+  const start = performance.now()
+  const count = (rows: number) => {
+    const taken = performance.now() - start
+    if (taken < TABLE_PATIENCE) return
+    const of = total ? `/${total}` : ''
+    line.update(total && rows / total, `${doing}  ${rows}${of} rows  ${rate((1000 * rows) / taken)}/s`)
+  }
+  return job(count).finally(() => line.done())
 }
 
 function rate(perSecond: number): string {

@@ -31,7 +31,11 @@ beforeAll(() => {
 })
 afterAll(() => rmSync(folder, { recursive: true }))
 
-function run(line: string, cwd = folder): Promise<string> {
+async function run(line: string, cwd = folder): Promise<string> {
+  return (await said(line, cwd)).stdout
+}
+
+function said(line: string, cwd = folder): Promise<{ stdout: string; stderr: string }> {
   const words = line
     .replace('--epochs 200', '--epochs 1')
     .replace('--samples 500', '--samples 5')
@@ -40,7 +44,7 @@ function run(line: string, cwd = folder): Promise<string> {
   return new Promise((resolve, reject) => {
     execFile(process.execPath, [command, ...words], { cwd }, (error, stdout, stderr) => {
       if (error) reject(new Error(`${line}: ${stderr}`))
-      else resolve(stdout)
+      else resolve({ stdout, stderr })
     })
   })
 }
@@ -107,6 +111,19 @@ test('dense layers take images of any size', async () => {
   expect(vae.description.encoder!.map((layer) => 'units' in layer && layer.units)).toEqual([24, 12])
   expect(vae.description.decoder!.map((layer) => 'units' in layer && layer.units)).toEqual([12, 24])
 })
+
+test('Frey faces have 256 levels, and grey pixels of a Bernoulli likelihood are remarked on', async () => {
+  const short = '--dense 4 --latent 2 --epochs 1 --no-report'
+  const faces = join(__dirname, 'images', 'vae')
+  const train = `npx ffjord vae train --data frey:${faces} ${short} --out runs/frey`
+  expect((await said(train)).stderr).toMatch(/^Training on .* categorical, .*\n(?!The images are grey)/)
+  const grey = bars().map((value) => 0.5 * value)
+  writeNpy(join(folder, 'grey.npy'), grey, [images, 64])
+  const greyTrain = `npx ffjord vae train --data grey.npy ${short} --out runs/grey`
+  expect((await said(greyTrain)).stderr).toMatch(/images are grey.*--binarize.*--likelihood categorical/)
+  const levels = `${greyTrain} --likelihood categorical --overwrite`
+  expect((await said(levels)).stderr).not.toMatch(/images are grey/)
+}, 60_000)
 
 test('a run that fails says where it stands', async () => {
   const fails = run(

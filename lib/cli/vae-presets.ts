@@ -91,8 +91,8 @@ export function describePosterior(choice: PosteriorChoice): Posterior {
 }
 
 /** The likelihood of the sets: Frey faces have 256 levels, the others are black and white. */
-export function likelihoodOf(preset: VaePresetName | undefined): 'bernoulli' | 'categorical' {
-  return preset === 'frey' ? 'categorical' : 'bernoulli'
+export function likelihoodOf(set: string, preset?: VaePresetName): 'bernoulli' | 'categorical' {
+  return preset === 'frey' || set === 'freyfaces' ? 'categorical' : 'bernoulli'
 }
 
 /**

@@ -1,6 +1,6 @@
 import { basename } from 'node:path'
 import type { Command } from 'commander'
-import { type Device, type Group, Vae, type VaeFitOptions, type VaeProgress } from '../index'
+import { type Dataset, type Device, type Group, Vae, type VaeFitOptions, type VaeProgress } from '../index'
 import { sizeOf } from '../native/batch'
 import { Interrupted, WrongCall } from './exit'
 import { follow } from './follow'
@@ -86,7 +86,7 @@ export function addVaeTrain(group: Command): void {
     .option('--blocks <n>', 'of a cnf (default: 1, or the preset)', positiveInteger)
     .option('--rank <n>', 'of cnf_rank (default: 20, or the preset)', positiveInteger)
     .addOption(
-      oneOf('--likelihood <law>', 'of pixels (default: bernoulli, of frey categorical)', [
+      oneOf('--likelihood <law>', 'of pixels (default: bernoulli, of Frey faces categorical)', [
         'bernoulli',
         'categorical'
       ])
@@ -135,8 +135,8 @@ async function train(given: Choice, command: Command, signal: AbortSignal, group
     throw new WrongCall(
       `${given.out} holds a run; go on with --resume, or start anew with --overwrite, or in another folder`
     )
-  const likelihood = choice.likelihood ?? likelihoodOf(choice.preset)
   const images = await openImages(choice.data, { binarize: choice.binarize ?? false, seed: choice.seed })
+  const likelihood = choice.likelihood ?? likelihoodOf(images.name, choice.preset)
   const { seed, latent } = choice
   // A run that was ended before its first checkpoint starts again.
   const resume = (choice.resume ?? false) && directory.holdsModel
@@ -157,6 +157,11 @@ async function train(given: Choice, command: Command, signal: AbortSignal, group
   else directory.goOn({ ...directory.readOptions(), epochs: choice.epochs, schedule: choice.schedule })
   if (!choice.quiet)
     note(`Training on ${images.name} (${images.train.rows} images); ${vae}; results in ${directory.path}`)
+  if (!choice.quiet && likelihood === 'bernoulli' && !choice.binarize && (await hasGrey(images.train)))
+    note(
+      'The images are grey, and a Bernoulli likelihood takes their values for probabilities: −ELBO is that of no picture, and compares with no other. ' +
+        '--binarize draws black and white pixels, --likelihood categorical takes 256 levels'
+    )
   const { epochs, warmup, batch, optimizer, lr, schedule, keepBest, stopAfter: patience } = choice
   const options: VaeFitOptions = {
     epochs,
@@ -205,6 +210,14 @@ async function train(given: Choice, command: Command, signal: AbortSignal, group
   ]
   console.log(choice.json ? JSON.stringify(summary) : lines.join('\n'))
 }
+
+/** Whether some of the first images have pixels that are neither black nor white. */
+async function hasGrey(images: Dataset): Promise<boolean> {
+  const { data } = await images.take(LOOKED_AT)
+  return data.some((value) => value !== 0 && value !== 1)
+}
+
+const LOOKED_AT = 64
 
 /** A run may be resumed, and reported on, from another working directory. */
 function withAbsolutePaths(choice: Choice): Choice {

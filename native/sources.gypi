@@ -46,6 +46,7 @@
       "native/reference/row_system.cc"
     ],
     "distributed_sources": [
+      "native/distributed/alarm.cc",
       "native/distributed/join.cc",
       "native/distributed/launch.cc",
       "native/distributed/mpi_communicator.cc",

@@ -51,6 +51,12 @@ class Communicator {
   virtual bool is_prepared(const DeviceValues&) const { return true; }
   virtual void prepare(DeviceValues&) {}
 
+  /// Tells the others that this rank comes to no further call, as one did not end. They may be in
+  /// the midst of that one.
+  virtual void give_up(const std::string&) noexcept {}
+  /// Throws Error(PeerLost) with the reason of a rank that gave up. Calls which wait for others
+  /// look by themselves; for those that wait elsewhere.
+  virtual void check_peers() {}
   /// Calls from now on wait for the others as long as they take.
   virtual void lift_deadline() noexcept {}
   /// Ends the membership in good order; the last call, which all ranks have come to.

@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <bit>
 
+#include "core/as_error.h"
 #include "core/errors.h"
 #include "core/packed_failure.h"
 
@@ -35,8 +36,9 @@ void Group::call(const Body& body) {
     body();
   } catch (const SharedFailure&) {
     throw;
-  } catch (...) {
+  } catch (const std::exception& failure) {
     lost_ = true;
+    communicator_->give_up(as_error(failure).what());
     throw SharedFailure{std::current_exception()};
   }
 }

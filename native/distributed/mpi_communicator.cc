@@ -24,6 +24,7 @@ MpiCommunicator::MpiCommunicator(MpiLibrary library, const Launch& launch, doubl
                     ": the library and the launcher are of different makes; start the ranks by "
                     "the launcher of that library, or name the launcher's library in the "
                     "environment's FFJORD_MPI");
+  alarm_.emplace(library_, rank_, size_);
   find_local_ranks();
 }
 
@@ -55,6 +56,7 @@ void MpiCommunicator::run(const char* what, const Start& start) {
   for (Patience patience;; patience.wait()) {
     require_success(what, library_.test(&request, &done, library_.no_status()));
     if (done) return;
+    if (patience.over(kLong)) check_peers();
     if (patience.over(deadline_)) throw OthersAreLate(rank_, deadline_);
   }
 }
@@ -86,6 +88,10 @@ void MpiCommunicator::broadcast(std::span<std::byte> bytes, int root) {
   }
 }
 
+void MpiCommunicator::give_up(const std::string& reason) noexcept { alarm_->raise(reason); }
+
+void MpiCommunicator::check_peers() { alarm_->check(); }
+
 void MpiCommunicator::lift_deadline() noexcept {
   deadline_ = std::numeric_limits<double>::infinity();
 }
@@ -93,6 +99,7 @@ void MpiCommunicator::lift_deadline() noexcept {
 void MpiCommunicator::leave() {
   if (left_) return;
   left_ = true;
+  alarm_->close();
   library_.finalize();
 }
 

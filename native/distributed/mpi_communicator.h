@@ -4,8 +4,10 @@
 #pragma once
 
 #include <functional>
+#include <optional>
 
 #include "core/communicator.h"
+#include "distributed/alarm.h"
 #include "distributed/mpi_library.h"
 
 namespace ffjord::distributed {
@@ -25,6 +27,8 @@ class MpiCommunicator : public Communicator {
   void gather(std::span<const std::byte> own, std::span<std::byte> all) override;
   void exchange(std::span<const std::byte> parts, std::span<std::byte> received) override;
   void broadcast(std::span<std::byte> bytes, int root) override;
+  void give_up(const std::string& reason) noexcept override;
+  void check_peers() override;
   void lift_deadline() noexcept override;
   void leave() override;
   void abort(int exit_code) noexcept override;
@@ -40,6 +44,7 @@ class MpiCommunicator : public Communicator {
   double deadline_;
   int rank_ = 0, size_ = 1, local_rank_ = 0, local_size_ = 1;
   bool left_ = false;
+  std::optional<Alarm> alarm_;  // of ranks that are known to be all
 };
 
 }  // namespace ffjord::distributed

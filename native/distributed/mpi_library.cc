@@ -83,7 +83,10 @@ MpiLibrary::MpiLibrary(const std::string& name)
   library_.load(allgather, "MPI_Iallgather");
   library_.load(alltoall, "MPI_Ialltoall");
   library_.load(broadcast, "MPI_Ibcast");
+  library_.load(send, "MPI_Isend");
+  library_.load(receive, "MPI_Irecv");
   library_.load(test, "MPI_Test");
+  library_.load(cancel, "MPI_Cancel");
   library_.load(initialized, "MPI_Initialized");
   library_.load(finalize, "MPI_Finalize");
   library_.load(abort, "MPI_Abort");

@@ -43,7 +43,10 @@ class MpiLibrary {
   int (*allgather)(const void*, int, Handle, void*, int, Handle, Handle, Handle*);
   int (*alltoall)(const void*, int, Handle, void*, int, Handle, Handle, Handle*);
   int (*broadcast)(void*, int, Handle, int, Handle, Handle*);
+  int (*send)(const void*, int, Handle, int, int, Handle, Handle*);
+  int (*receive)(void*, int, Handle, int, int, Handle, Handle*);
   int (*test)(Handle*, int*, void*);
+  int (*cancel)(Handle*);
   int (*initialized)(int*);
   int (*finalize)();
   int (*abort)(Handle, int);

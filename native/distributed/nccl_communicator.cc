@@ -128,7 +128,7 @@ std::string NcclCommunicator::link(DeviceValues& values) {
   if (!reason.empty()) return reason;
   host_->broadcast(std::as_writable_bytes(std::span(&id, 1)), 0);
   try {
-    link_.emplace(*library_, id, size(), rank(), deadline_ / 2);
+    link_.emplace(*library_, *host_, id, deadline_ / 2);
   } catch (const OthersAreLate& late) {
     own = {1, Words(late.what())};
   } catch (const Error& error) {

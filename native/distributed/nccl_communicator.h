@@ -43,6 +43,8 @@ class NcclCommunicator : public Communicator {
   /// gradients can go through the host's memory.
   void prepare(DeviceValues& values) override;
 
+  void give_up(const std::string& reason) noexcept override { host_->give_up(reason); }
+  void check_peers() override { host_->check_peers(); }
   void lift_deadline() noexcept override { host_->lift_deadline(); }
   void leave() override;
   void abort(int exit_code) noexcept override { host_->abort(exit_code); }

@@ -9,11 +9,12 @@ namespace ffjord::distributed {
 
 using Library = NcclLibrary;
 
-NcclLink::NcclLink(const Library& library, const Library::UniqueId& id, int ranks, int rank,
+NcclLink::NcclLink(const Library& library, Communicator& peers, const Library::UniqueId& id,
                    double deadline)
-    : library_(library), rank_(rank) {
+    : library_(library), peers_(peers) {
   Library::Configuration configuration;
-  begin("ncclCommInitRankConfig", library_.comm_init_rank(&link_, ranks, id, rank, &configuration));
+  begin("ncclCommInitRankConfig",
+        library_.comm_init_rank(&link_, peers_.size(), id, peers_.rank(), &configuration));
   wait("ncclCommInitRankConfig", deadline, [] { return true; });
 }
 
@@ -52,7 +53,8 @@ void NcclLink::wait(const char* what, double deadline, const Done& done) {
       begin("ncclCommGetAsyncError", library_.comm_get_async_error(link_, &state));
       begin(what, state);
       if (state == Library::kSuccess && done()) return;
-      if (patience.over(deadline)) throw OthersAreLate(rank_, deadline);
+      if (patience.over(kLong)) peers_.check_peers();
+      if (patience.over(deadline)) throw OthersAreLate(peers_.rank(), deadline);
     }
   } catch (...) {
     abort();
@@ -65,7 +67,7 @@ void NcclLink::fail(const char* what, int code) {
   abort();
   throw Error(ErrorCode::PeerLost, std::string(what) + " of " + library_.version() + " (" +
                                        library_.path() + ") failed on rank " +
-                                       std::to_string(rank_) + ": " + words +
+                                       std::to_string(peers_.rank()) + ": " + words +
                                        "; go on from the last checkpoint, or without NCCL "
                                        "(FFJORD_NCCL=none in the environment)");
 }

@@ -1,19 +1,19 @@
 // A communicator of NCCL: one rank's link to the cards of the others. NCCL does not notice that a
 // peer is gone or hangs: its kernel would wait on the card for good. So calls do not block, and the
-// thread that waits for one looks for errors and a deadline meanwhile. Then it aborts the link,
-// which ends the kernel, and throws.
+// thread that waits for one looks for errors, a deadline, and ranks that gave up meanwhile. Then it
+// aborts the link, which ends the kernel, and throws.
 #pragma once
 
-#include "core/device_values.h"
+#include "core/communicator.h"
 #include "distributed/nccl_library.h"
 
 namespace ffjord::distributed {
 
 class NcclLink {
  public:
-  /// For the card of the calling thread; a call of all ranks. Throws Error(PeerLost) where they are
-  /// not linked within `deadline` seconds. `library` outlives the link.
-  NcclLink(const NcclLibrary& library, const NcclLibrary::UniqueId& id, int ranks, int rank,
+  /// For the card of the calling thread; a call of all ranks of `peers`. Throws Error(PeerLost)
+  /// where they are not linked within `deadline` seconds. `library` and `peers` outlive the link.
+  NcclLink(const NcclLibrary& library, Communicator& peers, const NcclLibrary::UniqueId& id,
            double deadline);
   /// Aborts what was not closed: others see it as a failure.
   ~NcclLink() { abort(); }
@@ -34,7 +34,7 @@ class NcclLink {
   [[noreturn]] void fail(const char* what, int code);
 
   const NcclLibrary& library_;
-  const int rank_;
+  Communicator& peers_;
   NcclLibrary::Communicator link_ = nullptr;
 };
 

@@ -7,6 +7,10 @@
 
 namespace ffjord::distributed {
 
+/// Seconds after which a rank that waits also looks whether the others go on at all. Most waits are
+/// over before.
+inline constexpr double kLong = 0.01;
+
 /// Between two looks: none at first, as most sums are there within microseconds, then longer ones,
 /// so that ranks which share cores do not take them from the one that still computes.
 class Patience {

@@ -7,6 +7,7 @@
 
 #include <algorithm>
 #include <array>
+#include <chrono>
 #include <cstdio>
 #include <cstdlib>
 #include <memory>
@@ -194,6 +195,22 @@ void check_late_answers(Report& report) {
   report.finish("answers behind the deadline");
 }
 
+// Values of a card that fails.
+class FailingValues : public DeviceValues {
+ public:
+  std::size_t count() const override { return 3; }
+  float* on_card() override { throw failure(); }
+  void* stream() const override { return nullptr; }
+  bool is_done() const override { return true; }
+  std::string card() const override { return "a card"; }
+  void enter() const override {}
+  std::span<const float> on_host() const override { throw failure(); }
+  void assign(std::span<const float>) override {}
+
+ private:
+  static Error failure() { return {ErrorCode::Internal, "the card is gone"}; }
+};
+
 // One of several processes: what they do is named by the environment.
 int be_a_rank(const std::string& what) {
   try {
@@ -202,6 +219,14 @@ int be_a_rank(const std::string& what) {
       if (group.rank() == 1) pause();
       std::vector<double> ones(3, 1);
       group.together([&] { group.sum(ones); });
+    }
+    if (what == "fail") {
+      FailingValues failing;
+      std::vector<float> ones(3, 1);
+      if (group.rank() != 1) group.together([&] { group.sum(std::span(ones)); });
+      thrown(group, [&] { group.sum(failing); });
+      // It goes on for as long as the others would wait.
+      pause();
     }
     if (what == "die") {
       if (group.rank() == 1) _exit(7);
@@ -255,6 +280,11 @@ void check_launcher(const std::string& program, const std::string& name, const s
     report.expect("of which rank 0 speaks",
                   ranks == 1 || has(ended.output, std::to_string(ranks) + " ranks by"));
   }
+  const auto began = std::chrono::steady_clock::now();
+  const Ended failed = launch(3, "fail");
+  report.expect("a rank whose sum fails ends the others before their deadline",
+                has(failed.output, "goes no further: the card is gone") &&
+                    std::chrono::steady_clock::now() - began < std::chrono::seconds(30));
   const Ended hung = launch(2, "hang");
   report.expect("a rank that hangs is found", hung.code != 0 && hung.code != 124 &&
                                                   has(hung.output, "waited for the others longer"));

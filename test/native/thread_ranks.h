@@ -7,6 +7,7 @@
 #include <cstdlib>
 #include <functional>
 #include <memory>
+#include <mutex>
 #include <string>
 #include <thread>
 #include <utility>
@@ -27,6 +28,8 @@ struct Meeting {
   const int size;
   std::barrier<> here;
   std::vector<std::span<const std::byte>> given;
+  std::mutex told;
+  std::string alarm;  // of a rank that gave up
 };
 
 class ThreadCommunicator : public Communicator {
@@ -53,6 +56,15 @@ class ThreadCommunicator : public Communicator {
     share(bytes, [&](int from, std::span<const std::byte> given) {
       if (from == root && from != rank_) std::copy(given.begin(), given.end(), bytes.begin());
     });
+  }
+  void give_up(const std::string& reason) noexcept override {
+    const std::lock_guard lock(meeting_.told);
+    if (meeting_.alarm.empty())
+      meeting_.alarm = "rank " + std::to_string(rank_) + " goes no further: " + reason;
+  }
+  void check_peers() override {
+    const std::lock_guard lock(meeting_.told);
+    if (!meeting_.alarm.empty()) throw ffjord::Error(ffjord::ErrorCode::PeerLost, meeting_.alarm);
   }
   void leave() override {}
   void abort(int code) noexcept override { std::_Exit(code); }

@@ -13,8 +13,9 @@ const libraries = [...objdump('-p').matchAll(/NEEDED\s+(\S+)/g)].map((match) => 
 const symbols = objdump('-T').split('\n')
 const versions = symbols.flatMap((line) => line.match(/GLIBC_([\d.]+)/)?.[1] ?? [])
 const floor = versions.reduce((a, b) => (isNewer(b, a) ? b : a), '0')
+// Of local symbols, as those of sections are, nobody outside sees any.
 const exported = symbols
-  .filter((line) => /^[0-9a-f]+ .*\s(\.text|\.data|\.bss|\.rodata)\s/.test(line))
+  .filter((line) => /^[0-9a-f]+ [^l].*\s(\.text|\.data|\.bss|\.rodata)\s/.test(line))
   .map((line) => line.trim().split(/\s+/).at(-1))
 
 const foreign = libraries.filter(

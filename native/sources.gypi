@@ -101,6 +101,7 @@
       "native/cuda/step/control.cu",
       "native/cuda/step/joint_solve.cu",
       "native/cuda/step/kept_steps.cu",
+      "native/cuda/step/norm_of_ranks.cu",
       "native/cuda/step/solve_outcome.cu",
       "native/cuda/step/step_rows.cu",
       "native/cuda/net/blend_time.cu",

@@ -134,7 +134,9 @@ void pull_adjoint(const BlockCall& call, Workspace& workspace, const SolveTape& 
   };
 
   if (!call.reverse) add_end_time_bars();
-  solve.run(system, {call.t1(), call.t0(), call.plan.stop});
+  SolveRun run{call.t1(), call.t0(), call.plan.stop};
+  run.sums = call.plan.shared_sums();
+  solve.run(system, run);
   gradients.add_up();
   if (call.reverse) add_end_time_bars();
   statistics.add(solve.outcome().statistics());

@@ -70,10 +70,6 @@ std::unique_ptr<SolveTape> solve_flow(const BlockCall& call, Workspace& workspac
                                       const BlockRows<float>& rows, DeviceArray<float> eps,
                                       bool keep_tape, const BlockTrajectory<float>* trajectory,
                                       SolveStatistics& statistics) {
-  if (call.plan.shared_sums())
-    throw Error(ErrorCode::Unsupported,
-                "a card goes on from step to step by itself, and shares none with other ranks; use "
-                "device 'cpu', or control 'sample', whose steps depend on no other row");
   const bool checkpoints = keep_tape && call.plan.gradient.method == GradientMethod::Checkpoint;
   const std::span<const double> stops = trajectory ? trajectory->times : std::span<const double>();
   auto tape = std::make_unique<SolveTape>();
@@ -102,7 +98,10 @@ std::unique_ptr<SolveTape> solve_flow(const BlockCall& call, Workspace& workspac
     }
   };
 
-  const std::optional<FusedPlan> fused = stops.empty() ? plan_fused_solve(call) : std::nullopt;
+  // Steps that other processes take part in are the host's to start.
+  SharedSums* const sums = call.plan.shared_sums();
+  const std::optional<FusedPlan> fused =
+      stops.empty() && !sums ? plan_fused_solve(call) : std::nullopt;
   if (fused) {
     FusedSolve& solve =
         workspace.fused_solve({call.plan.solver, call.grouping, call.reverse}, *fused);
@@ -127,7 +126,7 @@ std::unique_ptr<SolveTape> solve_flow(const BlockCall& call, Workspace& workspac
                              workspace.tape_floats(), call.stream);
     carry_out(solve, [&](DeviceArray<float>& stop_states) {
       solve.run(system, {call.t0(), call.t1(), call.plan.stop, kept, tape->kept.from(system.tape()),
-                         stops, &stop_states});
+                         stops, &stop_states, sums});
     });
   }
   if (!keep_tape) return nullptr;

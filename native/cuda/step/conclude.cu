@@ -3,10 +3,9 @@
 
 #include "cuda/device/grid.h"
 #include "cuda/step/conclude.h"
-#include "cuda/step/group_control.h"
-#include "cuda/step/group_norm.h"
 #include "cuda/step/tableau_sums.h"
 #include "cuda/step/tile_sums.h"
+#include "cuda/step/verdict.h"
 
 namespace ffjord::cuda {
 namespace {
@@ -76,6 +75,7 @@ class Concluding {
     const int tiles = tiles_of(s_.batch, rows_), step = gridDim.x;
     if (part != Conclusion::Acceptance) {
       for (int tile = blockIdx.x; tile < tiles; tile += step) finish(tile);
+      if (part == Conclusion::Measures) return;
       if constexpr (Together) judge_together(tiles);
     }
     if (part == Conclusion::Verdict) return;
@@ -106,7 +106,8 @@ class Concluding {
     } else if (by_row ? lane_index() == 0 : threadIdx.x == 0) {
       const int index = by_row ? tile * rows_ + warp_index() : tile;
       if (index < s_.groups.count && s_.groups.data[index].working)
-        judge(s_.groups.data[index], memory_.rows[by_row ? warp_index() : 0], index, true);
+        judge_group(c_, s_.groups.data[index], memory_.rows[by_row ? warp_index() : 0], index,
+                    true);
     }
     __syncthreads();
   }
@@ -154,30 +155,10 @@ class Concluding {
     const NormPart part = sum_parts(c_.norm.parts, tiles, memory_.sums);
     const bool tells = blockIdx.x == 0;
     if (threadIdx.x == 0) {
-      judge(memory_.group, part, 0, tells);
+      judge_group(c_, memory_.group, part, 0, tells);
       if (tells) s_.groups.data[0] = memory_.group;
     }
     __syncthreads();
-  }
-
-  __device__ void judge(Group& group, const NormPart& part, int index, bool tells) const {
-    const double norm = group_norm(c_, part, index);
-    const double ratio = c_.policy.adaptive ? with_shared(c_, norm) : norm;
-    const bool accepted = judge_attempt(group, c_.policy, ratio, c_.fsal, part, c_.stability_limit);
-    if (tells && group.can_go_on()) c_.trips->going = 1;
-    if (accepted) pass_stops(group);
-  }
-  // The stops within an accepted step.
-  __device__ void pass_stops(Group& group) const {
-    group.next_stop = group.end_stop;
-    for (; group.end_stop < c_.stops.count; ++group.end_stop) {
-      const double theta = (c_.stops.times[group.end_stop] - group.t) / group.h;
-      if (theta > group.theta) return;
-      if (theta == 1 || group.first_known) continue;
-      // f(t + h, y₁), which the interpolant takes, is the next step's first stage.
-      group.first_known = 1;
-      group.evaluations += 1;
-    }
   }
 
   __device__ void accept(int tile) const {
@@ -250,7 +231,8 @@ int resident_conclusions() {
 void conclude_attempt(const StepArrays& arrays, const DeviceTableau& tableau,
                       const ControlArguments& control, int resident, Conclusion part,
                       const Stream& stream) {
-  const bool together = arrays.groups.count == 1 && arrays.groups.rows > 1;
+  const bool together =
+      arrays.groups.count == 1 && (arrays.groups.rows > 1 || part == Conclusion::Measures);
   const int tiles = tiles_of(arrays.batch, tile_rows(arrays.groups.rows));
   LaunchShape shape{dim3(together ? std::min(tiles, resident) : tiles), dim3(kTileThreads),
                     sizeof(ConcludeMemory)};

@@ -7,8 +7,9 @@
 namespace ffjord::cuda {
 
 /// Which of it a launch does. Where an interpolant takes a rate at the end of the step that no
-/// stage is, both come apart, with that rate between them.
-enum class Conclusion { Verdict, Acceptance, Both };
+/// stage is, both come apart, with that rate between them. Of the verdict on a batch that other
+/// processes have rows of only what it measures is done: judge_batch follows.
+enum class Conclusion { Measures, Verdict, Acceptance, Both };
 
 /// How many blocks the device holds at once. A batch that steps together has no more: its blocks
 /// wait for each other, under a recorded loop too.

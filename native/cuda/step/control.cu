@@ -2,8 +2,7 @@
 
 #include "cuda/device/grid.h"
 #include "cuda/step/control.h"
-#include "cuda/step/group_control.h"
-#include "cuda/step/group_norm.h"
+#include "cuda/step/verdict.h"
 
 namespace ffjord::cuda {
 namespace {
@@ -53,6 +52,12 @@ __global__ void begin_attempts(const __grid_constant__ ControlArguments s) {
   const int index = static_cast<int>(flat_index());
   if (index >= s.groups.count) return;
   begin_attempt(s.groups.data[index], s.policy, s.stages, s.tape->capacity);
+}
+
+__global__ void judge_batches(const __grid_constant__ ControlArguments s) {
+  const NormPart part = part_of_group(s, 0, 0);
+  if (flat_index() == 0 && s.groups.data[0].working)
+    judge_group(s, s.groups.data[0], part, 0, true);
 }
 
 // One block. A thread counts a run of rows, and places them behind those of the threads before it.
@@ -131,6 +136,10 @@ void begin_interval(const ControlArguments& s, double t0, double t1, const Strea
 
 void begin_attempt(const ControlArguments& s, const Stream& stream) {
   launch("begin_attempts", begin_attempts, flat_shape(s.groups.count), stream, s);
+}
+
+void judge_batch(const ControlArguments& s, const Stream& stream) {
+  launch("judge_batches", judge_batches, group_shape(s.groups), stream, s);
 }
 
 void order_rows(const Groups& groups, int* order, const Stream& stream) {

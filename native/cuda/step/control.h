@@ -39,6 +39,8 @@ void choose_first_step(const ControlArguments& arguments, const Stream& stream);
 void begin_interval(const ControlArguments& arguments, double t0, double t1, const Stream& stream);
 /// The next attempt of groups that are not done; others rest.
 void begin_attempt(const ControlArguments& arguments, const Stream& stream);
+/// The verdict on an attempt of one group, of whose norm the parts are there.
+void judge_batch(const ControlArguments& arguments, const Stream& stream);
 /// Single rows in the order that Groups::order has: `order` (B).
 void order_rows(const Groups& groups, int* order, const Stream& stream);
 /// The last kernel of a DeviceLoop's body: it ends where no group goes on, or no trip is left.

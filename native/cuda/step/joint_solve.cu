@@ -81,7 +81,25 @@ ControlArguments JointSolve::control(const double* shared_norm) {
   return s;
 }
 
+// The same where `norms` are judged, whose parts are on the stream.
+ControlArguments JointSolve::control_by(int norms, const double* shared_norm) {
+  ControlArguments s = control(shared_norm);
+  if (sums_) norm_of_ranks_->add_up(*sums_, norms, s);
+  return s;
+}
+
 void JointSolve::run(RowSystem& system, const SolveRun& run) {
+  sums_ = run.sums;
+  if (sums_ && !norm_of_ranks_) norm_of_ranks_.emplace(stream_);
+  try {
+    integrate(system, run);
+  } catch (const SolveFailure& failure) {
+    if (sums_) await_culprit(*sums_, failure.rows);
+    throw;
+  }
+}
+
+void JointSolve::integrate(RowSystem& system, const SolveRun& run) {
   place_groups(groups(), run.t0, stream_);
   set_stops(run);
   if (run.t0 == run.t1) return outcome_.look();
@@ -96,10 +114,11 @@ void JointSolve::run(RowSystem& system, const SolveRun& run) {
   else if (tableau_.fsal)
     system.evaluate(0, 0, start_point(), stages_.data());
   begin_interval(control(nullptr), run.t0, run.t1, stream_);
-  int bunch = policy_.adaptive ? kFirstBunch : std::min(policy_.steps, kLargestBunch);
+  const int largest_bunch = sums_ ? 1 : kLargestBunch;
+  int bunch = std::min(policy_.adaptive ? kFirstBunch : policy_.steps, largest_bunch);
   for (;;) {
     if (run.stop.stop_requested()) throw Error(ErrorCode::Cancelled, "the solve was stopped");
-    if (loops_ && stops_.count == 0)
+    if (loops_ && !sums_ && stops_.count == 0)
       run_loop(system);
     else
       for (int i = 0; i < bunch; ++i) attempt(system);
@@ -111,12 +130,12 @@ void JointSolve::run(RowSystem& system, const SolveRun& run) {
         left = std::max(left, std::abs(group.rule.t1 - group.rule.t) / group.rule.h);
       lacks_room |= group.lacks_room != 0;
     }
-    if (left == 0) return outcome_.require_end(policy_);
+    if (left == 0) return outcome_.require_end(policy_, !sums_);
     if (lacks_room) {
       run.checkpoints->grow(0, grouping_, stream_);
       set_tape(run.checkpoints);
     }
-    bunch = static_cast<int>(std::clamp(std::ceil(left), 1.0, double(kLargestBunch)));
+    bunch = static_cast<int>(std::clamp(std::ceil(left), 1.0, double(largest_bunch)));
   }
 }
 
@@ -149,11 +168,11 @@ void JointSolve::start(RowSystem& system, double t0, double t1) {
   system.evaluate(0, 0, start_point(), stages_.data());
   const double* const shared = system.start_norm();
   start_squares(s, control(nullptr).norm, stream_);
-  choose_trial(control(shared), t0, t1, stream_);
+  choose_trial(control_by(2, shared), t0, t1, stream_);
   trial_point(s, stream_);
   system.evaluate(RowSystem::kTrialStage, 1, {point_.data(), shape_.inputs}, stage(1));
   change_squares(s, control(nullptr).norm, stream_);
-  choose_first_step(control(system.change_norm()), stream_);
+  choose_first_step(control_by(1, system.change_norm()), stream_);
 }
 
 void JointSolve::attempt(RowSystem& system) {
@@ -172,12 +191,16 @@ void JointSolve::attempt(RowSystem& system) {
   const auto conclude = [&](Conclusion part) {
     conclude_attempt(s, weights_, c, resident_conclusions_, part, stream_);
   };
-  conclude(apart ? Conclusion::Verdict : Conclusion::Both);
-  if (apart) {
+  if (sums_) {
+    conclude(Conclusion::Measures);
+    judge_batch(control_by(1, shared), stream_);
+  } else {
+    conclude(apart ? Conclusion::Verdict : Conclusion::Both);
+  }
+  if (apart)
     system.evaluate(tableau_.end_stage(), 1, {end_.data(), shape_.channels},
                     stage(tableau_.end_stage()));
-    conclude(Conclusion::Acceptance);
-  }
+  if (apart || sums_) conclude(Conclusion::Acceptance);
   system.conclude();
 }
 

@@ -1,7 +1,8 @@
 // The solve of a batch whose groups step on the device, in a loop that the device drives by itself.
 // Where it cannot (DeviceLoop::supported, kernels whose arguments change from solve to solve, stops
 // on the way), the host starts attempts in bunches. Either way it looks at the groups between, and
-// kernels of groups that are done return at once.
+// kernels of groups that are done return at once. Of a batch that other processes have rows of the
+// host starts every attempt, as it carries the norms between them.
 #pragma once
 
 #include <optional>
@@ -9,9 +10,11 @@
 #include <stop_token>
 
 #include "core/block_plan.h"
+#include "core/slots.h"
 #include "cuda/device/device_loop.h"
 #include "cuda/device/memory.h"
 #include "cuda/step/control.h"
+#include "cuda/step/norm_of_ranks.h"
 #include "cuda/step/solve_outcome.h"
 #include "cuda/step/tape_slot.h"
 
@@ -65,6 +68,7 @@ struct SolveRun {
   KeptEvaluations kept = {};                  ///< of the system's
   std::span<const double> stops = {};         ///< between t0 and t1, monotone
   DeviceArray<float>* stop_states = nullptr;  ///< (stops, B, S), interpolated
+  SharedSums* sums = nullptr;                 ///< of those whose rows step together with these
 };
 
 /// Memory of solves of one kind, which may come one after the other, and their recorded loop.
@@ -95,6 +99,8 @@ class JointSolve {
   StepArrays arrays();
   StagePoint start_point() { return {y_.data(), shape_.channels}; }
   ControlArguments control(const double* shared_norm);
+  ControlArguments control_by(int norms, const double* shared_norm);
+  void integrate(RowSystem& system, const SolveRun& run);
   void set_stops(const SolveRun& run);
   void set_order();
   void set_tape(const Checkpoints* checkpoints);
@@ -122,6 +128,8 @@ class JointSolve {
   DeviceArray<double> stop_times_;
   StopArrays stops_;
   std::optional<DeviceLoop> loop_;
+  SharedSums* sums_ = nullptr;  // of the run
+  std::optional<NormOfRanks> norm_of_ranks_;
 };
 
 }  // namespace ffjord::cuda

@@ -36,14 +36,14 @@ void SolveOutcome::look() {
   ends_.assign(seen_.span().begin(), seen_.span().end());
 }
 
-void SolveOutcome::require_end(const StepPolicy& policy) {
+void SolveOutcome::require_end(const StepPolicy& policy, bool whole) {
   const auto failed =
       std::find_if(ends_.begin(), ends_.end(), [](const Group& group) { return !group.rule.done; });
   if (failed == ends_.end()) return;
   SolveFailure failure = failed->not_finite_at_start
                              ? start_not_finite(failed->t)
                              : step_failure(failed->rule, policy, failed->stiffness());
-  failure.rows = offending_rows();
+  failure.rows = offending_rows(whole);
   throw failure;
 }
 
@@ -72,7 +72,7 @@ DeviceArray<Group> SolveOutcome::copy_groups() const {
 
 // Names rows of groups that failed, whose last error is over their tolerance or not finite; a row
 // that steps alone is to blame itself.
-std::vector<std::size_t> SolveOutcome::offending_rows() {
+std::vector<std::size_t> SolveOutcome::offending_rows(bool whole) {
   std::vector<float> errors(grouping_.batch);
   row_errors_.copy_out(errors, stream_);
   stream_.synchronize();
@@ -82,7 +82,7 @@ std::vector<std::size_t> SolveOutcome::offending_rows() {
     const float limit = ends_[i].not_finite_at_start ? std::numeric_limits<float>::max() : 1;
     const std::size_t first = std::size_t(i) * grouping_.rows;
     for (std::size_t row = first; row < first + grouping_.rows_in(i); ++row)
-      if ((grouping_.rows == 1 || !(errors[row] <= limit)) && rows.size() < kRowsNamed)
+      if (((whole && grouping_.rows == 1) || !(errors[row] <= limit)) && rows.size() < kRowsNamed)
         rows.push_back(row);
   }
   return rows;

@@ -34,7 +34,8 @@ class SolveOutcome {
   /// Copies the groups here; the only wait of a solve.
   void look();
   /// When no group goes on: throws SolveFailure where one failed, with the offending rows of all.
-  void require_end(const StepPolicy& policy);
+  /// `whole`: no other process has rows of the groups.
+  void require_end(const StepPolicy& policy, bool whole = true);
   /// How each group stood when last looked at.
   const std::vector<Group>& ends() const { return ends_; }
   /// Counts over all rows, each once.
@@ -43,7 +44,7 @@ class SolveOutcome {
   DeviceArray<Group> copy_groups() const;
 
  private:
-  std::vector<std::size_t> offending_rows();
+  std::vector<std::size_t> offending_rows(bool whole);
 
   const Grouping grouping_;
   const Stream& stream_;

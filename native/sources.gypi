@@ -198,7 +198,8 @@
       "-fvisibility-inlines-hidden",
       "-ffunction-sections",
       "-fdata-sections",
-      "-fno-math-errno"
+      "-fno-math-errno",
+      "-D_LIBCPP_ENABLE_EXPERIMENTAL"
     ],
     "link_flags": [
       "-pthread",

@@ -7,13 +7,16 @@ const { join, resolve } = require('node:path')
 const { parseArgs } = require('node:util')
 const { build } = require('./build-direct.js')
 
-/** Platforms, and the compiler that makes their binary on Linux x64: GNU's, or Zig's clang, which has the libraries of others. */
+/**
+ * Platforms, and the compiler that makes their binary on Linux x64: GNU's, or Zig's clang, which has the libraries of others, and takes AVX-512
+ * of 512 bits for absent unless it is told of evex512.
+ */
 const compilers = {
   'linux-x64-glibc': 'g++',
   'linux-arm64-glibc': 'aarch64-linux-gnu-g++',
-  'linux-x64-musl': 'zig c++ -target x86_64-linux-musl',
+  'linux-x64-musl': 'zig c++ -target x86_64-linux-musl -mcpu=x86_64+evex512',
   'linux-arm64-musl': 'zig c++ -target aarch64-linux-musl',
-  'darwin-arm64': 'zig c++ -target aarch64-macos.13'
+  'darwin-arm64': 'zig c++ -target aarch64-macos.13.0'
 }
 
 /** The file of a platform's binary in the package. */

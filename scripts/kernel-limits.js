@@ -22,7 +22,8 @@ const chunkScales =
   'both operands of a sum over rows have scales for each chunk, which are undone entry by entry'
 const halfTiles = 'a tile of 64 units has half the products for the same copies and waits'
 const fragments = 'warps load fragments of both operands themselves'
-const waits = 'copies and waits of a block whose slice is not known to the compiler'
+const taps = 'where a tap ends, copies of A begin anew'
+const withTaps = '2026-12-01'
 const wholeRows =
   'a warp goes through the whole depth of its rows, loads weights from shared memory and knows no width'
 const rationalTanh =
@@ -147,7 +148,7 @@ module.exports = {
       instances: /WarpgroupHalf3ELi64E/,
       ...halves,
       blocks: 2,
-      exception: { since, why: halfTiles, counted: { issueShare: 0.641 } }
+      exception: { since: withTaps, why: `${halfTiles}; ${taps}`, counted: { issueShare: 0.677 } }
     },
     {
       source: 'net/octet_forward.cu',
@@ -155,15 +156,18 @@ module.exports = {
       instances: /5Half3/,
       ...halves,
       blocks: 1,
-      exception: { since, why: fragments, counted: { issueShare: 0.88, predicates: 9 } }
+      exception: {
+        since: withTaps,
+        why: `${fragments}; ${taps}`,
+        counted: { issueShare: 0.88, predicates: 11 }
+      }
     },
     {
       source: 'net/octet_tile.cu',
       kernel: 'octet_slice',
       instances: /WarpgroupHalf3ELi128E/,
       ...halves,
-      blocks: 1,
-      exception: { since, why: waits, counted: { predicates: 9 } }
+      blocks: 1
     },
     {
       source: 'net/octet_tile.cu',
@@ -171,7 +175,7 @@ module.exports = {
       instances: /WarpgroupHalf3ELi64E/,
       ...halves,
       blocks: 2,
-      exception: { since, why: halfTiles, counted: { issueShare: 0.661 } }
+      exception: { since, why: halfTiles, counted: { issueShare: 0.635 } }
     },
     {
       source: 'net/octet_tile.cu',
@@ -179,7 +183,11 @@ module.exports = {
       instances: /5Half3/,
       ...halves,
       blocks: 1,
-      exception: { since, why: fragments, counted: { issueShare: 1.01 } }
+      exception: {
+        since: withTaps,
+        why: `${fragments}; ${taps}`,
+        counted: { issueShare: 0.927, predicates: 10 }
+      }
     },
     {
       source: 'net/octet_backward.cu',
@@ -194,7 +202,7 @@ module.exports = {
       instances: /WarpgroupHalf3ELi64E/,
       ...halves,
       blocks: 2,
-      exception: { since, why: halfTiles, counted: { issueShare: 0.682 } }
+      exception: { since: withTaps, why: `${halfTiles}; ${taps}`, counted: { issueShare: 0.719 } }
     },
     {
       source: 'net/octet_backward.cu',
@@ -202,7 +210,11 @@ module.exports = {
       instances: /5Half3/,
       ...halves,
       blocks: 1,
-      exception: { since, why: fragments, counted: { issueShare: 0.932 } }
+      exception: {
+        since: withTaps,
+        why: `${fragments}; ${taps}`,
+        counted: { issueShare: 0.88, predicates: 11 }
+      }
     },
     {
       source: 'net/octet_outer.cu',
@@ -210,7 +222,7 @@ module.exports = {
       instances: /WarpgroupHalf3ELi128E/,
       ...halves,
       blocks: 1,
-      exception: { since, why: chunkScales, counted: { issueShare: 0.667 } }
+      exception: { since: withTaps, why: `${chunkScales}; ${taps}`, counted: { issueShare: 0.688 } }
     },
     {
       source: 'net/octet_outer.cu',
@@ -218,7 +230,7 @@ module.exports = {
       instances: /WarpgroupHalf3ELi64E/,
       ...halves,
       blocks: 2,
-      exception: { since, why: halfTiles, counted: { issueShare: 0.885 } }
+      exception: { since: withTaps, why: `${halfTiles}; ${taps}`, counted: { issueShare: 0.932 } }
     },
     {
       source: 'net/octet_outer.cu',
@@ -226,7 +238,49 @@ module.exports = {
       instances: /5Half3/,
       ...halves,
       blocks: 1,
-      exception: { since, why: fragments, counted: { issueShare: 1.203 } }
+      exception: { since, why: fragments, counted: { issueShare: 1.193 } }
+    },
+    {
+      source: 'net/tap_outer.cu',
+      kernel: 'tap_outer',
+      instances: /WarpgroupHalf3ELi128E/,
+      ...halves,
+      blocks: 1,
+      exception: { since: withTaps, why: chunkScales, counted: { issueShare: 0.68 } }
+    },
+    {
+      source: 'net/tap_outer.cu',
+      kernel: 'tap_outer',
+      instances: /WarpgroupHalf3ELi64E/,
+      ...halves,
+      blocks: 2,
+      exception: { since: withTaps, why: `${halfTiles}; ${chunkScales}`, counted: { issueShare: 0.896 } }
+    },
+    {
+      source: 'net/tap_outer.cu',
+      kernel: 'tap_outer',
+      instances: /5Half3/,
+      ...halves,
+      blocks: 1,
+      exception: { since: withTaps, why: fragments, counted: { issueShare: 1.198 } }
+    },
+    {
+      source: 'net/octet_forward.cu',
+      kernel: 'few_channels_forward',
+      instances: /few/,
+      threads: 256,
+      products: 'float32',
+      limits: every,
+      blocks: 4
+    },
+    {
+      source: 'net/octet_backward.cu',
+      kernel: 'few_channels_backward',
+      instances: /few/,
+      threads: 256,
+      products: 'float32',
+      limits: every,
+      blocks: 3
     },
     {
       source: 'fused/fused_solve.cu',

@@ -41,6 +41,13 @@ function tripsOf(code, blocks, loops, { tensor = 1, float = 1, around = [], insi
               .length
         )
     )
+  /** Of loops that hold no further one, what they do: activations take functions, splitting into halves converts. */
+  const counted = (loop) => {
+    if (typeof inside === 'number') return inside
+    const all = instructions(loop)
+    if (all.some(({ opcode }) => opcode.startsWith('MUFU'))) return inside.activating
+    return all.some(({ opcode }) => opcode.startsWith('F2FP')) ? inside.splitting : inside.other
+  }
   const known = new Map(
     loops.map((loop) => {
       if (ofTensor.includes(loop)) return [loop, tensor]
@@ -48,7 +55,7 @@ function tripsOf(code, blocks, loops, { tensor = 1, float = 1, around = [], insi
       const up = height(loop)
       if (up > 0) return [loop, around[up - 1] ?? 1]
       if (!loops.some((one) => within(one, loop))) return [loop, first]
-      return [loop, loops.some((one) => within(loop, one)) ? 1 : inside]
+      return [loop, loops.some((one) => within(loop, one)) ? 1 : counted(loop)]
     })
   )
   return (loop) => known.get(loop) ?? 1

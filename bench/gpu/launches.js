@@ -2,7 +2,8 @@
 //
 // `trips` of a launch: tensor, float: of the innermost loops whose products are on the tensor cores, or by FFMA; around: of
 // the loops around those, the innermost first; of loops that hold no product, first: of those that lie in no other, inside:
-// of those that do and hold no further one; else 1.
+// of those that do and hold no further one, a number or one each of those that activate, split into halves, and of others,
+// as a launch with one tangent does not run all of them; else 1.
 
 /** dopri5 at these nets and tolerances (measured.js), and evaluations of an attempt and of the start. */
 const SMALL = { widths: [2, 64, 64, 64, 2], attempts: 18 }
@@ -170,11 +171,12 @@ const OCTET_WARPS = 8
 const CHANNELS = 2 // a value and a tangent
 const unitsOfTile = (units) => (units > 64 ? 128 : 64)
 const takesOctets = (batch, depth, arithmetic) => arithmetic === 'fp16x3' && batch > 32 && depth >= 32
+/** Blocks by shared memory: five stages of 33 KiB, or three of 25 KiB for 64 units. */
 const octets = (kernel, units, arithmetic = 'WarpgroupHalf3') => ({
   kernel,
   instance: `${arithmetic}ELi${unitsOfTile(units)}E`,
   warps: OCTET_WARPS,
-  blocks: 1 // by shared memory: five stages of 25 or 33 KiB
+  blocks: unitsOfTile(units) === 64 ? 2 : 1
 })
 /** slices_of of octet_tile.h. */
 function slicesOf(depth, units) {
@@ -196,7 +198,7 @@ function octetSlice(batch, depth, units, channels) {
     source: 'net/octet_tile.cu',
     ...octets('octet_slice', units),
     grid: tilesOf * count * tiles(channels, 2),
-    trips: { tensor: slabs, around: [], inside: rowsInside(units) }
+    trips: { tensor: slabs, around: [], first: rowsInside(units) }
   }
 }
 /** Products and what follows them, or the latter alone behind slices of the depth. */
@@ -223,7 +225,7 @@ function octetOuter(batch, out, width) {
     flat(
       'net/octet_outer.cu',
       'split_column_octets',
-      '',
+      'GeometryE0',
       tiles(tiles(units, unitsOfTile(units)) * unitsOfTile(units), 128) * 128 * chunksOf,
       4
     )
@@ -346,13 +348,17 @@ module.exports = {
   judgeAttempts,
   layerBackward,
   layerForward,
+  MULTIPROCESSORS,
+  octets,
   outerProducts,
   pullEvaluation,
   pullEvaluationBefore,
+  rowsInside,
   setGates,
   SMALL,
   STAGES,
   START,
+  unitsOfTile,
   verdict,
   verdictBefore,
   WIDE,

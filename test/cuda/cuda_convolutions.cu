@@ -2,8 +2,7 @@
 // for every kind of layer, geometry, trace, control and way of gradients.
 #include <functional>
 
-#include "test/cuda/against_reference.h"
-#include "test/cuda/engine.h"
+#include "test/cuda/image_case.h"
 
 namespace {
 
@@ -11,36 +10,20 @@ using namespace ffjord;
 using checks::Report;
 using checks::Vector;
 
-constexpr double kTolerance = 1e-5;
+using checks::ImageCase;
+using checks::kProbes;
+using checks::kThree;
 
 const TraceOptions kExact{TraceMode::Exact};
-const TraceOptions kProbes{TraceMode::Hutchinson, NoiseLaw::Gaussian, 2, TraceForm::Tangent};
 const TraceOptions kVjp{TraceMode::Hutchinson, NoiseLaw::Rademacher, 2, TraceForm::Vjp};
 const GradientOptions kAdjoint{GradientMethod::Adjoint, AdjointNorm::Seminorm};
 const GradientOptions kFullAdjoint{GradientMethod::Adjoint, AdjointNorm::Full};
 
 // Convolutions by their kernel, stride and padding.
-constexpr Convolution kThree{{3, 3}, 1, 1}, kOne{{1, 1}}, kFive{{5, 5}, 1, 2};
+constexpr Convolution kOne{{1, 1}}, kFive{{5, 5}, 1, 2};
 constexpr Convolution kHalf{{4, 4}, 2, 1}, kTwice{{4, 4}, 2, 1, 0, true};
 constexpr Convolution kFiveHalf{{5, 5}, 2, 2}, kFiveTwice{{5, 5}, 2, 2, 1, true};
 constexpr Convolution kValid{{3, 2}}, kFull{{3, 2}, 1, 0, 0, true};
-
-struct ImageCase {
-  std::string name;
-  LayerKind layer;
-  std::vector<int> shape = {2, 3, 5};
-  std::vector<int> hidden = {5};
-  std::vector<Convolution> convolutions = {kThree, kThree};
-  TraceOptions trace = kProbes;
-  Control control = Control::Batch;
-  GradientOptions gradient = {};
-  Activation activation = Activation::Tanh;
-  bool residual = false;
-  std::size_t batch = 3;
-  std::vector<std::string> regularisers = {"kinetic"};
-  int scales = 1;
-  Conditioning context = {};
-};
 
 std::vector<ImageCase> cases() {
   std::vector<ImageCase> cases;
@@ -163,59 +146,6 @@ std::vector<ImageCase> cases() {
   return cases;
 }
 
-FlowDescription description_of(const ImageCase& one) {
-  Cnf cnf;
-  cnf.time = 0.7;
-  cnf.train_time = true;
-  cnf.net.hidden = one.hidden;
-  cnf.net.layer = one.layer;
-  cnf.net.activation = one.activation;
-  cnf.net.residual = one.residual;
-  cnf.net.convolutions = one.convolutions;
-  cnf.net.scales = one.scales;
-  return {one.shape, {cnf}, one.context};
-}
-
-void check_case(const Engine& engine, const ImageCase& one, Report& report) {
-  std::mt19937_64 generator(1);
-  const Vector rows =
-      checks::floats(checks::normals(one.batch * element_count(one.shape), generator));
-  const Vector context = checks::floats(checks::normals(one.batch * one.context.size, generator));
-  const auto ours = checks::perturbed_flow(engine, description_of(one));
-  const auto exact = checks::perturbed_flow(reference::engine(), description_of(one));
-
-  SolveRequest request;
-  request.batch = one.batch;
-  request.rows = rows;
-  request.context = context;
-  request.keep_tape = true;
-  request.settings.trace = one.trace;
-  request.settings.gradient = one.gradient;
-  for (const std::string& name : one.regularisers) request.settings.regularisers.add(name);
-  request.settings.solver.tableau = &tableau("heun3");
-  request.settings.solver.steps = 2;
-  request.settings.solver.control = one.control;
-  for (Direction direction : {Direction::Forward, Direction::Reverse}) {
-    request.direction = direction;
-    checks::expect_equal(one.name, checks::solve_and_pull(*ours, request),
-                         checks::solve_and_pull(*exact, request), kTolerance, report);
-  }
-
-  VelocityRequest velocity;
-  velocity.batch = one.batch;
-  velocity.z = rows;
-  velocity.context = context;
-  velocity.trace = one.trace;
-  for (bool own_times : {false, true}) {
-    velocity.times.assign(own_times ? one.batch : 1, 0.25);
-    for (std::size_t row = 0; own_times && row < one.batch; ++row)
-      velocity.times[row] = static_cast<float>(0.01 * static_cast<double>(row));
-    checks::expect_equal(one.name + (own_times ? ", own times" : ", velocity"),
-                         checks::evaluate_and_pull(*ours, velocity),
-                         checks::evaluate_and_pull(*exact, velocity), kTolerance, report);
-  }
-}
-
 FlowDescription multiscale() {
   const auto cnf = [](LayerKind layer, int hidden) {
     Cnf cnf;
@@ -272,7 +202,7 @@ void check_learning(const Engine& engine, Report& report) {
 int check(const Engine& engine) {
   Report report;
   for (const ImageCase& one : cases()) {
-    check_case(engine, one, report);
+    checks::check_case(engine, one, report);
     report.finish(std::string(name_of(one.layer)) + " " + one.name);
   }
   check_learning(engine, report);

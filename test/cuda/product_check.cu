@@ -57,7 +57,7 @@ __global__ void __launch_bounds__(Tile::kThreads)
 // The same of prepared operands.
 template <class Arithmetic, int Units>
 __global__ void __launch_bounds__(ffjord::cuda::kOctetThreads)
-    octet_product(OctetRows a, OctetLines b, int rows, float* c) {
+    octet_product(OctetRows a, OctetLines b, ffjord::cuda::OctetTaps taps, int rows, float* c) {
   auto& memory = ffjord::cuda::shared_memory<OctetMemory<Arithmetic, Units>>();
   ffjord::cuda::OctetSums<Units> sums;
   ffjord::cuda::multiply_octets<Arithmetic, Units>(
@@ -66,7 +66,9 @@ __global__ void __launch_bounds__(ffjord::cuda::kOctetThreads)
        {a.down_of(blockIdx.x, 0, 0), a.down_of(blockIdx.x, 1, 0)},
        b.slab(blockIdx.y, 0),
        true,
-       a.slab_count()},
+       a.slab_count(),
+       ffjord::cuda::OctetSteps::of(a.lines.plane()),
+       taps},
       sums);
   ffjord::cuda::place_sums<Units>(sums, memory.tile);
   __syncthreads();
@@ -115,9 +117,10 @@ std::vector<float> octet_product_of(const Case& one, const Stream& stream) {
   s.batch = one.rows;
   s.tangents = 1;
   s.input = {a.data(), one.depth, a.data() + std::size_t(one.rows) * one.depth};
-  DeviceArray<uint4> slabs(ffjord::cuda::octets_of_rows(one.rows, 2, one.depth), stream);
-  DeviceArray<float> scales(ffjord::cuda::scales_of_rows(one.rows, 2, one.depth), stream);
-  s.rows = {slabs.data(), scales.data(), 2, one.depth};
+  const auto rows = ffjord::cuda::RowLines::of_rows(one.rows);
+  DeviceArray<uint4> slabs(ffjord::cuda::octets_of_rows(rows, 2, one.depth), stream);
+  DeviceArray<float> scales(ffjord::cuda::scales_of_rows(rows, 2, one.depth), stream);
+  s.rows = {slabs.data(), scales.data(), 2, one.depth, rows};
   ffjord::cuda::split_rows(s, stream);
   OctetLines weights{nullptr, nullptr, one.units, one.depth};
   DeviceArray<uint4> weight_slabs(weights.octets(), stream);
@@ -129,7 +132,7 @@ std::vector<float> octet_product_of(const Case& one, const Stream& stream) {
   launch("octet_product", octet_product<Arithmetic, Units>,
          LaunchShape{dim3((one.rows + 63) / 64, weights.tiles()), dim3(ffjord::cuda::kOctetThreads),
                      sizeof(OctetMemory<Arithmetic, Units>)},
-         stream, s.rows, weights, one.rows, c.data());
+         stream, s.rows, weights, ffjord::cuda::OctetTaps(), one.rows, c.data());
   return from_device(c, stream);
 }
 

@@ -55,11 +55,10 @@ void seed_branch(const Reverse& reverse, std::size_t branch, int tangents) {
 void pull_branch(Reverse& reverse, const LayerPass& pass, std::size_t branch) {
   const DeviceNet& net = reverse.net;
   pull_layers(reverse, pass);
-  MultiplyArguments m = input_product(reverse, pass);
+  float* const images = reverse.scratch.value_bars[1 - reverse.current];
+  pull_input(reverse, pass, {images, net.layers()[pass.first].in()});
   reverse.turn();
-  m.c = reverse.value_bar();
-  multiply(m, net.stream());
-  leave_images({rows_of(net, reverse.point, branch, 0), m.c, nullptr, reverse.targets.z_bar,
+  leave_images({rows_of(net, reverse.point, branch, 0), images, nullptr, reverse.targets.z_bar,
                 reverse.targets.z_bar_stride, nullptr, reverse.targets.sign, true},
                net.stream());
 }

@@ -7,7 +7,7 @@
 #include "cuda/net/hypernet.h"
 #include "cuda/net/images.h"
 #include "cuda/net/octet_forward.h"
-#include "cuda/net/octet_outer.h"
+#include "cuda/net/octet_way.h"
 #include "cuda/net/tile_rows.h"
 #include "cuda/net/weight_gradient.h"
 #include "cuda/net/weights.h"
@@ -97,11 +97,8 @@ DeviceNet::DeviceNet(const BlockContext<float>& context, const Stream& stream)
 
 void DeviceNet::make_octet_weights() {
   for (const Layer& layer : layers_) {
-    OctetLines &weights = octet_weights_.emplace_back(), &back = back_weights_.emplace_back();
-    if (takes_octets(layer, stream_.options()))
-      weights = {nullptr, nullptr, layer.out(), layer.in()};
-    if (takes_octets_back(layer, stream_.options()))
-      back = {nullptr, nullptr, layer.in(), layer.out()};
+    octet_weights_.push_back(octet_weights(layer, stream_.options()));
+    back_weights_.push_back(octet_weights_back(layer, stream_.options()));
   }
   std::size_t octets = 0, scales = 0;
   const auto each = [&](const auto& use) {
@@ -153,6 +150,25 @@ std::vector<PixelPlace> DeviceNet::make_walks() {
       places.insert(places.end(), walk.places.begin(), walk.places.end());
     }
   return places;
+}
+
+OuterArguments DeviceNet::outer_products(const Layer& layer, int batch, int tangents) const {
+  OuterArguments outer;
+  outer.batch = batch * layer.pixels();
+  outer.tangents = tangents;
+  outer.out = layer.out();
+  outer.in = layer.taps() * layer.in();
+  outer.taps = taps_of(layer);
+  outer.taps_back = taps_back(layer);
+  outer.image = kept_image(layer);
+  outer.expanded = layer.expanded();
+  return outer;
+}
+
+bool DeviceNet::is_first(const Layer& layer) const {
+  return std::any_of(branches_.begin(), branches_.end(), [&](const Branch& branch) {
+    return branch.first == std::size_t(layer.number);
+  });
 }
 
 int DeviceNet::lattice_passes(std::size_t layer) const {
@@ -224,14 +240,17 @@ OctetScratch DeviceNet::make_octets(const EvaluationSize& size) const {
   const int channels = 1 + form.tangents;
   std::size_t octets = 0, scales = 0, slices = 0;
   for (const Layer& layer : layers_) {
-    const int rows = size.batch * layer.pixels();
-    for (const OctetLines* lines : {&octets_of(layer), &octets_back(layer)}) {
-      if (!lines->slabs || size.groups > 1) continue;
-      octets = std::max(octets, octets_of_rows(rows, channels, lines->depth));
-      scales = std::max(scales, scales_of_rows(rows, channels, lines->depth));
-      // Behind the first layer nothing but the product itself is wanted.
-      const OctetSlices parts = slices_of(*lines, rows, channels);
-      if (parts.count > 1 || layer.number == 0) slices = std::max(slices, parts.floats());
+    const RowLines rows = lines_of(layer, size.batch);
+    for (const OctetLines* weights : {&octets_of(layer), &octets_back(layer)}) {
+      if (!weights->slabs || size.groups > 1) continue;
+      octets = std::max(octets, octets_of_rows(rows, channels, weights->depth));
+      scales = std::max(scales, scales_of_rows(rows, channels, weights->depth));
+      // What is not gone on with where it is made lies in slices: of parts, of taps, and of the
+      // product behind a branch's first layer.
+      const OctetSlices parts = slices_of(*weights, rows, channels);
+      const bool are_units = layer.taps() > weights->taps;
+      if (parts.count > 1 || are_units || is_first(layer))
+        slices = std::max(slices, parts.floats());
     }
   }
   s.memory.build(stream_, [&](Arena& arena) {
@@ -241,6 +260,8 @@ OctetScratch DeviceNet::make_octets(const EvaluationSize& size) const {
     }
     s.slices = arena.take(slices);
   });
+  // Products read lines on either side of the tiles, and make nothing of them.
+  if (convolutional_) s.memory.fill(0, stream_);
   return s;
 }
 
@@ -326,21 +347,24 @@ PullbackScratch DeviceNet::make_scratch(const EvaluationSize& size) const {
     const int unit_tiles = tiles_of(layer.out(), SmallTile::kUnits);
     s.time_parts += passes * ((convolutional_ ? 1 : unit_tiles) + layer.moves());
     const int rows = size.batch * layer.pixels();
-    s.sum_tiles = std::max(s.sum_tiles, tiles_of(rows, SmallTile::kRows));
+    s.sum_tiles = std::max(
+        {s.sum_tiles, tiles_of(rows, SmallTile::kRows), lines_of(layer, size.batch).tiles()});
     pixel_times = std::max(pixel_times, std::size_t(unit_tiles) * rows);
     if (layer.has_planes()) plane_sums = std::max(plane_sums, 2 * layer.map.size_out());
-    slices = std::max(slices,
-                      most_slice_floats(rows, form.tangents, layer.out(), layer.taps() * layer.in(),
-                                        layer.expanded(), hyper_groups));
-    if (octets_of(layer).slabs)
-      columns = std::max(columns, octet_outer_floats(rows, channels, layer.out(), layer.in()));
+    slices = std::max(slices, most_slice_floats(rows, layer.out(), layer.taps() * layer.in(),
+                                                layer.expanded(), hyper_groups));
+    if (!layer.hyper()) {
+      const OuterArguments outer = outer_products(layer, size.batch, form.tangents);
+      columns = std::max(columns, outer_columns(outer, stream_.options()));
+      slices = std::max(slices, outer_slices(outer, stream_.options()));
+    }
     if (layer.hyper())
       hyper_scratch = std::max(hyper_scratch, hypernet_scratch(layer, size.groups));
   }
   if (form.closed)
-    slices = std::max(slices,
-                      most_slice_floats(size.batch, 0, layers_.size() == 3 ? layers_[1].out() : 1,
-                                        first.out(), false, closed_sets));
+    slices =
+        std::max(slices, most_slice_floats(size.batch, layers_.size() == 3 ? layers_[1].out() : 1,
+                                           first.out(), false, closed_sets));
   s.memory.build(stream_, [&](Arena& arena) {
     for (int i : {0, 1}) {
       s.value_bars[i] = arena.take(batch * widest_);

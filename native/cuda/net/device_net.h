@@ -18,6 +18,8 @@
 
 namespace ffjord::cuda {
 
+struct OuterArguments;
+
 class DeviceNet {
  public:
   DeviceNet(const BlockContext<float>& context, const Stream& stream);
@@ -60,6 +62,8 @@ class DeviceNet {
   const OctetLines& octets_of(const Layer& layer) const { return octet_weights_[layer.number]; }
   /// Wᵀ of one whose cotangents do.
   const OctetLines& octets_back(const Layer& layer) const { return back_weights_[layer.number]; }
+  /// The shape of a layer's P (weight_gradient.h).
+  OuterArguments outer_products(const Layer& layer, int batch, int tangents) const;
   /// How far the weights of two groups lie apart; 0: all have the same.
   std::size_t weight_stride() const { return hyper() ? packed_size_ : 0; }
   /// The closed trace of weights that no gate of the output changes with t.
@@ -92,6 +96,8 @@ class DeviceNet {
   void make_octet_weights();
   /// Fills the walks, and returns the places that they are yet to be given.
   std::vector<PixelPlace> make_walks();
+  /// Whether a branch begins with a layer.
+  bool is_first(const Layer& layer) const;
   /// How often a pullback by lattices passes a layer.
   int lattice_passes(std::size_t layer) const;
 

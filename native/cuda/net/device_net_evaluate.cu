@@ -5,7 +5,7 @@
 #include "cuda/net/divergence_lattices.h"
 #include "cuda/net/divergence_vjp.h"
 #include "cuda/net/layer_pass.h"
-#include "cuda/net/split.h"
+#include "cuda/net/octet_way.h"
 #include "cuda/step/step_rows.h"
 
 namespace ffjord::cuda {
@@ -21,10 +21,9 @@ void DeviceNet::evaluate(Evaluation& e, PullbackScratch* scratch, const Evaluati
                          const FieldPoint& at, const FieldColumns<float>& rates,
                          TapeUse use) const {
   FieldPoint point = at;
-  const bool combines =
-      use != TapeUse::Read && !convolutional_ &&
-      (dimension_ <= kMostCombined ||
-       takes_octets(layers_.front(), point.groups, point.batch, stream_.options()));
+  const bool combines = use != TapeUse::Read && !convolutional_ &&
+                        (dimension_ <= kMostCombined || (octets_of(layers_.front()).slabs &&
+                                                         take_octets(point.groups, point.batch)));
   if (!point.z.has_values() && !combines)
     combine_point(point.groups, point.batch, dimension_, point.z, stream_);
   e.form = wanted;

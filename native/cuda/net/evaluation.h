@@ -56,6 +56,8 @@ class Arena {
     return part;
   }
   std::size_t used() const { return used_; }
+  /// Sets every byte of what `build` has placed.
+  void fill(int byte, const Stream& stream) { memory_.fill(byte, stream); }
 
  private:
   DeviceArray<float> memory_;

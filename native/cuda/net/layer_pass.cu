@@ -6,8 +6,10 @@
 #include "cuda/net/layer_pass.h"
 #include "cuda/net/octet_backward.h"
 #include "cuda/net/octet_forward.h"
+#include "cuda/net/octet_way.h"
 #include "cuda/net/pixel_sums.h"
 #include "cuda/net/planes.h"
+#include "cuda/net/split.h"
 #include "cuda/net/tile_rows.h"
 #include "cuda/net/weight_gradient.h"
 
@@ -27,15 +29,15 @@ TimeArrays pixel_times(TimeArrays times, const Layer& layer) {
 }
 
 // Sums over pixels of what pull_layer left for each, of a convolution.
-void sum_pixels(Reverse& reverse, const Layer& layer, const BackwardArguments& pulled) {
+void sum_pixels(Reverse& reverse, const Layer& layer, const BackwardArguments& pulled,
+                int unit_tiles) {
   const Stream& stream = reverse.net.stream();
   const FieldPoint& point = reverse.point;
   const FieldTargets& targets = reverse.targets;
   if (reverse.time_bars)
-    sum_pixel_times(
-        {point.groups, point.batch, layer.pixels(),
-         unit_tiles(pulled.groups, pulled.batch, layer.out()), pulled.time_bars, reverse.time_bars},
-        stream);
+    sum_pixel_times({point.groups, point.batch, layer.pixels(), unit_tiles, pulled.time_bars,
+                     reverse.time_bars},
+                    stream);
   if (targets.terms.data) {
     PixelTerms s{point.groups,     point.batch,   layer.pixels(), layer.out(),
                  pulled.value_bar, targets.terms, layer.bias_term};
@@ -59,14 +61,8 @@ void pull_weights(Reverse& reverse, const LayerPass& pass, std::size_t l) {
   const FieldPoint& point = reverse.point;
   const FieldTargets& targets = reverse.targets;
   const Layer& layer = net.layers()[l];
-  OuterArguments outer;
+  OuterArguments outer = net.outer_products(layer, point.batch, pass.tangents);
   outer.groups = point.groups.pixels_of(layer.pixels());
-  outer.batch = point.batch * layer.pixels();
-  outer.tangents = pass.tangents;
-  outer.out = layer.out();
-  outer.in = layer.taps() * layer.in();
-  outer.taps = net.taps_of(layer);
-  outer.expanded = layer.expanded();
   outer.value_bar = reverse.value_bar();
   outer.tangent_bar = reverse.tangent_bar();
   outer.input = input_of(net, pass, l);
@@ -118,27 +114,53 @@ void pull_weights(Reverse& reverse, const LayerPass& pass, std::size_t l) {
   if (layer.moves()) reverse.passed_times(1);
 }
 
+// What pulled layers have summed over tiles of rows joins the gradients; `tiles` as
+// UnitSumArguments has them.
+void add_sums(const Reverse& reverse, std::size_t first, std::size_t end, int tiles) {
+  const DeviceNet& net = reverse.net;
+  const NetArrays arrays = net.arrays();
+  const std::vector<Layer>& layers = net.layers();
+  UnitSumArguments u;
+  u.layers = arrays.layers;
+  u.first_layer = static_cast<int>(first);
+  u.end_layer = static_cast<int>(end);
+  u.units = arrays.units;
+  u.first_unit = layers[first].unit;
+  u.end_unit = layers[end - 1].unit + layers[end - 1].out();
+  u.groups = reverse.point.groups;
+  u.batch = reverse.point.batch;
+  u.sum_tiles = reverse.scratch.sum_tiles;
+  u.tiles = tiles;
+  u.over_pixels = net.convolutional();
+  u.unit_sums = reverse.scratch.unit_sums;
+  u.gradient = reverse.targets.gradient;
+  add_unit_sums(u, layers.front().offsets.beta != kAbsent, net.stream());
+}
+
 // Octets of as many channels, in the place that `others` leave free.
-OctetRows octets_beside(const Evaluation& e, const OctetRows& others, int channels, int depth) {
+OctetRows octets_beside(const Evaluation& e, const OctetRows& others, int channels, int depth,
+                        const RowLines& lines) {
   const OctetScratch::Place& first = e.octets->places[0];
   const OctetScratch::Place& place = others.slabs == first.slabs ? e.octets->places[1] : first;
-  return {place.slabs, place.down, channels, depth};
+  return {place.slabs, place.down, channels, depth, lines};
 }
 
 // Octets of what comes from above, where it left none.
-OctetRows split_bars(const Evaluation& e, const BackwardArguments& layer, const Stream& stream) {
+OctetRows split_bars(const Evaluation& e, const BackwardArguments& layer, const RowLines& lines,
+                     const Stream& stream) {
   SplitArguments s;
   s.groups = layer.groups;
   s.batch = layer.batch;
   s.tangents = layer.tangents;
   s.input = {layer.above_value, layer.above_out, layer.above_tangent};
-  s.rows = octets_beside(e, {}, 1 + s.tangents, layer.above_out);
+  s.rows = octets_beside(e, {}, 1 + s.tangents, layer.above_out, lines);
   split_rows(s, stream);
   return s.rows;
 }
 
 // Octets of what a layer reads, of which unit vectors have none.
-OctetRows split_input(const Evaluation& e, const ForwardArguments& layer, const Stream& stream) {
+OctetRows split_input(const Evaluation& e, const ForwardArguments& layer, const RowLines& lines,
+                      const Stream& stream) {
   SplitArguments s;
   s.groups = layer.groups;
   s.batch = layer.batch;
@@ -146,32 +168,57 @@ OctetRows split_input(const Evaluation& e, const ForwardArguments& layer, const 
   s.input = layer.input;
   s.slot = layer.slot;
   s.point = layer.point;
-  s.rows = octets_beside(e, {}, 1 + s.tangents, layer.layer.in());
+  s.rows = octets_beside(e, {}, 1 + s.tangents, layer.layer.in(), lines);
   split_rows(s, stream);
   return s.rows;
 }
 
-// One layer's cotangents, on prepared operands where it takes them.
-void pull_dense(Reverse& reverse, const BackwardArguments& s, const Layer* above) {
+// Whether a layer's cotangents are made by what octet_backward.h has: of the product of the layer
+// above, or, where there is none, of what lies there.
+bool takes_octets_back(const DeviceNet& net, const BackwardArguments& s, const Layer* above) {
+  if (!takes_large_tiles(s.groups, s.batch, s.layer.out())) return false;
+  const CudaOptions& options = net.stream().options();
+  if (!above) return chosen_products(options) != Products::Float32;
+  const OctetWay way = octet_way_back(*above, options);
+  return way == OctetWay::Depth || way == OctetWay::FewChannels;
+}
+
+// One layer's cotangents, on prepared operands where it takes them; returns how many tiles of rows
+// and of units it was cut into.
+std::pair<int, int> pull_one(Reverse& reverse, const BackwardArguments& s, const Layer* above) {
   const DeviceNet& net = reverse.net;
   const Evaluation& e = reverse.evaluation;
-  const OctetLines* const weights = above ? &net.octets_back(*above) : nullptr;
   const OctetRows bars = std::exchange(reverse.octets, {});
-  if (!takes_octets(s, weights, net.stream().options())) {
+  if (!takes_octets_back(net, s, above)) {
     pull_layer(s, net.stream());
-    return reverse.passed_times(unit_tiles(s.groups, s.batch, s.layer.out()));
+    return {row_tiles(s.groups, s.batch, s.layer.out()),
+            unit_tiles(s.groups, s.batch, s.layer.out())};
   }
   OctetBackward pulled;
   pulled.layer = s;
-  if (weights) pulled.factors = {bars.slabs ? bars : split_bars(e, s, net.stream()), *weights};
+  pulled.lines = lines_of(s.layer, reverse.point.batch);
+  if (above && octet_way_back(*above, net.stream().options()) == OctetWay::FewChannels)
+    pulled.few = {s.above_value,
+                  s.above_tangent,
+                  std::size_t(s.batch) * s.above_out,
+                  s.above_out,
+                  s.layer.out(),
+                  pulled.lines,
+                  s.weight,
+                  true};
+  else if (above)
+    pulled.factors =
+        factors_back(*above, bars.slabs ? bars : split_bars(e, s, pulled.lines, net.stream()),
+                     net.octets_back(*above));
   if (net.octets_back(s.layer).slabs)
-    pulled.below = octets_beside(e, pulled.factors.rows, 1 + s.tangents, s.layer.out());
+    pulled.below =
+        octets_beside(e, pulled.factors.rows, 1 + s.tangents, s.layer.out(), pulled.lines);
   pulled.slices = e.octets->slices;
   pulled.logits = reverse.scratch.logits;
   pulled.betas = reverse.scratch.betas;
   pull_octet_layer(pulled, net.stream());
   reverse.octets = pulled.below;
-  reverse.passed_times(octet_unit_tiles(s.layer.out()));
+  return {pulled.lines.tiles(), octet_unit_tiles(pulled)};
 }
 
 }  // namespace
@@ -197,6 +244,7 @@ LayerPass whole_pass(const DeviceNet& net, const Evaluation& e, const FieldPoint
 void push(const DeviceNet& net, const Evaluation& e, const LayerPass& pass, const FieldPoint& point,
           TapeUse use) {
   if (use == TapeUse::Read) return;
+  const CudaOptions& options = net.stream().options();
   OctetRows rows;  // what the layer below has left
   for (std::size_t l = pass.first; l < pass.end; ++l) {
     const Layer& layer = net.layers()[l];
@@ -222,19 +270,35 @@ void push(const DeviceNet& net, const Evaluation& e, const LayerPass& pass, cons
       s.u = tape.u;
     }
     if (e.form.closed && l + 1 < net.layers().size()) s.closed = tape.closed;
-    if (!takes_octets(layer, s.groups, s.batch, net.stream().options())) {
+    const OctetWay way =
+        take_octets(s.groups, s.batch) ? octet_way(layer, options) : OctetWay::None;
+    if (way == OctetWay::None) {
       run_layer(s, net.stream());
       rows = {};
       continue;
     }
-    if (!rows.slabs) rows = split_input(e, s, net.stream());
-    const bool hands_on = l + 1 < pass.end && takes_octets(net.layers()[l + 1], s.groups, s.batch,
-                                                           net.stream().options());
-    const OctetRows above =
-        hands_on ? octets_beside(e, rows, 1 + s.tangents, layer.out()) : OctetRows();
+    const RowLines lines = lines_of(layer, point.batch);
+    OctetForward forward;
+    if (way == OctetWay::FewChannels)
+      forward.few = {s.input.value,
+                     s.input.tangents,
+                     s.batch * std::size_t(layer.in()),
+                     layer.in(),
+                     layer.out(),
+                     lines,
+                     s.weight,
+                     false};
+    else
+      forward.factors = factors_of(
+          layer, rows.slabs ? rows : split_input(e, s, lines, net.stream()), net.octets_of(layer));
+    const bool hands_on = l + 1 < pass.end && net.octets_of(net.layers()[l + 1]).slabs;
+    rows = hands_on ? octets_beside(e, forward.factors.rows, 1 + s.tangents, layer.out(), lines)
+                    : OctetRows();
     if (hands_on && use == TapeUse::Pass) s.value = s.tangent = nullptr;
-    run_octet_layer({s, {rows, net.octets_of(layer)}, above, e.octets->slices}, net.stream());
-    rows = above;
+    forward.layer = s;
+    forward.above = rows;
+    forward.slices = e.octets->slices;
+    run_octet_layer(forward, net.stream());
   }
 }
 
@@ -294,14 +358,14 @@ void pull_layers(Reverse& reverse, const LayerPass& pass) {
     s.groups = point.groups.pixels_of(layer.pixels());
     s.batch = point.batch * layer.pixels();
     s.tangents = pass.tangents;
-    if (l + 1 < pass.end) {
-      const Layer& above = layers[l + 1];
+    const Layer* const above = l + 1 < pass.end ? &layers[l + 1] : nullptr;
+    if (above) {
       s.above_value = reverse.value_bar();
       s.above_tangent = reverse.tangent_bar();
-      s.above_out = above.out();
-      s.above_expanded = above.expanded();
-      s.above_taps = net.taps_back(above);
-      s.weight = net.weights_of(e, above, true);
+      s.above_out = above->out();
+      s.above_expanded = above->expanded();
+      s.above_taps = net.taps_back(*above);
+      s.weight = net.weights_of(e, *above, true);
       s.weight_stride = net.weight_stride();
       reverse.turn();
       if (e.form.closed) {
@@ -324,31 +388,17 @@ void pull_layers(Reverse& reverse, const LayerPass& pass) {
     if (net.convolutional()) {
       if (reverse.time_bars) s.time_bars = scratch.pixel_times;
       if (targets.terms.data && layer.gate_term != kNoTerm) s.logit_bar = scratch.pixel_logits;
-      pull_layer(s, net.stream());
-      sum_pixels(reverse, layer, s);
-      reverse.passed_times(1);
     } else {
       s.time_bars = reverse.time_bars;
       s.terms = targets.terms;
-      pull_dense(reverse, s, l + 1 < pass.end ? &layers[l + 1] : nullptr);
     }
+    const auto [row_parts, unit_parts] = pull_one(reverse, s, above);
+    if (net.convolutional()) sum_pixels(reverse, layer, s, unit_parts);
+    reverse.passed_times(net.convolutional() ? 1 : unit_parts);
+    if (targets.gradient && net.convolutional()) add_sums(reverse, l, l + 1, row_parts);
     pull_weights(reverse, pass, l);
   }
-  if (!targets.gradient) return;
-  UnitSumArguments u;
-  u.layers = arrays.layers;
-  u.first_layer = static_cast<int>(pass.first);
-  u.end_layer = static_cast<int>(pass.end);
-  u.units = arrays.units;
-  u.first_unit = layers[pass.first].unit;
-  u.end_unit = layers[pass.end - 1].unit + layers[pass.end - 1].out();
-  u.groups = point.groups;
-  u.batch = point.batch;
-  u.sum_tiles = scratch.sum_tiles;
-  u.over_pixels = net.convolutional();
-  u.unit_sums = scratch.unit_sums;
-  u.gradient = targets.gradient;
-  add_unit_sums(u, layers.front().offsets.beta != kAbsent, net.stream());
+  if (targets.gradient && !net.convolutional()) add_sums(reverse, pass.first, pass.end, 0);
 }
 
 MultiplyArguments back_product(const DeviceNet& net, const Evaluation& e, const Layer& layer,
@@ -374,26 +424,25 @@ MultiplyArguments input_product(const Reverse& reverse, const LayerPass& pass) {
   return m;
 }
 
-void pull_rows(const Reverse& reverse, const LayerPass& pass, bool adds) {
-  if (reverse.octets.slabs) {
-    const Layer& first = reverse.net.layers()[pass.first];
-    const FieldTargets& targets = reverse.targets;
-    return multiply({reverse.point.groups,
-                     reverse.point.batch,
-                     {reverse.octets, reverse.net.octets_back(first)},
-                     reverse.evaluation.octets->slices,
-                     targets.z_bar,
-                     targets.z_bar_stride,
-                     targets.sign,
-                     adds},
-                    reverse.net.stream());
-  }
+void pull_input(const Reverse& reverse, const LayerPass& pass, const InputBars& to) {
+  const Layer& first = reverse.net.layers()[pass.first];
+  const Stream& stream = reverse.net.stream();
+  if (reverse.octets.slabs)
+    return multiply({reverse.point.groups, reverse.point.batch * first.in_pixels(),
+                     factors_back(first, reverse.octets, reverse.net.octets_back(first)),
+                     reverse.evaluation.octets->slices, to.values, to.stride, to.sign, to.adds},
+                    stream);
   MultiplyArguments m = input_product(reverse, pass);
-  m.c = reverse.targets.z_bar;
-  m.c_stride = reverse.targets.z_bar_stride;
-  m.alpha = reverse.targets.sign;
-  m.adds = adds;
-  multiply(m, reverse.net.stream());
+  m.c = to.values;
+  m.c_stride = to.stride;
+  m.alpha = to.sign;
+  m.adds = to.adds;
+  multiply(m, stream);
+}
+
+void pull_rows(const Reverse& reverse, const LayerPass& pass, bool adds) {
+  const FieldTargets& targets = reverse.targets;
+  pull_input(reverse, pass, {targets.z_bar, targets.z_bar_stride, targets.sign, adds});
 }
 
 }  // namespace ffjord::cuda

@@ -60,10 +60,19 @@ void pull_layers(Reverse& reverse, const LayerPass& pass);
 /// they go to.
 MultiplyArguments back_product(const DeviceNet& net, const Evaluation& evaluation,
                                const Layer& layer, const FieldPoint& point);
-/// The product that goes on from there to the pass's input: that of the values, to a place which
-/// the caller names.
+/// The product that goes on from pulled layers to the pass's input: that of the values, to a place
+/// which the caller names.
 MultiplyArguments input_product(const Reverse& reverse, const LayerPass& pass);
-/// Goes on from there to z̄, of dense nets.
+/// Where cotangents of what a pass takes go: values ← sign · product, or added.
+struct InputBars {
+  float* values = nullptr;  ///< (rows, stride)
+  int stride = 0;
+  float sign = 1;
+  bool adds = false;
+};
+/// The same, as octets where they are there.
+void pull_input(const Reverse& reverse, const LayerPass& pass, const InputBars& to);
+/// The same to z̄, of dense nets.
 void pull_rows(const Reverse& reverse, const LayerPass& pass, bool adds);
 
 }  // namespace ffjord::cuda

@@ -5,14 +5,12 @@
 namespace ffjord::cuda {
 namespace {
 
-/// Lines alone, which know their tiles.
-OctetLines lines_of(int units) { return {nullptr, nullptr, units, 0}; }
-
 // What a tile's sums over rows and units are added up in, behind its products.
 template <int Units>
 struct SumMemory {
   float units[kUnitSums][kOctetThreads];
   float rows[kTileRows][Units / 32];
+  LineRows lines;  ///< which rows they are
 };
 
 // The mathematics are those of layer_backward.cu. A thread has one unit, of every second or fourth
@@ -22,15 +20,15 @@ class BackwardTile {
  public:
   __device__ BackwardTile(const OctetBackward& s, OctetTile<Units>& tile, SumMemory<Units>& sums)
       : s_(s.layer),
+        lines_(s.lines),
         below_(s.below),
         logits_(s.logits),
         betas_(s.betas),
         tile_(tile),
         sums_(sums),
-        first_row_(blockIdx.x * kTileRows),
         unit_(threadIdx.x % Units),
         at_(blockIdx.y * Units + unit_),
-        down_(s.factors.rows.slabs ? s.factors.lines.down[at_] : 1.f),
+        down_(s.factors.down_of(at_)),
         beta_(s_.beta ? *s_.beta : 1.f),
         time_(s_.times.time[0]) {}
 
@@ -38,6 +36,7 @@ class BackwardTile {
   /// tile.
   template <class Fill>
   __device__ __forceinline__ void run(const Fill& fill) {
+    set_line_rows(lines_, sums_.lines);
 #pragma unroll 1
     for (int channel = 0; channel <= s_.tangents; channel += 2) {
       const bool both = channel < s_.tangents;
@@ -67,7 +66,7 @@ class BackwardTile {
     float z, gate;
   };
 
-  __device__ bool holds(int row) const { return row < s_.batch && at_ < s_.layer.out(); }
+  __device__ bool holds(int row) const { return row >= 0 && at_ < s_.layer.out(); }
   __device__ std::size_t entry(int row) const { return std::size_t(row) * s_.layer.out() + at_; }
   __device__ bool gated() const { return s_.layer.gated(); }
   __device__ bool swish() const { return s_.layer.activation == Activation::Swish; }
@@ -76,7 +75,7 @@ class BackwardTile {
     const bool last = first + 2 > s_.tangents;
 #pragma unroll 1
     for (int r = threadIdx.x / Units; r < kTileRows; r += kRowStep) {
-      const int row = first_row_ + r;
+      const int row = sums_.lines[r];
       float &one = tile_[0][r][unit_], &other = tile_[1][r][unit_];
       float time_bar = 0.f;
       if (holds(row)) {
@@ -173,7 +172,7 @@ class BackwardTile {
   // The values' octets, where they were known behind the last of the tangents.
   __device__ void split_values() {
     for (int r = threadIdx.x / Units; r < kTileRows; r += kRowStep) {
-      const int row = first_row_ + r;
+      const int row = sums_.lines[r];
       tile_[0][r][unit_] = holds(row) ? s_.value_bar[entry(row)] : 0.f;
     }
     __syncthreads();
@@ -192,19 +191,21 @@ class BackwardTile {
         s_.unit_sums[(std::size_t(kind) * s_.sum_tiles + blockIdx.x) * s_.times.units +
                      s_.layer.unit + at_] = sum;
       }
-    const int row = first_row_ + threadIdx.x;
-    if (!s_.time_bars || threadIdx.x >= kTileRows || row >= s_.batch) return;
+    if (!s_.time_bars || threadIdx.x >= kTileRows) return;
+    const int row = sums_.lines[threadIdx.x];
+    if (row < 0) return;
     float sum = 0.f;
     for (int part = 0; part < Units / 32; ++part) sum += sums_.rows[threadIdx.x][part];
     s_.time_bars[std::size_t(blockIdx.y) * s_.batch + row] = sum;
   }
 
   const BackwardArguments& s_;
+  const RowLines& lines_;
   const OctetRows& below_;
   float *const logits_, *const betas_;
   OctetTile<Units>& tile_;
   SumMemory<Units>& sums_;
-  const int first_row_, unit_, at_;
+  const int unit_, at_;
   const float down_, beta_, time_;
   float unit_sums_[kUnitSums] = {};
 };
@@ -213,13 +214,14 @@ class BackwardTile {
 template <int Units>
 struct FillByBars {
   const BackwardArguments& s;
+  const LineRows& rows;
   OctetTile<Units>& tile;
 
   __device__ __forceinline__ void operator()(int channel, bool both) const {
     for (int i = 0; i <= both; ++i)
       for (int e = threadIdx.x; e < kTileRows * Units; e += kOctetThreads) {
-        const int row = blockIdx.x * kTileRows + e / Units, unit = blockIdx.y * Units + e % Units;
-        if (row >= s.batch || unit >= s.layer.out()) continue;
+        const int row = rows[e / Units], unit = blockIdx.y * Units + e % Units;
+        if (row < 0 || unit >= s.layer.out()) continue;
         const std::size_t at = std::size_t(row) * s.layer.out() + unit;
         const int k = channel + i - 1;
         tile[i][e / Units][e % Units] =
@@ -247,7 +249,7 @@ struct KernelMemory {
 // FLOPs: 2 B depth out (1 + K). Bytes: as octet_forward, and the tape once.
 // hot: no spills
 template <class Arithmetic, int Units>
-__global__ void __launch_bounds__(kOctetThreads, 1)
+__global__ void __launch_bounds__(kOctetThreads, octet_blocks<Arithmetic, Units>)
     octet_backward(const __grid_constant__ OctetBackward s) {
   if (!s.layer.groups.data->working) return clear_sums<Units>(s.layer);
   auto& memory = shared_memory<KernelMemory<Arithmetic, Units>>();
@@ -270,18 +272,34 @@ __global__ void __launch_bounds__(kOctetThreads)
   auto& memory = shared_memory<FinishMemory<Units>>();
   BackwardTile<Units> tile(s, memory.tile, memory.sums);
   if (slices.data)
-    tile.run(FillBySlices<Units>{slices, memory.tile});
+    tile.run(FillBySlices<Units>{s.factors, slices, memory.sums.lines, memory.tile});
   else
-    tile.run(FillByBars<Units>{s.layer, memory.tile});
+    tile.run(FillByBars<Units>{s.layer, memory.sums.lines, memory.tile});
+}
+
+struct FewMemory {
+  FinishMemory<FewChannels::kUnits> finish;
+  FewEntries entries;
+};
+
+// The same of a layer below one with few channels, whose products are made here.
+// FLOPs: 2 B 9 in out (1 + K). Bytes: as the tape, and what comes in and goes out.
+// hot: no spills
+__global__ void __launch_bounds__(kOctetThreads)
+    few_channels_backward(const __grid_constant__ OctetBackward s) {
+  constexpr int units = FewChannels::kUnits;
+  if (!s.layer.groups.data->working) return clear_sums<units>(s.layer);
+  auto& [memory, entries] = shared_memory<FewMemory>();
+  BackwardTile<units> tile(s, memory.tile, memory.sums);
+  tile.run(FillByFewChannels<units>{s.few, 0, entries, memory.tile});
 }
 
 template <int Units>
 void start(const OctetBackward& s, const Stream& stream) {
-  LaunchShape shape{dim3(tiles_of(s.layer.batch, kTileRows), octet_unit_tiles(s.layer.layer.out())),
-                    dim3(kOctetThreads)};
+  LaunchShape shape{dim3(s.lines.tiles(), octet_unit_tiles(s)), dim3(kOctetThreads)};
   OctetSlices slices;
   if (s.factors.rows.slabs) {
-    slices = slices_of(s.factors.lines, s.layer.batch, s.factors.rows.channels);
+    slices = slices_of(s.factors.lines, s.factors.rows.lines, s.factors.rows.channels);
     if (slices.count == 1)
       return with_octet_arithmetic(stream, [&](auto arithmetic) {
         using Arithmetic = decltype(arithmetic);
@@ -297,15 +315,18 @@ void start(const OctetBackward& s, const Stream& stream) {
 
 }  // namespace
 
-bool takes_octets(const BackwardArguments& s, const OctetLines* above, const CudaOptions& options) {
-  return s.above_taps.depth == 0 && takes_large_tiles(s.groups, s.batch, s.layer.out()) &&
-         chosen_products(options) != Products::Float32 && (!above || above->slabs);
-}
-
 void pull_octet_layer(const OctetBackward& s, const Stream& stream) {
-  lines_of(s.layer.layer.out()).tile() == 128 ? start<128>(s, stream) : start<64>(s, stream);
+  if (s.few.channels > 0)
+    return launch(
+        "few_channels_backward", few_channels_backward,
+        {dim3(s.lines.tiles(), octet_unit_tiles(s)), dim3(kOctetThreads), sizeof(FewMemory)},
+        stream, s);
+  s.layer.layer.out() > 64 ? start<128>(s, stream) : start<64>(s, stream);
 }
 
-int octet_unit_tiles(int units) { return lines_of(units).tiles(); }
+int octet_unit_tiles(const OctetBackward& s) {
+  const int units = s.layer.layer.out();
+  return tiles_of(units, s.few.channels > 0 || units <= 64 ? 64 : 128);
+}
 
 }  // namespace ffjord::cuda

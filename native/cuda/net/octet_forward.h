@@ -2,6 +2,7 @@
 // (split.h). What a layer leaves is split where it is made, for the layer above.
 #pragma once
 
+#include "cuda/net/few_channels.h"
 #include "cuda/net/octet_tile.h"
 #include "cuda/net/split.h"
 
@@ -10,6 +11,7 @@ namespace ffjord::cuda {
 struct OctetForward {
   ForwardArguments layer;   ///< `value` and `tangent` null: only the octets are wanted
   OctetFactors factors;     ///< (a, ȧ_k), without ȧ where tangents are unit vectors, and W
+  FewChannels few;          ///< the same of a layer with few channels, which has no factors
   OctetRows above;          ///< where the octets of what it leaves go; none where nobody reads them
   float* slices = nullptr;  ///< of slices_of the factors
 };

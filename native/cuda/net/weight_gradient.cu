@@ -2,6 +2,7 @@
 
 #include "cuda/net/octet_outer.h"
 #include "cuda/net/operands.h"
+#include "cuda/net/tap_outer.h"
 #include "cuda/net/tile_rows.h"
 #include "cuda/net/weight_gradient.h"
 #include "cuda/step/row_lanes.h"
@@ -168,12 +169,17 @@ int slices_for(int batch, int out, int in) {
   return std::clamp(std::min(kBlocks / tiles, tiles_of(batch, 64)), 1, kMostSlices);
 }
 
+int prepared_slices(const OuterArguments& s, OuterWay way) {
+  return way == OuterWay::Taps ? tap_outer_slices(s) : octet_outer_slices(s, way);
+}
+
 }  // namespace
 
 void cut_slices(OuterArguments& s, bool each_group, const CudaOptions& options) {
   if (each_group && s.groups.count > 1) s.columns = nullptr;
-  if (takes_octets(s, options)) {
-    s.slice_count = octet_outer_slices(s.batch, 1 + s.tangents, s.out, s.in);
+  const OuterWay way = s.columns ? outer_way(s, options) : OuterWay::Loaders;
+  if (way != OuterWay::Loaders) {
+    s.slice_count = prepared_slices(s, way);
     return;
   }
   s.columns = nullptr;
@@ -185,15 +191,28 @@ void cut_slices(OuterArguments& s, bool each_group, const CudaOptions& options) 
   s.slice_count = tiles_of(s.batch, s.slice_rows);
 }
 
-std::size_t most_slice_floats(int batch, int tangents, int out, int in, bool expanded, int groups) {
+std::size_t outer_columns(const OuterArguments& s, const CudaOptions& options) {
+  const OuterWay way = outer_way(s, options);
+  return way == OuterWay::Loaders ? 0
+         : way == OuterWay::Taps  ? tap_outer_floats(s)
+                                  : octet_outer_floats(s, way);
+}
+
+std::size_t outer_slices(const OuterArguments& s, const CudaOptions& options) {
+  const OuterWay way = outer_way(s, options);
+  return way == OuterWay::Loaders ? 0 : std::size_t(prepared_slices(s, way)) * s.out * s.depth();
+}
+
+std::size_t most_slice_floats(int batch, int out, int in, bool expanded, int groups) {
   const std::size_t depth = expanded ? 2 * in : in;
-  const int slices =
-      std::max(slices_for(batch, out, in), octet_outer_slices(batch, 1 + tangents, out, in));
-  return std::size_t(std::max(slices, groups)) * out * depth;
+  return std::size_t(std::max(slices_for(batch, out, in), groups)) * out * depth;
 }
 
 void sum_outer_products(const OuterArguments& s, const Stream& stream) {
-  if (s.columns) return sum_octet_products(s, stream);
+  if (s.columns) {
+    const OuterWay way = outer_way(s, stream.options());
+    return way == OuterWay::Taps ? sum_tap_products(s, stream) : sum_octet_products(s, way, stream);
+  }
   const auto start_tile = [&]<class Tile, Geometry geometry>() {
     s.expanded ? start<Tile, 2, geometry>(s, stream) : start<Tile, 1, geometry>(s, stream);
   };

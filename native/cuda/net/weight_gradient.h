@@ -15,12 +15,14 @@ struct OuterArguments {
   int batch = 0, tangents = 0;         ///< rows of a convolution are the pixels of its output
   int out = 0, in = 0;                 ///< in: over all taps
   Taps taps;                           ///< of a convolution, whose input is (K, B, pixels, C)
+  Taps taps_back;                      ///< of its transpose
+  Plane image = {0, 0};                ///< that a convolution of 3 × 3 keeps; of all others none
   bool expanded = false;               ///< P of a, then that of t a: depth = 2 in
   const float* value_bar = nullptr;    ///< (B, out)
   const float* tangent_bar = nullptr;  ///< (K, B, out)
   LayerInput input;
   const float* time = nullptr;  ///< [groups]
-  float* columns = nullptr;     ///< octet_outer_floats of them; null: none are prepared
+  float* columns = nullptr;     ///< outer_columns of them; null: none are prepared
   float* slices = nullptr;      ///< [slices][out][depth]
   int slice_count = 0, slice_rows = 0;
 
@@ -30,8 +32,11 @@ struct OuterArguments {
 /// Sets slice_count and slice_rows; `each_group`: a slice for each group, of operands that are not
 /// prepared.
 void cut_slices(OuterArguments& arguments, bool each_group, const CudaOptions& options);
+/// Room for columns, and for the slices of prepared ones.
+std::size_t outer_columns(const OuterArguments& arguments, const CudaOptions& options);
+std::size_t outer_slices(const OuterArguments& arguments, const CudaOptions& options);
 /// Room for the slices of a batch of this size; `groups`: how many need one each, or 1.
-std::size_t most_slice_floats(int batch, int tangents, int out, int in, bool expanded, int groups);
+std::size_t most_slice_floats(int batch, int out, int in, bool expanded, int groups);
 
 void sum_outer_products(const OuterArguments& arguments, const Stream& stream);
 

@@ -26,7 +26,7 @@ struct Pull {
 // Launches of layers, those of prepared operands among them.
 std::uint64_t layers() {
   return emulator::launches("layer_forward") + emulator::launches("octet_forward") +
-         emulator::launches("finish_octet_forward");
+         emulator::launches("finish_octet_forward") + emulator::launches("few_channels_forward");
 }
 
 Pull pull(Flow& flow, std::size_t batch) {

@@ -44,8 +44,38 @@ std::vector<ImageCase> cases() {
   return cases;
 }
 
+/// The same bits where evaluations are kept, where they are computed anew, and where the host
+/// starts attempts.
+void check_bits(Report& report) {
+  ImageCase one{"bits", LayerKind::ConcatSquash};
+  one.shape = {2, 5, 6};
+  one.hidden = {36, 34};
+  one.convolutions = {kThree, kThree, kThree};
+  std::mt19937_64 generator(2);
+  const Vector rows = floats(normals(one.batch * ffjord::element_count(one.shape), generator));
+  SolveRequest request;
+  request.batch = one.batch;
+  request.rows = rows;
+  request.keep_tape = true;
+  request.settings.trace = probes(1);
+  request.settings.solver.tableau = &ffjord::tableau("dopri5");
+  request.settings.solver.rtol = request.settings.solver.atol = 1e-2;
+  const auto results_of = [&](double tape_megabytes, bool loops) {
+    ffjord::cuda::CudaOptions options = ffjord::cuda::process_cuda_options();
+    options.tape_megabytes = tape_megabytes;
+    options.loops = loops;
+    const auto flow = perturbed_flow(cuda_engine(options), description_of(one));
+    return solve_and_pull(*flow, request);
+  };
+  const Results kept = results_of(64, true);
+  expect_equal("computed anew", results_of(0, true), kept, 0, report);
+  expect_equal("started by the host", results_of(64, false), kept, 0, report);
+  report.finish("bits");
+}
+
 int check(const Engine& engine) {
   Report report;
+  check_bits(report);
   for (const ImageCase& one : cases()) {
     check_case(engine, one, report);
     report.finish(std::string(ffjord::name_of(one.layer)) + " " + one.name);

@@ -147,6 +147,7 @@
       "native/cuda/block/checkpoint.cu",
       "native/cuda/block/device_block.cu",
       "native/cuda/block/flow_solve.cu",
+      "native/cuda/block/matching.cu",
       "native/cuda/block/noise.cu",
       "native/cuda/block/row_states.cu",
       "native/cuda/block/step_pullback.cu",

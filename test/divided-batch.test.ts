@@ -27,14 +27,15 @@ if (skipped.length > 0)
 
 async function run<T>({ width, rows }: Case, device: string, short: Case['short'], body: string): Promise<T> {
   const script = `
-    const { Flow } = require(process.argv[1])
+    const { Flow, Vae } = require(process.argv[1])
     const count = ${rows}
+    const device = '${device}'
     const rows = Float32Array.from({ length: ${width} * count }, (_, i) => Math.sin(i * 0.7))
     const make = (...before) => Flow.create({
       shape: [${width}],
       blocks: [...before, { type: 'cnf', net: { hidden: [2] } }],
       solver: { method: 'euler', steps: 1 },
-      device: '${device}', threads: 1, seed: 1
+      device, threads: 1, seed: 1
     })
     const attempt = async () => { ${body} }
     attempt().then(
@@ -99,3 +100,33 @@ describe.each(engineNames.filter((name) => name in cases))('%s', (device) => {
     })
   })
 })
+
+const withCpu = engineNames.includes('cpu') ? test : test.skip
+const skippedCpu = engineNames.includes('cpu') ? '' : ' (skipped: memory of the host is short on cpu alone)'
+
+withCpu(
+  `images of an autoencoder are taken in smaller parts${skippedCpu}`,
+  async () => {
+    const body = `
+    const shape = [1, 32, 32]
+    const wide = { type: 'convolution', channels: 66, kernel: 3, padding: 1 }
+    const vae = await Vae.create({
+      shape, likelihood: 'bernoulli', latent: 2, device, threads: 1, seed: 1,
+      encoder: [wide],
+      decoder: [{ type: 'dense', units: 1024 }, { type: 'reshape', shape }, wide],
+      head: [{ type: 'convolution', channels: 1, kernel: 1 }]
+    })
+    const images = { data: Float32Array.from({ length: 256 * 1024 }, (_, i) => (i * i) % 3 % 2), shape: [256, ...shape] }
+    const optimizer = { type: 'sgd', lr: 1e-5 }
+    const { negativeElbo } = await vae.fit(images, { epochs: 2, batch: 256, optimizer, seed: 3 })
+    const { elbo } = await vae.elbo(images, { seed: 1 })
+    return [negativeElbo, ...elbo.filter((_, i) => i % 50 === 0)]`
+    const one = cases.cpu!
+    const plenty = await run<number[]>(one, 'cpu', {}, body)
+    const short = await run<number[]>(one, 'cpu', one.short, body)
+    expect(plenty).toHaveLength(7)
+    expect(short).toHaveLength(7)
+    for (const [i, value] of short.entries()) expect(value / plenty[i]!).toBeCloseTo(1, 5)
+  },
+  60_000
+)

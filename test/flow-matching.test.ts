@@ -1,5 +1,15 @@
-import { type Device, Flow, fitGaussian, toy } from 'ffjord'
-import { engineNames } from './engines'
+import {
+  type Block,
+  type Device,
+  Flow,
+  type FlowOptions,
+  fitGaussian,
+  fromArray,
+  fromImages,
+  type Objective,
+  toy
+} from 'ffjord'
+import { engineNames, largestDifference } from './engines'
 
 /**
  * Conditional flow matching (Lipman et al. 2023, eq. 23) on straight lines from data at t = 0 to base points at t = 1:
@@ -49,4 +59,65 @@ test.each(engineNames)('%s learns without a solve, by flow matching', async (dev
   expect(after - entropy).toBeGreaterThan(-0.1)
   expect(after - entropy).toBeLessThan(1)
   expect(gaussian - after).toBeGreaterThan(0.4)
+})
+
+/** Points are made where the rows lie: of one block with independent couplings, else on the host. */
+const cnf = (net: object = {}): Block => ({ type: 'cnf', time: 0.7, net: { hidden: [6, 5], ...net } })
+const values = (count: number) => Float32Array.from({ length: count }, (_, i) => 1.2 * Math.sin(1 + i * i))
+const table = () => fromArray(values(150), { shape: [3] })
+const conditioned = () =>
+  fromArray(values(150), { shape: [3], context: { data: values(100), shape: [50, 2] } })
+const pictures = () =>
+  fromImages(
+    Uint8Array.from({ length: 50 * 32 }, (_, i) => (i * i) % 256),
+    { shape: [2, 4, 4], seed: 4 }
+  )
+
+const cases: [string, FlowOptions, () => ReturnType<typeof table | typeof pictures>, Objective][] = [
+  ['rows', { shape: [3], blocks: [cnf()] }, table, 'fm'],
+  [
+    'rows behind fixed transforms, with a context',
+    {
+      shape: [3],
+      context: 2,
+      blocks: [{ type: 'standardize', mean: [0.1, 0, 0.2], scale: [1, 0.7, 1] }, cnf()]
+    },
+    conditioned,
+    'fm'
+  ],
+  [
+    'images',
+    { shape: [2, 4, 4], blocks: [{ type: 'logit', alpha: 0.05 }, cnf({ hidden: [4], strides: [1, 1] })] },
+    pictures,
+    'fm'
+  ],
+  ['optimal couplings', { shape: [3], blocks: [cnf()] }, table, { type: 'fm', coupling: 'optimal' }],
+  ['two blocks', { shape: [3], blocks: [cnf(), cnf()] }, table, 'fm']
+]
+
+describe.each(engineNames.filter((name) => name !== 'reference'))('%s', (device) => {
+  test.each(cases)('matches %s as the reference does', async (_, options, data, objective) => {
+    const fitted = async (on: Device) => {
+      using flow = await Flow.create({ ...options, device: on, seed: 3 })
+      const fit = flow.fit(data(), {
+        iterations: 3,
+        batch: 20,
+        objective,
+        optimizer: { type: 'sgd', lr: 0.05 },
+        seed: 5
+      })
+      const losses: number[] = []
+      const norms: number[] = []
+      for await (const { records } of fit) {
+        losses.push(...records.map(({ loss }) => loss))
+        norms.push(...records.map(({ gradientNorm }) => gradientNorm))
+      }
+      return { losses, norms, weights: Object.values(flow.parameters()).flatMap(({ data }) => [...data]) }
+    }
+    const [own, expected] = [await fitted(device), await fitted('reference')]
+    expect(own.losses).toHaveLength(3)
+    for (const [i, loss] of own.losses.entries()) expect(loss / expected.losses[i]!).toBeCloseTo(1, 5)
+    for (const [i, norm] of own.norms.entries()) expect(norm / expected.norms[i]!).toBeCloseTo(1, 4)
+    expect(largestDifference(own.weights, expected.weights)).toBeLessThan(2e-5)
+  })
 })

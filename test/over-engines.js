@@ -5,6 +5,7 @@ module.exports = [
   'context',
   'control',
   'convolutions',
+  'divided-batch',
   'fit',
   'flow',
   'flow-matching',

@@ -34,15 +34,15 @@ class StepJob : public ModelJob<Model> {
       : ModelJob<Model>(context.model), options_(options) {}
 
  private:
-  void compute(Model& model, const std::stop_token&) override { report_ = model.step(options_); }
+  void compute(Model& model, const std::stop_token&) override { norm_ = model.step(options_)(); }
   Napi::Value result(Napi::Env env) override {
     auto object = Napi::Object::New(env);
-    define(object, "gradientNorm", report_.gradient_norm);
+    define(object, "gradientNorm", norm_);
     return object;
   }
 
   const OptimizerOptions options_;
-  StepReport report_;
+  double norm_ = 0;
 };
 
 /// `Lesson` holds a model's own arguments, and has: `Model` and `Record`; a constructor from the

@@ -179,6 +179,19 @@ void ContinuousBlock<Real>::regress_point(const BlockPoint<Real>& point,
   pull_point(point, {f, {}, {}, {}, gradients, {}});
 }
 
+template <class Real>
+void ContinuousBlock<Real>::match(const MatchingRequest& request, std::span<const Real> x0,
+                                  std::span<const Real> context, std::span<Real> gradients) {
+  require(request.s.size() == request.batch && request.losses.size() == request.batch,
+          "flow matching needs a place and a loss a row");
+  match_rows({request, plan_trace(place_.offsets.net, {}, {}), x0, context}, gradients);
+}
+
+template <class Real>
+void ContinuousBlock<Real>::match_rows(const MatchingRows<Real>&, std::span<Real>) {
+  throw Error(ErrorCode::Unsupported, "points of flow matching are made on the host here");
+}
+
 template class ContinuousBlock<float>;
 template class ContinuousBlock<double>;
 

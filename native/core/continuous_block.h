@@ -16,6 +16,14 @@ BlockContext<Real> net_context(const BlockPlace<Real>& place) {
   return {place.offsets, place.parameters};
 }
 
+/// Rows of flow matching in the memory of a device.
+template <class Real>
+struct MatchingRows {
+  const MatchingRequest& request;
+  TracePlan trace;
+  std::span<const Real> x0, context;  ///< (B, D), (B, C)
+};
+
 template <class Real>
 class ContinuousBlock : public FlowBlock<Real> {
  public:
@@ -34,6 +42,9 @@ class ContinuousBlock : public FlowBlock<Real> {
   /// As Flow::velocity_regression; `gradients` as ChainPullback's.
   void velocity_regression(const VelocityRequest& request, const VelocityTarget& target,
                            std::span<Real> gradients);
+  /// As Flow::match, of x₀ (B, D) and contexts (B, C) in the memory of a device.
+  void match(const MatchingRequest& request, std::span<const Real> x0,
+             std::span<const Real> context, std::span<Real> gradients);
 
  protected:
   /// Integrates dz/dt = f, dΔlogp/dt = −div f and the regularisers in place, over 0 → T or, in
@@ -62,6 +73,8 @@ class ContinuousBlock : public FlowBlock<Real> {
   /// saves the evaluation here.
   virtual void regress_point(const BlockPoint<Real>& point, const VelocityTarget& target,
                              std::span<Real> gradients);
+  /// For devices with a memory of their own.
+  virtual void match_rows(const MatchingRows<Real>& rows, std::span<Real> gradients);
 
  private:
   struct GivenPoint;

@@ -143,13 +143,21 @@ struct VelocityTarget {
   double f_bar(double miss) const { return weight * 2 * scale * miss; }
 };
 
+/// Flow matching of rows of a data set on the only CNF block (core/flow_matching.h): x₁ is drawn
+/// for each, and T f at x_s = x₀ + s (x₁ − x₀), t = s T, should be x₁ − x₀.
+struct MatchingRequest {
+  std::size_t batch = 0;
+  RowSource rows, context;    ///< x₀, behind the flow's fixed transforms, and its contexts
+  Noise noise;                ///< of x₁
+  std::span<const double> s;  ///< (B)
+  double end_time = 1;        ///< T
+  double weight = 1;          ///< of the gradients, which are added to the buffer
+  std::span<double> losses;   ///< (B), ‖T f − (x₁ − x₀)‖², written
+};
+
 /// Flat buffers of a flow, in the order of its layout.
 enum class Buffer { Parameters, Gradients, Statistics, FirstMoment, SecondMoment, Average };
 inline constexpr int kBuffers = 6;
-
-struct StepReport {
-  double gradient_norm = 0;  ///< before clipping, over trainable parameters
-};
 
 /// One flow on one device. Not thread-safe: its owner queues calls.
 class Flow {
@@ -187,8 +195,12 @@ class Flow {
   virtual void velocity_regression(const VelocityRequest& request,
                                    const VelocityTarget& target) = 0;
 
+  /// Flow matching where the rows lie, away from the host; false where nothing was done, and the
+  /// caller makes the points.
+  virtual bool match(const MatchingRequest& request) = 0;
+
   /// One step of the optimizer along the gradient buffer; then commits pending batch statistics.
-  virtual StepReport step(const OptimizerOptions& options) = 0;
+  virtual PendingNorm step(const OptimizerOptions& options) = 0;
 
   /// `rows` (count, D). Whoever solves them first is told of those outside of the support.
   virtual std::unique_ptr<Rows> upload(std::size_t count, const Input& rows) = 0;

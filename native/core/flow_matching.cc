@@ -77,6 +77,14 @@ void couple(std::size_t count, std::size_t size, const std::vector<double>& x0,
   }
 }
 
+// Rows on the host, behind the fixed transforms.
+std::vector<double> rows_of(const Flow& flow, const RowSource& source, std::size_t values) {
+  if (!source.set) return source.given.as<double>();
+  std::vector<double> rows(values);
+  flow.gather(source, rows);
+  return rows;
+}
+
 // One s a row: stratum r of the whole batch moved around by an offset that all share, so that no
 // row keeps its own.
 std::vector<double> places(const Noise& noise, std::size_t count, const BatchShare& share) {
@@ -111,17 +119,27 @@ FlowMatching::FlowMatching(const Flow& flow, Coupling coupling)
 
 double FlowMatching::loss(Flow& flow, const Batch& batch, double weight) const {
   const std::size_t count = batch.count, blocks = end_times_.size();
-  const std::vector<double> x0 = batch.x0.as<double>();
+  const double whole = double(batch.share.whole_of(count));
+  const std::vector<double> s = places(batch.noise, count, batch.share);
+  std::vector<double> losses(count);  // a row
+  const auto mean = [&] {
+    return sum_of_rows(Slots(count, batch.share),
+                       [&](std::size_t row) { return losses[row] / whole; });
+  };
+  const bool may_stay = batch.x0.set && blocks == 1 && coupling_ == Coupling::Independent;
+  if (may_stay && flow.match({count, batch.x0, batch.context, batch.noise, s, end_times_[0],
+                              weight / whole, losses}))
+    return mean();
+
+  const std::vector<double> x0 = rows_of(flow, batch.x0, count * size_);
   std::vector<double> x1(count * size_);
   fill_noise<double>(NoiseLaw::Gaussian, {batch.noise.seed, batch.noise.call, kBaseBlock, 0},
                      batch.noise.row_offset, size_, x1);
   if (coupling_ == Coupling::Optimal) couple(count, size_, x0, x1);
-  const std::vector<double> s = places(batch.noise, count, batch.share);
-  const double whole = double(batch.share.whole_of(count));
-  const std::vector<double> context = batch.context.as<double>();
+  const std::vector<double> context =
+      rows_of(flow, batch.context, count * std::size_t(flow.description().context.size));
   const std::size_t context_size = context.size() / count;
 
-  std::vector<double> losses(count);  // a row
   for (std::size_t i = 0; i < blocks; ++i) {
     VelocityRequest request;
     request.block = static_cast<int>(i);
@@ -151,8 +169,7 @@ double FlowMatching::loss(Flow& flow, const Batch& batch, double weight) const {
         request, {line, double(blocks) * end_times_[i], weight / whole, losses_of_block});
     for (std::size_t r = 0; r < rows.size(); ++r) losses[rows[r]] = losses_of_block[r];
   }
-  return sum_of_rows(Slots(count, batch.share),
-                     [&](std::size_t row) { return losses[row] / whole; });
+  return mean();
 }
 
 }  // namespace ffjord

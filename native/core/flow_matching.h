@@ -27,14 +27,17 @@ class FlowMatching {
 
   struct Batch {
     std::size_t count = 0;
-    Input x0, context;  ///< (B, D), rows behind the fixed transforms; (B, C)
-    Noise noise;        ///< of x₁ and s
+    /// (B, D), rows of a data set or given behind the fixed transforms; (B, C)
+    RowSource x0, context;
+    Noise noise;  ///< of x₁ and s
     BatchShare share =
         {};  ///< of a batch that several processes share; begins with a group of rows
   };
   /// Mean over the batch of ‖n T f(x_s, t) − (x₁ − x₀)‖². Its gradients are added to the buffer,
   /// all times `weight`. `s` is stratified: one in each of B equal parts, in turns. A share of a
   /// batch gives what its rows add to both; of one block they are those bits of the whole.
+  /// Rows of a data set do not leave a device with memory of its own, but for optimal couplings and
+  /// flows of several blocks, whose points are made on the host.
   double loss(Flow& flow, const Batch& batch, double weight = 1) const;
 
  private:

@@ -57,11 +57,9 @@ class Objectives {
              FlowIteration& record) const {
     const std::size_t count = part.count();
     if (clears) flow_.zero_gradients();
-    std::vector<double> rows(count * element_count(flow_.description().shape));
-    flow_.gather({task_.rows, part.indices(), visit_of(batch)}, rows);
-    std::vector<double> context(
-        task_.contexts ? count * std::size_t(flow_.description().context.size) : 0);
-    if (task_.contexts) flow_.gather({*task_.contexts, part.indices()}, context);
+    const RowSource rows{task_.rows, part.indices(), visit_of(batch)};
+    const RowSource context =
+        task_.contexts ? RowSource{*task_.contexts, part.indices()} : RowSource();
     double loss =
         matching_->loss(flow_, {count, rows, context, part.noise(), part.share()}, part.weight());
     part.sum(ReportNumbers{{&loss}, {}});

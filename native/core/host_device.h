@@ -61,8 +61,8 @@ template <class Real>
 class HostOptimizer : public Optimizer<Real> {
  public:
   explicit HostOptimizer(const ParameterLayout& layout) : layout_(layout) {}
-  double step(const OptimizerOptions& options, const OptimizerArrays<Real>& arrays) override {
-    return optimizer_step(options, layout_, arrays);
+  PendingNorm step(const OptimizerOptions& options, const OptimizerArrays<Real>& arrays) override {
+    return [norm = optimizer_step(options, layout_, arrays)] { return norm; };
   }
 
  private:

@@ -1,5 +1,6 @@
 #include "core/host_flow.h"
 
+#include <algorithm>
 #include <limits>
 #include <optional>
 #include <string>
@@ -59,7 +60,7 @@ class HostFlow : public Flow {
 
   std::vector<double> end_times() const override {
     std::vector<double> times;
-    for (double root : sqrt_end_times_) times.push_back(root * root);
+    for (double root : sqrt_end_times()) times.push_back(root * root);
     return times;
   }
 
@@ -91,7 +92,7 @@ class HostFlow : public Flow {
 
     SolveResult result;
     Trajectory<Real> trajectory = make_trajectory(request, output);
-    const ChainSolve<Real> call{request,    tape->context, sqrt_end_times_,
+    const ChainSolve<Real> call{request,    tape->context, sqrt_end_times(),
                                 trajectory, result,        exact.outside};
     const bool reverse = call.reverse();
     if (reverse) set_splits_aside(state);
@@ -167,12 +168,30 @@ class HostFlow : public Flow {
     buffers_.end_gradients(true);
   }
 
-  StepReport step(const OptimizerOptions& options) override {
-    const StepReport report{buffers_.step(options)};
+  bool match(const MatchingRequest& request) override {
+    if (device_->is_host() || continuous_.size() != 1) return false;
+    if (blocks_.front().get() != continuous_.front()) return false;
+    SolveRequest source;
+    source.batch = request.batch;
+    source.rows = request.rows;
+    source.context = request.context;
+    ChainTape<Real> tape(zeros(request.batch * description_.context.size));
+    tape.batch = request.batch;
+    ChainState<Real> state = zero_state(tape);
+    border_.enter(source, state, tape);
+    continuous_.front()->match(request, state.z.read_on_device(), tape.context.read_on_device(),
+                               buffers_.begin_gradients(true));
+    buffers_.end_gradients(true);
+    return true;
+  }
+
+  PendingNorm step(const OptimizerOptions& options) override {
+    PendingNorm norm = buffers_.step(options);
     for (const auto& [block, seen] : pending_) block->commit(*seen, buffers_.statistics().values());
     pending_.clear();
-    parameters_changed();
-    return report;
+    weights_changed();
+    end_times_moved_ = end_times_moved_ || trains_end_times();
+    return norm;
   }
 
   std::unique_ptr<Rows> upload(std::size_t count, const Input& rows) override {
@@ -238,10 +257,25 @@ class HostFlow : public Flow {
   }
 
   void parameters_changed() {
+    weights_changed();
+    end_times_moved_ = true;
+  }
+  void weights_changed() {
     ++generation_;
     buffers_.update_effective_weights();
-    sqrt_end_times_ = buffers_.parameters().at(end_time_places_);
     for (auto& block : blocks_) block->parameters_changed();
+  }
+
+  // Read where they are needed: a device is waited for then, and not behind a step.
+  const std::vector<Real>& sqrt_end_times() const {
+    if (std::exchange(end_times_moved_, false))
+      sqrt_end_times_ = buffers_.weights_at(end_time_places_);
+    return sqrt_end_times_;
+  }
+  bool trains_end_times() const {
+    return std::ranges::any_of(layout_.parameters, [&](const Parameter& parameter) {
+      return parameter.trainable && std::ranges::count(end_time_places_, parameter.offset) > 0;
+    });
   }
 
   ContinuousBlock<Real>& continuous(int number) const {
@@ -269,7 +303,8 @@ class HostFlow : public Flow {
   std::vector<std::unique_ptr<FlowBlock<Real>>> blocks_;  // behind the run
   std::vector<ContinuousBlock<Real>*> continuous_;        // those with dynamics
   std::vector<std::size_t> end_time_places_;              // of √T, one a CNF block
-  std::vector<Real> sqrt_end_times_;
+  mutable std::vector<Real> sqrt_end_times_;
+  mutable bool end_times_moved_ = true;
   // Statistics to commit: blocks, and what they saw.
   std::vector<std::pair<FlowBlock<Real>*, std::shared_ptr<const BlockTape>>> pending_;
 };

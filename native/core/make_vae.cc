@@ -13,8 +13,8 @@
 namespace ffjord {
 namespace {
 
-/// Images are taken in parts of so many: a gradient keeps the activations of a part, about 1 MB an
-/// image of 28 by 28.
+/// Images are taken in parts of so many, or of fewer once memory does not hold these: a gradient
+/// keeps the activations of a part, about 1 MB an image of 28 by 28.
 constexpr std::size_t kImagesAtOnce = 256;
 /// Samples of an image, each a row of the decoder; the published program takes as many.
 constexpr std::size_t kSamplesAtOnce = 500;
@@ -43,10 +43,10 @@ class DeviceVae : public Vae {
   }
   void zero_gradients() override { buffers_.zero_gradients(); }
   void sum_gradients(SharedSums& sums) override { buffers_.sum_gradients(sums); }
-  StepReport step(const OptimizerOptions& options) override {
-    const StepReport report{buffers_.step(options)};
+  PendingNorm step(const OptimizerOptions& options) override {
+    PendingNorm norm = buffers_.step(options);
     chain_.parameters_changed();
-    return report;
+    return norm;
   }
 
   std::unique_ptr<Rows> upload(std::size_t count, const Input& images) override {
@@ -76,14 +76,21 @@ class DeviceVae : public Vae {
   }
 
   ElboReport loss(const VaeRequest& request, double beta, bool clear) override {
-    if (clear) buffers_.zero_gradients();
-    try {
-      return in_parts(request, [&](const VaeRequest& part, std::size_t) {
+    for (;;) {
+      if (clear) buffers_.zero_gradients();
+      const std::size_t at_once = images_at_once_;
+      const auto add = [&](const VaeRequest& part, std::size_t) {
         return add_gradients_of(part, beta);
-      });
-    } catch (const SolveFailure&) {
-      buffers_.zero_gradients();  // of the parts before
-      throw;
+      };
+      try {
+        return in_parts(request, add, false);
+      } catch (const SolveFailure&) {
+        buffers_.zero_gradients();  // of the parts before
+        throw;
+      } catch (const Error&) {
+        // Gradients were added before memory was short: all begin again.
+        if (!clear || images_at_once_ == at_once) throw;
+      }
     }
   }
 
@@ -104,12 +111,18 @@ class DeviceVae : public Vae {
     const std::size_t latent = layout_.posterior.latent;
     require(count > 0 && z.size() == count * latent,
             "z must hold " + std::to_string(latent) + " values a row");
-    for (std::size_t first = 0; first < count; first += kImagesAtOnce) {
-      const std::size_t rows = std::min(kImagesAtOnce, count - first);
+    for (std::size_t first = 0; first < count;) {
+      const std::size_t rows = std::min(images_at_once_, count - first);
       std::optional<Noise> of_part = draws;
       if (of_part) of_part->row_offset += static_cast<std::uint32_t>(first);
-      PartOutput{rows, first}.hand_over(
-          chain_.decode(rows, z.subspan(first * latent, rows * latent), of_part), images);
+      try {
+        PartOutput{rows, first}.hand_over(
+            chain_.decode(rows, z.subspan(first * latent, rows * latent), of_part), images);
+      } catch (const Error& error) {
+        if (!takes_fewer(error, rows)) throw;
+        continue;
+      }
+      first += rows;
     }
   }
 
@@ -117,22 +130,30 @@ class DeviceVae : public Vae {
                                  const LikelihoodOutput& output) override {
     require(samples > 0, "importance sampling needs at least one sample");
     SolveStatistics statistics;
+    std::size_t samples_at_once = kSamplesAtOnce;
     in_parts(request, [&](const VaeRequest& part, std::size_t first) {
       const Encoded<Real> encoded = chain_.encode(part, false);
       for (std::size_t image = 0; image < part.batch; ++image) {
         const Encoded<Real> one = chain_.of_image(encoded, image);
         std::vector<double> log_weights;
-        for (std::size_t at = 0; at < samples; at += kSamplesAtOnce) {
+        for (std::size_t at = 0; at < samples;) {
           require_going(part.stop);
           VaeRequest draw = part;
-          draw.batch = std::min(kSamplesAtOnce, samples - at);
+          draw.batch = std::min(samples_at_once, samples - at);
           draw.eps = {};
           draw.noise = noise_of_samples(part.noise, encoded.keys, image);
           draw.noise.row_offset += static_cast<std::uint32_t>(at);
           SolveStatistics counted;
-          const auto weights = log_weights_of(draw, one, image, clamp, counted);
-          log_weights.insert(log_weights.end(), weights.begin(), weights.end());
+          try {
+            const auto weights = log_weights_of(draw, one, image, clamp, counted);
+            log_weights.insert(log_weights.end(), weights.begin(), weights.end());
+          } catch (const Error& error) {
+            if (!wants_fewer_rows(error, draw.batch)) throw;
+            samples_at_once = fewer_rows(draw.batch);
+            continue;
+          }
           statistics.add(counted, double(draw.batch) / double(samples) / double(request.batch));
+          at += draw.batch;
         }
         const auto [log_mean, mean_log] = means_of(log_weights);
         output.log_likelihood.subspan(first + image, 1).assign(std::span(&log_mean, 1));
@@ -207,18 +228,19 @@ class DeviceVae : public Vae {
   }
 
   /// `call(part request, first row)` over parts of a batch; means and counts of what it reports are
-  /// those of the whole.
+  /// those of the whole. Where memory is short, later parts are smaller, and this one too if
+  /// `repeats`.
   template <class Call>
-  ElboReport in_parts(const VaeRequest& request, const Call& call) const {
+  ElboReport in_parts(const VaeRequest& request, const Call& call, bool repeats = true) {
     require(request.batch > 0, "the batch is empty");
     const std::size_t latent = layout_.posterior.latent;
     require(request.eps.empty() || request.eps.size() == request.batch * latent,
             "eps must hold " + std::to_string(latent) + " values a row");
     ElboReport joined;
-    for (std::size_t first = 0; first < request.batch; first += kImagesAtOnce) {
+    for (std::size_t first = 0; first < request.batch;) {
       require_going(request.stop);
       VaeRequest part = request;
-      part.batch = std::min(kImagesAtOnce, request.batch - first);
+      part.batch = std::min(images_at_once_, request.batch - first);
       part.share = {request.share.first + first, request.share.whole_of(request.batch),
                     request.share.sums};
       part.images = request.images.part(first, part.batch, request.batch);
@@ -227,7 +249,14 @@ class DeviceVae : public Vae {
       if (!request.noise.keys.empty())
         part.noise.keys.assign(request.noise.keys.begin() + first,
                                request.noise.keys.begin() + first + part.batch);
-      ElboReport report = numbered_from(first, [&] { return call(part, first); });
+      ElboReport report;
+      try {
+        report = numbered_from(first, [&] { return call(part, first); });
+      } catch (const Error& error) {
+        // Ranks that add up numbers within a call must come to the same calls.
+        if (request.share.sums || !takes_fewer(error, part.batch) || !repeats) throw;
+        continue;
+      }
       for (SolveStatistics* counted : {&report.forward, &report.backward})
         counted->smallest_step_row += first;
       const double weight = double(part.batch) / double(request.batch);
@@ -235,8 +264,15 @@ class DeviceVae : public Vae {
       joined.kl += report.kl;
       joined.forward.add(report.forward, weight);
       joined.backward.add(report.backward, weight);
+      first += part.batch;
     }
     return joined;
+  }
+
+  bool takes_fewer(const Error& error, std::size_t images) {
+    if (!wants_fewer_rows(error, images)) return false;
+    images_at_once_ = fewer_rows(images);
+    return true;
   }
 
   /// log 1/S Σ exp, and 1/S Σ; by Jensen the second is not above the first, also as they are
@@ -258,6 +294,7 @@ class DeviceVae : public Vae {
   const std::unique_ptr<FlowDevice<Real>> device_;
   ParameterBuffers<Real> buffers_;
   VaeChain<Real> chain_;
+  std::size_t images_at_once_ = kImagesAtOnce;
 };
 
 }  // namespace

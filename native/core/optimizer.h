@@ -25,7 +25,8 @@ class Optimizer {
  public:
   virtual ~Optimizer() = default;
   /// As optimizer_step, on arrays in the device's memory.
-  virtual double step(const OptimizerOptions& options, const OptimizerArrays<Real>& arrays) = 0;
+  virtual PendingNorm step(const OptimizerOptions& options,
+                           const OptimizerArrays<Real>& arrays) = 0;
 };
 
 /// ‖g‖₂ over trainable parameters, summed in float64.

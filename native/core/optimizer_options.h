@@ -1,5 +1,7 @@
-// What an optimizer step is told. State lives with the flow's parameters (optimizer.h).
+// What an optimizer step is told, and tells. State lives with the flow's parameters (optimizer.h).
 #pragma once
+
+#include <functional>
 
 namespace ffjord {
 
@@ -15,5 +17,9 @@ struct OptimizerOptions {
   double average_decay = 0;  ///< EMA of the parameters; 0: none kept
   long step = 1;             ///< counted from 1, for bias correction
 };
+
+/// ‖g‖₂ before clipping, over trainable parameters: a call that waits for it where it is still on
+/// its way from a device, and may be made until the step after the next. The model outlives it.
+using PendingNorm = std::function<double()>;
 
 }  // namespace ffjord

@@ -42,6 +42,11 @@ class ParameterBuffers {
 
   FlatBuffer<Real>& parameters() { return ensure(Buffer::Parameters); }
   FlatBuffer<Real>& statistics() { return ensure(Buffer::Statistics); }
+  /// Single weights, on the host.
+  std::vector<Real> weights_at(std::span<const std::size_t> places) const {
+    const FlatBuffer<Real>* const kept = flat(Buffer::Parameters);
+    return kept ? kept->at(places) : std::vector<Real>(places.size());
+  }
   /// What blocks read, in the memory of the device.
   std::span<const Real> effective_weights() {
     return (spectral() ? *effective_ : parameters()).values();
@@ -89,12 +94,11 @@ class ParameterBuffers {
                                            effective_bar_->on_host()));
   }
 
-  /// The optimizer moves the weights, then u and v follow. Returns the gradients' norm before
-  /// clipping.
-  double step(const OptimizerOptions& options) {
+  /// The optimizer moves the weights, then u and v follow.
+  PendingNorm step(const OptimizerOptions& options) {
     const bool averages = options.average_decay > 0;
     const bool starts_average = averages && !flat(Buffer::Average);
-    const double norm = optimizer_->step(
+    PendingNorm norm = optimizer_->step(
         options, {ensure(Buffer::Gradients).values(), parameters().values(),
                   ensure(Buffer::FirstMoment).values(), ensure(Buffer::SecondMoment).values(),
                   averages ? ensure(Buffer::Average).values() : std::span<Real>(), starts_average});

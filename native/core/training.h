@@ -134,6 +134,13 @@ std::vector<Record> run_burst(const Burst& burst, Model& model, Loss&& loss) {
     if (burst.group && burst.sharded) rank_rows = rows_of_ranks(burst, *burst.group);
   });
   std::vector<Record> records;
+  // A device is not waited for behind a step: its norm is read when the next iteration is done.
+  PendingNorm norm;
+  const auto settle = [&] {
+    if (norm) records.back().gradient_norm = norm();
+    norm = nullptr;
+  };
+  Clock::time_point began = start;
   OptimizerOptions optimizer = burst.optimizer;
   std::size_t first = 0;
   // Whether another iteration may follow: as all ranks see it.
@@ -145,7 +152,7 @@ std::vector<Record> run_burst(const Burst& burst, Model& model, Loss&& loss) {
 
   for (std::size_t number = 0; number < burst.batch_sizes.size(); ++number) {
     if (number > 0 && !goes_on()) break;
-    const Clock::time_point began = Clock::now();
+    began = Clock::now();
     Batch batch{number, burst.indices.subspan(first, burst.batch_sizes[number]), {}};
     batch.noise.seed = burst.noise_seed;
     batch.noise.call = burst.first_call + static_cast<std::uint32_t>(number);
@@ -156,11 +163,12 @@ std::vector<Record> run_burst(const Burst& burst, Model& model, Loss&& loss) {
     }
 
     Record record;
+    PendingNorm next;
     const auto iterate = [&] {
       together([&] {
         record = loss(batch);
         optimizer.learning_rate = burst.learning_rates[number];
-        record.gradient_norm = model.step(optimizer).gradient_norm;
+        next = model.step(optimizer);
         if (burst.group && (batch.noise.call + 1) % kComparedIterations == 0)
           compare_weights(model, *burst.group, batch.noise.call);
       });
@@ -180,9 +188,13 @@ std::vector<Record> run_burst(const Burst& burst, Model& model, Loss&& loss) {
       record = {};
       record.skipped = true;
     }
+    settle();
     record.seconds = since(began);
     records.push_back(std::move(record));
+    norm = std::move(next);
   }
+  settle();
+  if (!records.empty()) records.back().seconds = since(began);
   return records;
 }
 

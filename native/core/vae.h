@@ -56,7 +56,7 @@ class Vae {
   virtual void zero_gradients() = 0;
   /// As a flow's.
   virtual void sum_gradients(SharedSums& sums) = 0;
-  virtual StepReport step(const OptimizerOptions& options) = 0;
+  virtual PendingNorm step(const OptimizerOptions& options) = 0;
 
   /// `images` (count, D).
   virtual std::unique_ptr<Rows> upload(std::size_t count, const Input& images) = 0;

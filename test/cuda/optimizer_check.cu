@@ -54,7 +54,7 @@ void check_steps(Report& report, const FlowStream& stream, const FlowLayout& lay
                                         span(second),
                                         averages ? span(average) : std::span<float>(),
                                         starts};
-    const double norm = optimizer.step(options, arrays);
+    const double norm = optimizer.step(options, arrays)();
     report.expect("norm", std::abs(norm / expected - 1), 1e-13);
   }
   report.expect("weights", difference(from_device(parameters, stream), host.parameters), 2e-7);

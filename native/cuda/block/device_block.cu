@@ -4,6 +4,7 @@
 #include "cuda/block/checkpoint.h"
 #include "cuda/block/device_block.h"
 #include "cuda/block/flow_solve.h"
+#include "cuda/block/matching.h"
 #include "cuda/block/noise.h"
 #include "cuda/block/velocity.h"
 #include "cuda/device/add_values.h"
@@ -91,9 +92,9 @@ void DeviceBlock::evaluate(const BlockPoint<float>& point, std::span<float> f,
   stream_.enter();
   const DeviceArray<float> copied = copy_of(point.context, stream_);
   const BatchContext context(net_.context(), {copied.data(), copied.size()}, point.batch, stream_);
-  evaluate_velocity({net_, workspace_, stream_, point.trace, point.times, point.batch, point.z,
-                     point.noise, context.terms()},
-                    f, divergence);
+  evaluate_velocity({net_, workspace_, stream_, point.trace, point.times, point.batch, point.noise,
+                     context.terms()},
+                    point.z, f, divergence);
 }
 
 void DeviceBlock::pull_point(const BlockPoint<float>& point,
@@ -103,9 +104,10 @@ void DeviceBlock::pull_point(const BlockPoint<float>& point,
   const DeviceArray<float> copied = copy_of(point.context, stream_);
   BatchContext context(net_.context(), {copied.data(), copied.size()}, point.batch, stream_);
   const bool wants_terms = gradient || !cotangents.context.empty();
-  pull_velocity({net_, workspace_, stream_, point.trace, point.times, point.batch, point.z,
-                 point.noise, context.terms(), wants_terms ? context.clear_bars() : nullptr},
-                cotangents.f, cotangents.divergence, cotangents.z, gradient, cotangents.times);
+  pull_velocity({net_, workspace_, stream_, point.trace, point.times, point.batch, point.noise,
+                 context.terms(), wants_terms ? context.clear_bars() : nullptr},
+                point.z, cotangents.f, cotangents.divergence, cotangents.z, gradient,
+                cotangents.times);
   context.pull(gradient, cotangents.context);
 }
 
@@ -115,9 +117,18 @@ void DeviceBlock::regress_point(const BlockPoint<float>& point, const VelocityTa
   float* const gradient = gradient_of(gradients);
   const DeviceArray<float> copied = copy_of(point.context, stream_);
   BatchContext context(net_.context(), {copied.data(), copied.size()}, point.batch, stream_);
-  regress_velocity({net_, workspace_, stream_, point.trace, point.times, point.batch, point.z,
-                    point.noise, context.terms(), context.clear_bars()},
-                   target, gradient);
+  regress_velocity({net_, workspace_, stream_, point.trace, point.times, point.batch, point.noise,
+                    context.terms(), context.clear_bars()},
+                   point.z, target, gradient);
+  context.pull(gradient, {});
+}
+
+void DeviceBlock::match_rows(const MatchingRows<float>& rows, std::span<float> gradients) {
+  stream_.enter();
+  float* const gradient = gradient_of(gradients);
+  BatchContext context(net_.context(), rows.context, rows.request.batch, stream_);
+  match_on_device({net_, workspace_, stream_, context.terms(), context.clear_bars()}, rows,
+                  gradient);
   context.pull(gradient, {});
 }
 

@@ -35,6 +35,8 @@ class DeviceBlock : public ContinuousBlock<float> {
   void regress_point(const BlockPoint<float>& point, const VelocityTarget& target,
                      std::span<float> gradients) override;
 
+  void match_rows(const MatchingRows<float>& rows, std::span<float> gradients) override;
+
   BlockCall call(const BlockPlan& plan, const Grouping& grouping, bool reverse, const float* eps,
                  const float* terms);
   /// The block's part of the flow's gradients; null where they are not wanted.

@@ -76,21 +76,22 @@ DeviceOptimizer::DeviceOptimizer(const ParameterLayout& layout, const FlowStream
     : stream_(stream),
       kinds_(layout.parameter_count, stream),
       squares_(parts_of(layout.parameter_count), stream),
-      norm_(1, stream),
-      norm_on_host_(1) {
+      norm_(1, stream) {
   kinds_.copy_in(kinds_of(layout), stream);
 }
 
-double DeviceOptimizer::step(const OptimizerOptions& options,
-                             const OptimizerArrays<float>& arrays) {
+PendingNorm DeviceOptimizer::step(const OptimizerOptions& options,
+                                  const OptimizerArrays<float>& arrays) {
   stream_.enter();
   const std::size_t count = kinds_.size();
-  if (count == 0) return 0;
+  if (count == 0) return [] { return 0.0; };
   launch("sum_gradient_squares", sum_gradient_squares, sum_shape<double>(squares_.size()), stream_,
          arrays.gradients.data(), kinds_.data(), count, squares_.data());
   launch("join_gradient_squares", join_gradient_squares, sum_shape<double>(1), stream_,
          squares_.data(), squares_.size(), norm_.data());
-  norm_.copy_out(norm_on_host_.span(), stream_);
+  OnHost& there = on_host_[turn_ ^= 1];
+  norm_.copy_out(there.norm.span(), stream_);
+  stream_.record(there.copied);
 
   const UpdateArrays s{kinds_.data(),
                        norm_.data(),
@@ -108,8 +109,10 @@ double DeviceOptimizer::step(const OptimizerOptions& options,
   if (!arrays.average.empty())
     launch("move_average", move_average, flat_shape(count), stream_, arrays.parameters.data(),
            count, options.average_decay, arrays.starts_average, arrays.average.data());
-  stream_.synchronize();
-  return norm_on_host_[0];
+  return [&there] {
+    there.copied.synchronize();
+    return there.norm[0];
+  };
 }
 
 }  // namespace ffjord::cuda

@@ -42,7 +42,7 @@ struct Training {
   std::vector<double> rows = waves();
   std::size_t iterations = 3;
   std::uint32_t first_call = 0;
-  int parts = 1;
+  std::size_t parts = 1;
   /// Rows of each rank, where these are all that it has; none: all ranks have all.
   std::vector<std::size_t> shards = {};
   /// What a rank changes in its flow before it trains.
@@ -198,7 +198,7 @@ void check_shards(Report& report) {
     training.shards = {100, 131, 69};
     for (const auto& [control, shared] :
          {std::pair{Control::Sample, false}, {Control::Batch, true}})
-      for (const int parts : {1, 2}) {
+      for (const std::size_t parts : {1, 2}) {
         training.settings.solver.control = control;
         training.settings.solver.shared = shared;
         training.parts = parts;

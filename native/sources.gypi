@@ -121,6 +121,7 @@
       "native/cuda/net/layer_backward.cu",
       "native/cuda/net/layer_forward.cu",
       "native/cuda/net/layer_pass.cu",
+      "native/cuda/net/layer_pullback.cu",
       "native/cuda/net/multiply.cu",
       "native/cuda/net/net_time.cu",
       "native/cuda/net/octet_backward.cu",

@@ -1,4 +1,4 @@
-// The launches of convolutional nets whose layers are 3 × 3 of stride 1 (native/cuda/net/branches.cu, layer_pass.cu): which
+// The launches of convolutional nets whose layers are 3 × 3 of stride 1 (native/cuda/net/branches.cu, layer_pass.cu, layer_pullback.cu): which
 // kernel in which shape, as launches.js has those of dense nets. Wide layers multiply over taps and channels, of few units
 // taps are units, and of few channels the products are in float32 (native/cuda/net/octet_way.cu).
 const { MULTIPROCESSORS, octets, rowsInside, unitsOfTile } = require('./launches.js')

@@ -2,7 +2,7 @@
 // add up to the field. Divergences and regularisers are those of the sum.
 #pragma once
 
-#include "cuda/net/layer_pass.h"
+#include "cuda/net/layer_pullback.h"
 
 namespace ffjord::cuda {
 

@@ -4,7 +4,7 @@
 #include "cuda/net/divergence_closed.h"
 #include "cuda/net/divergence_lattices.h"
 #include "cuda/net/divergence_vjp.h"
-#include "cuda/net/layer_pass.h"
+#include "cuda/net/layer_pullback.h"
 #include "cuda/net/octet_way.h"
 #include "cuda/step/step_rows.h"
 

@@ -3,7 +3,7 @@
 // (∂g/∂h)ε beside f; z and v through the encoder once more, which leaves (∂h/∂z)v.
 #pragma once
 
-#include "cuda/net/layer_pass.h"
+#include "cuda/net/layer_pullback.h"
 
 namespace ffjord::cuda {
 

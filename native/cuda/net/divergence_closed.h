@@ -2,7 +2,7 @@
 // of the diagonals d that a pass leaves.
 #pragma once
 
-#include "cuda/net/layer_pass.h"
+#include "cuda/net/layer_pullback.h"
 
 namespace ffjord::cuda {
 

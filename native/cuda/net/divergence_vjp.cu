@@ -1,6 +1,7 @@
 #include "cuda/device/grid.h"
 #include "cuda/net/activations.h"
 #include "cuda/net/divergence_vjp.h"
+#include "cuda/net/layer_pullback.h"
 #include "cuda/net/row_products.h"
 
 namespace ffjord::cuda {
